@@ -1,0 +1,34 @@
+# Two commands on a fresh machine: `make demo` and `make test`. They need Python 3.10-3.12 with pip, and nothing else.
+#
+#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu    # on Linux without a GPU: the small CPU build of torch
+#   make test PYTHON=python3.12                                   # another Python
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+TORCH_INDEX ?=
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test lint bench clean
+
+# Installed once per change of what is to be installed; torch first, so that nothing else chooses a build of it.
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' || \
+		{ echo "docqa needs Python 3.10, 3.11 or 3.12; name one with PYTHON=..."; exit 2; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$$(grep '^torch==' constraints.txt)"
+	$(PIP) install --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+demo: $(VENV)/.ready
+	$(PY) examples/demo.py
+
+test: $(VENV)/.ready
+	$(PY) -m pytest
+
+lint: $(VENV)/.ready
+	$(PY) -m ruff check .
+	$(PY) -m mypy indexing qa_pipeline
+
+clean:
+	rm -rf $(VENV) .demo

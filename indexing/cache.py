@@ -1,0 +1,214 @@
+"""The cache folder: model folders made once from other files, and remembered digests of large files.
+
+Nothing in it is needed to be kept: what is missing, cut short or changed is made again. A made folder holds
+`made.json`, the digest of every file in it; `digests/` holds one small file for each large file ever hashed,
+with its path, size, and times of change, so that it is not hashed again while those stay the same.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from indexing.errors import ModelMissing
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "made.json"
+SMALL = 1_000_000
+SETTLED_NS = 2_000_000_000
+LOCK_SECONDS = 900
+_temporary: list[tuple[int, Path]] = []
+_guard = threading.Lock()
+
+
+def wanted_folder() -> Path | None:
+    """DOCQA_CACHE, else XDG_CACHE_HOME/docqa, else ~/.cache/docqa; None where there is no home."""
+    if os.environ.get("DOCQA_CACHE"):
+        return Path(os.environ["DOCQA_CACHE"]).absolute()
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"]).absolute() / "docqa"
+    try:
+        return Path.home() / ".cache" / "docqa"
+    except RuntimeError:
+        return None
+
+
+def cache_folder() -> Path:
+    """The wanted folder, made if need be; where it cannot be written, a private one for this process."""
+    wanted = wanted_folder()
+    return wanted if wanted is not None and _writable(wanted) else _private_folder(wanted)
+
+
+def digest(path: Path) -> str:
+    """blake2b-128 of a file's content, hex; remembered while its size and times of change are the same."""
+    if path.stat().st_size < SMALL:
+        return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    known = _remembered(path)
+    return known if known is not None else _hashed(path)
+
+
+def fingerprint(files: Iterable[tuple[str, Path]]) -> str:
+    """blake2b-128 over names and contents, hex; the order of the files does not matter."""
+    whole = hashlib.blake2b(digest_size=16)
+    for name, path in sorted(files):
+        whole.update(f"{name}\0{digest(path)}\n".encode())
+    return whole.hexdigest()
+
+
+def made(name: str, make: Callable[[Path], None]) -> Path:
+    """The folder `name` ("a" or "a/b") in the cache, made by `make` unless it is there and sound.
+
+    It is made beside and renamed into place, by one process at a time; a folder that was cut short or changed
+    is replaced. A cache that can be read but not written is used as it is. Raises ModelMissing where there is
+    no room.
+    """
+    wanted = wanted_folder()
+    if wanted is not None and sound(wanted / name):
+        return wanted / name
+    target = cache_folder() / name
+    try:
+        return _made_alone(target, make)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ModelMissing(f"A model cannot be prepared in {target.parent}: {reason}.") from error
+
+
+def sound(folder: Path) -> bool:
+    """Whether a made folder holds exactly the files it was made with, unchanged."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        return bool(manifest) and manifest == _contents(folder)
+    except (OSError, ValueError):
+        return False
+
+
+def _made_alone(target: Path, make: Callable[[Path], None]) -> Path:
+    from filelock import FileLock, Timeout
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(str(target) + ".lock", timeout=LOCK_SECONDS):
+            if not sound(target):
+                _make_and_swap(target, make)
+    except Timeout as error:
+        raise ModelMissing(
+            f"Another process prepares {target} for too long; end it and try again."
+        ) from error
+    return target
+
+
+def _make_and_swap(target: Path, make: Callable[[Path], None]) -> None:
+    for left in target.parent.glob(f".{target.name}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        make(beside)
+        (beside / MANIFEST).write_text(json.dumps(_contents(beside), indent=1), encoding="utf-8")
+        _flush(beside)
+        beside.chmod(0o755)
+        if target.exists():
+            logger.warning("%s is not as it was made; making it again", target)
+            target.rename(Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent)) / "old")
+        beside.rename(target)
+    finally:
+        for left in target.parent.glob(f".{target.name}-*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _contents(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return {path.relative_to(folder).as_posix(): digest(path) for path in files}
+
+
+def _flush(folder: Path) -> None:
+    """Files and folders reach the disk before the rename does."""
+    for path in [*folder.rglob("*"), folder]:
+        if path.is_dir() and os.name == "nt":
+            continue
+        handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def _note_for(path: Path) -> Path | None:
+    wanted = wanted_folder()
+    key = hashlib.blake2b(os.fsencode(path.resolve()), digest_size=16).hexdigest()
+    return wanted / "digests" / f"{key}.json" if wanted is not None else None
+
+
+def _remembered(path: Path) -> str | None:
+    note = _note_for(path)
+    try:
+        known = json.loads(note.read_bytes()) if note is not None else {}
+        return str(known["digest"]) if known["stamp"] == _stamp(path) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _hashed(path: Path) -> str:
+    before, whole = _stamp(path), hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            whole.update(block)
+    settled = time.time_ns() - max(before[1:3]) > SETTLED_NS
+    if settled and before == _stamp(path):
+        _remember(path, before, whole.hexdigest())
+    return whole.hexdigest()
+
+
+def _remember(path: Path, stamp: list[int], found: str) -> None:
+    """Written whole or not at all; a cache that cannot be written costs a hash at the next start."""
+    note = _note_for(path)
+    if note is None:
+        return
+    with contextlib.suppress(OSError):
+        note.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=note.parent)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump({"path": os.fspath(path), "stamp": stamp, "digest": found}, file)
+        os.replace(name, note)
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _private_folder(wanted: Path | None) -> Path:
+    """One a process; removed when the process that made it ends."""
+    with _guard:
+        for process, folder in _temporary:
+            if process == os.getpid() and folder.is_dir():
+                return folder
+        folder = Path(tempfile.mkdtemp(prefix="docqa-"))
+        _temporary.append((os.getpid(), folder))
+        atexit.register(_remove, os.getpid(), folder)
+        logger.warning("%s cannot be written; models are prepared in %s until docqa ends", wanted, folder)
+        return folder
+
+
+def _remove(process: int, folder: Path) -> None:
+    if process == os.getpid():
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,110 @@
+"""Text -> vectors: the only place where that happens, for passages and for questions alike.
+
+Any sentence-transformers model works; what it wants said before a question or a passage (E5: "query: ", "passage: ")
+comes with the model's preset. Vectors are float32 of unit length; a text without content (the zero vector) stays zero.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from indexing.errors import ModelRefused
+from indexing.models import ModelFolder, resolve
+from indexing.vectors import Matrix
+
+BATCH_CHARACTERS = 60_000
+REMEMBERED_QUESTIONS = 1_024
+
+
+class Embedder:
+    """One loaded embedding model. Safe to use from several threads; a question changes nothing but a bounded cache."""
+
+    def __init__(self, folder: ModelFolder) -> None:
+        self.name = folder.name
+        self.fingerprint = folder.fingerprint
+        self._prefixes = folder.prefixes
+        self._model = _load(folder)
+        self.dimension = int(self._model.get_sentence_embedding_dimension())
+        self._guard = threading.Lock()
+        self._questions: OrderedDict[str, Matrix] = OrderedDict()
+
+    @classmethod
+    def load(cls, name: str) -> Embedder:
+        """By preset, hub id or folder. Raises ModelMissing, ModelRefused."""
+        return cls(resolve(name, "embedder"))
+
+    def facts(self) -> dict[str, Any]:
+        """What an index remembers of the model its vectors came from."""
+        return {"name": self.name, "fingerprint": self.fingerprint, "dimension": self.dimension}
+
+    def passages(self, texts: Sequence[str]) -> Matrix:
+        """Unit vectors of passages, float32 [n, d], in order."""
+        return self._encode([self._prefixes[1] + text for text in texts])
+
+    def questions(self, texts: Sequence[str]) -> Matrix:
+        """Unit vectors of questions, float32 [n, d], in order; recent questions are remembered."""
+        with self._guard:
+            known = {text: self._questions[text] for text in texts if text in self._questions}
+        missing = list(dict.fromkeys(text for text in texts if text not in known))
+        for text, vector in zip(missing, self._encode([self._prefixes[0] + text for text in missing]), strict=True):
+            known[text] = vector
+        with self._guard:
+            for text in missing:
+                self._questions[text] = known[text]
+            while len(self._questions) > REMEMBERED_QUESTIONS:
+                self._questions.popitem(last=False)
+        return np.stack([known[text] for text in texts]) if texts else self._none()
+
+    def _encode(self, texts: Sequence[str]) -> Matrix:
+        result = self._none(len(texts))
+        for rows in batches([len(text) for text in texts], BATCH_CHARACTERS):
+            vectors = self._model.encode(
+                [texts[row] for row in rows], batch_size=len(rows), convert_to_numpy=True, show_progress_bar=False
+            )
+            result[rows] = vectors
+        return unit(result)
+
+    def _none(self, count: int = 0) -> Matrix:
+        return np.zeros((count, self.dimension), dtype=np.float32)
+
+
+def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Rows sorted by length, in groups whose padded size (rows x longest) stays within `budget`; one row at least.
+
+    >>> list(batches([5, 1, 9, 2], 10))
+    [[1, 3], [0], [2]]
+    """
+    group: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: (lengths[row], row)):
+        if group and (len(group) + 1) * lengths[row] > budget:
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
+
+
+def unit(matrix: Matrix) -> Matrix:
+    """Rows scaled to length one; a zero row, or one that is not finite, becomes zero.
+
+    >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32)).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    clean = np.nan_to_num(matrix.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    lengths = np.linalg.norm(clean, axis=1, keepdims=True)
+    return np.ascontiguousarray(np.divide(clean, lengths, out=np.zeros_like(clean), where=lengths > 0))
+
+
+def _load(folder: ModelFolder) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        return SentenceTransformer(str(folder.path), device=None, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelRefused(f"The embedder {folder.name} cannot be loaded from {folder.path}: {reason}") from error

@@ -1,0 +1,76 @@
+"""Every error a person can cause, and what to do about it.
+
+    DocqaError
+    ├── SettingError          a setting or an argument has a value that cannot be used
+    ├── UnreadableFile        one file cannot be read; the run goes on, the report names it
+    ├── IndexFolderError      the index folder as a whole
+    │   ├── IndexMissing      there is no index in that folder
+    │   ├── IndexBusy         another process is writing to it
+    │   ├── IndexMismatch     it was made with other settings, or by a newer docqa
+    │   └── IndexDamaged      what lies on disk contradicts itself
+    ├── DocumentMissing       no document has that id
+    ├── FilterError           a filter that cannot be honoured
+    ├── ModelError            a model
+    │   ├── ModelMissing      is not on this machine and cannot be fetched
+    │   └── ModelRefused      would run code, or unpickle objects, to load
+    └── BrokenCitation        an answer is not the text at its offsets: a defect of ours, never sent
+
+Each message is one sentence that says what is wrong and what to do next. The classes know nothing of HTTP or exit
+codes: each door keeps its own table from class to status.
+"""
+
+
+class DocqaError(Exception):
+    """Base of all errors that are told to a person as one sentence."""
+
+
+class SettingError(DocqaError):
+    """A setting or an argument has a value that cannot be used."""
+
+
+class UnreadableFile(DocqaError):
+    """One file cannot be read; `str(error)` is the reason shown in the report."""
+
+
+class IndexFolderError(DocqaError):
+    """Something about the index folder as a whole."""
+
+
+class IndexMissing(IndexFolderError):
+    """There is no index in that folder."""
+
+
+class IndexBusy(IndexFolderError):
+    """Another process holds the folder's writer lock."""
+
+
+class IndexMismatch(IndexFolderError):
+    """The index was made with other settings than asked for, or by a newer docqa."""
+
+
+class IndexDamaged(IndexFolderError):
+    """What lies on disk contradicts itself or cannot be read."""
+
+
+class DocumentMissing(DocqaError):
+    """No document has that id."""
+
+
+class FilterError(DocqaError):
+    """A filter that cannot be honoured; it is never dropped in silence."""
+
+
+class ModelError(DocqaError):
+    """Something about a model."""
+
+
+class ModelMissing(ModelError):
+    """The model is not on this machine and cannot be fetched."""
+
+
+class ModelRefused(ModelError):
+    """Loading the model would run its code or unpickle its objects."""
+
+
+class BrokenCitation(DocqaError):
+    """An answer's text is not the document's text at its offsets."""

@@ -1,0 +1,208 @@
+"""Filters -> SQL: which passages may be seen at all. A filter is a security boundary.
+
+A filter is `None` (not asked for: everything), or nested dictionaries in Haystack's notation:
+
+    {"language": "de"}                                equal
+    {"language": ["de", "fr"]}                        one of these
+    {"source": {"$glob": "reports/*"}}                pattern on a string (`*`, `?`, `[...]`; `*` crosses "/")
+    {"year": {"$gte": 2019, "$lt": 2024}}             comparisons, typed: numbers with numbers, text with text
+    {"$or": [{"a": 1}, {"$not": {"b": 2}}]}           and, or, not
+
+Names: `language` and `page` (of the passage), `source`, `document_id`, `content_hash` (of the document), anything else
+is a field of the document's meta. A filter that cannot be honoured is a FilterError, never dropped; an empty list or
+an empty "$or" matches nothing; a document without the field matches no comparison on it (only "$ne", "$nin", "$not").
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from indexing.errors import FilterError
+
+Filter = Mapping[str, Any]
+
+COLUMNS = {
+    "language": "c.language",
+    "page": "c.page",
+    "document_id": "c.document_id",
+    "source": "d.source",
+    "content_hash": "d.content_hash",
+}
+COMPARISONS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+OPERATORS = ("$eq", "$ne", "$in", "$nin", "$glob", *COMPARISONS)
+MAX_DEPTH = 32
+NOTHING = "0"
+EVERYTHING = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A condition over `chunks AS c JOIN documents AS d`, with its parameters in order."""
+
+    sql: str
+    values: tuple[Any, ...] = ()
+
+
+def where(filters: Filter | None) -> Where | None:
+    """The SQL condition of a filter; None for None. Raises FilterError.
+
+    >>> where({"language": ["de", "fr"]})
+    Where(sql='(((coalesce(c.language IN (SELECT value FROM json_each(?)), 0))))', values=('["de", "fr"]',))
+    """
+    return None if filters is None else _all_of(filters, 0)
+
+
+def parse_terms(terms: Iterable[str]) -> Filter | None:
+    """Filters from a command line: `name=value`; the same name again means "or", different names mean "and".
+
+    A value with `*` or `?` is a pattern for `source`; `name>=3`, `name<3` (and `>`, `<=`, `!=`) compare. Digits
+    are a number for any name but `source`, `language`, `document_id`, `content_hash`. Raises FilterError.
+
+    >>> parse_terms(["language=de", "language=fr"])
+    {'$and': [{'$or': [{'language': {'$eq': 'de'}}, {'language': {'$eq': 'fr'}}]}]}
+    """
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for term in terms:
+        name, operator, value = _split(term)
+        if operator == "$eq" and name == "source" and any(sign in str(value) for sign in "*?["):
+            operator = "$glob"
+        kind = "or" if operator in ("$eq", "$glob") else term
+        groups.setdefault((name, kind), []).append({name: {operator: value}})
+    return {"$and": [{"$or": group} for group in groups.values()]} if groups else None
+
+
+def _split(term: str) -> tuple[str, str, Any]:
+    for sign, operator in ((">=", "$gte"), ("<=", "$lte"), ("!=", "$ne"), (">", "$gt"), ("<", "$lt"), ("=", "$eq")):
+        name, found, value = term.partition(sign)
+        if found and not any(other in name for other in "<>!="):
+            return _named(name.strip(), term), operator, _typed(name.strip(), value.strip())
+    raise FilterError(f"The filter {term!r} is not of the form name=value (also: !=, >=, <=, >, <).")
+
+
+def _named(name: str, term: str) -> str:
+    if not name or name.startswith("$"):
+        raise FilterError(f"The filter {term!r} has no field name before its sign.")
+    return name
+
+
+def _typed(name: str, value: str) -> Any:
+    if name in COLUMNS and name != "page":
+        return value
+    for cast in (int, float):
+        try:
+            return cast(value)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(value.lower(), value)
+
+
+def _all_of(clause: object, depth: int) -> Where:
+    if not isinstance(clause, Mapping):
+        raise FilterError(f"A filter must be a dictionary of fields and values, not {type(clause).__name__}.")
+    if depth > MAX_DEPTH:
+        raise FilterError(f"The filter is nested more than {MAX_DEPTH} levels deep.")
+    parts = [_clause(str(name), value, depth) for name, value in clause.items()]
+    return _join(parts, " AND ", EVERYTHING)
+
+
+def _clause(name: str, value: object, depth: int) -> Where:
+    if name in ("$and", "$or", "$not"):
+        parts = [_all_of(part, depth + 1) for part in _parts(name, value)]
+        if name == "$or":
+            return _join(parts, " OR ", NOTHING)
+        joined = _join(parts, " AND ", EVERYTHING)
+        return Where(f"(NOT {joined.sql})", joined.values) if name == "$not" else joined
+    if name.startswith("$"):
+        raise FilterError(f"The filter operator {name} stands where a field name should be.")
+    return _field(name, value)
+
+
+def _parts(name: str, value: object) -> Sequence[object]:
+    """The operands of a logical operator: a list of clauses, or one dictionary whose fields are the clauses."""
+    if isinstance(value, Mapping):
+        return [{key: part} for key, part in value.items()] if name == "$or" else [value]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return value
+    raise FilterError(f"The filter operator {name} takes a list or a dictionary, not {type(value).__name__}.")
+
+
+def _field(name: str, value: object) -> Where:
+    if isinstance(value, Mapping):
+        if not value:
+            raise FilterError(f"The filter on {name!r} is empty.")
+        return _join([_compare(name, str(op), operand) for op, operand in value.items()], " AND ", EVERYTHING)
+    return _compare(name, "$in" if _is_list(value) else "$eq", value)
+
+
+def _compare(name: str, operator: str, operand: object) -> Where:
+    if operator == "$not":
+        inner = _field(name, operand)
+        return Where(f"(NOT {inner.sql})", inner.values)
+    if operator not in OPERATORS:
+        raise FilterError(f"The filter operator {operator} is not known; use one of {', '.join(OPERATORS)}.")
+    if operator in ("$ne", "$nin"):
+        inner = _compare(name, "$in" if operator == "$nin" else "$eq", operand)
+        return Where(f"(NOT {inner.sql})", inner.values)
+    if operator == "$in":
+        if not _is_list(operand):
+            raise FilterError(f"The filter on {name!r}: $in takes a list, not {type(operand).__name__}.")
+        return _one_of(name, list(operand))  # type: ignore[call-overload]
+    if operator == "$glob":
+        if not isinstance(operand, str):
+            raise FilterError(f"The filter on {name!r}: $glob takes a pattern, not {type(operand).__name__}.")
+        return _test(name, "GLOB ?", operand, operand)
+    if operator != "$eq" and isinstance(operand, bool):
+        raise FilterError(f"The filter on {name!r}: true and false can only be equal or not, not greater or less.")
+    return _test(name, f"{COMPARISONS.get(operator, '=')} ?", operand, operand)
+
+
+def _one_of(name: str, items: Sequence[object]) -> Where:
+    """Membership in a list of any length: one JSON parameter for each kind of value in it."""
+    groups: dict[str, list[object]] = {}
+    for item in items:
+        groups.setdefault(_kind(name, item), []).append(item)
+    tests = [
+        _test(name, "IN (SELECT value FROM json_each(?))", group[0], json.dumps(group)) for group in groups.values()
+    ]
+    return _join(tests, " OR ", NOTHING)
+
+
+def _kind(name: str, operand: object) -> str:
+    """The JSON types an operand is compared with; FilterError for what cannot be compared."""
+    if isinstance(operand, bool):
+        return "'true', 'false'"
+    if isinstance(operand, str) and not any("\ud800" <= character <= "\udfff" for character in operand):
+        return "'text'"
+    if isinstance(operand, int | float) and math.isfinite(operand) and abs(operand) < 2**63:
+        return "'integer', 'real'"
+    raise FilterError(f"The filter on {name!r} compares with {operand!r}; use text, a number, true, false or a list.")
+
+
+def _test(name: str, comparison: str, sample: object, value: object) -> Where:
+    """One typed comparison: false, never NULL, where the field is missing or of another type than `sample`."""
+    kind = _kind(name, sample)
+    if name in COLUMNS:
+        if (name == "page") != (kind == "'integer', 'real'"):
+            expected = "a number" if name == "page" else "text"
+            raise FilterError(f"The filter on {name!r} takes {expected}, not {sample!r}.")
+        return Where(f"(coalesce({COLUMNS[name]} {comparison}, 0))", (value,))
+    if not name or '"' in name or "\0" in name:
+        raise FilterError(f"The filter field {name!r} is not a name a field can have.")
+    path = f'$."{name}"'
+    sql = f"(coalesce(json_type(d.meta, ?) IN ({kind}) AND json_extract(d.meta, ?) {comparison}, 0))"
+    return Where(sql, (path, path, value))
+
+
+def _join(parts: Sequence[Where], word: str, empty: str) -> Where:
+    if not parts:
+        return Where(empty)
+    values = tuple(value for part in parts for value in part.values)
+    return Where("(" + word.join(part.sql for part in parts) + ")", values)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple | set | frozenset)

@@ -1,0 +1,554 @@
+"""The truth: one SQLite file (WAL) that holds documents, chunks, vectors, and what was decided when indexing.
+
+Everything else in an index folder (FAISS file, keyword index) is derived from it and can be thrown away. Laws:
+
+    one writer at a time, over all processes (a lock file); any number of readers
+    one transaction per batch of files; it raises the generation by one; readers see whole generations
+    chunk ids are never reused, also after deletion; a deleted id leaves a tombstone with its generation
+    what `write` has returned from is on disk (synchronous=FULL), also after kill -9 or loss of power
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from indexing.documents import Chunk, Document, content_hash
+from indexing.errors import (
+    DocumentMissing,
+    IndexBusy,
+    IndexDamaged,
+    IndexFolderError,
+    IndexMismatch,
+    IndexMissing,
+)
+from indexing.filters import Where
+from indexing.keywords import Ids
+from indexing.settings import IndexSettings
+from indexing.vectors import Matrix
+
+FORMAT = 1
+DATABASE = "corpus.db"
+LOCK = "writer.lock"
+
+SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE documents (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    source TEXT NOT NULL UNIQUE,
+    file TEXT NOT NULL,
+    content_hash TEXT NOT NULL,
+    language TEXT NOT NULL,
+    pages TEXT NOT NULL,
+    headings TEXT NOT NULL,
+    meta TEXT NOT NULL,
+    length INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    text TEXT NOT NULL
+);
+CREATE INDEX documents_file ON documents (file);
+CREATE TABLE chunks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    document_id TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+    start INTEGER NOT NULL,
+    "end" INTEGER NOT NULL,
+    language TEXT NOT NULL,
+    page INTEGER,
+    generation INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    vector BLOB
+);
+CREATE INDEX chunks_document ON chunks (document_id);
+CREATE INDEX chunks_generation ON chunks (generation);
+CREATE INDEX chunks_language ON chunks (language);
+CREATE TABLE deleted (id INTEGER PRIMARY KEY, generation INTEGER NOT NULL);
+CREATE INDEX deleted_generation ON deleted (generation);
+CREATE TABLE files (
+    source TEXT PRIMARY KEY,
+    content_hash TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    seen_ns INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    notes TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE labels (id TEXT PRIMARY KEY, label TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk as kept: its id (int64, never reused), its key (what other systems call it) and its document's facts."""
+
+    id: int
+    key: str
+    document_id: str
+    source: str
+    content_hash: str
+    start: int
+    end: int
+    text: str
+    language: str
+    page: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A document ready to be written: chunks and vectors (float32 [chunks, d], or None: not embedded yet), same order."""
+
+    document: Document
+    chunks: tuple[Chunk, ...]
+    vectors: Matrix | None
+    file: str = ""
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """What is known of one file of the folder: enough to tell whether it changed. reason: why it was skipped, or ""."""
+
+    source: str
+    content_hash: str
+    size: int
+    mtime_ns: int
+    seen_ns: int
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class IndexFolder:
+    """The SQLite file of one index folder. Safe to use from several threads: each has its own connection."""
+
+    def __init__(self, path: Path, *, writable: bool) -> None:
+        self.path = path
+        self.writable = writable
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._guard = threading.Lock()
+        self._lock = FileLock(str(path / LOCK), thread_local=False)
+        self._settings: IndexSettings | None = None
+
+    # -- opening ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: Path, settings: IndexSettings, model: dict[str, Any]) -> IndexFolder:
+        """Make an empty index in `path` (made if needed; must be empty of other files). Raises IndexFolderError.
+
+        model: name, fingerprint and dimension of the embedder, kept beside the settings.
+        """
+        if (path / DATABASE).exists():
+            raise IndexFolderError(f"There is already an index in {path}.")
+        if path.exists() and (not path.is_dir() or any(not _of_a_stopped_start(p) for p in path.iterdir())):
+            raise IndexFolderError(f"{path} holds other files; name an empty or new folder for the index.")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            folder = cls(path, writable=True)
+            with folder.writer():
+                folder._initialise(settings, model)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise IndexFolderError(f"No index can be made in {path} ({error}).") from error
+        return folder
+
+    def _initialise(self, settings: IndexSettings, model: dict[str, Any]) -> None:
+        """All tables and facts in one transaction of a file beside, which is then given its name."""
+        beside = self.path / f"{DATABASE}.new"
+        for leftover in self.path.glob(f"{beside.name}*"):
+            leftover.unlink(missing_ok=True)
+        connection = sqlite3.connect(beside, isolation_level=None)
+        facts = {"format": FORMAT, "generation": 0, "settings": settings.as_dict(), "model": model}
+        try:
+            connection.executescript("BEGIN;" + SCHEMA)
+            rows = [(name, json.dumps(value)) for name, value in facts.items()]
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+        beside.rename(self.path / DATABASE)
+
+    @classmethod
+    def open(cls, path: Path, *, writable: bool = False) -> IndexFolder:
+        """Open an existing index. Raises IndexMissing, IndexMismatch (a newer format), IndexDamaged."""
+        if not (path / DATABASE).is_file():
+            raise IndexMissing(f"There is no index in {path}; make one with `docqa index DOCUMENTS --into {path}`.")
+        folder = cls(path, writable=writable)
+        found = folder.fact("format")
+        if found != FORMAT:
+            folder.close()
+            raise IndexMismatch(f"The index in {path} has format {found}; this docqa reads format {FORMAT}.")
+        return folder
+
+    def close(self) -> None:
+        """Close every connection; the last one of all processes folds the write-ahead log into the database."""
+        with self._guard:
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()
+            self._local = threading.local()
+
+    def __enter__(self) -> IndexFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection. Errors of SQLite become IndexDamaged or IndexFolderError."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._connect()
+            self._local.connection = connection
+            with self._guard:
+                self._connections.append(connection)
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(
+                self._uri(), uri=True, isolation_level=None, timeout=30.0, check_same_thread=False
+            )
+            connection.execute("PRAGMA foreign_keys=ON")
+            if self.writable:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA cache_size=-65536")
+            connection.execute("SELECT count(*) FROM meta").fetchone()
+        except sqlite3.DatabaseError as error:
+            raise IndexDamaged(f"The database of the index in {self.path} cannot be read ({error}).") from error
+        return connection
+
+    def _uri(self) -> str:
+        """Read-only media need `immutable`: SQLite cannot make its shared-memory file there."""
+        name = quote(str((self.path / DATABASE).absolute()))
+        if self.writable:
+            return f"file:{name}?mode=rw"
+        return f"file:{name}?mode=ro" if _can_write(self.path) else f"file:{name}?mode=ro&immutable=1"
+
+    # -- transactions ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writer(self, wait: float = 0.0) -> Iterator[None]:
+        """Hold the writer lock of the folder, `wait` seconds at most until it is free. Raises IndexBusy."""
+        try:
+            self._lock.acquire(timeout=wait)
+        except Timeout:
+            raise IndexBusy(f"Another process is writing to the index in {self.path}; wait until it is done.") from None
+        except OSError as error:
+            raise IndexFolderError(f"The index in {self.path} cannot be written ({error}).") from error
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A read transaction: everything read inside is of one generation."""
+        connection = self.connection()
+        nested = connection.in_transaction
+        if not nested:
+            connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            if not nested and connection.in_transaction:
+                connection.execute("COMMIT")
+
+    @contextmanager
+    def writing(self) -> Iterator[tuple[sqlite3.Connection, int]]:
+        """A write transaction and the generation it makes. All or nothing. The caller holds `writer()`."""
+        connection = self.connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            generation = self.generation() + 1
+            yield connection, generation
+            connection.execute("UPDATE meta SET value = ? WHERE name = 'generation'", (str(generation),))
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise IndexFolderError(f"The index in {self.path} cannot be written ({error}).") from error
+            raise
+
+    # -- facts -----------------------------------------------------------------------------------------------------
+
+    def fact(self, name: str) -> Any:
+        """One row of `meta`, parsed. Raises IndexDamaged when it is not there."""
+        value = self.fact_or(name, None)
+        if value is None:
+            raise IndexDamaged(f"The index in {self.path} lacks its {name}.")
+        return value
+
+    def fact_or(self, name: str, default: Any) -> Any:
+        """One row of `meta`, parsed; `default` where there is none."""
+        row = self.connection().execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return default if row is None else json.loads(row[0])
+
+    def remember(self, facts: dict[str, Any]) -> None:
+        """Keep facts that have no bearing on answers; the generation stays as it is."""
+        self.connection().executemany(
+            "INSERT OR REPLACE INTO meta VALUES (?, ?)", [(name, json.dumps(value)) for name, value in facts.items()]
+        )
+
+    def generation(self) -> int:
+        return int(self.fact("generation"))
+
+    @property
+    def settings(self) -> IndexSettings:
+        """What was chosen when the index was made."""
+        if self._settings is None:
+            self._settings = IndexSettings.from_dict(self.fact("settings"))
+        return self._settings
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """name, fingerprint and dimension of the embedder whose vectors are inside."""
+        return dict(self.fact("model"))
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def write(self, new: Sequence[NewDocument], files: Iterable[FileRecord] = (), drop: Iterable[str] = ()) -> int:
+        """Replace, in one transaction, everything of the files in `drop` by `new`; remember `files`. The generation."""
+        with self.writing() as (connection, generation):
+            for file in drop:
+                ids = [row[0] for row in connection.execute("SELECT id FROM documents WHERE file = ?", (file,))]
+                self._delete(connection, ids, generation)
+            self.forget(connection, drop)
+            for item in new:
+                self._insert(connection, item, generation)
+            connection.executemany(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (f.source, f.content_hash, f.size, f.mtime_ns, f.seen_ns, f.reason, json.dumps(f.notes))
+                    for f in files
+                ],
+            )
+        return generation
+
+    def forget(self, connection: sqlite3.Connection, files: Iterable[str]) -> None:
+        connection.executemany("DELETE FROM files WHERE source = ?", [(file,) for file in files])
+
+    def _insert(self, connection: sqlite3.Connection, new: NewDocument, generation: int) -> None:
+        d = new.document
+        connection.execute(
+            "INSERT INTO documents (id, source, file, content_hash, language, pages, headings, meta, length,"
+            " generation, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                d.id, d.source, new.file or d.source, d.content_hash, d.language, json.dumps(d.pages),
+                json.dumps(d.headings), json.dumps(dict(d.meta), ensure_ascii=False), len(d.text), generation, d.text,
+            ),
+        )  # fmt: skip
+        keys = new.keys or tuple(f"{d.id}-{chunk.start}" for chunk in new.chunks)
+        blobs: Iterable[bytes | None] = [None] * len(new.chunks)
+        if new.vectors is not None:
+            blobs = [vector.tobytes() for vector in np.ascontiguousarray(new.vectors, dtype="<f4")]
+        connection.executemany(
+            'INSERT INTO chunks (key, document_id, start, "end", language, page, generation, text, vector)'
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (key, d.id, c.start, c.end, c.language, c.page, generation, c.text, blob)
+                for key, c, blob in zip(keys, new.chunks, blobs, strict=True)
+            ],
+        )
+
+    def delete_documents(self, ids: Iterable[str]) -> int:
+        """Delete documents by id, with their chunks; ids that are not there are passed over. How many were deleted."""
+        with self.writing() as (connection, generation):
+            return self._delete(connection, list(ids), generation)
+
+    def _delete(self, connection: sqlite3.Connection, ids: Sequence[str], generation: int) -> int:
+        deleted = 0
+        for document in ids:
+            connection.execute(
+                "INSERT INTO deleted SELECT id, ? FROM chunks WHERE document_id = ?", (generation, document)
+            )
+            deleted += connection.execute("DELETE FROM documents WHERE id = ?", (document,)).rowcount
+        return deleted
+
+    def delete_chunks(self, keys: Iterable[str]) -> int:
+        """Delete chunks by key, and documents that have none left. How many chunks were deleted."""
+        with self.writing() as (connection, generation):
+            deleted = 0
+            for key in keys:
+                row = connection.execute("SELECT id, document_id FROM chunks WHERE key = ?", (key,)).fetchone()
+                if row is None:
+                    continue
+                connection.execute("INSERT INTO deleted VALUES (?, ?)", (row[0], generation))
+                connection.execute("DELETE FROM chunks WHERE id = ?", (row[0],))
+                left = connection.execute("SELECT 1 FROM chunks WHERE document_id = ? LIMIT 1", (row[1],)).fetchone()
+                if left is None:
+                    connection.execute("DELETE FROM documents WHERE id = ?", (row[1],))
+                deleted += 1
+        return deleted
+
+    def replace_vectors(self, keys: Sequence[str], vectors: Matrix) -> None:
+        """Give chunks (by key) new vectors [n, d]. Each becomes a chunk with a new id, so that no index can mix them."""
+        columns = 'key, document_id, start, "end", language, page, text'
+        with self.writing() as (connection, generation):
+            for key, vector in zip(keys, np.ascontiguousarray(vectors, dtype="<f4"), strict=True):
+                row = connection.execute(f"SELECT id, {columns} FROM chunks WHERE key = ?", (key,)).fetchone()
+                if row is None:
+                    continue
+                connection.execute("INSERT INTO deleted VALUES (?, ?)", (row[0], generation))
+                connection.execute("DELETE FROM chunks WHERE id = ?", (row[0],))
+                connection.execute(
+                    f"INSERT INTO chunks ({columns}, generation, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (*row[1:], generation, vector.tobytes()),
+                )
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def document(self, document_id: str) -> Document:
+        """The document of that id. Raises DocumentMissing."""
+        row = self.connection().execute(
+            "SELECT id, source, content_hash, text, language, pages, headings, meta FROM documents WHERE id = ?",
+            (document_id,),
+        ).fetchone()  # fmt: skip
+        if row is None:
+            raise DocumentMissing(f"No document has the id {document_id!r}; `docqa status --documents` lists them.")
+        headings = tuple((h[0], h[1], h[2]) for h in json.loads(row[6]))
+        pages = tuple(json.loads(row[5]))
+        return Document(row[0], row[1], row[2], row[3], row[4], pages, headings, json.loads(row[7]))
+
+    def document_rows(self) -> Iterator[tuple[str, str, str, int, int]]:
+        """(id, source, language, characters, chunks) of every document, by source."""
+        yield from self.connection().execute(
+            "SELECT d.id, d.source, d.language, d.length, count(c.id) FROM documents AS d"
+            " LEFT JOIN chunks AS c ON c.document_id = d.id GROUP BY d.number ORDER BY d.source"
+        )
+
+    def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:
+        """The chunks of these ids, in this order; ids that are gone are left out."""
+        marks = ",".join("?" * len(ids))
+        rows = self.connection().execute(
+            'SELECT c.id, c.key, c.document_id, d.source, d.content_hash, c.start, c."end", c.text, c.language, c.page'
+            f" FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.id IN ({marks})",
+            list(ids),
+        )
+        found = {row[0]: StoredChunk(*row) for row in rows}
+        return [found[number] for number in ids if number in found]
+
+    def chunk_ids(self, where: Where | None = None, *, after: int = -1) -> Ids:
+        """Ascending ids of the chunks a filter allows (None: all) that were written after a generation."""
+        sql = "SELECT c.id FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.generation > ?"
+        values: tuple[Any, ...] = (after,)
+        if where is not None:
+            sql, values = f"{sql} AND {where.sql}", values + where.values
+        rows = self.connection().execute(sql + " ORDER BY c.id", values)
+        return np.fromiter((row[0] for row in rows), dtype=np.int64)
+
+    def deleted_ids(self, after: int) -> Ids:
+        """Ids of chunks deleted after a generation, ascending."""
+        rows = self.connection().execute("SELECT id FROM deleted WHERE generation > ? ORDER BY id", (after,))
+        return np.fromiter((row[0] for row in rows), dtype=np.int64)
+
+    def texts(self, ids: Ids) -> Iterator[tuple[int, str, str]]:
+        """(id, text, language) of chunks, ascending, for making keyword segments."""
+        for part in _parts(ids):
+            yield from self._by_ids("SELECT id, text, language FROM chunks WHERE id IN", part)
+
+    def vectors(self, ids: Ids) -> tuple[Ids, Matrix]:
+        """Those of `ids` that have a vector, ascending, and the vectors, float32 [n, d]."""
+        dimension = int(self.model["dimension"])
+        found: list[int] = []
+        blobs: list[bytes] = []
+        for part in _parts(ids):
+            for number, blob in self._by_ids("SELECT id, vector FROM chunks WHERE vector IS NOT NULL AND id IN", part):
+                if len(blob) != 4 * dimension:
+                    raise IndexDamaged(f"The vector of passage {number} has {len(blob)} bytes, not {4 * dimension}.")
+                found.append(number)
+                blobs.append(blob)
+        matrix = np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), dimension)
+        return np.array(found, dtype=np.int64), matrix.astype(np.float32, copy=False)
+
+    def _by_ids(self, select: str, ids: NDArray[np.int64]) -> list[Any]:
+        marks = ",".join("?" * len(ids))
+        return self.connection().execute(f"{select} ({marks}) ORDER BY id", ids.tolist()).fetchall()
+
+    def file_records(self) -> dict[str, FileRecord]:
+        """What is known of each file of the folder the index was made from."""
+        rows = self.connection().execute("SELECT * FROM files")
+        return {r[0]: FileRecord(r[0], r[1], r[2], r[3], r[4], r[5], tuple(json.loads(r[6]))) for r in rows}
+
+    def counts(self) -> dict[str, Any]:
+        """Documents, passages and characters, in all and per language."""
+        connection = self.connection()
+        total = connection.execute("SELECT count(*), coalesce(sum(length), 0) FROM documents").fetchone()
+        languages: dict[str, dict[str, int]] = {}
+        for language, count in connection.execute("SELECT language, count(*) FROM documents GROUP BY language"):
+            languages.setdefault(language, {"documents": 0, "passages": 0})["documents"] = count
+        for language, count in connection.execute("SELECT language, count(*) FROM chunks GROUP BY language"):
+            languages.setdefault(language, {"documents": 0, "passages": 0})["passages"] = count
+        passages = connection.execute("SELECT count(*) FROM chunks").fetchone()[0]
+        return {
+            "documents": total[0], "characters": total[1], "passages": passages,
+            "languages": dict(sorted(languages.items())),
+        }  # fmt: skip
+
+    # -- checking --------------------------------------------------------------------------------------------------
+
+    def problems(self) -> Iterator[str]:
+        """Everything in the truth itself that breaks a law, one sentence each."""
+        connection = self.connection()
+        for (line,) in connection.execute("PRAGMA integrity_check"):
+            if line != "ok":
+                yield f"The database is damaged: {line}."
+        for row in connection.execute("PRAGMA foreign_key_check"):
+            yield f"A row of {row[0]} belongs to a document that is not there."
+        for number, text, digest in connection.execute("SELECT id, text, content_hash FROM documents"):
+            if content_hash(text) != digest:
+                yield f"The text of document {number} is not the text its content hash was made from."
+        yield from self._chunk_problems()
+
+    def _chunk_problems(self) -> Iterator[str]:
+        rows = self.connection().execute(
+            'SELECT c.id, c.start, c."end", c.text, d.text FROM documents AS d JOIN chunks AS c ON c.document_id = d.id'
+        )
+        for number, start, end, text, whole in rows:
+            if whole[start:end] != text or not text:
+                yield f"Passage {number} is not the text of its document from {start} to {end}."
+        for (number,) in self.connection().execute("SELECT id FROM chunks WHERE id IN (SELECT id FROM deleted)"):
+            yield f"Passage {number} is both there and deleted."
+
+    def compact(self) -> None:
+        """Give back the space of what was deleted. Nothing deleted stays on disk after this."""
+        connection = self.connection()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def size(self) -> int:
+        """Bytes of all files of the folder."""
+        return sum(p.stat().st_size for p in self.path.rglob("*") if p.is_file())
+
+
+def now_ns() -> int:
+    return time.time_ns()
+
+
+def _parts(ids: Ids, size: int = 500) -> Iterator[Ids]:
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]
+
+
+def _of_a_stopped_start(path: Path) -> bool:
+    """Whether a file is what a process leaves that was stopped while it made an index."""
+    return path.name == LOCK or path.name.startswith(f"{DATABASE}.new")
+
+
+def _can_write(path: Path) -> bool:
+    return os.access(path, os.W_OK)

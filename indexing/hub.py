@@ -1,0 +1,138 @@
+"""The Hugging Face hub: a model from its cache on this machine, or downloaded, and no more than is loaded.
+
+Only what a safe load needs is fetched: JSON, vocabularies, safetensors; a pickle only where there are no
+safetensors; never Python files, nor weights of other frameworks. Asking the hub fails within `SECONDS` where
+there is no network.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+import threading
+from collections.abc import Callable, Iterable
+from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+from indexing.errors import ModelMissing
+
+Found = TypeVar("Found")
+
+SECONDS = 8.0
+HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w./-]+))?", re.ASCII)
+MODULE_FOLDER = re.compile(r"\d+_[A-Za-z]+", re.ASCII)
+SAFE = ("model.safetensors", "model-*-of-*.safetensors")
+PICKLED = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
+TEXT = ("*.json", "*.txt", "*.model")
+NEVER = ("*predictions*", "*onnx*", "*openvino*", "tf_*", "flax_*", "model.safetensors.index.json", *PICKLED)
+
+
+def split_id(name: str) -> tuple[str, str | None] | None:
+    """(owner/name, revision or None) of a hub id; None where it is none.
+
+    >>> split_id("owner/model@v1"), split_id("just-a-word")
+    (('owner/model', 'v1'), None)
+    """
+    match = HUB_ID.fullmatch(name)
+    if match is None or ".." in name or "--" in match["repo"]:
+        return None
+    return match["repo"], match["revision"]
+
+
+def cached(repo: str, revision: str | None) -> Path | None:
+    """The model's folder in the hub's cache on this machine, whole or not; None where there is none."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
+    except (OSError, ValueError):
+        return None
+
+
+def download(repo: str, revision: str | None) -> Path:
+    """The model's folder, fetched. Raises ModelMissing, with the reason in words."""
+    from huggingface_hub import HfApi, snapshot_download
+
+    try:
+        info = _within(SECONDS, lambda: HfApi().model_info(repo, revision=revision, timeout=SECONDS / 2))
+        chosen = choose([entry.rfilename for entry in info.siblings or ()])
+        wanted = [glob.escape(file) for file in chosen]
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, etag_timeout=SECONDS))
+    except (OSError, ValueError) as error:
+        raise ModelMissing(_reason(repo, revision, error)) from error
+
+
+def choose(files: Iterable[str]) -> list[str]:
+    """The files of a repository that a safe load needs, in order.
+
+    >>> choose(["config.json", "model.safetensors", "pytorch_model.bin", "run.py", "onnx/model.onnx"])
+    ['config.json', 'model.safetensors']
+    """
+    by_folder: dict[str, list[str]] = {}
+    for file in sorted(files):
+        folder = PurePosixPath(file).parent.as_posix()
+        if folder == "." or MODULE_FOLDER.fullmatch(folder):
+            by_folder.setdefault(folder, []).append(file)
+    return sorted(file for group in by_folder.values() for file in _of_one_folder(group))
+
+
+def _of_one_folder(files: list[str]) -> list[str]:
+    safe = [file for file in files if _is(file, SAFE)]
+    index = [file for file in files if safe and _is(file, ("model.safetensors.index.json",))]
+    pickled = [] if safe else [file for file in files if _is(file, PICKLED)]
+    return [file for file in files if _is(file, TEXT) and not _is(file, NEVER)] + safe + index + pickled
+
+
+def _is(file: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(PurePosixPath(file).name, pattern) for pattern in patterns)
+
+
+def _within(seconds: float, ask: Callable[[], Found]) -> Found:
+    """`ask`'s result or error; TimeoutError where neither comes in time (a host name has none)."""
+    results: list[Found] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(ask())
+        except Exception as error:
+            errors.append(error)
+
+    worker = threading.Thread(target=run, daemon=True, name="docqa-hub")
+    worker.start()
+    worker.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise TimeoutError(f"no answer within {seconds:.0f} seconds")
+    return results[0]
+
+
+def _reason(repo: str, revision: str | None, error: Exception) -> str:
+    """Why a model could not be fetched, as the first half of a sentence."""
+    from huggingface_hub import errors
+
+    kinds: list[tuple[Any, str]] = [
+        (errors.GatedRepoError, f"{repo} is gated: its owner grants access, on the hub, to those logged in"),
+        (errors.RepositoryNotFoundError, f"the hub has no model {repo} that can be seen without logging in"),
+        (errors.RevisionNotFoundError, f"{repo} has no revision {revision}"),
+        (errors.OfflineModeIsEnabled, f"{repo} is not on this machine, and HF_HUB_OFFLINE is set"),
+        (errors.HfHubHTTPError, f"the hub refused {repo} ({_line(error)})"),
+    ]
+    if (
+        isinstance(error, OSError)
+        and error.errno in (ENOSPC, EDQUOT, EACCES, EPERM, EROFS)
+        and error.filename
+    ):
+        return f"{repo} cannot be written to the hub's cache ({error.strerror})"
+    for kind, words in kinds:
+        if isinstance(error, kind):
+            return words
+    why = f" ({_line(error)})" if isinstance(error, TimeoutError) else ""
+    return f"{repo} is not on this machine, and the hub cannot be reached{why}"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120].rstrip(" .") or type(error).__name__

@@ -1,0 +1,382 @@
+"""An index folder as one searchable thing: the truth, and the vector and keyword indexes kept in step with it.
+
+The derived files name the generation they were made from. Opening a folder loads them, checks them, and adds in memory
+what the truth has had since; a file that is missing, damaged or of another index is made again from the truth. So
+readers need no right to write, a crash costs a rebuild of a cache, and every question sees one whole generation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from indexing import vectors as faiss_file
+from indexing.errors import IndexDamaged
+from indexing.filters import Filter, where
+from indexing.folder import IndexFolder, StoredChunk
+from indexing.keywords import Ids, KeywordIndex, Segment
+from indexing.terms import terms
+from indexing.vectors import Matrix, VectorIndex
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "derived.json"
+SEGMENTS_AT_MOST = 8
+REBUILD_SHARE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What can be searched at one generation of the truth. Never changed; a later generation is a new state."""
+
+    generation: int
+    vectors: VectorIndex
+    keywords: KeywordIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One whole generation, open for questions; valid inside `Index.snapshot()` only."""
+
+    index: Index
+    state: State
+
+    @property
+    def generation(self) -> int:
+        return self.state.generation
+
+    def nearest(self, query: Matrix, top_k: int, filters: Filter | None = None) -> list[tuple[int, float]]:
+        """Passages nearest by meaning to a unit vector [d]: (id, inner product), best first."""
+        return self.state.vectors.search(query, top_k, self._allowed(filters))
+
+    def best(
+        self, question: str, language: str, top_k: int, filters: Filter | None = None, all_terms: bool = False
+    ) -> list[tuple[int, float]]:
+        """Passages best by words: (id, BM25 score), best first."""
+        words = terms(question, language)
+        return self.state.keywords.search(words, top_k, self._allowed(filters), all_terms)
+
+    def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:
+        return self.index.folder.chunks(ids)
+
+    def _allowed(self, filters: Filter | None) -> Ids | None:
+        return self.index.allowed(self.state.generation, filters)
+
+
+class Index:
+    """An opened index folder. Questions from several threads are safe; a question changes nothing."""
+
+    def __init__(self, folder: IndexFolder) -> None:
+        self.folder = folder
+        self._guard = threading.Lock()
+        self._allowed: OrderedDict[tuple[int, Any], Ids] = OrderedDict()
+        with folder.reading():
+            self._state = self._load()
+
+    @classmethod
+    def open(cls, path: Path, *, writable: bool = False) -> Index:
+        """Open a folder. Raises IndexMissing, IndexMismatch, IndexDamaged."""
+        return cls(IndexFolder.open(path, writable=writable))
+
+    def close(self) -> None:
+        self.folder.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- questions -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """Everything asked inside sees the same generation, the newest when it was entered."""
+        while True:
+            with self.folder.reading():
+                state = self._state_at(self.folder.generation())
+                if state is not None:
+                    yield Snapshot(self, state)
+                    return
+
+    def _state_at(self, generation: int) -> State | None:
+        """The state of that generation, caught up if needed; None when another thread is already past it."""
+        with self._guard:
+            if self._state.generation < generation:
+                self._state = self._advance(self._state, generation)
+            return self._state if self._state.generation == generation else None
+
+    def allowed(self, generation: int, filters: Filter | None) -> Ids | None:
+        """The ids a filter allows (ascending), remembered per generation; None for no filter. Raises FilterError."""
+        condition = where(filters)
+        if condition is None:
+            return None
+        key = (generation, condition)
+        with self._guard:
+            found = self._allowed.get(key)
+        if found is None:
+            found = self.folder.chunk_ids(condition)
+            with self._guard:
+                self._allowed[key] = found
+                while len(self._allowed) > 64:
+                    self._allowed.popitem(last=False)
+        return found
+
+    def refresh(self) -> None:
+        """Catch up with the truth now instead of at the next question."""
+        with self.snapshot():
+            pass
+
+    # -- keeping in step -------------------------------------------------------------------------------------------
+
+    def _load(self) -> State:
+        """The newest state: from the derived files where they can be trusted, else from the truth."""
+        generation = self.folder.generation()
+        try:
+            state = self._read_derived()
+        except (IndexDamaged, OSError, ValueError, KeyError, TypeError) as error:
+            logger.info("derived files of %s are made again: %s", self.folder.path, error)
+            state = None
+        if state is None or state.generation > generation:
+            return self._rebuild(generation)
+        return self._advance(state, generation)
+
+    def _read_derived(self) -> State | None:
+        path = self.folder.path / MANIFEST
+        if not path.is_file():
+            return None
+        manifest = json.loads(path.read_text("utf-8"))
+        keywords = self._verified(manifest["keywords"])
+        segment = Segment.load(keywords)
+        base = None
+        if manifest["vectors"] is not None:
+            base = faiss_file.load_base(self._verified(manifest["vectors"]))
+        index = VectorIndex(
+            dimension=int(self.folder.model["dimension"]), base=base, kind=manifest["kind"],
+            dead=np.array(manifest["dead"], dtype=np.int64), exact=self._exact,
+        )  # fmt: skip
+        if base is not None and base.d != index.dimension:
+            raise IndexDamaged("the vector index has another dimension than the model")
+        return State(int(manifest["generation"]), index, KeywordIndex.of([segment]))
+
+    def _verified(self, entry: dict[str, str]) -> Path:
+        """The path of a derived file whose checksum is the manifest's; FAISS never sees another file."""
+        path = self.folder.path / entry["file"]
+        if path.parent != self.folder.path or file_checksum(path) != entry["checksum"]:
+            raise IndexDamaged(f"{entry['file']} is not the file that was written")
+        return path
+
+    def _exact(self, ids: Ids) -> Matrix:
+        return self.folder.vectors(ids)[1]
+
+    def _advance(self, state: State, generation: int) -> State:
+        """`state` with everything the truth has had since."""
+        if state.generation == generation:
+            return state
+        new = self.folder.chunk_ids(after=state.generation)
+        gone = self.folder.deleted_ids(after=state.generation)
+        base = 0 if state.vectors.base is None else state.vectors.base.ntotal
+        pending = len(state.vectors.added_ids) + len(new)
+        if pending > max(2 * faiss_file.EXACT_UP_TO, base):
+            return self._rebuild(generation)
+        ids, matrix = self.folder.vectors(new)
+        dead = np.union1d(state.vectors.dead, gone)
+        vectors = VectorIndex(
+            dimension=state.vectors.dimension, base=state.vectors.base, kind=state.vectors.kind,
+            added_ids=np.concatenate([state.vectors.added_ids, ids]),
+            added=np.concatenate([state.vectors.added.reshape(-1, state.vectors.dimension), matrix]),
+            dead=dead, exact=self._exact,
+        )  # fmt: skip
+        segments = (*state.keywords.segments, self._segment(new))
+        keywords = KeywordIndex.of(segments, np.union1d(state.keywords.dead, gone))
+        if len(keywords.segments) > SEGMENTS_AT_MOST:
+            small = keywords.segments[1:]
+            keywords = KeywordIndex.of([keywords.segments[0], Segment.merge(small, keywords.dead)], keywords.dead)
+        return State(generation, vectors, keywords)
+
+    def _rebuild(self, generation: int) -> State:
+        """Everything from the truth, nothing from the derived files."""
+        ids = self.folder.chunk_ids()
+        return State(generation, self._vectors_anew(ids), KeywordIndex.of([self._segment(ids)]))
+
+    def _segment(self, ids: Ids) -> Segment:
+        return Segment.build((number, terms(text, language)) for number, text, language in self.folder.texts(ids))
+
+    def _vectors_anew(self, ids: Ids) -> VectorIndex:
+        found, matrix = self.folder.vectors(ids)
+        kind = faiss_file.kind_for(self.folder.settings.vectors, len(found))
+        base = faiss_file.make_base(found, matrix, kind) if len(found) else None
+        return VectorIndex(dimension=int(self.folder.model["dimension"]), base=base, kind=kind, exact=self._exact)
+
+    # -- writing the derived files ---------------------------------------------------------------------------------
+
+    def publish(self) -> State:
+        """Write the derived files of the newest generation, beside the old ones, then swap. Needs the writer lock."""
+        with self.snapshot() as snapshot:
+            state = self._folded(snapshot.state)
+        stamp = f"{state.generation:08d}-{os.urandom(4).hex()}"
+        manifest: dict[str, Any] = {"generation": state.generation, "kind": state.vectors.kind, "vectors": None}
+        manifest["dead"] = state.vectors.dead.tolist()
+        if state.vectors.base is not None:
+            manifest["vectors"] = self._write(f"vectors-{stamp}.faiss", state.vectors.base)
+        manifest["keywords"] = self._write(f"keywords-{stamp}.npz", state.keywords.segments)
+        write_atomically(self.folder.path / MANIFEST, json.dumps(manifest).encode("utf-8"))
+        self._sweep({manifest["keywords"]["file"], (manifest["vectors"] or {}).get("file")})
+        with self._guard:
+            self._state = state
+        return state
+
+    def _folded(self, state: State) -> State:
+        """The same generation with everything in the base: nothing added since, as few dead as can be had cheaply."""
+        keywords = state.keywords
+        if len(keywords.segments) != 1 or len(keywords.dead):
+            keywords = KeywordIndex.of([Segment.merge(keywords.segments, keywords.dead)])
+        return State(state.generation, self._folded_vectors(state.vectors), keywords)
+
+    def _folded_vectors(self, vectors: VectorIndex) -> VectorIndex:
+        if vectors.base is not None and not len(vectors.added_ids) and not len(vectors.dead):
+            return vectors
+        ids = vectors.ids()
+        changed = len(vectors.added_ids) + len(vectors.dead)
+        kind = faiss_file.kind_for(self.folder.settings.vectors, len(ids))
+        if vectors.base is None or kind != vectors.kind or kind == "flat" or changed > REBUILD_SHARE * len(ids):
+            return self._vectors_anew(ids)
+        base = faiss_file.grown(vectors.base, vectors.added_ids, vectors.added)
+        dead = np.intersect1d(vectors.dead, faiss_file.base_ids(base))
+        return VectorIndex(vectors.dimension, base, kind, dead=dead, exact=self._exact)
+
+    def _write(self, name: str, content: Any) -> dict[str, str]:
+        path = self.folder.path / name
+        if name.endswith(".npz"):
+            (content[0] if content else Segment.build([])).save(path)
+        else:
+            faiss_file.save_base(content, path)
+        fsync(path)
+        return {"file": name, "checksum": file_checksum(path)}
+
+    def _sweep(self, keep: set[str | None]) -> None:
+        """Remove derived files no manifest names any more, and manifests a stopped process did not finish."""
+        for pattern in ("vectors-*.faiss", "keywords-*.npz", f".{MANIFEST}.*"):
+            for path in self.folder.path.glob(pattern):
+                if path.name not in keep:
+                    path.unlink(missing_ok=True)
+
+    # -- checking --------------------------------------------------------------------------------------------------
+
+    def problems(self, sample: int = 2_000) -> Iterator[str]:
+        """Everything wrong, one sentence each: in the truth, in the derived files, and between them.
+
+        sample: how many passages' keywords are computed again and compared (evenly spread); vectors are all compared.
+        """
+        yield from self.folder.problems()
+        yield from self._file_problems()
+        with self.snapshot() as snapshot:
+            ids = self.folder.chunk_ids()
+            embedded, matrix = self.folder.vectors(ids)
+            state = snapshot.state
+            if not np.array_equal(state.keywords.ids(), ids):
+                yield "The keyword index does not hold the passages of the database."
+            if not np.array_equal(state.vectors.ids(), embedded):
+                yield "The vector index does not hold the passages of the database."
+            elif state.vectors.base is not None and state.vectors.kind != "ivfpq":
+                yield from _vector_problems(state.vectors, embedded, matrix)
+            if len(embedded) != len(ids):
+                yield f"{len(ids) - len(embedded)} passages have no vector; `docqa index` embeds what it writes."
+            chosen = ids[np.linspace(0, len(ids) - 1, min(sample, len(ids))).astype(int)] if len(ids) else ids
+            yield from self._keyword_problems(state.keywords, chosen)
+
+    def _file_problems(self) -> Iterator[str]:
+        try:
+            self._read_derived()
+        except (IndexDamaged, OSError, ValueError, KeyError, TypeError) as error:
+            yield f"The derived files cannot be used and are made again in memory at each start: {error}."
+
+    def _keyword_problems(self, keywords: KeywordIndex, ids: Ids) -> Iterator[str]:
+        if not len(ids):
+            return
+        expected = self._segment(ids)
+        inside = np.concatenate([segment.ids for segment in keywords.segments] or [ids[:0]])
+        kept = Segment.merge(keywords.segments, np.setdiff1d(inside, ids))
+        same = all(
+            np.array_equal(getattr(expected, name), getattr(kept, name))
+            for name in ("ids", "lengths", "terms", "starts", "rows", "counts")
+        )
+        if not same:
+            yield "The keyword index holds other terms than the passages have."
+
+    def repair(self) -> list[str]:
+        """Make the derived files again from the truth, and have damaged documents read again at the next run.
+
+        Returns the files (sources) whose documents were taken out because their text broke a law.
+        """
+        with self.folder.writer():
+            damaged = self._damaged_files()
+            if damaged:
+                self.folder.write([], drop=damaged)
+            with self._guard, self.folder.reading():
+                self._state = self._rebuild(self.folder.generation())
+            self.publish()
+        return damaged
+
+    def _damaged_files(self) -> list[str]:
+        from indexing.documents import content_hash
+
+        rows = self.folder.connection().execute("SELECT id, file, text, content_hash FROM documents").fetchall()
+        bad = {file for _, file, text, digest in rows if content_hash(text) != digest}
+        sql = 'SELECT d.file, c.start, c."end", c.text, d.text FROM documents AS d JOIN chunks AS c ON c.document_id = d.id'
+        for file, start, end, text, whole in self.folder.connection().execute(sql):
+            if whole[start:end] != text:
+                bad.add(file)
+        return sorted(bad)
+
+
+def _vector_problems(vectors: VectorIndex, ids: Ids, matrix: Matrix) -> Iterator[str]:
+    in_base = np.isin(ids, faiss_file.base_ids(vectors.base))
+    kept = vectors.base.reconstruct_batch(np.ascontiguousarray(ids[in_base]))
+    wrong = ids[in_base][~np.all(kept == matrix[in_base], axis=1)]
+    if len(wrong):
+        yield f"{len(wrong)} vectors of the vector index are not the database's (the first: passage {wrong[0]})."
+    lengths = np.linalg.norm(matrix, axis=1)
+    odd = ids[(np.abs(lengths - 1) > 1e-3) & (lengths > 1e-6)]
+    if len(odd):
+        yield f"{len(odd)} vectors are not of unit length (the first: passage {odd[0]})."
+
+
+def file_checksum(path: Path) -> str:
+    """BLAKE2b-256 of a file's bytes, hex; "" when it cannot be read."""
+    digest = hashlib.blake2b(digest_size=32)
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError:
+        return ""
+    return digest.hexdigest()
+
+
+def fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write beside, fsync, rename, fsync the folder: afterwards `path` holds the old bytes or all of the new ones."""
+    beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    beside.write_bytes(data)
+    fsync(beside)
+    beside.replace(path)
+    fsync(path.parent)

@@ -1,0 +1,223 @@
+"""Terms by id -> best ids: BM25 over numpy arrays, with an allowed set; derived from the store, checksummed by it.
+
+An index is a list of immutable segments (a large base from disk, a small delta since) and the ids deleted since the
+segments were made. Statistics (document frequency, mean length) are taken over what is alive in all segments
+together, so scores are exactly those of one index built afresh, after any deletes and additions.
+
+Score of a passage p for a question q (Robertson & Zaragoza 2009, with Lucene's always-positive idf):
+
+    sum over t in q of  idf(t) * tf(t,p) * (k1 + 1) / (tf(t,p) + k1 * (1 - b + b * |p| / mean|p|))
+    idf(t) = ln(1 + (N - df(t) + 0.5) / (df(t) + 0.5)),  k1 = 1.2, b = 0.75
+
+Terms are known by 64-bit hashes only: 10 million different terms collide with probability 3e-6, and a collision can
+only add a keyword match, never break a filter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexing.errors import IndexDamaged
+
+K1 = 1.2
+B = 0.75
+
+Ids = NDArray[np.int64]
+Scores = NDArray[np.float64]
+
+
+def term_hash(term: str) -> int:
+    """The first 8 bytes of BLAKE2b of the term: the same on every machine and in every process."""
+    return int.from_bytes(hashlib.blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Postings of some passages. Never changed once made.
+
+    ids:      int64 [n], ascending passage ids
+    lengths:  int32 [n], number of terms of each passage
+    terms:    uint64 [t], ascending hashes
+    starts:   int64 [t + 1], where each term's postings begin
+    rows:     int32 [p], rows of `ids` that hold the term, ascending within a term
+    counts:   uint16 [p], how often (at most 65,535)
+    """
+
+    ids: Ids
+    lengths: NDArray[np.int32]
+    terms: NDArray[np.uint64]
+    starts: NDArray[np.int64]
+    rows: NDArray[np.int32]
+    counts: NDArray[np.uint16]
+
+    @classmethod
+    def build(cls, passages: Iterable[tuple[int, Sequence[str]]]) -> Segment:
+        """From (id, terms) pairs with ascending ids."""
+        vocabulary: dict[str, int] = {}
+        ids: list[int] = []
+        lengths: list[int] = []
+        columns: list[NDArray[np.int64]] = []
+        for passage_id, terms in passages:
+            ids.append(passage_id)
+            lengths.append(len(terms))
+            numbers = [vocabulary.setdefault(term, len(vocabulary)) for term in terms]
+            columns.append(np.array(numbers, dtype=np.int64))
+        return cls._from_columns(ids, lengths, columns, vocabulary)
+
+    @classmethod
+    def _from_columns(
+        cls, ids: list[int], lengths: list[int], columns: list[NDArray[np.int64]], vocabulary: dict[str, int]
+    ) -> Segment:
+        n = len(ids)
+        hashes = np.fromiter((term_hash(term) for term in vocabulary), dtype=np.uint64, count=len(vocabulary))
+        terms, number_of = np.unique(hashes, return_inverse=True)
+        flat = number_of[np.concatenate(columns)] if columns else np.empty(0, np.int64)
+        row_of = np.repeat(np.arange(n, dtype=np.int64), lengths)
+        pairs, counts = np.unique(flat.astype(np.int64) * max(n, 1) + row_of, return_counts=True)
+        starts = np.searchsorted(pairs, np.arange(len(terms) + 1, dtype=np.int64) * max(n, 1))
+        return cls(
+            ids=np.array(ids, dtype=np.int64),
+            lengths=np.array(lengths, dtype=np.int32),
+            terms=terms,
+            starts=starts.astype(np.int64),
+            rows=(pairs % max(n, 1)).astype(np.int32),
+            counts=np.minimum(counts, 65_535).astype(np.uint16),
+        )
+
+    @classmethod
+    def merge(cls, segments: Sequence[Segment], dead: Ids) -> Segment:
+        """One segment of all passages of `segments` (with disjoint ids) but those in `dead`."""
+        if not segments:
+            return EMPTY
+        ids = np.concatenate([segment.ids for segment in segments])
+        first = np.cumsum([0, *(len(segment.ids) for segment in segments)])
+        hashes = np.concatenate([np.repeat(s.terms, np.diff(s.starts)) for s in segments])
+        rows = np.concatenate([s.rows.astype(np.int64) + at for s, at in zip(segments, first, strict=False)])
+        counts = np.concatenate([segment.counts for segment in segments])
+        order = np.argsort(ids, kind="stable")
+        order = order[~np.isin(ids[order], dead)]
+        place = np.full(len(ids), -1, dtype=np.int64)
+        place[order] = np.arange(len(order))
+        rows = place[rows]
+        keep = rows >= 0
+        hashes, rows, counts = hashes[keep], rows[keep], counts[keep]
+        by_term = np.lexsort((rows, hashes))
+        terms, starts = np.unique(hashes[by_term], return_index=True)
+        lengths = np.concatenate([segment.lengths for segment in segments])[order]
+        return cls(
+            ids=ids[order], lengths=lengths, terms=terms, starts=np.append(starts, len(rows)).astype(np.int64),
+            rows=rows[by_term].astype(np.int32), counts=counts[by_term],
+        )  # fmt: skip
+
+    def postings(self, hashed: int) -> tuple[NDArray[np.int32], NDArray[np.uint16]]:
+        """Rows and counts of one term; empty arrays where nobody has it."""
+        at = int(np.searchsorted(self.terms, np.uint64(hashed)))
+        if at == len(self.terms) or int(self.terms[at]) != hashed:
+            return self.rows[:0], self.counts[:0]
+        span = slice(int(self.starts[at]), int(self.starts[at + 1]))
+        return self.rows[span], self.counts[span]
+
+    def save(self, path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez(
+                file, ids=self.ids, lengths=self.lengths, terms=self.terms, starts=self.starts,
+                rows=self.rows, counts=self.counts,
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> Segment:
+        """Read what `save` wrote; IndexDamaged when it is something else."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return cls(**{name: arrays[name] for name in ("ids", "lengths", "terms", "starts", "rows", "counts")})
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise IndexDamaged(f"The keyword index {path.name} cannot be read ({error}).") from error
+
+
+EMPTY = Segment.build([])
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordIndex:
+    """Segments and the ids deleted since they were made; a value: `changed` gives a new one."""
+
+    segments: tuple[Segment, ...] = ()
+    dead: Ids = field(default_factory=lambda: np.empty(0, np.int64))
+    _alive: tuple[NDArray[np.bool_], ...] = ()
+
+    @classmethod
+    def of(cls, segments: Iterable[Segment], dead: Ids | None = None) -> KeywordIndex:
+        """An index over `segments` without the ids in `dead`."""
+        kept = tuple(segment for segment in segments if len(segment.ids))
+        gone = np.unique(dead) if dead is not None else np.empty(0, np.int64)
+        return cls(kept, gone, tuple(~np.isin(segment.ids, gone) for segment in kept))
+
+    def __len__(self) -> int:
+        return int(sum(int(alive.sum()) for alive in self._alive))
+
+    def ids(self) -> Ids:
+        """The ids that can be found, ascending."""
+        parts = [segment.ids[alive] for segment, alive in zip(self.segments, self._alive, strict=True)]
+        return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+
+    def search(
+        self, terms: Sequence[str], top_k: int, allowed: Ids | None = None, all_terms: bool = False
+    ) -> list[tuple[int, float]]:
+        """The best `top_k` (id, BM25 score > 0), best first, equal scores by ascending id.
+
+        allowed: None = every passage; an array (possibly empty) = only these ids.
+        all_terms: only passages that have every term of the question.
+        """
+        total = len(self)
+        if not total or not terms or top_k <= 0 or (allowed is not None and not len(allowed)):
+            return []
+        scores, matched = self._scores(terms, total)
+        found_ids: list[Ids] = []
+        found_scores: list[Scores] = []
+        for segment, alive, score, match in zip(self.segments, self._alive, scores, matched, strict=True):
+            keep = alive & (match == len(set(terms)) if all_terms else match > 0)
+            if allowed is not None:
+                keep &= np.isin(segment.ids, allowed)
+            found_ids.append(segment.ids[keep])
+            found_scores.append(score[keep])
+        return best(np.concatenate(found_ids), np.concatenate(found_scores), top_k)
+
+    def _scores(self, terms: Sequence[str], total: int) -> tuple[list[Scores], list[NDArray[np.int32]]]:
+        """BM25 of every row of every segment, and how many different terms of the question each row has."""
+        words = sum(int(s.lengths[a].sum()) for s, a in zip(self.segments, self._alive, strict=True))
+        mean = max(words / total, 1e-9)
+        scores = [np.zeros(len(segment.ids)) for segment in self.segments]
+        matched = [np.zeros(len(segment.ids), dtype=np.int32) for segment in self.segments]
+        for term, weight in Counter(terms).items():
+            hashed = term_hash(term)
+            found = [segment.postings(hashed) for segment in self.segments]
+            df = sum(int(alive[rows].sum()) for alive, (rows, _) in zip(self._alive, found, strict=True))
+            idf = np.log1p((total - df + 0.5) / (df + 0.5))
+            for n, (segment, (rows, counts)) in enumerate(zip(self.segments, found, strict=True)):
+                tf = counts.astype(np.float64)
+                norm = K1 * (1 - B + B * segment.lengths[rows] / mean)
+                scores[n][rows] += weight * idf * tf * (K1 + 1) / (tf + norm)
+                matched[n][rows] += 1
+        return scores, matched
+
+
+def best(ids: Ids, scores: Scores, top_k: int) -> list[tuple[int, float]]:
+    """The `top_k` highest (id, score), best first, equal scores by ascending id.
+
+    >>> best(np.array([3, 1, 2]), np.array([0.5, 0.5, 0.9]), 2)
+    [(2, 0.9), (1, 0.5)]
+    """
+    if len(ids) > top_k:
+        threshold = np.partition(scores, len(scores) - top_k)[len(scores) - top_k]
+        keep = scores >= threshold
+        ids, scores = ids[keep], scores[keep]
+    order = np.lexsort((ids, -scores))[:top_k]
+    return [(int(ids[i]), float(scores[i])) for i in order]

@@ -1,0 +1,120 @@
+"""Which language a text is in.
+
+The model is py3langid's (naive Bayes over byte n-grams, in its wheel, no download), kept to the languages below. A script
+that belongs to one language decides by itself. Everything is deterministic and safe to call from several threads.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+LANGUAGES = (
+    "am ar az bg bn ca cs cy da de el en eo es et eu fa fi fr ga gl gu he hi hr hu hy id is it ja ka kk km kn ko lo lt lv"
+    " mk ml mn mr mt ne nl no pa pl ps pt ro ru si sk sl sq sr sv sw ta te th tr uk ur vi zh"
+).split()
+UNKNOWN = "und"
+SAMPLE = 240
+CLOSE = 0.35
+
+SCRIPTS = (
+    ("th", "\u0e00", "\u0e7f"), ("lo", "\u0e80", "\u0eff"), ("el", "\u0370", "\u03ff"), ("he", "\u0590", "\u05ff"),
+    ("ko", "\uac00", "\ud7af"), ("te", "\u0c00", "\u0c7f"), ("bn", "\u0980", "\u09ff"), ("ta", "\u0b80", "\u0bff"),
+    ("km", "\u1780", "\u17ff"), ("my", "\u1000", "\u109f"), ("ka", "\u10a0", "\u10ff"), ("hy", "\u0530", "\u058f"),
+    ("gu", "\u0a80", "\u0aff"), ("pa", "\u0a00", "\u0a7f"), ("kn", "\u0c80", "\u0cff"), ("ml", "\u0d00", "\u0d7f"),
+    ("si", "\u0d80", "\u0dff"), ("am", "\u1200", "\u137f"), ("ja", "\u3041", "\u30ff"), ("han", "\u3400", "\u9fff"),
+)  # fmt: skip
+CLASSES = [(name, re.compile(f"[{first}-{last}]")) for name, first, last in SCRIPTS]
+LETTER = re.compile(r"[^\W\d_]")
+NOISE = re.compile(r"https?://\S+|\S+@\S+|[\d_#*|`<>=~^/\\]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """A language (ISO 639-1, or "und") and how sure that is, 0 to 1."""
+
+    language: str
+    confidence: float
+
+
+def detect(text: str) -> Detected:
+    """The language of a text of any length; long ones are judged by their start, middle and end.
+
+    >>> detect("Die Fähre fährt jeden Morgen um sieben Uhr nach Vorn.").language
+    'de'
+    """
+    sample = _sample(text)
+    by_script = _by_script(sample)
+    if by_script is not None:
+        return by_script
+    if not LETTER.search(sample):
+        return Detected(UNKNOWN, 0.0)
+    language, confidence = _model(())(sample)
+    return Detected(language, confidence)
+
+
+def detect_question(text: str, among: Collection[str] = ()) -> str:
+    """The language of a few words: the best guess, or a language of `among` (an index's) when that is nearly as likely.
+
+    >>> detect_question("When did the bridge open?", ["de", "en"])
+    'en'
+    """
+    found = detect(text)
+    known = tuple(sorted(set(among) & set(LANGUAGES)))
+    if found.language in known or not known or found.confidence >= 0.99 or _by_script(_sample(text)) is not None:
+        return found.language
+    language, _ = _model(known)(_sample(text))
+    chances = dict(_ranked(_sample(text)))
+    return language if chances.get(language, 0.0) >= CLOSE * found.confidence else found.language
+
+
+def _sample(text: str) -> str:
+    """At most three stretches of a text, without addresses, digits and mark-up."""
+    if len(text) > 3 * SAMPLE:
+        middle = len(text) // 2
+        text = f"{text[:SAMPLE]} {text[middle : middle + SAMPLE]} {text[-SAMPLE:]}"
+    return NOISE.sub(" ", text)
+
+
+def _by_script(sample: str) -> Detected | None:
+    """The language of a script that has only one; Han with Kana is Japanese, Han alone Chinese."""
+    letters = len(LETTER.findall(sample))
+    if not letters:
+        return None
+    counts = {name: len(pattern.findall(sample)) for name, pattern in CLASSES if pattern.search(sample)}
+    east = counts.get("ja", 0) + counts.get("han", 0)
+    if east * 2 > letters:
+        language = "ja" if counts.get("ja", 0) * 20 > east else "zh"
+        return Detected(language, 0.99)
+    for name, count in counts.items():
+        if name not in ("ja", "han") and count * 2 > letters:
+            return Detected(name, 0.99)
+    return None
+
+
+_guard = threading.Lock()
+
+
+@lru_cache(maxsize=64)
+def _model(among: tuple[str, ...]) -> Any:
+    """A function text -> (language, probability) over `among` (empty: all languages known here)."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    with _guard:
+        identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        identifier.set_languages(list(among) or sorted(set(LANGUAGES) & set(identifier.labels)))
+
+    def classify(text: str) -> tuple[str, float]:
+        language, confidence = identifier.classify(text)
+        return str(language), float(confidence)
+
+    classify.rank = identifier.rank  # type: ignore[attr-defined]
+    return classify
+
+
+def _ranked(sample: str) -> list[tuple[str, float]]:
+    return [(str(language), float(chance)) for language, chance in _model(()).rank(sample)]

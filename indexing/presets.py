@@ -1,0 +1,123 @@
+"""The models known by name: what each is, what it was trained on, its licence, and how it wants to be used.
+
+Facts are what the model's card, or a copy of it, states; "not stated" where the card is silent, "not
+confirmed" where no copy of the card was at hand. Counts of parameters marked "by its config" are computed
+from the layer sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+Kind = Literal["reader", "embedder"]
+BUILTIN = "builtin"
+DEFAULT_READER = "xlmr-squad2"
+DEFAULT_EMBEDDER = "e5-small"
+NOT_STATED = "not stated"
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One model with a short name.
+
+    `model` is a hub id or "builtin". `max_seq_len` and `doc_stride` are tokens (0 for embedders).
+    `knows_no_answer`: a reader that was trained with unanswerable questions. The prefixes are put before
+    texts given to an embedder.
+    """
+
+    name: str
+    kind: Kind
+    model: str
+    licence: str
+    languages: str
+    parameters: str
+    trained_on: str
+    about: str
+    max_seq_len: int = 0
+    doc_stride: int = 0
+    knows_no_answer: bool = False
+    query_prefix: str = ""
+    passage_prefix: str = ""
+
+
+XQUAD_LANGUAGES = "11 (ar de el en es hi ru th tr vi zh)"
+OWN_LANGUAGES = "27, best in those with native question data"
+OWN_LICENCE = "CC BY-SA 4.0"
+
+_ALL = (
+    Preset(
+        "xlmr-squad2", "reader", "deepset/xlm-roberta-base-squad2", "CC BY 4.0", "multilingual (XLM-R base)",
+        "277 M (by its config)", "SQuAD 2.0 (English, with unanswerable questions)",
+        "The default: answers across languages, and can say that there is no answer.", 256, 128, True,
+    ),
+    Preset(
+        "xlmr-large-squad2", "reader", "deepset/xlm-roberta-large-squad2", "CC BY 4.0",
+        "multilingual (XLM-R large)", "559 M (by its config)",
+        "SQuAD 2.0 (English, with unanswerable questions)",
+        "84.9 F1 on SQuAD 2.0 by its card (the default: 77.2), for some four times the arithmetic.",
+        256, 128, True,
+    ),
+    Preset(
+        "mbert-xquad", "reader", "mrm8488/bert-multi-cased-finetuned-xquadv1", NOT_STATED, XQUAD_LANGUAGES,
+        "100 M (its card)", "XQuAD-like data (translated SQuAD 1.1, every question has an answer)",
+        "Multilingual BERT; never score it on XQuAD, which it was trained on.", 256, 128,
+    ),
+    Preset(
+        "xlm-xquad", "reader", "mrm8488/xlm-multi-finetuned-xquadv1", NOT_STATED, XQUAD_LANGUAGES,
+        "577 M (2.31 GB of float32)", "XQuAD (translated SQuAD 1.1, every question has an answer)",
+        "XLM (100 languages); large and slow, and not to be scored on XQuAD.", 256, 128,
+    ),
+    Preset(
+        "distilbert-tydiqa", "reader", "mrm8488/distilbert-multi-finetuned-for-xqua-on-tydiqa", NOT_STATED,
+        "multilingual (TyDi QA)", NOT_STATED, "TyDi QA GoldP (every question has an answer)",
+        "Distilled multilingual BERT: half its layers, so the lightest reader of the hub here.", 384, 128,
+    ),
+    Preset(
+        BUILTIN, "reader", BUILTIN, OWN_LICENCE, OWN_LANGUAGES, "29 M",
+        "open question sets in 17 languages, some questions unanswerable; sentence pairs",
+        "Comes with docqa, needs no download: for a first look, tests, air-gapped machines.",
+        256, 128, True,
+    ),
+    Preset(
+        DEFAULT_EMBEDDER, "embedder", "intfloat/multilingual-e5-small", "MIT", "94 (its tags)",
+        "118 M (by its config)",
+        "about a billion multilingual text pairs, then labelled data (its technical report)",
+        "The default: small, and far better at finding passages than similarity models.",
+        query_prefix="query: ", passage_prefix="passage: ",
+    ),
+    Preset(
+        "e5-base", "embedder", "intfloat/multilingual-e5-base", "not confirmed", "multilingual (XLM-R base)",
+        "278 M (by its config)",
+        "about a billion multilingual text pairs, then labelled data (its technical report)",
+        "A little better than e5-small, for some four times the arithmetic.",
+        query_prefix="query: ", passage_prefix="passage: ",
+    ),
+    Preset(
+        "minilm", "embedder", "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2", "Apache-2.0",
+        "50", "118 M (by its config)", NOT_STATED,
+        "Made for similar sentences; as a finder of passages clearly behind e5-small.",
+    ),
+    Preset(
+        BUILTIN, "embedder", BUILTIN, OWN_LICENCE, OWN_LANGUAGES, "9 M",
+        "question-passage pairs, sentence pairs and plain text in 27 languages",
+        "Comes with docqa, needs no download: one vector a token, very fast; knows words, not their order.",
+    ),
+)  # fmt: skip
+
+PRESETS: Mapping[tuple[Kind, str], Preset] = MappingProxyType({(p.kind, p.name): p for p in _ALL})
+
+
+def preset_for(name: str, kind: Kind) -> Preset | None:
+    """By its short name, or by its hub id with or without "@revision".
+
+    >>> preset_for("intfloat/multilingual-e5-small@main", "embedder").name
+    'e5-small'
+    """
+    known = PRESETS.get((kind, name))
+    if known is not None:
+        return known
+    model = name.partition("@")[0]
+    return next((p for p in _ALL if p.kind == kind and p.model == model and model != BUILTIN), None)

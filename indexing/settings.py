@@ -1,0 +1,71 @@
+"""What can be chosen when indexing: one frozen value, cast strictly where it is filled, written into the index.
+
+What is decided here is stored with what it decided (`meta` of the index folder); the answering side reads it from
+there and has no setting of its own that could disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from indexing.errors import SettingError
+
+VectorKind = Literal["auto", "flat", "hnsw", "ivfpq"]
+
+
+def whole_number(name: str, value: object, low: int, high: int) -> int:
+    """`value` if it is an int (no bool) between `low` and `high`, both included; else SettingError."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise SettingError(f"{name} is {value!r}; it must be a whole number from {low:,} to {high:,}.")
+    return value
+
+
+def one_of(name: str, value: object, allowed: tuple[str, ...]) -> str:
+    """`value` if it is one of `allowed`; else SettingError."""
+    if value not in allowed:
+        raise SettingError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
+    return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSettings:
+    """How documents are cut: sizes in tokens of the built-in tokenizer, overlap in sentences.
+
+    >>> ChunkSettings(tokens=200).tokens
+    200
+    """
+
+    tokens: int = 200
+    overlap_sentences: int = 1
+
+    def __post_init__(self) -> None:
+        whole_number("chunk_tokens", self.tokens, 32, 400)
+        whole_number("overlap_sentences", self.overlap_sentences, 0, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """Everything chosen when an index is made; later runs read it back from the folder.
+
+    `embedder` is a name as `indexing.models.resolve` takes it. `vectors` is the kind of FAISS index; `auto` chooses
+    by the number of passages (see `indexing.vectors.kind_for`).
+    """
+
+    embedder: str = "e5-small"
+    chunks: ChunkSettings = ChunkSettings()
+    vectors: VectorKind = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.embedder.strip():
+            raise SettingError("embedder is empty; name a preset, a hub id or a folder (`docqa models` lists presets).")
+        one_of("vectors", self.vectors, get_args(VectorKind))
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> IndexSettings:
+        return cls(
+            embedder=str(values["embedder"]), chunks=ChunkSettings(**values["chunks"]), vectors=values["vectors"]
+        )

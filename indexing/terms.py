@@ -1,0 +1,160 @@
+"""The search terms of a text, for documents and questions alike.
+
+Every word gives its folded form; where a maintained stemmer (Snowball) knows the language, also its stem. So a question
+whose language was guessed wrong still meets the folded forms, and one guessed right also the other inflections.
+
+Folding: NFKC, case, accents of Latin, Greek and Cyrillic letters, Turkish dotted and dotless i as one, Arabic and Persian
+letter variants, vowel points and tatweel, Hebrew points, the Indic nukta, digits of every script to ASCII. Vietnamese words
+keep their tones beside the folded form. Han, Kana, Hangul, Thai, Lao, Khmer and Myanmar runs give overlapping bigrams of
+characters with their marks. Grouped numbers lose their separators: 1,150 and 1.150 and 1 150 are 1150; 2,5 and 2.5 are one.
+"""
+
+from __future__ import annotations
+
+import threading
+import unicodedata
+from typing import Any
+
+import regex
+
+LONGEST = 64
+REMEMBERED = 400_000
+DECIMAL = "·"
+
+UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー々〆ゝゞ"
+RUNS = regex.compile(
+    r"(?P<number>\p{Nd}+(?:[.,٫٬’'\u00a0\u202f ](?=\p{Nd})\p{Nd}+)*)"
+    rf"|(?P<dense>[{UNSPACED}][{UNSPACED}\p{{M}}\u200c\u200d]*)"
+    rf"|(?P<word>(?:(?![{UNSPACED}])[\p{{L}}\p{{N}}\p{{M}}\u200c\u200d\u0640])+)"
+)
+CLUSTER = regex.compile(r".[\p{M}\u200c\u200d]*", regex.DOTALL)
+GROUPED = regex.compile(r"\d{1,3}(?:[.,٬’'\u00a0\u202f ]\d{2,3})*[.,٬’'\u00a0\u202f ]\d{3}")
+SEPARATOR = regex.compile(r"[.,٫٬’'\u00a0\u202f ]")
+VIETNAMESE = regex.compile("[\u0309\u0323\u031b]|đ")
+LETTERS = {
+    "أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ی": "ي", "ې": "ي", "ة": "ه", "ۀ": "ه", "ک": "ك", "ڪ": "ك",
+    "ؤ": "و", "ئ": "ي", "ı": "i", "ł": "l", "ø": "o", "đ": "d", "ð": "d", "æ": "ae", "œ": "oe", "ς": "σ", "ё": "е",
+}  # fmt: skip
+FOLDED_LETTERS = str.maketrans(LETTERS)
+KEPT_MARKS = regex.compile(r"[\p{Devanagari}\p{Bengali}\p{Telugu}\p{Tamil}\p{Gujarati}\p{Gurmukhi}\p{Kannada}\p{Malayalam}\p{Sinhala}]")
+NUKTA = "\u093c\u09bc\u0a3c\u0abc\u200c\u200d"
+STEMMERS = {
+    "ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish",
+    "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian",
+    "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "ne": "nepali", "nl": "dutch",
+    "no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian",
+    "sv": "swedish", "ta": "tamil", "tr": "turkish",
+}  # fmt: skip
+
+_local = threading.local()
+
+
+def terms(text: str, language: str) -> list[str]:
+    """Search terms in order, with repetitions; none holds white space or ASCII punctuation, none is empty or over 64.
+
+    >>> terms("The bridges of Orsund, 1,150 m", "en")
+    ['the', 'bridges', 'bridg', 'of', 'orsund', '1150', 'm']
+    """
+    return [term for term, _, _ in term_spans(text, language)]
+
+
+def term_spans(text: str, language: str) -> list[tuple[str, int, int]]:
+    """The same terms with the place of each in the text, (term, start, end) in code points."""
+    known = _remembered()
+    found: list[tuple[str, int, int]] = []
+    for match in RUNS.finditer(text):
+        kind, run, at = match.lastgroup, match.group(), match.start()
+        if kind == "dense":
+            found += _bigrams(run, at)
+            continue
+        key = (language, run)
+        made = known.get(key)
+        if made is None:
+            made = _number(run) if kind == "number" else _word(run, language)
+            known[key] = made
+        end = match.end()
+        found += [(term, at, end) for term in made]
+    return found
+
+
+def _remembered() -> dict[tuple[str, str], tuple[str, ...]]:
+    """What words gave before, per thread and bounded."""
+    known: dict[tuple[str, str], tuple[str, ...]] | None = getattr(_local, "known", None)
+    if known is None or len(known) > REMEMBERED:
+        known = _local.known = {}
+    return known
+
+
+def _bigrams(run: str, at: int) -> list[tuple[str, int, int]]:
+    """Overlapping pairs of characters with their marks; a single one stands alone."""
+    spans = [(match.start(), match.end()) for match in CLUSTER.finditer(run)]
+    pairs = list(zip(spans, spans[1:], strict=False)) or [(spans[0], spans[0])]
+    made = ((_dense(run[a:d])[:LONGEST], at + a, at + d) for (a, _), (_, d) in pairs)
+    return [item for item in made if item[0]]
+
+
+def _dense(piece: str) -> str:
+    return _clean(unicodedata.normalize("NFKC", piece).casefold())
+
+
+def _clean(term: str) -> str:
+    """Only letters, marks, numbers and the decimal point survive: compatibility forms can unfold to signs."""
+    return "".join(c for c in term if c == DECIMAL or unicodedata.category(c)[0] in "LMN")
+
+
+def _number(run: str) -> tuple[str, ...]:
+    digits = "".join(str(unicodedata.digit(c)) if c.isdecimal() else c for c in run)
+    if GROUPED.fullmatch(digits):
+        return (SEPARATOR.sub("", digits)[:LONGEST],)
+    parts = SEPARATOR.split(digits)
+    if len(parts) == 2 and regex.search("[.,٫]", digits):
+        whole, _, rest = GROUPED.sub(lambda m: SEPARATOR.sub("", m.group()), parts[0]), "", parts[1]
+        return (f"{whole}{DECIMAL}{rest}"[:LONGEST],)
+    if len(parts) > 2 and GROUPED.fullmatch(digits[: -len(parts[-1]) - 1]) and digits[-len(parts[-1]) - 1] in ".,٫":
+        return (f"{''.join(parts[:-1])}{DECIMAL}{parts[-1]}"[:LONGEST],)
+    return tuple(part[:LONGEST] for part in parts)
+
+
+def _word(run: str, language: str) -> tuple[str, ...]:
+    """The folded word; its stem when that differs; a Vietnamese word also with its tones."""
+    plain = unicodedata.normalize("NFKC", run.lower() if language != "tr" else _turkish(run)).casefold()
+    plain = unicodedata.normalize("NFC", plain)
+    folded = _folded(plain)
+    made = [folded[:LONGEST]]
+    if VIETNAMESE.search(unicodedata.normalize("NFD", plain)):
+        made.append(_clean(plain)[:LONGEST])
+    stemmer = _stemmer(language)
+    if stemmer is not None and len(plain) > 2:
+        made.append(_folded(stemmer.stemWord(plain[:LONGEST]))[:LONGEST])
+    return tuple(dict.fromkeys(term for term in made if term))
+
+
+def _turkish(word: str) -> str:
+    return word.replace("İ", "i").replace("I", "ı").lower()
+
+
+def _folded(word: str) -> str:
+    """Without accents and points, letter variants as one."""
+    keep = KEPT_MARKS.search(word) is not None
+    apart = unicodedata.normalize("NFD", word)
+    bare = "".join(
+        c for c in apart
+        if c not in NUKTA and c != "\u0640" and (keep or unicodedata.category(c) not in ("Mn", "Me"))
+    )  # fmt: skip
+    joined = unicodedata.normalize("NFC", bare).translate(FOLDED_LETTERS)
+    return _clean("".join(str(unicodedata.digit(c)) if c.isdecimal() else c for c in joined))
+
+
+def _stemmer(language: str) -> Any:
+    """This thread's Snowball stemmer of a language; None where there is none. Stemmers are not safe to share."""
+    name = STEMMERS.get(language)
+    if name is None:
+        return None
+    made: dict[str, Any] | None = getattr(_local, "stemmers", None)
+    if made is None:
+        made = _local.stemmers = {}
+    if name not in made:
+        import Stemmer
+
+        made[name] = Stemmer.Stemmer(name, 0) if name in Stemmer.algorithms() else None
+    return made[name]

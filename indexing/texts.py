@@ -1,0 +1,179 @@
+"""The values that leave the file readers: the limits of one file, and a document's worth of text.
+
+`FileText` carries the laws every reader keeps: page starts ascend from 0 and lie inside the text, headings ascend, do
+not overlap and are exact slices of it, and the text can be written as UTF-8.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from indexing.errors import SettingError, UnreadableFile
+from indexing.settings import whole_number
+
+Scalar = str | int | float | bool
+Heading = tuple[int, int, int]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# UTF-8 read as Windows-1252 or Latin-1: a lead byte's letter before a continuation byte's, in Latin or Cyrillic text.
+_CONTINUED = "[\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
+_MOJIBAKE = re.compile(f"[ÃÂÅÄÐÑ]{_CONTINUED}|â€{_CONTINUED}|ï»¿|\ufffd")
+
+
+@dataclass(frozen=True, slots=True)
+class FileLimits:
+    """What one file may cost. Raises SettingError for a value that makes no sense.
+
+    max_bytes: size of the file. max_chars: characters of all its texts. max_pages: pages, slides or sheets.
+    seconds: time to parse it. memory_mb: address space a parsing process may add for it, where the system can hold it.
+
+    >>> FileLimits(seconds=5).seconds
+    5.0
+    """
+
+    max_bytes: int = 50_000_000
+    max_chars: int = 20_000_000
+    max_pages: int = 5_000
+    seconds: float = 60.0
+    memory_mb: int = 2_048
+
+    def __post_init__(self) -> None:
+        whole_number("max_bytes", self.max_bytes, 1, 1_000_000_000)
+        whole_number("max_chars", self.max_chars, 1, 1_000_000_000)
+        whole_number("max_pages", self.max_pages, 1, 1_000_000)
+        whole_number("memory_mb", self.memory_mb, 64, 1_000_000)
+        seconds = self.seconds
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= 86_400:
+            raise SettingError(f"seconds is {seconds!r}; it must be a number above 0, up to 86,400.")
+        object.__setattr__(self, "seconds", float(seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class FileText:
+    """One document's worth of text, verbatim from here on: every offset in the system counts its code points.
+
+    pages: start of each page, ascending from 0; () for formats without pages.
+    meta: title, author, date (ISO 8601), file_type, encoding and whatever scalar fields the format gives.
+    headings: (start, end, level) in `text`, ascending, level 1 the highest.
+    notes: honest remarks for the report.
+    record: "" normally; in a file of many records the record's own name, unique in the file.
+    """
+
+    text: str
+    pages: tuple[int, ...] = ()
+    meta: Mapping[str, Scalar] = field(default_factory=dict)
+    headings: tuple[Heading, ...] = ()
+    notes: tuple[str, ...] = ()
+    record: str = ""
+
+
+class TextBuilder:
+    """Collects a text piece by piece, with its headings and pages, and stops at the limit of characters.
+
+    >>> builder = TextBuilder(100)
+    >>> builder.heading("Bridges", 1)
+    >>> builder.add("They are long.")
+    9
+    >>> builder.text(), builder.headings
+    ('Bridges\\n\\nThey are long.', [(0, 7, 1)])
+    """
+
+    def __init__(self, max_chars: int) -> None:
+        self.max_chars = max_chars
+        self.length = 0
+        self.headings: list[Heading] = []
+        self.pages: list[int] = []
+        self._pieces: list[str] = []
+
+    def write(self, piece: str) -> None:
+        """Append exactly `piece`. Raises UnreadableFile when the text grows too long."""
+        self._pieces.append(piece)
+        self.length += len(piece)
+        check_chars(self.length, self.max_chars)
+
+    def add(self, block: str, gap: str = "\n\n") -> int:
+        """Append a block, `gap` between it and what is there; its start. An empty block is left out."""
+        if block and self.length:
+            self.write(gap)
+        self.write(block)
+        return self.length - len(block)
+
+    def heading(self, block: str, level: int, gap: str = "\n\n") -> None:
+        """Append a block that is a heading of that level (1 the highest)."""
+        start = self.add(block, gap)
+        if block:
+            self.headings.append((start, self.length, level))
+
+    def page(self, gap: str = "\n\n") -> None:
+        """Begin a page: what is written next is on it."""
+        if self.pages:
+            self.write(gap)
+        self.pages.append(self.length)
+
+    def text(self) -> str:
+        """All that was written."""
+        return "".join(self._pieces)
+
+
+def check_chars(count: int, limit: int) -> None:
+    """Raises UnreadableFile when a text of `count` characters is too long."""
+    if count > limit:
+        raise UnreadableFile(f"{count:,} characters of text, more than the {limit:,} allowed (--max-chars)")
+
+
+def check_pages(count: int, limit: int, name: str = "pages") -> None:
+    """Raises UnreadableFile when a document has too many pages."""
+    if count > limit:
+        raise UnreadableFile(f"{count:,} {name}, more than the {limit:,} allowed (--max-pages)")
+
+
+def without_surrogates(text: str) -> str:
+    """`text` with each lone surrogate replaced by U+FFFD: same length, and it can be written as UTF-8."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def clean_meta(values: Iterable[tuple[str, object]]) -> dict[str, Scalar]:
+    """The scalar values that can be stored: no empty text, no NaN, whole numbers within 64 bits (else as text)."""
+    meta: dict[str, Scalar] = {}
+    for name, value in values:
+        if isinstance(value, str):
+            value = without_surrogates(value).strip()
+        elif isinstance(value, int) and abs(value) >= 2**63:
+            value = hex(value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            continue
+        if name and isinstance(value, (str, int, float, bool)) and value != "":
+            meta[without_surrogates(name)] = value
+    return meta
+
+
+def mojibake_note(text: str) -> tuple[str, ...]:
+    """A remark when the text looks as if it had been decoded with a wrong encoding before it came to us.
+
+    >>> mojibake_note("La mÃ©tÃ©o de lâ€™Ã©tÃ©"), mojibake_note("La météo de l’été")
+    (('mojibake suspected (text decoded wrongly before it was saved)',), ())
+    """
+    sample = text[:200_000]
+    if sample.isascii():
+        return ()
+    hits = len(_MOJIBAKE.findall(sample))
+    found = hits >= 3 and hits * 5 > len(sample) - len(sample.encode("ascii", "ignore"))
+    return ("mojibake suspected (text decoded wrongly before it was saved)",) if found else ()
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Ascending numbers in words.
+
+    >>> ranges([1, 3, 4, 5, 9])
+    '1, 3–5, 9'
+    """
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1][1:] = [number]
+        else:
+            parts.append([number])
+    return ", ".join("–".join(map(str, part)) for part in parts)

@@ -1,0 +1,170 @@
+"""Weights on disk: which files a folder loads from, whether they are whole, and safe copies of pickles.
+
+Safetensors are read as they are. A `pytorch_model.bin` is a pickle: it is read once, as nothing but tensors,
+and kept as safetensors; one that holds anything else is refused. The built-in models are stored in int8 and
+widened once.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from indexing.errors import ModelMissing, ModelRefused
+
+PLAIN = "model.safetensors"
+PICKLED = "pytorch_model.bin"
+STORED_SMALL = "model.int8.safetensors"
+LONGEST_HEADER = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The weight files of one folder: one file, or an index and its shards. Law: every file exists."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    pickled: bool
+
+    @property
+    def shards(self) -> tuple[Path, ...]:
+        return tuple(path for path in self.files if path.suffix != ".json")
+
+
+def find_weights(folder: Path, name: str) -> Weights:
+    """What would be loaded from `folder`: safetensors first. Raises ModelMissing, ModelRefused."""
+    for file, pickled in ((PLAIN, False), (PICKLED, True)):
+        if (folder / file).is_file():
+            return Weights(folder, (folder / file,), pickled)
+        index = folder / f"{file}.index.json"
+        if index.is_file():
+            return Weights(folder, (index, *_shards(index, name)), pickled)
+    raise ModelMissing(f"The model {name} has no weights in {folder} ({PLAIN} or {PICKLED}); fetch it again.")
+
+
+def tensor_names(path: Path) -> list[str]:
+    """Names in a safetensors file, from its header alone. Raises ModelRefused if it is not whole.
+
+    The file begins with the header's length (8 bytes, little endian) and the header as JSON; the header says
+    where in the rest each tensor lies, and the rest ends where the last one does.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length)) if 0 < length <= min(size, LONGEST_HEADER) else {}
+        tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        end = max((int(entry["data_offsets"][1]) for entry in tensors.values()), default=-1)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+        end, length, size, tensors = -1, 0, 0, {}
+    if end < 0 or 8 + length + end != size:
+        raise ModelRefused(f"{path} is cut short or is no safetensors file; fetch the model again.")
+    return list(tensors)
+
+
+def check_whole(weights: Weights) -> None:
+    """Raises ModelRefused unless every safetensors file is whole; a pickle is judged when it is converted."""
+    if not weights.pickled:
+        for path in weights.shards:
+            tensor_names(path)
+
+
+def answers_questions(weights: Weights) -> bool:
+    """Whether there is a question answering head among the tensors (safetensors only)."""
+    return any("qa_outputs" in name for path in weights.shards for name in tensor_names(path))
+
+
+def convert(weights: Weights, target: Path) -> None:
+    """One `model.safetensors` in `target` with the tensors of a pickle; shared memory becomes copies.
+
+    Raises ModelRefused if a file cannot be read, or holds anything but tensors: nothing of it is ever run.
+    """
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Any] = {}
+    for path in weights.shards:
+        tensors |= _tensors_of_pickle(path)
+    _save(save_file, _apart(tensors), target)
+
+
+def widen(source: Path, target: Path) -> None:
+    """The folder `source` as an ordinary one in `target`: NAME = NAME.int8 * NAME.scale[:, None], float32.
+
+    Raises ModelRefused where what lies in `source` is not whole.
+    """
+    from safetensors.numpy import load_file, save_file
+
+    tensor_names(source / STORED_SMALL)
+    stored = load_file(source / STORED_SMALL)
+    wide = {name: tensor for name, tensor in stored.items() if not name.endswith((".int8", ".scale"))}
+    for name in [name.removesuffix(".int8") for name in stored if name.endswith(".int8")]:
+        wide[name] = stored[f"{name}.int8"].astype("float32") * stored[f"{name}.scale"][:, None]
+    _save(save_file, wide, target)
+    for path in source.iterdir():
+        if path.is_file() and path.name != STORED_SMALL:
+            shutil.copyfile(path, target / path.name)
+
+
+def _save(save_file: Callable[..., None], tensors: dict[str, Any], target: Path) -> None:
+    """Raises OSError where the disk is full, which the library tells with an error of its own."""
+    from safetensors import SafetensorError
+
+    try:
+        save_file(tensors, target / PLAIN, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(f"{target / PLAIN} cannot be written: {error}") from error
+
+
+def _shards(index: Path, name: str) -> list[Path]:
+    ending = ".bin" if index.name.startswith(PICKLED) else ".safetensors"
+    try:
+        files = sorted({str(file) for file in json.loads(index.read_bytes())["weight_map"].values()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelRefused(f"{index} is no readable list of weight files; fetch the model again.") from error
+    for file in files:
+        if "/" in file or "\\" in file or not file.endswith(ending):
+            raise ModelRefused(f"{index} names the file {file!r}, which is no weight file beside it.")
+        if not (index.parent / file).is_file():
+            raise ModelMissing(f"The model {name} lacks {file} in {index.parent}; fetch it again.")
+    if not files:
+        raise ModelRefused(f"{index} lists no weight files; fetch the model again.")
+    return [index.parent / file for file in files]
+
+
+def _tensors_of_pickle(path: Path) -> dict[str, Any]:
+    import pickle
+
+    import torch
+
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        raise ModelRefused(f"{path} holds more than tensors and could run code; not loaded.") from error
+    except Exception as error:
+        kind = type(error).__name__
+        raise ModelRefused(f"{path} cannot be read as weights ({kind}); fetch the model again.") from error
+    if not isinstance(found, dict) or not all(_is_tensor(name, value) for name, value in found.items()):
+        raise ModelRefused(f"{path} is not a plain table of tensors by name; save the model as safetensors.")
+    return dict(found)
+
+
+def _is_tensor(name: object, value: object) -> bool:
+    import torch
+
+    return isinstance(name, str) and isinstance(value, torch.Tensor) and value.layout == torch.strided
+
+
+def _apart(tensors: dict[str, Any]) -> dict[str, Any]:
+    seen: set[int] = set()
+    result: dict[str, Any] = {}
+    for name, tensor in tensors.items():
+        memory = tensor.untyped_storage().data_ptr()
+        alone = tensor.detach().clone() if memory in seen else tensor.detach()
+        result[name] = alone.contiguous()
+        seen.add(memory)
+    return result

@@ -1,0 +1,216 @@
+"""Question -> retrieve -> read -> reply: a Haystack Pipeline of two nodes, and the reply made of what they say.
+
+Read `QAPipeline.ask`. Whether the documents answer at all is decided once, over the whole question: the best span of
+all passages against "no answer", never passage by passage.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
+
+from haystack import Pipeline
+from haystack.nodes import BaseComponent
+from indexing.models import resolve
+
+from indexing.documents import page_of
+from indexing.embed import Embedder
+from indexing.errors import DocqaError, DocumentMissing, IndexMismatch
+from indexing.filters import Filter
+from indexing.folder import IndexFolder
+from indexing.index import Index
+from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Timings, verified
+from qa_pipeline.reader import Reading, ReadsPassages, load_reader
+from qa_pipeline.retrieval import FusedRetriever, Retrieved
+from qa_pipeline.settings import AskSettings, question_text
+
+SHARP = 1.0
+THRESHOLD = 0.5
+NEVER = 1.0
+
+
+class Retrieve(BaseComponent):
+    """Node: question -> passages."""
+
+    outgoing_edges = 1
+
+    def __init__(self, retriever: FusedRetriever) -> None:
+        super().__init__()
+        self.retriever = retriever
+
+    def run(self, query: str, settings: AskSettings, filters: Any = None) -> tuple[dict[str, Any], str]:  # type: ignore[override]
+        return {"retrieved": self.retriever.passages(query, settings, filters)}, "output_1"
+
+    def run_batch(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("Ask one question at a time; QAPipeline.ask may be called from several threads.")
+
+
+class Read(BaseComponent):
+    """Node: question and passages -> what each passage says."""
+
+    outgoing_edges = 1
+
+    def __init__(self, reader: ReadsPassages) -> None:
+        super().__init__()
+        self.reader = reader
+
+    def run(self, query: str, retrieved: Retrieved) -> tuple[dict[str, Any], str]:  # type: ignore[override]
+        began = time.perf_counter()
+        readings = self.reader.read(query, [passage.text for passage in retrieved.passages])
+        return {"retrieved": retrieved, "readings": readings, "read_ms": 1e3 * (time.perf_counter() - began)}, "output_1"
+
+    def run_batch(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("Ask one question at a time; QAPipeline.ask may be called from several threads.")
+
+
+class QAPipeline:
+    """Answers questions from one index folder. Safe to ask from several threads; a question changes nothing."""
+
+    def __init__(
+        self, index: Index, embedder: Embedder, reader: ReadsPassages | None, *, reader_name: str = "",
+        knows_no_answer: bool = True, settings: AskSettings | None = None,
+    ) -> None:  # fmt: skip
+        if embedder.fingerprint != index.folder.model["fingerprint"]:
+            raise IndexMismatch(
+                f"The index in {index.folder.path} was made with another version of {index.folder.model['name']} than"
+                " the one on this machine; index the documents anew, or bring the old model back."
+            )
+        self.index = index
+        self.embedder = embedder
+        self.retriever = FusedRetriever(index, embedder, settings)
+        self.reader_name = reader_name
+        self.settings = settings or AskSettings()
+        self.threshold = THRESHOLD if knows_no_answer else NEVER
+        self.pipeline: Any = None
+        if reader is not None:
+            self.pipeline = Pipeline()
+            self.pipeline.add_node(Retrieve(self.retriever), "Retriever", ["Query"])
+            self.pipeline.add_node(Read(reader), "Reader", ["Retriever"])
+
+    @classmethod
+    def open(cls, index: Path, reader: str | None, settings: AskSettings | None = None) -> QAPipeline:
+        """Open an index folder with the reader of that name (None: passages only) and the index's own embedder."""
+        with IndexFolder.open(index) as folder:
+            embedder = str(folder.model["name"])
+        model = resolve(reader, "reader") if reader is not None else None
+        return cls(
+            Index.open(index), Embedder.load(embedder), load_reader(model) if model else None,
+            reader_name=model.name if model else "", settings=settings,
+            knows_no_answer=model is None or model.preset is None or model.preset.knows_no_answer,
+        )  # fmt: skip
+
+    def ask(self, question: str, settings: AskSettings | None = None, filters: Filter | None = None) -> Reply:
+        """The answers to a question, or that there is none, with the closest passages either way.
+
+        Raises SettingError for an empty or overlong question, FilterError for a filter that cannot be honoured.
+        """
+        began = time.perf_counter()
+        question, settings = question_text(question), settings or self.settings
+        result = self._run(question, {"Retriever": {"settings": settings, "filters": filters}})
+        retrieved: Retrieved = result["retrieved"]
+        answers = self._checked(_answers(retrieved.passages, result["readings"]))
+        verdict = decide(answers, self.threshold if settings.no_answer_threshold is None else settings.no_answer_threshold)
+        given = () if verdict.is_no_answer else tuple(answers[: settings.top_k])
+        return self._reply(question, retrieved, given, verdict, began, float(result["read_ms"]))
+
+    def search(self, question: str, settings: AskSettings | None = None, filters: Filter | None = None) -> Reply:
+        """The closest passages only; nothing is read, so nothing is answered."""
+        began = time.perf_counter()
+        question = question_text(question)
+        retrieved = self.retriever.passages(question, settings or self.settings, filters)
+        return self._reply(question, retrieved, (), NoAnswer(0.0, NEVER, False), began, 0.0)
+
+    def _run(self, question: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Run the Haystack pipeline; it wraps every error of a node, ours come out as they were raised."""
+        try:
+            result: dict[str, Any] = self.pipeline.run(query=question, params=parameters)
+        except Exception as error:
+            if isinstance(error.__cause__, DocqaError):
+                raise error.__cause__ from None
+            raise
+        return result
+
+    def _reply(
+        self, question: str, retrieved: Retrieved, answers: tuple[Answer, ...], verdict: NoAnswer, began: float, read: float
+    ) -> Reply:  # fmt: skip
+        total = 1e3 * (time.perf_counter() - began)
+        timings = Timings(*(round(ms, 2) for ms in (retrieved.embed_ms, retrieved.retrieve_ms, read, total)))
+        return Reply(
+            question, retrieved.language, answers, retrieved.passages, verdict, timings, self.embedder.name,
+            self.reader_name, retrieved.generation,
+        )  # fmt: skip
+
+    def _checked(self, answers: Sequence[Answer]) -> list[Answer]:
+        """The answers with their page, each compared with the document itself; those of a document gone are left out."""
+        documents: dict[str, Any] = {}
+        checked: list[Answer] = []
+        for answer in answers:
+            if answer.document_id not in documents:
+                try:
+                    documents[answer.document_id] = self.index.folder.document(answer.document_id)
+                except DocumentMissing:
+                    documents[answer.document_id] = None
+            document = documents[answer.document_id]
+            if document is not None:
+                verified(answer, lambda _, text=document.text: text)  # type: ignore[misc]
+                checked.append(replace(answer, page=page_of(document.pages, answer.start)))
+        return checked
+
+
+def decide(answers: Sequence[Answer], threshold: float) -> NoAnswer:
+    """No answer when the best answer's score leaves more than `threshold` to "no answer"."""
+    score = 1.0 - max((answer.score for answer in answers), default=0.0)
+    return NoAnswer(score, threshold, score > threshold or not answers)
+
+
+def probability(gap: float, sharp: float = SHARP) -> float:
+    """How sure a reader is of a span against "no answer": the logistic function of the logits' gap.
+
+    >>> probability(0.0)
+    0.5
+    """
+    return 1.0 / (1.0 + math.exp(-max(-500.0, min(500.0, sharp * gap))))
+
+
+def _answers(passages: Sequence[Passage], readings: Sequence[Reading]) -> list[Answer]:
+    """All spans in document offsets, best first; of spans that overlap in a document only the best."""
+    found = [
+        Answer(
+            passage.text[span.start : span.end], passage.start + span.start, passage.start + span.end,
+            probability(span.gap), passage.document_id, passage.source, passage.page, passage.language,
+            passage.content_hash, passage,
+        )
+        for passage, reading in zip(passages, readings, strict=True)
+        for span in reading.spans
+    ]  # fmt: skip
+    found.sort(key=lambda answer: (-answer.score, answer.passage.fused_rank, answer.start))
+    return distinct(found)
+
+
+def distinct(answers: Sequence[Answer]) -> list[Answer]:
+    """Of answers that overlap in the same document, the first; the order stays."""
+    kept: list[Answer] = []
+    for answer in answers:
+        if not any(
+            other.document_id == answer.document_id and other.start < answer.end and answer.start < other.end
+            for other in kept
+        ):
+            kept.append(answer)
+    return kept
+
+
+def read_one(reader: ReadsPassages, question: str, context: str, *, knows_no_answer: bool = True) -> dict[str, Any]:
+    """One text, no index: {"answer", "start", "end", "score"}, the shape of the model cards; "" when it does not say."""
+    spans = reader.read(question, [context])[0].spans
+    best = spans[0] if spans else None
+    score = probability(best.gap) if best else 0.0
+    if best is None or (knows_no_answer and 1.0 - score > THRESHOLD):
+        return {"answer": "", "start": 0, "end": 0, "score": 1.0 - score}
+    return {"answer": context[best.start : best.end], "start": best.start, "end": best.end, "score": score}

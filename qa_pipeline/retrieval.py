@@ -1,0 +1,149 @@
+"""Question -> fused passages: dense and keyword rankings joined by weighted reciprocal ranks, as a Haystack retriever.
+
+Both rankings come from one generation of the index and obey the same filter before they are made, so nothing has to be
+thrown away afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
+
+from haystack import Document
+from haystack.nodes import BaseRetriever
+from indexing.language import detect_question
+
+from indexing.embed import Embedder
+from indexing.filters import Filter
+from indexing.folder import StoredChunk
+from indexing.index import Index
+from qa_pipeline.answers import Passage
+from qa_pipeline.settings import AskSettings
+
+Ranking = Sequence[tuple[int, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """The passages for a question, best first, the generation they are from, and milliseconds spent."""
+
+    passages: tuple[Passage, ...]
+    language: str
+    generation: int
+    embed_ms: float
+    retrieve_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """One passage's place in the rankings; ranks begin at 1."""
+
+    id: int
+    score: float
+    dense: tuple[int, float] | None
+    keyword: tuple[int, float] | None
+
+
+def fuse(dense: Ranking, keyword: Ranking, settings: AskSettings) -> list[Fused]:
+    """Weighted reciprocal rank fusion, best first; equal scores by ascending id.
+
+    score(p) = dense_weight / (k + dense rank) + keyword_weight / (k + keyword rank), k = rank_constant; a ranking
+    without p adds nothing (Cormack, Clarke, Buettcher 2009, with weights).
+
+    >>> [f.id for f in fuse([(7, 0.9), (8, 0.8)], [(8, 3.1)], AskSettings())]
+    [8, 7]
+    """
+    places: dict[int, list[tuple[int, float] | None]] = {}
+    for column, ranking in enumerate((dense, keyword)):
+        for rank, (number, score) in enumerate(ranking, start=1):
+            places.setdefault(number, [None, None])[column] = (rank, score)
+    weights, k = (settings.dense_weight, settings.keyword_weight), settings.rank_constant
+    fused = [
+        Fused(number, sum(w / (k + at[0]) for w, at in zip(weights, place, strict=True) if at), *place)
+        for number, place in places.items()
+    ]
+    return sorted(fused, key=lambda item: (-item.score, item.id))
+
+
+class FusedRetriever(BaseRetriever):
+    """Retrieves from an index folder; usable in any Haystack pipeline."""
+
+    outgoing_edges = 1
+
+    def __init__(self, index: Index, embedder: Embedder, settings: AskSettings | None = None) -> None:
+        super().__init__()
+        self.index = index
+        self.embedder = embedder
+        self.settings = settings or AskSettings()
+        self.top_k = self.settings.retrieve
+        self.document_store = None
+        self.scale_score = False
+        self._languages: tuple[int, tuple[str, ...]] = (-1, ())
+
+    def passages(self, question: str, settings: AskSettings | None = None, filters: Filter | None = None) -> Retrieved:
+        """The best `settings.retrieve` passages. Raises FilterError for a filter that cannot be honoured."""
+        settings = settings or self.settings
+        began = time.perf_counter()
+        vector = self.embedder.questions([question])[0]
+        embedded = time.perf_counter()
+        with self.index.snapshot() as snapshot:
+            language = detect_question(question, self._among(snapshot.generation))
+            dense = snapshot.nearest(vector, settings.depth, filters) if settings.dense_weight else []
+            keyword = (
+                snapshot.best(question, language, settings.depth, filters) if settings.keyword_weight else []
+            )
+            fused = fuse(dense, keyword, settings)[: settings.retrieve]
+            chunks = {chunk.id: chunk for chunk in snapshot.chunks([item.id for item in fused])}
+            generation = snapshot.generation
+        found = [(chunks[item.id], item) for item in fused if item.id in chunks]
+        passages = tuple(_passage(chunk, item, rank) for rank, (chunk, item) in enumerate(found, start=1))
+        done = time.perf_counter()
+        return Retrieved(passages, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded))
+
+    def _among(self, generation: int) -> tuple[str, ...]:
+        """The languages of the index, counted once per generation."""
+        known, languages = self._languages
+        if known != generation:
+            languages = tuple(self.index.folder.counts()["languages"])
+            self._languages = (generation, languages)
+        return languages
+
+    # -- Haystack's ------------------------------------------------------------------------------------------------
+
+    def retrieve(  # type: ignore[override]
+        self, query: str, filters: Any = None, top_k: int | None = None, *_: Any, **__: Any
+    ) -> list[Document]:
+        """The passages as Haystack documents, offsets and ranks in their meta, fused score as score."""
+        return [as_document(passage) for passage in self.passages(query, self._with(top_k), filters).passages]
+
+    def retrieve_batch(  # type: ignore[override]
+        self, queries: list[str], filters: Any = None, top_k: int | None = None, *_: Any, **__: Any
+    ) -> list[list[Document]]:
+        each = filters if isinstance(filters, list) else [filters] * len(queries)
+        return [self.retrieve(query, part, top_k) for query, part in zip(queries, each, strict=True)]
+
+    def _with(self, top_k: int | None) -> AskSettings:
+        return self.settings if top_k is None else replace(self.settings, retrieve=top_k)
+
+
+def as_document(passage: Passage) -> Document:
+    """A passage as a Haystack document; its id names the document and the place in it."""
+    meta = {name: value for name, value in passage.as_dict().items() if name != "text"}
+    return Document(
+        id=f"{passage.document_id}-{passage.start}", content=passage.text, score=passage.fused_score,
+        meta={**meta, "content_hash": passage.content_hash},
+    )  # fmt: skip
+
+
+def _passage(chunk: StoredChunk, item: Fused, rank: int) -> Passage:
+    dense_rank, dense_score = item.dense or (None, None)
+    keyword_rank, keyword_score = item.keyword or (None, None)
+    return Passage(
+        chunk.document_id, chunk.source, chunk.page, chunk.language, chunk.start, chunk.end, chunk.text,
+        chunk.content_hash, dense_rank, dense_score, keyword_rank, keyword_score, rank, item.score,
+    )  # fmt: skip

@@ -1,0 +1,116 @@
+"""Text -> tokens of an XLM model, each with its place in the text.
+
+XLM's tokenizer is slow and gives no offsets. So a text is cut into units first: words between white space,
+and single characters with their marks where a script writes no spaces. A token lies where its unit's tokens
+spell the unit out letter by letter; where the tokenizer rewrote the unit, it stands for the whole of it.
+Training scripts tokenise passages word by word in the same way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import regex
+
+WITHOUT_SPACES = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+LONGEST_UNIT = 100
+REMEMBERED_UNITS = 1 << 16
+WORD_END = "</w>"
+
+_UNIT = regex.compile(
+    rf"{WITHOUT_SPACES}[\p{{M}}\u0e33\u0eb3]{{0,20}}"
+    rf"|(?:(?!{WITHOUT_SPACES})[^\s\x1c-\x1f\x85]){{1,{LONGEST_UNIT}}}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The tokens of a text: token n has the id ids[n] and is text[starts[n]:ends[n]], without white space."""
+
+    ids: tuple[int, ...]
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+
+
+class XlmTokens:
+    """The tokenizer in a model folder, for several threads at once; only a bounded memory changes."""
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import XLMTokenizer
+
+        self.tokenizer: Any = XLMTokenizer.from_pretrained(str(folder), local_files_only=True)
+        self.tokenizer.cache = _Forgetful()
+        self._unit = lru_cache(maxsize=REMEMBERED_UNITS)(self._tokens_of_unit)
+
+    def tokens(self, text: str) -> Tokens:
+        """All tokens of a text, in order; none for a text of white space and control characters."""
+        ids: list[int] = []
+        starts: list[int] = []
+        ends: list[int] = []
+        for at, unit in units(text):
+            known = self._unit(unit)
+            ids += known.ids
+            starts += [at + start for start in known.starts]
+            ends += [at + end for end in known.ends]
+        return Tokens(tuple(ids), tuple(starts), tuple(ends))
+
+    def _tokens_of_unit(self, unit: str) -> Tokens:
+        pieces: list[str] = self.tokenizer.tokenize(unit, split_special_tokens=True)
+        ids: list[int] = self.tokenizer.convert_tokens_to_ids(pieces)
+        bare = [piece.removesuffix(WORD_END) for piece in pieces]
+        places = places_of(bare, [self._spelled(character) for character in unit])
+        return Tokens(tuple(ids), tuple(start for start, _ in places), tuple(end for _, end in places))
+
+    def _spelled(self, character: str) -> str:
+        """One character as the tokenizer writes it: plain punctuation, lower case, no accent, or nothing."""
+        from transformers.models.xlm import tokenization_xlm
+
+        xlm: Any = tokenization_xlm
+        plain = "".join(xlm.remove_non_printing_char(xlm.replace_unicode_punct(character)).split())
+        if plain and self.tokenizer.do_lowercase_and_remove_accent:
+            return "".join(xlm.lowercase_and_remove_accent([plain]))
+        return str(plain)
+
+
+def units(text: str) -> list[tuple[int, str]]:
+    """(start, unit) of the pieces a text is tokenised in: in order, and all that is not white space.
+
+    >>> units("It is 橋は, ok")
+    [(0, 'It'), (3, 'is'), (6, '橋'), (7, 'は'), (8, ','), (10, 'ok')]
+    """
+    return [(found.start(), found.group()) for found in _UNIT.finditer(text)]
+
+
+def places_of(pieces: list[str], letters: list[str]) -> list[tuple[int, int]]:
+    """(start, end) characters each piece stands for; letters: what each character of the unit is written as.
+
+    Characters written as nothing belong to the piece before them. Pieces that do not spell the letters out
+    stand for the whole unit.
+
+    >>> places_of(["caf", "e", "."], ["c", "a", "f", "e", "", "."])
+    [(0, 3), (3, 5), (5, 6)]
+    >>> places_of(["..", "."], ["…"])
+    [(0, 1), (0, 1)]
+    """
+    if "".join(pieces) != "".join(letters):
+        return [(0, len(letters))] * len(pieces)
+    owner = [n for n, letter in enumerate(letters) for _ in letter]
+    result: list[tuple[int, int]] = []
+    at = 0
+    for piece in pieces:
+        start, end = owner[at], owner[at + len(piece) - 1] + 1
+        while end < len(letters) and not letters[end]:
+            end += 1
+        result.append((start, end))
+        at += len(piece)
+    return result
+
+
+class _Forgetful(dict[str, str]):
+    """Takes the place of the tokenizer's own memory of words, which would grow with every text ever read."""
+
+    def __setitem__(self, word: str, pieces: str) -> None:
+        pass

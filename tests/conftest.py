@@ -1,0 +1,53 @@
+"""Fixtures for all tests. No test reaches the network: a connection to anywhere but this machine fails at once."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["DOCQA_OFFLINE"] = "1"
+
+settings.register_profile("docqa", deadline=None, suppress_health_check=list(HealthCheck), max_examples=60)
+settings.load_profile("docqa")
+
+LOCAL = ("127.0.0.1", "::1", "localhost")
+connect = socket.socket.connect
+
+
+def _local_only(self: socket.socket, address: Any) -> None:
+    if isinstance(address, tuple) and address[0] not in LOCAL:
+        raise OSError(f"a test tried to reach {address}")
+    connect(self, address)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network() -> Iterator[None]:
+    socket.socket.connect = _local_only  # type: ignore[method-assign, assignment]
+    yield
+    socket.socket.connect = connect  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Three small text files."""
+    folder = tmp_path / "corpus"
+    (folder / "reports").mkdir(parents=True)
+    (folder / "reports" / "bridge.txt").write_text("The bridge opened in 1912. It is long.\n", encoding="utf-8")
+    (folder / "reports" / "mine.txt").write_text("The mine closed in 1974. It was wet.\n", encoding="utf-8")
+    (folder / "berg.txt").write_text("Der Berg ist 2341 Meter hoch und liegt auf der Insel Vorn.\n", encoding="utf-8")
+    for path in folder.rglob("*.txt"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    return folder

@@ -1,0 +1,130 @@
+"""The terminal's door, run as people and programs run it, with the built-in models."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def docqa(*arguments: object, stdin: str | bytes = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    run = subprocess.run(
+        [sys.executable, "-m", "qa_pipeline.cli", *map(str, arguments)], cwd=ROOT, input=data, capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", **environment},
+    )  # fmt: skip
+    return subprocess.CompletedProcess(run.args, run.returncode, run.stdout.decode(), run.stderr.decode())
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("cli")
+    corpus = root / "corpus"
+    corpus.mkdir()
+    (corpus / "bridge.txt").write_text("Kestrel Bridge was opened in 1912. The engineer was Dagny Ruhlmann.")
+    (corpus / "berg.md").write_text("# Der Berg\n\nDer Berg Orveth ist 2341 Meter hoch und liegt auf Vorn.\n")
+    (corpus / "灯台.txt").write_text("灯台の高さは54メートルである。灯台は1868年に点灯した。", encoding="utf-8")
+    (corpus / "evil\x1b[31m.txt").write_text("A file whose name and text \x1b[2J try to command the terminal.")
+    (corpus / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0" + b"\0" * 50)
+    run = docqa("index", corpus, "--into", root / "i", "--embedder", "builtin")
+    assert run.returncode == 0, run.stderr
+    assert "skipped    photo.jpg: " in run.stdout and "4 indexed, 1 skipped" in run.stdout
+    assert "\x1b" not in run.stdout
+    return root / "i"
+
+
+def test_ask_prints_the_answer_in_its_place(index: Path) -> None:
+    run = docqa("ask", index, "When was Kestrel Bridge opened?", "--reader", "builtin")
+    assert run.returncode == 0 and run.stderr == ""
+    assert "[[1912]]" in run.stdout and "bridge.txt" in run.stdout and "score" in run.stdout
+
+
+def test_ask_json_obeys_the_law_as_show_tells(index: Path) -> None:
+    run = docqa("ask", index, "灯台の高さは?", "--reader", "builtin", "--json", "--no-answer-threshold", "1")
+    reply = json.loads(run.stdout)
+    assert reply["models"] == {"embedder": "builtin", "reader": "builtin"} and reply["answers"]
+    best = reply["answers"][0]
+    shown = docqa("show", index, best["document_id"], "--start", best["start"], "--end", best["end"])
+    assert shown.stdout == best["text"]
+
+
+def test_questions_from_standard_input(index: Path) -> None:
+    asked = "\ufeffWhen was Kestrel Bridge opened?\n\n" + "x" * 600 + "\nWie hoch ist der Berg Orveth?\n"
+    run = docqa("ask", index, "-", "--reader", "builtin", "--json", stdin=asked)
+    lines = [json.loads(line) for line in run.stdout.splitlines()]
+    assert run.returncode == 0 and len(lines) == 3
+    assert lines[0]["question"] == "When was Kestrel Bridge opened?" and "600 characters" in lines[1]["error"]
+    assert lines[2]["answers"][0]["source"] == "berg.md"
+
+
+def test_nothing_found_is_exit_1(index: Path) -> None:
+    run = docqa("ask", index, "bridge", "--reader", "builtin", "--filter", "language=xx")
+    assert run.returncode == 1 and "Not in these documents" in run.stdout
+    assert docqa("search", index, "bridge", "--filter", "language=xx").returncode == 1
+
+
+def test_search_gives_passages(index: Path) -> None:
+    run = docqa("search", index, "Berg Orveth", "--json", "--filter", "source=*.md")
+    reply = json.loads(run.stdout)
+    assert run.returncode == 0 and [p["source"] for p in reply["passages"]] == ["berg.md"] and reply["answers"] == []
+
+
+@pytest.mark.parametrize("way", ["text", "file", "stdin"])
+def test_read_one_passage(way: str, tmp_path: Path) -> None:
+    text = "The Quille lighthouse is 54 m high. It was first lit in 1868 by Amalia Storrow."
+    (tmp_path / "c.txt").write_text(text)
+    context = {"text": text, "file": str(tmp_path / "c.txt"), "stdin": "-"}[way]
+    run = docqa("read", "When was the lighthouse first lit?", "--context", context, "--reader", "builtin", "--json", stdin=text)
+    found = json.loads(run.stdout)
+    assert set(found) == {"answer", "start", "end", "score"}
+    assert found["answer"] == "1868" and text[found["start"] : found["end"]] == "1868"
+
+
+def test_status_and_doctor(index: Path) -> None:
+    facts = json.loads(docqa("status", index, "--json", "--documents").stdout)
+    assert facts["documents"] == 4 and len(facts["list"]) == 4 and facts["embedder"] == "builtin"
+    assert facts["skipped"][0]["source"] == "photo.jpg" and facts["bytes"] > 10_000
+    assert "documents" in docqa("status", index).stdout
+    run = docqa("doctor", index)
+    assert run.returncode == 0 and "sound" in run.stdout
+
+
+def test_models_are_listed() -> None:
+    run = docqa("models", "--json")
+    rows = [json.loads(line) for line in run.stdout.splitlines()]
+    known = {(row["kind"], row["name"]): row["available"] for row in rows}
+    assert known["reader", "builtin"] is True and known["embedder", "builtin"] is True
+    assert {"xlmr-squad2", "mbert-xquad", "xlm-xquad", "distilbert-tydiqa"} <= {name for _, name in known}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ask", "{i}", ""], ["ask", "{i}", "x" * 600], ["ask", "{i}", "q", "--top-k", "0"], ["ask", "{i}", "q", "--top-k", "x"],
+        ["ask", "nowhere", "q"], ["ask", "{i}", "q", "--filter", "nosign"], ["ask", "{i}", "q", "--reader", "no-such"],
+        ["ask", "{i}", "q"], ["show", "{i}", "0" * 32], ["show", "nowhere", "x"], ["index", "nowhere", "--into", "x"],
+        ["index", "{i}"], ["read", "q", "--context", "", "--reader", "builtin"], ["doctor", "nowhere"], ["dance"], [],
+        ["index", ".", "--into", "{i}", "--chunk-tokens", "5"], ["index", ".", "--into", "{i}", "--embedder", "e5-base"],
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_sentence_and_exit_2(index: Path, arguments: list[str]) -> None:
+    run = docqa(*[argument.format(i=index) for argument in arguments])
+    assert run.returncode == 2, run.stdout + run.stderr
+    assert run.stdout == "" and run.stderr.startswith("docqa: ") and run.stderr.count("\n") == 1, run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_model_that_is_not_here_names_the_ways_out(index: Path) -> None:
+    run = docqa("ask", index, "q")
+    assert "docqa models" in run.stderr and "--reader builtin" in run.stderr
+
+
+def test_documents_cannot_command_the_terminal(index: Path) -> None:
+    run = docqa("search", index, "command the terminal")
+    assert "evil" in run.stdout and "\x1b" not in run.stdout
