@@ -194,8 +194,7 @@ def main() -> int:
     if chosen.measure:
         what, index, place = chosen.measure
         asked = questions(chosen.questions)
-        rows = stock(Path(index), Path(place), asked) if what == "stock" else ours(Path(index), asked)
-        print(json.dumps(rows))
+        print(json.dumps(stock(Path(index), Path(place), asked) if what == "stock" else ours(Path(index), asked)))
         return 0
     from indexing.build import build_index
     from indexing.settings import IndexSettings

@@ -64,12 +64,15 @@ class Stages:
 def watched() -> Stages:
     """The stages of our indexing."""
     from indexing import build, index, keywords
+    from indexing.embed import Embedder
+    from indexing.files import FileReader
+    from indexing.folder import IndexFolder
 
     stages = Stages()
     for owner, name, stage in (
-        (build.FileReader, "read", "read"), (build, "detect", "language"), (build, "cut", "sentences, chunks"),
-        (build, "count_tokens", "count tokens"), (build.Embedder, "passages", "embed"),
-        (build.IndexFolder, "write", "store"), (build.Index, "publish", "publish"), (index, "terms", "keywords"),
+        (FileReader, "read", "read"), (build, "detect", "language"), (build, "cut", "sentences, chunks"),
+        (build, "count_tokens", "count tokens"), (Embedder, "passages", "embed"),
+        (IndexFolder, "write", "store"), (index.Index, "publish", "publish"), (index, "terms", "keywords"),
         (index.Index, "_segment", "keywords"), (index.Index, "refresh", "keep in step"),
     ):  # fmt: skip
         stages.watch(owner, name, stage)

@@ -81,17 +81,18 @@ def child(documents: Path, index: Path, kill_at: int) -> int:
     kill_at: the moment (see `Moments`) at which to die by SIGKILL; 0: never; -n: the n-th while publishing.
     """
     from indexing import build
+    from indexing.index import Index
 
     build.BATCH_PASSAGES = BATCH
     print("ready", flush=True)
     moments = Moments(index, max(kill_at, 0))
-    publish = build.Index.publish
+    publish = Index.publish
 
     def published(self: Any) -> Any:
         moments.last = moments.count - kill_at if kill_at < 0 else moments.last
         return publish(self)
 
-    build.Index.publish = published  # type: ignore[method-assign]
+    Index.publish = published  # type: ignore[method-assign]
     build.build_index(
         documents, index, embedder=HashedWords(),  # type: ignore[arg-type]
         progress=lambda report, *_: print(f"ack\t{report.source}\t{report.status}", flush=True),
@@ -119,7 +120,7 @@ class Moments:
             self._pass()
 
     def _traced(self, *arguments: Any, **named: Any) -> sqlite3.Connection:
-        connection = self._connect(*arguments, **named)
+        connection: sqlite3.Connection = self._connect(*arguments, **named)
         connection.set_trace_callback(self._pass)
         return connection
 

@@ -110,7 +110,7 @@ def asked(path: Path) -> list[dict[str, Any]]:
                 first = time.perf_counter() - began
                 share = 1.0 if allowed is None else len(allowed) / len(index.folder.chunk_ids())
                 dense = _timed(lambda item, f=filters: snapshot.nearest(item, 60, f), list(vectors))  # type: ignore[misc]
-                keyword = _timed(lambda item, f=filters: snapshot.best(*item, 60, f), mine)  # type: ignore[misc]
+                keyword = _timed(lambda item, f=filters: snapshot.best(item[0], item[1], 60, f), mine)  # type: ignore[misc]
             fused = _timed(lambda item, f=filters: retriever.passages(item[0], filters=f), mine)  # type: ignore[misc]
             for way, times in (("dense", dense), ("keyword", keyword), ("fused, with embedding", fused)):
                 rows.append({
@@ -238,9 +238,9 @@ def every_score(asked: Sequence[Sequence[str]], ids: list[int], passages: list[l
     """BM25 of every passage that has a term of the question, by the formula, from the terms themselves."""
     wanted = {term for terms in asked for term in terms}
     found: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
-    for number, terms in zip(ids, passages, strict=True):
-        for term, count in Counter(term for term in terms if term in wanted).items():
-            found[term].append((number, count, len(terms)))
+    for number, words in zip(ids, passages, strict=True):
+        for term, count in Counter(word for word in words if word in wanted).items():
+            found[term].append((number, count, len(words)))
     mean = sum(map(len, passages)) / len(passages)
     results = []
     for terms in asked:
@@ -294,8 +294,8 @@ def engines(path: Path, count: int = QUESTIONS) -> list[dict[str, Any]]:
 
 
 def _engine_row(engine: Any, which: str, asked: list[list[str]], truth: list[dict[int, float]]) -> dict[str, Any]:
-    for question in asked[:5]:
-        engine.search(question, which)
+    for warm in asked[:5]:
+        engine.search(warm, which)
     found: list[Result] = []
     times = _timed(lambda question: found.append(engine.search(question, which)), asked)
     allowed = _allowed_by(engine, which)
@@ -310,7 +310,7 @@ def _allowed_by(engine: Any, which: str) -> set[int] | None:
     if which == "none":
         return None
     if isinstance(engine, Bm25s):
-        return set(engine.ids[engine.masks[which] > 0].tolist())
+        return set(engine.ids[np.asarray(engine.masks[which]) > 0].tolist())
     return set(engine.allowed[which].tolist())
 
 

@@ -29,7 +29,7 @@ class Embedder:
         self.fingerprint = folder.fingerprint
         self._prefixes = folder.prefixes
         self._model = _load(folder)
-        self.dimension = int(self._model.get_sentence_embedding_dimension())
+        self.dimension = int(self._model.get_embedding_dimension())
         self._guard = threading.Lock()
         self._questions: OrderedDict[str, Matrix] = OrderedDict()
 
@@ -104,7 +104,9 @@ def _load(folder: ModelFolder) -> Any:
     from sentence_transformers import SentenceTransformer
 
     try:
-        return SentenceTransformer(str(folder.path), device=None, trust_remote_code=False, local_files_only=True)
+        model = SentenceTransformer(str(folder.path), device=None, trust_remote_code=False, local_files_only=True)
+        model.default_prompt_name = None
+        return model
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelRefused(f"The embedder {folder.name} cannot be loaded from {folder.path}: {reason}") from error

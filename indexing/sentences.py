@@ -23,7 +23,7 @@ ENDS = regex.compile(
 )
 NEXT = regex.compile(r"[^\w\s]*(?P<first>\p{L}|\p{N})?")
 TOKEN_BEFORE = regex.compile(r"[\p{L}\p{M}\p{N}.'’-]{1,20}$")
-INITIAL = regex.compile(r"(?:^|[.\-’'])\p{Lu}$")
+INITIAL = regex.compile(r"(?:^|[.\-’'])\p{L}$")
 LIST_LINE = regex.compile(r"\s*(?:[-*•‣–—·◦▪#>|]|\(?\p{N}{1,3}[.)]\s|\p{L}[.)]\s)")
 SHORT_LINE = 50
 THAI_CLAUSE = 40
@@ -52,7 +52,7 @@ def sentences(text: str, language: str = "und") -> list[Span]:
     """The (start, end) spans of the sentences of a text, covering it exactly; [] for "".
 
     >>> sentences("Dr. Aust came. He stayed.")
-    [(0, 15), (15, 24)]
+    [(0, 15), (15, 25)]
     """
     spans: list[Span] = []
     start = 0
