@@ -57,9 +57,9 @@ def main() -> int:
     for language in sorted({question.language for question in asked}):
         show_best(language, asked, replies)
     print_table(asked, replies)
-    slowest = sorted(reply.timings_ms.total for reply in replies)
-    print(f"\n{len(asked)} questions; per question p50 {slowest[len(slowest) // 2]:.0f} ms; all of it {time.monotonic() - began:.0f} s.")
-    print("\nAsk your own:  .venv/bin/docqa ask .demo/index \"When did Kestrel Bridge open?\" --reader builtin")
+    p50 = sorted(reply.timings_ms.total for reply in replies)[len(replies) // 2]
+    print(f"\n{len(asked)} questions; per question p50 {p50:.0f} ms; all of it {time.monotonic() - began:.0f} s.")
+    print('\nAsk your own:  .venv/bin/docqa ask .demo/index "When did Kestrel Bridge open?" --reader builtin')
     return 0
 
 

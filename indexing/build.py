@@ -256,9 +256,7 @@ def _document(file: str, text: FileText) -> Document:
 
 def _cut(document: Document, file: str, settings: ChunkSettings) -> NewDocument:
     """The document with its chunks, each with its own page and language."""
-    spans = cut(
-        document.text, document.language, count_tokens, settings, document.pages, document.headings
-    )
+    spans = cut(document.text, document.language, count_tokens, settings, document.pages, document.headings)
     chunks = tuple(
         Chunk(
             start, end, document.text[start:end], _chunk_language(document, start, end, len(spans)),
@@ -315,9 +313,7 @@ def _record(read: _Read, before: FileRecord | None) -> FileRecord:
         return FileRecord(
             read.file.source, before.content_hash, read.file.size, read.file.mtime_ns, now_ns(), "", before.notes
         )
-    return FileRecord(
-        read.file.source, read.hash, read.file.size, read.file.mtime_ns, now_ns(), read.reason, notes
-    )
+    return FileRecord(read.file.source, read.hash, read.file.size, read.file.mtime_ns, now_ns(), read.reason, notes)
 
 
 def _file_report(read: _Read, documents: Sequence[NewDocument], before: FileRecord | None) -> FileReport:

@@ -102,9 +102,7 @@ def _made_alone(target: Path, make: Callable[[Path], None]) -> Path:
             if not sound(target):
                 _make_and_swap(target, make)
     except Timeout as error:
-        raise ModelMissing(
-            f"Another process prepares {target} for too long; end it and try again."
-        ) from error
+        raise ModelMissing(f"Another process prepares {target} for too long; end it and try again.") from error
     return target
 
 

@@ -134,9 +134,7 @@ def _marked(data: bytes) -> Decoded | None:
 
 def _replaced(data: bytes, name: str) -> Decoded:
     text = data.decode(name, "replace")
-    return Decoded(
-        text, name, (f"bytes that are not {name} were replaced by U+FFFD: {text.count(chr(0xFFFD)):,}",)
-    )
+    return Decoded(text, name, (f"bytes that are not {name} were replaced by U+FFFD: {text.count(chr(0xFFFD)):,}",))
 
 
 def _strict(data: bytes, name: str) -> str | None:
@@ -225,9 +223,7 @@ def _guessed(data: bytes) -> Decoded:
     """The likeliest old encoding; Windows-1252 with replacements when none decodes it strictly."""
     sample = _sample(data)
     scores = {name: _score_wide(sample, name) for name in _WIDE}
-    scores.update(
-        (name, _score_family(sample, name, letters)) for names, letters in _FAMILIES for name in names
-    )
+    scores.update((name, _score_family(sample, name, letters)) for names, letters in _FAMILIES for name in names)
     for name in sorted(scores, key=lambda name: -scores[name]):
         if scores[name] > float("-inf") and (text := _strict(data, name)) is not None:
             return Decoded(text, _NAMES.get(name, name))
@@ -395,8 +391,5 @@ def _odd_cases(text: str) -> int:
     odd = 0
     for match in _ODD_CASE.finditer(text):
         word = match.group()
-        odd += (
-            not (word.isascii() or word.islower() or word.isupper() or word[1:].islower())
-            and word != word.upper()
-        )
+        odd += not (word.isascii() or word.islower() or word.isupper() or word[1:].islower()) and word != word.upper()
     return odd

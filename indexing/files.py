@@ -50,9 +50,7 @@ def find_files(folder: Path) -> Iterator[FoundFile]:
     try:
         mode = os.stat(top).st_mode
     except OSError as error:
-        raise IndexFolderError(
-            f"{folder} cannot be opened ({_words(error)}); name a folder of documents."
-        ) from None
+        raise IndexFolderError(f"{folder} cannot be opened ({_words(error)}); name a folder of documents.") from None
     except ValueError:
         raise IndexFolderError(f"{str(folder)!r} is not the name of a folder.") from None
     if stat.S_ISREG(mode):
@@ -75,9 +73,7 @@ class _Walk:
 
     def files(self) -> Iterator[FoundFile]:
         if not os.access(self.top, os.R_OK | os.X_OK):
-            raise IndexFolderError(
-                f"{self.top} cannot be opened (permission denied); name a folder that can be read."
-            )
+            raise IndexFolderError(f"{self.top} cannot be opened (permission denied); name a folder that can be read.")
         yield from self._below(self.top, "")
         while self.links:
             path, source = self.links.pop(0)
@@ -96,9 +92,7 @@ class _Walk:
                     if os.access(entry.path, os.R_OK | os.X_OK):
                         waiting.append((entry.path, name))
                     else:
-                        yield _found(
-                            entry.path, self._unique(name, entry.name), entry.stat(follow_symlinks=False)
-                        )
+                        yield _found(entry.path, self._unique(name, entry.name), entry.stat(follow_symlinks=False))
                 else:
                     yield from self._file(entry, name)
 
@@ -176,9 +170,7 @@ class FileReader:
     def __enter__(self) -> FileReader:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     def close(self) -> None:

@@ -165,9 +165,7 @@ def _one_of(name: str, items: Sequence[object]) -> Where:
     groups: dict[str, list[object]] = {}
     for item in items:
         groups.setdefault(_kind(name, item), []).append(item)
-    tests = [
-        _test(name, "IN (SELECT value FROM json_each(?))", group[0], json.dumps(group)) for group in groups.values()
-    ]
+    tests = [_test(name, "IN (SELECT value FROM json_each(?))", group[0], json.dumps(group)) for group in groups.values()]
     return _join(tests, " OR ", NOTHING)
 
 

@@ -218,9 +218,7 @@ class IndexFolder:
 
     def _connect(self) -> sqlite3.Connection:
         try:
-            connection = sqlite3.connect(
-                self._uri(), uri=True, isolation_level=None, timeout=30.0, check_same_thread=False
-            )
+            connection = sqlite3.connect(self._uri(), uri=True, isolation_level=None, timeout=30.0, check_same_thread=False)
             connection.execute("PRAGMA foreign_keys=ON")
             if self.writable:
                 connection.execute("PRAGMA journal_mode=WAL")
@@ -332,10 +330,7 @@ class IndexFolder:
                 self._insert(connection, item, generation)
             connection.executemany(
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (f.source, f.content_hash, f.size, f.mtime_ns, f.seen_ns, f.reason, json.dumps(f.notes))
-                    for f in files
-                ],
+                [(f.source, f.content_hash, f.size, f.mtime_ns, f.seen_ns, f.reason, json.dumps(f.notes)) for f in files],
             )
         return generation
 
@@ -373,9 +368,7 @@ class IndexFolder:
     def _delete(self, connection: sqlite3.Connection, ids: Sequence[str], generation: int) -> int:
         deleted = 0
         for document in ids:
-            connection.execute(
-                "INSERT INTO deleted SELECT id, ? FROM chunks WHERE document_id = ?", (generation, document)
-            )
+            connection.execute("INSERT INTO deleted SELECT id, ? FROM chunks WHERE document_id = ?", (generation, document))
             deleted += connection.execute("DELETE FROM documents WHERE id = ?", (document,)).rowcount
         return deleted
 

@@ -87,9 +87,7 @@ def html_text(source: str, max_chars: int) -> tuple[str, tuple[Heading, ...], di
 def _outermost(nodes: list[Any]) -> list[Any]:
     """Nodes (in document order) that are in none of the others, nor in what is not seen."""
     ids = {node.mem_id for node in nodes}
-    return [
-        node for node in nodes if not any(_unseen(above) or above.mem_id in ids for above in _above(node))
-    ]
+    return [node for node in nodes if not any(_unseen(above) or above.mem_id in ids for above in _above(node))]
 
 
 def _above(node: Any) -> Iterator[Any]:
@@ -109,11 +107,7 @@ def _unseen(node: Any) -> bool:
     if not attributes:
         return False
     hidden = "hidden" in attributes and attributes["hidden"] != "until-found"
-    return (
-        hidden
-        or attributes.get("aria-hidden") == "true"
-        or bool(_HIDING.search(attributes.get("style") or ""))
-    )
+    return hidden or attributes.get("aria-hidden") == "true" or bool(_HIDING.search(attributes.get("style") or ""))
 
 
 class _Writer(TextBuilder):

@@ -121,11 +121,7 @@ def _reason(repo: str, revision: str | None, error: Exception) -> str:
         (errors.OfflineModeIsEnabled, f"{repo} is not on this machine, and HF_HUB_OFFLINE is set"),
         (errors.HfHubHTTPError, f"the hub refused {repo} ({_line(error)})"),
     ]
-    if (
-        isinstance(error, OSError)
-        and error.errno in (ENOSPC, EDQUOT, EACCES, EPERM, EROFS)
-        and error.filename
-    ):
+    if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EACCES, EPERM, EROFS) and error.filename:
         return f"{repo} cannot be written to the hub's cache ({error.strerror})"
     for kind, words in kinds:
         if isinstance(error, kind):

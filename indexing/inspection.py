@@ -81,9 +81,7 @@ def read_json(path: Path, name: str) -> Any:
             raise ValueError("too long")
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelRefused(
-            f"{path.name} of the model {name} is not readable JSON; fetch the model again."
-        ) from error
+        raise ModelRefused(f"{path.name} of the model {name} is not readable JSON; fetch the model again.") from error
 
 
 def _check_head(parts: tuple[Weights, ...], name: str, kind: Kind) -> None:
@@ -161,20 +159,14 @@ def _module(folder: Path, name: str, entry: dict[str, Any]) -> tuple[str, str]:
 
 def _refuse_code(places: tuple[Path, ...], name: str) -> None:
     if (places[0] / "adapter_config.json").is_file():
-        raise ModelRefused(
-            f"The model {name} is an adapter for another one; merge the two and save the whole."
-        )
+        raise ModelRefused(f"The model {name} is an adapter for another one; merge the two and save the whole.")
     if _matching(places[0], UNPICKLED):
-        raise ModelRefused(
-            f"The model {name} is in Haystack's format, which is unpickled; save it by transformers."
-        )
+        raise ModelRefused(f"The model {name} is in Haystack's format, which is unpickled; save it by transformers.")
     for place in places:
         for path in _matching(place, CONFIGS):
             for key, value in _pairs(read_json(path, name)):
                 if _runs_code(key, value):
-                    raise ModelRefused(
-                        f"{path.name} of the model {name} asks to run code ({key}); not loaded."
-                    )
+                    raise ModelRefused(f"{path.name} of the model {name} asks to run code ({key}); not loaded.")
 
 
 def _runs_code(key: str, value: object) -> bool:

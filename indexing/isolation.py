@@ -51,9 +51,7 @@ class Worker:
 
     def parse(self, data: bytes, kind: str, source: str) -> list[FileText]:
         """The texts of a file of that kind. Raises UnreadableFile, also when the process dies over it."""
-        if self._files >= FILES_PER_WORKER or (
-            self._process is not None and self._process.poll() is not None
-        ):
+        if self._files >= FILES_PER_WORKER or (self._process is not None and self._process.poll() is not None):
             self.close()
         connection = self._started()
         self._files += 1
@@ -182,9 +180,7 @@ def serve() -> None:
         request = json.loads(line)
         data = stream.read(request["size"])
         _arm(limits)
-        reply = json.dumps(_answer(data, request["kind"], limits), ensure_ascii=False).encode(
-            "utf-8", "replace"
-        )
+        reply = json.dumps(_answer(data, request["kind"], limits), ensure_ascii=False).encode("utf-8", "replace")
         del data
         connection.sendall(len(reply).to_bytes(8, "big") + reply)
         _disarm()

@@ -128,8 +128,13 @@ class Segment:
     def save(self, path: Path) -> None:
         with path.open("wb") as file:
             np.savez(
-                file, ids=self.ids, lengths=self.lengths, terms=self.terms, starts=self.starts,
-                rows=self.rows, counts=self.counts,
+                file,
+                ids=self.ids,
+                lengths=self.lengths,
+                terms=self.terms,
+                starts=self.starts,
+                rows=self.rows,
+                counts=self.counts,
             )
 
     @classmethod

@@ -118,9 +118,7 @@ _OFFICE = {
     "xlsx": "an Excel workbook",
     "pdf": "a PDF",
 }
-_HTML = re.compile(
-    rb"\s*(<\?xml[^>]{0,200}>\s*)?(<!--.{0,2000}?-->\s*)*<(!doctype\s+html|html|head|body)[\s>]", re.I | re.S
-)
+_HTML = re.compile(rb"\s*(<\?xml[^>]{0,200}>\s*)?(<!--.{0,2000}?-->\s*)*<(!doctype\s+html|html|head|body)[\s>]", re.I | re.S)
 _MAIL = re.compile(
     rb"(?:(?:[A-Za-z][A-Za-z0-9-]*:[^\n]*|[ \t][^\n]*)\r?\n){0,60}?"
     rb"(?:From|Received|Return-Path|Subject|MIME-Version):[^\n]*\r?\n",
@@ -190,9 +188,7 @@ def _in_zip(data: bytes) -> str:
             for member, kind in _IN_ZIP:
                 if member in names:
                     return kind
-            raise UnreadableFile(
-                _zip_words(names, lambda member: archive.read(member)[:200].decode("ascii", "replace"))
-            )
+            raise UnreadableFile(_zip_words(names, lambda member: archive.read(member)[:200].decode("ascii", "replace")))
     except UnreadableFile:
         raise
     except Exception:

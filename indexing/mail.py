@@ -50,11 +50,7 @@ def _unescaped(text: str) -> str:
 
 def _body(message: EmailMessage, limits: FileLimits) -> str:
     """The message's text: plain parts where there are some, else the visible text of HTML ones."""
-    parts = [
-        part
-        for part in _leaves(message)
-        if not _name(part) and part.get_content_disposition() != "attachment"
-    ]
+    parts = [part for part in _leaves(message) if not _name(part) and part.get_content_disposition() != "attachment"]
     plain = [_text(part) for part in parts if part.get_content_type() == "text/plain"]
     if any(text.strip() for text in plain):
         return "\n\n".join(text.strip("\r\n") for text in plain)

@@ -122,9 +122,7 @@ def _refuse_other_kind(name: str, kind: Kind, preset: Preset | None) -> None:
         raise ModelRefused(f"{name} is {_a(other)}, not {_a(kind)}; choose from {names}.")
 
 
-def _from_hub(
-    name: str, hub_id: tuple[str, str | None], kind: Kind, preset: Preset | None, offline: bool
-) -> ModelFolder:
+def _from_hub(name: str, hub_id: tuple[str, str | None], kind: Kind, preset: Preset | None, offline: bool) -> ModelFolder:
     """From the hub's cache if it is whole there, else downloaded."""
     folder = cached(*hub_id)
     if folder is not None:
@@ -170,21 +168,15 @@ def _inside(found: Inspected, files: tuple[Path, ...]) -> list[tuple[str, Path]]
 
 def _builtin(preset: Preset) -> ModelFolder:
     source = _packaged(preset.kind)
-    mark = fingerprint(
-        (path.name, path) for path in source.iterdir() if path.suffix in (".json", ".safetensors")
-    )
+    mark = fingerprint((path.name, path) for path in source.iterdir() if path.suffix in (".json", ".safetensors"))
     path = made(f"builtin-{mark[:12]}/{preset.kind}", lambda target: widen(source, target))
     found = inspect(path, preset.name, preset.kind)
-    return ModelFolder(
-        preset.name, path, mark, preset, found.model_type, (preset.query_prefix, preset.passage_prefix)
-    )
+    return ModelFolder(preset.name, path, mark, preset, found.model_type, (preset.query_prefix, preset.passage_prefix))
 
 
 def _packaged(kind: Kind) -> Path:
     if not (PACKAGED / kind / STORED_SMALL).is_file():
-        raise ModelMissing(
-            f"This docqa was installed without its built-in {kind}; install it with package data."
-        )
+        raise ModelMissing(f"This docqa was installed without its built-in {kind}; install it with package data.")
     return PACKAGED / kind
 
 
@@ -220,12 +212,7 @@ def _is_offline() -> bool:
 
 
 def _unknown(name: str, kind: Kind) -> str:
-    known = [
-        spelled
-        for preset in PRESETS.values()
-        if preset.kind == kind
-        for spelled in (preset.name, preset.model)
-    ]
+    known = [spelled for preset in PRESETS.values() if preset.kind == kind for spelled in (preset.name, preset.model)]
     near = difflib.get_close_matches(name, dict.fromkeys(known), n=3, cutoff=0.5)
     hint = f" (near: {', '.join(near)})" if near else ""
     return f"There is no {kind} called {name[:80]!r}{hint}; {_ways_out(kind)}."

@@ -20,8 +20,7 @@ MEMBERS = 50_000
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _SKIPPED = frozenset(
-    f"{_W}{name}"
-    for name in ("del", "moveFrom", "instrText", "delText", "rPr", "pPr", "tblPr", "trPr", "tcPr", "sdtPr")
+    f"{_W}{name}" for name in ("del", "moveFrom", "instrText", "delText", "rPr", "pPr", "tblPr", "trPr", "tcPr", "sdtPr")
 ) | {"{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"}
 _AS_TEXT = {
     f"{_W}tab": "\t",
@@ -102,9 +101,7 @@ def read_docx(data: bytes, limits: FileLimits) -> list[FileText]:
             builder.add("\n".join(_rows(block)))
         elif text := _words(block).strip("\n"):
             level = _level(block, levels)
-            builder.heading(text, level) if level else builder.add(
-                text, "\n" if _in_list(block, builder) else "\n\n"
-            )
+            builder.heading(text, level) if level else builder.add(text, "\n" if _in_list(block, builder) else "\n\n")
     for note in _footnotes(document.part):
         builder.add(note)
     meta = clean_meta(_core(document.core_properties, "docx"))
@@ -177,9 +174,7 @@ def _style_levels(styles: Any) -> dict[str, int]:
         name = style.find(f"{_W}name")
         title = (name.get(f"{_W}val") or "") if name is not None else ""
         match = _HEADING.match(title)
-        level = (
-            int(match[1]) if match else 1 if title.lower() == "title" else _outline(style.find(f"{_W}pPr"))
-        )
+        level = int(match[1]) if match else 1 if title.lower() == "title" else _outline(style.find(f"{_W}pPr"))
         based = style.find(f"{_W}basedOn")
         own[style.get(f"{_W}styleId") or ""] = (level, based.get(f"{_W}val") if based is not None else "")
     return {name: level for name in own if (level := _inherited(own, name))}
@@ -276,9 +271,7 @@ def _shape(shape: Any) -> Iterator[str]:
     if shape.has_text_frame and not (shape.is_placeholder and shape.placeholder_format.type in (13, 15, 16)):
         yield _frame(shape.text_frame)
     elif getattr(shape, "has_table", False):
-        yield "\n".join(
-            "\t".join(_frame(cell.text_frame, " ") for cell in row.cells) for row in shape.table.rows
-        )
+        yield "\n".join("\t".join(_frame(cell.text_frame, " ") for cell in row.cells) for row in shape.table.rows)
 
 
 def _frame(frame: Any, apart: str = "\n") -> str:
@@ -333,9 +326,7 @@ def _shown(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime.datetime):
-        return (
-            value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ", "seconds")
-        )
+        return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(" ", "seconds")
     if isinstance(value, float):
         return f"{value:.15g}" if not value.is_integer() or abs(value) >= 1e15 else str(int(value))
     return " ".join(str(value).split())

@@ -223,9 +223,7 @@ def _join_word(pieces: list[str], origins: list[int], following: str) -> None:
 def _cleaned(text: str, origins: list[int], blocks: list[tuple[int, int, float]]) -> _Page:
     """Hyphen markers left inside become '-', of pdfium's own making, so they map to nothing."""
     if _HYPHEN in text:
-        origins = [
-            _INSERTED if character == _HYPHEN else at for character, at in zip(text, origins, strict=True)
-        ]
+        origins = [_INSERTED if character == _HYPHEN else at for character, at in zip(text, origins, strict=True)]
         text = text.replace(_HYPHEN, "-")
     return _Page(text, origins, [block for block in blocks if block[1] <= len(text)])
 
@@ -259,11 +257,7 @@ def _edges(lines: Sequence[_Line]) -> list[tuple[float, float]]:
             other = at + step
             while 0 <= other < len(lines) and abs(other - at) <= _MANY:
                 upper, lower = (lines[other], lines[other - step])[::-step]
-                if (
-                    not _below(upper, lower)
-                    or lines[other].left > line.right
-                    or lines[other].right < line.left
-                ):
+                if not _below(upper, lower) or lines[other].left > line.right or lines[other].right < line.left:
                     break
                 left, right = min(left, lines[other].left), max(right, lines[other].right)
                 other += step
@@ -348,9 +342,7 @@ def _headings(text: str, blocks: Sequence[tuple[int, int, float]]) -> tuple[Head
     return tuple(
         (start, end, levels[size])
         for start, end, raw in blocks
-        if (size := round(raw * 2) / 2) in levels
-        and end - start <= 250
-        and any(map(str.isalpha, text[start:end]))
+        if (size := round(raw * 2) / 2) in levels and end - start <= 250 and any(map(str.isalpha, text[start:end]))
     )
 
 

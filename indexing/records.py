@@ -50,11 +50,7 @@ class _Records:
         """One record; `number` is its place in the file, from 1."""
         fields = {str(name).strip().lower(): name for name in reversed(list(record))}
         key = next(
-            (
-                fields[name]
-                for name in TEXT_FIELDS
-                if name in fields and isinstance(record[fields[name]], str)
-            ),
+            (fields[name] for name in TEXT_FIELDS if name in fields and isinstance(record[fields[name]], str)),
             None,
         )
         body = str(record[key]) if key is not None else ""
@@ -66,9 +62,7 @@ class _Records:
         self._left -= len(text)
         check_chars(self._allowed - self._left, self._allowed)
         meta = clean_meta((name, value) for name, value in record.items() if name != key)
-        self.texts.append(
-            FileText(text, (), {**meta, **self.facts}, headings, (), self._name(record, fields, number))
-        )
+        self.texts.append(FileText(text, (), {**meta, **self.facts}, headings, (), self._name(record, fields, number)))
 
     def _name(self, record: Mapping[str, object], fields: Mapping[str, str], number: int) -> str:
         """The record's own name, or its number; a name that is taken gets the number too."""
@@ -138,9 +132,7 @@ def _table(decoded: Decoded, delimiter: str, kind: str, limits: FileLimits) -> l
     builder = TextBuilder(limits.max_chars)
     for _, row in following if header and second[1] else _chain(first, following):
         builder.add(row_line([" ".join(cell.split()) for cell in row], header if second[1] else []), "\n")
-    return [
-        FileText(builder.text(), (), {"file_type": kind, "encoding": decoded.encoding}, (), decoded.notes)
-    ]
+    return [FileText(builder.text(), (), {"file_type": kind, "encoding": decoded.encoding}, (), decoded.notes)]
 
 
 def _typed(row: dict[str, str]) -> dict[str, object]:
@@ -159,9 +151,7 @@ def _number(cell: str) -> str | int | float:
     return cell
 
 
-def _chain(
-    first: tuple[int, list[str]], rows: Iterator[tuple[int, list[str]]]
-) -> Iterator[tuple[int, list[str]]]:
+def _chain(first: tuple[int, list[str]], rows: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
     if first[1]:
         yield first
     yield from rows
@@ -205,11 +195,7 @@ def header_of(first: Sequence[str], second: Sequence[str]) -> list[str]:
     """
     names = [" ".join(cell.split()) for cell in first]
     full = [name for name in names if name]
-    plain = (
-        full
-        and len(set(full)) == len(full)
-        and not any(_NUMBER.match(name) or len(name) > 80 for name in full)
-    )
+    plain = full and len(set(full)) == len(full) and not any(_NUMBER.match(name) or len(name) > 80 for name in full)
     wide = len(full) > 1 and len(full) >= sum(bool(cell.strip()) for cell in second)
     return names if plain and wide else []
 
@@ -223,9 +209,7 @@ def row_line(row: Sequence[str], header: Sequence[str]) -> str:
     if not header:
         return "\t".join(row).rstrip("\t")
     names = [*header, *[""] * max(0, len(row) - len(header))]
-    return "\t".join(
-        f"{name}: {cell}" if name else cell for name, cell in zip(names, row, strict=False) if cell
-    )
+    return "\t".join(f"{name}: {cell}" if name else cell for name, cell in zip(names, row, strict=False) if cell)
 
 
 # -- JSON --------------------------------------------------------------------------------------------------------------
@@ -306,9 +290,7 @@ def _as_lines(
         for path, leaf in _leaves(value):
             builder.add(f"{path}: {leaf}" if path else leaf, gap)
             gap = "\n"
-    return FileText(
-        builder.text(), (), {"file_type": kind, "encoding": decoded.encoding}, (), decoded.notes + notes
-    )
+    return FileText(builder.text(), (), {"file_type": kind, "encoding": decoded.encoding}, (), decoded.notes + notes)
 
 
 def _leaves(value: Any) -> Iterator[tuple[str, str]]:
@@ -317,9 +299,7 @@ def _leaves(value: Any) -> Iterator[tuple[str, str]]:
     while stack:
         path, value = stack.pop()
         if isinstance(value, dict):
-            stack.extend(
-                (f"{path}.{name}" if path else str(name), inner) for name, inner in reversed(value.items())
-            )
+            stack.extend((f"{path}.{name}" if path else str(name), inner) for name, inner in reversed(value.items()))
         elif isinstance(value, list):
             stack.extend((f"{path}[{at}]", inner) for at, inner in reversed(list(enumerate(value))))
         elif isinstance(value, str) and value.strip():

@@ -128,8 +128,10 @@ def _is_line_end(text: str, last: int, match: regex.Match[str]) -> bool:
         return True
     begin = max(last, text.rfind("\n", last, match.start()) + 1)
     line = text[begin : match.start()]
-    return "\t" in line or len(line) < SHORT_LINE or bool(
-        LIST_LINE.match(line[:8]) or LIST_LINE.match(text, match.end(), min(len(text), match.end() + 8))
+    return (
+        "\t" in line
+        or len(line) < SHORT_LINE
+        or bool(LIST_LINE.match(line[:8]) or LIST_LINE.match(text, match.end(), min(len(text), match.end() + 8)))
     )
 
 
@@ -140,4 +142,6 @@ def _is_thai_end(text: str, last: int, match: regex.Match[str]) -> bool:
 
 def _inside_cluster(text: str, at: int) -> bool:
     after, before = text[at], text[at - 1]
-    return (before == "\r" and after == "\n") or after == "\u200d" or before == "\u200d" or bool(regex.match(r"\p{M}", after))
+    return (
+        (before == "\r" and after == "\n") or after == "\u200d" or before == "\u200d" or bool(regex.match(r"\p{M}", after))
+    )

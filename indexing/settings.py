@@ -66,6 +66,4 @@ class IndexSettings:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> IndexSettings:
-        return cls(
-            embedder=str(values["embedder"]), chunks=ChunkSettings(**values["chunks"]), vectors=values["vectors"]
-        )
+        return cls(embedder=str(values["embedder"]), chunks=ChunkSettings(**values["chunks"]), vectors=values["vectors"])

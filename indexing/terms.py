@@ -36,7 +36,9 @@ LETTERS = {
     "ؤ": "و", "ئ": "ي", "ı": "i", "ł": "l", "ø": "o", "đ": "d", "ð": "d", "æ": "ae", "œ": "oe", "ς": "σ", "ё": "е",
 }  # fmt: skip
 FOLDED_LETTERS = str.maketrans(LETTERS)
-KEPT_MARKS = regex.compile(r"[\p{Devanagari}\p{Bengali}\p{Telugu}\p{Tamil}\p{Gujarati}\p{Gurmukhi}\p{Kannada}\p{Malayalam}\p{Sinhala}]")
+KEPT_MARKS = regex.compile(
+    r"[\p{Devanagari}\p{Bengali}\p{Telugu}\p{Tamil}\p{Gujarati}\p{Gurmukhi}\p{Kannada}\p{Malayalam}\p{Sinhala}]"
+)
 NUKTA = "\u093c\u09bc\u0a3c\u0abc\u200c\u200d"
 STEMMERS = {
     "ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish",

@@ -146,9 +146,8 @@ def _add_looking(verbs: Any) -> None:
 
 
 def _index(options: argparse.Namespace) -> int:
-    from indexing.files import FileLimits
-
     from indexing.build import build_index
+    from indexing.files import FileLimits
     from indexing.folder import DATABASE
     from indexing.settings import ChunkSettings, IndexSettings
 
@@ -289,7 +288,6 @@ def _stdin() -> Iterable[str]:
 
 def _read(options: argparse.Namespace) -> int:
     from indexing.models import DEFAULT_READER, resolve
-
     from qa_pipeline.settings import question_text
 
     question = question_text(options.question)
@@ -364,9 +362,7 @@ def _print_answer(number: int, answer: Answer) -> None:
 
 def _print_passage(passage: Passage) -> None:
     page = f" · page {passage.page}" if passage.page else ""
-    places = [
-        f"{name} {rank}" for name, rank in (("dense", passage.dense_rank), ("keyword", passage.keyword_rank)) if rank
-    ]
+    places = [f"{name} {rank}" for name, rank in (("dense", passage.dense_rank), ("keyword", passage.keyword_rank)) if rank]
     print(f"  {passage.fused_rank}. {printable(passage.source)}{page} · {passage.language} · {', '.join(places)}")
     text = printable(passage.text)
     print(_indented(text if len(text) <= 300 else text[:299] + "…"))

@@ -18,7 +18,6 @@ os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 
 from haystack import Pipeline
 from haystack.nodes import BaseComponent
-from indexing.models import resolve
 
 from indexing.documents import page_of
 from indexing.embed import Embedder
@@ -26,6 +25,7 @@ from indexing.errors import DocqaError, DocumentMissing, IndexMismatch
 from indexing.filters import Filter
 from indexing.folder import IndexFolder
 from indexing.index import Index
+from indexing.models import resolve
 from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Timings, verified
 from qa_pipeline.reader import Reading, ReadsPassages, load_reader
 from qa_pipeline.retrieval import FusedRetriever, Retrieved

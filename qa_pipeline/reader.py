@@ -25,11 +25,11 @@ import torch
 from haystack import Document
 from haystack.modeling.model.predictions import QACandidate, QAPred
 from haystack.nodes import FARMReader
-from indexing.models import ModelFolder
 from numpy.typing import NDArray
 
 from indexing.embed import batches
 from indexing.errors import ModelMissing, ModelRefused, SettingError
+from indexing.models import ModelFolder
 from qa_pipeline.spans import TokenSpan, candidates, windows
 
 PADDED_TOKENS = 2_560
@@ -235,9 +235,7 @@ class Reader(FARMReader):
             results.append(([self._add_answer_page_number(documents, answer) for answer in answers], gap))
         return results
 
-    def _prediction(
-        self, query: str, document: Document, found: Sequence[_Found], offsets: NDArray[np.int32]
-    ) -> QAPred:
+    def _prediction(self, query: str, document: Document, found: Sequence[_Found], offsets: NDArray[np.int32]) -> QAPred:
         """One document's candidates in FARM's own values, reduced by FARM's own rules."""
         per_window = [
             [*(_candidate(span, "span", span.start, span.end) for span in part.spans),

@@ -16,12 +16,12 @@ os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 
 from haystack import Document
 from haystack.nodes import BaseRetriever
-from indexing.language import detect_question
 
 from indexing.embed import Embedder
 from indexing.filters import Filter
 from indexing.folder import StoredChunk
 from indexing.index import Index
+from indexing.language import detect_question
 from qa_pipeline.answers import Passage
 from qa_pipeline.settings import AskSettings
 
@@ -94,9 +94,7 @@ class FusedRetriever(BaseRetriever):
         with self.index.snapshot() as snapshot:
             language = detect_question(question, self._among(snapshot.generation))
             dense = snapshot.nearest(vector, settings.depth, filters) if settings.dense_weight else []
-            keyword = (
-                snapshot.best(question, language, settings.depth, filters) if settings.keyword_weight else []
-            )
+            keyword = snapshot.best(question, language, settings.depth, filters) if settings.keyword_weight else []
             fused = fuse(dense, keyword, settings)[: settings.retrieve]
             chunks = {chunk.id: chunk for chunk in snapshot.chunks([item.id for item in fused])}
             generation = snapshot.generation

@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from indexing.models import ModelFolder
 from numpy.typing import NDArray
 
 from indexing.embed import batches
 from indexing.errors import ModelMissing, ModelRefused
+from indexing.models import ModelFolder
 from qa_pipeline.reader import PADDED_TOKENS, Reading, Span
 from qa_pipeline.spans import Logits, TokenSpan, candidates, windows
 from qa_pipeline.xlm_tokens import Tokens, XlmTokens
@@ -177,9 +177,7 @@ class XlmReader:
 
     def _ends(self, states: torch.Tensor, starts: torch.Tensor, batch: _Batch) -> Logits:
         """log P(end | start), [windows, L], for one start in each window."""
-        logits = self._model.qa_outputs.end_logits(
-            states, start_positions=starts.to(self._device), p_mask=batch.barred
-        )
+        logits = self._model.qa_outputs.end_logits(states, start_positions=starts.to(self._device), p_mask=batch.barred)
         result: Logits = torch.log_softmax(logits.float(), dim=-1).cpu().numpy()
         return result
 

@@ -70,8 +70,6 @@ def _file(objects: Sequence[bytes], tail: str) -> bytes:
     return bytes(out) + trailer.encode()
 
 
-def paragraph(
-    lines: Sequence[str], x: float = 60, top: float = 700, size: float = 10, leading: float = 12
-) -> list[Placed]:
+def paragraph(lines: Sequence[str], x: float = 60, top: float = 700, size: float = 10, leading: float = 12) -> list[Placed]:
     """Lines one under the other."""
     return [(x, top - leading * at, size, line) for at, line in enumerate(lines)]

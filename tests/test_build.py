@@ -52,7 +52,12 @@ def test_changed_new_and_removed_files(corpus: Path, tmp_path: Path) -> None:
     (corpus / "neu.txt").write_text("Ein neuer Text über Otter.", encoding="utf-8")
     (corpus / "reports" / "mine.txt").unlink()
     found = statuses(build(corpus, tmp_path / "i"))
-    assert found == {"berg.txt": "updated", "neu.txt": "indexed", "reports/bridge.txt": "unchanged", "reports/mine.txt": "removed"}
+    assert found == {
+        "berg.txt": "updated",
+        "neu.txt": "indexed",
+        "reports/bridge.txt": "unchanged",
+        "reports/mine.txt": "removed",
+    }
     with Index.open(tmp_path / "i") as index, index.snapshot() as snapshot:
         texts = {chunk.source: chunk.text for chunk in snapshot.chunks(index.folder.chunk_ids().tolist())}
     assert set(texts) == {"berg.txt", "neu.txt", "reports/bridge.txt"} and "2314" in texts["berg.txt"]

@@ -14,7 +14,9 @@ from indexing.chunks import cut
 from indexing.settings import ChunkSettings
 from tests.known import SCRIPTS
 
-pieces = st.sampled_from([*SCRIPTS.values(), "\n\n", " ", "\r\n", "word ", "。", "ا\u064e\u0651", "क्षि", "e\u0301" * 5, "x" * 300])
+pieces = st.sampled_from(
+    [*SCRIPTS.values(), "\n\n", " ", "\r\n", "word ", "。", "ا\u064e\u0651", "क्षि", "e\u0301" * 5, "x" * 300]
+)
 texts = st.one_of(st.text(max_size=200), st.lists(pieces, max_size=30).map("".join))
 
 

@@ -80,7 +80,9 @@ def test_read_one_passage(way: str, tmp_path: Path) -> None:
     text = "The Quille lighthouse is 54 m high. It was first lit in 1868 by Amalia Storrow."
     (tmp_path / "c.txt").write_text(text)
     context = {"text": text, "file": str(tmp_path / "c.txt"), "stdin": "-"}[way]
-    run = docqa("read", "When was the lighthouse first lit?", "--context", context, "--reader", "builtin", "--json", stdin=text)
+    run = docqa(
+        "read", "When was the lighthouse first lit?", "--context", context, "--reader", "builtin", "--json", stdin=text
+    )
     found = json.loads(run.stdout)
     assert set(found) == {"answer", "start", "end", "score"}
     assert found["answer"] == "1868" and text[found["start"] : found["end"]] == "1868"
@@ -106,7 +108,8 @@ def test_models_are_listed() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["ask", "{i}", ""], ["ask", "{i}", "x" * 600], ["ask", "{i}", "q", "--top-k", "0"], ["ask", "{i}", "q", "--top-k", "x"],
+        ["ask", "{i}", ""], ["ask", "{i}", "x" * 600], ["ask", "{i}", "q", "--top-k", "0"],
+        ["ask", "{i}", "q", "--top-k", "x"],
         ["ask", "nowhere", "q"], ["ask", "{i}", "q", "--filter", "nosign"], ["ask", "{i}", "q", "--reader", "no-such"],
         ["ask", "{i}", "q"], ["show", "{i}", "0" * 32], ["show", "nowhere", "x"], ["index", "nowhere", "--into", "x"],
         ["index", "{i}"], ["read", "q", "--context", "", "--reader", "builtin"], ["doctor", "nowhere"], ["dance"], [],

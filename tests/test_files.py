@@ -323,8 +323,7 @@ def test_a_file_without_permission(reader: FileReader, tmp_path: Path) -> None:
 def test_limits_are_named_with_their_setting(tmp_path: Path) -> None:
     with FileReader(FileLimits(max_bytes=1_000)) as reader:
         assert (
-            reason(reader, put(tmp_path, "a.txt", b"x" * 1_001))
-            == "1,001 bytes, more than the 1,000 allowed (--max-bytes)"
+            reason(reader, put(tmp_path, "a.txt", b"x" * 1_001)) == "1,001 bytes, more than the 1,000 allowed (--max-bytes)"
         )
     with FileReader(FileLimits(max_chars=1_000, max_pages=2)) as reader:
         words = "1,001 characters of text, more than the 1,000 allowed (--max-chars)"

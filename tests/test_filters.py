@@ -69,7 +69,7 @@ def _compare(op: str, value: Any, operand: Any) -> bool:
     if op == "$glob":
         return fnmatchcase(value, operand)
     tests = {"$eq": value == operand, "$gt": value > operand, "$gte": value >= operand, "$lt": value < operand}
-    return bool(tests[op] if op in tests else value <= operand)
+    return bool(tests.get(op, value <= operand))
 
 
 texts = st.sampled_from(["de", "en", "xx", "red", "50", "", "2000", "a/x.txt"])
@@ -92,7 +92,9 @@ def fields() -> st.SearchStrategy[dict[str, Any]]:
 
 filters = st.recursive(
     fields(),
-    lambda inner: st.builds(lambda op, parts: {op: parts}, st.sampled_from(["$and", "$or", "$not"]), st.lists(inner, max_size=3)),
+    lambda inner: st.builds(
+        lambda op, parts: {op: parts}, st.sampled_from(["$and", "$or", "$not"]), st.lists(inner, max_size=3)
+    ),
     max_leaves=6,
 )
 

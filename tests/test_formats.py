@@ -149,9 +149,7 @@ def test_docx_shows_insertions_links_and_controls_but_no_deletions() -> None:
     ))  # fmt: skip
     body.insert(
         1,
-        parse_xml(
-            f"<w:sdt {nsdecls('w')}><w:sdtContent><w:p><w:r><w:t>control</w:t></w:r></w:p></w:sdtContent></w:sdt>"
-        ),
+        parse_xml(f"<w:sdt {nsdecls('w')}><w:sdtContent><w:p><w:r><w:t>control</w:t></w:r></w:p></w:sdtContent></w:sdt>"),
     )
     assert one(saved(document), "docx").text == "in link\tx\ny\n\ncontrol"
 
@@ -269,9 +267,7 @@ def test_tsv() -> None:
 
 
 def test_json_records_and_other_json() -> None:
-    texts = many(
-        b'[{"title":"T","text":"body","n":3,"big":1e999,"x":[1]},{"text":""},5,{"name":"N","content":"c"}]', "json"
-    )
+    texts = many(b'[{"title":"T","text":"body","n":3,"big":1e999,"x":[1]},{"text":""},5,{"name":"N","content":"c"}]', "json")
     assert [(text.record, text.text) for text in texts] == [("1", "T\n\nbody"), ("N", "c")]
     assert dict(texts[0].meta) == {"title": "T", "n": 3, "file_type": "json", "encoding": "utf-8"}
     other = one(b'{"a":{"b":["x",1,null,true,{"c":"d"}]},"e":"\\ud800"}', "json")
@@ -286,9 +282,7 @@ def test_jsonl_keeps_what_is_good() -> None:
 
 
 def test_names_of_records_are_unique() -> None:
-    names = [
-        text.record for text in many(b"[%s]" % b",".join([b'{"id":"2","text":"x"}', b'{"text":"y"}'] * 50), "json")
-    ]
+    names = [text.record for text in many(b"[%s]" % b",".join([b'{"id":"2","text":"x"}', b'{"text":"y"}'] * 50), "json")]
     assert len(set(names)) == 100
 
 

@@ -41,7 +41,9 @@ def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("tiny")
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *{w for text, _ in TEXTS.values() for w in text.lower().split()}]
     (folder / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
-    config = BertConfig(vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    )
     BertModel(config).save_pretrained(folder / "bert")
     BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder / "bert")
     word = models.Transformer(str(folder / "bert"), max_seq_length=32)
@@ -108,7 +110,9 @@ def test_embeddings_are_compared_by_cosine(store: DocqaDocumentStore) -> None:
     found = store.query_by_embedding(vectors[2] * 7, top_k=4, scale_score=False, return_embedding=True)
     cosine = vectors @ vectors[2] / np.linalg.norm(vectors, axis=1) / np.linalg.norm(vectors[2])
     assert [d.id for d in found] == [str(n) for n in np.argsort(-cosine)]
-    assert found[0].score == pytest.approx(1.0, abs=1e-5) and np.linalg.norm(found[0].embedding) == pytest.approx(1, abs=1e-5)
+    assert found[0].score == pytest.approx(1.0, abs=1e-5) and np.linalg.norm(found[0].embedding) == pytest.approx(
+        1, abs=1e-5
+    )
     batch = store.query_by_embedding_batch([vectors[0], vectors[1]], top_k=1)
     assert [part[0].id for part in batch] == ["0", "1"]
     with pytest.raises(SettingError, match="16 numbers"):

@@ -143,7 +143,7 @@ def test_many_threads_beside_a_writer(path: Path) -> None:
                     found = snapshot.nearest(query, 5) + snapshot.best("bridge", "en", 5)
                     ids = {n for n, _ in found}
                     assert len(snapshot.chunks(sorted(ids))) == len(ids)
-        except BaseException as error:  # noqa: BLE001 - reported below
+        except BaseException as error:
             errors.append(error)
 
     threads = [threading.Thread(target=ask) for _ in range(4)]

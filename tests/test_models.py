@@ -326,16 +326,12 @@ def test_shards_of_safetensors_are_read(readers: dict[str, Path], tmp_path: Path
 
     folder = copied(readers["bert"], tmp_path / "model")
     (folder / "model.safetensors").unlink()
-    AutoModelForQuestionAnswering.from_pretrained(readers["bert"]).save_pretrained(
-        folder, max_shard_size="20KB"
-    )
+    AutoModelForQuestionAnswering.from_pretrained(readers["bert"]).save_pretrained(folder, max_shard_size="20KB")
     assert len(list(folder.glob("*.safetensors"))) > 1
     load_reader(resolve(str(folder), "reader").path)
 
 
-def test_readers_and_embedders_are_not_taken_for_each_other(
-    readers: dict[str, Path], embedders: dict[str, Path]
-) -> None:
+def test_readers_and_embedders_are_not_taken_for_each_other(readers: dict[str, Path], embedders: dict[str, Path]) -> None:
     wrong: list[tuple[str, Kind, str]] = [
         (str(readers["bert"]), "embedder", "is a reader"),
         (str(embedders["deep"]), "reader", "is an embedder"),
@@ -425,9 +421,7 @@ def test_a_pickle_with_a_payload_is_refused_and_never_run(
 
 
 @pytest.mark.parametrize("content", [b"", b"not a pickle", b"PK\x03\x04broken"])
-def test_a_pickle_that_cannot_be_read_is_refused(
-    readers: dict[str, Path], tmp_path: Path, content: bytes
-) -> None:
+def test_a_pickle_that_cannot_be_read_is_refused(readers: dict[str, Path], tmp_path: Path, content: bytes) -> None:
     folder = copied(readers["bert"], tmp_path / "model")
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(content)
@@ -482,9 +476,7 @@ def test_relative_folders(readers: dict[str, Path], tmp_path: Path, monkeypatch:
     assert resolve("~/mine", "reader").path == tmp_path / "owner" / "mine"
 
 
-def test_a_folder_without_a_model_does_not_hide_a_preset(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_without_a_model_does_not_hide_a_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "builtin").mkdir()
     monkeypatch.chdir(tmp_path)
     assert resolve("builtin", "reader").preset == PRESETS["reader", "builtin"]
@@ -565,9 +557,7 @@ def test_a_preset_in_the_hubs_cache_is_used(embedders: dict[str, Path], hub_cach
     assert list(states) == list(PRESETS)
 
 
-def test_a_download_that_was_cut_off_is_not_taken_for_the_model(
-    readers: dict[str, Path], hub_cache: Path
-) -> None:
+def test_a_download_that_was_cut_off_is_not_taken_for_the_model(readers: dict[str, Path], hub_cache: Path) -> None:
     snapshot = into_hub_cache(hub_cache, PRESETS["reader", DEFAULT_READER].model, readers["bert"])
     (snapshot / "model.safetensors").unlink()
     with pytest.raises(ModelMissing, match="no weights"):
@@ -688,11 +678,7 @@ class Hub(BaseHTTPRequestHandler):
     def _answer(self, with_body: bool) -> None:
         path = self.path.split("?")[0]
         if path.startswith("/api/models/owner/tiny"):
-            files = [
-                {"rfilename": p.relative_to(self.folder).as_posix()}
-                for p in self.folder.rglob("*")
-                if p.is_file()
-            ]
+            files = [{"rfilename": p.relative_to(self.folder).as_posix()} for p in self.folder.rglob("*") if p.is_file()]
             body = json.dumps({"id": "owner/tiny", "sha": SHA, "siblings": files}).encode()
         elif path.startswith(f"/owner/tiny/resolve/{SHA}/"):
             name = path.removeprefix(f"/owner/tiny/resolve/{SHA}/")
@@ -816,9 +802,7 @@ def test_left_overs_of_a_killed_process_are_cleared(own_cache: Path) -> None:
     assert not left.exists()
 
 
-def test_without_a_place_to_write_a_private_folder_is_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_place_to_write_a_private_folder_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("DOCQA_CACHE", str(tmp_path / "file" / "cache"))
     folder = models.cache_folder()

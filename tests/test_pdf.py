@@ -54,9 +54,7 @@ def test_lines_of_a_paragraph_are_joined_and_paragraphs_are_apart() -> None:
 
 
 def test_an_indented_line_begins_a_paragraph() -> None:
-    full = [
-        line.replace("in the barns.", "in the barns and the mills of the whole valley were at work.") for line in LINES
-    ]
+    full = [line.replace("in the barns.", "in the barns and the mills of the whole valley were at work.") for line in LINES]
     lines = paragraph(full) + [(75, 664, 10, full[0]), *paragraph(full[1:], top=652)]
     assert read(lines).text == f"{' '.join(full)}\n\n{' '.join(full)}"
 
@@ -65,17 +63,13 @@ def test_lists_and_tables_keep_their_lines() -> None:
     assert read(paragraph(["• stone from the quarry and", "• wood from the northern forest"])).text.count("\n") == 1
     rows = [("Name", "Year"), ("Orveth", "1912"), ("Kestrel", "1937")]
     table = [
-        (60.0 + 200 * column, 700.0 - 12 * at, 10.0, cell)
-        for at, row in enumerate(rows)
-        for column, cell in enumerate(row)
+        (60.0 + 200 * column, 700.0 - 12 * at, 10.0, cell) for at, row in enumerate(rows) for column, cell in enumerate(row)
     ]
     assert read(table).text == "Name Year\nOrveth 1912\nKestrel 1937"
 
 
 def test_words_cut_by_a_hyphen_are_joined() -> None:
-    text = read(
-        paragraph(["It was built with much inter-", "national help; in COVID-", "19 times it stood empty."])
-    ).text
+    text = read(paragraph(["It was built with much inter-", "national help; in COVID-", "19 times it stood empty."])).text
     assert text == "It was built with much international help; in COVID-19 times it stood empty."
 
 

@@ -118,7 +118,12 @@ def test_a_question_changes_nothing(pipeline: QAPipeline) -> None:
 
 
 def test_threads_get_what_one_gets(pipeline: QAPipeline) -> None:
-    questions = ["When was the bridge opened in?", "When did the mine close in?", "Wie hoch ist der Berg?", *SCRIPTS.values()]
+    questions = [
+        "When was the bridge opened in?",
+        "When did the mine close in?",
+        "Wie hoch ist der Berg?",
+        *SCRIPTS.values(),
+    ]
     alone = [pipeline.ask(question[:200]).answers for question in questions]
     results: dict[int, list[tuple[Answer, ...]]] = {}
 
@@ -153,7 +158,9 @@ def test_json_shape_is_the_documented_one(pipeline: QAPipeline) -> None:
     assert set(reply["models"]) == {"embedder", "reader"}
 
 
-ranking = st.lists(st.integers(0, 20), unique=True, max_size=15).map(lambda ids: [(n, 1.0 / (i + 1)) for i, n in enumerate(ids)])
+ranking = st.lists(st.integers(0, 20), unique=True, max_size=15).map(
+    lambda ids: [(n, 1.0 / (i + 1)) for i, n in enumerate(ids)]
+)
 
 
 @given(ranking, ranking, st.floats(0.1, 5), st.floats(0.1, 5))
@@ -187,7 +194,8 @@ def test_the_verdict_is_over_the_whole_question() -> None:
 
 def test_settings_are_cast_strictly() -> None:
     for bad in ({"top_k": 0}, {"top_k": 101}, {"top_k": True}, {"retrieve": "5"}, {"no_answer_threshold": 1.5},
-                {"dense_weight": float("nan")}, {"dense_weight": 0, "keyword_weight": 0}, {"rank_constant": -1}):  # fmt: skip
+                {"dense_weight": float("nan")}, {"dense_weight": 0, "keyword_weight": 0},
+                {"rank_constant": -1}):  # fmt: skip
         with pytest.raises(SettingError):
             AskSettings(**bad)  # type: ignore[arg-type]
     for text in ("", "  ", None, 3, "x" * 513):

@@ -14,9 +14,9 @@ import torch
 from haystack import Answer, Document, Pipeline
 from haystack.document_stores import InMemoryDocumentStore
 from haystack.nodes import BM25Retriever, FARMReader
-from indexing.models import resolve
 
 from indexing.errors import ModelRefused, SettingError
+from indexing.models import resolve
 from qa_pipeline.reader import Reader, Reading, load_reader
 from tests.known import SCRIPTS
 from tests.tiny import LONG, LONG_QUESTION, QUESTION, UGLY, check_laws, close, make_reader

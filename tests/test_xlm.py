@@ -13,9 +13,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from indexing.models import resolve
 
 from indexing.errors import ModelMissing, ModelRefused
+from indexing.models import resolve
 from qa_pipeline.reader import load_reader
 from qa_pipeline.xlm import XlmReader
 from qa_pipeline.xlm_tokens import LONGEST_UNIT, XlmTokens, places_of, units
