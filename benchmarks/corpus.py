@@ -112,8 +112,8 @@ def _texts(folders: Sequence[Path]) -> Iterator[tuple[str, str]]:
 
 def _material(language: str, sentences: list[str]) -> Material:
     """With the mean length of a passage, found by cutting a sample as the index does."""
-    from indexing.build import count_tokens
     from indexing.chunks import cut
+    from indexing.words import count_tokens
 
     words = tuple(word for text in sentences for word in text.split(" ") if len(word) > 3 and word[:-1].isalpha())
     rough = Material(language, tuple(sentences), words, 500.0)

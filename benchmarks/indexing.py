@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,11 +32,18 @@ NOT_DONE = {
 
 
 class Stages:
-    """Seconds spent in some functions, each without what the others inside it took."""
+    """Seconds spent in some functions, each without what the others inside it took; threads are added up."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._open: list[float] = []
+        self._local = threading.local()
+
+    @property
+    def _open(self) -> list[float]:
+        if not hasattr(self._local, "open"):
+            self._local.open = []
+        inside: list[float] = self._local.open
+        return inside
 
     def watch(self, owner: Any, name: str, stage: str) -> None:
         """Replace `owner.name` by the same function with its time kept; iterators are timed as they are consumed."""
@@ -63,15 +71,15 @@ class Stages:
 
 def watched() -> Stages:
     """The stages of our indexing."""
-    from indexing import build, index, keywords
+    from indexing import index, keywords, prepare
     from indexing.embed import Embedder
     from indexing.files import FileReader
     from indexing.folder import IndexFolder
 
     stages = Stages()
     for owner, name, stage in (
-        (FileReader, "read", "read"), (build, "detect", "language"), (build, "cut", "sentences, chunks"),
-        (build, "count_tokens", "count tokens"), (Embedder, "passages", "embed"),
+        (FileReader, "read", "read"), (prepare, "detect", "language"), (prepare, "split", "sentences"), (prepare, "pack", "chunks"),
+        (prepare, "count_tokens", "count tokens"), (Embedder, "passages", "embed"),
         (IndexFolder, "write", "store"), (index.Index, "publish", "publish"), (index, "terms", "keywords"),
         (index.Index, "_segment", "keywords"), (index.Index, "refresh", "keep in step"),
     ):  # fmt: skip
@@ -91,10 +99,11 @@ def _in(stages: Stages, stage: str, function: Callable[..., Any], *arguments: An
 
 def ours(documents: Path, into: Path, profile: bool) -> dict[str, Any]:
     """Index the folder with docqa; with `profile` also where the time goes (which itself takes a little)."""
-    from indexing.build import build_index, count_tokens
+    from indexing.build import build_index
     from indexing.embed import Embedder
     from indexing.language import detect
     from indexing.settings import IndexSettings
+    from indexing.words import count_tokens
 
     embedder = Embedder.load("builtin")
     embedder.passages(["warm"])
@@ -157,14 +166,14 @@ def _result(seconds: float, passages: int, documents: Path, into: Path, stages: 
         "files": len(files), "characters": characters, "passages": passages, "seconds": seconds,
         "passages/s": passages / seconds, "kchars/s": characters / seconds / 1e3,
         "peak MB": machine.memory_peak(), "disk MB": sum(p.stat().st_size for p in into.rglob("*") if p.is_file()) / 1e6,
-        "stages": None if stages is None else stages.seconds | {"rest": seconds - sum(stages.seconds.values())},
+        "stages": None if stages is None else stages.seconds,
     }  # fmt: skip
 
 
 def _dimension(model: Path) -> int:
     from sentence_transformers import SentenceTransformer
 
-    return int(SentenceTransformer(str(model), local_files_only=True).get_sentence_embedding_dimension() or 0)
+    return int(SentenceTransformer(str(model), local_files_only=True).get_embedding_dimension() or 0)
 
 
 # -- side by side ------------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ from benchmarks.corpus import EXAMPLES, Material, document, material
 
 KILLS_PER_LIFE = 8
 FILES = 40
-BATCH = 8
+BATCH = 2_500
 DIMENSION = 32
 MAKING, PUBLISHING = 30, 20
 KNOWN_FILES = ("corpus.db", "corpus.db-wal", "corpus.db-shm", "writer.lock", "derived.json")
@@ -80,10 +80,10 @@ def child(documents: Path, index: Path, kill_at: int) -> int:
 
     kill_at: the moment (see `Moments`) at which to die by SIGKILL; 0: never; -n: the n-th while publishing.
     """
-    from indexing import build
+    from indexing import build, prepare
     from indexing.index import Index
 
-    build.BATCH_PASSAGES = BATCH
+    prepare.BATCH_CHARACTERS = BATCH
     print("ready", flush=True)
     moments = Moments(index, max(kill_at, 0))
     publish = Index.publish

@@ -8,28 +8,21 @@ last batch when it is started again. No file stops the run: each ends in the rep
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from indexing.chunks import cut, page_of_chunk
-from indexing.documents import Chunk, Document, content_hash, document_id
+from indexing.ahead import prepared_ahead
 from indexing.embed import Embedder
-from indexing.errors import IndexFolderError, IndexMismatch, UnreadableFile
-from indexing.files import FileLimits, FileReader, FileText, FoundFile, find_files
-from indexing.files import content_hash as file_hash
+from indexing.errors import IndexFolderError, IndexMismatch
+from indexing.files import FileLimits, FoundFile, find_files
 from indexing.folder import DATABASE, FileRecord, IndexFolder, NewDocument, now_ns
 from indexing.index import Index
-from indexing.language import detect
-from indexing.models import builtin_tokenizer
-from indexing.settings import ChunkSettings, IndexSettings
+from indexing.prepare import ReadFile
+from indexing.settings import IndexSettings
 
-BATCH_PASSAGES = 1_024
-BATCH_SECONDS = 3.0
 RACY_NS = 2_000_000_000
-CHUNK_LANGUAGE_CONFIDENCE = 0.9
-CHUNK_LANGUAGE_LENGTH = 80
 
 Progress = Callable[["FileReport", int, int], None]
 
@@ -65,17 +58,6 @@ class Report:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A file with its texts, or with the reason why it has none."""
-
-    file: FoundFile
-    hash: str
-    texts: tuple[FileText, ...] = ()
-    reason: str = ""
-    keep: bool = False
-
-
 def build_index(
     documents: Path,
     into: Path,
@@ -84,11 +66,13 @@ def build_index(
     limits: FileLimits | None = None,
     progress: Progress | None = None,
     embedder: Embedder | None = None,
+    emptied: bool = False,
 ) -> Report:
     """Index every readable file below `documents` into the folder `into`, or bring that index up to date.
 
     settings: for a new index; for an existing one they must agree with what is kept in it, None takes what is kept.
     progress: called after each file with its report, the bytes done and the bytes of all files.
+    emptied: none of the files known before may be left; else a folder without any of them is refused.
     Raises SettingError, IndexFolderError and its kinds, ModelError and its kinds; never for a single bad file.
     """
     began = time.monotonic()
@@ -97,13 +81,14 @@ def build_index(
     folder = _open_or_create(into, settings, embedder)
     with folder, folder.writer():
         index = Index(folder)
-        _refuse_another_folder(folder, documents, found)
+        if not emptied:
+            _refuse_another_folder(folder, documents, found)
         reports = dict(_removed(folder, found))
         changed, unchanged = _compare(folder, found, limits or FileLimits())
         reports.update((report.source, report) for report in unchanged)
         done, total = sum(f.size for f in found) - sum(f.size for f in changed), sum(f.size for f in found)
-        with FileReader(limits or FileLimits()) as reader:
-            for batch in _batches(_read(reader, changed, folder.file_records()), folder.settings.chunks):
+        with prepared_ahead(changed, folder.file_records(), limits or FileLimits(), folder.settings.chunks) as batches:
+            for batch in batches:
                 written = _write(folder, embedder, batch)
                 index.refresh()
                 for report, size in written:
@@ -202,89 +187,11 @@ def _remember_run(folder: IndexFolder, documents: Path, limits: FileLimits) -> N
         folder.remember(facts)
 
 
-# -- from files to passages --------------------------------------------------------------------------------------------
-
-
-def _read(reader: FileReader, files: Iterable[FoundFile], known: dict[str, FileRecord]) -> Iterator[_Read]:
-    """Each file's texts, or the reason why it has none; a file touched but not changed is only remembered."""
-    for file in files:
-        record = known.get(file.source)
-        try:
-            texts, digest = reader.read(file)
-        except UnreadableFile as error:
-            digest, same = _hash_of(file, record)
-            yield _Read(file, digest, reason=str(error), keep=same)
-            continue
-        if record is not None and record.content_hash == digest and not record.reason:
-            yield _Read(file, digest, keep=True)
-        else:
-            yield _Read(file, digest, tuple(texts))
-
-
-def _hash_of(file: FoundFile, record: FileRecord | None) -> tuple[str, bool]:
-    """The hash of a file that could not be read as text, and whether what the index has of it is still its content."""
-    try:
-        digest = file_hash(file.path.read_bytes())
-    except OSError:
-        return "", record is not None and not record.reason
-    return digest, record is not None and record.content_hash == digest and not record.reason
-
-
-def _batches(reads: Iterable[_Read], settings: ChunkSettings) -> Iterator[list[tuple[_Read, list[NewDocument]]]]:
-    """Files with their documents cut into chunks, in batches of about BATCH_PASSAGES passages or BATCH_SECONDS."""
-    batch: list[tuple[_Read, list[NewDocument]]] = []
-    passages, began = 0, time.monotonic()
-    for read in reads:
-        documents = [_cut(_document(read.file.source, text), read.file.source, settings) for text in read.texts]
-        batch.append((read, documents))
-        passages += sum(len(document.chunks) for document in documents)
-        if passages >= BATCH_PASSAGES or time.monotonic() - began > BATCH_SECONDS:
-            yield batch
-            batch, passages, began = [], 0, time.monotonic()
-    if batch:
-        yield batch
-
-
-def _document(file: str, text: FileText) -> Document:
-    """A file's (or record's) text as a document, with its language."""
-    source = f"{file}#{text.record}" if text.record else file
-    return Document(
-        id=document_id(source, text.text), source=source, content_hash=content_hash(text.text), text=text.text,
-        language=detect(text.text).language, pages=text.pages, headings=text.headings, meta=dict(text.meta),
-    )  # fmt: skip
-
-
-def _cut(document: Document, file: str, settings: ChunkSettings) -> NewDocument:
-    """The document with its chunks, each with its own page and language."""
-    spans = cut(document.text, document.language, count_tokens, settings, document.pages, document.headings)
-    chunks = tuple(
-        Chunk(
-            start, end, document.text[start:end], _chunk_language(document, start, end, len(spans)),
-            page_of_chunk(document.pages, start),
-        )
-        for start, end in spans
-    )  # fmt: skip
-    return NewDocument(document, chunks, None, file)
-
-
-def _chunk_language(document: Document, start: int, end: int, chunks: int) -> str:
-    """The document's language, unless the chunk is long enough and clearly in another."""
-    if chunks == 1 or end - start < CHUNK_LANGUAGE_LENGTH:
-        return document.language
-    found = detect(document.text[start:end])
-    return found.language if found.confidence >= CHUNK_LANGUAGE_CONFIDENCE else document.language
-
-
-def count_tokens(texts: Sequence[str]) -> list[int]:
-    """How many tokens of the built-in tokenizer each text has, without special tokens."""
-    return [len(encoding) for encoding in builtin_tokenizer().encode_batch_fast(list(texts), add_special_tokens=False)]
-
-
 # -- into the store ----------------------------------------------------------------------------------------------------
 
 
 def _write(
-    folder: IndexFolder, embedder: Embedder, batch: Sequence[tuple[_Read, Sequence[NewDocument]]]
+    folder: IndexFolder, embedder: Embedder, batch: Sequence[tuple[ReadFile, Sequence[NewDocument]]]
 ) -> list[tuple[FileReport, int]]:
     """Embed a batch and write it in one transaction. What is returned is on disk."""
     known = folder.file_records()
@@ -307,7 +214,7 @@ def _embedded(embedder: Embedder, documents: Sequence[NewDocument]) -> list[NewD
     return result
 
 
-def _record(read: _Read, before: FileRecord | None) -> FileRecord:
+def _record(read: ReadFile, before: FileRecord | None) -> FileRecord:
     notes = tuple(note for text in read.texts for note in text.notes)
     if read.keep and before is not None:
         return FileRecord(
@@ -316,7 +223,7 @@ def _record(read: _Read, before: FileRecord | None) -> FileRecord:
     return FileRecord(read.file.source, read.hash, read.file.size, read.file.mtime_ns, now_ns(), read.reason, notes)
 
 
-def _file_report(read: _Read, documents: Sequence[NewDocument], before: FileRecord | None) -> FileReport:
+def _file_report(read: ReadFile, documents: Sequence[NewDocument], before: FileRecord | None) -> FileReport:
     notes = tuple(note for text in read.texts for note in text.notes)
     if read.reason:
         kept = " (what was indexed of it before is kept)" if read.keep else ""

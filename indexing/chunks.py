@@ -42,6 +42,14 @@ class Piece:
     new_section: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Units:
+    """The sentences of a document without white space around them, and the starts of those that open a section."""
+
+    spans: list[Span]
+    starts: set[int]
+
+
 def cut(
     text: str,
     language: str,
@@ -54,12 +62,24 @@ def cut(
 
     count_tokens: how many tokens each of several strings has, in one call.
     """
-    borders = {start for start, _, _ in headings} | {start for start in pages if start}
-    spans = _trimmed(text, _split_at(sentences(text, language), sorted(borders)))
-    counts = count_tokens([text[start:end] for start, end in spans])
-    starts = _section_starts(spans, sorted(borders))
+    units = split(text, language, pages, headings)
+    return pack(text, units, count_tokens([text[start:end] for start, end in units.spans]), count_tokens, settings)
+
+
+def split(text: str, language: str, pages: Sequence[int] = (), headings: Sequence[tuple[int, int, int]] = ()) -> Units:
+    """The sentences of a document: the first half of `cut`, so that those of many are counted in one call."""
+    borders = sorted({start for start, _, _ in headings} | {start for start in pages if start})
+    spans = _trimmed(text, _split_at(sentences(text, language), borders))
+    return Units(spans, _section_starts(spans, borders))
+
+
+def pack(
+    text: str, units: Units, counts: Sequence[int], count_tokens: CountTokens, settings: ChunkSettings = DEFAULT
+) -> list[Span]:  # fmt: skip
+    """The chunks made of a document's sentences, counts: the tokens of each. The second half of `cut`."""
+    starts = units.starts
     pieces: list[Piece] = []
-    for (start, end), tokens in zip(spans, counts, strict=True):
+    for (start, end), tokens in zip(units.spans, counts, strict=True):
         parts = [(start, end)] if tokens <= settings.tokens else _halves(text, start, end, count_tokens, settings)
         sizes = [tokens] if len(parts) == 1 else count_tokens([text[a:b] for a, b in parts])
         for (a, b), size in zip(parts, sizes, strict=True):

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from indexing.errors import ModelRefused
-from indexing.models import ModelFolder, resolve
+from indexing.models import ModelFolder, builtin_tokenizer, resolve
 from indexing.vectors import Matrix
+from indexing.words import TOKEN_BYTES, word_tokens
 
 BATCH_CHARACTERS = 60_000
 REMEMBERED_QUESTIONS = 1_024
@@ -29,6 +30,7 @@ class Embedder:
         self.fingerprint = folder.fingerprint
         self._prefixes = folder.prefixes
         self._model = _load(folder)
+        self._words = word_tokens() if _is_built_in(self._model) else None
         self.dimension = int(self._model.get_embedding_dimension())
         self._guard = threading.Lock()
         self._questions: OrderedDict[str, Matrix] = OrderedDict()
@@ -61,6 +63,8 @@ class Embedder:
         return np.stack([known[text] for text in texts]) if texts else self._none()
 
     def _encode(self, texts: Sequence[str]) -> Matrix:
+        if self._words is not None:
+            return unit(self._averaged(self._words.ids(texts)))
         result = self._none(len(texts))
         for rows in batches([len(text) for text in texts], BATCH_CHARACTERS):
             vectors = self._model.encode(
@@ -68,6 +72,17 @@ class Embedder:
             )
             result[rows] = vectors
         return unit(result)
+
+    def _averaged(self, ids: Sequence[bytes]) -> Matrix:
+        """The mean of the vectors of each text's tokens: what a `StaticEmbedding` model is."""
+        import torch
+
+        lengths = np.array([len(mine) // TOKEN_BYTES for mine in ids], dtype=np.int64)
+        flat = np.frombuffer(bytearray(b"".join(ids)), dtype=np.int32)
+        with torch.inference_mode():
+            begins = torch.from_numpy(np.cumsum(lengths) - lengths).to(torch.int32)
+            vectors: Matrix = self._model[0].embedding(torch.from_numpy(flat), begins).numpy()
+        return vectors
 
     def _none(self, count: int = 0) -> Matrix:
         return np.zeros((count, self.dimension), dtype=np.float32)
@@ -98,6 +113,15 @@ def unit(matrix: Matrix) -> Matrix:
     clean = np.nan_to_num(matrix.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     lengths = np.linalg.norm(clean, axis=1, keepdims=True)
     return np.ascontiguousarray(np.divide(clean, lengths, out=np.zeros_like(clean), where=lengths > 0))
+
+
+def _is_built_in(model: Any) -> bool:
+    """Whether the model only averages vectors of the built-in tokenizer's tokens, which need not be made again."""
+    from sentence_transformers.models import StaticEmbedding
+
+    module = model[0]
+    only = len(model) == 1 and type(module) is StaticEmbedding and module.embedding.mode == "mean"
+    return only and module.tokenizer.to_str() == builtin_tokenizer().to_str()
 
 
 def _load(folder: ModelFolder) -> Any:

@@ -96,7 +96,7 @@ class Worker:
             return self._socket
         ours, theirs = socket.socketpair()
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _CODE, *_import_path()],
+            [sys.executable, "-I", "-c", _CODE, *import_path()],
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -127,7 +127,7 @@ class Worker:
         return f"the parser crashed on it (exit {code}): it is damaged, or {memory}"
 
 
-def _import_path() -> list[str]:
+def import_path() -> list[str]:
     """Where the worker finds its modules: where we do, never the current folder, which may hold the documents."""
     root = str(Path(__file__).resolve().parent.parent)
     path = [entry for entry in sys.path if entry and os.path.isabs(entry)]

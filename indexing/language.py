@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 LANGUAGES = (
     "am ar az bg bn ca cs cy da de el en eo es et eu fa fi fr ga gl gu he hi hr hu hy id is it ja ka kk km kn ko lo lt lv"
     " mk ml mn mr mt ne nl no pa pl ps pt ro ru si sk sl sq sr sv sw ta te th tr uk ur vi zh"
 ).split()
 UNKNOWN = "und"
-SAMPLE = 240
+SAMPLE = 160
 CLOSE = 0.35
 
 SCRIPTS = (
@@ -28,9 +31,10 @@ SCRIPTS = (
     ("gu", "\u0a80", "\u0aff"), ("pa", "\u0a00", "\u0a7f"), ("kn", "\u0c80", "\u0cff"), ("ml", "\u0d00", "\u0d7f"),
     ("si", "\u0d80", "\u0dff"), ("am", "\u1200", "\u137f"), ("ja", "\u3041", "\u30ff"), ("han", "\u3400", "\u9fff"),
 )  # fmt: skip
-CLASSES = [(name, re.compile(f"[{first}-{last}]")) for name, first, last in SCRIPTS]
-LETTER = re.compile(r"[^\W\d_]")
-NOISE = re.compile(r"https?://\S+|\S+@\S+|[\d_#*|`<>=~^/\\]+")
+JAPANESE, HAN = len(SCRIPTS) - 2, len(SCRIPTS) - 1
+ADDRESS = re.compile(r"https?://\S+|\S+@\S+")
+NOISE = re.compile(r"[\d_#*|`<>=~^/\\]+")
+PLANE = 0x10000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ def detect(text: str) -> Detected:
     by_script = _by_script(sample)
     if by_script is not None:
         return by_script
-    if not LETTER.search(sample):
+    if not any(map(str.isalpha, sample)):
         return Detected(UNKNOWN, 0.0)
     language, confidence = _model(())(sample)
     return Detected(language, confidence)
@@ -77,23 +81,37 @@ def _sample(text: str) -> str:
     if len(text) > 3 * SAMPLE:
         middle = len(text) // 2
         text = f"{text[:SAMPLE]} {text[middle : middle + SAMPLE]} {text[-SAMPLE:]}"
+    if "://" in text or "@" in text:
+        text = ADDRESS.sub(" ", text)
     return NOISE.sub(" ", text)
 
 
 def _by_script(sample: str) -> Detected | None:
     """The language of a script that has only one; Han with Kana is Japanese, Han alone Chinese."""
-    letters = len(LETTER.findall(sample))
+    if sample.isascii():
+        return None
+    letter, script = _tables()
+    codes = np.minimum(np.frombuffer(sample.encode("utf-32-le", "surrogatepass"), dtype="<u4"), PLANE)
+    letters = int(np.count_nonzero(letter[codes]))
+    counts = np.bincount(script[codes], minlength=len(SCRIPTS) + 1)[1:]
+    east = int(counts[JAPANESE] + counts[HAN])
     if not letters:
         return None
-    counts = {name: len(pattern.findall(sample)) for name, pattern in CLASSES if pattern.search(sample)}
-    east = counts.get("ja", 0) + counts.get("han", 0)
     if east * 2 > letters:
-        language = "ja" if counts.get("ja", 0) * 20 > east else "zh"
-        return Detected(language, 0.99)
-    for name, count in counts.items():
-        if name not in ("ja", "han") and count * 2 > letters:
-            return Detected(name, 0.99)
-    return None
+        return Detected("ja" if counts[JAPANESE] * 20 > east else "zh", 0.99)
+    most = int(counts[:JAPANESE].argmax())
+    return Detected(SCRIPTS[most][0], 0.99) if counts[most] * 2 > letters else None
+
+
+@lru_cache(maxsize=1)
+def _tables() -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+    """For every code point of the basic plane: whether it is a letter, and 1 + the place of its script in SCRIPTS."""
+    letter = np.fromiter((chr(code).isalpha() for code in range(PLANE + 1)), dtype=np.bool_, count=PLANE + 1)
+    script = np.zeros(PLANE + 1, dtype=np.uint8)
+    for place, (_, first, last) in enumerate(SCRIPTS, start=1):
+        script[ord(first) : ord(last) + 1] = place
+    letter[PLANE] = False
+    return letter, script
 
 
 _guard = threading.Lock()
@@ -107,6 +125,7 @@ def _model(among: tuple[str, ...]) -> Any:
     with _guard:
         identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
         identifier.set_languages(list(among) or sorted(set(LANGUAGES) & set(identifier.labels)))
+        identifier.nb_ptc = np.ascontiguousarray(identifier.nb_ptc)
 
     def classify(text: str) -> tuple[str, float]:
         language, confidence = identifier.classify(text)

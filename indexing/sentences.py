@@ -8,6 +8,7 @@ a model: one pass, linear in the length of the text.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from unicodedata import category
 
 import regex
 
@@ -142,6 +143,4 @@ def _is_thai_end(text: str, last: int, match: regex.Match[str]) -> bool:
 
 def _inside_cluster(text: str, at: int) -> bool:
     after, before = text[at], text[at - 1]
-    return (
-        (before == "\r" and after == "\n") or after == "\u200d" or before == "\u200d" or bool(regex.match(r"\p{M}", after))
-    )
+    return (before == "\r" and after == "\n") or after == "\u200d" or before == "\u200d" or category(after)[0] == "M"

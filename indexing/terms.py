@@ -11,8 +11,10 @@ characters with their marks. Grouped numbers lose their separators: 1,150 and 1.
 
 from __future__ import annotations
 
+import re
 import threading
 import unicodedata
+from operator import add
 from typing import Any
 
 import regex
@@ -24,9 +26,12 @@ DECIMAL = "·"
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー々〆ゝゞ"
 RUNS = regex.compile(
     r"(?P<number>\p{Nd}+(?:[.,٫٬’'\u00a0\u202f ](?=\p{Nd})\p{Nd}+)*)"
-    rf"|(?P<dense>[{UNSPACED}][{UNSPACED}\p{{M}}\u200c\u200d]*)"
-    rf"|(?P<word>(?:(?![{UNSPACED}])[\p{{L}}\p{{N}}\p{{M}}\u200c\u200d\u0640])+)"
+    rf"|(?P<dense>[{UNSPACED}][[{UNSPACED}]\p{{M}}\u200c\u200d]*)"
+    rf"|(?P<word>[[\p{{L}}\p{{N}}\p{{M}}\u200c\u200d\u0640]--[{UNSPACED}]]+)",
+    regex.V1,
 )
+NOT_PLAIN = re.compile("[^\u0000-\u02ff\u0370-\u0482\u048a-\u052f\u1e00-\u1fff\u2010-\u205e\u20a0-\u20bf\u2190-\u21ff]")
+PLAIN_RUNS = re.compile(r"(\d+(?:[.,٫٬’'\u00a0\u202f ]\d+)*)|([^\W_]+)")
 CLUSTER = regex.compile(r".[\p{M}\u200c\u200d]*", regex.DOTALL)
 GROUPED = regex.compile(r"\d{1,3}(?:[.,٬’'\u00a0\u202f ]\d{2,3})*[.,٬’'\u00a0\u202f ]\d{3}")
 SEPARATOR = regex.compile(r"[.,٫٬’'\u00a0\u202f ]")
@@ -57,34 +62,65 @@ def terms(text: str, language: str) -> list[str]:
     >>> terms("The bridges of Orsund, 1,150 m", "en")
     ['the', 'bridges', 'bridg', 'of', 'orsund', '1150', 'm']
     """
-    return [term for term, _, _ in term_spans(text, language)]
+    known = _remembered(language)
+    if NOT_PLAIN.search(text) is None:
+        return _plain_terms(text, language, known)
+    found: list[str] = []
+    for number, dense, word in RUNS.findall(text):
+        if dense:
+            found += _pairs(dense, known)
+            continue
+        run = word or number
+        made = known.get(run)
+        if made is None:
+            made = known[run] = _word(word, language) if word else _number(number)
+        found += made
+    return found
+
+
+def _plain_terms(text: str, language: str, known: dict[str, tuple[str, ...]]) -> list[str]:
+    """The same for text of Latin, Greek and Cyrillic letters without marks of their own, four times as fast."""
+    found: list[str] = []
+    for number, word in PLAIN_RUNS.findall(text):
+        run = word or number
+        made = known.get(run)
+        if made is None:
+            made = known[run] = _word(word, language) if word else _number(number)
+        found += made
+    return found
 
 
 def term_spans(text: str, language: str) -> list[tuple[str, int, int]]:
     """The same terms with the place of each in the text, (term, start, end) in code points."""
-    known = _remembered()
     found: list[tuple[str, int, int]] = []
     for match in RUNS.finditer(text):
-        kind, run, at = match.lastgroup, match.group(), match.start()
+        kind, run, at, end = match.lastgroup, match.group(), match.start(), match.end()
         if kind == "dense":
             found += _bigrams(run, at)
-            continue
-        key = (language, run)
-        made = known.get(key)
-        if made is None:
-            made = _number(run) if kind == "number" else _word(run, language)
-            known[key] = made
-        end = match.end()
-        found += [(term, at, end) for term in made]
+        else:
+            found += [(term, at, end) for term in (_number(run) if kind == "number" else _word(run, language))]
     return found
 
 
-def _remembered() -> dict[tuple[str, str], tuple[str, ...]]:
-    """What words gave before, per thread and bounded."""
-    known: dict[tuple[str, str], tuple[str, ...]] | None = getattr(_local, "known", None)
-    if known is None or len(known) > REMEMBERED:
-        known = _local.known = {}
-    return known
+def _remembered(language: str) -> dict[str, tuple[str, ...]]:
+    """What words of a language gave before, per thread and bounded."""
+    languages: dict[str, dict[str, tuple[str, ...]]] | None = getattr(_local, "known", None)
+    if languages is None or sum(map(len, languages.values())) > REMEMBERED:
+        languages = _local.known = {}
+    return languages.setdefault(language, {})
+
+
+def _pairs(run: str, known: dict[str, tuple[str, ...]]) -> list[str]:
+    """The terms of `_bigrams`, without their places; pairs met before are looked up."""
+    clusters = CLUSTER.findall(run)
+    found: list[str] = []
+    for pair in map(add, clusters, clusters[1:]) if len(clusters) > 1 else clusters:
+        made = known.get(pair)
+        if made is None:
+            term = _dense(pair)[:LONGEST]
+            made = known[pair] = (term,) if term else ()
+        found += made
+    return found
 
 
 def _bigrams(run: str, at: int) -> list[tuple[str, int, int]]:
@@ -119,15 +155,18 @@ def _number(run: str) -> tuple[str, ...]:
 
 def _word(run: str, language: str) -> tuple[str, ...]:
     """The folded word; its stem when that differs; a Vietnamese word also with its tones."""
-    plain = unicodedata.normalize("NFKC", run.lower() if language != "tr" else _turkish(run)).casefold()
-    plain = unicodedata.normalize("NFC", plain)
-    folded = _folded(plain)
-    made = [folded[:LONGEST]]
-    if VIETNAMESE.search(unicodedata.normalize("NFD", plain)):
-        made.append(_clean(plain)[:LONGEST])
+    lower = run.lower() if language != "tr" else _turkish(run)
+    if lower.isascii():
+        plain, made = lower, [lower[:LONGEST]]
+    else:
+        plain = unicodedata.normalize("NFC", unicodedata.normalize("NFKC", lower).casefold())
+        made = [_folded(plain)[:LONGEST]]
+        if VIETNAMESE.search(unicodedata.normalize("NFD", plain)):
+            made.append(_clean(plain)[:LONGEST])
     stemmer = _stemmer(language)
     if stemmer is not None and len(plain) > 2:
-        made.append(_folded(stemmer.stemWord(plain[:LONGEST]))[:LONGEST])
+        stem = stemmer.stemWord(plain[:LONGEST])
+        made.append(stem if stem.isascii() else _folded(stem)[:LONGEST])
     return tuple(dict.fromkeys(term for term in made if term))
 
 

@@ -162,9 +162,9 @@ def test_every_script_is_kept_verbatim_and_found(tmp_path: Path, language: str) 
 CHILD = """
 import sys; sys.path.insert(0, {root!r})
 from pathlib import Path
-import indexing.build as b
+import indexing.build as b, indexing.prepare as p
 from tests.known import WordEmbedder
-b.BATCH_PASSAGES = 8
+p.BATCH_CHARACTERS = 2_000
 b.build_index(Path({corpus!r}), Path({index!r}), embedder=WordEmbedder(),
               progress=lambda file, done, total: print(file.source, flush=True))
 """

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexing.build import count_tokens
 from indexing.chunks import cut
 from indexing.settings import ChunkSettings
+from indexing.words import count_tokens
 from tests.known import SCRIPTS
 
 pieces = st.sampled_from(
