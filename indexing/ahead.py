@@ -1,8 +1,8 @@
 """Preparing one batch ahead of writing, in a process of its own, where there is enough to do.
 
-The process is a fresh interpreter (no fork) that gets one request over a socket, its standard input, and sends batches
-until it is through; it blocks while its next batch is not wanted yet. Files are still parsed in a worker process of its
-own (`isolation`). Should it die, what it had not sent is prepared here.
+The process is a fresh interpreter (no fork) that gets one request over a socket, its standard input, and sends batches,
+each with the words whose tokens it met first; it blocks while its next batch is not wanted yet. Files are still parsed
+in a worker process of its own (`isolation`). Should it die, what it had not sent is prepared here.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from indexing.folder import FileRecord
 from indexing.isolation import import_path
 from indexing.prepare import Batch, prepared
 from indexing.settings import ChunkSettings
+from indexing.words import word_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,11 @@ def _batches(
     done: set[str] = set()
     try:
         _send(connection, (files, known, reader.limits, settings))
-        while batch := _receive(connection):
+        while True:
+            batch, learned = _receive(connection)
+            if not batch:
+                return
+            word_tokens().learn(learned)
             done.update(read.file.source for read, _ in batch)
             yield batch
     except (OSError, EOFError, pickle.UnpicklingError) as error:
@@ -76,10 +81,12 @@ def serve() -> None:
     """The life of the process: a request, its batches, an empty one."""
     connection = socket.socket(fileno=os.dup(0))
     files, known, limits, settings = _receive(connection)
+    since = 0
     with FileReader(limits) as reader:
         for batch in prepared(reader, files, known, settings):
-            _send(connection, batch)
-    _send(connection, [])
+            learned, since = word_tokens().learned(since)
+            _send(connection, (batch, learned))
+    _send(connection, ([], {}))
 
 
 def _send(connection: socket.socket, value: Any) -> None:

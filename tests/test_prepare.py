@@ -135,3 +135,12 @@ def test_leaving_early_ends_the_process(corpus: list[FoundFile], monkeypatch: py
         next(batches)
         raise KeyboardInterrupt
     assert kept[0][0].poll() is not None
+
+
+def test_what_one_learned_another_knows() -> None:
+    one, other = WordTokens(), WordTokens()
+    one.ids(["a bridge"])
+    learned, count = one.learned(0)
+    other.learn(learned)
+    assert set(learned) == {"", "a", "bridge"} and count == 3 and one.learned(count)[0] == {}
+    assert other._with([["a", "bridge"]]) == (one._known, {})
