@@ -8,6 +8,17 @@
     │   ├── IndexBusy         another process is writing to it
     │   ├── IndexMismatch     it was made with other settings, or by a newer docqa
     │   └── IndexDamaged      what lies on disk contradicts itself
+    ├── HomeFolderError       the home folder of a service as a whole
+    │   ├── HomeMissing       there is no home in that folder
+    │   ├── CorpusMissing     it has no corpus of that name
+    │   └── CorpusExists      it has a corpus of that name already
+    ├── JobMissing            no job has that id
+    ├── JobCancelled          a job was asked to stop, and stops
+    ├── JobNotDone            a job's result is asked for before there is one
+    ├── TooBusy               more is asked at once than can be answered; ask again later
+    ├── TooLarge              what was sent is larger than is taken
+    ├── NotAllowed            whoever asks may not do that
+    │   └── KeyNeeded         no key was given, or one that is not known
     ├── DocumentMissing       no document has that id
     ├── FilterError           a filter that cannot be honoured
     ├── ModelError            a model
@@ -50,6 +61,54 @@ class IndexMismatch(IndexFolderError):
 
 class IndexDamaged(IndexFolderError):
     """What lies on disk contradicts itself or cannot be read."""
+
+
+class HomeFolderError(DocqaError):
+    """Something about the home folder of a service as a whole."""
+
+
+class HomeMissing(HomeFolderError):
+    """There is no home in that folder."""
+
+
+class CorpusMissing(HomeFolderError):
+    """The home folder has no corpus of that name."""
+
+
+class CorpusExists(HomeFolderError):
+    """The home folder has a corpus of that name already."""
+
+
+class JobMissing(DocqaError):
+    """No job has that id."""
+
+
+class JobCancelled(DocqaError):
+    """A job was asked to stop; raised inside its work, at its next step."""
+
+
+class JobNotDone(DocqaError):
+    """A job's result is asked for before there is one, or there will be none."""
+
+
+class TooBusy(DocqaError):
+    """More is asked at once than can be answered. retry_after: seconds until it is worth asking again."""
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TooLarge(DocqaError):
+    """What was sent is larger than is taken."""
+
+
+class NotAllowed(DocqaError):
+    """Whoever asks may not do that."""
+
+
+class KeyNeeded(NotAllowed):
+    """No key was given, or one that is not known."""
 
 
 class DocumentMissing(DocqaError):

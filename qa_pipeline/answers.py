@@ -81,7 +81,10 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The whole answer to one question, from one generation of the index. language: the question's."""
+    """The whole answer to one question, from one generation of the index.
+
+    language: the question's. passages_read: how many of the passages the reader read, in their order.
+    """
 
     question: str
     language: str
@@ -92,6 +95,7 @@ class Reply:
     embedder: str
     reader: str
     generation: int
+    passages_read: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form, `docqa ask --json`."""
@@ -104,6 +108,7 @@ class Reply:
             "timings_ms": asdict(self.timings_ms),
             "models": {"embedder": self.embedder, "reader": self.reader},
             "generation": self.generation,
+            "passages_read": self.passages_read,
         }
 
 

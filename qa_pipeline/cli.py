@@ -99,6 +99,9 @@ def _add_ask(verbs: Any) -> None:
             verb.add_argument("--top-k", type=int, default=5, metavar="N", help="answers at most (5)")
             verb.add_argument("--reader", metavar="NAME", help="preset, hub id or folder; `builtin` needs no download")
             verb.add_argument(
+                "--thorough", action="store_true", help="read every passage, also after a sure answer was found"
+            )
+            verb.add_argument(
                 "--no-answer-threshold", type=float, metavar="P", help="say `no answer` above this score (0..1)"
             )
         verb.add_argument("--retrieve", type=int, default=10, metavar="N", help="passages at most (10)")
@@ -240,9 +243,10 @@ def _answer_all(options: argparse.Namespace, reader: str | None, verb: str) -> i
 
     filters = parse_terms(options.filters)
     where(filters)
-    asked = {"retrieve": options.retrieve}
+    asked: dict[str, Any] = {"retrieve": options.retrieve}
     if verb == "ask":
         asked |= {"top_k": options.top_k, "no_answer_threshold": options.no_answer_threshold}
+        asked |= {"thorough": options.thorough}
     settings = AskSettings(**asked)
     if options.question != "-":
         question_text(options.question)
@@ -293,11 +297,10 @@ def _read(options: argparse.Namespace) -> int:
     question = question_text(options.question)
     context = _context(options.context)
     folder = resolve(options.reader or DEFAULT_READER, "reader")
-    from qa_pipeline.pipeline import read_one
+    from qa_pipeline.pipeline import calibration_of, read_one
     from qa_pipeline.reader import load_reader
 
-    knows = folder.preset is None or folder.preset.knows_no_answer
-    found = read_one(load_reader(folder), question, context, knows_no_answer=knows)
+    found = read_one(load_reader(folder), question, context, calibration_of(folder))
     if options.json:
         _print_json(found)
     elif found["answer"]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,49 @@ from indexing.errors import DocqaError, DocumentMissing, IndexMismatch
 from indexing.filters import Filter
 from indexing.folder import IndexFolder
 from indexing.index import Index
-from indexing.models import resolve
+from indexing.models import ModelFolder, resolve
 from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Timings, verified
 from qa_pipeline.reader import Reading, ReadsPassages, load_reader
 from qa_pipeline.retrieval import FusedRetriever, Retrieved
 from qa_pipeline.settings import AskSettings, question_text
 
-SHARP = 1.0
-THRESHOLD = 0.5
-NEVER = 1.0
+AT_A_TIME = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a reader's gaps mean: the probability that its best span is right is logistic(sharp * (gap - shift)).
+
+    threshold: "no answer" when 1 - that probability is above it. stop_gap: a span this far (logits) above "no answer" is
+    seldom beaten by passages further down the ranking, so reading stops there; docs/cli.md tells what that costs.
+    """
+
+    sharp: float = 1.0
+    shift: float = 0.0
+    threshold: float = 0.5
+    stop_gap: float = 4.6
+
+    def probability(self, gap: float) -> float:
+        """How sure the reader is of a span, in [0, 1].
+
+        >>> Calibration(shift=3.0).probability(3.0)
+        0.5
+        """
+        return 1.0 / (1.0 + math.exp(-max(-500.0, min(500.0, self.sharp * (gap - self.shift)))))
+
+
+UNCALIBRATED = Calibration()
+NEVER = Calibration(threshold=1.0)
+
+
+def calibration_of(model: ModelFolder) -> Calibration:
+    """What is known of a reader: its preset's figures; one that never learned to say "no answer" never says it."""
+    preset = model.preset
+    if preset is None:
+        return UNCALIBRATED
+    if not preset.knows_no_answer:
+        return NEVER
+    return Calibration(*preset.calibration) if preset.calibration else UNCALIBRATED
 
 
 class Retrieve(BaseComponent):
@@ -57,13 +91,16 @@ class Read(BaseComponent):
 
     outgoing_edges = 1
 
-    def __init__(self, reader: ReadsPassages) -> None:
+    def __init__(self, reader: ReadsPassages, stop_gap: float) -> None:
         super().__init__()
         self.reader = reader
+        self.stop_gap = stop_gap
 
-    def run(self, query: str, retrieved: Retrieved) -> tuple[dict[str, Any], str]:  # type: ignore[override]
+    def run(self, query: str, retrieved: Retrieved, settings: AskSettings) -> tuple[dict[str, Any], str]:  # type: ignore[override]
         began = time.perf_counter()
-        readings = self.reader.read(query, [passage.text for passage in retrieved.passages])
+        stop_gap = math.inf if settings.thorough else self.stop_gap
+        steps = read_in_steps(self.reader, query, retrieved.passages, stop_gap)
+        readings = list(steps)[-1]
         return {"retrieved": retrieved, "readings": readings, "read_ms": 1e3 * (time.perf_counter() - began)}, "output_1"
 
     def run_batch(self, *_: Any, **__: Any) -> Any:
@@ -75,7 +112,7 @@ class QAPipeline:
 
     def __init__(
         self, index: Index, embedder: Embedder, reader: ReadsPassages | None, *, reader_name: str = "",
-        knows_no_answer: bool = True, settings: AskSettings | None = None,
+        calibration: Calibration = UNCALIBRATED, settings: AskSettings | None = None,
     ) -> None:  # fmt: skip
         if embedder.fingerprint != index.folder.model["fingerprint"]:
             raise IndexMismatch(
@@ -87,12 +124,12 @@ class QAPipeline:
         self.retriever = FusedRetriever(index, embedder, settings)
         self.reader_name = reader_name
         self.settings = settings or AskSettings()
-        self.threshold = THRESHOLD if knows_no_answer else NEVER
+        self.calibration = calibration
         self.pipeline: Any = None
         if reader is not None:
             self.pipeline = Pipeline()
             self.pipeline.add_node(Retrieve(self.retriever), "Retriever", ["Query"])
-            self.pipeline.add_node(Read(reader), "Reader", ["Retriever"])
+            self.pipeline.add_node(Read(reader, calibration.stop_gap), "Reader", ["Retriever"])
 
     @classmethod
     def open(cls, index: Path, reader: str | None, settings: AskSettings | None = None) -> QAPipeline:
@@ -103,7 +140,7 @@ class QAPipeline:
         return cls(
             Index.open(index), Embedder.load(embedder), load_reader(model) if model else None,
             reader_name=model.name if model else "", settings=settings,
-            knows_no_answer=model is None or model.preset is None or model.preset.knows_no_answer,
+            calibration=calibration_of(model) if model else UNCALIBRATED,
         )  # fmt: skip
 
     def ask(self, question: str, settings: AskSettings | None = None, filters: Filter | None = None) -> Reply:
@@ -113,19 +150,28 @@ class QAPipeline:
         """
         began = time.perf_counter()
         question, settings = question_text(question), settings or self.settings
-        result = self._run(question, {"Retriever": {"settings": settings, "filters": filters}})
+        parameters = {"Retriever": {"settings": settings, "filters": filters}, "Reader": {"settings": settings}}
+        result = self._run(question, parameters)
         retrieved: Retrieved = result["retrieved"]
-        answers = self._checked(_answers(retrieved.passages, result["readings"]))
-        verdict = decide(answers, self.threshold if settings.no_answer_threshold is None else settings.no_answer_threshold)
+        answers = self.checked(answers_of(retrieved.passages, result["readings"], self.calibration))
+        verdict = decide(answers, self.threshold_for(settings))
         given = () if verdict.is_no_answer else tuple(answers[: settings.top_k])
-        return self._reply(question, retrieved, given, verdict, began, float(result["read_ms"]))
+        return self.reply_of(question, retrieved, given, verdict, began, float(result["read_ms"]), len(result["readings"]))
+
+    def stop_gap(self, settings: AskSettings) -> float:
+        """The gap at which reading stops; infinite where everything is to be read."""
+        return math.inf if settings.thorough else self.calibration.stop_gap
+
+    def threshold_for(self, settings: AskSettings) -> float:
+        """The no-answer threshold of a question: the one asked for, else the reader's."""
+        return self.calibration.threshold if settings.no_answer_threshold is None else settings.no_answer_threshold
 
     def search(self, question: str, settings: AskSettings | None = None, filters: Filter | None = None) -> Reply:
         """The closest passages only; nothing is read, so nothing is answered."""
         began = time.perf_counter()
         question = question_text(question)
         retrieved = self.retriever.passages(question, settings or self.settings, filters)
-        return self._reply(question, retrieved, (), NoAnswer(0.0, NEVER, False), began, 0.0)
+        return self.reply_of(question, retrieved, (), NoAnswer(0.0, NEVER.threshold, False), began, 0.0, 0)
 
     def _run(self, question: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Run the Haystack pipeline; it wraps every error of a node, ours come out as they were raised."""
@@ -137,17 +183,19 @@ class QAPipeline:
             raise
         return result
 
-    def _reply(
-        self, question: str, retrieved: Retrieved, answers: tuple[Answer, ...], verdict: NoAnswer, began: float, read: float
+    def reply_of(
+        self, question: str, retrieved: Retrieved, answers: tuple[Answer, ...], verdict: NoAnswer, began: float,
+        read_ms: float, passages_read: int,
     ) -> Reply:  # fmt: skip
+        """Everything of one question as it leaves. began: `time.perf_counter()` when it was asked."""
         total = 1e3 * (time.perf_counter() - began)
-        timings = Timings(*(round(ms, 2) for ms in (retrieved.embed_ms, retrieved.retrieve_ms, read, total)))
+        timings = Timings(*(round(ms, 2) for ms in (retrieved.embed_ms, retrieved.retrieve_ms, read_ms, total)))
         return Reply(
             question, retrieved.language, answers, retrieved.passages, verdict, timings, self.embedder.name,
-            self.reader_name, retrieved.generation,
+            self.reader_name, retrieved.generation, passages_read,
         )  # fmt: skip
 
-    def _checked(self, answers: Sequence[Answer]) -> list[Answer]:
+    def checked(self, answers: Sequence[Answer]) -> list[Answer]:
         """The answers with their page, each compared with the document itself; those of a document gone are left out."""
         documents: dict[str, Any] = {}
         checked: list[Answer] = []
@@ -170,24 +218,33 @@ def decide(answers: Sequence[Answer], threshold: float) -> NoAnswer:
     return NoAnswer(score, threshold, score > threshold or not answers)
 
 
-def probability(gap: float, sharp: float = SHARP) -> float:
-    """How sure a reader is of a span against "no answer": the logistic function of the logits' gap.
+def read_in_steps(
+    reader: ReadsPassages, question: str, passages: Sequence[Passage], stop_gap: float
+) -> Iterator[list[Reading]]:  # fmt: skip
+    """The readings of the first passages, after each AT_A_TIME of them, in fused order; at least one list.
 
-    >>> probability(0.0)
-    0.5
+    Ends early once the gap of a span reaches `stop_gap` (see Calibration); infinite: never.
     """
-    return 1.0 / (1.0 + math.exp(-max(-500.0, min(500.0, sharp * gap))))
+    readings: list[Reading] = []
+    while True:
+        part = passages[len(readings) : len(readings) + AT_A_TIME]
+        found = reader.read(question, [passage.text for passage in part])
+        readings = [*readings, *found]
+        yield readings
+        sure = any(span.gap >= stop_gap for reading in found for span in reading.spans)
+        if sure or len(readings) >= len(passages):
+            return
 
 
-def _answers(passages: Sequence[Passage], readings: Sequence[Reading]) -> list[Answer]:
-    """All spans in document offsets, best first; of spans that overlap in a document only the best."""
+def answers_of(passages: Sequence[Passage], readings: Sequence[Reading], calibration: Calibration) -> list[Answer]:
+    """All spans of the passages read in document offsets, best first; of those that overlap in a document the best."""
     found = [
         Answer(
             passage.text[span.start : span.end], passage.start + span.start, passage.start + span.end,
-            probability(span.gap), passage.document_id, passage.source, passage.page, passage.language,
+            calibration.probability(span.gap), passage.document_id, passage.source, passage.page, passage.language,
             passage.content_hash, passage,
         )
-        for passage, reading in zip(passages, readings, strict=True)
+        for passage, reading in zip(passages, readings, strict=False)
         for span in reading.spans
     ]  # fmt: skip
     found.sort(key=lambda answer: (-answer.score, answer.passage.fused_rank, answer.start))
@@ -206,11 +263,13 @@ def distinct(answers: Sequence[Answer]) -> list[Answer]:
     return kept
 
 
-def read_one(reader: ReadsPassages, question: str, context: str, *, knows_no_answer: bool = True) -> dict[str, Any]:
+def read_one(
+    reader: ReadsPassages, question: str, context: str, calibration: Calibration = UNCALIBRATED
+) -> dict[str, Any]:  # fmt: skip
     """One text, no index: {"answer", "start", "end", "score"}, the shape of the model cards; "" when it does not say."""
     spans = reader.read(question, [context])[0].spans
     best = spans[0] if spans else None
-    score = probability(best.gap) if best else 0.0
-    if best is None or (knows_no_answer and 1.0 - score > THRESHOLD):
+    score = calibration.probability(best.gap) if best else 0.0
+    if best is None or 1.0 - score > calibration.threshold:
         return {"answer": "", "start": 0, "end": 0, "score": 1.0 - score}
     return {"answer": context[best.start : best.end], "start": best.start, "end": best.end, "score": score}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,10 @@ from indexing.errors import BrokenCitation, FilterError, IndexMismatch, SettingE
 from indexing.folder import IndexFolder
 from indexing.index import Index
 from qa_pipeline.answers import Answer, Passage, Reply, verified
-from qa_pipeline.pipeline import QAPipeline, decide, distinct, probability, read_one
+from qa_pipeline.pipeline import Calibration, QAPipeline, decide, distinct, read_in_steps, read_one
 from qa_pipeline.retrieval import fuse
 from qa_pipeline.settings import AskSettings, question_text
+from qa_pipeline.steps import ask_in_steps
 from tests.known import SCRIPTS, WordEmbedder, WordReader
 
 EMBEDDER = WordEmbedder()
@@ -75,6 +77,26 @@ def QUESTIONED() -> QAPipeline:
         build_index(root / "c", root / "i", embedder=EMBEDDER)  # type: ignore[arg-type]
         _kept.append(QAPipeline(Index.open(root / "i"), EMBEDDER, WordReader()))  # type: ignore[arg-type]
     return _kept[0]
+
+
+def test_reading_stops_when_an_answer_is_sure_unless_all_is_asked_for(pipeline: QAPipeline) -> None:
+    question, all_of_it = "When was the bridge opened in the years and over the river?", AskSettings(thorough=True)
+    readings = list(read_in_steps(WordReader(), question, pipeline.ask(question, all_of_it).passages, math.inf))
+    assert [len(part) for part in readings] == [*range(3, len(readings[-1]), 3), len(readings[-1])]
+    sure = replace(pipeline.calibration, stop_gap=readings[0][0].spans[0].gap)
+    stopping = QAPipeline(pipeline.index, EMBEDDER, WordReader(), calibration=sure)  # type: ignore[arg-type]
+    reply, whole = stopping.ask(question), stopping.ask(question, all_of_it)
+    assert reply.passages_read == 3 < whole.passages_read == len(whole.passages)
+    assert reply.answers[0] == whole.answers[0] and set(reply.answers) <= set(whole.answers)
+
+
+def test_asking_step_by_step_ends_with_the_reply_of_asking(pipeline: QAPipeline) -> None:
+    for question in ("When was the bridge opened in?", "zebra quantum?"):
+        steps = list(ask_in_steps(pipeline, WordReader(), question, AskSettings()))
+        reply, asked = steps[-1].reply, pipeline.ask(question)
+        assert steps[0].passages == asked.passages and not steps[0].answers and reply is not None
+        assert replace(reply, timings_ms=asked.timings_ms, reader=asked.reader) == asked
+        assert [step.read for step in steps[1:]] == sorted(step.read for step in steps[1:])
 
 
 def test_no_answer_is_a_reply_with_the_closest_passages(pipeline: QAPipeline) -> None:
@@ -150,7 +172,7 @@ def test_json_shape_is_the_documented_one(pipeline: QAPipeline) -> None:
     passage = {"document_id", "source", "page", "language", "start", "end", "text", "dense_rank", "dense_score",
                "keyword_rank", "keyword_score", "fused_rank", "fused_score"}  # fmt: skip
     answer = {"text", "start", "end", "score", "document_id", "source", "page", "language", "content_hash", "passage"}
-    top = {"question", "language", "answers", "passages", "no_answer", "timings_ms", "models", "generation"}
+    top = {"question", "language", "answers", "passages", "no_answer", "timings_ms", "models", "generation", "passages_read"}
     assert set(reply) == top and set(reply["answers"][0]) == answer
     assert set(reply["answers"][0]["passage"]) == passage == set(reply["passages"][0])
     assert set(reply["no_answer"]) == {"score", "threshold", "is_no_answer"}
@@ -189,7 +211,7 @@ def test_the_verdict_is_over_the_whole_question() -> None:
     assert decide([answer(0, 1, 0.4), answer(5, 6, 0.7)], 0.5).is_no_answer is False
     assert decide([answer(0, 1, 0.4)], 0.5).is_no_answer is True
     assert decide([], 1.0).is_no_answer is True
-    assert probability(1000.0) == 1.0 and probability(-1000.0) < 1e-100
+    assert Calibration().probability(1000.0) == 1.0 and Calibration().probability(-1000.0) < 1e-100
 
 
 def test_settings_are_cast_strictly() -> None:
