@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import stat
 import unicodedata
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from indexing.texts import FileLimits, FileText
 __all__ = ["FileLimits", "FileReader", "FileText", "FoundFile", "content_hash", "find_files"]
 
 logger = logging.getLogger(__name__)
+
+RECORD = re.compile(r"#(\d+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,9 @@ def _escaped(name: str) -> str:
 
 
 def _part(name: str) -> str:
-    return name if name.isascii() else unicodedata.normalize("NFC", _escaped(name))
+    """A name as a part of a source: NFC; "#1" at its end is escaped, as that is how a file's records are called."""
+    plain = name if name.isascii() else unicodedata.normalize("NFC", _escaped(name))
+    return RECORD.sub(r"\\x23\1", plain)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------

@@ -128,9 +128,9 @@ def _character_boxes(page: Any, raw: Any, origins: Sequence[int]) -> list[Box]:
     found = []
     for origin in origins:
         if pdfium.FPDFText_GetLooseCharBox(raw, origin, ctypes.byref(rectangle)):
-            corners = [_on_page(page, x, y) for x in (rectangle.left, rectangle.right) for y in (rectangle.bottom, rectangle.top)]
-            xs, ys = [x for x, _ in corners], [y for _, y in corners]
-            found.append((min(xs), min(ys), max(xs), max(ys)))
+            one, other = (_on_page(page, rectangle.left, rectangle.bottom), _on_page(page, rectangle.right, rectangle.top))
+            xs, ys = sorted((one[0], other[0])), sorted((one[1], other[1]))
+            found.append((xs[0], ys[0], xs[1], ys[1]))
     return found
 
 

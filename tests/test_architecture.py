@@ -14,10 +14,20 @@ ROOMS = {"indexing": {"indexing"}, "qa_pipeline": {"indexing", "qa_pipeline"}, "
 SEAMS = {
     "haystack": {"indexing/store.py", "qa_pipeline/retrieval.py", "qa_pipeline/reader.py", "qa_pipeline/pipeline.py"},
     "faiss": {"indexing/vectors.py"},
-    "sqlite3": {"indexing/folder.py", "indexing/store.py"},
+    "sqlite3": {"indexing/folder.py", "indexing/store.py", "qa_pipeline/database.py"},
     "sentence_transformers": {"indexing/embed.py"},
     "huggingface_hub": {"indexing/models.py", "indexing/hub.py"},
-    "streamlit": {"ui/app.py"},
+    "pypdfium2": {"indexing/pdf.py", "indexing/pages.py"},
+    "docx": {"indexing/office.py"},
+    "pptx": {"indexing/office.py"},
+    "openpyxl": {"indexing/office.py", "qa_pipeline/tables.py"},
+    "selectolax": {"indexing/html.py"},
+    "py3langid": {"indexing/language.py"},
+    "Stemmer": {"indexing/terms.py"},
+    "tokenizers": {"indexing/models.py"},
+    "uvicorn": {"qa_pipeline/cli_serve.py"},
+    "prometheus_client": {"qa_pipeline/measures.py"},
+    "httpx": {"ui/client.py"},
     "pyspark": {"qa_pipeline/spark.py"},
 }
 FORBIDDEN = ("nltk", "streamlit", "ray", "elasticsearch")
@@ -44,6 +54,16 @@ def test_rooms_import_downstream_only(path: Path) -> None:
     room = path.relative_to(ROOT).parts[0]
     ours = {name.split(".")[0] for name in imports(path)} & set(ROOMS)
     assert ours <= ROOMS[room]
+
+
+def test_the_web_framework_is_known_to_the_door_only() -> None:
+    knowing = {path for path in modules() if any(name.split(".")[0] == "litestar" for name in imports(path))}
+    assert {path.name for path in knowing if not path.name.startswith("api")} <= {"cli_serve.py"}
+
+
+def test_the_page_toolkit_is_known_to_the_page_only() -> None:
+    knowing = {path for path in modules() if any(name.split(".")[0] == "streamlit" for name in imports(path))}
+    assert {path.relative_to(ROOT).parts[0] for path in knowing} <= {"ui"} and ROOT / "ui/client.py" not in knowing
 
 
 @pytest.mark.parametrize("vendor", SEAMS)

@@ -198,3 +198,13 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path: Path, repository: Path) -> 
     with Index.open(tmp_path / "i") as index:
         assert index.folder.counts()["documents"] == 150
         assert list(index.problems()) == []
+
+
+def test_a_file_named_like_a_record_is_not_taken_for_it(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "a.jsonl").write_text('{"text": "The bridge is old."}\n{"text": "The mine is deep."}\n')
+    (tmp_path / "c" / "a.jsonl#1").write_text("The harbour is wide.")
+    report = build_index(tmp_path / "c", tmp_path / "i", embedder=WordEmbedder())  # type: ignore[arg-type]
+    assert [(file.source, file.status) for file in report.files] == [
+        ("a.jsonl", "indexed"), ("a.jsonl\\x231", "indexed")]  # fmt: skip
+    assert report.documents == 3
