@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from indexing.errors import DocqaError, SettingError
+from qa_pipeline.cli_serve import add_verbs
 
 if TYPE_CHECKING:
     from indexing.build import FileReport
@@ -72,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     _add_ask(verbs)
     _add_read(verbs)
     _add_looking(verbs)
+    add_verbs(verbs)
     return top
 
 
@@ -184,7 +186,7 @@ def _print_report(report: Any) -> None:
         if file.status == "skipped":
             print(f"skipped    {printable(file.source)}: {file.reason}")
         elif file.status != "unchanged":
-            print(f"{file.status:<10} {printable(file.source)}" + (f" ({file.passages} passages)" if file.passages else ""))
+            print(f"{file.status:<10} {printable(file.source)}" + (_counted(file.passages) if file.passages else ""))
         for note in file.notes:
             print(f"           note: {note}")
     counts = [f"{report.count(s)} {s}" for s in ("indexed", "updated", "unchanged", "removed", "skipped") if report.count(s)]
@@ -194,6 +196,10 @@ def _print_report(report: Any) -> None:
         f" ({', '.join(report.languages)}); embedder {report.embedder}; generation {report.generation};"
         f" {report.seconds:.1f} s"
     )
+
+
+def _counted(passages: int) -> str:
+    return f" ({passages:,} passage{'s' if passages > 1 else ''})"
 
 
 class _Bar:

@@ -6,9 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.pdfs import make_pdf, paragraph
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,6 +40,37 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "skipped    photo.jpg: " in run.stdout and "4 indexed, 1 skipped" in run.stdout
     assert "\x1b" not in run.stdout
     return root / "i"
+
+
+def test_bad_files_are_named_with_their_reasons_and_the_rest_is_indexed(tmp_path: Path) -> None:
+    zeros = "00" * 32
+    locked = f"/Encrypt << /Filter /Standard /V 1 /R 2 /O <{zeros}> /U <{zeros}> /P -4 >> /ID [<00> <00>]"
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "locked.pdf").write_bytes(make_pdf([paragraph(["A secret."])], tail=locked))
+    (corpus / "empty.txt").write_bytes(b"")
+    (corpus / "photo.pdf").write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF" + b"\x00" * 200)
+    (corpus / "server.log").write_bytes(b"12:00:00 GET /index.html 200\n" * 1_100_000)
+    (corpus / "latin1.txt").write_bytes("Die Brücke wurde eröffnet.".encode("latin-1"))
+    (corpus / "utf16.txt").write_bytes("Ο φάρος άναψε το 1868.".encode("utf-16"))
+    with zipfile.ZipFile(corpus / "bomb.docx", "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("[Content_Types].xml", "<Types/>")
+        with bomb.open("word/document.xml", "w", force_zip64=True) as member:
+            for _ in range(600):
+                member.write(bytes(1_000_000))
+    run = docqa("index", corpus, "--into", tmp_path / "i", "--embedder", "builtin", "--json")
+    assert run.returncode == 0, run.stderr
+    files = {file["source"]: file for file in map(json.loads, run.stdout.splitlines()[:-1])}
+    reasons = {source: file["reason"] for source, file in files.items() if file["status"] == "skipped"}
+    assert set(files) - set(reasons) == {"latin1.txt", "utf16.txt"}
+    words = {
+        "locked.pdf": "encrypted",
+        "empty.txt": "0 bytes",
+        "photo.pdf": "JPEG",
+        "server.log": "more than",
+        "bomb.docx": "zip bomb",
+    }
+    assert all(word in reasons[source] for source, word in words.items()) and set(reasons) == set(words)
 
 
 def test_ask_prints_the_answer_in_its_place(index: Path) -> None:
