@@ -25,7 +25,7 @@ class Preset:
 
     `model` is a hub id or "builtin". `max_seq_len` and `doc_stride` are tokens (0 for embedders).
     `knows_no_answer`: a reader that was trained with unanswerable questions. `calibration`: what its gaps mean, measured
-    on questions over small corpora, as (sharp, shift, threshold) of `qa_pipeline.pipeline.Calibration`; () where that
+    on questions over small corpora, as (sharp, shift, threshold, stop_gap) of `qa_pipeline.pipeline.Calibration`; () where that
     was not measured. The prefixes are put before texts given to an embedder.
     """
 
@@ -81,7 +81,7 @@ _ALL = (
         BUILTIN, "reader", BUILTIN, OWN_LICENCE, OWN_LANGUAGES, "29 M",
         "open question sets in 17 languages, some questions unanswerable; sentence pairs",
         "Comes with docqa, needs no download: for a first look, tests, air-gapped machines.",
-        256, 128, True, (0.35, 5.8, 0.75),
+        256, 128, True, (0.35, 5.8, 0.75, 3.5),
     ),
     Preset(
         DEFAULT_EMBEDDER, "embedder", "intfloat/multilingual-e5-small", "MIT", "94 (its tags)",
