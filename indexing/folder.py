@@ -179,6 +179,7 @@ class IndexFolder:
         finally:
             connection.close()
         beside.rename(self.path / DATABASE)
+        fsync(self.path)
 
     @classmethod
     def open(cls, path: Path, *, writable: bool = False) -> IndexFolder:
@@ -527,6 +528,15 @@ class IndexFolder:
     def size(self) -> int:
         """Bytes of all files of the folder."""
         return sum(p.stat().st_size for p in self.path.rglob("*") if p.is_file())
+
+
+def fsync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def now_ns() -> int:

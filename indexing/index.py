@@ -24,7 +24,7 @@ import numpy as np
 from indexing import vectors as faiss_file
 from indexing.errors import IndexDamaged
 from indexing.filters import Filter, where
-from indexing.folder import IndexFolder, StoredChunk
+from indexing.folder import IndexFolder, StoredChunk, fsync
 from indexing.keywords import Ids, KeywordIndex, Segment
 from indexing.terms import terms
 from indexing.vectors import Matrix, VectorIndex
@@ -188,8 +188,9 @@ class Index:
         gone = self.folder.deleted_ids(after=state.generation)
         base = 0 if state.vectors.base is None else state.vectors.base.ntotal
         pending = len(state.vectors.added_ids) + len(new)
+        keywords = self._with_keywords_of(state.keywords, new, gone)
         if pending > max(2 * faiss_file.EXACT_UP_TO, base):
-            return self._rebuild(generation)
+            return State(generation, self._vectors_anew(self.folder.chunk_ids()), keywords)
         ids, matrix = self.folder.vectors(new)
         dead = np.union1d(state.vectors.dead, gone)
         vectors = VectorIndex(
@@ -198,12 +199,15 @@ class Index:
             added=np.concatenate([state.vectors.added.reshape(-1, state.vectors.dimension), matrix]),
             dead=dead, exact=self._exact,
         )  # fmt: skip
-        segments = (*state.keywords.segments, self._segment(new))
-        keywords = KeywordIndex.of(segments, np.union1d(state.keywords.dead, gone))
-        if len(keywords.segments) > SEGMENTS_AT_MOST:
-            small = keywords.segments[1:]
-            keywords = KeywordIndex.of([keywords.segments[0], Segment.merge(small, keywords.dead)], keywords.dead)
         return State(generation, vectors, keywords)
+
+    def _with_keywords_of(self, keywords: KeywordIndex, new: Ids, gone: Ids) -> KeywordIndex:
+        """The keyword index with a segment of what is new and without what is gone; small segments become one."""
+        keywords = KeywordIndex.of((*keywords.segments, self._segment(new)), np.union1d(keywords.dead, gone))
+        if len(keywords.segments) <= SEGMENTS_AT_MOST:
+            return keywords
+        merged = Segment.merge(keywords.segments[1:], keywords.dead)
+        return KeywordIndex.of([keywords.segments[0], merged], keywords.dead)
 
     def _rebuild(self, generation: int) -> State:
         """Everything from the truth, nothing from the derived files."""
@@ -363,14 +367,6 @@ def file_checksum(path: Path) -> str:
     except OSError:
         return ""
     return digest.hexdigest()
-
-
-def fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -98,7 +98,7 @@ def boxes(page: Any, text: str, span: Sequence[int] | None) -> list[Box] | None:
     textpage = page.get_textpage()
     try:
         wanted = [origin for origin in origins[span[0] : span[1]] if origin >= 0]
-        return list(lines(_character_boxes(page, textpage.raw, wanted)))
+        return [_on_page(page, line) for line in lines(_character_boxes(textpage.raw, wanted))]
     finally:
         textpage.close()
 
@@ -121,26 +121,31 @@ def lines(characters: Sequence[Box]) -> Iterator[Box]:
         yield line
 
 
-def _character_boxes(page: Any, raw: Any, origins: Sequence[int]) -> list[Box]:
+def _character_boxes(raw: Any, origins: Sequence[int]) -> list[Box]:
+    """Boxes of characters in points of the PDF, (left, bottom, right, top)."""
     import pypdfium2.raw as pdfium
 
-    rectangle = pdfium.FS_RECTF()
-    found = []
+    found, box = [], pdfium.FS_RECTF()
     for origin in origins:
-        if pdfium.FPDFText_GetLooseCharBox(raw, origin, ctypes.byref(rectangle)):
-            one, other = (_on_page(page, rectangle.left, rectangle.bottom), _on_page(page, rectangle.right, rectangle.top))
-            xs, ys = sorted((one[0], other[0])), sorted((one[1], other[1]))
+        if pdfium.FPDFText_GetLooseCharBox(raw, origin, ctypes.byref(box)):
+            xs, ys = sorted((box.left, box.right)), sorted((box.bottom, box.top))
             found.append((xs[0], ys[0], xs[1], ys[1]))
     return found
 
 
-def _on_page(page: Any, x: float, y: float) -> tuple[float, float]:
-    """A point of the PDF as seen: turned and cropped as the page is, from the top left, in 0..1."""
+def _on_page(page: Any, box: Box) -> Box:
+    """A box in points of the PDF as it is seen: turned and cropped as the page is, from the top left, in 0..1."""
+    (a, b), (c, d) = _seen(page, box[0], box[1]), _seen(page, box[2], box[3])
+    return min(a, c), min(b, d), max(a, c), max(b, d)
+
+
+def _seen(page: Any, x: float, y: float) -> tuple[float, float]:
     import pypdfium2.raw as pdfium
 
     across, down = ctypes.c_int(), ctypes.c_int()
     pdfium.FPDF_PageToDevice(page.raw, 0, 0, GRID, GRID, 0, x, y, ctypes.byref(across), ctypes.byref(down))
-    return tuple(round(min(GRID, max(0, value.value)) / GRID, 5) for value in (across, down))  # type: ignore[return-value]
+    left, top = (round(min(GRID, max(0, value.value)) / GRID, 5) for value in (across, down))
+    return left, top
 
 
 def _drawn(page: Any, scale: float) -> tuple[int, int, bytes]:

@@ -23,10 +23,10 @@ NOT_STATED = "not stated"
 class Preset:
     """One model with a short name.
 
-    `model` is a hub id or "builtin". `max_seq_len` and `doc_stride` are tokens (0 for embedders).
-    `knows_no_answer`: a reader that was trained with unanswerable questions. `calibration`: what its gaps mean, measured
-    on questions over small corpora, as (sharp, shift, threshold, stop_gap) of `qa_pipeline.pipeline.Calibration`; () where that
-    was not measured. The prefixes are put before texts given to an embedder.
+    `model` is a hub id or "builtin". `max_seq_len` and `doc_stride` are tokens (0 for embedders). `knows_no_answer`: a
+    reader that was trained with unanswerable questions. `calibration`: what its gaps mean, measured on questions over
+    small corpora, as (sharp, shift, threshold, stop_gap) of `qa_pipeline.pipeline.Calibration`; () where it was not
+    measured. The prefixes are put before texts given to an embedder.
     """
 
     name: str

@@ -4,7 +4,8 @@ An index is an immutable FAISS base from disk, the few vectors added since (sear
 deleted since. Vectors are float32 of unit length (or zero, for texts without content), nearness is the inner product.
 
 Kinds: `flat` is exact; `hnsw` (M 32, efConstruction 200, efSearch 128) and `ivfpq` (with exact re-ranking) are
-approximate and for corpora where flat is no longer fast. A question restricted to few ids is always answered exactly.
+approximate and for corpora where flat is no longer fast. A question restricted to few ids, and any over a flat base, is
+always answered exactly.
 """
 
 from __future__ import annotations
@@ -114,6 +115,33 @@ def base_ids(base: Any) -> Ids:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """What a flat base holds, seen without a copy: vectors[order[i]] has ids[i], ids ascend."""
+
+    ids: Ids
+    order: NDArray[np.int64]
+    vectors: Matrix
+
+    @classmethod
+    def of(cls, base: Any) -> Rows:
+        """The rows of an `IndexIDMap2` over an `IndexFlatIP`, valid as long as that lives."""
+        faiss = _faiss()
+        ids, flat = base_ids(base), faiss.downcast_index(base.index)
+        order = np.argsort(ids, kind="stable")
+        vectors = faiss.rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d).reshape(flat.ntotal, flat.d)
+        return cls(ids[order], order, vectors)
+
+    def scores(self, query: Matrix, allowed: Ids) -> tuple[Ids, NDArray[np.float64]]:
+        """The inner products of those of `allowed` (ascending) that are here."""
+        at = np.searchsorted(self.ids, allowed)
+        at = at[self.ids[np.minimum(at, len(self.ids) - 1)] == allowed]
+        chosen = self.order[at]
+        many = 4 * len(chosen) > len(self.ids)
+        scores = (self.vectors @ query)[chosen] if many else self.vectors[chosen] @ query
+        return self.ids[at], scores.astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
 class VectorIndex:
     """A FAISS base, the vectors added since, the ids deleted since; a value, never changed.
 
@@ -127,6 +155,11 @@ class VectorIndex:
     added: Matrix = field(default_factory=lambda: np.empty((0, 0), np.float32))
     dead: Ids = field(default_factory=lambda: np.empty(0, np.int64))
     exact: Fetch | None = None
+    rows: Rows | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.kind == "flat" and self.base is not None and self.base.ntotal:
+            object.__setattr__(self, "rows", Rows.of(self.base))
 
     def ids(self) -> Ids:
         """The ids that can be found, ascending."""
@@ -158,8 +191,10 @@ class VectorIndex:
         if self.base is None or not self.base.ntotal:
             return np.empty(0, np.int64), np.empty(0)
         if allowed is not None:
-            allowed = np.setdiff1d(allowed, self.dead)
-            if len(allowed) <= EXACT_UP_TO or (self.kind != "flat" and len(allowed) * 20 < self.base.ntotal):
+            allowed = np.setdiff1d(allowed, self.dead, assume_unique=True) if len(self.dead) else allowed
+            if self.rows is not None:
+                return self.rows.scores(query, allowed)
+            if len(allowed) <= EXACT_UP_TO or len(allowed) * 20 < self.base.ntotal:
                 return self._score_exactly(query, np.intersect1d(allowed, base_ids(self.base)))
         reach = top_k * RERANK if self.kind == "ivfpq" else top_k
         scores, ids = self.base.search(

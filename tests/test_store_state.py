@@ -147,7 +147,8 @@ class StoreMachine(RuleBasedStateMachine):
             for number, score in near:
                 wanted = allowed[chunks[number].source, chunks[number].start]
                 assert np.isclose(score, float(EMBEDDER.passages([wanted])[0] @ query), atol=1e-5)
-            assert {chunks[n].text: round(s, 9) for n, s in best} == self._bm25(set(allowed.values()))
+            scores = {(chunks[n].source, chunks[n].start): round(s, 9) for n, s in best}
+            assert scores == self._bm25(set(allowed))
 
     def _allowed(self, filters: dict[str, object] | None) -> dict[tuple[str, int], str]:
         """(source, start) -> text of every chunk a filter lets through, read naively."""
@@ -158,12 +159,12 @@ class StoreMachine(RuleBasedStateMachine):
         test = tests[next(iter(filters)) if filters else None]
         return {(i.document.source, c.start): c.text for i in self.model.values() if test(i) for c in i.chunks}
 
-    def _bm25(self, allowed: set[str]) -> dict[str, float]:
-        """BM25 from an index built afresh; statistics over everything, results among the allowed."""
-        chunks = [chunk for item in self.model.values() for chunk in item.chunks]
-        fresh = KeywordIndex.of([Segment.build([(n, terms(c.text, c.language)) for n, c in enumerate(chunks)])])
-        found = fresh.search(terms("red stone 水", "en"), 1000)
-        return {chunks[n].text: round(score, 9) for n, score in found if chunks[n].text in allowed}
+    def _bm25(self, allowed: set[tuple[str, int]]) -> dict[tuple[str, int], float]:
+        """(source, start) -> BM25 from an index built afresh; statistics over everything, results among the allowed."""
+        chunks = [(item.document.source, chunk) for item in self.model.values() for chunk in item.chunks]
+        fresh = KeywordIndex.of([Segment.build([(n, terms(c.text, c.language)) for n, (_, c) in enumerate(chunks)])])
+        found = {(chunks[n][0], chunks[n][1].start): score for n, score in fresh.search(terms("red stone 水", "en"), 1000)}
+        return {place: round(score, 9) for place, score in found.items() if place in allowed}
 
     @invariant()
     def doctor_finds_no_fault_in_the_truth(self) -> None:
