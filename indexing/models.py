@@ -71,10 +71,27 @@ def resolve(name: str, kind: Kind, *, offline: bool | None = None) -> ModelFolde
     _refuse_other_kind(name, kind, preset)
     if preset is not None and preset.model == BUILTIN:
         return _builtin(preset)
-    hub_id = split_id(preset.model if preset is not None and preset.name == name else name)
-    if hub_id is None:
+    hub_ids = [hub_id for hub_id in map(split_id, _spellings(name, preset)) if hub_id is not None]
+    if not hub_ids:
         raise ModelMissing(_unknown(name, kind))
-    return _from_hub(name, hub_id, kind, preset, _is_offline() if offline is None else offline)
+    offline = _is_offline() if offline is None else offline
+    for other in hub_ids[1:]:
+        if cached(*hub_ids[0]) is None and cached(*other) is not None:
+            return _from_hub(name, other, kind, preset, offline)
+    try:
+        return _from_hub(name, hub_ids[0], kind, preset, offline)
+    except ModelMissing:
+        if offline or len(hub_ids) == 1:
+            raise
+        return _from_hub(name, hub_ids[1], kind, preset, offline)
+
+
+def _spellings(name: str, preset: Preset | None) -> list[str]:
+    """The hub ids a name may stand for, in the order to try them."""
+    if preset is None:
+        return [name]
+    spelled = [preset.model if preset.name == name else name, preset.model, *preset.also]
+    return list(dict.fromkeys(spelled)) if preset.also else spelled[:1]
 
 
 def available() -> list[tuple[Preset, bool, str]]:
@@ -194,7 +211,7 @@ def _why_not(preset: Preset) -> str:
         if preset.model == BUILTIN:
             _packaged(preset.kind)
             return ""
-        folder = cached(preset.model, None)
+        folder = next(filter(None, (cached(repo, None) for repo in (preset.model, *preset.also))), None)
         if folder is None:
             return "not downloaded"
         inspect(folder, preset.name, preset.kind)

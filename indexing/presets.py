@@ -26,7 +26,7 @@ class Preset:
     `model` is a hub id or "builtin". `max_seq_len` and `doc_stride` are tokens (0 for embedders). `knows_no_answer`: a
     reader that was trained with unanswerable questions. `calibration`: what its gaps mean, measured on questions over
     small corpora, as (sharp, shift, threshold, stop_gap) of `qa_pipeline.pipeline.Calibration`; () where it was not
-    measured. The prefixes are put before texts given to an embedder.
+    measured. The prefixes are put before texts given to an embedder. `also`: other hub ids it goes by.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Preset:
     calibration: tuple[float, ...] = ()
     query_prefix: str = ""
     passage_prefix: str = ""
+    also: tuple[str, ...] = ()
 
 
 XQUAD_LANGUAGES = "11 (ar de el en es hi ru th tr vi zh)"
@@ -76,6 +77,7 @@ _ALL = (
         "distilbert-tydiqa", "reader", "mrm8488/distilbert-multi-finetuned-for-xqua-on-tydiqa", NOT_STATED,
         "multilingual (TyDi QA)", NOT_STATED, "TyDi QA GoldP (every question has an answer)",
         "Distilled multilingual BERT: half its layers, so the lightest reader of the hub here.", 384, 128,
+        also=("mrm8488/distilbert-multi-finetuned-for-qa-tydiqa",),
     ),
     Preset(
         BUILTIN, "reader", BUILTIN, OWN_LICENCE, OWN_LANGUAGES, "29 M",
@@ -122,4 +124,4 @@ def preset_for(name: str, kind: Kind) -> Preset | None:
     if known is not None:
         return known
     model = name.partition("@")[0]
-    return next((p for p in _ALL if p.kind == kind and p.model == model and model != BUILTIN), None)
+    return next((p for p in _ALL if p.kind == kind and model in (p.model, *p.also) and model != BUILTIN), None)

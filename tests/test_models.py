@@ -557,6 +557,25 @@ def test_a_preset_in_the_hubs_cache_is_used(embedders: dict[str, Path], hub_cach
     assert list(states) == list(PRESETS)
 
 
+def test_a_model_with_two_hub_ids_is_found_by_either(
+    readers: dict[str, Path], hub_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    preset = PRESETS["reader", "distilbert-tydiqa"]
+    monkeypatch.setattr(models, "download", lambda repo, _: _only(repo, preset.model, readers["bert"]))
+    for name in (preset.name, preset.model, *preset.also):
+        found = resolve(name, "reader", offline=False)
+        assert (found.name, found.preset, found.path) == (name, preset, readers["bert"])
+    snapshot = into_hub_cache(hub_cache, preset.also[0], readers["bert"])
+    for name in (preset.name, preset.model, *preset.also):
+        assert resolve(name, "reader", offline=True).path == snapshot
+
+
+def _only(repo: str, there: str, folder: Path) -> Path:
+    if repo != there:
+        raise ModelMissing(f"The hub has no model {repo}.")
+    return folder
+
+
 def test_a_download_that_was_cut_off_is_not_taken_for_the_model(readers: dict[str, Path], hub_cache: Path) -> None:
     snapshot = into_hub_cache(hub_cache, PRESETS["reader", DEFAULT_READER].model, readers["bert"])
     (snapshot / "model.safetensors").unlink()
