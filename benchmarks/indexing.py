@@ -78,7 +78,8 @@ def watched() -> Stages:
 
     stages = Stages()
     for owner, name, stage in (
-        (FileReader, "read", "read"), (prepare, "detect", "language"), (prepare, "split", "sentences"), (prepare, "pack", "chunks"),
+        (FileReader, "read", "read"), (prepare, "detect", "language"), (prepare, "split", "sentences"),
+        (prepare, "pack", "chunks"),
         (prepare, "count_tokens", "count tokens"), (Embedder, "passages", "embed"),
         (IndexFolder, "write", "store"), (index.Index, "publish", "publish"), (index, "terms", "keywords"),
         (index.Index, "_segment", "keywords"), (index.Index, "refresh", "keep in step"),
