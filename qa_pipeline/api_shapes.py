@@ -1,0 +1,351 @@
+"""What goes in and out over HTTP, by shape: the OpenAPI description is made of these, and what leaves is held against them.
+
+A field that is not known is refused, so that a misspelled filter is never a question without one.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from qa_pipeline.settings import MAX_QUESTION, MAX_TOP_K
+
+T = TypeVar("T")
+
+Question = Annotated[str, Meta(min_length=1, max_length=MAX_QUESTION, pattern=r"\S")]
+Filters = Annotated[
+    dict[str, Any], Meta(description='Which passages may be seen, in Haystack\'s notation, such as {"language": "de"}.')
+]
+Offset = Annotated[int, Meta(ge=0, le=2**53, description="Code points from the beginning of the text.")]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Many = Annotated[int, Meta(ge=1, le=MAX_TOP_K)]
+
+
+def shaped(value: Any, shape: type[T]) -> T:
+    """A value as the shape that is told of it. Raises msgspec.ValidationError: a defect of ours."""
+    return msgspec.convert(value, shape, from_attributes=True)
+
+
+# -- in ----------------------------------------------------------------------------------------------------------------
+
+
+class CorpusBody(Struct, forbid_unknown_fields=True):
+    name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
+    title: Annotated[str, Meta(max_length=200)] = ""
+    embedder: Annotated[str, Meta(min_length=1, max_length=500)] = "builtin"
+
+
+class SearchBody(Struct, forbid_unknown_fields=True):
+    question: Question
+    retrieve: Many | None = None
+    filters: Filters | None = None
+
+
+class AskBody(Struct, forbid_unknown_fields=True):
+    question: Question
+    top_k: Many | None = None
+    retrieve: Many | None = None
+    no_answer_threshold: Fraction | None = None
+    thorough: bool | None = None
+    filters: Filters | None = None
+
+
+class AskBatchBody(Struct, forbid_unknown_fields=True):
+    questions: list[AskBody]
+
+
+class SearchBatchBody(Struct, forbid_unknown_fields=True):
+    questions: list[SearchBody]
+
+
+class ReadBody(Struct, forbid_unknown_fields=True):
+    question: Question
+    context: Annotated[str, Meta(min_length=1, pattern=r"\S")]
+
+
+class ReadBatchBody(Struct, forbid_unknown_fields=True):
+    items: list[ReadBody]
+
+
+class FeedbackBody(Struct, forbid_unknown_fields=True):
+    question: Question
+    verdict: Literal["right", "wrong", "corrected"]
+    document_id: str | None = None
+    start: Offset | None = None
+    end: Offset | None = None
+    text: str | None = None
+
+
+class SavedSettings(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    top_k: Many | None = None
+    retrieve: Many | None = None
+    no_answer_threshold: Fraction | None = None
+    thorough: bool | None = None
+
+
+class SavedBody(Struct, forbid_unknown_fields=True):
+    question: Question
+    filters: Filters | None = None
+    settings: SavedSettings | None = None
+
+
+# -- out ---------------------------------------------------------------------------------------------------------------
+
+
+class Problem(Struct):
+    """An error, RFC 9457. type: urn:docqa:problem:KIND; detail: one sentence that says what to do."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class Passage(Struct):
+    document_id: str
+    source: str
+    page: int | None
+    language: str
+    start: int
+    end: int
+    text: str
+    dense_rank: int | None
+    dense_score: float | None
+    keyword_rank: int | None
+    keyword_score: float | None
+    fused_rank: int
+    fused_score: float
+
+
+class ToldAnswer(Struct):
+    text: str
+    start: int
+    end: int
+    score: float
+    document_id: str
+    source: str
+    page: int | None
+    language: str
+    content_hash: str
+
+
+class Answer(Struct):
+    text: str
+    start: int
+    end: int
+    score: float
+    document_id: str
+    source: str
+    page: int | None
+    language: str
+    content_hash: str
+    passage: Passage
+
+
+class NoAnswer(Struct):
+    score: float
+    threshold: float
+    is_no_answer: bool
+
+
+class Timings(Struct):
+    embed: float
+    retrieve: float
+    read: float
+    total: float
+
+
+class UsedModels(Struct):
+    embedder: str
+    reader: str
+
+
+class Reply(Struct):
+    question: str
+    language: str
+    answers: list[Answer]
+    passages: list[Passage]
+    no_answer: NoAnswer
+    timings_ms: Timings
+    models: UsedModels
+    generation: int
+    passages_read: int
+
+
+class ServerEvent(Struct):
+    """One event; data: JSON, of the shape that belongs to the event."""
+
+    event: Literal["passages", "answers", "reply", "error"]
+    data: str
+
+
+class Replies(Struct):
+    """In the order of the questions: a Reply, or {"question", "error"} for one that failed."""
+
+    replies: list[dict[str, Any]]
+
+
+class ReadAnswer(Struct):
+    answer: str
+    start: int
+    end: int
+    score: float
+
+
+class ReadAnswers(Struct):
+    answers: list[ReadAnswer]
+
+
+class Counts(Struct):
+    documents: int
+    passages: int
+
+
+class CorpusStatus(Struct):
+    name: str
+    title: str
+    embedder: str
+    created: str
+    documents: int
+    passages: int
+    languages: dict[str, Counts]
+    generation: int
+    bytes: int
+
+
+class Skipped(Struct):
+    source: str
+    reason: str
+
+
+class CorpusDetail(CorpusStatus):
+    skipped: list[Skipped]
+
+
+class Job(Struct):
+    id: str
+    corpus: str
+    kind: str
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    created: str
+    started: str | None
+    ended: str | None
+    done: int
+    total: int
+    message: str
+    result: dict[str, Any] | None
+
+
+class JobTaken(Struct):
+    job: Job
+
+
+class PutFile(Struct):
+    name: str
+    source: str
+    status: Literal["stored", "refused"]
+    reason: str
+
+
+class Uploaded(Struct):
+    job: Job | None
+    files: list[PutFile]
+
+
+class ListedDocument(Struct):
+    id: str
+    source: str
+    language: str
+    type: str
+    folder: str
+    characters: int
+    passages: int
+    pages: int
+    title: str
+    meta: dict[str, Any]
+
+
+class Documents(Struct):
+    total: int
+    documents: list[ListedDocument]
+    facets: dict[str, dict[str, int]]
+
+
+class DocumentText(Struct):
+    """start, end: the piece of the text that is given; text: that piece."""
+
+    id: str
+    source: str
+    language: str
+    content_hash: str
+    pages: list[int]
+    headings: list[list[int]]
+    meta: dict[str, Any]
+    text: str
+    start: int
+    end: int
+    characters: int
+    page_count: int
+
+
+class Page(Struct):
+    page: int
+    width: int
+    height: int
+    image: str
+    boxes: list[list[float]]
+    exact: bool
+
+
+class Feedback(Struct):
+    id: str
+    corpus: str
+    question: str
+    verdict: str
+    document_id: str | None
+    content_hash: str | None
+    start: int | None
+    end: int | None
+    text: str | None
+    created: str
+    key: str
+
+
+class Saved(Struct):
+    id: str
+    corpus: str
+    question: str
+    filters: dict[str, Any] | None
+    settings: dict[str, Any]
+    created: str
+    ran: str | None
+
+
+class Change(Struct):
+    new: list[Answer]
+    gone: list[ToldAnswer]
+    same: int
+    since: str | None
+    reply: Reply
+
+
+class Model(Struct):
+    name: str
+    kind: str
+    model: str
+    about: str
+    languages: str
+    licence: str
+    available: bool
+    reason: str
+
+
+class Health(Struct):
+    status: str
+
+
+class Ready(Struct):
+    ready: bool
+    reason: str

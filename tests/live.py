@@ -1,0 +1,80 @@
+"""A real service on a free port, with models whose behaviour is known; and the shortest way to fill a corpus."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from qa_pipeline.api import create_app, served
+from qa_pipeline.cli_serve import config
+from qa_pipeline.opened import LoadedReader, Models
+from qa_pipeline.service import Service
+from qa_pipeline.settings import ServerSettings
+from tests.known import WordEmbedder, WordReader
+
+BRIDGE = "The bridge opened in 1912. It is long.\n"
+MINE = "The mine closed in 1974. It was wet.\n"
+
+
+def known_models(reader: Any = None) -> Models:
+    """Models by words: one embedder whatever it is called, and the reader given or one by words."""
+    return Models("words", lambda name: LoadedReader(reader or WordReader(), "words"), lambda name: WordEmbedder())  # type: ignore
+
+
+@dataclass
+class Live:
+    """A service that runs: its address, and an HTTP client for it."""
+
+    service: Service
+    url: str
+    http: httpx.Client
+
+    def fill(self, corpus: str, files: dict[str, bytes | str]) -> dict[str, str]:
+        """Make a corpus of these files and wait until they are indexed: source -> document id."""
+        self.http.post("/v1/corpora", json={"name": corpus})
+        sent = [("files", (name, data)) for name, data in files.items()]
+        answer = self.http.post(f"/v1/corpora/{corpus}/documents", files=sent)
+        assert answer.status_code == 202, answer.text
+        self.wait(answer.json()["job"]["id"])
+        return {d["source"]: d["id"] for d in self.http.get(f"/v1/corpora/{corpus}/documents").json()["documents"]}
+
+    def wait(self, job: str, seconds: float = 60) -> dict[str, Any]:
+        """A job when it has ended."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            found: dict[str, Any] = self.http.get(f"/v1/jobs/{job}").json()
+            if found["state"] in ("done", "failed", "cancelled"):
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"the job {job} did not end")
+
+
+@contextmanager
+def live(home: Path, models: Models | None = None, key: str = "", **settings: Any) -> Iterator[Live]:
+    """Serve `home` while the block lasts."""
+    chosen = ServerSettings(home, port=0, reader="words", **{"concurrency": 2, "shutdown_s": 5, **settings})
+    service = Service(chosen, models or known_models())
+    server = uvicorn.Server(config(chosen, served(create_app(service))))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    until = time.monotonic() + 30
+    while not server.started and time.monotonic() < until:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    url = f"http://127.0.0.1:{port}"
+    try:
+        with httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False) as http:
+            yield Live(service, url, http)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()

@@ -1,0 +1,653 @@
+"""A client of the service over HTTP: every route as a method, every answer as a plain frozen value.
+
+Usable on its own: it needs httpx and nothing else of docqa. Errors are `ApiError` with the sentence the service gave;
+fields a newer service sends beside the known ones are passed over.
+
+    with Client("http://127.0.0.1:8080") as client:
+        client.ask("reports", "When was the bridge opened?").answers[0].text
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import time
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, TypeVar
+from urllib.parse import quote, unquote
+
+import httpx
+
+T = TypeVar("T")
+Content = bytes | str | Path | IO[bytes]
+Filters = Mapping[str, Any]
+
+ENDED = ("done", "failed", "cancelled")
+
+
+class ApiError(Exception):
+    """The service refused or failed. status: of HTTP, 0 when it was not reached; kind: of the problem, as CorpusMissing."""
+
+    def __init__(self, detail: str, status: int = 0, kind: str = "", retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.detail, self.status, self.kind, self.retry_after = detail, status, kind, retry_after
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """document.text[start:end] == text, in code points; ranks from 1, None where a ranking does not have it."""
+
+    document_id: str
+    source: str
+    page: int | None
+    language: str
+    start: int
+    end: int
+    text: str
+    dense_rank: int | None = None
+    dense_score: float | None = None
+    keyword_rank: int | None = None
+    keyword_score: float | None = None
+    fused_rank: int = 1
+    fused_score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """document.text[start:end] == text, in code points. passage: None for one that is only remembered."""
+
+    text: str
+    start: int
+    end: int
+    score: float
+    document_id: str
+    source: str
+    page: int | None
+    language: str
+    content_hash: str
+    passage: Passage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    score: float
+    threshold: float
+    is_no_answer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    question: str
+    language: str
+    answers: tuple[Answer, ...]
+    passages: tuple[Passage, ...]
+    no_answer: NoAnswer
+    timings_ms: dict[str, float]
+    models: dict[str, str]
+    generation: int
+    passages_read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FailedQuestion:
+    """What stands in a batch in place of the reply to a question that failed."""
+
+    question: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a stream: passages; answers, with how many passages are read of how many; reply."""
+
+    name: str
+    passages: tuple[Passage, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    read: int = 0
+    of: int = 0
+    reply: Reply | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAnswer:
+    answer: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """languages: code -> {"documents", "passages"}; skipped: files that could not be read, where they were asked for."""
+
+    name: str
+    title: str
+    embedder: str
+    created: str
+    documents: int
+    passages: int
+    languages: dict[str, dict[str, int]]
+    generation: int
+    bytes: int
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """state: queued, running, done, failed or cancelled. result: what it did, once it is done; lists leave it out."""
+
+    id: str
+    corpus: str
+    kind: str
+    state: str
+    created: str
+    started: str | None
+    ended: str | None
+    done: int
+    total: int
+    message: str
+    result: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutFile:
+    name: str
+    source: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """job: None when no file was stored."""
+
+    job: Job | None
+    files: tuple[PutFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedDocument:
+    id: str
+    source: str
+    language: str
+    type: str
+    folder: str
+    characters: int
+    passages: int
+    pages: int
+    title: str
+    meta: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    total: int
+    documents: tuple[ListedDocument, ...]
+    facets: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """text: the piece start..end of the whole, which has `characters`. pages: start of each; headings: start, end, level."""
+
+    id: str
+    source: str
+    language: str
+    content_hash: str
+    pages: tuple[int, ...]
+    headings: tuple[tuple[int, ...], ...]
+    meta: dict[str, Any]
+    text: str
+    start: int
+    end: int
+    characters: int
+    page_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """image: a data URI; boxes: left, top, right, bottom in 0..1; exact: False when no box could be placed for sure."""
+
+    page: int
+    width: int
+    height: int
+    image: str
+    boxes: tuple[tuple[float, ...], ...]
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    id: str
+    corpus: str
+    question: str
+    verdict: str
+    document_id: str | None
+    content_hash: str | None
+    start: int | None
+    end: int | None
+    text: str | None
+    created: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    id: str
+    corpus: str
+    question: str
+    filters: dict[str, Any] | None
+    settings: dict[str, Any]
+    created: str
+    ran: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    new: tuple[Answer, ...]
+    gone: tuple[Answer, ...]
+    same: int
+    since: str | None
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    name: str
+    kind: str
+    model: str
+    about: str
+    languages: str
+    licence: str
+    available: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    ready: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that was fetched: what it is called, of what type, and its bytes."""
+
+    name: str
+    type: str
+    data: bytes = field(repr=False)
+
+
+def value(shape: type[T], data: Any) -> T:
+    """JSON as a value of a shape: objects as dataclasses, arrays as tuples. Raises ApiError when it does not fit."""
+    try:
+        made: T = _made(shape, data)
+        return made
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ApiError(f"The service answered otherwise than expected ({error}); is it another version?") from error
+
+
+def _made(shape: Any, data: Any) -> Any:
+    if dataclasses.is_dataclass(shape):
+        hints = typing.get_type_hints(shape)
+        return shape(**{name: _made(hints[name], data[name]) for name in hints if name in data})  # type: ignore[operator]
+    origin, inner = typing.get_origin(shape), typing.get_args(shape)
+    if origin in (types.UnionType, typing.Union):
+        return None if data is None else _made(next(kind for kind in inner if kind is not type(None)), data)
+    if origin is tuple:
+        return tuple(_made(inner[0], item) for item in data)
+    return float(data) if shape is float else data
+
+
+# -- the client --------------------------------------------------------------------------------------------------------
+
+
+class Client:
+    """A service at `url`. Safe from several threads. Use it in a `with` block, or close it.
+
+    key: sent with every request. timeout: seconds for one request. patience: seconds in all to wait and ask again while
+    the service says that it is busy; 0 raises at once.
+    """
+
+    def __init__(
+        self, url: str = "http://127.0.0.1:8080", key: str = "", *, timeout: float = 60.0, patience: float = 0.0
+    ) -> None:  # fmt: skip
+        self.url = url.rstrip("/")
+        self.patience = patience
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        limits = httpx.Timeout(timeout, connect=min(timeout, 5.0))
+        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=limits, trust_env=False)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    # the service
+
+    def health(self) -> str:
+        """ "up" when the process is."""
+        return str(self._json("GET", "/health")["status"])
+
+    def ready(self) -> Ready:
+        """Whether it can be asked, and why not yet."""
+        return value(Ready, self._send("GET", "/ready", fine=(503,)).json())
+
+    def metrics(self) -> str:
+        """Figures in Prometheus's text format."""
+        return self._send("GET", "/metrics").text
+
+    def description(self) -> dict[str, Any]:
+        """The OpenAPI description."""
+        return dict(self._json("GET", "/schema/openapi.json"))
+
+    def models(self) -> tuple[Model, ...]:
+        """The models known by name."""
+        return value(tuple[Model, ...], self._json("GET", "/v1/models"))
+
+    # corpora
+
+    def corpora(self) -> tuple[Corpus, ...]:
+        """The corpora the key may see."""
+        return value(tuple[Corpus, ...], self._json("GET", "/v1/corpora"))
+
+    def create_corpus(self, name: str, *, title: str = "", embedder: str = "builtin") -> Corpus:
+        """A new corpus without documents."""
+        body = {"name": name, "title": title, "embedder": embedder}
+        return value(Corpus, self._json("POST", "/v1/corpora", json=body))
+
+    def corpus(self, name: str) -> Corpus:
+        """What is in a corpus, and which files could not be read."""
+        return value(Corpus, self._json("GET", _at(name)))
+
+    def delete_corpus(self, name: str) -> None:
+        """Delete a corpus with all that belongs to it."""
+        self._send("DELETE", _at(name))
+
+    # documents
+
+    def upload(self, corpus: str, files: Iterable[tuple[str, Content]]) -> Uploaded:
+        """Upload (name, content) files; a Path or an open file is sent without being read into memory."""
+        return value(Uploaded, self._files("POST", _at(corpus, "documents"), "files", files, {}))
+
+    def documents(
+        self, corpus: str, *, language: str | None = None, type: str | None = None, folder: str | None = None,
+        source: str | None = None, offset: int = 0, limit: int = 50,
+    ) -> Documents:  # fmt: skip
+        """Documents by source, and how many there are of each language, type and folder."""
+        query = {"language": language, "type": type, "folder": folder, "source": source, "offset": offset, "limit": limit}
+        return value(Documents, self._json("GET", _at(corpus, "documents"), params=_given(query)))
+
+    def document(self, corpus: str, id: str, *, start: int | None = None, end: int | None = None) -> Document:
+        """A document with its text, or a piece of it."""
+        return value(
+            Document, self._json("GET", _at(corpus, "documents", id), params=_given({"start": start, "end": end}))
+        )  # fmt: skip
+
+    def original(self, corpus: str, id: str) -> File:
+        """The file a document is from."""
+        return _file(self._send("GET", _at(corpus, "documents", id, "original")))
+
+    def page(
+        self, corpus: str, id: str, page: int, *, start: int | None = None, end: int | None = None, scale: float = 1.5
+    ) -> Page:  # fmt: skip
+        """A page of a PDF as a picture, with boxes around what of start..end is on it."""
+        query = _given({"start": start, "end": end, "scale": scale})
+        return value(Page, self._json("GET", _at(corpus, "documents", id, "pages", str(page)), params=query))
+
+    def delete_document(self, corpus: str, id: str, *, whole_file: bool = False) -> Job:
+        """Delete the file of a document; whole_file: also when it holds others."""
+        query = {"whole_file": "true"} if whole_file else {}
+        return value(Job, self._json("DELETE", _at(corpus, "documents", id), params=query)["job"])
+
+    def delete_file(self, corpus: str, source: str) -> Job:
+        """Delete a file by its name, also one that could not be read."""
+        return value(Job, self._json("DELETE", _at(corpus, "files"), params={"source": source})["job"])
+
+    # questions
+
+    def ask(self, corpus: str, question: str, filters: Filters | None = None, **settings: Any) -> Reply:
+        """Answers. settings: top_k, retrieve, no_answer_threshold, thorough."""
+        return value(Reply, self._json("POST", _at(corpus, "ask"), json=_body(question, filters, settings)))
+
+    def search(self, corpus: str, question: str, filters: Filters | None = None, **settings: Any) -> Reply:
+        """The closest passages. settings: retrieve."""
+        return value(Reply, self._json("POST", _at(corpus, "search"), json=_body(question, filters, settings)))
+
+    def ask_batch(self, corpus: str, questions: Iterable[Mapping[str, Any]]) -> tuple[Reply | FailedQuestion, ...]:
+        """Answers to each of {"question", "filters"?, "top_k"?, …}, in order."""
+        return _replies(self._json("POST", _at(corpus, "ask", "batch"), json={"questions": list(map(dict, questions))}))
+
+    def search_batch(self, corpus: str, questions: Iterable[Mapping[str, Any]]) -> tuple[Reply | FailedQuestion, ...]:
+        """Passages for each of {"question", "filters"?, "retrieve"?}, in order."""
+        return _replies(self._json("POST", _at(corpus, "search", "batch"), json={"questions": list(map(dict, questions))}))
+
+    def ask_stream(
+        self, corpus: str, question: str, filters: Filters | None = None, **settings: Any
+    ) -> Iterator[Event]:  # fmt: skip
+        """Events while the answer is found, the last one with the reply; stop iterating to stop the reading."""
+        request = self._http.build_request("POST", _at(corpus, "ask", "stream"), json=_body(question, filters, settings))
+        response = self._sent(request, stream=True)
+        try:
+            for name, data in _events(response.iter_bytes()):
+                yield _event(name, data)
+        except httpx.HTTPError as error:
+            raise _unreached(self.url, error) from error
+        finally:
+            response.close()
+
+    def read(self, question: str, context: str) -> ReadAnswer:
+        """The answer from one text, "" when it does not say."""
+        return value(ReadAnswer, self._json("POST", "/v1/read", json={"question": question, "context": context}))
+
+    def read_batch(self, items: Iterable[tuple[str, str]]) -> tuple[ReadAnswer, ...]:
+        """An answer for each (question, text), in order."""
+        body = {"items": [{"question": question, "context": context} for question, context in items]}
+        return value(tuple[ReadAnswer, ...], self._json("POST", "/v1/read/batch", json=body)["answers"])
+
+    # jobs
+
+    def jobs(self, corpus: str | None = None, *, limit: int = 100) -> tuple[Job, ...]:
+        """Jobs, the newest first, without their results."""
+        return value(tuple[Job, ...], self._json("GET", "/v1/jobs", params=_given({"corpus": corpus, "limit": limit})))
+
+    def job(self, id: str) -> Job:
+        """How far a job is."""
+        return value(Job, self._json("GET", f"/v1/jobs/{quote(id, safe='')}"))
+
+    def cancel(self, id: str) -> Job:
+        """Cancel a job."""
+        return value(Job, self._json("DELETE", f"/v1/jobs/{quote(id, safe='')}"))
+
+    def wait(self, id: str, timeout: float = 600.0, every: float = 0.2) -> Job:
+        """A job once it has ended. Raises ApiError when that takes longer than `timeout` seconds."""
+        until = time.monotonic() + timeout
+        while (job := self.job(id)).state not in ENDED:
+            if time.monotonic() > until:
+                raise ApiError(f"The job {id} did not end within {timeout:g} seconds; ask for it again later.")
+            time.sleep(every)
+        return job
+
+    def ask_file(self, corpus: str, name: str, content: Content, *, format: str = "csv") -> Job:
+        """Have a file of questions answered; `result` gives the answers when the job is done."""
+        sent = self._files("POST", _at(corpus, "questions"), "file", [(name, content)], {"format": format})
+        return value(Job, sent["job"])
+
+    def result(self, id: str, format: str | None = None) -> File:
+        """The answers to a file of questions, as csv, xlsx or jsonl."""
+        return _file(self._send("GET", f"/v1/jobs/{quote(id, safe='')}/result", params=_given({"format": format})))
+
+    # feedback and saved questions
+
+    def say(
+        self, corpus: str, question: str, verdict: str, *, document_id: str | None = None, start: int | None = None,
+        end: int | None = None, text: str | None = None,
+    ) -> Feedback:  # fmt: skip
+        """Say that an answer is right, wrong, or corrected to this span."""
+        body = {"document_id": document_id, "start": start, "end": end, "text": text}
+        body = {"question": question, "verdict": verdict, **_given(body)}
+        return value(Feedback, self._json("POST", _at(corpus, "feedback"), json=body))
+
+    def feedback(self, corpus: str) -> tuple[Feedback, ...]:
+        """What was said, the newest first."""
+        return value(tuple[Feedback, ...], self._json("GET", _at(corpus, "feedback")))
+
+    def export_feedback(self, corpus: str) -> dict[str, Any]:
+        """What was said, as SQuAD 2.0."""
+        return dict(self._json("GET", _at(corpus, "feedback", "export")))
+
+    def delete_feedback(self, corpus: str, id: str) -> None:
+        """Take back what was said."""
+        self._send("DELETE", _at(corpus, "feedback", id))
+
+    def save(
+        self, corpus: str, question: str, filters: Filters | None = None, settings: Mapping[str, Any] | None = None
+    ) -> Saved:  # fmt: skip
+        """Keep a question, to be asked again."""
+        body = {"question": question, **_given({"filters": filters, "settings": settings})}
+        return value(Saved, self._json("POST", _at(corpus, "saved"), json=body))
+
+    def saved(self, corpus: str) -> tuple[Saved, ...]:
+        """The saved questions, the newest first."""
+        return value(tuple[Saved, ...], self._json("GET", _at(corpus, "saved")))
+
+    def run_saved(self, corpus: str, id: str) -> Change:
+        """Ask a saved question again: what is new, what is gone."""
+        return value(Change, self._json("POST", _at(corpus, "saved", id, "run")))
+
+    def delete_saved(self, corpus: str, id: str) -> None:
+        """Forget a saved question."""
+        self._send("DELETE", _at(corpus, "saved", id))
+
+    # over HTTP
+
+    def _json(self, method: str, path: str, **sent: Any) -> Any:
+        response = self._send(method, path, **sent)
+        try:
+            return response.json()
+        except ValueError as error:
+            raise ApiError(f"{self.url} did not answer with JSON; is it docqa's address?", response.status_code) from error
+
+    def _files(
+        self, method: str, path: str, name: str, files: Iterable[tuple[str, Content]], data: dict[str, str]
+    ) -> Any:  # fmt: skip
+        opened: list[IO[bytes]] = []
+        try:
+            parts = []
+            for called, content in files:
+                if isinstance(content, Path):
+                    content = content.open("rb")
+                    opened.append(content)
+                parts.append((name, (called, content)))
+            return self._json(method, path, files=parts, data=data)
+        finally:
+            for file in opened:
+                file.close()
+
+    def _send(self, method: str, path: str, fine: tuple[int, ...] = (), **sent: Any) -> httpx.Response:
+        until = time.monotonic() + self.patience
+        while True:
+            try:
+                return self._sent(self._http.build_request(method, path, **sent), fine=fine)
+            except ApiError as error:
+                wait = error.retry_after or 1.0
+                if error.status != 429 or "files" in sent or time.monotonic() + wait > until:
+                    raise
+            time.sleep(wait)
+
+    def _sent(self, request: httpx.Request, *, stream: bool = False, fine: tuple[int, ...] = ()) -> httpx.Response:
+        try:
+            response = self._http.send(request, stream=stream)
+            if response.is_success or response.status_code in fine:
+                return response
+            response.read()
+        except httpx.HTTPError as error:
+            raise _unreached(self.url, error) from error
+        response.close()
+        raise _refused(response)
+
+
+def _at(corpus: str, *parts: str) -> str:
+    return "/".join(["/v1/corpora", *(quote(part, safe="") for part in (corpus, *parts))])
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: given for name, given in values.items() if given is not None}
+
+
+def _body(question: str, filters: Filters | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {"question": question, **_given({"filters": filters, **settings})}
+
+
+def _replies(found: Mapping[str, Any]) -> tuple[Reply | FailedQuestion, ...]:
+    return tuple(value(FailedQuestion, one) if "error" in one else value(Reply, one) for one in found["replies"])
+
+
+def _events(pieces: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
+    """(name, JSON) of server-sent events, as the service writes them: one line each, ended by a line feed only.
+
+    >>> list(_events([b'event: answers\\nda', b'ta: {"read": 3}\\n\\n']))
+    [('answers', {'read': 3})]
+    """
+    name, rest = "", b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            kind, _, text = line.partition(b": ")
+            if kind == b"event":
+                name = text.decode()
+            elif kind == b"data":
+                yield name, json.loads(text)
+
+
+def _event(name: str, data: Mapping[str, Any]) -> Event:
+    if name == "error":
+        raise _problem(data, int(data.get("status", 500)), None)
+    if name == "reply":
+        reply = value(Reply, data)
+        return Event(name, reply.passages, reply.answers, len(reply.passages), len(reply.passages), reply)
+    return value(Event, {"name": name, **data})
+
+
+def _file(response: httpx.Response) -> File:
+    told = response.headers.get("content-disposition", "")
+    name = re.search(r"filename\*=UTF-8''([^;]+)", told)
+    return File(unquote(name[1]) if name else "", response.headers.get("content-type", ""), response.content)
+
+
+def _refused(response: httpx.Response) -> ApiError:
+    after = response.headers.get("retry-after", "")
+    try:
+        return _problem(dict(response.json()), response.status_code, float(after) if after.isdigit() else None)
+    except ValueError:
+        return ApiError(f"{response.url} answered {response.status_code}; is it docqa's address?", response.status_code)
+
+
+def _problem(data: Mapping[str, Any], status: int, retry_after: float | None) -> ApiError:
+    kind = str(data.get("type", "")).rpartition(":")[2]
+    return ApiError(str(data.get("detail", "")) or f"The service answered {status}.", status, kind, retry_after)
+
+
+def _unreached(url: str, error: httpx.HTTPError) -> ApiError:
+    if isinstance(error, httpx.TimeoutException):
+        return ApiError(f"{url} did not answer in time; ask again, or allow more time.")
+    return ApiError(f"{url} cannot be reached ({error}); start it with `docqa serve`.")
