@@ -7,9 +7,10 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 TORCH_INDEX ?=
+READER ?= builtin
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint ui bench clean
 
 # Installed once per change of what is to be installed; torch first, so that nothing else chooses a build of it.
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -22,6 +23,14 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 demo: $(VENV)/.ready
 	$(PY) examples/demo.py
+
+# The page and its service together, over the folder .home, with the built-in models.
+ui: $(VENV)/.ready
+	$(VENV)/bin/docqa ui --home .home --reader $(READER)
+
+bench: $(VENV)/.ready
+	$(PIP) install nltk tantivy bm25s
+	for name in killing indexing opening asking serving; do $(PY) -m benchmarks.$$name || exit 1; done
 
 test: $(VENV)/.ready
 	$(PY) -m pytest

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +61,8 @@ def add_verbs(verbs: Any) -> None:
     keys.set_defaults(run=_keys)
     ui = verbs.add_parser("ui", help="the page for people, over a service")
     ui.add_argument("--api", metavar="URL", default="http://127.0.0.1:8080", help="address of the service")
+    ui.add_argument("--home", metavar="HOME", type=Path, help="serve this home folder, too, as long as the page runs")
+    ui.add_argument("--reader", metavar="NAME", help="with --home: preset, hub id or folder; `builtin` needs no download")
     ui.add_argument("--port", type=int, default=8501, metavar="N", help="port of the page (8501)")
     ui.set_defaults(run=_ui)
 
@@ -177,4 +182,35 @@ def _ui(options: argparse.Namespace) -> int:
     if find_spec("streamlit") is None:
         raise SettingError("The page needs Streamlit; install it with `pip install streamlit`.")
     command = [sys.executable, "-m", "streamlit", "run", str(page), "--server.port", str(options.port)]
-    return subprocess.call(command, env={**os.environ, "DOCQA_API": options.api})
+    with _served(options) as address:
+        print(f"docqa: the page is at http://127.0.0.1:{options.port} (Ctrl-C ends it)", file=sys.stderr)
+        return subprocess.call(command, env={**os.environ, "DOCQA_API_URL": address}, stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def _served(options: argparse.Namespace) -> Iterator[str]:
+    """The address of the service: the one named, or one of our own over --home for as long as the block lasts."""
+    if options.home is None:
+        yield options.api
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "qa_pipeline.cli", "serve", "--home", str(options.home), "--port", str(port)]
+    service = subprocess.Popen([*command, *(["--reader", options.reader] if options.reader else [])])
+    try:
+        _wait_for(service, port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        service.terminate()
+        service.wait()
+
+
+def _wait_for(service: subprocess.Popen[bytes], port: int) -> None:
+    """Until the service takes connections. Raises SettingError when it ended instead."""
+    while service.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise SettingError("The service did not start; what it said stands above.")
