@@ -1,0 +1,115 @@
+"""The page in a real browser, over a real service with known models; skipped, with the reason, where there is no browser.
+
+Fixtures, to be imported by name: `api` (a service with an empty home), `site` (the page's address over it), `page`.
+Nothing may be loaded from other machines: a page that tries fails its test.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+import pytest
+
+from tests.live import Live, live
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+PATIENCE_MS = 20_000
+
+
+def chromium() -> str:
+    """The path of an installed Chromium; skips the test where there is none, or nothing to drive it with."""
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed, so no browser can be driven")
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if not found:
+        pytest.skip(f"no browser is installed: none of {', '.join(NAMES)} is on PATH, and CHROMIUM names none")
+    return found
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A service of a home without corpora."""
+    chromium()
+    with live(tmp_path_factory.mktemp("home")) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def site(api: Live) -> Iterator[str]:
+    """The address of the page, run as `docqa ui` runs it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "ui/app.py"), "--server.port", str(port)]
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith("STREAMLIT_")}
+    environment = {**inherited, "DOCQA_API_URL": api.url, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait(f"http://127.0.0.1:{port}/_stcore/health", process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for the tests of a module."""
+    path = chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A new page of 1280 pixels. Fails the test when the page reached for another machine, raised, or opened a dialog."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    opened = context.new_page()
+    opened.set_default_timeout(PATIENCE_MS)
+    wrong: list[str] = []
+    opened.on("request", lambda request: wrong.append(request.url) if _is_elsewhere(request.url) else None)
+    opened.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    opened.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    yield opened
+    context.close()
+    assert not wrong, wrong
+
+
+def at(site: str, path: str = "", **query: Any) -> str:
+    """The address of a page of the site: `at(site, "ask", corpus="x")`."""
+    return f"{site}/{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
+
+
+def _is_elsewhere(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1"
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        assert process.poll() is None, "the page's server ended"
+        try:
+            if httpx.get(url, trust_env=False, timeout=2).status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    raise AssertionError("the page's server did not start")

@@ -1,0 +1,31 @@
+"""The page for people: `streamlit run ui/app.py`. It draws what the service says and decides nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from ui.shared import ASK, BATCH, CORPORA, DOCUMENT, PAGE, SAVED
+
+STYLE, ICON = Path(__file__).with_name("style.css"), Path(__file__).with_name("icon.svg")
+PAGES = ((ASK, "Ask"), (DOCUMENT, "Document"), (CORPORA, "Corpora"), (BATCH, "Batch"), (SAVED, "Saved questions"))
+
+
+def main() -> None:
+    """The frame of every page, then the page."""
+    st.set_page_config(page_title="docqa", page_icon=str(ICON), layout="wide")
+    st.html(STYLE)
+    here = Path(__file__).parent
+    pages = [
+        st.Page(here / file, title=title, url_path=Path(file).stem, default=file == ASK)
+        for file, title in PAGES
+        if (here / file).is_file()
+    ]
+    page = st.navigation(pages)
+    st.session_state[PAGE] = page.url_path
+    page.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""What a reader chooses beside the question: filters with counts, languages, how much is read. Drawn in the sidebar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from ui.asking import Asked, date, meta_facets
+from ui.client import ApiError, Corpus, Documents
+from ui.replies import LISTED, listing, question_language
+from ui.shared import follow, followed, language_name, plain, problem
+
+MOST_FIELDS = 8
+
+
+def choose(corpus: Corpus, asked: Asked, question: str) -> Asked:
+    """What is asked, with the choices as they are made now."""
+    with st.sidebar:
+        crosslingual = _toggle("Answers in any language", "crosslingual", asked.crosslingual)
+        asked = replace(asked, question=question, crosslingual=crosslingual)
+        if not crosslingual:
+            _own_language(corpus, asked)
+        thorough = _toggle("Read everything", "thorough", asked.thorough, help="Also after a sure answer was found; slower.")
+        asked = replace(asked, thorough=thorough)
+        try:
+            return _more(_filters(corpus, asked))
+        except ApiError as error:
+            problem(error)
+            return asked
+
+
+def _toggle(label: str, key: str, value: bool, **more: Any) -> bool:
+    follow(key, value)
+    return bool(followed(key, st.toggle(label, key=key, **more)))
+
+
+def _own_language(corpus: Corpus, asked: Asked) -> None:
+    if not asked.question or not corpus.documents:
+        return
+    try:
+        language = question_language(corpus.name, asked.question)
+    except ApiError as error:
+        problem(error)
+        return
+    st.caption(f"The question is in {language_name(language)}; only {language_name(language)} is searched.")
+
+
+def _filters(corpus: Corpus, asked: Asked) -> Asked:
+    """Each facet counts what the single choices of the others leave."""
+    st.markdown("###### Filters")
+    found = listing(
+        corpus.name,
+        corpus.created,
+        corpus.generation,
+        _single(asked.languages),
+        _single(asked.types),
+        _single(asked.folders),
+    )
+    languages = _facet("Language", "language", found.facets["language"], asked.languages, language_name)
+    types = _facet("File type", "type", found.facets["type"], asked.types, lambda kind: kind.upper() or "Unknown")
+    folders = _facet("Folder", "folder", found.facets["folder"], asked.folders, lambda folder: folder or "(no folder)")
+    meta = _meta(corpus, found, asked)
+    since, until = _dates(found, asked)
+    return replace(asked, languages=languages, types=types, folders=folders, meta=meta, since=since, until=until)
+
+
+def _single(chosen: Sequence[str]) -> str | None:
+    return chosen[0] if len(chosen) == 1 else None
+
+
+def _facet(
+    label: str, key: str, counts: Mapping[str, int], chosen: Sequence[str], named: Callable[[str], str], total: int = 0
+) -> tuple[str, ...]:  # fmt: skip
+    """The values chosen of a facet; one that is chosen stays, whatever the others leave of it.
+
+    total: of how many documents the counts are, 0 for all that are counted; a facet that tells none apart is not shown.
+    """
+    options = list(dict.fromkeys([*counts, *chosen]))
+    if len(options) < 2 and not chosen and sum(counts.values()) >= total:
+        return ()
+    follow(f"facet_{key}", list(chosen))
+    picked = st.multiselect(
+        label, options, key=f"facet_{key}", placeholder="All",
+        format_func=lambda one: f"{named(one)} ({counts.get(one, 0):,})",
+    )  # fmt: skip
+    return tuple(followed(f"facet_{key}", list(picked)))
+
+
+def _meta(corpus: Corpus, found: Documents, asked: Asked) -> tuple[tuple[str, str], ...]:
+    """Choices by fields of meta, of the first documents where there are very many."""
+    facets = dict(list(meta_facets([document.meta for document in found.documents]).items())[:MOST_FIELDS])
+    chosen: dict[str, list[str]] = {}
+    for field, text in asked.meta:
+        chosen.setdefault(field, []).append(text)
+    picked = []
+    for field in dict.fromkeys([*facets, *chosen]):
+        counts, label = facets.get(field, {}), plain(field.capitalize())
+        values = _facet(label, f"meta_{field}", counts, chosen.get(field, []), str, len(found.documents))
+        picked += [(field, text) for text in values]
+    if facets and found.total > LISTED:
+        st.caption(f"Counted in the first {LISTED:,} documents.")
+    return tuple(picked)
+
+
+def _dates(found: Documents, asked: Asked) -> tuple[str, str]:
+    dated = any(document.meta.get("date") for document in found.documents)
+    if not dated and not (asked.since or asked.until):
+        return "", ""
+    left, right = st.columns(2)
+    return _date(left, "From", "since", asked.since), _date(right, "Until", "until", asked.until)
+
+
+def _date(place: Any, label: str, key: str, value: str) -> str:
+    follow(key, value)
+    typed = place.text_input(
+        label, key=key, placeholder="2019-07", help="A year, a month or a day: 2019, 2019-07, 2019-07-01"
+    )
+    if typed and not date(typed):
+        place.caption("Not a date; write 2019, 2019-07 or 2019-07-01.")
+        return ""
+    return str(followed(key, date(typed)))
+
+
+def _more(asked: Asked) -> Asked:
+    with st.expander("How much"):
+        follow("top_k", asked.top_k)
+        follow("retrieve", asked.retrieve)
+        top_k = st.number_input("Answers", 1, 100, key="top_k")
+        retrieve = st.number_input("Passages to read", 1, 100, key="retrieve")
+    return replace(asked, top_k=int(followed("top_k", top_k)), retrieve=int(followed("retrieve", retrieve)))

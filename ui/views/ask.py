@@ -1,0 +1,64 @@
+"""Ask: one box; passages at once, answers as they are read, each in its place."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ui.asking import PARAMETERS, QUESTION_CHARACTERS, Asked, from_query
+from ui.cards import answers_shown, progress_shown
+from ui.choices import choose
+from ui.client import Corpus
+from ui.keys import arrows
+from ui.replies import listing, outcome
+from ui.shared import address, follow, followed, parameter, parameters, pick_corpus, problems_shown
+
+
+def page() -> None:
+    """The page, from its address."""
+    corpus = pick_corpus()
+    asked = from_query(parameter, parameters)
+    question = box(asked)
+    asked = choose(corpus, asked, question)
+    address(**{name: asked.query().get(name) for name in PARAMETERS})
+    if corpus.documents == 0:
+        st.info("This corpus holds no documents yet. Upload some on the page Corpora.")
+    elif not asked.question:
+        about(corpus)
+    else:
+        results(corpus, asked)
+    arrows()
+
+
+def box(asked: Asked) -> str:
+    """The question as typed; Enter asks."""
+    follow("question", asked.question)
+    with st.form("ask", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        typed = st.text_input(
+            "Question", key="question", max_chars=QUESTION_CHARACTERS, placeholder="Ask a question, in any language",
+            label_visibility="collapsed", autocomplete="off",
+        )  # fmt: skip
+        st.form_submit_button("Ask", type="primary")
+    return str(followed("question", typed.strip()))
+
+
+def about(corpus: Corpus) -> None:
+    """What may be asked about, before anything was."""
+    count, languages = corpus.documents, len(corpus.languages)
+    st.html(
+        f'<p class="docqa-quiet">{count:,} document{"s" * (count != 1)} in {languages} language{"s" * (languages != 1)}.'
+        " Answers are quoted from them, each marked in its place.</p>"
+    )
+
+
+def results(corpus: Corpus, asked: Asked) -> None:
+    """The answers, or that there are none."""
+    place = st.empty()
+    with problems_shown():
+        found = outcome(corpus, asked, lambda event: progress_shown(place, event))
+        place.empty()
+        documents = listing(corpus.name, corpus.created, corpus.generation)
+    answers_shown(corpus, asked, found, {document.id: document for document in documents.documents})
+
+
+if __name__ == "__main__":
+    page()

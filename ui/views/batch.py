@@ -1,0 +1,166 @@
+"""Batch: a file of questions in, a table of answers out, each with its place; and the batches before."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from ui.batches import KINDS, SUFFIXES, Row, answers, counts, preview
+from ui.client import ENDED, Corpus, Job
+from ui.marking import escaped, name
+from ui.shared import BATCH, address, client, follow, followed, link, number, parameter, pick_corpus, problems_shown
+from ui.support import confidence
+from ui.tables import STYLE, count, table, text, when
+from ui.watching import ended_badly, past, watch
+
+PAGE = 50
+KEPT = 4
+COLUMNS = ("Question", "Answer", "Score", "Source", "Page")
+FORMATS = {
+    "csv": ("CSV", "text/csv"),
+    "xlsx": ("Excel", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    "jsonl": ("JSON lines", "application/x-ndjson"),
+}
+
+
+def page() -> None:
+    """The batch the address names, or a place for a new file; the batches before."""
+    st.html(STYLE)
+    corpus = pick_corpus()
+    st.title("Batch")
+    with problems_shown():
+        jobs = [job for job in client().jobs(corpus.name) if job.kind == "questions"]
+    chosen = parameter("job")
+    if chosen:
+        link(BATCH, "New batch", corpus=corpus.name)
+        one(corpus, chosen)
+    else:
+        new(corpus)
+    before = [job for job in jobs if job.id != chosen]
+    if before:
+        st.header("Batches")
+        past(before, BATCH, corpus.name)
+
+
+# -- in ----------------------------------------------------------------------------------------------------------------
+
+
+def new(corpus: Corpus) -> None:
+    """A place for a file of questions, with a look at its first rows before they are asked."""
+    st.markdown(
+        "A table (CSV, Excel) or JSON with a column `question`; columns `id`, `corpus` and `filters`, such as"
+        " `language=de; year>=1912`, may stand beside it."
+    )
+    turn = st.session_state.setdefault("batch_turn", 0)
+    file = st.file_uploader("File of questions", type=list(SUFFIXES), key=f"questions-{turn}")
+    if file is None:
+        return
+    shown = preview(file.name, file.getvalue())
+    if shown is not None:
+        st.caption("The first rows:")
+        st.html(table(shown.columns, [[text(cell) for cell in row] for row in shown.rows], shown.columns))
+    else:
+        st.caption("The first rows cannot be shown here. The file is looked at when its questions are asked.")
+    if st.button("Ask these questions", type="primary"):
+        with problems_shown(stop=False):
+            job = client().ask_file(corpus.name, file.name, file)
+            st.session_state["batch_turn"] += 1
+            address(job=job.id)
+            st.rerun()
+
+
+# -- out ---------------------------------------------------------------------------------------------------------------
+
+
+def one(corpus: Corpus, id: str) -> None:
+    """A batch: how far it is, or its answers."""
+    with problems_shown(stop=False):
+        job = client().job(id)
+        if job.kind != "questions" or job.corpus != corpus.name:
+            st.info("This batch was asked of another corpus; choose that one.")
+        elif job.state not in ENDED:
+            watch(job)
+        elif job.state != "done":
+            ended_badly(job)
+        else:
+            result(job, _answers(job.id))
+
+
+@st.cache_data(show_spinner="Fetching the answers.", max_entries=KEPT)
+def _answers(id: str) -> list[Row]:
+    return answers(client().result(id, "jsonl").data)
+
+
+def result(job: Job, rows: list[Row]) -> None:
+    """The answers of a batch: to take away, and as a table."""
+    st.caption(f"Asked {when(job.created)}")
+    _downloads(job.id)
+    kind = _kind(counts(rows))
+    rows = [row for row in rows if kind in ("all", row.kind)]
+    last = max(1, -(-len(rows) // PAGE))
+    at = min(last, max(1, number("at", 1) or 1))
+    lines = [_cells(job.corpus, row) for row in rows[(at - 1) * PAGE : at * PAGE]]
+    st.html(table(COLUMNS, lines, COLUMNS[2:]))
+    if not rows:
+        st.info("There is none of this kind.")
+    _pages(job, kind, at, last, len(rows))
+
+
+def _downloads(id: str) -> None:
+    with st.container(horizontal=True, key="downloads"):
+        for kind, (label, mime) in FORMATS.items():
+            st.download_button(
+                f"Download {label}", lambda kind=kind: client().result(id, kind).data,  # type: ignore[misc]
+                f"answers-{id[:8]}.{kind}", mime, on_click="ignore", key=f"download-{kind}",
+            )  # fmt: skip
+
+
+def _kind(found: dict[str, int]) -> str:
+    """The kind of rows that is shown, kept in the address."""
+    words = {kind: label for label, kind in KINDS.items()}
+    given = parameter("show") if parameter("show") in words else "all"
+    follow("batch_show", given)
+    picked = st.segmented_control(
+        "Show", list(words), key="batch_show", label_visibility="collapsed",
+        format_func=lambda kind: f"{words[kind]} ({found[kind]:,})",
+    )  # fmt: skip
+    kind = str(followed("batch_show", picked) or "all")
+    if kind != given:
+        address(show=kind if kind != "all" else None, at=None)
+    return kind
+
+
+def _cells(corpus: str, row: Row) -> list[str]:
+    about = [row.id, row.corpus if row.corpus != corpus else ""]
+    asked = text(row.question) + "".join(f'<span class="docqa-small">{escaped(one)}</span> ' for one in about if one)
+    if row.error:
+        return [asked, text(row.error, "bad"), "", "", ""]
+    if not row.answer:
+        held = "" if row.no_answer_score is None else f"no-answer score {row.no_answer_score:.2f}"
+        return [asked, f"<em>Not in these documents</em>{text(held, 'small')}", "", "", ""]
+    score = f"{row.score:.2f} {confidence(row.score)}" if row.score is not None else ""
+    place = f'<a href="{escaped(_place(row))}">{name(row.source)}</a>'
+    return [asked, f'<div dir="auto"><b>{escaped(row.answer)}</b></div>', escaped(score), place, str(row.page or "")]
+
+
+def _place(row: Row) -> str:
+    """Where the answer is marked in its document, from this page's address."""
+    query: dict[str, Any] = {"corpus": row.corpus, "document": row.document_id, "start": row.start, "end": row.end}
+    return "document?" + urlencode({**query, "q": row.question})
+
+
+def _pages(job: Job, kind: str, at: int, last: int, total: int) -> None:
+    if last == 1:
+        return
+    state: dict[str, Any] = {"corpus": job.corpus, "job": job.id, "show": kind if kind != "all" else None}
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        if at > 1:
+            link(BATCH, "Previous", **state, at=at - 1)
+        st.caption(f"Page {at:,} of {last:,}, {count(total, 'question')}", width="content")
+        if at < last:
+            link(BATCH, "Next", **state, at=at + 1)
+
+
+page()

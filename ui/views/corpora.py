@@ -1,0 +1,124 @@
+"""Corpora: which there are, and for one of them its state, its files, uploads with their reports, and deletion."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from ui.client import ENDED, Corpus
+from ui.confirming import Deletion, confirmed, delete_button, forget
+from ui.filing import files_shown, skipped_shown, upload_shown
+from ui.making import new_corpus
+from ui.marking import escaped, name
+from ui.shared import ASK, CORPORA, address, client, language_name, link, parameter, plain, problems_shown
+from ui.tables import STYLE, count, facts, figure, size, table, text, when
+
+LANGUAGES_SHOWN = 8
+COLUMNS = ("Language", "Documents", "Passages")
+
+
+def page() -> None:
+    """The corpus the address names, or all of them."""
+    st.html(STYLE)
+    if told := st.session_state.pop("told", ""):
+        st.success(plain(told))
+    if wanted := parameter("corpus"):
+        one(wanted)
+    else:
+        overview()
+
+
+# -- all of them -------------------------------------------------------------------------------------------------------
+
+
+def overview() -> None:
+    """Every corpus with its state, and a way to make one."""
+    forget()
+    st.title("Corpora")
+    with problems_shown():
+        corpora, models = client().corpora(), client().models()
+        busy = {job.corpus for job in client().jobs(limit=1_000) if job.state not in ENDED}
+    for corpus in corpora:
+        with st.container(border=True, key=f"corpus-{corpus.name}"):
+            st.html(
+                f'<div class="docqa-entry">{name(corpus.title or corpus.name)}</div>{state(corpus, corpus.name in busy)}'
+            )
+            with st.container(horizontal=True, gap="medium"):
+                link(CORPORA, "Open", corpus=corpus.name)
+                link(ASK, "Ask", corpus=corpus.name)
+    if not corpora:
+        st.info("There is no corpus yet. Make one, then upload documents to it.")
+    new_corpus([model for model in models if model.kind == "embedder"], is_first=not corpora)
+
+
+def state(corpus: Corpus, busy: bool = False) -> str:
+    """What is in a corpus, and how many documents of each language, as lines of HTML."""
+    held = list(_languages(corpus).items())
+    shown = [f"{escaped(language_name(code))} {counts['documents']:,}" for code, counts in held[:LANGUAGES_SHOWN]]
+    more = len(held) - LANGUAGES_SHOWN
+    about = [
+        escaped(corpus.name), count(corpus.documents, "document"), count(corpus.passages, "passage"), size(corpus.bytes),
+        "<b>being indexed or asked now</b>" if busy else "",
+    ]  # fmt: skip
+    return facts(about) + facts([*shown, f"and {count(more, 'more language')}" if more > 0 else ""])
+
+
+def _languages(corpus: Corpus) -> dict[str, dict[str, int]]:
+    """Its languages, those of most documents first."""
+    return dict(sorted(corpus.languages.items(), key=lambda item: (-item[1]["documents"], item[0])))
+
+
+# -- one ---------------------------------------------------------------------------------------------------------------
+
+
+def one(wanted: str) -> None:
+    """A corpus and everything that can be done with it."""
+    link(CORPORA, "All corpora")
+    with problems_shown():
+        corpus = client().corpus(wanted)
+    st.session_state["corpus_in_hand"] = corpus.name
+    head(corpus)
+    st.header("Upload")
+    upload_shown(corpus)
+    if corpus.documents:
+        st.header("Documents")
+        files_shown(corpus)
+    skipped_shown(corpus)
+    _deletion(corpus)
+
+
+def head(corpus: Corpus) -> None:
+    """Its title, what is in it, and how much of each language."""
+    st.html(f'<h1 class="docqa-title">{name(corpus.title or corpus.name)}</h1>')
+    about = [
+        escaped(corpus.name), count(corpus.documents, "document"), count(corpus.passages, "passage"), size(corpus.bytes),
+        f"vectors by {name(corpus.embedder)}", f"made {escaped(when(corpus.created))}",
+    ]  # fmt: skip
+    st.html(facts(about))
+    if corpus.documents:
+        with st.expander(count(len(corpus.languages), "language")):
+            held = _languages(corpus).items()
+            rows = [[text(language_name(code)), figure(one["documents"]), figure(one["passages"])] for code, one in held]
+            st.html(table(COLUMNS, rows, COLUMNS[1:]))
+        link(ASK, "Ask this corpus", corpus=corpus.name)
+
+
+def _deletion(corpus: Corpus) -> None:
+    st.header("Delete")
+    held = f"{count(corpus.documents, 'document')}, the index, the feedback and the saved questions go with it."
+    about = f"{corpus.title or corpus.name}: {held}"
+    delete_button(
+        "Delete this corpus", Deletion("corpus", corpus.name, about, partial(_delete, corpus.name)), "delete-corpus"
+    )
+    confirmed()
+
+
+def _delete(corpus: str) -> None:
+    client().delete_corpus(corpus)
+    st.session_state.pop("corpus_in_hand", None)
+    st.session_state["told"] = f"The corpus {corpus} is deleted."
+    address(corpus=None, job=None, name=None, language=None, at=None)
+
+
+page()

@@ -1,0 +1,259 @@
+"""Document: the whole text with what the question found marked in it; for a PDF its pages with the exact place."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from ui.asking import Asked, from_query
+from ui.client import ApiError, Corpus, Document, Page, Reply
+from ui.hits import Hits, Span, hits_of, page_of, window
+from ui.keys import bring
+from ui.marking import block, escaped, find, marked, name
+from ui.replies import is_kept, listing, outcome
+from ui.shared import (
+    ASK,
+    DOCUMENT,
+    address,
+    client,
+    follow,
+    followed,
+    language_name,
+    link,
+    number,
+    parameter,
+    parameters,
+    pick_corpus,
+    plain,
+    problem,
+    problems_shown,
+)
+
+LISTED = 50
+VIEWS = ("Page", "Text")
+
+
+def view() -> None:
+    """The page, from its address."""
+    corpus = pick_corpus()
+    id = parameter("document")
+    if not id:
+        choose(corpus)
+        return
+    with problems_shown(stop=False):
+        document = fetched(corpus.name, corpus.created, corpus.generation, id)
+        shown(corpus, document, from_query(parameter, parameters))
+        return
+    link(DOCUMENT, "All documents of the corpus", corpus=corpus.name)
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def fetched(corpus: str, created: str, generation: int, id: str) -> Document:
+    """A document with its text, as one state of the corpus has it. Raises ApiError."""
+    return client().document(corpus, id)
+
+
+# -- which document ----------------------------------------------------------------------------------------------------
+
+
+def choose(corpus: Corpus) -> None:
+    """The documents of the corpus, to choose one."""
+    follow("wanted", parameter("find"))
+    wanted = st.text_input("Find a document", key="wanted", placeholder="Part of its name or title")
+    address(find=followed("wanted", wanted))
+    with problems_shown():
+        documents = listing(corpus.name, corpus.created, corpus.generation).documents
+    words = wanted.casefold().split()
+    found = [one for one in documents if all(word in f"{one.source} {one.title}".casefold() for word in words)]
+    for one in found[:LISTED]:
+        title = f"{plain(one.title, isolate=True)} · " if one.title else ""
+        with st.container(horizontal=True, vertical_alignment="center"):
+            link(DOCUMENT, plain(one.source, isolate=True), corpus=corpus.name, document=one.id)
+            st.caption(f"{title}{language_name(one.language)}, {one.characters:,} characters")
+    count = f"{min(LISTED, len(found)):,} of {len(found):,} documents"
+    st.caption(count if found else "No document has that in its name or title.")
+
+
+# -- one document ------------------------------------------------------------------------------------------------------
+
+
+def shown(corpus: Corpus, document: Document, asked: Asked) -> None:
+    """A document with its marks, and the ways through it."""
+    span = span_of(document)
+    head(corpus, document, asked)
+    found = looked_for(document)
+    reply = replied(corpus, document, asked, span)
+    hits = hits_of(reply, document.id, found, span)
+    as_page = bool(document.pages) and document.meta.get("file_type") == "pdf"
+    with st.container(horizontal=True, vertical_alignment="center", key="hits"):
+        is_page = as_page and view_chosen() == VIEWS[0]
+        steps(hits, span)
+    if is_page:
+        page_shown(corpus, document, hits, span)
+    else:
+        text_shown(document, hits, span)
+    facts(document)
+
+
+def span_of(document: Document) -> Span | None:
+    """The span in the address, if it lies in the text."""
+    start, end = number("start"), number("end")
+    if start is None or end is None or not start < end <= document.characters:
+        return None
+    return start, end
+
+
+def head(corpus: Corpus, document: Document, asked: Asked) -> None:
+    """What document it is, and the ways out of it."""
+    title = str(document.meta.get("title") or "") or document.source
+    st.html(f'<h1 class="docqa-title">{name(title)}</h1>')
+    said = [name(document.source)] if title != document.source else []
+    said += [escaped(language_name(document.language)), f"{document.characters:,} characters"]
+    said += [f"{document.page_count:,} pages"] if document.page_count else []
+    st.html(f'<div class="docqa-where">{"<span>·</span>".join(said)}</div>')
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if asked.question:
+            link(ASK, "Back to the answers", corpus=corpus.name, **asked.query())
+        original = partial(_original, corpus.name, document.id)
+        file = document.source.rpartition("/")[2]
+        st.download_button("Download the original", original, file_name=file, on_click="ignore")
+
+
+def _original(corpus: str, id: str) -> bytes:
+    return client().original(corpus, id).data
+
+
+def replied(corpus: Corpus, document: Document, asked: Asked, span: Span | None) -> Reply | None:
+    """What the question in the address found; None without one. The text is there before it is known."""
+    if not asked.question:
+        return None
+    st.html(f'<p class="docqa-quiet">Marked for: {name(asked.question)}</p>')
+    place = st.empty()
+    if not is_kept(corpus, asked):
+        first, last = window(len(document.text), span, number("part"))
+        marks = hits_of(None, document.id, None, span).marks
+        with place.container():
+            st.caption("Asking the question again, to mark all that it finds here.")
+            st.html(block(marked(document.text[first:last], marks, first), document.language, "whole"))
+    try:
+        return outcome(corpus, asked).reply
+    except ApiError as error:
+        problem(error)
+        return None
+    finally:
+        place.empty()
+
+
+def looked_for(document: Document) -> list[Span] | None:
+    """Where the words looked for are; None when nothing is looked for."""
+    follow("find", parameter("find"))
+    words = followed("find", st.text_input("Find in the text", key="find"))
+    if words != parameter("find"):
+        address(find=words, start=None, end=None)
+    return find(document.text, words) if words.strip() else None
+
+
+def view_chosen() -> str:
+    """Whether pages or text are shown, kept in the address."""
+    follow("view", VIEWS[1] if parameter("view") == "text" else VIEWS[0])
+    picked = st.segmented_control("View", VIEWS, key="view", label_visibility="collapsed", required=True)
+    address(view="text" if followed("view", picked) == VIEWS[1] else None)
+    return str(picked)
+
+
+def steps(hits: Hits, span: Span | None) -> None:
+    """To the hit before and the hit after."""
+    if not hits.steps:
+        st.caption("Nothing is marked in this text." if not parameter("find") else "Not found in this text.")
+        return
+    at = hits.at(span)
+    st.button("Previous", on_click=partial(go, hits.next(span, -1)), disabled=len(hits.steps) == 1 and at == 0)
+    st.button("Next", on_click=partial(go, hits.next(span, 1)), disabled=len(hits.steps) == 1 and at == 0)
+    total = len(hits.steps)
+    st.markdown(f"Hit {at + 1:,} of {total:,}" if at is not None else f"{total:,} hit{'s' * (total != 1)}")
+
+
+def go(span: Span | None) -> None:
+    """Show another span."""
+    if span is not None:
+        address(start=str(span[0]), end=str(span[1]), part=None, page=None)
+
+
+def text_shown(document: Document, hits: Hits, span: Span | None) -> None:
+    """The text, or the part of it around the span when it is very long."""
+    first, last = window(len(document.text), span, number("part"))
+    if (first, last) != (0, len(document.text)):
+        _parts(first, last, len(document.text))
+    st.html(block(marked(document.text[first:last], hits.marks, first), document.language, "whole"))
+    if span is not None and first <= span[0] < last:
+        bring("docqa-here", f"{span}")
+
+
+def _parts(first: int, last: int, length: int) -> None:
+    size = last - first
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Earlier text", on_click=lambda: address(part=str(max(0, first - size))), disabled=first == 0)
+        st.button("Later text", on_click=lambda: address(part=str(last)), disabled=last == length)
+        st.caption(f"Characters {first + 1:,} to {last:,} of {length:,}")
+
+
+# -- pages of a PDF ----------------------------------------------------------------------------------------------------
+
+
+def page_shown(corpus: Corpus, document: Document, hits: Hits, span: Span | None) -> None:
+    """A page of a PDF with the span boxed; its text where that cannot be drawn for sure."""
+    usual = page_of(document.pages, span[0]) if span else 1
+    at = min(max(1, number("page") or usual), document.page_count)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Page before", on_click=lambda: address(page=str(at - 1)), disabled=at == 1)
+        st.button("Page after", on_click=lambda: address(page=str(at + 1)), disabled=at == document.page_count)
+        st.caption(f"Page {at:,} of {document.page_count:,}")
+    here = span if span and page_of(document.pages, span[0]) <= at <= page_of(document.pages, span[1] - 1) else None
+    try:
+        drawn = page_image(corpus.name, document.content_hash, document.id, at, here)
+    except ApiError as error:
+        problem(error)
+        drawn = None
+    if drawn is not None:
+        st.html(page_html(drawn))
+        if here is not None and drawn.exact:
+            bring("docqa-box-0", f"{here}")
+    if drawn is None or (here is not None and not drawn.exact):
+        if drawn is not None:
+            st.warning(
+                "The exact place could not be found on the picture of this page; it is marked in the page's text below."
+            )
+        first = document.pages[at - 1]
+        last = document.pages[at] if at < document.page_count else len(document.text)
+        st.html(block(marked(document.text[first:last], hits.marks, first), document.language, "whole"))
+
+
+@st.cache_data(show_spinner=False, max_entries=32)
+def page_image(corpus: str, content_hash: str, id: str, page: int, span: Span | None) -> Page:
+    """The picture of a page with the boxes of a span. Raises ApiError."""
+    start, end = span or (None, None)
+    return client().page(corpus, id, page, start=start, end=end)
+
+
+def page_html(page: Page) -> str:
+    """The picture with its boxes over it, at any width."""
+    places = [
+        f"left:{left:.4%};top:{top:.4%};width:{right - left:.4%};height:{bottom - top:.4%}"
+        for left, top, right, bottom in page.boxes
+    ]
+    boxes = [f'<div class="docqa-box" id="docqa-box-{n}" style="{place}"></div>' for n, place in enumerate(places)]
+    image = f'<img src="{escaped(page.image)}" alt="Page {page.page}" width="{page.width}" height="{page.height}">'
+    return f'<div class="docqa-page">{image}{"".join(boxes if page.exact else [])}</div>'
+
+
+def facts(document: Document) -> None:
+    """What is known of the document beside its text."""
+    with st.expander("About this document"):
+        known = {**document.meta, "id": document.id, "content hash": document.content_hash}
+        rows = "".join(f"<tr><th>{name(str(key))}</th><td>{name(str(value))}</td></tr>" for key, value in known.items())
+        st.html(f'<table class="docqa-why"><tbody>{rows}</tbody></table>')
+
+
+if __name__ == "__main__":
+    view()

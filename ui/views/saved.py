@@ -1,0 +1,153 @@
+"""Saved questions: asked again after new documents, with only what changed since the last time."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ui.asking import RETRIEVE, TOP_K
+from ui.cards import where
+from ui.client import Answer, ApiError, Change, Corpus, Saved
+from ui.marking import ANSWER, SENTENCE, Mark, escaped, excerpt, name, sentence
+from ui.saving import asked_of, filter_words
+from ui.shared import ASK, DOCUMENT, client, link, pick_corpus, plain, problem, problems_shown
+from ui.support import confidence
+from ui.tables import STYLE, count, facts, heading, when
+
+
+def page() -> None:
+    """The saved questions of a corpus, each with what its last run changed."""
+    st.html(STYLE)
+    corpus = pick_corpus()
+    st.title("Saved questions")
+    with problems_shown():
+        saved = client().saved(corpus.name)
+        jobs = [job for job in client().jobs(corpus.name) if job.kind == "index" and job.state == "done"]
+    if not saved:
+        st.info("No question is saved for this corpus. Ask one, then save it below its answers.")
+        link(ASK, "Ask", corpus=corpus.name)
+        return
+    changed = max((job.ended or "" for job in jobs), default="")
+    stale = {question.id for question in saved if question.ran and question.ran < changed}
+    _all(corpus, saved, len(stale))
+    for question in saved:
+        entry(corpus, question, question.id in stale)
+
+
+def _changes() -> dict[str, Change]:
+    """What the runs of this session found, by question: asked once, shown until it is asked again."""
+    kept: dict[str, Change] = st.session_state.setdefault("changes", {})
+    return kept
+
+
+def _all(corpus: Corpus, saved: tuple[Saved, ...], stale: int) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        pressed = st.button("Ask all again", type="primary")
+        if stale:
+            st.caption(f"Documents came or went since {count(stale, 'of these was', 'of these were')} asked.")
+    if not pressed:
+        return
+    bar = st.progress(0.0)
+    for number, question in enumerate(saved):
+        bar.progress(number / len(saved), f"{number + 1:,} of {len(saved):,}: {plain(question.question, isolate=True)}")
+        if not _run(corpus, question):
+            return
+    bar.empty()
+    st.rerun()
+
+
+def _run(corpus: Corpus, question: Saved) -> bool:
+    """Ask a question again and keep what changed. Whether that went well."""
+    try:
+        _changes()[question.id] = client().run_saved(corpus.name, question.id)
+    except ApiError as error:
+        problem(error)
+        return False
+    return True
+
+
+def entry(corpus: Corpus, question: Saved, stale: bool) -> None:
+    """One question: how it is asked, what to do with it, what changed."""
+    with st.container(border=True, key=f"saved-{question.id}"):
+        st.html(f"{heading(escaped(question.question))}{facts(_about(question, stale))}")
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            again = st.button("Ask again", key=f"run-{question.id}")
+            _ask_link(corpus, question)
+            gone = st.button("Delete", key=f"forget-{question.id}", type="tertiary")
+        if again:
+            with st.spinner("Asking."):
+                if _run(corpus, question):
+                    st.rerun()
+        if gone:
+            _forget(corpus, question)
+        if question.id in _changes():
+            change_shown(corpus, question, _changes()[question.id])
+
+
+def _about(question: Saved, stale: bool) -> list[str]:
+    settings = question.settings
+    usual = {"top_k": TOP_K, "retrieve": RETRIEVE, "thorough": False}
+    own = [
+        f"{escaped(key.replace('_', ' '))} {escaped(str(held))}" for key, held in settings.items() if held != usual.get(key)
+    ]
+    ran = f"asked {escaped(when(question.ran))}" if question.ran else "not asked yet"
+    return [escaped(filter_words(question.filters)), *own, ran, "<b>documents changed since</b>" if stale else ""]
+
+
+def _ask_link(corpus: Corpus, question: Saved) -> None:
+    """The way to the page Ask with the same choices; without one where that page has no such choices."""
+    asked = asked_of(question.question, question.filters, question.settings)
+    if asked is not None:
+        link(ASK, "Open in Ask", corpus=corpus.name, **asked.query())
+
+
+def _forget(corpus: Corpus, question: Saved) -> None:
+    try:
+        client().delete_saved(corpus.name, question.id)
+    except ApiError as error:
+        problem(error)
+        return
+    _changes().pop(question.id, None)
+    st.rerun()
+
+
+# -- what changed ------------------------------------------------------------------------------------------------------
+
+
+def change_shown(corpus: Corpus, question: Saved, change: Change) -> None:
+    """Only what is new and what is gone."""
+    st.markdown(f"**{change_words(change)}**")
+    for answer in change.new:
+        st.html(_new(answer))
+        place = {"document": answer.document_id, "start": answer.start, "end": answer.end, "q": question.question}
+        link(DOCUMENT, "Open in the document", corpus=corpus.name, **place)
+    for answer in change.gone:
+        st.html(
+            f'<article class="docqa-passage"><span class="docqa-gone">{name(answer.text)}</span>{where(answer)}</article>'
+        )
+
+
+def change_words(change: Change) -> str:
+    """What a run found, in a line."""
+    same = f"{count(change.same, 'answer')} as before" if change.same else ""
+    if change.since is None:
+        return f"Asked for the first time: {count(len(change.new), 'answer')}." if change.new else "Not in these documents."
+    parts = [f"{len(change.new):,} new" if change.new else "", f"{len(change.gone):,} gone" if change.gone else "", same]
+    if not change.new and not change.gone:
+        return f"Nothing changed since {when(change.since)}: {same or 'not in these documents'}."
+    return f"Since {when(change.since)}: {', '.join(part for part in parts if part)}."
+
+
+def _new(answer: Answer) -> str:
+    words = confidence(answer.score)
+    score = f'<span class="docqa-score docqa-{words}">{words} confidence <b>{answer.score:.2f}</b></span>'
+    said = f'<span class="docqa-said" dir="auto" lang="{escaped(answer.language)}">{escaped(answer.text)}</span>'
+    shown = ""
+    if (passage := answer.passage) is not None:
+        first, last = sentence(passage.text, answer.start - passage.start, answer.end - passage.start)
+        span = (first + passage.start, last + passage.start)
+        marks = [Mark(*span, SENTENCE), Mark(answer.start, answer.end, ANSWER)]
+        shown = excerpt(passage.text, marks, passage.start, span, answer.language)
+    return f'<article class="docqa-answer"><header>{said}{score}</header>{shown}{where(answer)}</article>'
+
+
+page()
