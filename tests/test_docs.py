@@ -66,11 +66,7 @@ def test_nothing_names_this_machine() -> None:
     found = []
     for path in ROOT.rglob("*"):
         parts = path.relative_to(ROOT).parts
-        if (
-            path.suffix in (".py", ".md", ".toml", ".txt", ".html", "")
-            and path.is_file()
-            and parts[0] not in NOT_OURS
-        ):
+        if path.suffix in (".py", ".md", ".toml", ".txt", ".html", "") and path.is_file() and parts[0] not in NOT_OURS:
             text = path.read_text("utf-8", errors="ignore")
             if re.search("py" + r"pi\.org|python" + r"hosted\.org|/wo" + "rk/|/ro" + "ot/", text):
                 found.append(str(path))

@@ -78,7 +78,7 @@ def settled(api: Live, at: AppTest) -> AppTest:
 
 def upload(at: AppTest, *files: tuple[str, bytes]) -> AppTest:
     at.file_uploader[0].set_value([(name, data, "application/octet-stream") for name, data in files])
-    return press(sound(at.run()), "Add to the corpus")
+    return press(sound(at.run()), f"Add {len(files)} file{'s' * (len(files) > 1)} to the corpus")
 
 
 # -- which there are ---------------------------------------------------------------------------------------------------

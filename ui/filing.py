@@ -47,7 +47,8 @@ def upload_shown(corpus: Corpus) -> None:
         "Drop documents here, or a zip archive of them", accept_multiple_files=many, key=f"files-{way}-{turn}",
         help="PDF, Word, PowerPoint, Excel, HTML, Markdown, text, mail and more. Files of the same name are replaced.",
     )  # fmt: skip
-    if st.button("Add to the corpus", type="primary", disabled=not files):
+    label = f"Add {count(len(files), 'file')} to the corpus" if files else "Add to the corpus"
+    if st.button(label, type="primary", disabled=not files, key="add"):
         with problems_shown(stop=False), st.spinner(f"Sending {count(len(files), 'file')}."):
             _send(corpus, [(file.name, file) for file in files])
     _progress(corpus)
