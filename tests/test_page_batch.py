@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 import openpyxl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.live import BRIDGE, MINE, Live, live
+from tests.known import WordReader
+from tests.live import BRIDGE, MINE, Live, known_models, live
 from tests.test_page_corpora import PROBE, opened, press, runs, said, settled, shown, sound
 from ui.batches import Preview, Row, answers, counts, preview
 from ui.client import ApiError
@@ -23,6 +27,14 @@ QUESTIONS = (
     "2;When was the mine closed in?;;source=none*\n"
     f"3;nothing shared {PROBE};;\n"
 ).encode()
+
+
+class PatientReader(WordReader):
+    """Takes its time, so that there is something to cancel."""
+
+    def read(self, question: str, texts: Sequence[str]) -> Any:
+        time.sleep(0.3)
+        return super().read(question, texts)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +123,22 @@ def test_a_failed_batch_says_why(api: Live, monkeypatch: pytest.MonkeyPatch) -> 
     api.service._worker.wake()
     assert api.wait(job.id)["state"] == "failed"
     assert len(opened("batch", corpus="c", job=job.id).error) == 1
+
+
+def test_a_batch_that_runs_is_shown_and_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with live(tmp_path / "home", known_models(PatientReader())) as slow:
+        slow.fill("c", {"bridge.txt": BRIDGE})
+        monkeypatch.setenv("DOCQA_API_URL", slow.url)
+        lines = "\n".join(f'{{"question": "When was the bridge {number} opened in?"}}' for number in range(50))
+        at = press(chosen("q.jsonl", lines.encode()), "Ask these questions")
+        assert "Waiting" in progress(at) or "Reading" in progress(at) or "of 50 questions" in progress(at)
+        at = press(at, "Cancel")
+        assert slow.wait(said(at, "job"))["state"] == "cancelled"
+        assert "This was cancelled." in [warning.value for warning in sound(at.run()).warning]
+
+
+def progress(at: AppTest) -> str:
+    return str(at.get("progress")[0].proto.text)
 
 
 def test_without_a_corpus_there_is_a_way_to_one(

@@ -91,7 +91,6 @@ def test_a_strangers_run(page: Page, address: str) -> None:  # noqa: F811
     open_the_document_at_the_answer(page)
     follow_the_exported_link(page, link)
     ask_a_file_of_questions(page)
-    delete_the_corpus(page)
 
 
 def make_a_corpus(page: Page) -> None:  # noqa: F811
@@ -193,16 +192,6 @@ def ask_a_file_of_questions(page: Page) -> None:  # noqa: F811
     assert not second[names.index("answer")] and second[names.index("no_answer")]
     page.get_by_role("link", name=SOURCE).click()
     page.locator(".docqa-page img").wait_for()
-
-
-def delete_the_corpus(page: Page) -> None:  # noqa: F811
-    page.get_by_role("link", name="Corpora").click()
-    page.get_by_role("link", name="Open", exact=True).click()
-    page.get_by_role("button", name="Delete this corpus").click()
-    page.get_by_label("Name of the corpus").fill("funf-akten")
-    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    page.get_by_text("The corpus funf-akten is deleted.").wait_for()
-    page.get_by_text("There is no corpus yet.").wait_for()
 
 
 def query(page: Page) -> dict[str, list[str]]:  # noqa: F811

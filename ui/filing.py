@@ -43,12 +43,13 @@ def upload_shown(corpus: Corpus) -> None:
     turn = st.session_state.setdefault("upload_turn", 0)
     way = st.segmented_control("What", (FILES, FOLDERS), default=FILES, key="upload_way", label_visibility="collapsed")
     many: Any = "directory" if way == FOLDERS else True
+    label = "Drop a folder here" if way == FOLDERS else "Drop documents here, or a zip archive of them"
     files = st.file_uploader(
-        "Drop documents here, or a zip archive of them", accept_multiple_files=many, key=f"files-{way}-{turn}",
+        label, accept_multiple_files=many, key=f"files-{way}-{turn}",
         help="PDF, Word, PowerPoint, Excel, HTML, Markdown, text, mail and more. Files of the same name are replaced.",
     )  # fmt: skip
-    label = f"Add {count(len(files), 'file')} to the corpus" if files else "Add to the corpus"
-    if st.button(label, type="primary", disabled=not files, key="add"):
+    added = f"Add {count(len(files), 'file')} to the corpus" if files else "Add to the corpus"
+    if st.button(added, type="primary", disabled=not files, key="add"):
         with problems_shown(stop=False), st.spinner(f"Sending {count(len(files), 'file')}."):
             _send(corpus, [(file.name, file) for file in files])
     _progress(corpus)

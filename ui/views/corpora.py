@@ -108,9 +108,8 @@ def _deletion(corpus: Corpus) -> None:
     st.header("Delete")
     held = f"{count(corpus.documents, 'document')}, the index, the feedback and the saved questions go with it."
     about = f"{corpus.title or corpus.name}: {held}"
-    delete_button(
-        "Delete this corpus", Deletion("corpus", corpus.name, about, partial(_delete, corpus.name)), "delete-corpus"
-    )
+    deletion = Deletion("corpus", corpus.name, about, partial(_delete, corpus.name))
+    delete_button("Delete this corpus", deletion, "delete-corpus", "secondary")
     confirmed()
 
 
