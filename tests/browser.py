@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -91,6 +91,22 @@ def page(browser: Browser) -> Iterator[Page]:
     yield opened
     context.close()
     assert not wrong, wrong
+
+
+def settled(page: Page, shown: str = ".docqa-where") -> None:
+    """Wait until the page's script has ended and drawn its tools and something of `shown`: only then may a test count.
+
+    Streamlit draws the parts of a run one after the other, so a part that is there says nothing about the next one.
+    """
+    page.locator(".st-key-tools").wait_for()
+    page.locator(shown).first.wait_for()
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+
+
+def addressed(page: Page, **values: str) -> None:
+    """Wait until the address of the page has these values: a run sends its address apart from what it draws."""
+    wanted = {name: [value] for name, value in values.items()}
+    page.wait_for_url(lambda url: {name: parse_qs(urlsplit(url).query).get(name) for name in values} == wanted)
 
 
 def at(site: str, path: str = "", **query: Any) -> str:

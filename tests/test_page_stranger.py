@@ -24,7 +24,7 @@ import httpx
 import openpyxl
 import pytest
 
-from tests.browser import browser, chromium, page  # noqa: F401
+from tests.browser import addressed, browser, chromium, page, settled  # noqa: F401
 
 if TYPE_CHECKING:
     from playwright.sync_api import Download, Page
@@ -98,7 +98,7 @@ def make_a_corpus(page: Page) -> None:  # noqa: F811
     page.get_by_label("Title").fill("Fünf Akten")
     page.get_by_role("button", name="Make the corpus").click()
     page.get_by_text("Fünf Akten is made; now upload documents.").wait_for()
-    assert query(page)["corpus"] == ["funf-akten"]
+    addressed(page, corpus="funf-akten")
 
 
 def drop_five_files(page: Page) -> None:  # noqa: F811
@@ -116,13 +116,14 @@ def see_the_report(page: Page) -> None:  # noqa: F811
     rows = page.locator(".docqa-table", has_text="Status").locator("tbody tr").all_inner_texts()
     assert sorted(row.split("\t")[0].strip() for row in rows) == sorted(Path(file).name for file in FILES)
     assert all("Indexed" in row and re.search(r"1 document, \d+ passages", row) for row in rows)
-    assert query(page)["job"]
+    page.wait_for_url(lambda url: "job=" in url)
 
 
 def see_the_languages(page: Page) -> None:  # noqa: F811
     page.get_by_text("5 languages", exact=True).click()
     page.locator("td", has_text="Hindi").wait_for()
-    assert all(page.locator("td", has_text=language).count() for language in LANGUAGES)
+    for language in LANGUAGES:
+        page.locator("td", has_text=language).first.wait_for()
 
 
 def ask_in_another_language(page: Page) -> None:  # noqa: F811
@@ -130,12 +131,12 @@ def ask_in_another_language(page: Page) -> None:  # noqa: F811
     box = page.get_by_label("Question")
     box.fill(QUESTION)
     box.press("Enter")
-    page.wait_for_selector(".st-key-tools")
+    settled(page)
     first = page.locator(".docqa-answer").first
     assert first.locator(".docqa-said").inner_text() == ANSWER and first.locator("mark.answer").inner_text() == ANSWER
     where = first.locator(".docqa-where").inner_text()
     assert SOURCE in where and "page 2" in where and "English" in where and "confidence" in first.inner_text()
-    assert query(page)["q"] == [QUESTION]
+    addressed(page, q=QUESTION)
     page.get_by_text("question in French").wait_for()
 
 
