@@ -16,7 +16,7 @@ only add a keyword match, never break a filter.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,15 +61,15 @@ class Segment:
     @classmethod
     def build(cls, passages: Iterable[tuple[int, Sequence[str]]]) -> Segment:
         """From (id, terms) pairs with ascending ids."""
-        vocabulary: dict[str, int] = {}
+        vocabulary: defaultdict[str, int] = defaultdict()
+        vocabulary.default_factory = vocabulary.__len__
         ids: list[int] = []
         lengths: list[int] = []
         columns: list[NDArray[np.int64]] = []
         for passage_id, terms in passages:
             ids.append(passage_id)
             lengths.append(len(terms))
-            numbers = [vocabulary.setdefault(term, len(vocabulary)) for term in terms]
-            columns.append(np.array(numbers, dtype=np.int64))
+            columns.append(np.fromiter(map(vocabulary.__getitem__, terms), dtype=np.int64, count=len(terms)))
         return cls._from_columns(ids, lengths, columns, vocabulary)
 
     @classmethod

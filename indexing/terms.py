@@ -14,6 +14,8 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
+from collections.abc import Iterable
+from itertools import chain
 from operator import add
 from typing import Any
 
@@ -30,8 +32,12 @@ RUNS = regex.compile(
     rf"|(?P<word>[[\p{{L}}\p{{N}}\p{{M}}\u200c\u200d\u0640]--[{UNSPACED}]]+)",
     regex.V1,
 )
+BARE_RUNS = regex.compile(regex.sub(r"\?P<\w+>", "?:", RUNS.pattern), regex.V1)
 NOT_PLAIN = re.compile("[^\u0000-\u02ff\u0370-\u0482\u048a-\u052f\u1e00-\u1fff\u2010-\u205e\u20a0-\u20bf\u2190-\u21ff]")
-PLAIN_RUNS = re.compile(r"(\d+(?:[.,٫٬’'\u00a0\u202f ]\d+)*)|([^\W_]+)")
+PLAIN_RUNS = re.compile(r"\d+(?:[.,٫٬’'\u00a0\u202f ]\d+)*|[^\W_]+")
+NUMBER = regex.compile(r"\p{Nd}")
+DENSE = regex.compile(rf"[{UNSPACED}]")
+MARKED = regex.compile(r"[\p{M}\u200c\u200d]")
 CLUSTER = regex.compile(r".[\p{M}\u200c\u200d]*", regex.DOTALL)
 GROUPED = regex.compile(r"\d{1,3}(?:[.,٬’'\u00a0\u202f ]\d{2,3})*[.,٬’'\u00a0\u202f ]\d{3}")
 SEPARATOR = regex.compile(r"[.,٫٬’'\u00a0\u202f ]")
@@ -64,30 +70,27 @@ def terms(text: str, language: str) -> list[str]:
     """
     known = _remembered(language)
     if NOT_PLAIN.search(text) is None:
-        return _plain_terms(text, language, known)
+        return list(chain.from_iterable(map(known.__getitem__, PLAIN_RUNS.findall(text))))
     found: list[str] = []
-    for number, dense, word in RUNS.findall(text):
-        if dense:
-            found += _pairs(dense, known)
-            continue
-        run = word or number
-        made = known.get(run)
-        if made is None:
-            made = known[run] = _word(word, language) if word else _number(number)
-        found += made
+    for run in BARE_RUNS.findall(text):
+        found += _pairs(run, known) if DENSE.match(run) else known[run]
     return found
 
 
-def _plain_terms(text: str, language: str, known: dict[str, tuple[str, ...]]) -> list[str]:
-    """The same for text of Latin, Greek and Cyrillic letters without marks of their own, four times as fast."""
-    found: list[str] = []
-    for number, word in PLAIN_RUNS.findall(text):
-        run = word or number
-        made = known.get(run)
-        if made is None:
-            made = known[run] = _word(word, language) if word else _number(number)
-        found += made
-    return found
+class _Known(dict[str, tuple[str, ...]]):
+    """What words, numbers and pairs of unspaced characters gave before; what is asked for first is made then."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+
+    def __missing__(self, run: str) -> tuple[str, ...]:
+        if DENSE.match(run):
+            term = _dense(run)[:LONGEST]
+            made: tuple[str, ...] = (term,) if term else ()
+        else:
+            made = _number(run) if NUMBER.match(run) else _word(run, self.language)
+        self[run] = made
+        return made
 
 
 def term_spans(text: str, language: str) -> list[tuple[str, int, int]]:
@@ -102,25 +105,21 @@ def term_spans(text: str, language: str) -> list[tuple[str, int, int]]:
     return found
 
 
-def _remembered(language: str) -> dict[str, tuple[str, ...]]:
+def _remembered(language: str) -> _Known:
     """What words of a language gave before, per thread and bounded."""
-    languages: dict[str, dict[str, tuple[str, ...]]] | None = getattr(_local, "known", None)
+    languages: dict[str, _Known] | None = getattr(_local, "known", None)
     if languages is None or sum(map(len, languages.values())) > REMEMBERED:
         languages = _local.known = {}
-    return languages.setdefault(language, {})
+    if language not in languages:
+        languages[language] = _Known(language)
+    return languages[language]
 
 
-def _pairs(run: str, known: dict[str, tuple[str, ...]]) -> list[str]:
+def _pairs(run: str, known: _Known) -> Iterable[str]:
     """The terms of `_bigrams`, without their places; pairs met before are looked up."""
-    clusters = CLUSTER.findall(run)
-    found: list[str] = []
-    for pair in map(add, clusters, clusters[1:]) if len(clusters) > 1 else clusters:
-        made = known.get(pair)
-        if made is None:
-            term = _dense(pair)[:LONGEST]
-            made = known[pair] = (term,) if term else ()
-        found += made
-    return found
+    clusters = CLUSTER.findall(run) if MARKED.search(run) else run
+    pairs = map(add, clusters, clusters[1:]) if len(clusters) > 1 else clusters
+    return chain.from_iterable(map(known.__getitem__, pairs))
 
 
 def _bigrams(run: str, at: int) -> list[tuple[str, int, int]]:
