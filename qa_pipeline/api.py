@@ -18,6 +18,7 @@ from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from qa_pipeline import api_ask, api_corpora, api_documents, api_jobs, api_labels, api_system
@@ -39,6 +40,10 @@ HEADERS = {
     b"cache-control": b"no-store",
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
 }
+DESCRIPTION = (
+    "Answers from documents of many languages, each a quotation marked in its exact place. A method that an address does not"
+    " have is answered with 405; `Allow` names those it has."
+)
 PAGES = ("/schema", "/schema/")
 
 
@@ -65,6 +70,7 @@ def create_app(service: Service) -> Litestar:
 def served(app: Litestar) -> ASGIApp:
     """The application with what holds for every response, also for those to addresses that are not there."""
     service: Service = app.state.service
+    methods = {route.path_format: ", ".join(sorted(route.methods)) for route in app.routes if isinstance(route, HTTPRoute)}
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -76,6 +82,8 @@ def served(app: Litestar) -> ASGIApp:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if scope["method"] == "OPTIONS":
+                    _say_methods(message, methods.get(scope.get("path_template", ""), ""))
                 _add_headers(message, scope["path"])
             await send(message)
 
@@ -85,6 +93,13 @@ def served(app: Litestar) -> ASGIApp:
             _noted(service, scope, status, time.perf_counter() - began)
 
     return serve
+
+
+def _say_methods(message: Any, methods: str) -> None:
+    """Litestar's `Allow` holds only the methods of the first handler of an address."""
+    headers = [(name, value) for name, value in message["headers"] if name.lower() != b"allow"]
+    if len(headers) < len(message["headers"]) and methods:
+        message["headers"] = [*headers, (b"allow", methods.encode())]
 
 
 def _add_headers(message: Any, path: str) -> None:
@@ -119,7 +134,7 @@ def _description() -> OpenAPIConfig:
     """OpenAPI 3.1 of every route, and the page that shows it."""
     return OpenAPIConfig(
         title="docqa", version="1", use_handler_docstrings=True,
-        description="Answers from documents of many languages, each a quotation marked in its exact place.",
+        description=DESCRIPTION,
         components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
         security=[{"key": []}, {}],
         openapi_router=Router("/schema", route_handlers=[], opt={OPEN: True}, include_in_schema=False),

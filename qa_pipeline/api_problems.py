@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, MethodNotAllowedException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 
 from indexing import errors
@@ -63,6 +63,8 @@ def problem(error: Exception, *, with_text: bool = False) -> Problem:
         return _problem(type(error).__name__, status_of(error), str(error))
     if isinstance(error, ValidationException):
         return _problem("SettingError", 422, _invalid(error))
+    if isinstance(error, MethodNotAllowedException):
+        return _problem("MethodNotAllowed", 405, f"This address takes {_allowed(error)} only.")
     if isinstance(error, HTTPException):
         return _problem(_kind(error.status_code), error.status_code, error.detail or _phrase(error.status_code))
     logger.error(
@@ -80,11 +82,17 @@ def answered(request: Request[Any, Any, Any], error: Exception) -> Response[Prob
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.TooBusy):
         headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, HTTPException) and error.headers:
-        headers |= {name: value for name, value in error.headers.items() if name.lower() == "allow"}
+    if isinstance(error, MethodNotAllowedException):
+        headers["Allow"] = _allowed(error)
     if found.status == 413:
         headers["Connection"] = "close"
     return Response(found, status_code=found.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _allowed(error: MethodNotAllowedException) -> str:
+    """The methods an address has, as the framework found them."""
+    told = {name.lower(): value for name, value in (error.headers or {}).items()}
+    return ", ".join(sorted(method.strip() for method in told.get("allow", "").split(",")))
 
 
 def _problem(kind: str, status: int, detail: str) -> Problem:

@@ -427,7 +427,24 @@ def test_every_response_has_the_headers(api: Live) -> None:
         assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
         assert headers["content-security-policy"].startswith("default-src 'none'") and "server" not in headers
         assert "access-control-allow-origin" not in headers
-    assert api.http.request("PUT", "/health").status_code == 405
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+
+
+def test_a_method_that_is_not_there_is_told_which_are(api: Live) -> None:
+    described = api.http.get("/schema/openapi.json").json()
+    assert "405" in described["info"]["description"] and "`Allow`" in described["info"]["description"]
+    has = {path: {method.upper() for method in of} for path, of in described["paths"].items()}
+    for path, methods in {**has, "/schema": {"GET"}, "/schema/openapi.json": {"GET"}}.items():
+        there = re.sub(r"{[^}]*}", "1", path)
+        for method in set(METHODS) - methods - {"OPTIONS"}:
+            answer = api.http.request(method, there)
+            assert answer.status_code == 405, (method, path)
+            assert answer.headers["allow"] == ", ".join(sorted({*methods, "OPTIONS"})), (method, path)
+            if method != "HEAD":
+                assert answer.headers["allow"] in problem(answer, 405, "MethodNotAllowed")
+        assert api.http.request("OPTIONS", there).headers["allow"] == ", ".join(sorted({*methods, "OPTIONS"}))
 
 
 def test_other_names_and_other_pages_are_refused_without_keys(api: Live) -> None:
