@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from indexing.errors import DocqaError, SettingError
+from qa_pipeline.cli_evaluate import add_verbs as add_evaluate_verbs
 from qa_pipeline.cli_serve import add_verbs
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     _add_ask(verbs)
     _add_read(verbs)
     _add_looking(verbs)
+    add_evaluate_verbs(verbs)
     add_verbs(verbs)
     return top
 
