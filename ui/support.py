@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ui.client import Answer
+from ui.sameness import same
 
 HIGH, MEDIUM = 0.75, 0.4
 
@@ -35,17 +36,8 @@ class Said:
         return counts
 
 
-def same(text: str) -> str:
-    """What two answers have in common when they say the same: letters in any case, any white space.
-
-    >>> same(" The  Bridge") == same("the bridge")
-    True
-    """
-    return " ".join(text.split()).casefold()
-
-
 def fold(answers: Iterable[Answer]) -> list[Said]:
-    """Answers with the same text as one, by the surest of each."""
+    """Answers that say the same as one, by the surest of each."""
     groups: dict[str, list[Answer]] = {}
     for answer in sorted(answers, key=lambda answer: -answer.score):
         groups.setdefault(same(answer.text), []).append(answer)
