@@ -1,9 +1,10 @@
 """Passages -> spans: a FARMReader with the same answers, many times faster.
 
 `Reader` is farm-haystack's FARMReader: same constructor, `predict`, `predict_batch`, training and evaluation; it runs in
-any Haystack pipeline. Its way from texts to logits is ours: the question is tokenised once, all passages in one call,
-windows are sorted by length and padded to the longest of a small batch, spans are found in one pass. A question changes
-no state, so several threads may ask at once.
+any Haystack pipeline. Its way from texts to answers is ours: each text is tokenised once and remembered, inputs are
+computed without padding (`engine`), questions that wait at the same time are read in one batch (`together`), spans are
+found in one pass, and what was read before is not read again. A question changes no state, so several threads may ask
+at once.
 
 Scores. `confidence` is FARM's: for RoBERTa-like models exact to 1e-6; for others, whose pad positions differ in their
 logits, `exact_confidence=True` pads as FARM does, otherwise the spans are the same and the confidence leaves out the
@@ -12,6 +13,7 @@ padding. It cannot be compared between passages; `gap`, the span's logits over t
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,13 +29,18 @@ from haystack.modeling.model.predictions import QACandidate, QAPred
 from haystack.nodes import FARMReader
 from numpy.typing import NDArray
 
-from indexing.embed import batches
 from indexing.errors import ModelMissing, ModelRefused, SettingError
 from indexing.models import ModelFolder
-from qa_pipeline.spans import TokenSpan, candidates, windows
+from qa_pipeline import precision as precisions
+from qa_pipeline.engine import packed
+from qa_pipeline.loading import fill
+from qa_pipeline.remembered import Remembered
+from qa_pipeline.spans import Logits, TokenSpan, candidates, windows
+from qa_pipeline.together import Together
 
-PADDED_TOKENS = 2_560
-SAME_PADS = ("xlm-roberta", "roberta", "camembert", "xlm-roberta-xl")
+BATCH_TOKENS = 2_560
+REMEMBERED_TOKENS = 1_000_000
+REMEMBERED_READINGS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,14 @@ class ReadsPassages(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class _Tokens:
+    """A text in tokens: their ids and where each starts, int32 [tokens]."""
+
+    ids: NDArray[np.int32]
+    starts: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
 class _Window:
     """One model input: which text, which of its tokens, and where they lie in the input."""
 
@@ -80,55 +95,105 @@ class _Found:
 
 
 class Reader(FARMReader):
-    """FARMReader, faster. `exact_confidence`: pad as FARM does where that alone gives FARM's confidence."""
+    """FARMReader, faster.
 
-    def __init__(self, model_name_or_path: str, *args: Any, exact_confidence: bool = False, **kwargs: Any) -> None:
+    exact_confidence: pad as FARM does where that alone gives FARM's confidence. precision: "fp32", "bf16", "fp16" (GPU),
+    "int8" (CPU), or "auto": bf16 where the machine has it in hardware, else fp32. remember: for how many (question,
+    text) pairs the outcome is kept; 0 for none. Raises SettingError for a precision that the device has not.
+    """
+
+    def __init__(
+        self, model_name_or_path: str, *args: Any, exact_confidence: bool = False, precision: str = "auto",
+        remember: int = REMEMBERED_READINGS, **kwargs: Any,
+    ) -> None:  # fmt: skip
         kwargs.setdefault("num_processes", 0)
         kwargs.setdefault("progress_bar", False)
         with _random_state_kept():
-            super().__init__(model_name_or_path, *args, **kwargs)
+            fill(self, super().__init__, model_name_or_path, *args, **kwargs)
         self.exact_confidence = exact_confidence
+        self.precision = precisions.chosen(precision, torch.device(self.devices[0]))
+        precisions.apply(self._model.language_model.model, self._head, self.precision)
         self._model.eval()
+        self._tokens: Remembered[_Tokens] = Remembered(REMEMBERED_TOKENS, lambda tokens: len(tokens.ids) + 16)
+        self._readings: Remembered[list[_Found]] = Remembered(remember)
+        self._together: Together[_Window, tuple[Logits, int]] = Together(
+            self._logits, lambda window: len(window.ids), BATCH_TOKENS
+        )
 
     # -- ours ------------------------------------------------------------------------------------------------------
 
     def read(self, question: str, texts: Sequence[str]) -> list[Reading]:
         """For each text its best spans, in the texts' order."""
-        found, offsets = self._candidates([(question, text) for text in texts])
+        return self.read_pairs([(question, text) for text in texts])
+
+    def read_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Reading]:
+        """For each (question, text) its best spans, in order; all are read together."""
+        found, starts = self._candidates(pairs)
         return [
-            Reading(tuple(_spans(windows_, starts, text)))
-            for windows_, starts, text in zip(found, offsets, texts, strict=True)
+            Reading(tuple(_spans(windows_, places, text)))
+            for windows_, places, (_, text) in zip(found, starts, pairs, strict=True)
         ]
+
+    def facts(self) -> dict[str, Any]:
+        """How it computes, and how often what it remembers helped, for those who watch a service."""
+        return {
+            "precision": self.precision, "batches": self._together.batches, "shared_batches": self._together.shared,
+            "tokens": self._tokens.facts(), "readings": self._readings.facts(),
+        }  # fmt: skip
+
+    def forget(self) -> None:
+        """Forget every outcome; needed only by who changes the model's weights by hand."""
+        self._readings.clear()
+        self._tokens.clear()
 
     def _candidates(self, pairs: Sequence[tuple[str, str]]) -> tuple[list[list[_Found]], list[NDArray[np.int32]]]:
         """For each (question, text): the candidates of its windows in order, and the start offset of its tokens."""
-        inputs, offsets = self._windows(pairs)
-        found: list[list[_Found]] = [[] for _ in pairs]
-        results: list[_Found | None] = [None] * len(inputs)
-        for rows in batches([len(window.ids) for window in inputs], PADDED_TOKENS):
-            group = [inputs[row] for row in rows]
-            start, end, missing = self._logits(group)
-            for row, window, s, e in zip(rows, group, start, end, strict=True):
-                results[row] = self._found(window, s, e, missing)
-        for window, result in zip(inputs, results, strict=True):
-            assert result is not None
-            found[window.text].append(result)
-        return found, offsets
+        digests = [_digest(text) for _, text in pairs]
+        how = self._how()
+        keys = [(question, digest, how) for (question, _), digest in zip(pairs, digests, strict=True)]
+        known = [self._readings.get(key) for key in keys]
+        tokens = self._tokenised(dict(zip(digests, (text for _, text in pairs), strict=True)))
+        new = [n for n, found in enumerate(known) if found is None]
+        for n, found in zip(new, self._read([(pairs[n][0], tokens[digests[n]]) for n in new]), strict=True):
+            known[n] = found
+            self._readings.put(keys[n], found)
+        return [found or [] for found in known], [tokens[digest].starts for digest in digests]
 
-    def _windows(self, pairs: Sequence[tuple[str, str]]) -> tuple[list[_Window], list[NDArray[np.int32]]]:
-        if not pairs:
-            return [], []
-        tokenizer = self._processor.tokenizer
+    def _how(self) -> tuple[Any, ...]:
+        """What else than question and text an outcome hangs on; FARM lets all of it be changed."""
+        head, processor = self._head, self._processor
+        return (
+            head.n_best_per_sample, head.duplicate_filtering, head.temperature_for_confidence.item(), id(self._model),
+            processor.max_seq_len, processor.doc_stride, processor.max_query_length, self.exact_confidence,
+        )  # fmt: skip
+
+    def _tokenised(self, texts: dict[bytes, str]) -> dict[bytes, _Tokens]:
+        """The tokens of texts, by their digest; those not remembered are made in one call."""
+        known = {digest: self._tokens.get(digest) for digest in texts}
+        new = [digest for digest, tokens in known.items() if tokens is None]
+        if new:
+            made = self._processor.tokenizer(
+                [texts[digest] for digest in new], return_offsets_mapping=True, add_special_tokens=False, verbose=False
+            )
+            for digest, ids, offsets in zip(new, made["input_ids"], made["offset_mapping"], strict=True):
+                starts = np.fromiter((start for start, _ in offsets), dtype=np.int32, count=len(offsets))
+                known[digest] = tokens = _Tokens(np.array(ids, dtype=np.int32), starts)
+                self._tokens.put(digest, tokens)
+        return {digest: tokens for digest, tokens in known.items() if tokens is not None}
+
+    def _read(self, pairs: Sequence[tuple[str, _Tokens]]) -> list[list[_Found]]:
+        """For each (question, text) the candidates of its windows; none for a text without tokens."""
         questions = {question: self._question_ids(question) for question, _ in pairs}
-        texts = list(dict.fromkeys(text for _, text in pairs))
-        encoded = tokenizer(texts, return_offsets_mapping=True, add_special_tokens=False, verbose=False)
-        number = {text: n for n, text in enumerate(texts)}
-        starts = [np.array([a for a, _ in offsets], dtype=np.int32) for offsets in encoded["offset_mapping"]]
-        result: list[_Window] = []
-        for n, (question, text) in enumerate(pairs):
-            ids = encoded["input_ids"][number[text]]
-            result += self._windows_of(n, questions[question], ids) if ids else []
-        return result, [starts[number[text]] for _, text in pairs]
+        inputs = [
+            window
+            for n, (question, text) in enumerate(pairs)
+            if len(text.ids)
+            for window in self._windows_of(n, questions[question], text.ids.tolist())
+        ]
+        found: list[list[_Found]] = [[] for _ in pairs]
+        for window, (logits, missing) in zip(inputs, self._together(inputs), strict=True):
+            found[window.text].append(self._found(window, logits[..., 0], logits[..., 1], missing))
+        return found
 
     def _question_ids(self, question: str) -> list[int]:
         ids: list[int] = self._processor.tokenizer(question, add_special_tokens=False)["input_ids"]
@@ -145,25 +210,35 @@ class Reader(FARMReader):
                 tokenizer.create_token_type_ids_from_sequences(question, part), first,
             )  # fmt: skip
 
-    def _logits(self, group: Sequence[_Window]) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
-        """Start and end logits [windows, L], and how many pad positions FARM's padding would have had more."""
-        length = min(max(len(window.ids) for window in group) + 1, self._processor.max_seq_len)
-        if self.exact_confidence and not self._pads_alike:
-            length = self._processor.max_seq_len
-        ids = torch.full((len(group), length), self._processor.tokenizer.pad_token_id, dtype=torch.long)
-        mask = torch.zeros((len(group), length), dtype=torch.long)
-        types = torch.zeros((len(group), length), dtype=torch.long)
+    def _logits(self, group: Sequence[_Window]) -> list[tuple[Logits, int]]:
+        """For each window its logits [L, 2], and how many pad positions FARM's padding would have had more.
+
+        Where there are any, the last of the L is a pad.
+        """
+        full = self._processor.max_seq_len
+        engine = packed(self._model.language_model.model, self._head)
+        if engine is None or (self.exact_confidence and not engine.pads_alike):
+            return [(row, 0) for row in self._padded(group)]
+        found = engine.logits([window.ids for window in group], [window.types for window in group], engine.pads_alike)
+        if not engine.pads_alike:
+            return [(row.numpy(), 0) for row in found]
+        return [(row[:full].numpy(), max(0, full - len(row))) for row in found]
+
+    def _padded(self, group: Sequence[_Window]) -> list[Logits]:
+        """Logits [max_seq_len, 2] of each window, padded as FARM pads."""
+        shape = (len(group), self._processor.max_seq_len)
+        ids = torch.full(shape, self._processor.tokenizer.pad_token_id, dtype=torch.long)
+        mask, types = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
         for n, window in enumerate(group):
             ids[n, : len(window.ids)] = torch.tensor(window.ids)
             mask[n, : len(window.ids)] = 1
             types[n, : len(window.types)] = torch.tensor(window.types)
         device = self.devices[0]
         with torch.inference_mode():
-            logits = self._model.forward(ids.to(device), types.to(device), mask.to(device))[0].float().cpu().numpy()
-        missing = self._processor.max_seq_len - length if self._pads_alike else 0
-        return logits[..., 0], logits[..., 1], missing
+            logits = self._model.forward(ids.to(device), types.to(device), mask.to(device))[0]
+        return list(logits.float().cpu().numpy())
 
-    def _found(self, window: _Window, start: NDArray[np.float32], end: NDArray[np.float32], missing: int) -> _Found:
+    def _found(self, window: _Window, start: Logits, end: Logits, missing: int) -> _Found:
         begin, stop = window.tokens
         head = self._head
         spans, null = candidates(
@@ -185,9 +260,21 @@ class Reader(FARMReader):
     def _head(self) -> Any:
         return self._model.prediction_heads[0]
 
-    @property
-    def _pads_alike(self) -> bool:
-        return str(self._model.language_model.model.config.model_type) in SAME_PADS
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """FARMReader.train. Raises SettingError unless it is in fp32."""
+        self._refuse_unless_whole()
+        return super().train(*args, **kwargs)
+
+    def _training_procedure(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._training_procedure(*args, **kwargs)
+        finally:
+            self._model.eval()
+            self.forget()
+
+    def _refuse_unless_whole(self) -> None:
+        if self.precision != "fp32":
+            raise SettingError(f"A reader in {self.precision} cannot be trained; load it with precision='fp32'.")
 
     # -- FARMReader's ----------------------------------------------------------------------------------------------
 
@@ -310,6 +397,10 @@ def _random_state_kept() -> Iterator[None]:
         random.setstate(state)
         np.random.set_state(numpy_state)
         torch.set_rng_state(torch_state)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _line(error: BaseException) -> str:

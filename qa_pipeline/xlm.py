@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from indexing.embed import batches
 from indexing.errors import ModelMissing, ModelRefused
 from indexing.models import ModelFolder
-from qa_pipeline.reader import PADDED_TOKENS, Reading, Span
+from qa_pipeline.reader import BATCH_TOKENS, Reading, Span
 from qa_pipeline.spans import Logits, TokenSpan, candidates, windows
 from qa_pipeline.xlm_tokens import Tokens, XlmTokens
 
@@ -92,7 +92,7 @@ class XlmReader:
         tokens = [self._tokens.tokens(text) for text in texts]
         inputs = self._windows(question, texts, tokens)
         found: list[list[tuple[_Window, _Found]]] = [[] for _ in texts]
-        for rows in batches([len(window.ids) for window in inputs], PADDED_TOKENS):
+        for rows in batches([len(window.ids) for window in inputs], BATCH_TOKENS):
             group = [inputs[row] for row in rows]
             for window, result in zip(group, self._found(group), strict=True):
                 found[window.text].append((window, result))

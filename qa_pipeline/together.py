@@ -1,0 +1,106 @@
+"""Calls that wait for the same model run as one: micro-batching without a thread of its own and without idle waiting.
+
+Whoever finds the model free takes what waits, from all callers in turn, up to a budget, and runs it. A caller therefore
+waits for at most the batch that is running and then for its share of the next ones, however much another caller brought.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class _Call(Generic[Item, Result]):
+    """What one caller brought: the places of the items still to be run, and the results of the others."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.items = items
+        self.waiting = deque(range(len(items)))
+        self.results: list[Result | None] = [None] * len(items)
+        self.missing = len(items)
+        self.error: BaseException | None = None
+
+
+class Together(Generic[Item, Result]):
+    """`work` on many items at a time, called from any thread; at most one call of `work` runs at once.
+
+    size: what an item takes of `budget`; a batch holds at least one item.
+    """
+
+    def __init__(self, work: Callable[[list[Item]], Sequence[Result]], size: Callable[[Item], int], budget: int) -> None:
+        self._work = work
+        self._size = size
+        self._budget = budget
+        self._changed = threading.Condition()
+        self._calls: deque[_Call[Item, Result]] = deque()
+        self._running = False
+        self.batches = 0
+        self.shared = 0
+
+    def __call__(self, items: Sequence[Item]) -> list[Result]:
+        """The result of each item, in order. Raises what `work` raised for a batch that held one of them."""
+        call: _Call[Item, Result] = _Call(items)
+        with self._changed:
+            if items:
+                self._calls.append(call)
+            while call.missing and call.error is None:
+                if self._running:
+                    self._changed.wait()
+                else:
+                    self._run_one()
+            if call.error is not None:
+                call.waiting.clear()
+                raise call.error
+        return call.results  # type: ignore[return-value]
+
+    def _run_one(self) -> None:
+        """Run the next batch. The guard is held before and after, not meanwhile."""
+        batch = self._taken()
+        self._running = True
+        self._changed.release()
+        results: Sequence[Result] = ()
+        error: BaseException | None = None
+        try:
+            results = self._work([call.items[at] for call, at in batch])
+        except BaseException as raised:
+            error = raised
+        finally:
+            self._changed.acquire()
+            self._running = False
+            self.batches += 1
+            self.shared += len({id(call) for call, _ in batch}) > 1
+            self._give(batch, results, error)
+            self._changed.notify_all()
+
+    def _taken(self) -> list[tuple[_Call[Item, Result], int]]:
+        """The items of the next batch: one of each caller in turn, until the budget is full."""
+        batch: list[tuple[_Call[Item, Result], int]] = []
+        room = self._budget
+        while self._calls:
+            call = self._calls.popleft()
+            if not call.waiting:
+                continue
+            size = self._size(call.items[call.waiting[0]])
+            if batch and size > room:
+                self._calls.appendleft(call)
+                break
+            room -= size
+            batch.append((call, call.waiting.popleft()))
+            if call.waiting:
+                self._calls.append(call)
+        return batch
+
+    def _give(
+        self, batch: Sequence[tuple[_Call[Item, Result], int]], results: Sequence[Result], error: BaseException | None
+    ) -> None:  # fmt: skip
+        for n, (call, at) in enumerate(batch):
+            call.missing -= 1
+            if error is not None:
+                call.error = error
+            else:
+                call.results[at] = results[n]

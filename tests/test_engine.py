@@ -1,0 +1,183 @@
+"""The encoder without padding against transformers' own, in every precision this machine has."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from indexing.errors import SettingError
+from indexing.models import resolve
+from qa_pipeline import precision
+from qa_pipeline.engine import packed
+from qa_pipeline.reader import Reader, load_reader
+from tests.known import SCRIPTS
+from tests.tiny import LONG, QUESTION, UGLY, check_laws, make_reader
+
+SMALL = {"max_seq_len": 64, "doc_stride": 16, "max_query_length": 12, "use_gpu": False}
+KINDS = {"xlm-roberta": 3, "bert": 4, "distilbert": 5}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    home = tmp_path_factory.mktemp("readers")
+    return {kind: make_reader(kind, home / kind, seed) for kind, seed in KINDS.items()}
+
+
+def loaded(folder: Path, **options: Any) -> Reader:
+    reader = load_reader(resolve(str(folder), "reader"), **{**SMALL, **options})
+    assert isinstance(reader, Reader)
+    return reader
+
+
+def inputs_of(reader: Reader) -> tuple[list[list[int]], list[list[int]]]:
+    texts = [*SCRIPTS.values(), LONG, "x"]
+    ids = [reader._processor.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    question = reader._question_ids(QUESTION)
+    made = [w for n, row in enumerate(ids) for w in reader._windows_of(n, question, row)]
+    return [window.ids for window in made], [window.types for window in made]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_logits_are_those_of_the_padded_model(folders: dict[str, Path], kind: str) -> None:
+    reader = loaded(folders[kind])
+    engine = packed(reader._model.language_model.model, reader._head)
+    assert engine is not None and engine.pads_alike == (kind == "xlm-roberta")
+    ids, types = inputs_of(reader)
+    length = max(map(len, ids)) + 1
+    pad = reader._processor.tokenizer.pad_token_id
+    padded = torch.tensor([row + [pad] * (length - len(row)) for row in ids])
+    mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in ids])
+    kinds = torch.tensor([row + [0] * (length - len(row)) for row in types])
+    with torch.inference_mode():
+        expected = reader._model.forward(padded, kinds, mask)[0]
+    for pads in (False, True):
+        for row, wanted, real in zip(engine.logits(ids, types, pads), expected, ids, strict=True):
+            assert len(row) == len(real) + pads
+            seen = len(row) if engine.pads_alike else len(real)
+            assert torch.allclose(row[:seen], wanted[:seen], atol=1e-4)
+
+
+def test_a_pad_inside_a_text_is_a_token_like_others(folders: dict[str, Path]) -> None:
+    reader = loaded(folders["xlm-roberta"])
+    engine = packed(reader._model.language_model.model, reader._head)
+    assert engine is not None
+    pad = reader._processor.tokenizer.pad_token_id
+    ids = [[0, 5, pad, 6, 2, 2, 7, 2]]
+    with torch.inference_mode():
+        expected = reader._model.forward(torch.tensor(ids), torch.zeros(1, 8, dtype=torch.long), torch.ones(1, 8).long())
+    assert torch.allclose(engine.logits(ids, [[0] * 8], False)[0], expected[0][0], atol=1e-4)
+
+
+def test_an_architecture_that_is_not_known_is_not_packed() -> None:
+    from transformers import ElectraConfig, ElectraModel, RobertaConfig, RobertaModel
+
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8, "vocab_size": 9}
+    head = nn.Linear(8, 2)
+    assert packed(ElectraModel(ElectraConfig(**sizes)), head) is None
+    assert packed(RobertaModel(RobertaConfig(**sizes, hidden_act="silu")), head) is None
+    relative = RobertaConfig(**sizes, position_embedding_type="relative_key")
+    assert packed(RobertaModel(relative), head) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["bf16", "int8"])
+def test_a_lower_precision_reads_nearly_the_same(folders: dict[str, Path], kind: str, name: str) -> None:
+    whole, less = loaded(folders[kind]), loaded(folders[kind], precision=name)
+    assert less.precision == less.facts()["precision"] == name
+    ids, types = inputs_of(whole)
+    one, other = (
+        packed(reader._model.language_model.model, reader._head).logits(ids, types, True)  # type: ignore[union-attr]
+        for reader in (whole, less)
+    )
+    spread = float(torch.cat(one).std())
+    error = torch.cat([a - b for a, b in zip(one, other, strict=True)]).abs().mean()
+    assert 0 < float(error) < 0.1 * spread
+    check_laws(less.read(QUESTION, UGLY), UGLY)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["bf16", "int8"])
+def test_farms_own_ways_work_in_a_lower_precision(folders: dict[str, Path], kind: str, name: str) -> None:
+    reader = loaded(folders[kind], precision=name, exact_confidence=True)
+    check_laws(reader.read(QUESTION, UGLY), UGLY)
+    with pytest.raises(SettingError, match="fp32"):
+        reader.train("nowhere", "nothing.json")
+
+
+def test_rows_stored_in_int8_lose_nothing() -> None:
+    torch.manual_seed(0)
+    values = torch.randint(-127, 128, (6, 16), dtype=torch.int8)
+    values[:, 0] = 127
+    scale = torch.rand(6) + 0.1
+    linear, table = nn.Linear(16, 6), nn.Embedding(6, 16)
+    linear.weight.data = values.float() * scale[:, None]
+    table.weight.data = linear.weight.data.clone()
+    x = torch.eye(16)
+    with torch.inference_mode():
+        assert torch.allclose(precision.Int8Linear(linear)(x), linear(x), rtol=0.02, atol=0.02)
+        ids = torch.tensor([[0, 5], [3, 3]])
+        assert torch.allclose(precision.Int8Embedding(table)(ids), table(ids), rtol=1e-6)
+
+
+def test_one_loud_token_does_not_drown_the_others() -> None:
+    torch.manual_seed(1)
+    linear = nn.Linear(32, 8)
+    x = torch.randn(4, 32)
+    loud = torch.cat([x, torch.full((1, 32), 1e4)])
+    with torch.inference_mode():
+        made = precision.Int8Linear(linear)
+        assert torch.allclose(made(loud)[:4], linear(x), atol=0.1)
+        assert torch.equal(made(torch.zeros(2, 32)), linear.bias.expand(2, -1))
+
+
+def test_what_auto_means_and_what_is_refused() -> None:
+    processor, gpu = torch.device("cpu"), torch.device("cuda")
+    assert precision.chosen("auto", processor) in ("fp32", "bf16")
+    assert [precision.chosen(name, processor) for name in ("fp32", "bf16", "int8")] == ["fp32", "bf16", "int8"]
+    for name, device in (("int8", gpu), ("fp16", processor), ("fp8", processor), ("", processor)):
+        with pytest.raises(SettingError, match="precision"):
+            precision.chosen(name, device)
+
+
+def test_what_was_read_is_remembered_and_counted(folders: dict[str, Path]) -> None:
+    reader = loaded(folders["bert"])
+    texts = list(SCRIPTS.values())
+    first = reader.read(QUESTION, texts)
+    batches = reader.facts()["batches"]
+    assert reader.read(QUESTION, [*reversed(texts)]) == first[::-1]
+    facts = reader.facts()
+    assert facts["batches"] == batches and facts["readings"]["hits"] == len(texts) == facts["tokens"]["hits"]
+    reader._head.n_best_per_sample = 4
+    reader.read(QUESTION, texts)
+    assert reader.facts()["batches"] > batches
+    reader.forget()
+    assert reader.facts()["readings"]["entries"] == 0
+    nothing = loaded(folders["bert"], remember=0)
+    nothing.read(QUESTION, texts)
+    assert nothing.facts()["readings"]["entries"] == 0
+
+
+def test_pairs_are_read_as_they_are_one_by_one(folders: dict[str, Path]) -> None:
+    reader, alone = loaded(folders["xlm-roberta"]), loaded(folders["xlm-roberta"], remember=0)
+    pairs = [(question, text) for question in (QUESTION, "Who?", "") for text in UGLY]
+    together = reader.read_pairs(pairs)
+    check_laws(together, [text for _, text in pairs])
+    for (question, text), reading in zip(pairs, together, strict=True):
+        single = alone.read(question, [text])[0]
+        assert [(s.start, s.end) for s in single.spans] == [(s.start, s.end) for s in reading.spans]
+
+
+def test_threads_share_batches_and_get_their_own(folders: dict[str, Path]) -> None:
+    reader, alone = loaded(folders["xlm-roberta"], remember=0), loaded(folders["xlm-roberta"], remember=0)
+    questions = [f"{QUESTION} {n}" for n in range(24)]
+    texts = list(SCRIPTS.values())
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda question: reader.read(question, texts), questions))
+    for question, readings in zip(questions, found, strict=True):
+        for one, other in zip(readings, alone.read(question, texts), strict=True):
+            assert [(s.start, s.end) for s in one.spans] == [(s.start, s.end) for s in other.spans]
