@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from indexing.errors import DocqaError, SettingError
 from qa_pipeline.cli_evaluate import add_verbs as add_evaluate_verbs
 from qa_pipeline.cli_serve import add_verbs
+from qa_pipeline.cli_train import add_training_verbs
 
 if TYPE_CHECKING:
     from indexing.build import FileReport
@@ -76,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     _add_looking(verbs)
     add_evaluate_verbs(verbs)
     add_verbs(verbs)
+    add_training_verbs(verbs)
     return top
 
 

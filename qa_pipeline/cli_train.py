@@ -1,0 +1,113 @@
+"""The terminal's verbs of training: `train`, `split`. Nothing heavy is imported before a verb needs it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qa_pipeline.training.trainer import Progress
+
+LINE_SECONDS = 30.0
+
+
+def add_training_verbs(verbs: Any) -> None:
+    """The verbs with their options."""
+    _add_train(verbs)
+
+
+def _add_train(verbs: Any) -> None:
+    verb = verbs.add_parser("train", help="fine-tune a reader on question files")
+    verb.add_argument("files", metavar="FILES", type=Path, nargs="+", help="question files, or folders of them")
+    verb.add_argument("--preset", metavar="NAME", required=True, help="the recipe, by name")
+    verb.add_argument("--into", metavar="FOLDER", type=Path, required=True, help="folder of the trained reader")
+    verb.add_argument("--from", metavar="MODEL", dest="base", help="preset, hub id or folder to begin with (the recipe's)")
+    verb.add_argument("--minutes", type=float, metavar="M", help="train that long at most")
+    verb.add_argument("--limit", type=int, metavar="N", help="learn from so many questions at most")
+    verb.add_argument("--epochs", type=int, metavar="N", help="times each question is seen (the recipe's)")
+    verb.add_argument("--batch", type=int, metavar="N", help="windows of one update (the recipe's)")
+    verb.add_argument("--learning-rate", type=float, metavar="R", help="highest learning rate (the recipe's)")
+    verb.add_argument(
+        "--held-out", type=int, default=100, metavar="N", help="questions of each language to measure on (100)"
+    )
+    verb.add_argument("--seed", type=int, default=1, metavar="N", help="for all that is drawn (1)")
+    verb.add_argument("--checkpoint-seconds", type=float, default=120.0, metavar="S", help="time between checkpoints (120)")
+    verb.add_argument("--json", action="store_true", help="one object: what the run did")
+    verb.set_defaults(run=_train)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from qa_pipeline.training.recipes import recipe
+
+    changes = {"base": options.base, "epochs": options.epochs, "batch": options.batch}
+    chosen = recipe(options.preset, **changes, learning_rate=options.learning_rate)
+    from qa_pipeline.training.train import Tell, TrainSettings, train
+
+    settings = TrainSettings(
+        tuple(options.files), options.into, chosen, options.minutes, options.limit, options.seed, options.held_out,
+        options.checkpoint_seconds,
+    )  # fmt: skip
+    shown = _Shown()
+    told = train(settings, Tell(shown.words, shown.update, shown.measured))
+    shown.end()
+    if options.json:
+        print(json.dumps(told, ensure_ascii=False))
+    else:
+        _print_run(told, options.into)
+    return 0
+
+
+def _print_run(told: dict[str, Any], into: Path) -> None:
+    before = {row["language"]: row for row in told["before"]}
+    if told["after"]:
+        print(f"{'language':<10}{'questions':>10}{'F1 before':>11}{'F1':>7}{'EM before':>11}{'EM':>7}")
+    for row in told["after"]:
+        was = before.get(row["language"], {})
+        cells = [(was.get("f1"), 11), (row["f1"], 7), (was.get("exact"), 11), (row["exact"], 7)]
+        figures = "".join(f"{value:>{width}.1f}" if value is not None else f"{'–':>{width}}" for value, width in cells)
+        print(f"{row['language']:<10}{row['questions']:>10,}{figures}")
+    if told["change"]:
+        from qa_pipeline.training.card import change_in_words
+        from qa_pipeline.training.held_out import Change
+
+        print(change_in_words(Change(**told["change"])))
+    print(f"The reader is in {into}; its card is {into / 'README.md'}.")
+
+
+class _Shown:
+    """Progress on standard error: one line that changes on a terminal, a line every half minute elsewhere."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._open = False
+
+    def words(self, text: str) -> None:
+        self.end()
+        print(f"docqa: {text}", file=sys.stderr)
+
+    def update(self, at: Progress) -> None:
+        left = int(at.seconds_left)
+        self._line(
+            f"update {at.done:,} ({at.share:.0%}), loss {at.loss:.3f}, {at.tokens_per_second:,.0f} tokens/s,"
+            f" {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"
+        )
+
+    def measured(self, done: int, of: int) -> None:
+        self._line(f"measured {done:,} of {of:,} questions")
+
+    def end(self) -> None:
+        if self._open:
+            print(file=sys.stderr)
+        self._open = False
+
+    def _line(self, text: str) -> None:
+        terminal = sys.stderr.isatty()
+        now = time.monotonic()
+        if now - self._last < (0.1 if terminal else LINE_SECONDS):
+            return
+        self._last, self._open = now, terminal
+        print(f"\r\x1b[K{text}" if terminal else text, end="" if terminal else "\n", file=sys.stderr, flush=True)

@@ -1,0 +1,76 @@
+"""A run's whole state on disk: written beside and renamed into place, so that there is always one that is whole.
+
+It is read as nothing but tensors and plain values.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from indexing.errors import SettingError
+
+NAME = "checkpoint.pt"
+
+
+@dataclass(slots=True)
+class Position:
+    """How far a run is. update: the next one of this epoch; done: updates in all; seconds: of training, over all goes.
+
+    loss: a mean of the latest updates' that forgets older ones.
+    """
+
+    epoch: int = 0
+    update: int = 0
+    done: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+    loss: float = 0.0
+
+
+def save(path: Path, key: str, position: Position, model: Any, optimiser: torch.optim.Optimizer) -> None:
+    """Model, optimiser, random states and position. The learning rate follows from the position."""
+    state = {
+        "key": key, "position": asdict(position), "model": model.state_dict(), "optimiser": optimiser.state_dict(),
+        "random": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }  # fmt: skip
+    beside = path.with_name(f".{path.name}.new")
+    with beside.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
+def restore(path: Path, key: str, model: Any, optimiser: torch.optim.Optimizer) -> Position | None:
+    """The position a run goes on from, with everything set as it was; None where there is no checkpoint.
+
+    Raises SettingError where it belongs to another run, or cannot be read.
+    """
+    if not path.is_file():
+        return None
+    state = _read(path)
+    if state.get("key") != key:
+        raise SettingError(
+            f"{path.parent} holds a training run with other data or settings; name another folder, or delete this one."
+        )
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    torch.set_rng_state(state["random"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    return Position(**state["position"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
+        raise SettingError(f"{path} cannot be read; delete it to train from the start.") from error
+    return state if isinstance(state, dict) else {}

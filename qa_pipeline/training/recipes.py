@@ -1,0 +1,86 @@
+"""The recipes known by name: from which model, with what sizes and rates; where a model card states them, its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from indexing.errors import SettingError
+from indexing.presets import BUILTIN
+
+NOT_ON_CARD = "its card states no rates; those of the same author's run_squad fine-tunings are taken"
+
+QUESTION_ROOM = 65
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a reader is fine-tuned.
+
+    batch: windows of one update, however many fit into memory at once. max_seq_len, doc_stride: tokens, the stride
+    from one window's first passage token to the next one's. learning_rate: the highest, reached after the share `warmup`
+    of the run and then falling to zero in a line. embeddings_rate: the token embeddings' rate as a multiple of it, 0 to
+    leave them as they are. dropout: None for what the model was made with. clip: norm of the gradients at most.
+    """
+
+    name: str
+    base: str
+    about: str
+    batch: int
+    epochs: int
+    max_seq_len: int
+    doc_stride: int
+    learning_rate: float
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    dropout: float | None = None
+    embeddings_rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in ("batch", "epochs", "doc_stride", "learning_rate"):
+            if not getattr(self, field) > 0:
+                raise SettingError(f"{field} is {getattr(self, field)}; it must be more than 0.")
+        if self.max_seq_len < self.doc_stride + QUESTION_ROOM:
+            raise SettingError(f"max_seq_len is {self.max_seq_len}; it must be {QUESTION_ROOM} more than doc_stride.")
+
+
+_ALL = (
+    Recipe(
+        "xlmr-squad2", "FacebookAI/xlm-roberta-base",
+        "As deepset/xlm-roberta-base-squad2: SQuAD 2.0, batches of 22 x 4.", 88, 2, 256, 128, 2e-5,
+    ),
+    Recipe(
+        "distilbert-tydiqa", "distilbert/distilbert-base-multilingual-cased",
+        "As mrm8488's distilbert-multi for TyDi QA GoldP.", 24, 5, 384, 128, 3e-5, warmup=0.0, weight_decay=0.0,
+    ),
+    Recipe(
+        "mbert-xquad", "google-bert/bert-base-multilingual-cased",
+        f"As mrm8488/bert-multi-cased-finetuned-xquadv1, on XQuAD-like data in 11 languages ({NOT_ON_CARD}).",
+        24, 2, 256, 128, 3e-5, warmup=0.0, weight_decay=0.0,
+    ),
+    Recipe(
+        "xlm-xquad", "FacebookAI/xlm-mlm-100-1280",
+        f"As mrm8488/xlm-multi-finetuned-xquadv1, on XQuAD-like data in 11 languages ({NOT_ON_CARD}).",
+        24, 2, 256, 128, 3e-5, warmup=0.0, weight_decay=0.0,
+    ),
+    Recipe(
+        "builtin", BUILTIN, "On from the built-in reader: for labels of one's own, on a processor, in minutes.",
+        16, 2, 256, 96, 1e-4, dropout=0.1,
+    ),
+)  # fmt: skip
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe in _ALL})
+
+
+def recipe(name: str, **changes: Any) -> Recipe:
+    """The recipe of that name with what is not None changed. Raises SettingError.
+
+    >>> recipe("xlmr-squad2").batch, recipe("builtin", epochs=3, base=None).epochs
+    (88, 3)
+    """
+    if name not in RECIPES:
+        raise SettingError(f"There is no recipe called {name!r}; choose from {', '.join(RECIPES)}.")
+    return replace(RECIPES[name], **{field: value for field, value in changes.items() if value is not None})

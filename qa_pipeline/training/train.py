@@ -1,0 +1,251 @@
+"""The whole way from question files to a reader's folder: `train`. The same call again goes on where a run was stopped.
+
+files -> examples -> (held out, to learn from) -> windows -> trained -> saved -> measured -> card
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import random
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from indexing.errors import SettingError
+from qa_pipeline.evaluation.datasets import Example, find_files, read_examples
+from qa_pipeline.training import checkpoints
+from qa_pipeline.training.card import Run, card, commit, data_files
+from qa_pipeline.training.encoder import Encoder, load_encoder
+from qa_pipeline.training.features import Features, build
+from qa_pipeline.training.held_out import Score, change, reader_folder, scores, table
+from qa_pipeline.training.recipes import Recipe
+from qa_pipeline.training.split import divide
+from qa_pipeline.training.trainer import Plan, Progress, fit, precision
+
+RUN = "training.json"
+CARD = "README.md"
+CONFIG = "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """What a run is asked to do. held_out: questions of each language kept for measuring (at most a fifth of them).
+
+    limit: questions to learn from at most, drawn alike from all languages. minutes: of training at most.
+    """
+
+    files: tuple[Path, ...]
+    into: Path
+    recipe: Recipe
+    minutes: float | None = None
+    limit: int | None = None
+    seed: int = 1
+    held_out: int = 100
+    checkpoint_seconds: float = 120.0
+
+    def __post_init__(self) -> None:
+        if self.minutes is not None and not self.minutes > 0:
+            raise SettingError(f"--minutes is {self.minutes:g}; it must be more than 0.")
+        if self.limit is not None and self.limit < 1:
+            raise SettingError(f"--limit is {self.limit}; it must be 1 or more.")
+        if self.held_out < 0:
+            raise SettingError(f"--held-out is {self.held_out}; it must be 0 or more.")
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Whom to tell: in words, of each update, and of each question measured (done, of)."""
+
+    words: Callable[[str], None]
+    update: Callable[[Progress], None]
+    measured: Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    paths: list[Path]
+    learn: list[Example]
+    held_out: list[Example]
+
+
+def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
+    """The reader in `settings.into`; what the run did, as in its training.json.
+
+    Raises SettingError, UnreadableFile, ModelError.
+    """
+    data = _data(settings, tell)
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        encoder = load_encoder(settings.recipe.base, settings.recipe.dropout)
+    key = _key(settings, data, encoder)
+    finished = _finished(settings.into, key)
+    if finished is not None:
+        tell.words(f"{settings.into} holds this very run, finished; nothing to do.")
+        return finished
+    features = build(data.learn, encoder.tokeniser, settings.recipe.max_seq_len, settings.recipe.doc_stride)
+    if not features.windows:
+        raise SettingError("No question of these files can be learned from: none has an answer with a place in its context.")
+    settings.into.mkdir(parents=True, exist_ok=True)
+    _begun(settings, features, data, encoder, tell)
+    before = _before(settings, data, encoder, key, tell)
+    plan = Plan(settings.recipe, settings.seed, settings.into, key, settings.minutes, settings.checkpoint_seconds)
+    at = fit(encoder, features.windows, plan, tell.update)
+    _save(encoder, settings.into)
+    after = _scores(settings, data, settings.into, tell)
+    run = _run(settings, data, features, at, encoder, before, after)
+    return _written(settings.into, key, run)
+
+
+# -- data --------------------------------------------------------------------------------------------------------------
+
+
+def _data(settings: TrainSettings, tell: Tell) -> _Data:
+    paths = find_files(settings.files)
+    examples = [example for path in paths for example in read_examples(path, tell.words)]
+    draw = random.Random(settings.seed)
+    held_out: list[Example] = []
+    if settings.held_out:
+        examples, held_out = _divided(examples, settings)
+    return _Data(paths, _limited(examples, settings.limit, draw), held_out)
+
+
+def _divided(examples: Sequence[Example], settings: TrainSettings) -> tuple[list[Example], list[Example]]:
+    """To learn from and held out: as many of each language, but no more than a fifth of the smallest one."""
+    counts: defaultdict[str, int] = defaultdict(int)
+    for example in examples:
+        counts[example.language] += 1
+    wanted = min(settings.held_out, min(counts.values(), default=0) // 5)
+    if not wanted:
+        raise SettingError("There are too few questions to hold some out; add more, or say --held-out 0.")
+    division = divide(examples, wanted, settings.seed)
+    return list(division.train), list(division.test)
+
+
+def _limited(examples: list[Example], limit: int | None, draw: random.Random) -> list[Example]:
+    """At most `limit`, drawn at random, from each language the same number as far as it has them; in the files' order."""
+    if limit is None or limit >= len(examples):
+        return examples
+    by_language: defaultdict[str, list[int]] = defaultdict(list)
+    for n, example in enumerate(examples):
+        by_language[example.language].append(n)
+    chosen: list[int] = []
+    waiting = sorted(by_language.values(), key=len)
+    for left, numbers in zip(range(len(waiting), 0, -1), waiting, strict=True):
+        chosen += draw.sample(numbers, min(len(numbers), (limit - len(chosen)) // left))
+    return [examples[n] for n in sorted(chosen)]
+
+
+def _key(settings: TrainSettings, data: _Data, encoder: Encoder) -> str:
+    """A digest of all that the weights depend on."""
+    whole = hashlib.blake2b(digest_size=16)
+    facts = [asdict(settings.recipe), settings.seed, settings.minutes, encoder.folder.fingerprint, str(precision())]
+    whole.update(json.dumps(facts, sort_keys=True).encode())
+    for example in (*data.learn, None, *data.held_out):
+        told = [example.question, example.context, [[g.text, g.start] for g in example.golds]] if example else None
+        whole.update(json.dumps(told).encode())
+    return whole.hexdigest()
+
+
+# -- measuring ---------------------------------------------------------------------------------------------------------
+
+
+def _before(settings: TrainSettings, data: _Data, encoder: Encoder, key: str, tell: Tell) -> list[Score]:
+    """Scores of the model as it was: measured once and remembered beside the checkpoint; [] for what is no reader."""
+    path = settings.into / f"before-{key}.json"
+    if path.is_file():
+        return [Score(**score) for score in json.loads(path.read_bytes())]
+    found: list[Score] = []
+    if encoder.is_reader and data.held_out:
+        tell.words("Measuring the model as it is.")
+        found = scores(encoder.folder, data.held_out, settings.recipe, lambda n: tell.measured(n, len(data.held_out)))
+    _replace(path, json.dumps([asdict(score) for score in found]))
+    return found
+
+
+def _scores(settings: TrainSettings, data: _Data, folder: Path, tell: Tell) -> list[Score]:
+    if not data.held_out:
+        return []
+    tell.words("Measuring the trained model.")
+    here = reader_folder(folder)
+    return scores(here, data.held_out, settings.recipe, lambda n: tell.measured(n, len(data.held_out)))
+
+
+# -- the folder --------------------------------------------------------------------------------------------------------
+
+
+def _save(encoder: Encoder, into: Path) -> None:
+    """Written beside, then moved in file by file, config.json last: before it the folder is no model."""
+    beside = into / ".saved"
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    encoder.save(beside)
+    for path in sorted(beside.iterdir(), key=lambda path: path.name == CONFIG):
+        os.replace(path, into / path.name)
+    beside.rmdir()
+
+
+def _finished(into: Path, key: str) -> dict[str, Any] | None:
+    """What the folder tells of this run if it is done. Raises SettingError where something else is in the folder."""
+    run = into / RUN
+    if run.is_file():
+        told: dict[str, Any] = json.loads(run.read_bytes())
+        if told.get("key") == key:
+            return told
+    if run.is_file() or ((into / CONFIG).is_file() and not (into / checkpoints.NAME).is_file()):
+        raise SettingError(f"{into} holds another model; name a folder that is new, or that of the same run.")
+    return None
+
+
+def _written(into: Path, key: str, run: Run) -> dict[str, Any]:
+    facts = {"key": key, **asdict(run)}
+    _replace(into / CARD, card(run))
+    _replace(into / RUN, json.dumps(facts, ensure_ascii=False, indent=1, default=str))
+    (into / f"before-{key}.json").unlink(missing_ok=True)
+    told: dict[str, Any] = json.loads((into / RUN).read_bytes())
+    return told
+
+
+def _replace(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
+def _begun(settings: TrainSettings, features: Features, data: _Data, encoder: Encoder, tell: Tell) -> None:
+    again = " (going on from its checkpoint)" if (settings.into / checkpoints.NAME).is_file() else ""
+    head = "" if encoder.is_reader else ", with a new question answering head"
+    tell.words(
+        f"Training {encoder.folder.name}{head} on {len(data.learn):,} questions, {len(features.windows):,} windows;"
+        f" {len(data.held_out):,} questions held out{again}."
+    )
+
+
+def _run(
+    settings: TrainSettings, data: _Data, features: Features, at: checkpoints.Position, encoder: Encoder,
+    before: list[Score], after: list[Score],
+) -> Run:  # fmt: skip
+    from importlib.metadata import version
+
+    made_by = version("docqa") + (f", commit {commit()}" if commit() else "")
+    base = encoder.folder.name
+    return Run(
+        name=settings.into.resolve().name, base=base if not Path(base).is_dir() else Path(base).name,
+        recipe=settings.recipe, seed=settings.seed, files=data_files(data.paths, data.learn, data.held_out),
+        windows=len(features.windows), left_out=len(features.left_out), updates=at.done, tokens=at.tokens,
+        seconds=at.seconds, loss=at.loss, machine=_machine(), teacher="", before=tuple(table(before)),
+        after=tuple(table(after)), change=change(before, after, settings.seed) if before else None, version=made_by,
+    )  # fmt: skip
+
+
+def _machine() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{torch.get_num_threads()} threads of {platform.machine()}, {str(precision()).removeprefix('torch.')}"

@@ -1,0 +1,221 @@
+"""The loop: windows and a model -> the model fine-tuned. AdamW, a rate that rises and falls, clipped gradients.
+
+Whatever fits into memory at once, an update is made of the recipe's number of windows. On a processor in float32, or in
+bfloat16 where the processor has instructions for it; on a GPU in bfloat16. A run that was killed goes on from its last
+checkpoint to the very weights it would have had (one thread, and no limit of minutes: with one, the rate follows the clock).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch.nn import functional
+
+from indexing.embed import batches
+from qa_pipeline.training import checkpoints
+from qa_pipeline.training.batching import Batch, collate, updates
+from qa_pipeline.training.checkpoints import Position
+from qa_pipeline.training.encoder import Encoder
+from qa_pipeline.training.features import Window
+from qa_pipeline.training.recipes import Recipe
+
+PADDED_TOKENS = {"cpu": 4_096, "cuda": 49_152}
+
+MEMORY = 0.98
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run does. minutes: of training at most, None for all epochs. key: marks what the checkpoint is one of."""
+
+    recipe: Recipe
+    seed: int
+    folder: Path
+    key: str
+    minutes: float | None = None
+    checkpoint_seconds: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Told after each update. share: how much of the run is done, in (0, 1]."""
+
+    done: int
+    share: float
+    loss: float
+    tokens_per_second: float
+    seconds_left: float
+
+
+class Teaches(Protocol):
+    """What is learned beside the labels: a loss for each window of a batch, [windows]."""
+
+    def __call__(self, windows: Sequence[Window], batch: Batch, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor: ...
+
+
+Tell = Callable[[Progress], None]
+
+
+def fit(encoder: Encoder, windows: Sequence[Window], plan: Plan, tell: Tell, teacher: Teaches | None = None) -> Position:
+    """Train `encoder.model` in place; where the folder holds this run's checkpoint, on from there."""
+    with torch.random.fork_rng():
+        torch.manual_seed(plan.seed)
+        return _Run(encoder, windows, plan, teacher).go(tell)
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def precision() -> torch.dtype:
+    """What the matrices are multiplied in: bfloat16 where the machine is made for it, else float32."""
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    return torch.bfloat16 if _has_bf16_instructions() else torch.float32
+
+
+def span_loss(start: torch.Tensor, end: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Mean of the cross entropies of start and end over the real tokens, for each window: float32 [windows]."""
+    padding = batch.mask == 0
+    losses = [
+        functional.cross_entropy(logits.float().masked_fill(padding, float("-inf")), wanted, reduction="none")
+        for logits, wanted in ((start, batch.starts), (end, batch.ends))
+    ]
+    return (losses[0] + losses[1]) / 2
+
+
+def rate(share: float, warmup: float) -> float:
+    """The learning rate at a share of the run, as a share of the highest.
+
+    >>> rate(0.05, 0.1), rate(0.1, 0.1), round(rate(0.55, 0.1), 9), rate(1.0, 0.1)
+    (0.5, 1.0, 0.5, 0.0)
+    """
+    if share < warmup:
+        return share / warmup
+    return max(0.0, (1.0 - share) / (1.0 - warmup))
+
+
+class _Run:
+    """One run of the loop."""
+
+    def __init__(self, encoder: Encoder, windows: Sequence[Window], plan: Plan, teacher: Teaches | None) -> None:
+        self._plan, self._windows, self._teacher = plan, windows, teacher
+        self._lengths = [len(window.ids) for window in windows]
+        self._pad = encoder.tokeniser.pad
+        self._device, self._precision = device(), precision()
+        self._model = encoder.model.to(self._device).train()
+        self._optimiser = _optimiser(self._model, plan.recipe)
+        self._checkpoint = plan.folder / checkpoints.NAME
+        self._at = checkpoints.restore(self._checkpoint, plan.key, self._model, self._optimiser) or Position()
+        self._total = plan.recipe.epochs * -(-len(windows) // plan.recipe.batch)
+
+    def go(self, tell: Tell) -> Position:
+        saved = begun = time.monotonic()
+        seconds_before, tokens_before = self._at.seconds, self._at.tokens
+        for rows in self._rows():
+            self._update(rows)
+            now = time.monotonic()
+            self._at.seconds = seconds_before + now - begun
+            tell(self._progress((self._at.tokens - tokens_before) / max(now - begun, 1e-9)))
+            if now - saved >= self._plan.checkpoint_seconds:
+                self._save()
+                saved = time.monotonic()
+        self._save()
+        self._model.eval().cpu()
+        return self._at
+
+    def _rows(self) -> Iterator[list[int]]:
+        """The windows of each update from where the run stands to its end."""
+        recipe, at = self._plan.recipe, self._at
+        while at.epoch < recipe.epochs:
+            order = updates(self._lengths, recipe.batch, self._plan.seed, at.epoch)
+            while at.update < len(order):
+                if self._share(at.done) >= 1:
+                    return
+                yield order[at.update]
+            at.epoch, at.update = at.epoch + 1, 0
+
+    def _share(self, done: float) -> float:
+        by_clock = self._at.seconds / (60 * self._plan.minutes) if self._plan.minutes else 0.0
+        return max(done / self._total, by_clock)
+
+    def _update(self, rows: Sequence[int]) -> None:
+        """One step of the optimiser over these windows, and the position after it."""
+        recipe, at = self._plan.recipe, self._at
+        for group in self._optimiser.param_groups:
+            group["lr"] = group["highest"] * rate(self._share(at.done + 0.5), recipe.warmup)
+        loss, tokens = self._backward(rows)
+        torch.nn.utils.clip_grad_norm_(self._model.parameters(), recipe.clip)
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        memory = min(MEMORY, at.done / (at.done + 1))
+        at.loss = memory * at.loss + (1 - memory) * loss
+        at.update, at.done, at.tokens = at.update + 1, at.done + 1, at.tokens + tokens
+
+    def _backward(self, rows: Sequence[int]) -> tuple[float, int]:
+        """Gradients of the mean loss of these windows, gathered over as many batches as memory wants."""
+        loss, tokens = 0.0, 0
+        lengths = [self._lengths[row] for row in rows]
+        for part in batches(lengths, PADDED_TOKENS[self._device.type]):
+            windows = [self._windows[rows[n]] for n in part]
+            batch = collate(windows, self._pad, self._device)
+            share = self._loss(windows, batch).sum() / len(rows)
+            share.backward()  # type: ignore[no-untyped-call]
+            loss, tokens = loss + float(share.detach()), tokens + batch.tokens
+        return loss, tokens
+
+    def _loss(self, windows: Sequence[Window], batch: Batch) -> torch.Tensor:
+        with self._autocast():
+            output = self._model(**batch.inputs)
+        if self._teacher is None:
+            return span_loss(output.start_logits, output.end_logits, batch)
+        return self._teacher(windows, batch, output.start_logits, output.end_logits)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self._precision == torch.float32:
+            return nullcontext()
+        return torch.autocast(self._device.type, dtype=self._precision)
+
+    def _progress(self, speed: float) -> Progress:
+        at, share = self._at, min(1.0, self._share(self._at.done))
+        return Progress(at.done, share, at.loss, speed, at.seconds * (1 - share) / share)
+
+    def _save(self) -> None:
+        checkpoints.save(self._checkpoint, self._plan.key, self._at, self._model, self._optimiser)
+
+
+def _optimiser(model: Any, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW over four groups: token embeddings or not, decayed or not. Embeddings with the rate 0 are not trained."""
+    tokens = model.get_input_embeddings().weight
+    tokens.requires_grad_(recipe.embeddings_rate > 0)
+    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            plain = parameter.ndim < 2
+            groups.setdefault((parameter is tokens, plain), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "weight_decay": 0.0 if plain else recipe.weight_decay,
+                "highest": recipe.learning_rate * (recipe.embeddings_rate if embeddings else 1.0),
+            }
+            for (embeddings, plain), parameters in groups.items()
+        ],
+        lr=recipe.learning_rate,
+    )
+
+
+def _has_bf16_instructions() -> bool:
+    """Whether the processor multiplies in bfloat16 by itself; elsewhere it is slower than float32."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text("ascii", errors="ignore")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
