@@ -1,4 +1,4 @@
-"""The terminal's verbs of measuring: `stats`. Nothing heavy is imported before a verb needs it."""
+"""The terminal's verbs of measuring: `stats`, `evaluate`. Nothing heavy is imported before a verb needs it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexing.errors import SettingError
+
 if TYPE_CHECKING:
     from qa_pipeline.evaluation.datasets import Example
+    from qa_pipeline.evaluation.summary import Row, Summary
+
+SCORER_NAMES = ("squad1", "squad2", "mlqa", "tydiqa")
 
 
 def add_verbs(verbs: Any) -> None:
@@ -19,6 +24,20 @@ def add_verbs(verbs: Any) -> None:
     _add_files(stats)
     stats.add_argument("--json", action="store_true", help="one object a language")
     stats.set_defaults(run=_stats)
+    _add_evaluate(verbs)
+
+
+def _add_evaluate(verbs: Any) -> None:
+    verb = verbs.add_parser("evaluate", help="how good a reader's answers are, language by language")
+    _add_files(verb)
+    verb.add_argument("--reader", metavar="NAME", help="preset, hub id or folder; `builtin` needs no download")
+    verb.add_argument("--scorer", choices=SCORER_NAMES, help="whose figures (the official script of what FILES are)")
+    verb.add_argument("--limit", type=int, metavar="N", help="only so many questions of each file, evenly spread over it")
+    verb.add_argument(
+        "--out", metavar="DIR", type=Path, help="folder for predictions, metrics and plots; goes on where it stopped"
+    )
+    verb.add_argument("--json", action="store_true", help="one object a row, then one for the run")
+    verb.set_defaults(run=_evaluate)
 
 
 def _add_files(verb: Any) -> None:
@@ -64,3 +83,86 @@ def _stats(options: argparse.Namespace) -> int:
         )
     print("Tokens: means; Chinese by jieba, others by the Moses tokenizer (sacremoses; Hindi as the Perl script splits it).")
     return 0
+
+
+class _Bar:
+    """Questions done on standard error, with rate and time left; nothing where that is not a terminal."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self._bar: Any = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, done: int, total: int) -> None:
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(desc=self.label, total=total, unit="question", file=sys.stderr, disable=None, initial=done)
+        self._bar.update(done - self._bar.n)
+
+
+# -- evaluate ----------------------------------------------------------------------------------------------------------
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from indexing.models import DEFAULT_READER
+    from qa_pipeline.evaluation.predictions import QuestionSet
+    from qa_pipeline.evaluation.reading import Measured, evaluate_reading
+    from qa_pipeline.evaluation.scorers import SCORERS, scorer_for
+
+    if options.limit is not None and options.limit < 1:
+        raise SettingError(f"--limit is {options.limit}; it must be 1 or more.")
+    questions = QuestionSet.read(options.files, options.limit, _tell)
+    if not questions.examples:
+        raise SettingError("There are no questions in these files.")
+    scorer = SCORERS[options.scorer] if options.scorer else scorer_for(questions.examples)
+    reader = Measured.load(options.reader or DEFAULT_READER)
+    with _Bar("reading") as bar:
+        summary = evaluate_reading(questions, reader, scorer, options.out, bar.update)
+    if options.json:
+        _print_summary_json(summary, reader.name)
+    else:
+        _print_summary(summary, reader.name)
+        if options.out:
+            print(f"predictions, metrics and plots are in {options.out}")
+    return 0
+
+
+def _print_summary_json(summary: Summary, reader: str) -> None:
+    from dataclasses import asdict
+
+    for row in (*summary.rows, summary.mean, summary.all):
+        _print_json({"scorer": summary.scorer.name, "reader": reader, **asdict(row)})
+
+
+def _print_summary(summary: Summary, reader: str) -> None:
+    from qa_pipeline.evaluation.bootstrap import CONFIDENCE, RESAMPLES
+
+    print(f"{reader}, scored by {summary.scorer.name} ({summary.scorer.about})")
+    print(
+        f"{'':<10}{'questions':>10}   {'exact match':<21}{'F1':<21}" + (DETAILS if summary.scorer.name == "squad2" else "")
+    )
+    for row in summary.rows:
+        _print_row(row, row.name)
+    left_out = f", not {', '.join(summary.scorer.left_out)}" if summary.scorer.left_out else ""
+    if len(summary.rows) > 1:
+        _print_row(summary.mean, "mean")
+        _print_row(summary.all, "all")
+        print(f"mean: every language counts the same{left_out}; all: every question does.")
+    print(f"%, with {100 * CONFIDENCE:.0f} % intervals from {RESAMPLES:,} bootstrap resamples of the questions")
+
+
+DETAILS = f"{'HasAns F1':>10}{'NoAns':>8}{'best F1':>9}"
+
+
+def _print_row(row: Row, name: str) -> None:
+    figures = "".join(f"{f'{f.value:5.1f} [{f.low:4.1f}, {f.high:4.1f}]':<21}" for f in (row.exact, row.f1))
+    known = [(row.details.get(name), width) for name, width in (("HasAns_f1", 10), ("NoAns_f1", 8), ("best_f1", 9))]
+    more = "".join(f"{value:>{width}.1f}" if value is not None else " " * width for value, width in known)
+    print(f"{name:<10}{row.questions:>10,}   {figures}{more}".rstrip())

@@ -1,0 +1,136 @@
+"""What a reader said to a question over one text, and to which questions it was put."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from indexing.errors import SettingError
+from qa_pipeline.evaluation.datasets import Example, Tell, find_files, read_examples
+
+if TYPE_CHECKING:
+    from qa_pipeline.pipeline import Calibration
+    from qa_pipeline.reader import Reading, ReadsPassages
+
+AT_A_TIME = 64
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """best: context[start:end], the best span, whether or not it is given; given: the answer, "" for "no answer".
+
+    gap: logits of the best span over "no answer", None where there is no span. no_answer: the score held against the
+    reader's threshold. wanted: the right answers' texts. origin and id name the question.
+    """
+
+    origin: str
+    id: str
+    language: str
+    question_language: str
+    wanted: tuple[str, ...]
+    given: str
+    best: str
+    start: int
+    end: int
+    gap: float | None
+    no_answer: float
+
+    @property
+    def key(self) -> Key:
+        return self.origin, self.id
+
+    @property
+    def row(self) -> str:
+        """The row of a table it is counted in: its language, or question's→context's where they differ."""
+        return row_name(self.question_language, self.language)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Prediction:
+        return cls(**{**values, "wanted": tuple(values["wanted"])})
+
+
+def row_name(question_language: str, language: str) -> str:
+    """
+    >>> row_name("de", "de"), row_name("en", "de")
+    ('de', 'en→de')
+    """
+    return language if question_language == language else f"{question_language}→{language}"
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSet:
+    """The questions of some files, in order, and what tells these files from others."""
+
+    examples: tuple[Example, ...]
+    files: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def read(cls, paths: Sequence[Path], limit: int | None = None, tell: Tell | None = None) -> QuestionSet:
+        """limit: of each file only so many, evenly spread over it. Raises SettingError, UnreadableFile."""
+        examples: list[Example] = []
+        files: list[dict[str, Any]] = []
+        for path in find_files(paths):
+            found = spread(read_examples(path, tell), limit)
+            examples += found
+            files.append({"name": path.name, "digest": _digest(path), "questions": len(found)})
+        _refuse_namesakes(files)
+        return cls(tuple(examples), tuple(files))
+
+
+def spread(examples: Sequence[Example], limit: int | None) -> list[Example]:
+    """At most `limit` of them, evenly spread; the same places in files of the same length, so parallel ones stay so."""
+    if limit is None or limit >= len(examples):
+        return list(examples)
+    return [examples[n * len(examples) // limit] for n in range(limit)]
+
+
+def predict(
+    reader: ReadsPassages, calibration_for: Callable[[str], Calibration], examples: Sequence[Example]
+) -> Iterator[list[Prediction]]:
+    """The predictions for all examples in their order, AT_A_TIME of them at once. calibration_for: by question language."""
+    for first in range(0, len(examples), AT_A_TIME):
+        part = examples[first : first + AT_A_TIME]
+        readings = read_pairs(reader, [(example.question, example.context) for example in part])
+        yield [
+            predicted(example, reading, calibration_for(example.question_language))
+            for example, reading in zip(part, readings, strict=True)
+        ]
+
+
+def read_pairs(reader: ReadsPassages, pairs: Sequence[tuple[str, str]]) -> list[Reading]:
+    """What each text says to its question; in one go where the reader can."""
+    together: Callable[[Sequence[tuple[str, str]]], list[Reading]] | None = getattr(reader, "read_pairs", None)
+    if together is not None:
+        return together(pairs)
+    return [reader.read(question, [text])[0] for question, text in pairs]
+
+
+def predicted(example: Example, reading: Reading, calibration: Calibration) -> Prediction:
+    """An example with what was read, as the calibration judges it."""
+    span = reading.spans[0] if reading.spans else None
+    best = example.context[span.start : span.end] if span else ""
+    no_answer = 1.0 - calibration.probability(span.gap) if span else 1.0
+    return Prediction(
+        example.origin, example.id, example.language, example.question_language, example.wanted,
+        "" if no_answer > calibration.threshold else best, best, span.start if span else 0, span.end if span else 0,
+        round(float(span.gap), 4) if span else None, round(no_answer, 6),
+    )  # fmt: skip
+
+
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def _refuse_namesakes(files: Sequence[Mapping[str, Any]]) -> None:
+    twice = [name for name, count in Counter(file["name"] for file in files).items() if count > 1]
+    if twice:
+        raise SettingError(f"Two files are called {twice[0]}; evaluate them apart, or rename one.")
