@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexing.errors import SettingError
+
 if TYPE_CHECKING:
     from qa_pipeline.training.trainer import Progress
 
@@ -18,6 +20,7 @@ LINE_SECONDS = 30.0
 def add_training_verbs(verbs: Any) -> None:
     """The verbs with their options."""
     _add_train(verbs)
+    _add_split(verbs)
 
 
 def _add_train(verbs: Any) -> None:
@@ -38,6 +41,16 @@ def _add_train(verbs: Any) -> None:
     verb.add_argument("--checkpoint-seconds", type=float, default=120.0, metavar="S", help="time between checkpoints (120)")
     verb.add_argument("--json", action="store_true", help="one object: what the run did")
     verb.set_defaults(run=_train)
+
+
+def _add_split(verbs: Any) -> None:
+    verb = verbs.add_parser("split", help="train and test sets, no paragraph in both")
+    verb.add_argument("files", metavar="FILES", type=Path, nargs="+", help="question files, or folders of them")
+    verb.add_argument("--into", metavar="DIR", type=Path, required=True, help="folder for train/ and test/")
+    verb.add_argument("--test-per-language", type=int, required=True, metavar="N", help="test questions of each language")
+    verb.add_argument("--seed", type=int, default=1, metavar="N", help="for what is drawn (1)")
+    verb.add_argument("--json", action="store_true", help="one object: how many went where")
+    verb.set_defaults(run=_split)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -76,6 +89,30 @@ def _print_run(told: dict[str, Any], into: Path) -> None:
 
         print(change_in_words(Change(**told["change"])))
     print(f"The reader is in {into}; its card is {into / 'README.md'}.")
+
+
+def _split(options: argparse.Namespace) -> int:
+    from qa_pipeline.evaluation.datasets import find_files, read_examples
+    from qa_pipeline.training.files import write_squad
+    from qa_pipeline.training.split import by_language, divide
+
+    if options.test_per_language < 1:
+        raise SettingError(f"--test-per-language is {options.test_per_language}; it must be 1 or more.")
+    examples = [e for path in find_files(options.files) for e in read_examples(path, _Shown().words)]
+    division = divide(examples, options.test_per_language, options.seed)
+    counts: dict[str, dict[str, int]] = {}
+    for side, part in (("train", division.train), ("test", division.test)):
+        for language, some in by_language(part).items():
+            write_squad(some, options.into / side / f"{side}.{language}.json")
+            counts.setdefault(language, {"train": 0, "test": 0})[side] = len(some)
+    if options.json:
+        print(json.dumps({"languages": counts, "left_out": division.left_out}))
+    else:
+        print(f"{'language':<10}{'train':>9}{'test':>9}")
+        for language, count in counts.items():
+            print(f"{language:<10}{count['train']:>9,}{count['test']:>9,}")
+        print(f"{division.left_out:,} questions in neither: they share a paragraph with the test, which has enough.")
+    return 0
 
 
 class _Shown:

@@ -14,7 +14,7 @@ from indexing.errors import ModelRefused
 from qa_pipeline.evaluation.datasets import Example, Gold
 from qa_pipeline.training.batching import collate, updates
 from qa_pipeline.training.encoder import Encoder, load_encoder
-from qa_pipeline.training.features import Features, Window, answer_tokens, build
+from qa_pipeline.training.features import Features, Window, answer_tokens, build, thinned
 from tests.known import SCRIPTS
 from tests.tiny import LONG, UGLY, make_reader, make_xlm
 
@@ -138,6 +138,16 @@ def test_every_window_once_an_epoch(lengths: list[int], size: int, seed: int, ep
     assert sorted(n for group in made for n in group) == list(range(len(lengths)))
     assert all(len(group) <= size for group in made) and len(made) == -(-len(lengths) // size)
     assert made == updates(lengths, size, seed, epoch)
+
+
+def test_empty_windows_are_thinned(encoders: dict[str, Encoder]) -> None:
+    asked = [example(LONG, ("bridge", LONG.index("bridge"))), example(LONG)]
+    whole = build(asked, encoders["builtin"].tokeniser, 64, 10).windows
+    for empty in (0, 1, 2):
+        kept = thinned(whole, empty, seed=1)
+        assert [w for w in kept if w.end] == [w for w in whole if w.end] != []
+        assert [sum(w.example == n and not w.end for w in kept) for n in (0, 1)] == [empty, empty]
+    assert thinned(whole, None, seed=1) == whole
 
 
 def test_no_examples_no_windows(encoders: dict[str, Encoder]) -> None:

@@ -135,9 +135,10 @@ def _recipe(run: Run) -> str:
     embeddings = {0.0: "left as they were", 1.0: "trained at the same rate"}.get(
         recipe.embeddings_rate, f"trained at {recipe.embeddings_rate:g} times that rate"
     )
+    empty = "" if recipe.empty_windows is None else f" (of those without the answer {recipe.empty_windows} a question)"
     dropout = "as in the model" if recipe.dropout is None else f"{recipe.dropout:g}"
     asked = (
-        f"Preset `{recipe.name}`: windows of {recipe.max_seq_len} tokens, stride {recipe.doc_stride},"
+        f"Preset `{recipe.name}`: windows of {recipe.max_seq_len} tokens, stride {recipe.doc_stride}{empty},"
         f" {recipe.batch} a batch, {recipe.epochs} epochs at most; AdamW, learning rate {recipe.learning_rate:g} after a"
         f" warm-up of {recipe.warmup:.0%}, then falling to 0, weight decay {recipe.weight_decay:g}, gradients clipped at"
         f" {recipe.clip:g}; dropout {dropout}; token embeddings {embeddings}. Seed {run.seed}."

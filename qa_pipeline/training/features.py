@@ -70,6 +70,22 @@ def build(examples: Sequence[Example], tokeniser: Tokeniser, max_seq_len: int, d
     return Features(made, left_out)
 
 
+def thinned(windows: Sequence[Window], empty: int | None, seed: int) -> list[Window]:
+    """Without all but `empty` of the windows of each example that do not hold the answer; which stay is drawn."""
+    if empty is None:
+        return list(windows)
+    order = np.random.default_rng(seed).permutation(len(windows))
+    left: dict[int, int] = {}
+    kept: list[int] = []
+    for n in order.tolist():
+        window = windows[n]
+        if not window.end:
+            left[window.example] = left.get(window.example, empty) - 1
+        if window.end or left[window.example] >= 0:
+            kept.append(n)
+    return [windows[n] for n in sorted(kept)]
+
+
 def answer_tokens(example: Example, tokens: Tokens) -> tuple[int, int] | None:
     """First and last token that overlap the first right answer which has a place and tokens; None where there is none."""
     starts, ends = np.array(tokens.starts), np.array(tokens.ends)

@@ -19,10 +19,11 @@ QUESTION_ROOM = 65
 class Recipe:
     """How a reader is fine-tuned.
 
-    batch: windows of one update, however many fit into memory at once. max_seq_len, doc_stride: tokens, the stride
-    from one window's first passage token to the next one's. learning_rate: the highest, reached after the share `warmup`
-    of the run and then falling to zero in a line. embeddings_rate: the token embeddings' rate as a multiple of it, 0 to
-    leave them as they are. dropout: None for what the model was made with. clip: norm of the gradients at most.
+    batch: windows of one update, however many fit into memory at once. max_seq_len, doc_stride: tokens, the stride from
+    one window's first passage token to the next one's. learning_rate: the highest, reached after the share `warmup` of the
+    run and then falling to zero in a line. embeddings_rate: the token embeddings' rate as a multiple of it, 0 to leave them
+    as they are. empty_windows: windows without the answer of one question at most, drawn (None: all). dropout: None for
+    what the model was made with. clip: norm of the gradients at most.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Recipe:
     clip: float = 1.0
     dropout: float | None = None
     embeddings_rate: float = 1.0
+    empty_windows: int | None = None
 
     def __post_init__(self) -> None:
         for field in ("batch", "epochs", "doc_stride", "learning_rate"):
@@ -68,7 +70,7 @@ _ALL = (
     ),
     Recipe(
         "builtin", BUILTIN, "On from the built-in reader: for labels of one's own, on a processor, in minutes.",
-        16, 2, 256, 96, 1e-4, dropout=0.1,
+        16, 2, 256, 96, 1e-4, dropout=0.1, empty_windows=1,
     ),
 )  # fmt: skip
 

@@ -66,6 +66,14 @@ def groups(examples: Sequence[Example]) -> list[list[int]]:
     return list(found.values())
 
 
+def by_language(examples: Sequence[Example]) -> dict[str, list[Example]]:
+    """In order of the languages' codes."""
+    found: defaultdict[str, list[Example]] = defaultdict(list)
+    for example in examples:
+        found[example.language].append(example)
+    return dict(sorted(found.items()))
+
+
 def _order(examples: Sequence[Example], found: list[list[int]], per_language: int, seed: int) -> list[list[int]]:
     """Shuffled; groups with more questions of a language than the test wants come last, so that few are wasted."""
     order = found.copy()

@@ -24,7 +24,7 @@ from qa_pipeline.evaluation.datasets import Example, find_files, read_examples
 from qa_pipeline.training import checkpoints
 from qa_pipeline.training.card import Run, card, commit, data_files
 from qa_pipeline.training.encoder import Encoder, load_encoder
-from qa_pipeline.training.features import Features, build
+from qa_pipeline.training.features import Features, build, thinned
 from qa_pipeline.training.held_out import Score, change, reader_folder, scores, table
 from qa_pipeline.training.recipes import Recipe
 from qa_pipeline.training.split import divide
@@ -90,7 +90,7 @@ def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     if finished is not None:
         tell.words(f"{settings.into} holds this very run, finished; nothing to do.")
         return finished
-    features = build(data.learn, encoder.tokeniser, settings.recipe.max_seq_len, settings.recipe.doc_stride)
+    features = _features(settings, data, encoder)
     if not features.windows:
         raise SettingError("No question of these files can be learned from: none has an answer with a place in its context.")
     settings.into.mkdir(parents=True, exist_ok=True)
@@ -152,6 +152,12 @@ def _key(settings: TrainSettings, data: _Data, encoder: Encoder) -> str:
         told = [example.question, example.context, [[g.text, g.start] for g in example.golds]] if example else None
         whole.update(json.dumps(told).encode())
     return whole.hexdigest()
+
+
+def _features(settings: TrainSettings, data: _Data, encoder: Encoder) -> Features:
+    recipe = settings.recipe
+    whole = build(data.learn, encoder.tokeniser, recipe.max_seq_len, recipe.doc_stride)
+    return Features(thinned(whole.windows, recipe.empty_windows, settings.seed), whole.left_out)
 
 
 # -- measuring ---------------------------------------------------------------------------------------------------------
