@@ -1,4 +1,4 @@
-"""The terminal's verbs of measuring: `stats`, `evaluate`. Nothing heavy is imported before a verb needs it."""
+"""The terminal's verbs of measuring: `stats`, `evaluate`, `compare`. Nothing heavy is imported before a verb needs it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ def add_verbs(verbs: Any) -> None:
     stats.add_argument("--json", action="store_true", help="one object a language")
     stats.set_defaults(run=_stats)
     _add_evaluate(verbs)
+    compare = verbs.add_parser("compare", help="is one of two runs of `evaluate` better, or could it be chance")
+    compare.add_argument("a", metavar="RUN_A", type=Path, help="folder of `docqa evaluate --out`")
+    compare.add_argument("b", metavar="RUN_B", type=Path, help="another one, over the same questions")
+    compare.add_argument("--scorer", choices=SCORER_NAMES, help="whose figures (the one both runs were scored by)")
+    compare.add_argument("--json", action="store_true", help="one object a row")
+    compare.set_defaults(run=_compare)
 
 
 def _add_evaluate(verbs: Any) -> None:
@@ -166,3 +172,25 @@ def _print_row(row: Row, name: str) -> None:
     known = [(row.details.get(name), width) for name, width in (("HasAns_f1", 10), ("NoAns_f1", 8), ("best_f1", 9))]
     more = "".join(f"{value:>{width}.1f}" if value is not None else " " * width for value, width in known)
     print(f"{name:<10}{row.questions:>10,}   {figures}{more}".rstrip())
+
+
+# -- compare -----------------------------------------------------------------------------------------------------------
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from qa_pipeline.evaluation.compare import compare
+
+    found = compare(options.a, options.b, options.scorer, _tell)
+    if options.json:
+        for line in found.as_dicts():
+            _print_json(line)
+        return 0
+    print(f"A: {options.a} ({found.readers[0]}); B: {options.b} ({found.readers[1]}); scored by {found.scorer}")
+    print(f"{'':<10}{'questions':>10}{'A F1':>8}{'B F1':>8}   {'B - A':<24}{'p':>7}   better")
+    for row in (*found.rows, found.all):
+        f1 = row.f1
+        between = f"{f1.value:+5.1f} [{f1.low:+5.1f}, {f1.high:+5.1f}]"
+        print(f"{row.name:<10}{row.questions:>10,}{row.a:>8.1f}{row.b:>8.1f}   {between:<24}", end="")
+        print(f"{f1.p:>7.3f}   {row.verdict or '-'}")
+    print("p by paired bootstrap, of the languages made larger for their number (Holm); `-`: p is not below 0.05.")
+    return 0

@@ -55,7 +55,8 @@ class Prediction:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Prediction:
-        return cls(**{**values, "wanted": tuple(values["wanted"])})
+        """From a line of predictions.jsonl; what other kinds of runs keep beside it is left."""
+        return cls(**{**{name: values[name] for name in cls.__slots__}, "wanted": tuple(values["wanted"])})
 
 
 def row_name(question_language: str, language: str) -> str:
