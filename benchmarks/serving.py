@@ -1,11 +1,15 @@
-"""Fifty clients ask one service for a minute while two of them upload: errors, law, latency, memory.
+"""Fifty clients ask one service, without and with two that upload: errors, law, latency, memory over time.
 
 `docqa serve` runs in a process of its own over a fresh home, with the built-in models and examples/corpus. Each client is a
 thread that asks the questions of examples/questions.json one after the other; one that is told 429 waits as long as it
-is told. Two more upload documents and wait for their jobs, again and again. Every answer and passage is compared with its
-document's text, fetched through the same door. Resident memory of the service is read from the system each second.
+is told. Every answer and passage is compared with its document's text, fetched through the same door. Resident memory of the
+service is read from the system each second. There are three phases, one after the other, of one process:
 
-    python -m benchmarks.serving [--clients 50] [--seconds 60] [--json FILE]
+asking       nobody uploads, so that memory must come to rest once every thread has answered
+overwriting  two upload the same documents with another last line again and again: the corpus keeps its size
+growing      two upload new documents again and again
+
+    python -m benchmarks.serving [--clients 50] [--seconds 60] [--phases asking,overwriting,growing] [--json FILE]
 
 The exit status is 1 when anything but 200 and 429 was answered, or an answer was not its document's text.
 """
@@ -19,7 +23,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +36,7 @@ from ui.client import ApiError, Client, Reply
 
 CORPUS = "examples"
 UPLOADERS = 2
+PHASES = ("asking", "overwriting", "growing")
 
 
 @dataclass
@@ -43,6 +48,7 @@ class Seen:
     errors: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     uploads: int = 0
+    gone: int = 0
     texts: dict[str, str] = field(default_factory=dict)
     guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -113,7 +119,10 @@ def check(client: Client, reply: Reply, seen: Seen) -> None:
             try:
                 text = client.document(CORPUS, part.document_id).text
             except ApiError as error:
-                seen.failed("document", error)
+                if error.status == 404:
+                    seen.gone += 1  # it was overwritten since
+                else:
+                    seen.failed("document", error)
                 continue
             with seen.guard:
                 seen.texts[part.document_id] = text
@@ -122,15 +131,13 @@ def check(client: Client, reply: Reply, seen: Seen) -> None:
                 seen.wrong.append(f"{part.source} {part.start}-{part.end}")
 
 
-def upload(url: str, number: int, documents: Path, until: float, seen: Seen) -> None:
-    """Upload twenty documents at a time, and wait for each job, until the time is over."""
-    files = sorted(documents.rglob("*.txt"))[number::UPLOADERS]
+def upload(url: str, batches: Iterator[list[tuple[str, bytes]]], until: float, seen: Seen) -> None:
+    """Upload one batch after the other, and wait for each job, until the time is over."""
     with Client(url) as client:
-        for at in range(0, len(files), 20):
+        for sent in batches:
             if time.monotonic() >= until:
                 return
             try:
-                sent = [(f"new/{number}-{path.name}", path.read_bytes()) for path in files[at : at + 20]]
                 job = client.upload(CORPUS, sent).job
                 state = client.wait(job.id).state if job else "done"
                 with seen.guard:
@@ -142,6 +149,18 @@ def upload(url: str, number: int, documents: Path, until: float, seen: Seen) -> 
                 time.sleep(error.retry_after or 0.5)
 
 
+def batches(phase: str, number: int, files: list[Path]) -> Iterator[list[tuple[str, bytes]]]:
+    """What an uploader sends, twenty documents at a time: none, its first ones again and again, or new ones."""
+    mine = files[number::UPLOADERS]
+    if phase == "overwriting":
+        for turn in range(10**9):
+            end = f"\nWritten for the time number {turn}.\n".encode()
+            yield [(f"again/{number}-{path.name}", path.read_bytes() + end) for path in mine[:20]]
+    elif phase == "growing":
+        for at in range(0, len(mine), 20):
+            yield [(f"new/{number}-{path.name}", path.read_bytes()) for path in mine[at : at + 20]]
+
+
 def resident(pid: int) -> float:
     """Resident memory of a process in MB (Linux); nan elsewhere."""
     try:
@@ -150,47 +169,68 @@ def resident(pid: int) -> float:
         return float("nan")
 
 
-def run(clients: int, seconds: float) -> dict[str, Any]:
-    """One minute of it."""
+def risen(memory: list[float], beat_s: float = 1.0) -> float:
+    """MB a minute by which memory rose over the second half of a phase (least squares)."""
+    half = memory[len(memory) // 2 :]
+    middle, mean = (len(half) - 1) / 2, sum(half) / len(half)
+    across = sum((n - middle) ** 2 for n in range(len(half)))
+    return 60 / beat_s * sum((n - middle) * (mb - mean) for n, mb in enumerate(half)) / across if across else 0.0
+
+
+def phase(name: str, url: str, pid: int, files: list[Path], clients: int, seconds: float) -> dict[str, Any]:
+    """One phase of it."""
     asked, seen = questions(200), Seen()
+    memory, until = [resident(pid)], time.monotonic() + seconds
+    work = [threading.Thread(target=ask, args=(url, n, asked, until, seen)) for n in range(clients)]
+    work += [
+        threading.Thread(target=upload, args=(url, batches(name, n, files), until, seen)) for n in range(UPLOADERS)
+    ]  # fmt: skip
+    for thread in work:
+        thread.start()
+    while time.monotonic() < until:
+        time.sleep(1)
+        memory.append(resident(pid))
+    for thread in work:
+        thread.join()
+    with Client(url) as client:
+        documents = client.corpus(CORPUS).documents
+    return {
+        "phase": name, "answered": seen.statuses[200], "/s": seen.statuses[200] / seconds, "429": seen.statuses[429],
+        "other errors": len(seen.errors), "not its text": len(seen.wrong), "uploads": seen.uploads, "documents": documents,
+        "p50 ms": machine.quantile(seen.latencies, 0.5), "p95 ms": machine.quantile(seen.latencies, 0.95),
+        "MB at first": memory[0], "a third": memory[len(memory) // 3], "two thirds": memory[2 * len(memory) // 3],
+        "at last": memory[-1], "MB/min, 2nd half": risen(memory), "memory": memory,
+        "errors": seen.errors[:5] + seen.wrong[:5],
+    }  # fmt: skip
+
+
+def run(phases: Sequence[str], clients: int, seconds: float) -> list[dict[str, Any]]:
+    """All phases over one service."""
     with tempfile.TemporaryDirectory() as place, service(Path(place) / "home") as (url, pid):
         write(Path(place) / "more", 1_500)
+        files = sorted((Path(place) / "more").rglob("*.txt"))
         fill(url)
-        memory = [resident(pid)]
-        until = time.monotonic() + seconds
-        work = [threading.Thread(target=ask, args=(url, n, asked, until, seen)) for n in range(clients)]
-        work += [threading.Thread(target=upload, args=(url, n, Path(place) / "more", until, seen)) for n in range(UPLOADERS)]
-        for thread in work:
-            thread.start()
-        while time.monotonic() < until:
-            time.sleep(1)
-            memory.append(resident(pid))
-        for thread in work:
-            thread.join()
-        memory.append(resident(pid))
-    return {
-        "clients": clients, "seconds": seconds, "answered": seen.statuses[200], "told to wait (429)": seen.statuses[429],
-        "other errors": len(seen.errors), "not the document's text": len(seen.wrong), "uploads done": seen.uploads,
-        "p50 ms": machine.quantile(seen.latencies, 0.5), "p95 ms": machine.quantile(seen.latencies, 0.95),
-        "answered/s": seen.statuses[200] / seconds, "memory MB at first": memory[0],
-        "after a third": memory[len(memory) // 3], "at last": memory[-1], "errors": seen.errors[:5] + seen.wrong[:5],
-    }  # fmt: skip
+        return [phase(name, url, pid, files, clients, seconds) for name in phases]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.serving", description="Many clients and two uploads at once.")
     parser.add_argument("--clients", type=int, default=50)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seconds", type=float, default=60, help="of each phase")
+    parser.add_argument("--phases", default=",".join(PHASES), type=lambda text: text.split(","))
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
+    if not set(chosen.phases) <= set(PHASES):
+        parser.error(f"the phases are {', '.join(PHASES)}")
     facts = machine.facts()
     print(machine.line(facts))
-    row = run(chosen.clients, chosen.seconds)
-    print(machine.table([{name: value for name, value in row.items() if name != "errors"}]))
-    for error in row["errors"]:
+    rows = run(chosen.phases, chosen.clients, chosen.seconds)
+    hidden = ("errors", "memory")
+    print(machine.table([{name: value for name, value in row.items() if name not in hidden} for row in rows]))
+    for error in [error for row in rows for error in row["errors"]]:
         print(error)
-    machine.finish(facts, {"serving": row}, chosen.json)
-    return int(bool(row["other errors"] or row["not the document's text"]))
+    machine.finish(facts, {"serving": rows, "clients": chosen.clients, "seconds": chosen.seconds}, chosen.json)
+    return int(any(row["other errors"] or row["not its text"] for row in rows))
 
 
 if __name__ == "__main__":

@@ -77,7 +77,9 @@ def _serve(options: argparse.Namespace) -> int:
     refuse_open_door(settings)
     from indexing.models import resolve
 
+    from qa_pipeline.memory import few_heaps
     resolve(settings.reader, "reader")
+    few_heaps()
     import uvicorn
 
     _log()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -35,6 +35,7 @@ class Measures:
         )  # fmt: skip
         self._questions = Counter("docqa_questions", "Questions by what came of them.", ["outcome"], registry=self.registry)
         self.registry.register(_State(service))
+        ProcessCollector(registry=self.registry)
 
     def requested(self, method: str, route: str, status: int, seconds: float) -> None:
         """One request; route: its template, so that there are no more of them than routes."""

@@ -25,10 +25,11 @@ from qa_pipeline.admission import Admission
 from qa_pipeline.answers import Reply
 from qa_pipeline.feedback import FeedbackStore
 from qa_pipeline.home import Corpus, Home
-from qa_pipeline.jobs import Job, Jobs, Worker
+from qa_pipeline.jobs import Job, Jobs, Report, Worker
 from qa_pipeline.keys import Key, Keys
 from qa_pipeline.measures import Measures
-from qa_pipeline.opened import Models, OpenCorpora, OpenCorpus
+from qa_pipeline.memory import give_back
+from qa_pipeline.opened import LoadedReader, Models, OpenCorpora, OpenCorpus
 from qa_pipeline.pipeline import read_one
 from qa_pipeline.questions import Asked
 from qa_pipeline.saved import Change, SavedQuestions
@@ -60,7 +61,7 @@ class Service:
         self.reads = Admission(settings.concurrency, settings.waiting)
         self.measures = Measures(self)
         self._lookers = ThreadPoolExecutor(LOOKERS, thread_name_prefix="docqa-look")
-        functions = {"index": partial(work.index, self), "questions": partial(work.questions, self)}
+        functions = {"index": self._index, "questions": partial(work.questions, self)}
         self._worker = Worker(self.jobs, functions)
         self._ready = "the models are being loaded"
 
@@ -96,6 +97,13 @@ class Service:
         except Exception as error:
             self._ready = f"the models cannot be used ({type(error).__name__})"
             logger.exception("The models cannot be used.")
+
+    def _index(self, job: Job, report: Report) -> dict[str, Any]:
+        """An index job; what it took for a while is the system's again when it ends."""
+        try:
+            return work.index(self, job, report)
+        finally:
+            give_back()
 
     def _sweep(self) -> None:
         """Remove uploads nobody comes back for, and results older than `keep_days`."""
