@@ -21,6 +21,7 @@ def add_training_verbs(verbs: Any) -> None:
     """The verbs with their options."""
     _add_train(verbs)
     _add_split(verbs)
+    _add_augment(verbs)
 
 
 def _add_train(verbs: Any) -> None:
@@ -51,6 +52,24 @@ def _add_split(verbs: Any) -> None:
     verb.add_argument("--seed", type=int, default=1, metavar="N", help="for what is drawn (1)")
     verb.add_argument("--json", action="store_true", help="one object: how many went where")
     verb.set_defaults(run=_split)
+
+
+def _add_augment(verbs: Any) -> None:
+    verb = verbs.add_parser("augment", help="more questions from the ones there are, or from plain text")
+    verb.add_argument("files", metavar="FILES", type=Path, nargs="+", help="question files; with --how cloze, plain text")
+    verb.add_argument("--into", metavar="FILE", type=Path, required=True, help="rows to write; packed where it ends in .xz")
+    verb.add_argument("--how", required=True, choices=("pairs", "switch", "cloze", "translate"))
+    verb.add_argument(
+        "--parallel", metavar="DIR", type=Path, help="with --how switch: sentence pairs, files named en-de.tsv.xz"
+    )
+    verb.add_argument(
+        "--model", metavar="NAME", action="append", default=[], help="with --how translate; twice: there and back"
+    )
+    verb.add_argument("--language", metavar="CODE", help="with --how translate: the language that comes out")
+    verb.add_argument("--limit", type=int, metavar="N", help="so many at most, drawn")
+    verb.add_argument("--seed", type=int, default=1, metavar="N", help="for what is drawn (1)")
+    verb.add_argument("--json", action="store_true", help="one object: how many of each language pair")
+    verb.set_defaults(run=_augment)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -113,6 +132,25 @@ def _split(options: argparse.Namespace) -> int:
             print(f"{language:<10}{count['train']:>9,}{count['test']:>9,}")
         print(f"{division.left_out:,} questions in neither: they share a paragraph with the test, which has enough.")
     return 0
+
+
+def _augment(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from qa_pipeline.training.augment import AugmentSettings, augment
+
+    settings = AugmentSettings(
+        tuple(options.files), options.into, options.how, options.parallel, tuple(options.model), options.language,
+        options.limit, options.seed,
+    )  # fmt: skip
+    told = augment(settings)
+    if options.json:
+        print(json.dumps(asdict(told)))
+    else:
+        print(f"{told.written:,} questions in {options.into} ({told.near:,} near repeats left out).")
+        for pair, count in told.languages.items():
+            print(f"{pair:<10}{count:>10,}")
+    return 0 if told.written else 1
 
 
 class _Shown:

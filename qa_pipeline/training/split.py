@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -146,16 +146,21 @@ class _Paragraphs:
 
 
 def _by_id(one: Mapping[str, int], other: Mapping[str, int]) -> Iterator[tuple[int, int]]:
-    """Where most ids are the same and lead to the same pairs of paragraphs; mere counters (1, 2, 3) do not."""
-    if len(one) > len(other):
-        one, other = other, one
-    shared = [id for id in one if id in other]
-    if len(shared) < PARALLEL_SHARE * len(one):
-        return
+    yield from {(one[id], other[id]) for id in parallel_ids(one, other)}
+
+
+def parallel_ids(one: Mapping[str, Hashable], other: Mapping[str, Hashable]) -> list[str]:
+    """The ids that two files share, given the paragraph of each id; [] unless the files are translations or pairings.
+
+    They are where most ids are the same and lead to the same pairs of paragraphs; mere counters (1, 2, 3) do not.
+    """
+    few, many = sorted((one, other), key=len)
+    shared = [id for id in few if id in many]
+    if len(shared) < PARALLEL_SHARE * len(few):
+        return []
     pairs = {(one[id], other[id]) for id in shared}
     distinct = min(len({a for a, _ in pairs}), len({b for _, b in pairs}))
-    if distinct >= CONSISTENT_SHARE * len(pairs):
-        yield from pairs
+    return shared if distinct >= CONSISTENT_SHARE * len(pairs) else []
 
 
 def _by_title(one: Mapping[str, Mapping[int, None]], other: Mapping[str, Mapping[int, None]]) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,76 @@
+"""Whether a question over a context was met before, nearly: MinHash finds like contexts, shingles compare questions.
+
+Shingles are runs of four characters of the text in lower case without white space, so scripts without spaces are served
+alike. MinHash (Broder 1997): the chance that two texts have the same smallest hash is the Jaccard index of their shingles.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+
+import numpy as np
+from numpy.typing import NDArray
+
+SHINGLE = 4
+BANDS, ROWS = 16, 4
+ALIKE = 0.8
+FEW = 200
+
+
+class Met:
+    """Remembers examples. Two are near where their contexts are, and their questions are."""
+
+    def __init__(self, seed: int = 1) -> None:
+        draw = np.random.default_rng(seed)
+        self._by = draw.integers(1, 2**63, BANDS * ROWS, dtype=np.uint64) | np.uint64(1)
+        self._plus = draw.integers(0, 2**63, BANDS * ROWS, dtype=np.uint64)
+        self._contexts: dict[str, int] = {}
+        self._marks: list[NDArray[np.uint64]] = []
+        self._bands: defaultdict[tuple[int, bytes], list[int]] = defaultdict(list)
+        self._asked: defaultdict[int, list[frozenset[str]]] = defaultdict(list)
+
+    def is_new(self, question: str, context: str) -> bool:
+        """Whether nothing near was met; from now on this was."""
+        place = self._place(context)
+        mine = shingles(question)
+        if any(jaccard(mine, other) >= ALIKE for other in self._asked[place]):
+            return False
+        self._asked[place].append(mine)
+        return True
+
+    def _place(self, context: str) -> int:
+        """The number of the first context that this one is near to, or a new one."""
+        if context not in self._contexts:
+            mark = self._mark(context)
+            keys = [(n, band.tobytes()) for n, band in enumerate(mark.reshape(BANDS, ROWS))]
+            likely = dict.fromkeys(number for key in keys for number in self._bands[key][:FEW])
+            near = (number for number in likely if (self._marks[number] == mark).mean() >= ALIKE)
+            number = next(near, len(self._marks))
+            if number == len(self._marks):
+                self._marks.append(mark)
+                for key in keys:
+                    self._bands[key].append(number)
+            self._contexts[context] = number
+        return self._contexts[context]
+
+    def _mark(self, text: str) -> NDArray[np.uint64]:
+        """The smallest hash under each of the functions x * by + plus, upper half, uint64 [64]."""
+        hashes = np.array([zlib.crc32(part.encode("utf-8", "surrogatepass")) for part in sorted(shingles(text))], np.uint64)
+        found: NDArray[np.uint64] = ((hashes[:, None] * self._by + self._plus) >> np.uint64(32)).min(axis=0)
+        return found
+
+
+def shingles(text: str) -> frozenset[str]:
+    """Runs of four characters; a shorter text is one by itself.
+
+    >>> sorted(shingles("A bird"))
+    ['abir', 'bird']
+    """
+    bare = "".join(text.lower().split())
+    return frozenset(bare[n : n + SHINGLE] for n in range(max(1, len(bare) - SHINGLE + 1)))
+
+
+def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    """How much of both together is in both, 0 to 1."""
+    return len(one & other) / len(one | other)
