@@ -13,6 +13,10 @@ from indexing.errors import SettingError
 
 if TYPE_CHECKING:
     from qa_pipeline.evaluation.datasets import Example
+    from qa_pipeline.evaluation.opensummary import OpenRow
+    from qa_pipeline.evaluation.predictions import QuestionSet
+    from qa_pipeline.evaluation.reading import Measured
+    from qa_pipeline.evaluation.scorers import Scorer
     from qa_pipeline.evaluation.summary import Row, Summary
 
 SCORER_NAMES = ("squad1", "squad2", "mlqa", "tydiqa")
@@ -42,7 +46,11 @@ def _add_evaluate(verbs: Any) -> None:
     verb.add_argument(
         "--out", metavar="DIR", type=Path, help="folder for predictions, metrics and plots; goes on where it stopped"
     )
-    verb.add_argument("--json", action="store_true", help="one object a row, then one for the run")
+    verb.add_argument("--open-domain", action="store_true", help="the contexts become a corpus that is asked")
+    verb.add_argument("--embedder", metavar="NAME", help="with --open-domain: preset, hub id or folder")
+    verb.add_argument("--retrieve", type=int, default=10, metavar="N", help="with --open-domain: passages read (10)")
+    verb.add_argument("--across", action="store_true", help="with --open-domain: also search the other languages' contexts")
+    verb.add_argument("--json", action="store_true", help="one object a row")
     verb.set_defaults(run=_evaluate)
 
 
@@ -129,22 +137,65 @@ def _evaluate(options: argparse.Namespace) -> int:
         raise SettingError("There are no questions in these files.")
     scorer = SCORERS[options.scorer] if options.scorer else scorer_for(questions.examples)
     reader = Measured.load(options.reader or DEFAULT_READER)
+    if options.open_domain:
+        return _evaluate_open(options, questions, reader, scorer)
     with _Bar("reading") as bar:
         summary = evaluate_reading(questions, reader, scorer, options.out, bar.update)
     if options.json:
-        _print_summary_json(summary, reader.name)
+        _print_rows_json((*summary.rows, summary.mean, summary.all), scorer=scorer.name, reader=reader.name)
     else:
         _print_summary(summary, reader.name)
-        if options.out:
-            print(f"predictions, metrics and plots are in {options.out}")
+        _print_where(options.out)
     return 0
 
 
-def _print_summary_json(summary: Summary, reader: str) -> None:
+def _evaluate_open(options: argparse.Namespace, questions: QuestionSet, reader: Measured, scorer: Scorer) -> int:
+    from indexing.embed import Embedder
+    from indexing.models import DEFAULT_EMBEDDER
+    from indexing.settings import whole_number
+    from qa_pipeline.evaluation.openrun import How, evaluate_open
+
+    how = How(whole_number("--retrieve", options.retrieve, 1, 50), options.across)
+    embedder = Embedder.load(options.embedder or DEFAULT_EMBEDDER)
+    with _Bar("asking") as bar:
+        summary = evaluate_open(questions, reader, embedder, scorer, how=how, out=options.out, progress=bar.update)
+    if options.json:
+        _print_rows_json((*summary.rows, summary.all), scorer=scorer.name, reader=reader.name, embedder=embedder.name)
+        return 0
+    print(
+        f"{reader.name} with {embedder.name}, {how.retrieve} passages read; answers scored by {scorer.name} ({scorer.about})"
+    )
+    print(f"{'':<20}   {'recall@1 / @10 of':<45}{'MRR':>7}{'nDCG@10':>9}   {'as given':<21}{'best':>6}   no answer said")
+    print(f"{'':<10}{'questions':>10}   {'dense':<15}{'keyword':<15}{'fused':<15}{'fused':>7}{'fused':>9}", end="")
+    print(f"   {'F1':<21}{'F1':>6}   precision  recall")
+    for row in (*summary.rows, *([summary.all] if len(summary.rows) > 1 else [])):
+        _print_open_row(row)
+    print("%; `no answer` is right for each question once its own context is taken out of the corpus, and asked so, too")
+    _print_where(options.out)
+    return 0
+
+
+def _print_open_row(row: OpenRow) -> None:
+    found = "".join(f"{f'{r.recall[1]:.1f} / {r.recall[10]:.1f}':<15}" for r in row.retrieval.values())
+    fused = row.retrieval["fused"]
+    f1 = f"{row.f1.value:5.1f} [{row.f1.low:4.1f}, {row.f1.high:4.1f}]"
+    print(
+        f"{row.name:<10}{row.questions:>10,}   {found}{fused.mrr:>7.1f}{fused.ndcg:>9.1f}   {f1:<21}{row.best_f1:>6.1f}",
+        end="",
+    )
+    print(f"   {row.silence.precision:>9.1f}{row.silence.recall:>8.1f}")
+
+
+def _print_where(out: Path | None) -> None:
+    if out:
+        print(f"predictions, metrics and plots are in {out}")
+
+
+def _print_rows_json(rows: Sequence[Any], **facts: str) -> None:
     from dataclasses import asdict
 
-    for row in (*summary.rows, summary.mean, summary.all):
-        _print_json({"scorer": summary.scorer.name, "reader": reader, **asdict(row)})
+    for row in rows:
+        _print_json({**facts, **asdict(row)})
 
 
 def _print_summary(summary: Summary, reader: str) -> None:

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from indexing.errors import SettingError
 from qa_pipeline.evaluation.bootstrap import Figure
-from qa_pipeline.evaluation.summary import Summary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
 
 FIRST, SECOND, GREY = "#2b6cb0", "#dd8452", "#666666"
 KINDS = ("png", "svg")
+
+
+class Scored(Protocol):
+    """A row of a table that has both figures."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def exact(self) -> Figure: ...
+    @property
+    def f1(self) -> Figure: ...
 
 
 def picture(width: float, height: float) -> tuple[Picture, Any]:
@@ -40,9 +50,8 @@ def files(name: str, drawn: Picture) -> Iterator[tuple[str, bytes]]:
         yield f"{name}.{kind}", data.getvalue()
 
 
-def by_language(summary: Summary, title: str) -> Picture:
+def by_language(rows: Sequence[Scored], scorer: str, title: str) -> Picture:
     """Exact match and F1 of each language side by side, with their intervals."""
-    rows = [*summary.rows, summary.mean]
     drawn, axes = picture(max(5.0, 1.6 + 0.62 * len(rows)), 3.8)
     for shift, colour, label, values in (
         (-0.2, FIRST, "exact match", [row.exact for row in rows]),
@@ -51,9 +60,9 @@ def by_language(summary: Summary, title: str) -> Picture:
         _bars(axes, [n + shift for n in range(len(rows))], values, colour, label)
     axes.set_xticks(range(len(rows)), [row.name for row in rows], rotation=45 if _long(rows) else 0)
     axes.set_ylim(0, min(100.0, 10 + max(row.f1.high for row in rows)))
-    axes.set_ylabel(f"% ({summary.scorer.name})")
+    axes.set_ylabel(f"% ({scorer})")
     axes.set_title(title, fontsize=10, loc="left")
-    axes.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), fontsize=8)
+    drawn.legend(frameon=False, ncols=2, loc="outside lower center", fontsize=8)
     return drawn
 
 
@@ -65,6 +74,38 @@ def precision_recall(points: Sequence[tuple[str, Sequence[tuple[float, float]]]]
     axes.set(xlim=(0, 100), ylim=(0, 103), xlabel="recall, % of the questions with an answer", ylabel="precision, %")
     axes.set_title(title, fontsize=10, loc="left")
     axes.legend(frameon=False, fontsize=8)
+    return drawn
+
+
+def heat_map(names: Sequence[str], values: Sequence[Sequence[float | None]], title: str) -> Picture:
+    """A square of percentages, a row a question's language, a column a document's; None stays white."""
+    drawn, axes = picture(1.8 + 0.5 * len(names), 1.6 + 0.42 * len(names))
+    cells = [[float("nan") if value is None else value for value in row] for row in values]
+    axes.imshow(cells, cmap="viridis", vmin=0, vmax=100, aspect="auto")
+    for y, row in enumerate(values):
+        for x, value in enumerate(row):
+            if value is not None:
+                colour = "white" if value < 60 else "black"
+                axes.text(x, y, f"{value:.0f}", ha="center", va="center", fontsize=8, color=colour)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="language of the documents", ylabel="language of the question")
+    axes.spines[:].set_visible(False)
+    axes.set_title(title, fontsize=10, loc="left")
+    return drawn
+
+
+def lines(names: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], label: str, title: str) -> Picture:
+    """A point a name for each series, in percent."""
+    drawn, axes = picture(max(4.5, 1.6 + 0.5 * len(names)), 3.6)
+    for (name, values), colour, mark in zip(series, (FIRST, SECOND, GREY), "os^", strict=False):
+        axes.plot(range(len(names)), values, marker=mark, linestyle="", color=colour, label=name)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_ylim(0, 102)
+    axes.set_ylabel(label)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axes.set_title(title, fontsize=10, loc="left")
+    drawn.legend(frameon=False, ncols=3, loc="outside lower center", fontsize=8)
     return drawn
 
 

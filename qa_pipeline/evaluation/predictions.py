@@ -69,22 +69,29 @@ def row_name(question_language: str, language: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class QuestionSet:
-    """The questions of some files, in order, and what tells these files from others."""
+    """The questions of some files, in order, and what tells these files from others.
+
+    contexts: (language, context) of all questions of the files, also of those a limit leaves out.
+    """
 
     examples: tuple[Example, ...]
     files: tuple[dict[str, Any], ...]
+    contexts: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def read(cls, paths: Sequence[Path], limit: int | None = None, tell: Tell | None = None) -> QuestionSet:
         """limit: of each file only so many, evenly spread over it. Raises SettingError, UnreadableFile."""
         examples: list[Example] = []
         files: list[dict[str, Any]] = []
+        contexts: dict[tuple[str, str], None] = {}
         for path in find_files(paths):
-            found = spread(read_examples(path, tell), limit)
+            whole = read_examples(path, tell)
+            contexts.update(((example.language, example.context), None) for example in whole)
+            found = spread(whole, limit)
             examples += found
             files.append({"name": path.name, "digest": _digest(path), "questions": len(found)})
         _refuse_namesakes(files)
-        return cls(tuple(examples), tuple(files))
+        return cls(tuple(examples), tuple(files), tuple(contexts))
 
 
 def spread(examples: Sequence[Example], limit: int | None) -> list[Example]:

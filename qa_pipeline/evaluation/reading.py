@@ -72,7 +72,8 @@ def write_metrics(results: Results, summary: Summary) -> None:
     results.write_metrics({"kind": READING, "reader": name, **summary.as_dict()})
     if results.path is None:
         return
-    pictures = {"by-language": plots.by_language(summary, f"{name}: {summary.all.questions:,} questions")}
+    title = f"{name}: {summary.all.questions:,} questions"
+    pictures = {"by-language": plots.by_language([*summary.rows, summary.mean], summary.scorer.name, title)}
     if summary.scorer.name == "squad2" and summary.all.answerable:
         pictures["precision-recall"] = _precision_recall(
             [Prediction.from_dict(line) for line in results.lines], summary.scorer

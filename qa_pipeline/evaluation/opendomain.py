@@ -1,0 +1,190 @@
+"""Open domain: the contexts are a corpus, and each question has to find its own before it is read. Read `OpenAsker.ask`.
+
+Every question is asked twice of the corpus of its context's language: as it is, and with its own context taken out
+("absent"), when the right reply is "no answer". All passages retrieved are read, as `docqa ask --thorough` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexing.filters import Filter
+from indexing.folder import StoredChunk
+from indexing.language import detect_question
+from qa_pipeline.evaluation.corpus import Corpus
+from qa_pipeline.evaluation.datasets import Example
+from qa_pipeline.evaluation.predictions import Prediction, read_pairs
+from qa_pipeline.evaluation.ranking import Found
+
+if TYPE_CHECKING:
+    from indexing.embed import Embedder
+    from indexing.index import Snapshot
+    from qa_pipeline.pipeline import Calibration
+    from qa_pipeline.reader import Reading, ReadsPassages
+
+Vector = NDArray[np.float32]
+
+DEPTH = 100
+SYSTEMS = ("dense", "keyword", "fused")
+AT_A_TIME = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A reply over several passages: the best span of all, its gap, the no-answer score, what is given ("": no answer)."""
+
+    best: str
+    gap: float | None
+    no_answer: float
+    given: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPrediction:
+    """One question. present: asked of the whole corpus; absent: of the corpus without its own context.
+
+    ranks: of the right passages, by system. across: the same of the fused ranking in corpora of other languages.
+    """
+
+    present: Prediction
+    absent: Said
+    relevant: int
+    ranks: Mapping[str, tuple[int, ...]]
+    across: Mapping[str, tuple[int, ...]]
+    across_relevant: Mapping[str, int]
+
+    def found(self, system: str) -> Found:
+        return Found(self.ranks[system], self.relevant)
+
+    def as_dict(self) -> dict[str, Any]:
+        beside = {name: value for name, value in asdict(self).items() if name != "present"}
+        return {**self.present.as_dict(), **beside}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> OpenPrediction:
+        ranks, across = ({name: tuple(r) for name, r in values[key].items()} for key in ("ranks", "across"))
+        absent = Said(**values["absent"])
+        return cls(Prediction.from_dict(values), absent, values["relevant"], ranks, across, values["across_relevant"])
+
+
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    """The same question's examples in other languages, by its id: language of the context -> example."""
+
+    examples: Mapping[str, Mapping[str, Example]]
+
+    @classmethod
+    def of(cls, examples: Sequence[Example]) -> Parallel:
+        found: dict[str, dict[str, Example]] = {}
+        for example in examples:
+            found.setdefault(example.id, {})[example.language] = example
+        return cls(found)
+
+
+class OpenAsker:
+    """Asks questions of a corpus made of their contexts."""
+
+    def __init__(
+        self, corpus: Corpus, embedder: Embedder, reader: ReadsPassages, calibration_for: Callable[[str], Calibration],
+        *, retrieve: int = 10, parallel: Parallel | None = None,
+    ) -> None:  # fmt: skip
+        self.corpus = corpus
+        self.embedder = embedder
+        self.reader = reader
+        self.calibration_for = calibration_for
+        self.retrieve = retrieve
+        self.parallel = parallel
+        self._languages = sorted({language for language, _ in corpus.sources})
+
+    def ask(self, examples: Sequence[Example]) -> Iterator[list[OpenPrediction]]:
+        """All examples in their order, AT_A_TIME of them at once."""
+        for first in range(0, len(examples), AT_A_TIME):
+            part = examples[first : first + AT_A_TIME]
+            vectors = self.embedder.questions([example.question for example in part])
+            with self.corpus.index.snapshot() as snapshot:
+                rankings = [self._rankings(snapshot, e, v, e.language) for e, v in zip(part, vectors, strict=True)]
+                across = [self._across(snapshot, e, v) for e, v in zip(part, vectors, strict=True)]
+                chunks = [self._chunks(snapshot, e, r["fused"]) for e, r in zip(part, rankings, strict=True)]
+            readings = self._read(part, chunks)
+            yield [self._predicted(*row) for row in zip(part, rankings, across, chunks, readings, strict=True)]
+
+    # -- finding ---------------------------------------------------------------------------------------------------
+
+    def _rankings(self, snapshot: Snapshot, example: Example, vector: Vector, language: str) -> dict[str, list[int]]:
+        """Chunk ids, best first, of each system in the corpus of a language."""
+        from qa_pipeline.retrieval import fuse
+        from qa_pipeline.settings import AskSettings
+
+        only: Filter = {"source": {"$glob": f"{language}/*"}}
+        asked_in = detect_question(example.question, self._languages)
+        dense = snapshot.nearest(vector, DEPTH, only)
+        keyword = snapshot.best(example.question, asked_in, DEPTH, only)
+        fused = [item.id for item in fuse(dense, keyword, AskSettings())]
+        return {"dense": [id for id, _ in dense], "keyword": [id for id, _ in keyword], "fused": fused}
+
+    def _across(self, snapshot: Snapshot, example: Example, vector: Vector) -> dict[str, tuple[list[int], tuple[int, ...]]]:
+        """For each other language of a parallel set: the fused ranking in its corpus, and the right passages there."""
+        if self.parallel is None:
+            return {}
+        others = self.parallel.examples[example.id]
+        return {
+            language: (self._rankings(snapshot, example, vector, language)["fused"], self.corpus.right(other))
+            for language, other in sorted(others.items())
+            if language != example.language and other.golds
+        }
+
+    def _chunks(self, snapshot: Snapshot, example: Example, fused: Sequence[int]) -> list[StoredChunk]:
+        """The passages to read: as many as are retrieved, with the question's own context and without."""
+        own = self.corpus.sources[example.language, example.context]
+        found = snapshot.chunks(fused[: 2 * self.retrieve + len(self.corpus.passages[own])])
+        others = [chunk for chunk in found if chunk.source != own][: self.retrieve]
+        return [chunk for n, chunk in enumerate(found) if n < self.retrieve or chunk in others]
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def _read(self, examples: Sequence[Example], chunks: Sequence[Sequence[StoredChunk]]) -> list[list[Reading]]:
+        pairs = [(e.question, chunk.text) for e, found in zip(examples, chunks, strict=True) for chunk in found]
+        readings = iter(read_pairs(self.reader, pairs))
+        return [[next(readings) for _ in found] for found in chunks]
+
+    def _predicted(
+        self, example: Example, rankings: Mapping[str, Sequence[int]],
+        across: Mapping[str, tuple[list[int], tuple[int, ...]]], chunks: Sequence[StoredChunk], readings: Sequence[Reading],
+    ) -> OpenPrediction:  # fmt: skip
+        calibration = self.calibration_for(example.question_language)
+        own = self.corpus.sources[example.language, example.context]
+        pairs = list(zip(chunks, readings, strict=True))
+        said = reply(pairs[: self.retrieve], calibration)
+        absent = reply([(chunk, reading) for chunk, reading in pairs if chunk.source != own][: self.retrieve], calibration)
+        right = self.corpus.right(example)
+        present = Prediction(
+            example.origin, example.id, example.language, example.question_language, example.wanted, said.given, said.best,
+            0, 0, said.gap, said.no_answer,
+        )  # fmt: skip
+        return OpenPrediction(
+            present, absent, len(right), {name: _ranks(ranking, right) for name, ranking in rankings.items()},
+            {language: _ranks(ranking, wanted) for language, (ranking, wanted) in across.items()},
+            {language: len(wanted) for language, (_, wanted) in across.items()},
+        )  # fmt: skip
+
+
+def reply(pairs: Sequence[tuple[StoredChunk, Reading]], calibration: Calibration) -> Said:
+    """The span of the largest gap over all passages, the earlier passage of two alike; as the calibration judges it."""
+    spans = [(reading.spans[0], chunk) for chunk, reading in pairs if reading.spans]
+    if not spans:
+        return Said("", None, 1.0, "")
+    span, chunk = max(spans, key=lambda pair: pair[0].gap)
+    best = chunk.text[span.start : span.end]
+    no_answer = 1.0 - calibration.probability(span.gap)
+    given = "" if no_answer > calibration.threshold else best
+    return Said(best, round(float(span.gap), 4), round(no_answer, 6), given)
+
+
+def _ranks(ranking: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
+    wanted = set(right)
+    return tuple(rank for rank, id in enumerate(ranking, start=1) if id in wanted)

@@ -1,0 +1,100 @@
+"""One open-domain run, into a results folder: corpus made, every question asked, the table. Read `evaluate_open`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qa_pipeline.evaluation import plots
+from qa_pipeline.evaluation.corpus import make_corpus
+from qa_pipeline.evaluation.opendomain import SYSTEMS, OpenAsker, OpenPrediction, Parallel
+from qa_pipeline.evaluation.opensummary import MATRIX_CUT, OpenSummary, summarise_open
+from qa_pipeline.evaluation.predictions import QuestionSet
+from qa_pipeline.evaluation.reading import Measured, Progress, settings_of
+from qa_pipeline.evaluation.results import PLOTS, Results
+from qa_pipeline.evaluation.scorers import Scorer
+
+if TYPE_CHECKING:
+    from indexing.embed import Embedder
+
+OPEN_DOMAIN = "open-domain"
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """retrieve: passages read for a question. across: also look for its passage in the other languages' corpora."""
+
+    retrieve: int = 10
+    across: bool = False
+
+
+def evaluate_open(
+    questions: QuestionSet, reader: Measured, embedder: Embedder, scorer: Scorer, *, how: How = How(),
+    out: Path | None = None, progress: Progress | None = None,
+) -> OpenSummary:  # fmt: skip
+    """Ask the corpus every question that it was not asked in `out` before; the table of all of them.
+
+    progress: questions done, and all. Raises SettingError for a folder of another run.
+    """
+    settings = {
+        **settings_of(questions, reader.facts()), "kind": OPEN_DOMAIN, "embedder": embedder.facts(),
+        "retrieve": how.retrieve, "across": how.across,
+    }  # fmt: skip
+    with Results.writing(out, settings) as results:
+        done = {(line["origin"], line["id"]) for line in results.lines}
+        left = [example for example in questions.examples if (example.origin, example.id) not in done]
+        if left:
+            with _folder(out) as folder:
+                corpus = make_corpus(questions.contexts, folder, embedder)
+                parallel = Parallel.of(questions.examples) if how.across else None
+                asker = OpenAsker(
+                    corpus, embedder, reader.loaded.reader, _same(reader), retrieve=how.retrieve, parallel=parallel
+                )  # fmt: skip
+                with corpus.index:
+                    for part in asker.ask(left):
+                        results.append(prediction.as_dict() for prediction in part)
+                        if progress:
+                            progress(len(results.lines), len(questions.examples))
+        summary = summarise_open([OpenPrediction.from_dict(line) for line in results.lines], scorer)
+        _write(results, summary)
+    return summary
+
+
+def _same(reader: Measured) -> Callable[[str], Any]:
+    return lambda _: reader.loaded.calibration
+
+
+@contextmanager
+def _folder(out: Path | None) -> Iterator[Path]:
+    """Where the corpus is kept: beside the results, or for as long as the block lasts."""
+    if out is not None:
+        yield out
+        return
+    with tempfile.TemporaryDirectory(prefix="docqa-evaluate-") as folder:
+        yield Path(folder)
+
+
+def _write(results: Results, summary: OpenSummary) -> None:
+    """metrics.json and the plots."""
+    name = str(results.settings["reader"]["name"])
+    facts = {"kind": OPEN_DOMAIN, "reader": name, "embedder": results.settings["embedder"]["name"]}
+    results.write_metrics({**facts, **summary.as_dict()})
+    if results.path is None:
+        return
+    names = [row.name for row in summary.rows]
+    found = [(system, [row.retrieval[system].recall[MATRIX_CUT] for row in summary.rows]) for system in SYSTEMS]
+    pictures = {
+        "by-language": plots.by_language(summary.rows, summary.scorer.name, f"{name}, open domain, as given"),
+        "retrieval": plots.lines(names, found, f"recall@{MATRIX_CUT}, %", "the right passage is found"),
+    }
+    if summary.matrix:
+        languages = sorted({*summary.matrix, *(language for row in summary.matrix.values() for language in row)})
+        cells = [[summary.matrix.get(q, {}).get(d) for d in languages] for q in languages]
+        pictures["matrix"] = plots.heat_map(languages, cells, f"recall@{MATRIX_CUT}, %")
+    for plot, drawn in pictures.items():
+        for file, data in plots.files(plot, drawn):
+            results.write(f"{PLOTS}/{file}", data)
