@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui.shared import ASK, BATCH, CORPORA, DOCUMENT, PAGE, SAVED
+from ui.shared import ASK, BATCH, CORPORA, DOCUMENT, PAGE, SAVED, addressed
 
 STYLE, ICON = Path(__file__).with_name("style.css"), Path(__file__).with_name("icon.svg")
 PAGES = ((ASK, "Ask"), (DOCUMENT, "Document"), (CORPORA, "Corpora"), (BATCH, "Batch"), (SAVED, "Saved questions"))
@@ -24,7 +24,8 @@ def main() -> None:
     ]
     page = st.navigation(pages)
     st.session_state[PAGE] = page.url_path
-    page.run()
+    with addressed(page.url_path):
+        page.run()
 
 
 if __name__ == "__main__":

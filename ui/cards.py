@@ -14,13 +14,26 @@ from ui.exporting import citations, table
 from ui.judging import span_button, thumbs
 from ui.marking import ANSWER, SENTENCE, Mark, block, escaped, excerpt, name, sentence
 from ui.replies import Outcome
-from ui.shared import DOCUMENT, client, language_name, link, plain, problem, url
+from ui.shared import (
+    DOCUMENT,
+    address,
+    client,
+    follow,
+    followed,
+    language_name,
+    link,
+    parameter,
+    plain,
+    problem,
+    url,
+)
 from ui.support import Said, against, by_language, confidence, documents_say, fold
 from ui.why import why
 
 Documents = Mapping[str, ListedDocument]
 WHILE_READING = 3
 SHORT = 500
+ORDERS = ("By language", "By confidence")
 
 
 def progress_shown(place: Any, event: Event) -> None:
@@ -78,11 +91,7 @@ def differing(said: list[Said]) -> None:
 
 def _grouped(corpus: Corpus, asked: Asked, found: Outcome, documents: Documents, said: list[Said]) -> None:
     groups = by_language(said)
-    ways = ("By language", "By confidence")
-    way = ways[0]
-    if len(groups) > 1:
-        way = st.segmented_control("Order", ways, default=ways[0], key="order", label_visibility="collapsed") or ways[0]
-    if way == ways[0]:
+    if len(groups) > 1 and order() == ORDERS[0]:
         for language, items in groups.items():
             st.html(f'<h2 class="docqa-language">{escaped(language_name(language))} <span>{len(items)}</span></h2>')
             for one in items:
@@ -90,6 +99,14 @@ def _grouped(corpus: Corpus, asked: Asked, found: Outcome, documents: Documents,
     else:
         for one in said:
             _card(corpus, asked, found, documents, one)
+
+
+def order() -> str:
+    """One of ORDERS, as chosen; kept in the address."""
+    follow("order", ORDERS[1] if parameter("order") == "confidence" else ORDERS[0])
+    picked = st.segmented_control("Order", ORDERS, key="order", label_visibility="collapsed", required=True)
+    address(order="confidence" if followed("order", picked) == ORDERS[1] else None)
+    return str(picked)
 
 
 def _card(corpus: Corpus, asked: Asked, found: Outcome, documents: Documents, said: Said) -> None:
@@ -182,7 +199,8 @@ def _document_link(label: str, corpus: Corpus, asked: Asked, item: Answer | Pass
 
 
 def _place(corpus: Corpus, asked: Asked, document_id: str, start: int, end: int) -> dict[str, Any]:
-    return {"corpus": corpus.name, "document": document_id, "start": str(start), "end": str(end), **asked.query()}
+    place = {"corpus": corpus.name, "document": document_id, "start": str(start), "end": str(end)}
+    return {**place, **asked.query(), "order": parameter("order")}
 
 
 def tools(corpus: Corpus, asked: Asked, found: Outcome, documents: Documents) -> None:

@@ -41,7 +41,9 @@ FILES = "Files"
 def upload_shown(corpus: Corpus) -> None:
     """A place to drop files at, what is going on with them, and what became of them."""
     turn = st.session_state.setdefault("upload_turn", 0)
-    way = st.segmented_control("What", (FILES, FOLDERS), default=FILES, key="upload_way", label_visibility="collapsed")
+    follow("upload_way", FOLDERS if parameter("upload") == "folder" else FILES)
+    way = st.segmented_control("What", (FILES, FOLDERS), key="upload_way", label_visibility="collapsed", required=True)
+    address(upload="folder" if followed("upload_way", way) == FOLDERS else None)
     many: Any = "directory" if way == FOLDERS else True
     label = "Drop a folder here" if way == FOLDERS else "Drop documents here, or a zip archive of them"
     files = st.file_uploader(

@@ -20,7 +20,7 @@ from ui.client import ApiError, Client, Corpus
 DEFAULT_API = "http://127.0.0.1:8080"
 # Not `pages/`: Streamlit runs the files of a folder of that name on their own when a deep link is the first to come.
 ASK, DOCUMENT, CORPORA = "views/ask.py", "views/document.py", "views/corpora.py"
-PAGE = "page_in_hand"
+PAGE, LEFT = "page_in_hand", "address_left"
 BATCH, SAVED = "views/batch.py", "views/saved.py"
 
 
@@ -85,6 +85,28 @@ def address(**query: Any) -> None:
 
 def _said(value: Any) -> list[str]:
     return [str(one) for one in value] if isinstance(value, list | tuple) else ["1" if value is True else str(value)]
+
+
+@contextmanager
+def addressed(page: str) -> Iterator[None]:
+    """Keep the browser's address that of the page drawn in the block.
+
+    A link to the page one is on already draws it anew, but leaves the old address in the browser, and the next click would
+    bring the old state back: so where the address is another than the last run left, the browser is told it.
+    """
+    state: MutableMapping[Any, Any] = st.session_state
+    said = _whole()
+    left_at, left = state.get(LEFT, (page, said))
+    if left_at == page and left != said:
+        st.query_params.from_dict(said)
+    try:
+        yield
+    finally:
+        state[LEFT] = (page, _whole())
+
+
+def _whole() -> dict[str, list[str]]:
+    return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
 def url(page: str, **query: Any) -> str:

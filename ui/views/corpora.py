@@ -117,7 +117,7 @@ def _delete(corpus: str) -> None:
     client().delete_corpus(corpus)
     st.session_state.pop("corpus_in_hand", None)
     st.session_state["told"] = f"The corpus {corpus} is deleted."
-    address(corpus=None, job=None, name=None, language=None, at=None)
+    address(corpus=None, job=None, name=None, language=None, at=None, upload=None)
 
 
 page()

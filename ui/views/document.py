@@ -114,7 +114,7 @@ def head(corpus: Corpus, document: Document, asked: Asked) -> None:
     st.html(f'<div class="docqa-where">{"<span>·</span>".join(said)}</div>')
     with st.container(horizontal=True, vertical_alignment="center"):
         if asked.question:
-            link(ASK, "Back to the answers", corpus=corpus.name, **asked.query())
+            link(ASK, "Back to the answers", corpus=corpus.name, **asked.query(), order=parameter("order"))
         original = partial(_original, corpus.name, document.id)
         file = document.source.rpartition("/")[2]
         st.download_button("Download the original", original, file_name=file, on_click="ignore")
