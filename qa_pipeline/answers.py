@@ -83,7 +83,8 @@ class Timings:
 class Reply:
     """The whole answer to one question, from one generation of the index.
 
-    language: the question's. passages_read: how many of the passages the reader read, in their order.
+    language: the question's. passages_read: how many of the passages the reader read, in their order. stopped: why no
+    more: "all" (there are no more), "sure" (an answer it is sure of), "budget" (the time was spent).
     """
 
     question: str
@@ -96,6 +97,7 @@ class Reply:
     reader: str
     generation: int
     passages_read: int = 0
+    stopped: str = "all"
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form, `docqa ask --json`."""
@@ -109,6 +111,7 @@ class Reply:
             "models": {"embedder": self.embedder, "reader": self.reader},
             "generation": self.generation,
             "passages_read": self.passages_read,
+            "stopped": self.stopped,
         }
 
 

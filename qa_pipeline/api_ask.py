@@ -47,7 +47,8 @@ def _ask(service: Service, corpus: str, body: AskBody) -> answers.Reply:
 
 def _settings(service: Service, body: AskBody) -> AskSettings:
     return service.ask_settings(
-        top_k=body.top_k, retrieve=body.retrieve, no_answer_threshold=body.no_answer_threshold, thorough=body.thorough
+        top_k=body.top_k, retrieve=body.retrieve, no_answer_threshold=body.no_answer_threshold, thorough=body.thorough,
+        read_at_least=body.read_at_least, budget_ms=body.budget_ms,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ Filters = Annotated[
 ]
 Offset = Annotated[int, Meta(ge=0, le=2**53, description="Code points from the beginning of the text.")]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
+Milliseconds = Annotated[float, Meta(ge=0, le=3_600_000)]
 Many = Annotated[int, Meta(ge=1, le=MAX_TOP_K)]
 
 
@@ -49,6 +50,8 @@ class AskBody(Struct, forbid_unknown_fields=True):
     retrieve: Many | None = None
     no_answer_threshold: Fraction | None = None
     thorough: bool | None = None
+    read_at_least: Many | None = None
+    budget_ms: Milliseconds | None = None
     filters: Filters | None = None
 
 
@@ -83,6 +86,8 @@ class SavedSettings(Struct, forbid_unknown_fields=True, omit_defaults=True):
     retrieve: Many | None = None
     no_answer_threshold: Fraction | None = None
     thorough: bool | None = None
+    read_at_least: Many | None = None
+    budget_ms: Milliseconds | None = None
 
 
 class SavedBody(Struct, forbid_unknown_fields=True):
@@ -172,6 +177,7 @@ class Reply(Struct):
     models: UsedModels
     generation: int
     passages_read: int
+    stopped: Literal["all", "sure", "budget"]
 
 
 class ServerEvent(Struct):

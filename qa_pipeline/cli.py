@@ -18,6 +18,7 @@ from indexing.errors import DocqaError, SettingError
 from qa_pipeline.cli_evaluate import add_verbs as add_evaluate_verbs
 from qa_pipeline.cli_serve import add_verbs
 from qa_pipeline.cli_train import add_training_verbs
+from qa_pipeline.settings import PRECISIONS
 
 if TYPE_CHECKING:
     from indexing.build import FileReport
@@ -108,6 +109,11 @@ def _add_ask(verbs: Any) -> None:
                 "--thorough", action="store_true", help="read every passage, also after a sure answer was found"
             )
             verb.add_argument(
+                "--read-at-least", type=int, default=1, metavar="N", help="passages read before a sure answer ends it (1)"
+            )
+            verb.add_argument("--budget-ms", type=float, metavar="MS", help="begin no further passage after this time")
+            _add_precision(verb)
+            verb.add_argument(
                 "--no-answer-threshold", type=float, metavar="P", help="say `no answer` above this score (0..1)"
             )
         verb.add_argument("--retrieve", type=int, default=10, metavar="N", help="passages at most (10)")
@@ -119,11 +125,19 @@ def _add_ask(verbs: Any) -> None:
         verb.set_defaults(run=_ask if name == "ask" else _search)
 
 
+def _add_precision(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--precision", default="auto", choices=PRECISIONS,
+        help="how the reader computes; auto: bf16 where the machine has it in hardware, else fp32",
+    )  # fmt: skip
+
+
 def _add_read(verbs: Any) -> None:
     verb = verbs.add_parser("read", help="answer a question from one given text, without an index")
     verb.add_argument("question", metavar="QUESTION")
     verb.add_argument("--context", metavar="TEXT|FILE|-", required=True, help="the text, a file, or standard input")
     verb.add_argument("--reader", metavar="NAME", help="preset, hub id or folder; `builtin` needs no download")
+    _add_precision(verb)
     verb.add_argument("--json", action="store_true", help='one object: {"answer", "start", "end", "score"}')
     verb.set_defaults(run=_read)
 
@@ -256,12 +270,12 @@ def _answer_all(options: argparse.Namespace, reader: str | None, verb: str) -> i
     asked: dict[str, Any] = {"retrieve": options.retrieve}
     if verb == "ask":
         asked |= {"top_k": options.top_k, "no_answer_threshold": options.no_answer_threshold}
-        asked |= {"thorough": options.thorough}
+        asked |= {"thorough": options.thorough, "read_at_least": options.read_at_least, "budget_ms": options.budget_ms}
     settings = AskSettings(**asked)
     if options.question != "-":
         question_text(options.question)
     IndexFolder.open(options.index).close()
-    pipeline = _pipeline(options.index, reader, settings)
+    pipeline = _pipeline(options.index, reader, settings, getattr(options, "precision", "auto"))
     found = False
     for question in _questions(options.question):
         try:
@@ -278,10 +292,10 @@ def _answer_all(options: argparse.Namespace, reader: str | None, verb: str) -> i
     return OK if found else NOTHING_FOUND
 
 
-def _pipeline(index: Path, reader: str | None, settings: Any) -> QAPipeline:
+def _pipeline(index: Path, reader: str | None, settings: Any, precision: str) -> QAPipeline:
     from qa_pipeline.pipeline import QAPipeline
 
-    return QAPipeline.open(index, reader, settings)
+    return QAPipeline.open(index, reader, settings, precision)
 
 
 def _questions(question: str) -> Iterator[str]:
@@ -310,7 +324,7 @@ def _read(options: argparse.Namespace) -> int:
     from qa_pipeline.pipeline import calibration_of, read_one
     from qa_pipeline.reader import load_reader
 
-    found = read_one(load_reader(folder), question, context, calibration_of(folder))
+    found = read_one(load_reader(folder, precision=options.precision), question, context, calibration_of(folder))
     if options.json:
         _print_json(found)
     elif found["answer"]:

@@ -28,6 +28,7 @@ FLAGS = (
     ("--host", "ADDRESS", "address to listen at (127.0.0.1); any but this machine's own needs a key"),
     ("--port", "N", "port to listen at (8080); 0 takes a free one"),
     ("--reader", "NAME", "preset, hub id or folder; `builtin` needs no download"),
+    ("--precision", "NAME", "how the reader computes: auto, fp32, bf16, fp16 (GPU) or int8"),
     ("--concurrency", "N", "questions read at once (as many as cores)"),
     ("--queue", "N", "questions that may wait (four times that)"),
     ("--top-k", "N", "answers or passages one may ask for (100)"),
@@ -76,10 +77,10 @@ def _serve(options: argparse.Namespace) -> int:
     settings = server_settings(vars(options), os.environ)
     refuse_open_door(settings)
     from indexing.models import resolve
-
     from qa_pipeline.memory import few_heaps
-    resolve(settings.reader, "reader")
+
     few_heaps()
+    resolve(settings.reader, "reader")
     import uvicorn
 
     _log()

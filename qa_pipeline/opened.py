@@ -35,10 +35,10 @@ class LoadedReader:
     calibration: Calibration = UNCALIBRATED
 
     @classmethod
-    def load(cls, name: str) -> LoadedReader:
-        """By preset, hub id or folder. Raises ModelMissing, ModelRefused."""
+    def load(cls, name: str, precision: str = "auto") -> LoadedReader:
+        """By preset, hub id or folder. Raises ModelMissing, ModelRefused, SettingError."""
         model = resolve(name, "reader")
-        return cls(load_reader(model), model.name, calibration_of(model))
+        return cls(load_reader(model, precision=precision), model.name, calibration_of(model))
 
 
 class Models:

@@ -31,8 +31,6 @@ from qa_pipeline.reader import Reading, ReadsPassages, load_reader
 from qa_pipeline.retrieval import FusedRetriever, Retrieved
 from qa_pipeline.settings import AskSettings, question_text
 
-AT_A_TIME = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -70,6 +68,43 @@ def calibration_of(model: ModelFolder) -> Calibration:
     return Calibration(*preset.calibration) if preset.calibration else UNCALIBRATED
 
 
+FEW, MORE_FOR_FEW = 3, 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """When reading ends before the last passage: at a gap, once `at_least` are read, or when the time is spent.
+
+    While fewer than FEW passages are read the gap must be larger, by MORE_FOR_FEW logits: the best answer of a question is
+    often in the second or third passage, and little is known of how good the others are.
+    """
+
+    gap: float = math.inf
+    at_least: int = 1
+    budget_ms: float = math.inf
+
+    def why(self, readings: Sequence[Reading], passages: int) -> str:
+        """Why the reading of these ended, one of "all", "sure", "budget"."""
+        if len(readings) >= passages:
+            return "all"
+        return "sure" if self.is_sure(readings) else "budget"
+
+    def is_sure(self, readings: Sequence[Reading]) -> bool:
+        """Whether one of the readings gave an answer that the reader is sure of."""
+        wanted = self.gap + (MORE_FOR_FEW if len(readings) < FEW else 0.0)
+        gaps = (span.gap for reading in readings for span in reading.spans)
+        return len(readings) >= self.at_least and any(gap >= wanted for gap in gaps)
+
+
+@dataclass(frozen=True, slots=True)
+class HowRead:
+    """How long the reading of a question took (ms), of how many passages, and why it ended there."""
+
+    ms: float = 0.0
+    passages: int = 0
+    stopped: str = "all"
+
+
 class Retrieve(BaseComponent):
     """Node: question -> passages."""
 
@@ -91,15 +126,13 @@ class Read(BaseComponent):
 
     outgoing_edges = 1
 
-    def __init__(self, reader: ReadsPassages, stop_gap: float) -> None:
+    def __init__(self, reader: ReadsPassages) -> None:
         super().__init__()
         self.reader = reader
-        self.stop_gap = stop_gap
 
-    def run(self, query: str, retrieved: Retrieved, settings: AskSettings) -> tuple[dict[str, Any], str]:  # type: ignore[override]
+    def run(self, query: str, retrieved: Retrieved, stop: Stop) -> tuple[dict[str, Any], str]:  # type: ignore[override]
         began = time.perf_counter()
-        stop_gap = math.inf if settings.thorough else self.stop_gap
-        steps = read_in_steps(self.reader, query, retrieved.passages, stop_gap)
+        steps = read_in_steps(self.reader, query, retrieved.passages, stop)
         readings = list(steps)[-1]
         return {"retrieved": retrieved, "readings": readings, "read_ms": 1e3 * (time.perf_counter() - began)}, "output_1"
 
@@ -129,16 +162,18 @@ class QAPipeline:
         if reader is not None:
             self.pipeline = Pipeline()
             self.pipeline.add_node(Retrieve(self.retriever), "Retriever", ["Query"])
-            self.pipeline.add_node(Read(reader, calibration.stop_gap), "Reader", ["Retriever"])
+            self.pipeline.add_node(Read(reader), "Reader", ["Retriever"])
 
     @classmethod
-    def open(cls, index: Path, reader: str | None, settings: AskSettings | None = None) -> QAPipeline:
+    def open(
+        cls, index: Path, reader: str | None, settings: AskSettings | None = None, precision: str = "auto"
+    ) -> QAPipeline:  # fmt: skip
         """Open an index folder with the reader of that name (None: passages only) and the index's own embedder."""
         with IndexFolder.open(index) as folder:
             embedder = str(folder.model["name"])
         model = resolve(reader, "reader") if reader is not None else None
         return cls(
-            Index.open(index), Embedder.load(embedder), load_reader(model) if model else None,
+            Index.open(index), Embedder.load(embedder), load_reader(model, precision=precision) if model else None,
             reader_name=model.name if model else "", settings=settings,
             calibration=calibration_of(model) if model else UNCALIBRATED,
         )  # fmt: skip
@@ -150,17 +185,22 @@ class QAPipeline:
         """
         began = time.perf_counter()
         question, settings = question_text(question), settings or self.settings
-        parameters = {"Retriever": {"settings": settings, "filters": filters}, "Reader": {"settings": settings}}
+        stop = self.stop(settings)
+        parameters = {"Retriever": {"settings": settings, "filters": filters}, "Reader": {"stop": stop}}
         result = self._run(question, parameters)
         retrieved: Retrieved = result["retrieved"]
         answers = self.checked(answers_of(retrieved.passages, result["readings"], self.calibration))
         verdict = decide(answers, self.threshold_for(settings))
         given = () if verdict.is_no_answer else tuple(answers[: settings.top_k])
-        return self.reply_of(question, retrieved, given, verdict, began, float(result["read_ms"]), len(result["readings"]))
+        read = HowRead(
+            float(result["read_ms"]), len(result["readings"]), stop.why(result["readings"], len(retrieved.passages))
+        )
+        return self.reply_of(question, retrieved, given, verdict, began, read)
 
-    def stop_gap(self, settings: AskSettings) -> float:
-        """The gap at which reading stops; infinite where everything is to be read."""
-        return math.inf if settings.thorough else self.calibration.stop_gap
+    def stop(self, settings: AskSettings) -> Stop:
+        """When the reading of a question ends."""
+        gap = math.inf if settings.thorough else self.calibration.stop_gap
+        return Stop(gap, settings.read_at_least, math.inf if settings.budget_ms is None else settings.budget_ms)
 
     def threshold_for(self, settings: AskSettings) -> float:
         """The no-answer threshold of a question: the one asked for, else the reader's."""
@@ -171,7 +211,7 @@ class QAPipeline:
         began = time.perf_counter()
         question = question_text(question)
         retrieved = self.retriever.passages(question, settings or self.settings, filters)
-        return self.reply_of(question, retrieved, (), NoAnswer(0.0, NEVER.threshold, False), began, 0.0, 0)
+        return self.reply_of(question, retrieved, (), NoAnswer(0.0, NEVER.threshold, False), began, HowRead())
 
     def _run(self, question: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Run the Haystack pipeline; it wraps every error of a node, ours come out as they were raised."""
@@ -185,14 +225,14 @@ class QAPipeline:
 
     def reply_of(
         self, question: str, retrieved: Retrieved, answers: tuple[Answer, ...], verdict: NoAnswer, began: float,
-        read_ms: float, passages_read: int,
+        read: HowRead,
     ) -> Reply:  # fmt: skip
         """Everything of one question as it leaves. began: `time.perf_counter()` when it was asked."""
         total = 1e3 * (time.perf_counter() - began)
-        timings = Timings(*(round(ms, 2) for ms in (retrieved.embed_ms, retrieved.retrieve_ms, read_ms, total)))
+        timings = Timings(*(round(ms, 2) for ms in (retrieved.embed_ms, retrieved.retrieve_ms, read.ms, total)))
         return Reply(
             question, retrieved.language, answers, retrieved.passages, verdict, timings, self.embedder.name,
-            self.reader_name, retrieved.generation, passages_read,
+            self.reader_name, retrieved.generation, read.passages, read.stopped,
         )  # fmt: skip
 
     def checked(self, answers: Sequence[Answer]) -> list[Answer]:
@@ -219,20 +259,16 @@ def decide(answers: Sequence[Answer], threshold: float) -> NoAnswer:
 
 
 def read_in_steps(
-    reader: ReadsPassages, question: str, passages: Sequence[Passage], stop_gap: float
+    reader: ReadsPassages, question: str, passages: Sequence[Passage], stop: Stop
 ) -> Iterator[list[Reading]]:  # fmt: skip
-    """The readings of the first passages, after each AT_A_TIME of them, in fused order; at least one list.
-
-    Ends early once the gap of a span reaches `stop_gap` (see Calibration); infinite: never.
-    """
+    """The readings of the first passages, after each one of them, in fused order; at least one list."""
+    began = time.perf_counter()
     readings: list[Reading] = []
     while True:
-        part = passages[len(readings) : len(readings) + AT_A_TIME]
-        found = reader.read(question, [passage.text for passage in part])
-        readings = [*readings, *found]
+        readings = [*readings, *reader.read(question, [passage.text for passage in passages[len(readings) :][:1]])]
         yield readings
-        sure = any(span.gap >= stop_gap for reading in found for span in reading.spans)
-        if sure or len(readings) >= len(passages):
+        spent = 1e3 * (time.perf_counter() - began)
+        if len(readings) >= len(passages) or stop.is_sure(readings) or spent >= stop.budget_ms:
             return
 
 

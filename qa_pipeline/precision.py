@@ -8,15 +8,14 @@ kept in int8 rows too and widened when looked up. Norms, softmax and the residua
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from indexing.errors import SettingError
+from qa_pipeline.settings import PRECISIONS
 
-Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
-PRECISIONS: tuple[str, ...] = get_args(Precision)
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 TINY = 1e-8
 

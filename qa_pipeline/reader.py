@@ -342,6 +342,8 @@ def load_reader(folder: ModelFolder, **options: Any) -> ReadsPassages:
     if folder.model_type == "xlm":
         from qa_pipeline.xlm import XlmReader
 
+        if options.get("precision", "auto") not in ("auto", "fp32"):
+            raise SettingError(f"The reader {folder.name} is of a kind that is computed in fp32 only.")
         xlm: ReadsPassages = XlmReader(folder)
         return xlm
     sizes = {"max_seq_len": 384, "doc_stride": 128}
@@ -349,6 +351,8 @@ def load_reader(folder: ModelFolder, **options: Any) -> ReadsPassages:
         sizes = {"max_seq_len": folder.preset.max_seq_len, "doc_stride": folder.preset.doc_stride}
     try:
         return Reader(str(folder.path), **{"use_gpu": torch.cuda.is_available(), **sizes, **options})
+    except SettingError:
+        raise
     except OSError as error:
         raise ModelMissing(f"The reader {folder.name} cannot be loaded from {folder.path}: {_line(error)}") from error
     except Exception as error:

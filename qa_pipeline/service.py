@@ -51,7 +51,7 @@ class Service:
 
     def __init__(self, settings: ServerSettings, models: Models | None = None) -> None:
         self.settings = settings
-        self.models = models or Models(settings.reader)
+        self.models = models or Models(settings.reader, partial(LoadedReader.load, precision=settings.precision))
         self.home = Home.open(settings.home, create=True, embedder=self.models.embedder)
         self.jobs = Jobs(self.home.database)
         self.keys = Keys(self.home.keys)

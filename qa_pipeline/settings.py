@@ -19,6 +19,7 @@ from indexing.settings import whole_number
 
 MAX_QUESTION = 512
 MAX_TOP_K = 100
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class AskSettings:
     score = sum of weight / (rank_constant + rank).
     no_answer_threshold: "no answer" when its score is above this (0..1); None takes the reader's own.
     thorough: read all `retrieve` passages, also after one gave an answer the reader is sure of.
+    read_at_least: passages read before a sure answer may end the reading.
+    budget_ms: milliseconds of reading after which no further passage is begun (one is always read); None for no limit.
     """
 
     top_k: int = 5
@@ -40,16 +43,21 @@ class AskSettings:
     rank_constant: float = 60.0
     no_answer_threshold: float | None = None
     thorough: bool = False
+    read_at_least: int = 1
+    budget_ms: float | None = None
 
     def __post_init__(self) -> None:
         whole_number("top_k", self.top_k, 1, MAX_TOP_K)
         whole_number("retrieve", self.retrieve, 1, MAX_TOP_K)
+        whole_number("read_at_least", self.read_at_least, 1, MAX_TOP_K)
         whole_number("depth", self.depth, 1, 10_000)
         for name in ("dense_weight", "keyword_weight"):
             number_between(name, getattr(self, name), 0.0, 100.0)
         if not isinstance(self.thorough, bool):
             raise SettingError(f"thorough is {self.thorough!r}; it must be true or false.")
         number_between("rank_constant", self.rank_constant, 0.0, 1e6)
+        if self.budget_ms is not None:
+            number_between("budget_ms", self.budget_ms, 0.0, 3.6e6)
         if self.no_answer_threshold is not None:
             number_between("no_answer_threshold", self.no_answer_threshold, 0.0, 1.0)
         if self.dense_weight == 0 and self.keyword_weight == 0:
@@ -88,17 +96,19 @@ def _cores() -> int:
 class ServerSettings:
     """How a home folder is served. Raises SettingError for a value that makes no sense.
 
-    body_bytes: of a JSON body. upload_bytes: of a whole upload, file_bytes: of one file in it, upload_files: how many.
-    top_k: answers or passages one may ask for. batch: questions in one request, questions: in one file.
-    concurrency: questions read at once, queue: that wait for it; more are refused. 0: as many as cores, and four times
-    that. cors_origins: pages of other addresses that may call; none unless set. log_questions: their text may be logged.
-    shutdown_s: seconds that what was taken has to finish. keep_days: how long results of question files are kept.
+    precision: how the reader computes, one of PRECISIONS. body_bytes: of a JSON body; upload_bytes: of a whole upload,
+    file_bytes: of one file in it, upload_files: how many. top_k: answers or passages one may ask for. batch: questions
+    in one request, questions: in one file. concurrency: questions read at once, queue: that wait for it; more are
+    refused. 0: as many as cores, and four times that. cors_origins: pages of other addresses that may call; none unless
+    set. log_questions: their text may be logged. shutdown_s: seconds that what was taken has to finish. keep_days: how
+    long results of question files are kept.
     """
 
     home: Path
     host: str = "127.0.0.1"
     port: int = 8080
     reader: str = DEFAULT_READER
+    precision: str = "auto"
     body_bytes: int = 32_000_000
     file_bytes: int = 50_000_000
     upload_bytes: int = 500_000_000
@@ -125,6 +135,8 @@ class ServerSettings:
         whole_number("queue", self.queue, 0, 100_000)
         whole_number("shutdown_s", self.shutdown_s, 0, 3_600)
         whole_number("keep_days", self.keep_days, 0, 36_500)
+        if self.precision not in PRECISIONS:
+            raise SettingError(f"precision is {self.precision!r}; it must be one of {', '.join(PRECISIONS)}.")
         if not self.host.strip() or not self.reader.strip():
             raise SettingError("host and reader must not be empty.")
         for origin in self.cors_origins:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from indexing.filters import Filter
 from qa_pipeline.answers import Answer, Passage, Reply
-from qa_pipeline.pipeline import QAPipeline, answers_of, decide, read_in_steps
+from qa_pipeline.pipeline import HowRead, QAPipeline, answers_of, decide, read_in_steps
 from qa_pipeline.reader import ReadsPassages
 from qa_pipeline.settings import AskSettings, question_text
 
@@ -41,7 +41,8 @@ def ask_in_steps(
     last = Step(passages)
     yield last
     read_ms, at = 0.0, time.perf_counter()
-    for readings in read_in_steps(reader, question, passages, pipeline.stop_gap(settings)):
+    stop, readings = pipeline.stop(settings), []
+    for readings in read_in_steps(reader, question, passages, stop):
         read_ms += 1e3 * (time.perf_counter() - at)
         answers = pipeline.checked(answers_of(passages, readings, pipeline.calibration))
         verdict = decide(answers, pipeline.threshold_for(settings))
@@ -49,5 +50,6 @@ def ask_in_steps(
         last = Step(passages, given, len(readings))
         yield last
         at = time.perf_counter()
-    reply = pipeline.reply_of(question, retrieved, given, verdict, began, read_ms, last.read)
+    read = HowRead(read_ms, last.read, stop.why(readings, len(passages)))
+    reply = pipeline.reply_of(question, retrieved, given, verdict, began, read)
     yield Step(passages, given, last.read, reply)

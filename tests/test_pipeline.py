@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from indexing.errors import BrokenCitation, FilterError, IndexMismatch, SettingE
 from indexing.folder import IndexFolder
 from indexing.index import Index
 from qa_pipeline.answers import Answer, Passage, Reply, verified
-from qa_pipeline.pipeline import Calibration, QAPipeline, decide, distinct, read_in_steps, read_one
+from qa_pipeline.pipeline import FEW, MORE_FOR_FEW, Calibration, QAPipeline, Stop, decide, distinct, read_in_steps, read_one
 from qa_pipeline.retrieval import fuse
 from qa_pipeline.settings import AskSettings, question_text
 from qa_pipeline.steps import ask_in_steps
@@ -81,12 +80,19 @@ def QUESTIONED() -> QAPipeline:
 
 def test_reading_stops_when_an_answer_is_sure_unless_all_is_asked_for(pipeline: QAPipeline) -> None:
     question, all_of_it = "When was the bridge opened in the years and over the river?", AskSettings(thorough=True)
-    readings = list(read_in_steps(WordReader(), question, pipeline.ask(question, all_of_it).passages, math.inf))
-    assert [len(part) for part in readings] == [*range(3, len(readings[-1]), 3), len(readings[-1])]
-    sure = replace(pipeline.calibration, stop_gap=readings[0][0].spans[0].gap)
+    readings = list(read_in_steps(WordReader(), question, pipeline.ask(question, all_of_it).passages, Stop()))
+    assert [len(part) for part in readings] == list(range(1, len(readings[-1]) + 1))
+    sure = replace(pipeline.calibration, stop_gap=readings[0][0].spans[0].gap - MORE_FOR_FEW)
     stopping = QAPipeline(pipeline.index, EMBEDDER, WordReader(), calibration=sure)  # type: ignore[arg-type]
     reply, whole = stopping.ask(question), stopping.ask(question, all_of_it)
-    assert reply.passages_read == 3 < whole.passages_read == len(whole.passages)
+    assert reply.passages_read == 1 < whole.passages_read == len(whole.passages)
+    assert reply.stopped == "sure" and whole.stopped == "all"
+    assert stopping.ask(question, AskSettings(read_at_least=3)).passages_read == 3
+    nearly = replace(sure, stop_gap=sure.stop_gap + 0.5)
+    careful = QAPipeline(pipeline.index, EMBEDDER, WordReader(), calibration=nearly)  # type: ignore[arg-type]
+    assert careful.ask(question).passages_read == FEW
+    hurried = stopping.ask(question, AskSettings(thorough=True, budget_ms=0.0))
+    assert hurried.passages_read == 1 and hurried.stopped == "budget"
     assert reply.answers[0] == whole.answers[0] and set(reply.answers) <= set(whole.answers)
 
 
@@ -172,7 +178,8 @@ def test_json_shape_is_the_documented_one(pipeline: QAPipeline) -> None:
     passage = {"document_id", "source", "page", "language", "start", "end", "text", "dense_rank", "dense_score",
                "keyword_rank", "keyword_score", "fused_rank", "fused_score"}  # fmt: skip
     answer = {"text", "start", "end", "score", "document_id", "source", "page", "language", "content_hash", "passage"}
-    top = {"question", "language", "answers", "passages", "no_answer", "timings_ms", "models", "generation", "passages_read"}
+    top = {"question", "language", "answers", "passages", "no_answer", "timings_ms", "models", "generation",
+           "passages_read", "stopped"}  # fmt: skip
     assert set(reply) == top and set(reply["answers"][0]) == answer
     assert set(reply["answers"][0]["passage"]) == passage == set(reply["passages"][0])
     assert set(reply["no_answer"]) == {"score", "threshold", "is_no_answer"}

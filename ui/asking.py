@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 PARAMETERS = ("q", "language", "type", "folder", "meta", "since", "until", "own", "thorough", "top", "read")
-TOP_K, RETRIEVE = 10, 10
+TOP_K, RETRIEVE, READ_AT_LEAST = 10, 10, 3
 QUESTION_CHARACTERS = 512
 
 
@@ -43,7 +43,8 @@ class Asked:
 
     def settings(self) -> dict[str, Any]:
         """How it is answered, in the service's words."""
-        return {"top_k": self.top_k, "retrieve": self.retrieve, **({"thorough": True} if self.thorough else {})}
+        how = {"thorough": True} if self.thorough else {"read_at_least": READ_AT_LEAST}
+        return {"top_k": self.top_k, "retrieve": self.retrieve, **how}
 
     def filters(self, own: str = "") -> dict[str, Any] | None:
         """Which passages may be seen, in the service's notation; own: the only language, "" for any.

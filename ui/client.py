@@ -94,6 +94,7 @@ class Reply:
     models: dict[str, str]
     generation: int
     passages_read: int = 0
+    stopped: str = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,7 +427,7 @@ class Client:
     # questions
 
     def ask(self, corpus: str, question: str, filters: Filters | None = None, **settings: Any) -> Reply:
-        """Answers. settings: top_k, retrieve, no_answer_threshold, thorough."""
+        """Answers. settings: top_k, retrieve, no_answer_threshold, thorough, read_at_least, budget_ms."""
         return value(Reply, self._json("POST", _at(corpus, "ask"), json=_body(question, filters, settings)))
 
     def search(self, corpus: str, question: str, filters: Filters | None = None, **settings: Any) -> Reply:
