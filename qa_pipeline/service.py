@@ -61,7 +61,7 @@ class Service:
         self.reads = Admission(settings.concurrency, settings.waiting)
         self.measures = Measures(self)
         self._lookers = ThreadPoolExecutor(LOOKERS, thread_name_prefix="docqa-look")
-        functions = {"index": self._index, "questions": partial(work.questions, self)}
+        functions: dict[str, Any] = {"index": self._index, "questions": partial(work.questions, self)}
         self._worker = Worker(self.jobs, functions)
         self._ready = "the models are being loaded"
 
