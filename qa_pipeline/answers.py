@@ -85,6 +85,8 @@ class Reply:
 
     language: the question's. passages_read: how many of the passages the reader read, in their order. stopped: why no
     more: "all" (there are no more), "sure" (an answer it is sure of), "budget" (the time was spent).
+    calibration: whether its scores were learned from questions in this language ("language"), in several together
+    ("pooled"), or not at all ("none").
     """
 
     question: str
@@ -98,6 +100,7 @@ class Reply:
     generation: int
     passages_read: int = 0
     stopped: str = "all"
+    calibration: str = "none"
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form, `docqa ask --json`."""
@@ -112,6 +115,7 @@ class Reply:
             "generation": self.generation,
             "passages_read": self.passages_read,
             "stopped": self.stopped,
+            "calibration": self.calibration,
         }
 
 

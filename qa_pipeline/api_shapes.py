@@ -178,6 +178,7 @@ class Reply(Struct):
     generation: int
     passages_read: int
     stopped: Literal["all", "sure", "budget"]
+    calibration: Literal["language", "pooled", "none"]
 
 
 class ServerEvent(Struct):

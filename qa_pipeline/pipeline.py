@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ from indexing.errors import DocqaError, DocumentMissing, IndexMismatch
 from indexing.filters import Filter
 from indexing.folder import IndexFolder
 from indexing.index import Index
+from indexing.language import detect_question
 from indexing.models import ModelFolder, resolve
+from qa_pipeline import calibrations
 from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Timings, verified
 from qa_pipeline.reader import Reading, ReadsPassages, load_reader
 from qa_pipeline.retrieval import FusedRetriever, Retrieved
@@ -38,12 +40,20 @@ class Calibration:
 
     threshold: "no answer" when 1 - that probability is above it. stop_gap: a span this far (logits) above "no answer" is
     seldom beaten by passages further down the ranking, so reading stops there; docs/cli.md tells what that costs.
+    scope: "language" (learned from questions in one language), "pooled" (from several together), "none" (not learned).
+    languages: by question language, what holds for it instead.
     """
 
     sharp: float = 1.0
     shift: float = 0.0
     threshold: float = 0.5
     stop_gap: float = 4.6
+    scope: str = "none"
+    languages: Mapping[str, Calibration] = field(default_factory=dict)
+
+    def of(self, language: str) -> Calibration:
+        """What holds for questions in a language: its own, else this."""
+        return self.languages.get(language, self)
 
     def probability(self, gap: float) -> float:
         """How sure the reader is of a span, in [0, 1].
@@ -59,13 +69,22 @@ NEVER = Calibration(threshold=1.0)
 
 
 def calibration_of(model: ModelFolder) -> Calibration:
-    """What is known of a reader: its preset's figures; one that never learned to say "no answer" never says it."""
+    """What is known of a reader: what `docqa calibrate` learned of it, else its preset's figures.
+
+    One that never learned to say "no answer" never says it, unless it was calibrated.
+    """
     preset = model.preset
-    if preset is None:
-        return UNCALIBRATED
-    if not preset.knows_no_answer:
-        return NEVER
-    return Calibration(*preset.calibration) if preset.calibration else UNCALIBRATED
+    base = UNCALIBRATED
+    if preset is not None and not preset.knows_no_answer:
+        base = NEVER
+    elif preset is not None and preset.calibration:
+        sharp, shift, threshold, stop_gap = preset.calibration
+        base = Calibration(sharp, shift, threshold, stop_gap, "pooled")
+    known = calibrations.load(model)
+    if known is None:
+        return base
+    languages = {name: Calibration(*numbers, base.stop_gap, "language") for name, numbers in known.languages.items()}
+    return Calibration(*known.pooled, base.stop_gap, "pooled", languages)
 
 
 FEW, MORE_FOR_FEW = 3, 2.5
@@ -189,8 +208,8 @@ class QAPipeline:
         parameters = {"Retriever": {"settings": settings, "filters": filters}, "Reader": {"stop": stop}}
         result = self._run(question, parameters)
         retrieved: Retrieved = result["retrieved"]
-        answers = self.checked(answers_of(retrieved.passages, result["readings"], self.calibration))
-        verdict = decide(answers, self.threshold_for(settings))
+        answers = self.checked(answers_of(retrieved.passages, result["readings"], self.calibration.of(retrieved.language)))
+        verdict = decide(answers, self.threshold_for(settings, retrieved.language))
         given = () if verdict.is_no_answer else tuple(answers[: settings.top_k])
         read = HowRead(
             float(result["read_ms"]), len(result["readings"]), stop.why(result["readings"], len(retrieved.passages))
@@ -202,9 +221,10 @@ class QAPipeline:
         gap = math.inf if settings.thorough else self.calibration.stop_gap
         return Stop(gap, settings.read_at_least, math.inf if settings.budget_ms is None else settings.budget_ms)
 
-    def threshold_for(self, settings: AskSettings) -> float:
-        """The no-answer threshold of a question: the one asked for, else the reader's."""
-        return self.calibration.threshold if settings.no_answer_threshold is None else settings.no_answer_threshold
+    def threshold_for(self, settings: AskSettings, language: str) -> float:
+        """The no-answer threshold of a question in a language: the one asked for, else the reader's."""
+        own = self.calibration.of(language).threshold
+        return own if settings.no_answer_threshold is None else settings.no_answer_threshold
 
     def search(self, question: str, settings: AskSettings | None = None, filters: Filter | None = None) -> Reply:
         """The closest passages only; nothing is read, so nothing is answered."""
@@ -233,6 +253,7 @@ class QAPipeline:
         return Reply(
             question, retrieved.language, answers, retrieved.passages, verdict, timings, self.embedder.name,
             self.reader_name, retrieved.generation, read.passages, read.stopped,
+            self.calibration.of(retrieved.language).scope,
         )  # fmt: skip
 
     def checked(self, answers: Sequence[Answer]) -> list[Answer]:
@@ -303,6 +324,7 @@ def read_one(
     reader: ReadsPassages, question: str, context: str, calibration: Calibration = UNCALIBRATED
 ) -> dict[str, Any]:  # fmt: skip
     """One text, no index: {"answer", "start", "end", "score"}, the shape of the model cards; "" when it does not say."""
+    calibration = calibration.of(detect_question(question, tuple(calibration.languages)))
     spans = reader.read(question, [context])[0].spans
     best = spans[0] if spans else None
     score = calibration.probability(best.gap) if best else 0.0

@@ -179,7 +179,7 @@ def test_json_shape_is_the_documented_one(pipeline: QAPipeline) -> None:
                "keyword_rank", "keyword_score", "fused_rank", "fused_score"}  # fmt: skip
     answer = {"text", "start", "end", "score", "document_id", "source", "page", "language", "content_hash", "passage"}
     top = {"question", "language", "answers", "passages", "no_answer", "timings_ms", "models", "generation",
-           "passages_read", "stopped"}  # fmt: skip
+           "passages_read", "stopped", "calibration"}  # fmt: skip
     assert set(reply) == top and set(reply["answers"][0]) == answer
     assert set(reply["answers"][0]["passage"]) == passage == set(reply["passages"][0])
     assert set(reply["no_answer"]) == {"score", "threshold", "is_no_answer"}

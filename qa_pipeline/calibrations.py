@@ -1,0 +1,94 @@
+"""Calibrations kept beside readers: what `docqa calibrate` learned, by question language and pooled over all.
+
+For a model in a folder of its own, `docqa-calibration.json` in that folder; for one of the hub, a built-in one, or where
+the folder cannot be written, a file named by the model's fingerprint in the data folder (DOCQA_DATA, else
+XDG_DATA_HOME/docqa, else ~/.local/share/docqa). A file made for other weights is not used. The built-in reader may come
+with one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from indexing.errors import SettingError
+from indexing.models import PACKAGED, ModelFolder
+from indexing.presets import BUILTIN
+from qa_pipeline.originals import store
+
+NAME = "docqa-calibration.json"
+SHIPPED = PACKAGED / "calibration" / "reader.json"
+NUMBERS = ("sharp", "shift", "threshold")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """(sharp, shift, threshold) of `pipeline.Calibration`, pooled and by language; about: how it was learned."""
+
+    pooled: tuple[float, float, float]
+    languages: Mapping[str, tuple[float, float, float]]
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def load(model: ModelFolder) -> Known | None:
+    """What is known of a model; None where nothing is, or what is there is for other weights."""
+    for path in (*_places(model), *([SHIPPED] if model.name == BUILTIN else [])):
+        try:
+            found = json.loads(path.read_text("utf-8"))
+            if found["fingerprint"] == model.fingerprint:
+                languages = {str(language): _numbers(values) for language, values in found["languages"].items()}
+                return Known(_numbers(found["pooled"]), languages, found.get("about", {}))
+            logger.warning("the calibration in %s is of other weights than the reader's; it is not used", path)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            logger.warning("the calibration in %s cannot be read (%s); it is not used", path, error)
+    return None
+
+
+def save(model: ModelFolder, known: Known) -> Path:
+    """Keep what was learned of a model, where `load` finds it; the file. Raises SettingError where none can be written."""
+    text = json.dumps(
+        {
+            "fingerprint": model.fingerprint, "about": dict(known.about),
+            "pooled": dict(zip(NUMBERS, known.pooled, strict=True)),
+            "languages": {name: dict(zip(NUMBERS, values, strict=True)) for name, values in sorted(known.languages.items())},
+        }, ensure_ascii=False, indent=1,
+    )  # fmt: skip
+    for path in _places(model):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            store(path, text.encode() + b"\n")
+            return path
+        except OSError:
+            continue
+    raise SettingError("The calibration cannot be written anywhere; name a writable folder by DOCQA_DATA.")
+
+
+def data_folder() -> Path:
+    """Where docqa keeps what it learned for this person."""
+    for name, below in (("DOCQA_DATA", ""), ("XDG_DATA_HOME", "docqa")):
+        if os.environ.get(name):
+            return Path(os.environ[name]).absolute() / below
+    return Path.home() / ".local" / "share" / "docqa"
+
+
+def _places(model: ModelFolder) -> list[Path]:
+    """Where a model's file may lie, the first that is there counts."""
+    shared = data_folder() / "calibration" / f"{model.fingerprint}.json"
+    own = Path(model.name).expanduser()
+    return [own / NAME, shared] if own.is_dir() else [shared]
+
+
+def _numbers(values: Mapping[str, Any]) -> tuple[float, float, float]:
+    sharp, shift, threshold = (float(values[name]) for name in NUMBERS)
+    if not (sharp > 0 and 0 <= threshold <= 1):
+        raise ValueError("its numbers cannot be")
+    return sharp, shift, threshold
