@@ -40,6 +40,8 @@ def _add_train(verbs: Any) -> None:
     )
     verb.add_argument("--seed", type=int, default=1, metavar="N", help="for all that is drawn (1)")
     verb.add_argument("--checkpoint-seconds", type=float, default=120.0, metavar="S", help="time between checkpoints (120)")
+    verb.add_argument("--teacher", metavar="NAME", help="a larger reader to learn from as well")
+    verb.add_argument("--temperature", type=float, default=2.0, metavar="T", help="how soft its scores are taken (2)")
     verb.add_argument("--json", action="store_true", help="one object: what the run did")
     verb.set_defaults(run=_train)
 
@@ -81,7 +83,7 @@ def _train(options: argparse.Namespace) -> int:
 
     settings = TrainSettings(
         tuple(options.files), options.into, chosen, options.minutes, options.limit, options.seed, options.held_out,
-        options.checkpoint_seconds,
+        options.checkpoint_seconds, options.teacher, options.temperature,
     )  # fmt: skip
     shown = _Shown()
     told = train(settings, Tell(shown.words, shown.update, shown.measured))

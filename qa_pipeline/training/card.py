@@ -135,7 +135,7 @@ def _recipe(run: Run) -> str:
     embeddings = {0.0: "left as they were", 1.0: "trained at the same rate"}.get(
         recipe.embeddings_rate, f"trained at {recipe.embeddings_rate:g} times that rate"
     )
-    empty = "" if recipe.empty_windows is None else f" (of those without the answer {recipe.empty_windows} a question)"
+    empty = "" if recipe.empty_windows is None else f" (of those without the answer {recipe.empty_windows:g} a question)"
     dropout = "as in the model" if recipe.dropout is None else f"{recipe.dropout:g}"
     asked = (
         f"Preset `{recipe.name}`: windows of {recipe.max_seq_len} tokens, stride {recipe.doc_stride}{empty},"

@@ -70,17 +70,21 @@ def build(examples: Sequence[Example], tokeniser: Tokeniser, max_seq_len: int, d
     return Features(made, left_out)
 
 
-def thinned(windows: Sequence[Window], empty: int | None, seed: int) -> list[Window]:
-    """Without all but `empty` of the windows of each example that do not hold the answer; which stay is drawn."""
+def thinned(windows: Sequence[Window], empty: float | None, seed: int) -> list[Window]:
+    """Without most windows that do not hold the answer: of each example `empty` of them stay, on average, drawn.
+
+    An example of which nothing else is left keeps one.
+    """
     if empty is None:
         return list(windows)
-    order = np.random.default_rng(seed).permutation(len(windows))
-    left: dict[int, int] = {}
+    draw = np.random.default_rng(seed)
+    left = {n: int(empty + draw.random()) for n in dict.fromkeys(window.example for window in windows)}
+    for n in left.keys() - {window.example for window in windows if window.end}:
+        left[n] = max(1, left[n])
     kept: list[int] = []
-    for n in order.tolist():
+    for n in draw.permutation(len(windows)).tolist():
         window = windows[n]
-        if not window.end:
-            left[window.example] = left.get(window.example, empty) - 1
+        left[window.example] -= not window.end
         if window.end or left[window.example] >= 0:
             kept.append(n)
     return [windows[n] for n in sorted(kept)]
@@ -111,10 +115,10 @@ def _windows(
         start, stop = (first + answer[0] - begin, first + answer[1] - begin) if answer and here else (0, 0)
         ids = np.array(tokeniser.joined(asked, part), dtype=np.int32)
         kinds = np.array(tokeniser.kinds(asked, part), dtype=np.int8) if tokeniser.types else None
-        yield Window(number, ids, first, begin, end - begin, start, stop, kinds, _langs(example, tokeniser, first, len(ids)))
+        yield Window(number, ids, first, begin, end - begin, start, stop, kinds, langs(example, tokeniser, first, len(ids)))
 
 
-def _langs(example: Example, tokeniser: Tokeniser, first: int, length: int) -> NDArray[np.int16] | None:
+def langs(example: Example, tokeniser: Tokeniser, first: int, length: int) -> NDArray[np.int16] | None:
     """The number of each token's language, for models that have language embeddings; 0 where they do not know it."""
     if not tokeniser.languages:
         return None

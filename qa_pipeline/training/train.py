@@ -23,6 +23,7 @@ from indexing.errors import SettingError
 from qa_pipeline.evaluation.datasets import Example, find_files, read_examples
 from qa_pipeline.training import checkpoints
 from qa_pipeline.training.card import Run, card, commit, data_files
+from qa_pipeline.training.distil import Teacher
 from qa_pipeline.training.encoder import Encoder, load_encoder
 from qa_pipeline.training.features import Features, build, thinned
 from qa_pipeline.training.held_out import Score, change, reader_folder, scores, table
@@ -39,7 +40,8 @@ CONFIG = "config.json"
 class TrainSettings:
     """What a run is asked to do. held_out: questions of each language kept for measuring (at most a fifth of them).
 
-    limit: questions to learn from at most, drawn alike from all languages. minutes: of training at most.
+    limit: questions to learn from at most, drawn alike from all languages. minutes: of training at most. teacher: a reader
+    to learn from as well, its chances taken at the temperature.
     """
 
     files: tuple[Path, ...]
@@ -50,6 +52,8 @@ class TrainSettings:
     seed: int = 1
     held_out: int = 100
     checkpoint_seconds: float = 120.0
+    teacher: str | None = None
+    temperature: float = 2.0
 
     def __post_init__(self) -> None:
         if self.minutes is not None and not self.minutes > 0:
@@ -85,7 +89,8 @@ def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         encoder = load_encoder(settings.recipe.base, settings.recipe.dropout)
-    key = _key(settings, data, encoder)
+    teacher = _teacher(settings, data, encoder)
+    key = _key(settings, data, encoder, teacher)
     finished = _finished(settings.into, key)
     if finished is not None:
         tell.words(f"{settings.into} holds this very run, finished; nothing to do.")
@@ -97,7 +102,7 @@ def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     _begun(settings, features, data, encoder, tell)
     before = _before(settings, data, encoder, key, tell)
     plan = Plan(settings.recipe, settings.seed, settings.into, key, settings.minutes, settings.checkpoint_seconds)
-    at = fit(encoder, features.windows, plan, tell.update)
+    at = fit(encoder, features.windows, plan, tell.update, teacher)
     _save(encoder, settings.into)
     after = _scores(settings, data, settings.into, tell)
     run = _run(settings, data, features, at, encoder, before, after)
@@ -143,10 +148,17 @@ def _limited(examples: list[Example], limit: int | None, draw: random.Random) ->
     return [examples[n] for n in sorted(chosen)]
 
 
-def _key(settings: TrainSettings, data: _Data, encoder: Encoder) -> str:
+def _teacher(settings: TrainSettings, data: _Data, encoder: Encoder) -> Teacher | None:
+    if settings.teacher is None:
+        return None
+    return Teacher(settings.teacher, settings.temperature, data.learn, encoder.tokeniser)
+
+
+def _key(settings: TrainSettings, data: _Data, encoder: Encoder, teacher: Teacher | None) -> str:
     """A digest of all that the weights depend on."""
     whole = hashlib.blake2b(digest_size=16)
     facts = [asdict(settings.recipe), settings.seed, settings.minutes, encoder.folder.fingerprint, str(precision())]
+    facts += [teacher.encoder.folder.fingerprint, settings.temperature] if teacher else []
     whole.update(json.dumps(facts, sort_keys=True).encode())
     for example in (*data.learn, None, *data.held_out):
         told = [example.question, example.context, [[g.text, g.start] for g in example.golds]] if example else None
@@ -240,15 +252,20 @@ def _run(
 ) -> Run:  # fmt: skip
     from importlib.metadata import version
 
+    taught_by = _named(settings.teacher) if settings.teacher else ""
     made_by = version("docqa") + (f", commit {commit()}" if commit() else "")
-    base = encoder.folder.name
     return Run(
-        name=settings.into.resolve().name, base=base if not Path(base).is_dir() else Path(base).name,
+        name=settings.into.resolve().name, base=_named(encoder.folder.name),
         recipe=settings.recipe, seed=settings.seed, files=data_files(data.paths, data.learn, data.held_out),
         windows=len(features.windows), left_out=len(features.left_out), updates=at.done, tokens=at.tokens,
-        seconds=at.seconds, loss=at.loss, machine=_machine(), teacher="", before=tuple(table(before)),
+        seconds=at.seconds, loss=at.loss, machine=_machine(), teacher=taught_by, before=tuple(table(before)),
         after=tuple(table(after)), change=change(before, after, settings.seed) if before else None, version=made_by,
     )  # fmt: skip
+
+
+def _named(model: str) -> str:
+    """A model's name; of a folder only its own name, no path of this machine."""
+    return Path(model).resolve().name if Path(model).is_dir() else model
 
 
 def _machine() -> str:
