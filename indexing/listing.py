@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from indexing.errors import DocumentMissing
@@ -16,16 +16,36 @@ FACETS = {
     "folder": "CASE WHEN instr(d.file, '/') THEN substr(d.file, 1, instr(d.file, '/') - 1) ELSE '' END",
 }
 FACET_VALUES = 1_000
+FIELD_VALUES = 40
+FIELDS = 50
+# A value of a field of meta as text; lists and null are none.
+SCALAR = "j.type IN ('text', 'integer', 'real', 'true', 'false')"
+WRITTEN = "CASE WHEN j.type IN ('true', 'false') THEN j.type ELSE CAST(j.value AS TEXT) END"
+DATE = "CASE json_type(d.meta, '$.date') WHEN 'text' THEN json_extract(d.meta, '$.date') END"
+
+GIVEN = "(SELECT value FROM json_each(?))"
+HAS_FIELD = (
+    f"EXISTS (SELECT 1 FROM json_each(d.meta) AS j, json_each(?) AS w WHERE {SCALAR}"
+    f" AND j.key = json_extract(w.value, '$[0]') AND {WRITTEN} = json_extract(w.value, '$[1]'))"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which documents: None takes all. folder: the first folder of a file's path, "" for none; source: a glob pattern."""
+    """Which documents: None takes all, several values any of them.
 
-    language: str | None = None
-    type: str | None = None
-    folder: str | None = None
+    folder: the first folder of a file's path, "" for none; source: a glob pattern; ids: of documents; meta: (field, value as
+    text) pairs, of one field any of them; since, until: of the field `date`, until taking in what begins with it.
+    """
+
+    language: str | Sequence[str] | None = None
+    type: str | Sequence[str] | None = None
+    folder: str | Sequence[str] | None = None
     source: str | None = None
+    ids: Sequence[str] | None = None
+    meta: Sequence[tuple[str, str]] = ()
+    since: str = ""
+    until: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +66,22 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Some documents by source, how many there are in all, and counts of each facet among what the others leave."""
+    """Some documents by source, how many there are in all, and counts of each facet among what the others leave.
+
+    fields: how many documents of the folder have a field of meta, the commonest first; meta: the values of those fields that
+    tell documents apart (some value shared, FIELD_VALUES at most) as facets. Both are empty where they were not asked for.
+    """
 
     total: int
     documents: tuple[Listed, ...]
     facets: dict[str, dict[str, int]]
+    fields: dict[str, int] = field(default_factory=dict)
+    meta: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
-def list_documents(folder: IndexFolder, wanted: Wanted, offset: int = 0, limit: int = 50) -> Listing:
+def list_documents(
+    folder: IndexFolder, wanted: Wanted, offset: int = 0, limit: int = 50, *, fields: bool = False
+) -> Listing:  # fmt: skip
     """Documents by source, all counts from one generation.
 
     A facet is counted without its own condition, so that what else could be chosen is seen.
@@ -68,7 +96,8 @@ def list_documents(folder: IndexFolder, wanted: Wanted, offset: int = 0, limit: 
             (*values, limit, offset),
         ).fetchall()
         facets = {name: _counts(connection, name, wanted) for name in FACETS}
-    return Listing(total, tuple(map(_listed, rows)), facets)
+        found, meta = _fields(connection, wanted) if fields else ({}, {})
+    return Listing(total, tuple(map(_listed, rows)), facets, found, meta)
 
 
 def file_of(folder: IndexFolder, document_id: str) -> tuple[str, int]:
@@ -81,13 +110,53 @@ def file_of(folder: IndexFolder, document_id: str) -> tuple[str, int]:
     return str(row[0]), int(row[1])
 
 
-def _where(wanted: Wanted, without: str = "") -> tuple[str, tuple[str, ...]]:
-    chosen = {name: getattr(wanted, name) for name in FACETS if name != without}
-    tests = [(f"{FACETS[name]} = ?", value) for name, value in chosen.items() if value is not None]
-    if wanted.source is not None:
-        tests.append(("d.source GLOB ?", wanted.source))
-    sql = " AND ".join(test for test, _ in tests)
-    return f"WHERE {sql}" if sql else "", tuple(value for _, value in tests)
+def _where(wanted: Wanted, without: str = "", without_field: str = "") -> tuple[str, tuple[str, ...]]:
+    """The conditions but those on the facet `without` and the field `without_field`."""
+    tests = [(f"{FACETS[name]} IN {GIVEN}", _many(getattr(wanted, name))) for name in FACETS if name != without]
+    tests += [(f"d.id IN {GIVEN}", _many(wanted.ids))]
+    for name in dict.fromkeys(name for name, _ in wanted.meta if name != without_field):
+        texts = json.dumps([[name, text] for each, text in wanted.meta if each == name])
+        tests.append((HAS_FIELD, texts))
+    tests += [("d.source GLOB ?", wanted.source), (f"{DATE} >= ?", wanted.since or None)]
+    tests += [(f"{DATE} < ?", f"{wanted.until}\uffff" if wanted.until else None)]
+    chosen = [(test, value) for test, value in tests if value is not None]
+    sql = " AND ".join(test for test, _ in chosen)
+    return f"WHERE {sql}" if sql else "", tuple(value for _, value in chosen)
+
+
+def _many(values: str | Sequence[str] | None) -> str | None:
+    """One or several values as a parameter of GIVEN."""
+    return None if values is None else json.dumps([values] if isinstance(values, str) else list(values))
+
+
+def _fields(connection: Any, wanted: Wanted) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+    """How many documents have each field of meta; and the counts of the values of those that tell documents apart."""
+    rows = connection.execute(
+        f"SELECT j.key, count(*) AS n, count(DISTINCT {WRITTEN}) FROM documents AS d, json_each(d.meta) AS j WHERE {SCALAR}"
+        " GROUP BY j.key ORDER BY n DESC, j.key LIMIT ?",
+        (FIELDS,),
+    ).fetchall()
+    telling = [name for name, count, different in rows if different <= FIELD_VALUES and different < count]
+    chosen = {name for name, _ in wanted.meta}
+    values = _values(connection, wanted, [name for name in telling if name not in chosen])
+    for name in telling:
+        if name in chosen:
+            values |= _values(connection, wanted, [name], without=name)
+    return {name: count for name, count, _ in rows}, {name: values.get(name, {}) for name in telling}
+
+
+def _values(connection: Any, wanted: Wanted, names: Sequence[str], without: str = "") -> dict[str, dict[str, int]]:
+    """How many documents of each value of these fields, the most frequent first."""
+    sql, values = _where(wanted, without_field=without)
+    rows = connection.execute(
+        f"SELECT j.key, {WRITTEN} AS value, count(*) AS n FROM documents AS d, json_each(d.meta) AS j"
+        f" {sql or 'WHERE 1'} AND {SCALAR} AND j.key IN {GIVEN} GROUP BY j.key, value ORDER BY n DESC, value",
+        (*values, json.dumps(names)),
+    )
+    counts: dict[str, dict[str, int]] = {}
+    for name, value, count in rows:
+        counts.setdefault(str(name), {})[str(value)] = int(count)
+    return counts
 
 
 def _counts(connection: Any, name: str, wanted: Wanted) -> dict[str, int]:

@@ -29,7 +29,9 @@ from qa_pipeline.service import Service
 
 Asked = Request[Any, Any, Any]
 Place = Annotated[int | None, Parameter(ge=0, le=2**53, description="Code points from the beginning of the text.")]
-Chosen = Annotated[str | None, Parameter(max_length=1_000)]
+Chosen = Annotated[list[str] | None, Parameter(max_items=1_000)]
+Pattern = Annotated[str | None, Parameter(max_length=1_000)]
+Date = Annotated[str, Parameter(max_length=50, description="ISO 8601, or a beginning of it: 2019-07.")]
 
 TYPES = {
     ".pdf": "application/pdf", ".txt": "text/plain", ".md": "text/markdown",
@@ -112,18 +114,31 @@ def _put(service: Service, corpus: Corpus, file: SentFile) -> PutReport:
 
 @get("/v1/corpora/{corpus:str}/documents", tags=["documents"], summary="The documents", responses=told(404, 503))
 async def documents(
-    corpus: str, service: Service, language: Chosen = None, folder: Chosen = None, source: Chosen = None,
-    file_type: Annotated[str | None, Parameter(query="type", max_length=1_000)] = None,
+    corpus: str, service: Service, language: Chosen = None, folder: Chosen = None, source: Pattern = None,
+    file_type: Annotated[list[str] | None, Parameter(query="type", max_items=1_000)] = None,
+    ids: Annotated[list[str] | None, Parameter(query="id", max_items=1_000)] = None,
+    meta: Annotated[list[str] | None, Parameter(max_items=1_000, description="field=value")] = None,
+    since: Date = "", until: Date = "", fields: Annotated[bool, Parameter(description="Also count fields of meta.")] = False,
     offset: Annotated[int, Parameter(ge=0, le=2**53)] = 0, limit: Annotated[int, Parameter(ge=1, le=1_000)] = 50,
 ) -> Documents:  # fmt: skip
-    """Documents by source, with counts of languages, types and folders; source may be a pattern (`*`, `?`, `[...]`)."""
+    """Documents by source, with counts of languages, types and folders; source may be a pattern (`*`, `?`, `[...]`).
+
+    A parameter given again means any of its values. With fields, also of the fields of meta that tell documents apart.
+    """
+    wanted = Wanted(language, file_type, folder, source, ids, [_pair(text) for text in meta or ()], since, until)
 
     def listed() -> Documents:
         with service.using(corpus) as opened:
-            found = list_documents(opened.folder, Wanted(language, file_type, folder, source), offset, limit)
-            return shaped(found, Documents)
+            return shaped(list_documents(opened.folder, wanted, offset, limit, fields=fields), Documents)
 
     return await service.look(listed)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not name or not sign:
+        raise SettingError(f"meta is {text[:80]!r}; write field=value.")
+    return name, value
 
 
 @get(

@@ -275,9 +275,13 @@ class ListedDocument(Struct):
 
 
 class Documents(Struct):
+    """fields: documents of the corpus that have a field of meta; meta: counts of the values of those that tell them apart."""
+
     total: int
     documents: list[ListedDocument]
     facets: dict[str, dict[str, int]]
+    fields: dict[str, int]
+    meta: dict[str, dict[str, int]]
 
 
 class DocumentText(Struct):

@@ -16,7 +16,7 @@ from tests.browser import addressed, api, at, browser, chromium, page, settled, 
 from tests.known import SCRIPTS, WordReader
 from tests.live import Live, known_models, live
 from tests.pdfs import make_pdf, paragraph
-from ui.asking import Asked, from_query, meta_facets
+from ui.asking import Asked, from_query
 from ui.client import Answer, NoAnswer, Passage, Reply
 from ui.exporting import citations, table
 from ui.hits import hits_of, page_of, window
@@ -326,11 +326,6 @@ def test_filters_are_the_service_s() -> None:
     assert where(asked.filters("de")) is not None and Asked("q").filters() is None
     assert asked.filters()["$and"][-1] == {"date": {"$gte": "2019", "$lt": "2020\uffff"}}  # type: ignore[index]
     assert Asked("q").filters("ar") == {"$and": [{"language": "ar"}]}
-
-
-def test_fields_worth_choosing_by() -> None:
-    metas = [{"author": "A", "id": n, "ok": True, "title": "t", "list": [1]} for n in range(50)]
-    assert meta_facets(metas) == {"author": {"A": 50}, "ok": {"true": 50}} and meta_facets([]) == {}
 
 
 def answer(text: str, document: str, score: float = 0.9, language: str = "en", start: int = 0) -> Answer:

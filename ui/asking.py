@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 PARAMETERS = ("q", "language", "type", "folder", "meta", "since", "until", "own", "thorough", "top", "read")
 TOP_K, RETRIEVE, READ_AT_LEAST = 10, 10, 3
 QUESTION_CHARACTERS = 512
+# Fields of meta that have a place of their own on the page.
+OWN_PLACE = ("file_type", "title", "date", "encoding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,32 +113,3 @@ def _equal(field: str, text: str) -> list[dict[str, Any]]:
     if text in ("true", "false"):
         values.append(text == "true")
     return [{field: value} for value in values]
-
-
-# -- facets ------------------------------------------------------------------------------------------------------------
-
-OWN_PLACE = ("file_type", "title", "date", "encoding")
-MOST_VALUES = 40
-
-
-def meta_facets(metas: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
-    """Fields of meta worth choosing by: each with its values and how many documents have it, the most frequent first.
-
-    A field is worth it when some value is shared, and there are not too many.
-
-    >>> meta_facets([{"author": "A", "title": "x"}, {"author": "A"}, {"author": "B"}])
-    {'author': {'A': 2, 'B': 1}}
-    """
-    counts: dict[str, dict[str, int]] = {}
-    for meta in metas:
-        for field, value in meta.items():
-            if field not in OWN_PLACE and isinstance(value, str | int | float):
-                values = counts.setdefault(field, {})
-                values[written(value)] = values.get(written(value), 0) + 1
-    ordered = {field: dict(sorted(values.items(), key=lambda item: -item[1])) for field, values in counts.items()}
-    return {field: values for field, values in ordered.items() if len(values) <= MOST_VALUES and max(values.values()) > 1}
-
-
-def written(value: Any) -> str:
-    """A value of meta as it is shown and put into the address."""
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -8,9 +8,9 @@ from typing import Any
 
 import streamlit as st
 
-from ui.asking import Asked, date, meta_facets
+from ui.asking import OWN_PLACE, Asked, date
 from ui.client import ApiError, Corpus, Documents
-from ui.replies import LISTED, listing, question_language
+from ui.replies import counted, question_language
 from ui.shared import follow, followed, language_name, plain, problem
 
 MOST_FIELDS = 8
@@ -49,26 +49,21 @@ def _own_language(corpus: Corpus, asked: Asked) -> None:
 
 
 def _filters(corpus: Corpus, asked: Asked) -> Asked:
-    """Each facet counts what the single choices of the others leave."""
+    """Each facet counts what the choices of all others leave."""
     st.markdown("###### Filters")
-    found = listing(
-        corpus.name,
-        corpus.created,
-        corpus.generation,
-        _single(asked.languages),
-        _single(asked.types),
-        _single(asked.folders),
-    )
+    found = counted(corpus.name, corpus.created, corpus.generation, filters_of(asked))
     languages = _facet("Language", "language", found.facets["language"], asked.languages, language_name)
     types = _facet("File type", "type", found.facets["type"], asked.types, lambda kind: kind.upper() or "Unknown")
     folders = _facet("Folder", "folder", found.facets["folder"], asked.folders, lambda folder: folder or "(no folder)")
-    meta = _meta(corpus, found, asked)
+    meta = _meta(found, asked)
     since, until = _dates(found, asked)
     return replace(asked, languages=languages, types=types, folders=folders, meta=meta, since=since, until=until)
 
 
-def _single(chosen: Sequence[str]) -> str | None:
-    return chosen[0] if len(chosen) == 1 else None
+def filters_of(asked: Asked) -> Asked:
+    """Nothing but the filters, so that another question does not count anew."""
+    kept = {name: getattr(asked, name) for name in ("languages", "types", "folders", "meta", "since", "until")}
+    return Asked(**kept)
 
 
 def _facet(
@@ -89,25 +84,22 @@ def _facet(
     return tuple(followed(f"facet_{key}", list(picked)))
 
 
-def _meta(corpus: Corpus, found: Documents, asked: Asked) -> tuple[tuple[str, str], ...]:
-    """Choices by fields of meta, of the first documents where there are very many."""
-    facets = dict(list(meta_facets([document.meta for document in found.documents]).items())[:MOST_FIELDS])
+def _meta(found: Documents, asked: Asked) -> tuple[tuple[str, str], ...]:
+    """Choices by fields of meta."""
+    facets = dict([(name, values) for name, values in found.meta.items() if name not in OWN_PLACE][:MOST_FIELDS])
     chosen: dict[str, list[str]] = {}
     for field, text in asked.meta:
         chosen.setdefault(field, []).append(text)
     picked = []
     for field in dict.fromkeys([*facets, *chosen]):
         counts, label = facets.get(field, {}), plain(field.capitalize())
-        values = _facet(label, f"meta_{field}", counts, chosen.get(field, []), str, len(found.documents))
+        values = _facet(label, f"meta_{field}", counts, chosen.get(field, []), str, found.total)
         picked += [(field, text) for text in values]
-    if facets and found.total > LISTED:
-        st.caption(f"Counted in the first {LISTED:,} documents.")
     return tuple(picked)
 
 
 def _dates(found: Documents, asked: Asked) -> tuple[str, str]:
-    dated = any(document.meta.get("date") for document in found.documents)
-    if not dated and not (asked.since or asked.until):
+    if "date" not in found.fields and not (asked.since or asked.until):
         return "", ""
     left, right = st.columns(2)
     return _date(left, "From", "since", asked.since), _date(right, "Until", "until", asked.until)

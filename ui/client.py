@@ -26,6 +26,7 @@ import httpx
 T = TypeVar("T")
 Content = bytes | str | Path | IO[bytes]
 Filters = Mapping[str, Any]
+Many = str | Iterable[str] | None
 
 ENDED = ("done", "failed", "cancelled")
 
@@ -196,9 +197,13 @@ class ListedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Documents:
+    """facets, meta: value -> documents, of each facet and field; fields: documents of the corpus that have a field."""
+
     total: int
     documents: tuple[ListedDocument, ...]
     facets: dict[str, dict[str, int]]
+    fields: dict[str, int] = field(default_factory=dict)
+    meta: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,12 +396,15 @@ class Client:
         return value(Uploaded, self._files("POST", _at(corpus, "documents"), "files", files, {}))
 
     def documents(
-        self, corpus: str, *, language: str | None = None, type: str | None = None, folder: str | None = None,
-        source: str | None = None, offset: int = 0, limit: int = 50,
+        self, corpus: str, *, language: Many = None, type: Many = None, folder: Many = None, source: str | None = None,
+        offset: int = 0, limit: int = 50, **more: Any,
     ) -> Documents:  # fmt: skip
-        """Documents by source, and how many there are of each language, type and folder."""
+        """Documents by source, and how many there are of each language, type and folder; of several values any counts.
+
+        more: id (documents), meta ("field=value"), since, until (of the date), fields (True counts fields of meta, too).
+        """
         query = {"language": language, "type": type, "folder": folder, "source": source, "offset": offset, "limit": limit}
-        return value(Documents, self._json("GET", _at(corpus, "documents"), params=_given(query)))
+        return value(Documents, self._json("GET", _at(corpus, "documents"), params=_given({**query, **more})))
 
     def document(self, corpus: str, id: str, *, start: int | None = None, end: int | None = None) -> Document:
         """A document with its text, or a piece of it."""

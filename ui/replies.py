@@ -9,11 +9,11 @@ from typing import Any
 import streamlit as st
 
 from ui.asking import Asked
-from ui.client import Corpus, Documents, Event, Reply
+from ui.client import Corpus, Documents, Event, ListedDocument, Reply
 from ui.shared import client
 
 KEPT = 20
-LISTED = 1_000
+LISTED, TOGETHER = 1_000, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,24 @@ def question_language(corpus: str, question: str) -> str:
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
-def listing(
-    corpus: str, created: str, generation: int, language: str | None = None, type: str | None = None,
-    folder: str | None = None,
-) -> Documents:  # fmt: skip
-    """The first documents of one state of a corpus, with the counts of its facets. Raises ApiError."""
-    return client().documents(corpus, language=language, type=type, folder=folder, limit=LISTED)
+def counted(corpus: str, created: str, generation: int, asked: Asked) -> Documents:
+    """What can be chosen in one state of a corpus: how many documents of each value are left by the other choices."""
+    return client().documents(
+        corpus, language=asked.languages or None, type=asked.types or None, folder=asked.folders or None,
+        meta=[f"{name}={text}" for name, text in asked.meta] or None, since=asked.since or None, until=asked.until or None,
+        fields=True, limit=1,
+    )  # fmt: skip
+
+
+@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
+def cited(corpus: str, created: str, generation: int, ids: tuple[str, ...]) -> dict[str, ListedDocument]:
+    """These documents of one state of a corpus, by id. Raises ApiError."""
+    parts = [ids[at : at + TOGETHER] for at in range(0, len(ids), TOGETHER)]
+    found = [client().documents(corpus, id=part, limit=TOGETHER).documents for part in parts]
+    return {document.id: document for documents in found for document in documents}
+
+
+@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
+def listing(corpus: str, created: str, generation: int, source: str = "") -> Documents:
+    """The first documents of one state of a corpus, perhaps of those whose name is like a pattern. Raises ApiError."""
+    return client().documents(corpus, source=source or None, limit=LISTED)

@@ -9,7 +9,7 @@ from ui.cards import answers_shown, progress_shown
 from ui.choices import choose
 from ui.client import Corpus
 from ui.keys import arrows
-from ui.replies import listing, outcome
+from ui.replies import cited, outcome
 from ui.shared import address, follow, followed, parameter, parameters, pick_corpus, problems_shown
 
 
@@ -56,8 +56,9 @@ def results(corpus: Corpus, asked: Asked) -> None:
     with problems_shown():
         found = outcome(corpus, asked, lambda event: progress_shown(place, event))
         place.empty()
-        documents = listing(corpus.name, corpus.created, corpus.generation)
-    answers_shown(corpus, asked, found, {document.id: document for document in documents.documents})
+        ids = {one.document_id for one in (*found.reply.answers, *found.reply.passages)}
+        documents = cited(corpus.name, corpus.created, corpus.generation, tuple(sorted(ids)))
+    answers_shown(corpus, asked, found, documents)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from functools import partial
 import streamlit as st
 
 from ui.asking import Asked, from_query
-from ui.client import ApiError, Corpus, Document, Page, Reply
+from ui.client import ApiError, Corpus, Document, ListedDocument, Page, Reply
+from ui.filing import containing
 from ui.hits import Hits, Span, hits_of, page_of, window
 from ui.keys import bring
 from ui.marking import block, escaped, find, marked, name
@@ -63,16 +64,26 @@ def choose(corpus: Corpus) -> None:
     wanted = st.text_input("Find a document", key="wanted", placeholder="Part of its name or title")
     address(find=followed("wanted", wanted))
     with problems_shown():
-        documents = listing(corpus.name, corpus.created, corpus.generation).documents
-    words = wanted.casefold().split()
-    found = [one for one in documents if all(word in f"{one.source} {one.title}".casefold() for word in words)]
+        found, more = _found(corpus, wanted)
     for one in found[:LISTED]:
         title = f"{plain(one.title, isolate=True)} · " if one.title else ""
         with st.container(horizontal=True, vertical_alignment="center"):
             link(DOCUMENT, plain(one.source, isolate=True), corpus=corpus.name, document=one.id)
             st.caption(f"{title}{language_name(one.language)}, {one.characters:,} characters")
-    count = f"{min(LISTED, len(found)):,} of {len(found):,} documents"
+    count = f"{min(LISTED, len(found)):,} of {max(more, len(found)):,} documents"
     st.caption(count if found else "No document has that in its name or title.")
+
+
+def _found(corpus: Corpus, wanted: str) -> tuple[list[ListedDocument], int]:
+    """Documents with these words in name or title, and how many there are; titles are those of the first documents only."""
+    first = listing(corpus.name, corpus.created, corpus.generation)
+    words = wanted.casefold().split()
+    found = [one for one in first.documents if all(word in f"{one.source} {one.title}".casefold() for word in words)]
+    if not words or first.total == len(first.documents):
+        return found, first.total if not words else 0
+    named = listing(corpus.name, corpus.created, corpus.generation, containing("*".join(words)).replace("[*]", "*"))
+    known = {one.id for one in found}
+    return [*found, *(one for one in named.documents if one.id not in known)], named.total
 
 
 # -- one document ------------------------------------------------------------------------------------------------------
