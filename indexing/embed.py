@@ -18,19 +18,23 @@ from indexing.models import ModelFolder, builtin_tokenizer, resolve
 from indexing.vectors import Matrix
 from indexing.words import TOKEN_BYTES, word_tokens
 
-BATCH_CHARACTERS = 60_000
+BATCH_TOKENS = 8_192
+BYTES_A_TOKEN = 4
 REMEMBERED_QUESTIONS = 1_024
 
 
 class Embedder:
     """One loaded embedding model. Safe to use from several threads; a question changes nothing but a bounded cache."""
 
-    def __init__(self, folder: ModelFolder) -> None:
+    def __init__(self, folder: ModelFolder, *, bfloat16: bool | None = None) -> None:
+        """bfloat16: compute in that (None: where the machine has it in hardware); vectors are float32 either way."""
         self.name = folder.name
         self.fingerprint = folder.fingerprint
         self._prefixes = folder.prefixes
         self._model = _load(folder)
         self._words = word_tokens() if _is_built_in(self._model) else None
+        if self._words is None and (has_bfloat16(self._model.device.type) if bfloat16 is None else bfloat16):
+            self._model.bfloat16()
         self.dimension = int(self._model.get_embedding_dimension())
         self._guard = threading.Lock()
         self._questions: OrderedDict[str, Matrix] = OrderedDict()
@@ -66,11 +70,11 @@ class Embedder:
         if self._words is not None:
             return unit(self._averaged(self._words.ids(texts)))
         result = self._none(len(texts))
-        for rows in batches([len(text) for text in texts], BATCH_CHARACTERS):
+        for rows in batches([1 + len(text.encode("utf-8", "replace")) // BYTES_A_TOKEN for text in texts], BATCH_TOKENS):
             vectors = self._model.encode(
-                [texts[row] for row in rows], batch_size=len(rows), convert_to_numpy=True, show_progress_bar=False
+                [texts[row] for row in rows], batch_size=len(rows), convert_to_tensor=True, show_progress_bar=False
             )
-            result[rows] = vectors
+            result[rows] = vectors.float().cpu().numpy()
         return unit(result)
 
     def _averaged(self, ids: Sequence[bytes]) -> Matrix:
@@ -86,6 +90,18 @@ class Embedder:
 
     def _none(self, count: int = 0) -> Matrix:
         return np.zeros((count, self.dimension), dtype=np.float32)
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether a "cuda" or "cpu" device here multiplies bfloat16 matrices in hardware (AMX, AVX-512 BF16)."""
+    import torch
+
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    if device != "cpu":
+        return False
+    names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(bool(getattr(torch.cpu, name, bool)()) for name in names)
 
 
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

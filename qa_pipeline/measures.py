@@ -82,7 +82,22 @@ class _State(Collector):
         for state in ("queued", "running", "done", "failed", "cancelled"):
             states.add_metric([state], jobs.count(state))
         yield states
+        yield from self._reader(self._service.models.reader_facts())
         yield from self._corpora(self._service.statuses(None))
+
+    def _reader(self, facts: dict[str, Any]) -> Iterator[CounterMetricFamily]:
+        """How often the reader ran, for how many callers at once, how often it remembered; nothing if it does not say."""
+        if not facts:
+            return
+        for name, about in (("batches", "Batches the reader computed."), ("shared_batches", "Those of several questions.")):
+            yield CounterMetricFamily(f"docqa_reader_{name}", about, value=facts[name])
+        remembered = CounterMetricFamily(
+            "docqa_reader_remembered", "Look-ups in what the reader remembers.", labels=["what", "outcome"]
+        )
+        for what in ("tokens", "readings"):
+            for outcome in ("hits", "misses"):
+                remembered.add_metric([what, outcome], facts[what][outcome])
+        yield remembered
 
     def _corpora(self, statuses: list[dict[str, Any]]) -> Iterator[GaugeMetricFamily]:
         for name in ("documents", "passages", "bytes", "generation"):

@@ -59,6 +59,12 @@ class Models:
         loaded: LoadedReader = self._get("reader", self.reader_name)
         return loaded
 
+    def reader_facts(self) -> dict[str, Any]:
+        """What the reader tells of itself; {} before it is loaded, and of one that tells nothing."""
+        loaded = self._loaded.get(("reader", self.reader_name))
+        facts = getattr(loaded.reader, "facts", None) if loaded else None
+        return dict(facts()) if facts else {}
+
     def embedder(self, name: str) -> Embedder:
         """The embedder of that name. Raises ModelError and its kinds."""
         loaded: Embedder = self._get("embedder", name)

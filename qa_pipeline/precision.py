@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from indexing.embed import has_bfloat16
 from indexing.errors import SettingError
 from qa_pipeline.settings import PRECISIONS
 
@@ -30,17 +31,7 @@ def chosen(precision: str, device: torch.device) -> str:
         raise SettingError("precision 'fp16' is for GPUs; on a processor choose bf16, int8 or fp32.")
     if precision != "auto":
         return precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    return "bf16" if device.type == "cpu" and _has_bfloat16() else "fp32"
-
-
-def _has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 matrices itself (AMX, AVX-512 BF16)."""
-    from torch import cpu
-
-    names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(bool(getattr(cpu, name, bool)()) for name in names)
+    return "bf16" if has_bfloat16(device.type) else "fp16" if device.type == "cuda" else "fp32"
 
 
 def apply(encoder: nn.Module, head: nn.Module, precision: str) -> None:

@@ -16,6 +16,7 @@ from qa_pipeline import precision
 from qa_pipeline.engine import packed
 from qa_pipeline.reader import Reader, load_reader
 from tests.known import SCRIPTS
+from tests.live import known_models, live
 from tests.tiny import LONG, QUESTION, UGLY, check_laws, make_reader
 
 SMALL = {"max_seq_len": 64, "doc_stride": 16, "max_query_length": 12, "use_gpu": False}
@@ -181,3 +182,17 @@ def test_threads_share_batches_and_get_their_own(folders: dict[str, Path]) -> No
     for question, readings in zip(questions, found, strict=True):
         for one, other in zip(readings, alone.read(question, texts), strict=True):
             assert [(s.start, s.end) for s in one.spans] == [(s.start, s.end) for s in other.spans]
+
+
+def test_a_service_tells_what_its_reader_remembers(folders: dict[str, Path], tmp_path: Path) -> None:
+    with live(tmp_path / "home", known_models(loaded(folders["xlm-roberta"]))) as service:
+        service.fill("c", {"a.txt": "The bridge was opened in 1912. It is long.\n"})
+        for _ in range(2):
+            assert (
+                service.http.post("/v1/corpora/c/ask", json={"question": "When was the bridge opened?"}).status_code == 200
+            )
+        told = dict(
+            line.rsplit(" ", 1) for line in service.http.get("/metrics").text.splitlines() if line.startswith("docqa_r")
+        )
+        assert float(told["docqa_reader_batches_total"]) >= 1
+        assert float(told['docqa_reader_remembered_total{outcome="hits",what="readings"}']) >= 1

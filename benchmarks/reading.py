@@ -1,0 +1,258 @@
+"""How fast passages are read: stock FARMReader, the transformers pipeline and ours in each precision, side by side.
+
+In one process, in turns: every round times each system once over the same questions and passages, so that ratios hold on
+a machine that is not quiet. Models: (a) one of the size of XLM-R base (12 layers x 768, vocabulary 250,002) with random
+weights, made here with the built-in tokenizer's words, as speed does not depend on what the weights are; (b) the built-in
+reader. Passages are XQuAD's (ar de en hi zh) where that folder is given, else those of examples/corpus.
+
+"share": what the arithmetic of the whole call (linear layers and attention, tokenising in the time) comes to, of the rate of
+one float32 matrix multiplication of 2,560 x width x 4 width measured in the same run.
+
+    python -m benchmarks.reading [--xquad FOLDER] [--passages 1 10 50] [--rounds 5] [--model base builtin] [--json FILE]
+    python -m benchmarks.reading --memory      # peak memory of a process that loads a model and reads ten passages
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.corpus import EXAMPLES
+
+LANGUAGES = ("ar", "de", "en", "hi", "zh")
+SIZES = {"max_seq_len": 256, "doc_stride": 128}
+Asked = list[tuple[str, list[str]]]
+
+
+# -- what is read ------------------------------------------------------------------------------------------------------
+
+
+def material(xquad: Path | None) -> list[tuple[str, str]]:
+    """(question, passage) pairs of several languages in turn."""
+    if xquad is None:
+        questions = json.loads((EXAMPLES.parent / "questions.json").read_text("utf-8"))["data"]
+        return [(p["qas"][0]["question"], p["context"]) for article in questions for p in article["paragraphs"]]
+    columns = []
+    for language in LANGUAGES:
+        data = json.loads((xquad / f"xquad.{language}.json").read_text("utf-8"))["data"]
+        columns.append([(p["qas"][0]["question"], p["context"]) for article in data for p in article["paragraphs"]])
+    return [pair for row in zip(*columns, strict=False) for pair in row]
+
+
+def asked_of(pairs: Sequence[tuple[str, str]], questions: int, passages: int) -> Asked:
+    """`questions` questions over `passages` passages each, taken one after the other."""
+    texts = [text for _, text in pairs]
+    return [
+        (pairs[n % len(pairs)][0], [texts[(n * passages + k) % len(texts)] for k in range(passages)])
+        for n in range(questions)
+    ]
+
+
+def base_model(folder: Path) -> Path:
+    """A question answering model of XLM-R base's size with random weights, saved as any other."""
+    import shutil
+
+    import torch
+    from transformers import XLMRobertaConfig, XLMRobertaForQuestionAnswering
+
+    from indexing.models import resolve
+
+    source = resolve("builtin", "reader").path
+    torch.manual_seed(0)
+    config = XLMRobertaConfig(vocab_size=250_002, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5)
+    XLMRobertaForQuestionAnswering(config).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+        if (source / name).is_file():
+            shutil.copy(source / name, folder / name)
+    return folder
+
+
+# -- who reads ---------------------------------------------------------------------------------------------------------
+
+Reads = Callable[[Asked], Any]
+
+
+def stock(folder: Path) -> Reads:
+    from haystack import Document
+    from haystack.nodes import FARMReader
+
+    reader = FARMReader(str(folder), num_processes=0, progress_bar=False, use_gpu=False, **SIZES)
+    return lambda asked: [reader.predict(question, [Document(content=text) for text in texts]) for question, texts in asked]
+
+
+def transformers_pipeline(folder: Path) -> Reads:
+    from transformers import pipeline
+
+    answer = pipeline("question-answering", model=str(folder), tokenizer=str(folder), device="cpu")
+    how = {"max_seq_len": SIZES["max_seq_len"], "doc_stride": SIZES["doc_stride"], "handle_impossible_answer": True}
+    return lambda asked: [
+        answer([{"question": question, "context": text} for text in texts], batch_size=10, **how)
+        for question, texts in asked
+    ]
+
+
+def ours(folder: Path, precision: str) -> Reads:
+    from indexing.models import resolve
+    from qa_pipeline.reader import load_reader
+
+    reader = load_reader(resolve(str(folder), "reader"), precision=precision, remember=0, use_gpu=False, **SIZES)
+
+    def read(asked: Asked) -> Any:
+        reader.forget()  # type: ignore[attr-defined]
+        return reader.read_pairs([(question, text) for question, texts in asked for text in texts])  # type: ignore[attr-defined]
+
+    return read
+
+
+def systems(folder: Path, precisions: Sequence[str]) -> dict[str, Reads]:
+    found = {"FARMReader": stock(folder), "transformers": transformers_pipeline(folder)}
+    return {**found, **{f"docqa {name}": ours(folder, name) for name in precisions}}
+
+
+# -- measuring ---------------------------------------------------------------------------------------------------------
+
+
+def ceiling(width: int) -> float:
+    """GFLOP/s of a float32 matrix multiplication of the shapes that are read, the best of ten."""
+    import torch
+
+    x, y = torch.randn(2_560, width), torch.randn(width, 4 * width)
+    best = min(_seconds(lambda: x @ y) for _ in range(10))
+    return 2 * 2_560 * width * 4 * width / best / 1e9
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def cost(folder: Path, asked: Asked) -> tuple[int, float]:
+    """Tokens of all windows, and GFLOP to read them: linear layers and attention."""
+    from transformers import AutoConfig
+
+    from indexing.models import resolve
+    from qa_pipeline.reader import load_reader
+
+    reader: Any = load_reader(resolve(str(folder), "reader"), precision="fp32", remember=0, use_gpu=False, **SIZES)
+    config = AutoConfig.from_pretrained(str(folder))
+    width, layers, inner = config.hidden_size, config.num_hidden_layers, config.intermediate_size
+    tokens = reader._tokenised({text.encode(): text for _, texts in asked for text in texts})
+    lengths = [
+        len(window.ids)
+        for question, texts in asked
+        for text in texts
+        for window in reader._windows_of(0, reader._question_ids(question), tokens[text.encode()].ids.tolist())
+    ]
+    linear = sum(lengths) * 2 * layers * (4 * width * width + 2 * width * inner)
+    attention = sum(length * length for length in lengths) * 4 * layers * width
+    return sum(lengths), (linear + attention) / 1e9
+
+
+def measured(folder: Path, found: dict[str, Reads], asked: Asked, rounds: int, top: float) -> list[dict[str, Any]]:
+    """Each system's times over `rounds` rounds, in turns, after one round that is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in found}
+    for n in range(rounds + 1):
+        for name, read in found.items():
+            seconds = _seconds(lambda read=read: read(asked))  # type: ignore[misc]
+            times[name] += [seconds] if n else []
+    tokens, work = cost(folder, asked)
+    passages = sum(len(texts) for _, texts in asked)
+    first = machine.quantile(times["FARMReader"], 0.5)
+    return [
+        {
+            "questions": len(asked), "passages each": len(asked[0][1]), "system": name,
+            "p50 ms": 1e3 * machine.quantile(seconds, 0.5), "p95 ms": 1e3 * machine.quantile(seconds, 0.95),
+            "passages/s": passages / machine.quantile(seconds, 0.5), "tokens/s": tokens / machine.quantile(seconds, 0.5),
+            "times FARMReader": first / machine.quantile(seconds, 0.5),
+            "share %": 100 * work / machine.quantile(seconds, 0.5) / top,
+        }
+        for name, seconds in times.items()
+    ]  # fmt: skip
+
+
+def memory(folder: Path, name: str, xquad: Path | None) -> dict[str, Any]:
+    """Peak memory of a fresh process that loads the model as `name` does and reads ten passages."""
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.reading", "--one", name, "--folder", str(folder)]
+    result = subprocess.run(
+        [*command, *(["--xquad", str(xquad)] if xquad else [])], capture_output=True, text=True, check=True, cwd=machine.ROOT
+    )
+    return {"system": name, **json.loads(result.stdout.splitlines()[-1])}
+
+
+def one(name: str, folder: Path, xquad: Path | None) -> int:
+    """The child of `memory`."""
+    import resource
+
+    asked = asked_of(material(xquad), 1, 10)
+    began = time.perf_counter()
+    read = {"FARMReader": stock, "transformers": transformers_pipeline}.get(name) or (lambda at: ours(at, name.split()[1]))
+    reads = read(folder)
+    loaded = time.perf_counter() - began
+    reads(asked)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
+    print(json.dumps({"load s": round(loaded, 2), "peak MB": round(peak)}))
+    return 0
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(prog="benchmarks.reading", description="Reading passages, side by side.")
+    options.add_argument("--xquad", type=Path, help="folder of xquad.LANGUAGE.json")
+    options.add_argument("--model", nargs="+", default=["base", "builtin"], choices=["base", "builtin"])
+    options.add_argument("--passages", nargs="+", type=int, default=[1, 10, 50])
+    options.add_argument(
+        "--questions", type=int, default=64, help="of the case of many questions over ten passages each (64)"
+    )
+    options.add_argument("--precision", nargs="+", default=["fp32", "int8"])
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--memory", action="store_true")
+    options.add_argument("--json", type=Path)
+    options.add_argument("--one", help=argparse.SUPPRESS)
+    options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"
+    if chosen.one:
+        return one(chosen.one, chosen.folder, chosen.xquad)
+    facts = machine.facts()
+    print(machine.line(facts))
+    from indexing.models import resolve
+
+    results: dict[str, Any] = {"machine": facts}
+    with tempfile.TemporaryDirectory() as made:
+        for model in chosen.model:
+            folder = base_model(Path(made) / "base") if model == "base" else resolve("builtin", "reader").path
+            if chosen.memory:
+                names = ("FARMReader", "transformers", *(f"docqa {name}" for name in chosen.precision))
+                results[f"{model} memory"] = [memory(folder, name, chosen.xquad) for name in names]
+                print(f"\n{model}: memory\n{machine.table(results[f'{model} memory'])}", flush=True)
+                continue
+            results[model] = _timed(folder, model, chosen)
+    if chosen.json:
+        chosen.json.write_text(json.dumps(results, indent=1))
+    return 0
+
+
+def _timed(folder: Path, model: str, chosen: argparse.Namespace) -> list[dict[str, Any]]:
+    pairs, found = material(chosen.xquad), systems(folder, chosen.precision)
+    top = ceiling(768 if model == "base" else 384)
+    print(f"\n{model}: float32 matrix multiplication {top:.0f} GFLOP/s", flush=True)
+    cases = [(1, passages) for passages in chosen.passages] + ([(chosen.questions, 10)] if chosen.questions else [])
+    rows: list[dict[str, Any]] = []
+    for questions, passages in cases:
+        rounds = chosen.rounds if questions * passages <= 50 else 1
+        rows += measured(folder, found, asked_of(pairs, questions, passages), rounds, top)
+        print(machine.table(rows[-len(found) :]), flush=True)
+    return rows
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
