@@ -27,9 +27,10 @@ from qa_pipeline.training.checkpoints import NAME
 from qa_pipeline.training.encoder import load_encoder
 from qa_pipeline.training.features import build
 from qa_pipeline.training.held_out import Score, auroc, change, table
+from qa_pipeline.training.reader_task import span_loss
 from qa_pipeline.training.recipes import RECIPES, Recipe, recipe
 from qa_pipeline.training.train import Tell, TrainSettings, train
-from qa_pipeline.training.trainer import Progress, rate, span_loss
+from qa_pipeline.training.trainer import Progress, rate
 from tests.known import SCRIPTS
 from tests.tiny import make_reader, make_xlm
 
@@ -222,17 +223,16 @@ def test_frozen_embeddings_stay(tmp_path: Path, data: Path) -> None:
 
 
 def test_an_update_does_not_depend_on_how_it_fits_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from qa_pipeline.training import trainer
+    from qa_pipeline.training import reader_task
 
     base = make("distilbert", tmp_path / "base")
     made = [Example(row["id"], row["question"], row["context"], (), "en", "en", "", "made") for row in rows(8)]
     gradients, losses = [], []
     for padded in (64, 100_000):
-        monkeypatch.setattr(trainer, "PADDED_TOKENS", {"cpu": padded, "cuda": padded})
+        monkeypatch.setattr(reader_task, "PADDED_TOKENS", {"cpu": padded, "cuda": padded})
         encoder = load_encoder(str(base), dropout=0.0)
         windows = build(made, encoder.tokeniser, 128, 48).windows
-        run = trainer._Run(encoder, windows, trainer.Plan(tiny(base), 1, tmp_path / "none", ""), None)
-        losses.append(run._backward(range(len(windows))))
+        losses.append(reader_task.Reading(encoder, windows).backward(range(len(windows))))
         gradients.append({name: weight.grad for name, weight in encoder.model.named_parameters()})
     assert losses[0] == pytest.approx(losses[1])
     assert all(torch.allclose(gradients[0][name], gradients[1][name], rtol=1e-3, atol=1e-4) for name in gradients[0])

@@ -22,7 +22,8 @@ from qa_pipeline.evaluation.datasets import Example
 from qa_pipeline.training.batching import Batch, collate
 from qa_pipeline.training.encoder import Encoder, Tokeniser, load_encoder
 from qa_pipeline.training.features import MAX_QUERY_LENGTH, Window, langs
-from qa_pipeline.training.trainer import device, span_loss
+from qa_pipeline.training.reader_task import span_loss
+from qa_pipeline.training.trainer import device
 from qa_pipeline.xlm_tokens import Tokens
 
 WEIGHT = 0.5
@@ -40,7 +41,7 @@ class _Read:
 
 
 class Teacher:
-    """`trainer.Teaches`: half the labels' loss, half the divergence from the teacher at a temperature.
+    """`reader_task.Teaches`: half the labels' loss, half the divergence from the teacher at a temperature.
 
     Raises ModelMissing, ModelRefused, SettingError.
     """

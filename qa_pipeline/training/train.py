@@ -27,6 +27,7 @@ from qa_pipeline.training.distil import Teacher
 from qa_pipeline.training.encoder import Encoder, load_encoder
 from qa_pipeline.training.features import Features, build, thinned
 from qa_pipeline.training.held_out import Score, change, reader_folder, scores, table
+from qa_pipeline.training.reader_task import Reading
 from qa_pipeline.training.recipes import Recipe
 from qa_pipeline.training.split import divide
 from qa_pipeline.training.trainer import Plan, Progress, fit, precision
@@ -102,7 +103,7 @@ def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     _begun(settings, features, data, encoder, tell)
     before = _before(settings, data, encoder, key, tell)
     plan = Plan(settings.recipe, settings.seed, settings.into, key, settings.minutes, settings.checkpoint_seconds)
-    at = fit(encoder, features.windows, plan, tell.update, teacher)
+    at = fit(Reading(encoder, features.windows, teacher), plan, tell.update)
     _save(encoder, settings.into)
     after = _scores(settings, data, settings.into, tell)
     run = _run(settings, data, features, at, encoder, before, after)

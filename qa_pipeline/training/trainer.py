@@ -1,8 +1,8 @@
-"""The loop: windows and a model -> the model fine-tuned. AdamW, a rate that rises and falls, clipped gradients.
+"""The loop: a task -> its model trained. AdamW, a rate that rises and falls, clipped gradients.
 
-Whatever fits into memory at once, an update is made of the recipe's number of windows. On a processor in float32, or in
-bfloat16 where the processor has instructions for it; on a GPU in bfloat16. A run that was killed goes on from its last
-checkpoint to the very weights it would have had (one thread, and no limit of minutes: with one, the rate follows the clock).
+On a processor in float32, or in bfloat16 where the processor has instructions for it; on a GPU in bfloat16. A run that was
+killed goes on from its last checkpoint to the very weights it would have had (one thread, and no limit of minutes: with one,
+the rate follows the clock).
 """
 
 from __future__ import annotations
@@ -15,17 +15,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch.nn import functional
 
-from indexing.embed import batches
 from qa_pipeline.training import checkpoints
-from qa_pipeline.training.batching import Batch, collate, updates
 from qa_pipeline.training.checkpoints import Position
-from qa_pipeline.training.encoder import Encoder
-from qa_pipeline.training.features import Window
 from qa_pipeline.training.recipes import Recipe
-
-PADDED_TOKENS = {"cpu": 4_096, "cuda": 49_152}
 
 MEMORY = 0.98
 
@@ -53,20 +46,32 @@ class Progress:
     seconds_left: float
 
 
-class Teaches(Protocol):
-    """What is learned beside the labels: a loss for each window of a batch, [windows]."""
+class Task(Protocol):
+    """What is trained, and on what: items by number, and the gradients of the mean loss of some of them.
 
-    def __call__(self, windows: Sequence[Window], batch: Batch, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor: ...
+    tokens: the token embeddings, which have a rate of their own.
+    """
+
+    model: Any
+    tokens: torch.nn.Parameter
+
+    def groups(self, size: int, seed: int, epoch: int) -> list[list[int]]:
+        """The items of each update of an epoch; always the same for the same seed and epoch."""
+        ...
+
+    def backward(self, rows: Sequence[int]) -> tuple[float, int]:
+        """Adds the gradients of the mean loss of these items; the loss, and how many tokens there were."""
+        ...
 
 
 Tell = Callable[[Progress], None]
 
 
-def fit(encoder: Encoder, windows: Sequence[Window], plan: Plan, tell: Tell, teacher: Teaches | None = None) -> Position:
-    """Train `encoder.model` in place; where the folder holds this run's checkpoint, on from there."""
+def fit(task: Task, plan: Plan, tell: Tell) -> Position:
+    """Train `task.model` in place; where the folder holds this run's checkpoint, on from there."""
     with torch.random.fork_rng():
         torch.manual_seed(plan.seed)
-        return _Run(encoder, windows, plan, teacher).go(tell)
+        return _Run(task, plan).go(tell)
 
 
 def device() -> torch.device:
@@ -80,16 +85,6 @@ def precision() -> torch.dtype:
     return torch.bfloat16 if _has_bf16_instructions() else torch.float32
 
 
-def span_loss(start: torch.Tensor, end: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Mean of the cross entropies of start and end over the real tokens, for each window: float32 [windows]."""
-    padding = batch.mask == 0
-    losses = [
-        functional.cross_entropy(logits.float().masked_fill(padding, float("-inf")), wanted, reduction="none")
-        for logits, wanted in ((start, batch.starts), (end, batch.ends))
-    ]
-    return (losses[0] + losses[1]) / 2
-
-
 def rate(share: float, warmup: float) -> float:
     """The learning rate at a share of the run, as a share of the highest.
 
@@ -101,19 +96,20 @@ def rate(share: float, warmup: float) -> float:
     return max(0.0, (1.0 - share) / (1.0 - warmup))
 
 
+def autocast(where: torch.device, kind: torch.dtype) -> AbstractContextManager[Any]:
+    """Nothing in float32."""
+    return nullcontext() if kind == torch.float32 else torch.autocast(where.type, dtype=kind)
+
+
 class _Run:
     """One run of the loop."""
 
-    def __init__(self, encoder: Encoder, windows: Sequence[Window], plan: Plan, teacher: Teaches | None) -> None:
-        self._plan, self._windows, self._teacher = plan, windows, teacher
-        self._lengths = [len(window.ids) for window in windows]
-        self._pad = encoder.tokeniser.pad
-        self._device, self._precision = device(), precision()
-        self._model = encoder.model.to(self._device).train()
-        self._optimiser = _optimiser(self._model, plan.recipe)
+    def __init__(self, task: Task, plan: Plan) -> None:
+        self._plan, self._task = plan, task
+        self._optimiser = _optimiser(task, plan.recipe)
         self._checkpoint = plan.folder / checkpoints.NAME
-        self._at = checkpoints.restore(self._checkpoint, plan.key, self._model, self._optimiser) or Position()
-        self._total = plan.recipe.epochs * -(-len(windows) // plan.recipe.batch)
+        self._at = checkpoints.restore(self._checkpoint, plan.key, task.model, self._optimiser) or Position()
+        self._total = plan.recipe.epochs * len(task.groups(plan.recipe.batch, plan.seed, 0))
 
     def go(self, tell: Tell) -> Position:
         saved = begun = time.monotonic()
@@ -127,14 +123,14 @@ class _Run:
                 self._save()
                 saved = time.monotonic()
         self._save()
-        self._model.eval().cpu()
+        self._task.model.eval().cpu()
         return self._at
 
     def _rows(self) -> Iterator[list[int]]:
         """The windows of each update from where the run stands to its end."""
         recipe, at = self._plan.recipe, self._at
         while at.epoch < recipe.epochs:
-            order = updates(self._lengths, recipe.batch, self._plan.seed, at.epoch)
+            order = self._task.groups(recipe.batch, self._plan.seed, at.epoch)
             while at.update < len(order):
                 if self._share(at.done) >= 1:
                     return
@@ -150,52 +146,28 @@ class _Run:
         recipe, at = self._plan.recipe, self._at
         for group in self._optimiser.param_groups:
             group["lr"] = group["highest"] * rate(self._share(at.done + 0.5), recipe.warmup)
-        loss, tokens = self._backward(rows)
-        torch.nn.utils.clip_grad_norm_(self._model.parameters(), recipe.clip)
+        loss, tokens = self._task.backward(rows)
+        torch.nn.utils.clip_grad_norm_(self._task.model.parameters(), recipe.clip)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
         memory = min(MEMORY, at.done / (at.done + 1))
         at.loss = memory * at.loss + (1 - memory) * loss
         at.update, at.done, at.tokens = at.update + 1, at.done + 1, at.tokens + tokens
 
-    def _backward(self, rows: Sequence[int]) -> tuple[float, int]:
-        """Gradients of the mean loss of these windows, gathered over as many batches as memory wants."""
-        loss, tokens = 0.0, 0
-        lengths = [self._lengths[row] for row in rows]
-        for part in batches(lengths, PADDED_TOKENS[self._device.type]):
-            windows = [self._windows[rows[n]] for n in part]
-            batch = collate(windows, self._pad, self._device)
-            share = self._loss(windows, batch).sum() / len(rows)
-            share.backward()  # type: ignore[no-untyped-call]
-            loss, tokens = loss + float(share.detach()), tokens + batch.tokens
-        return loss, tokens
-
-    def _loss(self, windows: Sequence[Window], batch: Batch) -> torch.Tensor:
-        with self._autocast():
-            output = self._model(**batch.inputs)
-        if self._teacher is None:
-            return span_loss(output.start_logits, output.end_logits, batch)
-        return self._teacher(windows, batch, output.start_logits, output.end_logits)
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self._precision == torch.float32:
-            return nullcontext()
-        return torch.autocast(self._device.type, dtype=self._precision)
-
     def _progress(self, speed: float) -> Progress:
         at, share = self._at, min(1.0, self._share(self._at.done))
         return Progress(at.done, share, at.loss, speed, at.seconds * (1 - share) / share)
 
     def _save(self) -> None:
-        checkpoints.save(self._checkpoint, self._plan.key, self._at, self._model, self._optimiser)
+        checkpoints.save(self._checkpoint, self._plan.key, self._at, self._task.model, self._optimiser)
 
 
-def _optimiser(model: Any, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimiser(task: Task, recipe: Recipe) -> torch.optim.Optimizer:
     """AdamW over four groups: token embeddings or not, decayed or not. Embeddings with the rate 0 are not trained."""
-    tokens = model.get_input_embeddings().weight
+    tokens = task.tokens
     tokens.requires_grad_(recipe.embeddings_rate > 0)
     groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
-    for parameter in model.parameters():
+    for parameter in task.model.parameters():
         if parameter.requires_grad:
             plain = parameter.ndim < 2
             groups.setdefault((parameter is tokens, plain), []).append(parameter)
