@@ -192,11 +192,11 @@ class Index:
         if pending > max(2 * faiss_file.EXACT_UP_TO, base):
             return State(generation, self._vectors_anew(self.folder.chunk_ids()), keywords)
         ids, matrix = self.folder.vectors(new)
-        dead = np.union1d(state.vectors.dead, gone)
+        dead, alive = np.union1d(state.vectors.dead, gone), ~np.isin(state.vectors.added_ids, gone)
         vectors = VectorIndex(
             dimension=state.vectors.dimension, base=state.vectors.base, kind=state.vectors.kind,
-            added_ids=np.concatenate([state.vectors.added_ids, ids]),
-            added=np.concatenate([state.vectors.added.reshape(-1, state.vectors.dimension), matrix]),
+            added_ids=np.concatenate([state.vectors.added_ids[alive], ids]),
+            added=np.concatenate([state.vectors.added.reshape(-1, state.vectors.dimension)[alive], matrix]),
             dead=dead, exact=self._exact,
         )  # fmt: skip
         return State(generation, vectors, keywords)

@@ -120,6 +120,27 @@ def test_readers_follow_a_writer_without_reopening(path: Path) -> None:
     reader.close()
 
 
+def test_a_reader_forgets_what_was_overwritten(tmp_path: Path) -> None:
+    """A reader that stays open over any number of rewrites of one corpus holds as much as one that opens now."""
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    sizes = []
+    for turn in range(12):
+        for number in range(4):
+            (documents / f"{number}.txt").write_text(f"Turn {turn} of document {number} says word{turn}x{number}.")
+        build_index(documents, tmp_path / "index", embedder=EMBEDDER)  # type: ignore[arg-type]
+        if turn == 0:
+            reader = Index.open(tmp_path / "index")
+        with reader.snapshot() as snapshot:
+            vectors, keywords = snapshot.state.vectors, snapshot.state.keywords
+            assert len(vectors.ids()) == 4 and snapshot.best(f"word{turn}x3", "en", 5)
+            nearest = snapshot.nearest(EMBEDDER.questions([f"word{turn}x3"])[0], 10)
+            assert len(nearest) == 4 and sorted(id for id, _ in nearest) == list(vectors.ids())
+            sizes.append((len(vectors.added), len(vectors.added_ids), sum(len(one.ids) for one in keywords.segments)))
+    reader.close()
+    assert all(added == ids == 4 for added, ids, _ in sizes[1:]) and max(terms for *_, terms in sizes) <= 4 * 10
+
+
 def test_a_question_sees_one_generation_while_another_is_written(path: Path) -> None:
     with Index.open(path) as reader, reader.snapshot() as snapshot:
         ids = [number for number, _ in snapshot.best("the was is", "en", 10)]
