@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, settings
 os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["DOCQA_OFFLINE"] = "1"
+os.environ["DOCQA_DATA"] = tempfile.mkdtemp(prefix="docqa-tests-")
 
 settings.register_profile("docqa", deadline=None, suppress_health_check=list(HealthCheck), max_examples=60)
 settings.load_profile("docqa")
