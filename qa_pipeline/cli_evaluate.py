@@ -1,4 +1,4 @@
-"""The terminal's verbs of measuring: `stats`, `evaluate`, `compare`. Nothing heavy is imported before a verb needs it."""
+"""The terminal's verbs of measuring: `stats`, `evaluate`, `compare`, `calibrate`. Nothing heavy before a verb needs it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from indexing.errors import SettingError
 
 if TYPE_CHECKING:
+    from qa_pipeline.evaluation.calibration_run import Calibrated
     from qa_pipeline.evaluation.datasets import Example
     from qa_pipeline.evaluation.opensummary import OpenRow
     from qa_pipeline.evaluation.predictions import QuestionSet
@@ -35,6 +36,20 @@ def add_verbs(verbs: Any) -> None:
     compare.add_argument("--scorer", choices=SCORER_NAMES, help="whose figures (the one both runs were scored by)")
     compare.add_argument("--json", action="store_true", help="one object a row")
     compare.set_defaults(run=_compare)
+    _add_calibrate(verbs)
+
+
+def _add_calibrate(verbs: Any) -> None:
+    verb = verbs.add_parser("calibrate", help="learn how sure a reader may be, and when to say `no answer`")
+    _add_files(verb)
+    verb.add_argument("--reader", metavar="NAME", help="preset, hub id or folder; `builtin` needs no download")
+    verb.add_argument("--embedder", metavar="NAME", help="finds the passages that distract: preset, hub id or folder")
+    verb.add_argument("--retrieve", type=int, default=10, metavar="N", help="passages read for a question (10)")
+    verb.add_argument("--limit", type=int, metavar="N", help="only so many questions of each file, evenly spread over it")
+    verb.add_argument("--out", metavar="DIR", type=Path, help="folder for predictions, figures and the reliability plot")
+    verb.add_argument("--dry-run", action="store_true", help="measure only; what holds for the reader stays")
+    verb.add_argument("--json", action="store_true", help="one object a language, then one for all")
+    verb.set_defaults(run=_calibrate)
 
 
 def _add_evaluate(verbs: Any) -> None:
@@ -126,15 +141,10 @@ class _Bar:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from indexing.models import DEFAULT_READER
-    from qa_pipeline.evaluation.predictions import QuestionSet
     from qa_pipeline.evaluation.reading import Measured, evaluate_reading
     from qa_pipeline.evaluation.scorers import SCORERS, scorer_for
 
-    if options.limit is not None and options.limit < 1:
-        raise SettingError(f"--limit is {options.limit}; it must be 1 or more.")
-    questions = QuestionSet.read(options.files, options.limit, _tell)
-    if not questions.examples:
-        raise SettingError("There are no questions in these files.")
+    questions = _questions(options)
     scorer = SCORERS[options.scorer] if options.scorer else scorer_for(questions.examples)
     reader = Measured.load(options.reader or DEFAULT_READER)
     if options.open_domain:
@@ -147,6 +157,18 @@ def _evaluate(options: argparse.Namespace) -> int:
         _print_summary(summary, reader.name)
         _print_where(options.out)
     return 0
+
+
+def _questions(options: argparse.Namespace) -> QuestionSet:
+    """The questions of FILES, at most --limit of each."""
+    from qa_pipeline.evaluation.predictions import QuestionSet
+
+    if options.limit is not None and options.limit < 1:
+        raise SettingError(f"--limit is {options.limit}; it must be 1 or more.")
+    questions = QuestionSet.read(options.files, options.limit, _tell)
+    if not questions.examples:
+        raise SettingError("There are no questions in these files.")
+    return questions
 
 
 def _evaluate_open(options: argparse.Namespace, questions: QuestionSet, reader: Measured, scorer: Scorer) -> int:
@@ -245,3 +267,41 @@ def _compare(options: argparse.Namespace) -> int:
         print(f"{f1.p:>7.3f}   {row.verdict or '-'}")
     print("p by paired bootstrap, of the languages made larger for their number (Holm); `-`: p is not below 0.05.")
     return 0
+
+
+# -- calibrate ---------------------------------------------------------------------------------------------------------
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from indexing.embed import Embedder
+    from indexing.models import DEFAULT_EMBEDDER, DEFAULT_READER, resolve
+    from indexing.settings import whole_number
+    from qa_pipeline.calibrations import save
+    from qa_pipeline.evaluation.calibration_run import calibrate
+    from qa_pipeline.evaluation.reading import Measured
+
+    questions = _questions(options)
+    retrieve = whole_number("--retrieve", options.retrieve, 1, 50)
+    reader = Measured.load(options.reader or DEFAULT_READER)
+    embedder = Embedder.load(options.embedder or DEFAULT_EMBEDDER)
+    with _Bar("asking") as bar:
+        found = calibrate(questions, reader, embedder, retrieve=retrieve, out=options.out, progress=bar.update)
+    if options.json:
+        _print_rows_json((*found.rows, found.all), reader=reader.name)
+    else:
+        _print_calibrated(found)
+    if not options.dry_run:
+        path = save(resolve(reader.name, "reader"), found.known)
+        print(f"docqa: kept in {path}; `docqa ask` with this reader uses it from now on.", file=sys.stderr)
+    return 0
+
+
+def _print_calibrated(found: Calibrated) -> None:
+    print(f"{'':<22}{'calibration error (ECE), %':<27}{'no-answer decision right, %':<27}")
+    print(f"{'':<10}{'samples':>9}   " + 2 * f"{'raw':>7}{'before':>8}{'after':>7}     ")
+    for row in (*found.rows, found.all):
+        ways = [row.judged[way] for way in ("raw", "before", "after")]
+        errors, decisions = ([getattr(way, name) for way in ways] for name in ("error", "decided"))
+        columns = "     ".join(f"{a:>7.1f}{b:>8.1f}{c:>7.1f}" for a, b, c in (errors, decisions))
+        print(f"{row.name:<10}{row.measured_with:>9,}   {columns}" + ("" if row.fitted else "   (pooled: too few)"))
+    print("measured with half of the paragraphs, learned from the others; raw: bare logits, before: what held until now")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qa_pipeline.evaluation import plots
 from qa_pipeline.evaluation.corpus import make_corpus
@@ -45,27 +45,29 @@ def evaluate_open(
         "retrieve": how.retrieve, "across": how.across,
     }  # fmt: skip
     with Results.writing(out, settings) as results:
-        done = {(line["origin"], line["id"]) for line in results.lines}
-        left = [example for example in questions.examples if (example.origin, example.id) not in done]
-        if left:
-            with _folder(out) as folder:
-                corpus = make_corpus(questions.contexts, folder, embedder)
-                parallel = Parallel.of(questions.examples) if how.across else None
-                asker = OpenAsker(
-                    corpus, embedder, reader.loaded.reader, _same(reader), retrieve=how.retrieve, parallel=parallel
-                )  # fmt: skip
-                with corpus.index:
-                    for part in asker.ask(left):
-                        results.append(prediction.as_dict() for prediction in part)
-                        if progress:
-                            progress(len(results.lines), len(questions.examples))
-        summary = summarise_open([OpenPrediction.from_dict(line) for line in results.lines], scorer)
+        summary = summarise_open(open_predictions(questions, reader, embedder, how, results, progress), scorer)
         _write(results, summary)
     return summary
 
 
-def _same(reader: Measured) -> Callable[[str], Any]:
-    return lambda _: reader.loaded.calibration
+def open_predictions(
+    questions: QuestionSet, reader: Measured, embedder: Embedder, how: How, results: Results, progress: Progress | None
+) -> list[OpenPrediction]:  # fmt: skip
+    """What was asked before, and now the rest."""
+    done = {(line["origin"], line["id"]) for line in results.lines}
+    left = [example for example in questions.examples if (example.origin, example.id) not in done]
+    if left:
+        with _folder(results.path) as folder:
+            corpus = make_corpus(questions.contexts, folder, embedder)
+            parallel = Parallel.of(questions.examples) if how.across else None
+            of = reader.loaded.calibration.of
+            asker = OpenAsker(corpus, embedder, reader.loaded.reader, of, retrieve=how.retrieve, parallel=parallel)
+            with corpus.index:
+                for part in asker.ask(left):
+                    results.append(prediction.as_dict() for prediction in part)
+                    if progress:
+                        progress(len(results.lines), len(questions.examples))
+    return [OpenPrediction.from_dict(line) for line in results.lines]
 
 
 @contextmanager

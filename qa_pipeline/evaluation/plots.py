@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from indexing.errors import SettingError
 from qa_pipeline.evaluation.bootstrap import Figure
+from qa_pipeline.evaluation.calibrating import Bin
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -106,6 +107,22 @@ def lines(names: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], l
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.set_title(title, fontsize=10, loc="left")
     drawn.legend(frameon=False, ncols=3, loc="outside lower center", fontsize=8)
+    return drawn
+
+
+def reliability(series: Sequence[tuple[str, Sequence[Bin]]], title: str) -> Picture:
+    """The share that was right against the probability that was told; the closer to the diagonal, the truer."""
+    drawn, axes = picture(4.8, 4.4)
+    axes.plot([0, 100], [0, 100], color="#bbbbbb", linewidth=1)
+    for (name, found), colour, mark in zip(series, (GREY, SECOND, FIRST), "^so", strict=False):
+        sizes = [12 + 120 * b.count / max(c.count for c in found) for b in found]
+        axes.plot([100 * b.said for b in found], [100 * b.was for b in found], color=colour, linewidth=1)
+        axes.scatter(
+            [100 * b.said for b in found], [100 * b.was for b in found], s=sizes, color=colour, marker=mark, label=name
+        )
+    axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="probability told, %", ylabel="was right, %")
+    axes.set_title(title, fontsize=10, loc="left")
+    drawn.legend(frameon=False, ncols=3, loc="outside lower center", fontsize=8, markerscale=0.6)
     return drawn
 
 

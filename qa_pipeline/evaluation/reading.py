@@ -57,7 +57,7 @@ def evaluate_reading(
     with Results.writing(out, settings_of(questions, reader.facts())) as results:
         done = {(line["origin"], line["id"]) for line in results.lines}
         left = [example for example in questions.examples if (example.origin, example.id) not in done]
-        for part in predict(reader.loaded.reader, lambda _: reader.loaded.calibration, left):
+        for part in predict(reader.loaded.reader, reader.loaded.calibration.of, left):
             results.append(prediction.as_dict() for prediction in part)
             if progress:
                 progress(len(results.lines), len(questions.examples))

@@ -1,0 +1,139 @@
+"""What a reader's gaps mean, learned from questions whose answers are known: pure functions of gaps and outcomes.
+
+A sample is the best span over the passages of one question: its gap over "no answer", and whether it is right. Each
+question gives two, one with its own text among the passages and one without, so half of the samples cannot be right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 10
+FEWEST = 60
+STEPS = 60
+STEEPEST = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """gap: of the best span, logits. right: it is a right answer. answerable: the passages hold one."""
+
+    gap: float
+    right: bool
+    answerable: bool
+    confidence: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """P(right) = logistic(sharp * (gap - shift)); "no answer" below the gap `cut`."""
+
+    sharp: float
+    shift: float
+    cut: float
+
+    def probability(self, gap: float) -> float:
+        """
+        >>> Fit(2.0, 1.5, 0.0).probability(1.5)
+        0.5
+        """
+        return 1.0 / (1.0 + math.exp(-max(-500.0, min(500.0, self.sharp * (gap - self.shift)))))
+
+    @property
+    def threshold(self) -> float:
+        """The no-answer score, 1 - P(right), above which "no answer" is said: the one of a span at the cut."""
+        return 1.0 - self.probability(self.cut)
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Samples of about the same probability: how many, their mean probability, and the share that was right."""
+
+    count: int
+    said: float
+    was: float
+
+
+def fit(samples: Sequence[Sample], prior: Fit | None = None) -> Fit | None:
+    """The fit of samples; None where they are fewer than FEWEST, or all right or all wrong. prior: what few are drawn to."""
+    enough = len(samples) >= FEWEST and len({s.right for s in samples}) == len({s.answerable for s in samples}) == 2
+    if not enough:
+        return None
+    gaps = np.array([sample.gap for sample in samples])
+    sharp, shift = logistic(gaps, np.array([s.right for s in samples]), (prior.sharp, prior.shift) if prior else None)
+    return Fit(sharp, shift, best_cut(samples))
+
+
+def logistic(
+    gaps: NDArray[np.float64], right: NDArray[np.bool_], prior: tuple[float, float] | None = None
+) -> tuple[float, float]:
+    """(sharp, shift) of largest likelihood, by Newton's steps; sharp is above 0 and at most STEEPEST.
+
+    Both are drawn a little to the prior (to 1 standard deviation where there is none), which matters only where samples are
+    few or separable.
+    """
+    centre, spread = float(gaps.mean()), float(gaps.std()) or 1.0
+    x = np.stack([(gaps - centre) / spread, np.ones(len(gaps))], axis=1)
+    start = np.array([prior[0] * spread, prior[0] * (centre - prior[1])]) if prior else np.array([1.0, 0.0])
+    weights, ridge = start.copy(), (0.5 if prior else 0.01) * np.eye(2)
+    for _ in range(STEPS):
+        p = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -50, 50)))
+        gradient = x.T @ (p - right) + ridge @ (weights - start)
+        step = np.linalg.solve(x.T @ (x * (p * (1 - p))[:, None]) + ridge, gradient)
+        weights -= np.clip(step, -2, 2)
+        if np.abs(step).max() < 1e-10:
+            break
+    sharp = float(np.clip(weights[0] / spread, 1e-3, STEEPEST))
+    return sharp, centre - float(weights[1]) / sharp
+
+
+def best_cut(samples: Sequence[Sample]) -> float:
+    """The gap below which "no answer" is said, so that it is said as often as can be just where there is none.
+
+    Between the two gaps where that is best; of several as good, the middle one.
+    """
+    ordered = sorted(samples, key=lambda sample: sample.gap)
+    gaps = [sample.gap for sample in ordered]
+    right = [sum(sample.answerable for sample in ordered)]
+    for sample in ordered:
+        right.append(right[-1] + (-1 if sample.answerable else 1))
+    borders = [n for n in range(len(ordered) + 1) if n in (0, len(ordered)) or gaps[n - 1] < gaps[n]]
+    most = max(right[n] for n in borders)
+    places = [_between(gaps, n) for n in borders if right[n] == most]
+    return places[(len(places) - 1) // 2]
+
+
+def _between(gaps: Sequence[float], n: int) -> float:
+    if n == 0:
+        return gaps[0] - 1.0
+    return gaps[-1] + 1.0 if n == len(gaps) else (gaps[n - 1] + gaps[n]) / 2
+
+
+def bins(said: Sequence[float], right: Sequence[bool], count: int = BINS) -> list[Bin]:
+    """Samples in `count` bins of equal width by their probability, empty ones left out."""
+    members: dict[int, list[int]] = {}
+    for n, probability in enumerate(said):
+        members.setdefault(min(count - 1, int(probability * count)), []).append(n)
+    return [
+        Bin(len(rows), sum(said[n] for n in rows) / len(rows), sum(right[n] for n in rows) / len(rows))
+        for _, rows in sorted(members.items())
+    ]
+
+
+def expected_error(said: Sequence[float], right: Sequence[bool], count: int = BINS) -> float:
+    """Expected calibration error (Naeini et al. 2015): |probability - share right|, mean over samples, 0 to 1.
+
+    >>> expected_error([0.75, 0.75, 0.75, 0.75], [True, True, True, False])
+    0.0
+    """
+    return sum(b.count * abs(b.said - b.was) for b in bins(said, right, count)) / len(said) if said else 0.0
+
+
+def decided(samples: Sequence[Sample], says_none: Callable[[float], bool]) -> float:
+    """How often "no answer" is said just where there is none, 0 to 1. says_none: of a gap."""
+    return sum(says_none(s.gap) != s.answerable for s in samples) / len(samples) if samples else 0.0
