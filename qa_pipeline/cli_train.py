@@ -25,7 +25,7 @@ def add_training_verbs(verbs: Any) -> None:
 
 
 def _add_train(verbs: Any) -> None:
-    verb = verbs.add_parser("train", help="fine-tune a reader on question files")
+    verb = verbs.add_parser("train", help="fine-tune a reader, or an embedder, on question files")
     verb.add_argument("files", metavar="FILES", type=Path, nargs="+", help="question files, or folders of them")
     verb.add_argument("--preset", metavar="NAME", required=True, help="the recipe, by name")
     verb.add_argument("--into", metavar="FOLDER", type=Path, required=True, help="folder of the trained reader")
@@ -42,6 +42,7 @@ def _add_train(verbs: Any) -> None:
     verb.add_argument("--checkpoint-seconds", type=float, default=120.0, metavar="S", help="time between checkpoints (120)")
     verb.add_argument("--teacher", metavar="NAME", help="a larger reader to learn from as well")
     verb.add_argument("--temperature", type=float, default=2.0, metavar="T", help="how soft its scores are taken (2)")
+    verb.add_argument("--parallel", metavar="DIR", type=Path, help="for embedders: sentence pairs, files named en-de.tsv.xz")
     verb.add_argument("--json", action="store_true", help="one object: what the run did")
     verb.set_defaults(run=_train)
 
@@ -80,36 +81,35 @@ def _train(options: argparse.Namespace) -> int:
     changes = {"base": options.base, "epochs": options.epochs, "batch": options.batch}
     chosen = recipe(options.preset, **changes, learning_rate=options.learning_rate)
     from qa_pipeline.training.train import Tell, TrainSettings, train
+    from qa_pipeline.training.train_embedder import train_embedder
 
     settings = TrainSettings(
         tuple(options.files), options.into, chosen, options.minutes, options.limit, options.seed, options.held_out,
-        options.checkpoint_seconds, options.teacher, options.temperature,
+        options.checkpoint_seconds, options.teacher, options.temperature, options.parallel,
     )  # fmt: skip
     shown = _Shown()
-    told = train(settings, Tell(shown.words, shown.update, shown.measured))
+    told = (train if chosen.kind == "reader" else train_embedder)(settings, Tell(shown.words, shown.update, shown.measured))
     shown.end()
     if options.json:
         print(json.dumps(told, ensure_ascii=False))
     else:
-        _print_run(told, options.into)
+        _print_run(told, options.into, ("f1", "exact") if chosen.kind == "reader" else ("recall@10", "recall@1"))
     return 0
 
 
-def _print_run(told: dict[str, Any], into: Path) -> None:
+def _print_run(told: dict[str, Any], into: Path, names: tuple[str, str]) -> None:
     before = {row["language"]: row for row in told["before"]}
     if told["after"]:
-        print(f"{'language':<10}{'questions':>10}{'F1 before':>11}{'F1':>7}{'EM before':>11}{'EM':>7}")
+        print(f"{'language':<10}{'questions':>10}" + "".join(f"{name + ' before':>18}{name:>11}" for name in names))
     for row in told["after"]:
-        was = before.get(row["language"], {})
-        cells = [(was.get("f1"), 11), (row["f1"], 7), (was.get("exact"), 11), (row["exact"], 7)]
+        values = [of.get(name) for name in names for of in (before.get(row["language"], {}), row)]
+        cells = zip(values, (18, 11) * len(names), strict=True)
         figures = "".join(f"{value:>{width}.1f}" if value is not None else f"{'–':>{width}}" for value, width in cells)
         print(f"{row['language']:<10}{row['questions']:>10,}{figures}")
     if told["change"]:
-        from qa_pipeline.training.card import change_in_words
-        from qa_pipeline.training.held_out import Change
-
-        print(change_in_words(Change(**told["change"])))
-    print(f"The reader is in {into}; its card is {into / 'README.md'}.")
+        low, high = told["change"]["low"], told["change"]["high"]
+        print(f"{names[0]} changed by {told['change']['mean']:+.1f} (95 % confidence interval {low:+.1f} to {high:+.1f}).")
+    print(f"The model is in {into}; its card is {into / 'README.md'}.")
 
 
 def _split(options: argparse.Namespace) -> int:

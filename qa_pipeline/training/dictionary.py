@@ -73,11 +73,17 @@ def dictionaries(folder: Path, languages: Sequence[str] = ()) -> list[Dictionary
 
     languages: only pairs with one of these besides the other; () for all. Raises SettingError where there is no such file.
     """
-    found: list[Dictionary] = []
-    for path in sorted(folder.glob("*.tsv*")) if folder.is_dir() else []:
-        name = NAME.fullmatch(path.name)
-        if name and (not languages or {name["one"], name["other"]} & set(languages)):
-            found += learned(_sentences(path), name["one"], name["other"])
+    return [found for path, *names in parallel_files(folder, languages) for found in learned(_sentences(path), *names)]
+
+
+def parallel_files(folder: Path, languages: Sequence[str] = ()) -> list[tuple[Path, str, str]]:
+    """The files aa-bb.tsv (plain, .xz, .gz) in the folder with their languages, only those with one of `languages`.
+
+    Raises SettingError where there is none.
+    """
+    names = [(path, NAME.fullmatch(path.name)) for path in sorted(folder.glob("*.tsv*"))]
+    found = [(path, name["one"], name["other"]) for path, name in names if name]
+    found = [file for file in found if not languages or set(file[1:]) & set(languages)]
     if not found:
         raise SettingError(f"{folder} holds no parallel sentences: files named en-de.tsv or en-de.tsv.xz, two columns.")
     return found
@@ -173,10 +179,11 @@ def _once(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _sentences(path: Path) -> list[tuple[str, str]]:
-    return list(_columns(path))[:SENTENCES]
+    return list(sentence_pairs(path))[:SENTENCES]
 
 
-def _columns(path: Path) -> Iterator[tuple[str, str]]:
+def sentence_pairs(path: Path) -> Iterator[tuple[str, str]]:
+    """The two columns of each line. Raises UnreadableFile."""
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             columns = line.rstrip("\r").split("\t")

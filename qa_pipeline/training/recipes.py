@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from indexing.errors import SettingError
-from indexing.presets import BUILTIN
+from indexing.presets import BUILTIN, Kind
 
 NOT_ON_CARD = "its card states no rates; those of the same author's run_squad fine-tunings are taken"
 
@@ -17,7 +17,7 @@ QUESTION_ROOM = 65
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a reader is fine-tuned.
+    """How a reader, or an embedder, is fine-tuned. (An embedder has no windows: of its recipe the batch is pairs of texts.)
 
     batch: windows of one update, however many fit into memory at once. max_seq_len, doc_stride: tokens, the stride from
     one window's first passage token to the next one's. learning_rate: the highest, reached after the share `warmup` of the
@@ -40,6 +40,7 @@ class Recipe:
     dropout: float | None = None
     embeddings_rate: float = 1.0
     empty_windows: float | None = None
+    kind: Kind = "reader"
 
     def __post_init__(self) -> None:
         for field in ("batch", "epochs", "doc_stride", "learning_rate"):
@@ -71,6 +72,10 @@ _ALL = (
     Recipe(
         "builtin", BUILTIN, "On from the built-in reader: for labels of one's own, on a processor, in minutes.",
         8, 2, 256, 96, 2e-4, empty_windows=0.3,
+    ),
+    Recipe(
+        "builtin-embedder", BUILTIN, "On from the built-in embedder: questions with their passages, sentence pairs.",
+        512, 1, 256, 96, 2e-3, weight_decay=0.0, kind="embedder",
     ),
 )  # fmt: skip
 

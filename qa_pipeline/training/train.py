@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import random
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -29,11 +27,10 @@ from qa_pipeline.training.features import Features, build, thinned
 from qa_pipeline.training.held_out import Score, change, reader_folder, scores, table
 from qa_pipeline.training.reader_task import Reading
 from qa_pipeline.training.recipes import Recipe
+from qa_pipeline.training.run_folder import before_file, finished, replace_text, save, written
 from qa_pipeline.training.split import divide
 from qa_pipeline.training.trainer import Plan, Progress, fit, precision
 
-RUN = "training.json"
-CARD = "README.md"
 CONFIG = "config.json"
 
 
@@ -42,7 +39,7 @@ class TrainSettings:
     """What a run is asked to do. held_out: questions of each language kept for measuring (at most a fifth of them).
 
     limit: questions to learn from at most, drawn alike from all languages. minutes: of training at most. teacher: a reader
-    to learn from as well, its chances taken at the temperature.
+    to learn from as well, its chances taken at the temperature. parallel: folder of sentence pairs, for embedders.
     """
 
     files: tuple[Path, ...]
@@ -55,6 +52,7 @@ class TrainSettings:
     checkpoint_seconds: float = 120.0
     teacher: str | None = None
     temperature: float = 2.0
+    parallel: Path | None = None
 
     def __post_init__(self) -> None:
         if self.minutes is not None and not self.minutes > 0:
@@ -75,7 +73,9 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
-class _Data:
+class Data:
+    """The questions of a run: the files they are from, those to learn from, those held out."""
+
     paths: list[Path]
     learn: list[Example]
     held_out: list[Example]
@@ -86,16 +86,16 @@ def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
 
     Raises SettingError, UnreadableFile, ModelError.
     """
-    data = _data(settings, tell)
+    data = read_data(settings, tell)
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         encoder = load_encoder(settings.recipe.base, settings.recipe.dropout)
     teacher = _teacher(settings, data, encoder)
     key = _key(settings, data, encoder, teacher)
-    finished = _finished(settings.into, key)
-    if finished is not None:
+    done = finished(settings.into, key)
+    if done is not None:
         tell.words(f"{settings.into} holds this very run, finished; nothing to do.")
-        return finished
+        return done
     features = _features(settings, data, encoder)
     if not features.windows:
         raise SettingError("No question of these files can be learned from: none has an answer with a place in its context.")
@@ -104,23 +104,24 @@ def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     before = _before(settings, data, encoder, key, tell)
     plan = Plan(settings.recipe, settings.seed, settings.into, key, settings.minutes, settings.checkpoint_seconds)
     at = fit(Reading(encoder, features.windows, teacher), plan, tell.update)
-    _save(encoder, settings.into)
+    save(encoder.save, settings.into, CONFIG)
     after = _scores(settings, data, settings.into, tell)
     run = _run(settings, data, features, at, encoder, before, after)
-    return _written(settings.into, key, run)
+    return written(settings.into, key, asdict(run), card(run))
 
 
 # -- data --------------------------------------------------------------------------------------------------------------
 
 
-def _data(settings: TrainSettings, tell: Tell) -> _Data:
+def read_data(settings: TrainSettings, tell: Tell) -> Data:
+    """Raises SettingError, UnreadableFile."""
     paths = find_files(settings.files)
     examples = [example for path in paths for example in read_examples(path, tell.words)]
     draw = random.Random(settings.seed)
     held_out: list[Example] = []
     if settings.held_out:
         examples, held_out = _divided(examples, settings)
-    return _Data(paths, _limited(examples, settings.limit, draw), held_out)
+    return Data(paths, limited(examples, settings.limit, draw), held_out)
 
 
 def _divided(examples: Sequence[Example], settings: TrainSettings) -> tuple[list[Example], list[Example]]:
@@ -135,7 +136,7 @@ def _divided(examples: Sequence[Example], settings: TrainSettings) -> tuple[list
     return list(division.train), list(division.test)
 
 
-def _limited(examples: list[Example], limit: int | None, draw: random.Random) -> list[Example]:
+def limited(examples: list[Example], limit: int | None, draw: random.Random) -> list[Example]:
     """At most `limit`, drawn at random, from each language the same number as far as it has them; in the files' order."""
     if limit is None or limit >= len(examples):
         return examples
@@ -149,13 +150,13 @@ def _limited(examples: list[Example], limit: int | None, draw: random.Random) ->
     return [examples[n] for n in sorted(chosen)]
 
 
-def _teacher(settings: TrainSettings, data: _Data, encoder: Encoder) -> Teacher | None:
+def _teacher(settings: TrainSettings, data: Data, encoder: Encoder) -> Teacher | None:
     if settings.teacher is None:
         return None
     return Teacher(settings.teacher, settings.temperature, data.learn, encoder.tokeniser)
 
 
-def _key(settings: TrainSettings, data: _Data, encoder: Encoder, teacher: Teacher | None) -> str:
+def _key(settings: TrainSettings, data: Data, encoder: Encoder, teacher: Teacher | None) -> str:
     """A digest of all that the weights depend on."""
     whole = hashlib.blake2b(digest_size=16)
     facts = [asdict(settings.recipe), settings.seed, settings.minutes, encoder.folder.fingerprint, str(precision())]
@@ -167,7 +168,7 @@ def _key(settings: TrainSettings, data: _Data, encoder: Encoder, teacher: Teache
     return whole.hexdigest()
 
 
-def _features(settings: TrainSettings, data: _Data, encoder: Encoder) -> Features:
+def _features(settings: TrainSettings, data: Data, encoder: Encoder) -> Features:
     recipe = settings.recipe
     whole = build(data.learn, encoder.tokeniser, recipe.max_seq_len, recipe.doc_stride)
     return Features(thinned(whole.windows, recipe.empty_windows, settings.seed), whole.left_out)
@@ -176,20 +177,20 @@ def _features(settings: TrainSettings, data: _Data, encoder: Encoder) -> Feature
 # -- measuring ---------------------------------------------------------------------------------------------------------
 
 
-def _before(settings: TrainSettings, data: _Data, encoder: Encoder, key: str, tell: Tell) -> list[Score]:
+def _before(settings: TrainSettings, data: Data, encoder: Encoder, key: str, tell: Tell) -> list[Score]:
     """Scores of the model as it was: measured once and remembered beside the checkpoint; [] for what is no reader."""
-    path = settings.into / f"before-{key}.json"
+    path = before_file(settings.into, key)
     if path.is_file():
         return [Score(**score) for score in json.loads(path.read_bytes())]
     found: list[Score] = []
     if encoder.is_reader and data.held_out:
         tell.words("Measuring the model as it is.")
         found = scores(encoder.folder, data.held_out, settings.recipe, lambda n: tell.measured(n, len(data.held_out)))
-    _replace(path, json.dumps([asdict(score) for score in found]))
+    replace_text(path, json.dumps([asdict(score) for score in found]))
     return found
 
 
-def _scores(settings: TrainSettings, data: _Data, folder: Path, tell: Tell) -> list[Score]:
+def _scores(settings: TrainSettings, data: Data, folder: Path, tell: Tell) -> list[Score]:
     if not data.held_out:
         return []
     tell.words("Measuring the trained model.")
@@ -197,48 +198,10 @@ def _scores(settings: TrainSettings, data: _Data, folder: Path, tell: Tell) -> l
     return scores(here, data.held_out, settings.recipe, lambda n: tell.measured(n, len(data.held_out)))
 
 
-# -- the folder --------------------------------------------------------------------------------------------------------
+# -- telling ---------------------------------------------------------------------------------------------------------
 
 
-def _save(encoder: Encoder, into: Path) -> None:
-    """Written beside, then moved in file by file, config.json last: before it the folder is no model."""
-    beside = into / ".saved"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
-    encoder.save(beside)
-    for path in sorted(beside.iterdir(), key=lambda path: path.name == CONFIG):
-        os.replace(path, into / path.name)
-    beside.rmdir()
-
-
-def _finished(into: Path, key: str) -> dict[str, Any] | None:
-    """What the folder tells of this run if it is done. Raises SettingError where something else is in the folder."""
-    run = into / RUN
-    if run.is_file():
-        told: dict[str, Any] = json.loads(run.read_bytes())
-        if told.get("key") == key:
-            return told
-    if run.is_file() or ((into / CONFIG).is_file() and not (into / checkpoints.NAME).is_file()):
-        raise SettingError(f"{into} holds another model; name a folder that is new, or that of the same run.")
-    return None
-
-
-def _written(into: Path, key: str, run: Run) -> dict[str, Any]:
-    facts = {"key": key, **asdict(run)}
-    _replace(into / CARD, card(run))
-    _replace(into / RUN, json.dumps(facts, ensure_ascii=False, indent=1, default=str))
-    (into / f"before-{key}.json").unlink(missing_ok=True)
-    told: dict[str, Any] = json.loads((into / RUN).read_bytes())
-    return told
-
-
-def _replace(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
-
-
-def _begun(settings: TrainSettings, features: Features, data: _Data, encoder: Encoder, tell: Tell) -> None:
+def _begun(settings: TrainSettings, features: Features, data: Data, encoder: Encoder, tell: Tell) -> None:
     again = " (going on from its checkpoint)" if (settings.into / checkpoints.NAME).is_file() else ""
     head = "" if encoder.is_reader else ", with a new question answering head"
     tell.words(
@@ -248,28 +211,33 @@ def _begun(settings: TrainSettings, features: Features, data: _Data, encoder: En
 
 
 def _run(
-    settings: TrainSettings, data: _Data, features: Features, at: checkpoints.Position, encoder: Encoder,
+    settings: TrainSettings, data: Data, features: Features, at: checkpoints.Position, encoder: Encoder,
     before: list[Score], after: list[Score],
 ) -> Run:  # fmt: skip
-    from importlib.metadata import version
-
-    taught_by = _named(settings.teacher) if settings.teacher else ""
-    made_by = version("docqa") + (f", commit {commit()}" if commit() else "")
+    taught_by = named(settings.teacher) if settings.teacher else ""
     return Run(
-        name=settings.into.resolve().name, base=_named(encoder.folder.name),
+        name=settings.into.resolve().name, base=named(encoder.folder.name),
         recipe=settings.recipe, seed=settings.seed, files=data_files(data.paths, data.learn, data.held_out),
         windows=len(features.windows), left_out=len(features.left_out), updates=at.done, tokens=at.tokens,
-        seconds=at.seconds, loss=at.loss, machine=_machine(), teacher=taught_by, before=tuple(table(before)),
-        after=tuple(table(after)), change=change(before, after, settings.seed) if before else None, version=made_by,
+        seconds=at.seconds, loss=at.loss, machine=machine(), teacher=taught_by, before=tuple(table(before)),
+        after=tuple(table(after)), change=change(before, after, settings.seed) if before else None, version=made_by(),
     )  # fmt: skip
 
 
-def _named(model: str) -> str:
+def made_by() -> str:
+    """docqa's version, and its commit where it runs from a repository."""
+    from importlib.metadata import version
+
+    return version("docqa") + (f", commit {commit()}" if commit() else "")
+
+
+def named(model: str) -> str:
     """A model's name; of a folder only its own name, no path of this machine."""
     return Path(model).resolve().name if Path(model).is_dir() else model
 
 
-def _machine() -> str:
+def machine() -> str:
+    """What a run ran on, in a few words."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{torch.get_num_threads()} threads of {platform.machine()}, {str(precision()).removeprefix('torch.')}"

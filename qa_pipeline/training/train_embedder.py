@@ -1,0 +1,108 @@
+"""The whole way from question files and sentence pairs to an embedder's folder: `train_embedder`.
+
+files -> (held out, to learn from) -> pairs -> trained -> saved -> measured -> card
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from indexing.models import ModelFolder, resolve
+from qa_pipeline.evaluation.datasets import Example
+from qa_pipeline.training.card import data_files
+from qa_pipeline.training.embedder_card import card
+from qa_pipeline.training.embedder_task import Contrast, Pair, question_pairs, translations
+from qa_pipeline.training.held_out import Score, change, table
+from qa_pipeline.training.run_folder import before_file, finished, replace_text, save, written
+from qa_pipeline.training.train import Data, Tell, TrainSettings, machine, made_by, named, read_data
+from qa_pipeline.training.trainer import Plan, fit
+
+POOL = 2_000
+DEEP = 10
+
+
+def train_embedder(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
+    """The embedder in `settings.into`; what the run did. limit: of questions, and of sentence pairs.
+
+    Raises SettingError, UnreadableFile, ModelError.
+    """
+    data = read_data(settings, tell)
+    base = resolve(settings.recipe.base, "embedder")
+    pairs = list(question_pairs(data.learn))
+    if settings.parallel is not None:
+        pairs += translations(settings.parallel, settings.limit, settings.seed)
+    key = _key(settings, pairs, data.held_out, base)
+    done = finished(settings.into, key)
+    if done is not None:
+        tell.words(f"{settings.into} holds this very run, finished; nothing to do.")
+        return done
+    settings.into.mkdir(parents=True, exist_ok=True)
+    tell.words(f"Training {base.name} on {len(pairs):,} pairs of texts; {len(data.held_out):,} questions held out.")
+    before = _before(settings, data, base, key)
+    task = Contrast(base, pairs)
+    plan = Plan(settings.recipe, settings.seed, settings.into, key, settings.minutes, settings.checkpoint_seconds)
+    at = fit(task, plan, tell.update)
+    save(task.save, settings.into, "modules.json")
+    tell.words("Measuring the trained model.")
+    after = finds(resolve(str(settings.into.absolute()), "embedder"), data)
+    found = change(before, after, settings.seed)
+    facts: dict[str, Any] = {
+        "name": settings.into.resolve().name, "base": named(base.name), "recipe": asdict(settings.recipe),
+        "seed": settings.seed, "change": asdict(found) if found else None,
+        "files": [asdict(file) for file in data_files(data.paths, data.learn, data.held_out)], "pairs": len(pairs),
+        "updates": at.done, "tokens": at.tokens, "seconds": at.seconds, "loss": at.loss, "machine": machine(),
+        "before": _rows(before), "after": _rows(after), "version": made_by(),
+    }  # fmt: skip
+    return written(settings.into, key, facts, card(facts))
+
+
+def finds(folder: ModelFolder, data: Data) -> list[Score]:
+    """Whether the context of each held-out question is the first (`exact`), or one of the first ten (`f1`), among all
+    contexts of its language, 2,000 at most."""
+    from indexing.embed import Embedder
+
+    embedder = Embedder(folder)
+    asked = [example for example in data.held_out if not example.is_impossible]
+    pools: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for example in (*asked, *data.learn):
+        pool = pools[example.language]
+        if len(pool) < POOL or example.context in pool:
+            pool.setdefault(example.context, len(pool))
+    vectors = {language: embedder.passages(list(pool)) for language, pool in pools.items()}
+    found: list[Score] = []
+    for example, question in zip(asked, embedder.questions([e.question for e in asked]), strict=True):
+        cosines = vectors[example.language] @ question
+        rank = int(np.sum(cosines > cosines[pools[example.language][example.context]]))
+        found.append(Score(example.language, True, float(rank == 0), float(rank < DEEP), 0.0))
+    return found
+
+
+def _rows(found: Sequence[Score]) -> list[dict[str, Any]]:
+    return [
+        {"language": row.language, "questions": row.questions, "recall@1": row.exact, "recall@10": row.f1}
+        for row in table(found)
+    ]  # fmt: skip
+
+
+def _before(settings: TrainSettings, data: Data, base: ModelFolder, key: str) -> list[Score]:
+    path = before_file(settings.into, key)
+    if not path.is_file():
+        replace_text(path, json.dumps([asdict(score) for score in finds(base, data)]))
+    return [Score(**score) for score in json.loads(path.read_bytes())]
+
+
+def _key(settings: TrainSettings, pairs: Sequence[Pair], held_out: Sequence[Example], base: ModelFolder) -> str:
+    whole = hashlib.blake2b(digest_size=16)
+    facts = [asdict(settings.recipe), settings.seed, settings.minutes, base.fingerprint]
+    whole.update(json.dumps(facts, sort_keys=True).encode())
+    for pair in pairs:
+        whole.update(json.dumps([pair.asked, pair.found]).encode())
+    whole.update(json.dumps([[e.question, e.context] for e in held_out]).encode())
+    return whole.hexdigest()
