@@ -65,6 +65,9 @@ def _add_evaluate(verbs: Any) -> None:
     verb.add_argument("--embedder", metavar="NAME", help="with --open-domain: preset, hub id or folder")
     verb.add_argument("--retrieve", type=int, default=10, metavar="N", help="with --open-domain: passages read (10)")
     verb.add_argument("--across", action="store_true", help="with --open-domain: also search the other languages' contexts")
+    verb.add_argument(
+        "--sentences", action="store_true", help="XQuAD-R: find answer sentences in all languages, nothing read"
+    )
     verb.add_argument("--json", action="store_true", help="one object a row")
     verb.set_defaults(run=_evaluate)
 
@@ -144,6 +147,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     from qa_pipeline.evaluation.reading import Measured, evaluate_reading
     from qa_pipeline.evaluation.scorers import SCORERS, scorer_for
 
+    if options.sentences:
+        return _evaluate_sentences(options)
     questions = _questions(options)
     scorer = SCORERS[options.scorer] if options.scorer else scorer_for(questions.examples)
     reader = Measured.load(options.reader or DEFAULT_READER)
@@ -156,6 +161,28 @@ def _evaluate(options: argparse.Namespace) -> int:
     else:
         _print_summary(summary, reader.name)
         _print_where(options.out)
+    return 0
+
+
+def _evaluate_sentences(options: argparse.Namespace) -> int:
+    from indexing.embed import Embedder
+    from indexing.models import DEFAULT_EMBEDDER
+    from qa_pipeline.evaluation.sentences import find_sentences
+
+    if options.out or options.open_domain:
+        raise SettingError("--sentences reads nothing and keeps no folder; leave --out and --open-domain out.")
+    embedder = Embedder.load(options.embedder or DEFAULT_EMBEDDER)
+    rows = find_sentences(options.files, embedder, options.limit)
+    if options.json:
+        _print_rows_json(rows, embedder=embedder.name)
+        return 0
+    print(f"{embedder.name}: answer sentences found, mean average precision in three pools of sentences")
+    evenly = f"own language first (evenly {rows[0].even_share:.1f})"
+    print(f"{'':<10}{'questions':>10}   {'mono':>7}{'cross':>7}{'multi':>7}   {evenly}")
+    for row in rows:
+        print(f"{row.name:<10}{row.questions:>10,}   {row.mono:>7.1f}{row.cross:>7.1f}{row.multi:>7.1f}", end="")
+        print(f"   {row.own_share:>7.1f}")
+    print("%; mono: of the question's language, cross: of one other (mean over all), multi: of all languages at once")
     return 0
 
 

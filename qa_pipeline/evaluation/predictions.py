@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from indexing.errors import SettingError
 from qa_pipeline.evaluation.datasets import Example, Tell, find_files, read_examples
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 AT_A_TIME = 64
 
 Key = tuple[str, str]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class QuestionSet:
         return cls(tuple(examples), tuple(files), tuple(contexts))
 
 
-def spread(examples: Sequence[Example], limit: int | None) -> list[Example]:
+def spread(examples: Sequence[Item], limit: int | None) -> list[Item]:
     """At most `limit` of them, evenly spread; the same places in files of the same length, so parallel ones stay so."""
     if limit is None or limit >= len(examples):
         return list(examples)
