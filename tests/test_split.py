@@ -80,6 +80,12 @@ def test_counters_are_no_ids() -> None:
     assert len(groups([*a, *b])) == 4 + 6
 
 
+def test_ids_that_begin_with_their_files_name_are_compared_without_it() -> None:
+    a = [example(f"set-en-{n // 2}-{n % 2}", f"en {n // 2}") for n in range(8)]
+    b = [example(f"set-fi-{n // 2}-{n % 2}", f"fi {n // 2}", language="fi", origin="b.json") for n in range(6)]
+    assert groups([*a, *b]) == [[0, 1, 8, 9], [2, 3, 10, 11], [4, 5, 12, 13], [6, 7]]
+
+
 def test_questions_across_languages_stay_with_their_context() -> None:
     """MLQA's shape: one context, questions in two languages."""
     a = [example(f"{'k' * 20}{n}", f"en {n}", origin="context-en-question-en.json") for n in range(4)]

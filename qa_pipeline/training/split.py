@@ -7,6 +7,7 @@ files are translations of one another. Surplus questions of a paragraph chosen f
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from collections import Counter, defaultdict
@@ -18,6 +19,7 @@ from indexing.errors import SettingError
 from qa_pipeline.evaluation.datasets import Example
 
 SENTENCE_END = re.compile(r"(?<=[.!?।؟。！？])\s*|\n+")
+PREFIX = re.compile(r".*[-_.:/]")
 LONG_SENTENCE = 60
 WIDESPREAD = 5
 PARALLEL_SHARE = 0.5
@@ -146,7 +148,14 @@ class _Paragraphs:
 
 
 def _by_id(one: Mapping[str, int], other: Mapping[str, int]) -> Iterator[tuple[int, int]]:
-    yield from {(one[id], other[id]) for id in parallel_ids(one, other)}
+    for a, b in ((one, other), (_without_prefix(one), _without_prefix(other))):
+        yield from {(a[id], b[id]) for id in parallel_ids(a, b)}
+
+
+def _without_prefix(numbers: Mapping[str, int]) -> dict[str, int]:
+    """Without what all ids of a file begin with, up to a dash, dot or colon: squad-fi-12 is the squad-en-12 of another."""
+    same = PREFIX.match(os.path.commonprefix(list(numbers)))
+    return {id[same.end() if same else 0 :]: number for id, number in numbers.items()}
 
 
 def parallel_ids(one: Mapping[str, Hashable], other: Mapping[str, Hashable]) -> list[str]:

@@ -240,4 +240,5 @@ def machine() -> str:
     """What a run ran on, in a few words."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"{torch.get_num_threads()} threads of {platform.machine()}, {str(precision()).removeprefix('torch.')}"
+    count = torch.get_num_threads()
+    return f"{count} thread{'s' if count > 1 else ''} of {platform.machine()}, {str(precision()).removeprefix('torch.')}"
