@@ -65,6 +65,7 @@ class Packed:
         config = model.config
         self._heads = int(getattr(config, "num_attention_heads", 0) or config.n_heads)
         self._pad = int(config.pad_token_id or 0)
+        self._kind = getattr(getattr(layers[0].query, "weight", None), "dtype", torch.float32)
         self.pads_alike = config.model_type in ROBERTA
 
     def logits(self, ids: Sequence[Sequence[int]], types: Sequence[Sequence[int]], pads: bool) -> list[Tensor]:
@@ -104,7 +105,7 @@ class Packed:
         if hasattr(words, "token_type_embeddings"):
             hidden = hidden + words.token_type_embeddings(inputs.types)
         normed: Tensor = words.LayerNorm(hidden)
-        return normed
+        return normed.to(self._kind)
 
     def _through(self, layer: Layer, hidden: Tensor, inputs: Inputs) -> Tensor:
         attended = self._attention(layer.query(hidden), layer.key(hidden), layer.value(hidden), inputs)

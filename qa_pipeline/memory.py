@@ -7,11 +7,14 @@ A service has a dozen threads that do the same work in turn, so each heap comes 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import platform
 
 M_ARENA_MAX = -8
+MADV_DONTNEED = 4
 HEAPS = 2
+PAGE = mmap.PAGESIZE
 OWN_CHOICE = ("MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "LD_PRELOAD")
 
 
@@ -27,12 +30,23 @@ def give_back() -> bool:
     return library is not None and bool(library.malloc_trim(0))
 
 
+def drop(address: int, size: int) -> None:
+    """Give the whole pages in a piece of memory back; what they held must not be read again. Pages of a mapped file are free
+    to be read anew from it."""
+    library = _glibc()
+    if library is not None:
+        first, last = -(-address // PAGE) * PAGE, (address + size) // PAGE * PAGE
+        if last > first:
+            library.madvise(first, last - first, MADV_DONTNEED)
+
+
 def _glibc() -> ctypes.CDLL | None:
     if platform.libc_ver()[0] != "glibc":
         return None
     try:
         library = ctypes.CDLL(None)
         library.mallopt.argtypes, library.malloc_trim.argtypes = (ctypes.c_int, ctypes.c_int), (ctypes.c_size_t,)
+        library.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     except (OSError, AttributeError):
         return None
     return library

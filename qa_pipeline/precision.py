@@ -1,8 +1,8 @@
 """How a reader computes: in float32, in bfloat16 or float16 where the machine is fast in it, or in int8.
 
 int8: each row of a weight matrix has a scale of its own (a model stored that way loses nothing), and each token's values
-are divided by their largest before they are rounded, so one loud token does not drown the others. Word embeddings are
-kept in int8 rows too and widened when looked up. Norms, softmax and the residual sums stay in float32.
+are divided by their largest before they are rounded, so one loud token does not drown the others. Norms, softmax and the
+residual sums stay in float32.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 from indexing.embed import has_bfloat16
 from indexing.errors import SettingError
+from qa_pipeline.memory import drop
 from qa_pipeline.settings import PRECISIONS
 
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 TINY = 1e-8
+BLOCK = 4_096
 
 
 def chosen(precision: str, device: torch.device) -> str:
@@ -35,29 +37,69 @@ def chosen(precision: str, device: torch.device) -> str:
 
 
 def apply(encoder: nn.Module, head: nn.Module, precision: str) -> None:
-    """Bring an encoder into a precision, in place; its head stays in float32, so that logits keep their differences."""
+    """Bring an encoder into a precision, in place; its head stays in float32, so that logits keep their differences.
+
+    On a processor its word embeddings stay too: they are a mapped file, of which only rows that are looked up take memory.
+    """
     if precision in TYPES:
-        encoder.to(TYPES[precision])
+        body = _body(encoder)
+        _halve(body, TYPES[precision]) if body is not None else encoder.to(TYPES[precision])
     elif precision == "int8":
         _smaller(encoder)
     if precision != "fp32":
         head.register_forward_pre_hook(lambda _, inputs: (inputs[0].float(), *inputs[1:]))
 
 
-def _smaller(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, nn.Linear):
-            setattr(module, name, Int8Linear(child))
-        elif isinstance(child, nn.Embedding) and name == "word_embeddings":
-            setattr(module, name, Int8Embedding(child))
-        else:
-            _smaller(child)
+def _body(encoder: nn.Module) -> nn.Module | None:
+    """The layers of an encoder without its embeddings; None on a GPU, and where they are not told apart."""
+    body = getattr(encoder, "encoder", None) or getattr(encoder, "transformer", None)
+    apart = isinstance(body, nn.Module) and next(encoder.parameters()).device.type == "cpu"
+    return body if apart else None
+
+
+def _halve(body: nn.Module, kind: torch.dtype) -> None:
+    """Layers in another type; what comes in is brought into it."""
+
+    def cast(value: Any) -> Any:
+        return value.to(kind) if isinstance(value, Tensor) and value.is_floating_point() else value
+
+    for parameter in body.parameters():
+        if parameter.dtype != kind:
+            whole = parameter.data
+            parameter.data = whole.to(kind)
+            _drop(whole)
+    body.register_forward_pre_hook(
+        lambda _, inputs, named: (tuple(map(cast, inputs)), {name: cast(value) for name, value in named.items()}),
+        with_kwargs=True,
+    )
+
+
+def _smaller(encoder: nn.Module) -> None:
+    """Every linear layer in int8; one that is used in several places stays one."""
+    made: dict[nn.Module, Int8Linear] = {}
+    for module in list(encoder.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Linear):
+                if child not in made:
+                    made[child] = Int8Linear(child)
+                    _drop(child.weight.data)
+                setattr(module, name, made[child])
+
+
+def _drop(weight: Tensor) -> None:
+    """Let go of the pages of a weight that is not used any more; where it lies in a mapped file they would stay."""
+    if weight.device.type == "cpu" and weight.is_contiguous():
+        drop(weight.data_ptr(), weight.nbytes)
 
 
 def _rows(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """(int8 values, float32 scale of each row) with weight = values * scale, rounded."""
-    scale = weight.detach().float().abs().amax(1).clamp_min(TINY) / 127
-    return (weight.detach().float() / scale[:, None]).round().to(torch.int8), scale
+    """(int8 values, float32 scale of each row) with weight = values * scale, rounded; a block at a time, for its memory."""
+    values, scale = torch.empty(weight.shape, dtype=torch.int8), torch.empty(len(weight))
+    for begin in range(0, len(weight), BLOCK):
+        part = weight.detach()[begin : begin + BLOCK].float()
+        scale[begin : begin + BLOCK] = largest = part.abs().amax(1).clamp_min(TINY) / 127
+        values[begin : begin + BLOCK] = (part / largest[:, None]).round_().to(torch.int8)
+    return values, scale
 
 
 def _packed(values: Tensor, scale: Tensor) -> Any:
@@ -86,21 +128,3 @@ class Int8Linear(nn.Module):
         largest = x.abs().amax(-1, keepdim=True).clamp_min(TINY)
         y: Tensor = torch.ops.quantized.linear_dynamic(x / largest, self._packed, True)
         return y.mul_(largest) if self.bias is None else torch.addcmul(self.bias, y, largest)
-
-
-class Int8Embedding(nn.Module):
-    """A table of vectors in int8 rows; a row is widened to float32 when it is looked up."""
-
-    def __init__(self, embedding: nn.Embedding) -> None:
-        super().__init__()
-        values, scale = _rows(embedding.weight)
-        self.values: Tensor
-        self.scale: Tensor
-        self.register_buffer("values", values)
-        self.register_buffer("scale", scale)
-        self.num_embeddings, self.embedding_dim = embedding.num_embeddings, embedding.embedding_dim
-        self.padding_idx = embedding.padding_idx
-
-    def forward(self, ids: Tensor) -> Tensor:
-        widened: Tensor = self.values[ids].float() * self.scale[ids][..., None]
-        return widened

@@ -115,14 +115,31 @@ def test_rows_stored_in_int8_lose_nothing() -> None:
     values = torch.randint(-127, 128, (6, 16), dtype=torch.int8)
     values[:, 0] = 127
     scale = torch.rand(6) + 0.1
-    linear, table = nn.Linear(16, 6), nn.Embedding(6, 16)
+    linear = nn.Linear(16, 6)
     linear.weight.data = values.float() * scale[:, None]
-    table.weight.data = linear.weight.data.clone()
     x = torch.eye(16)
     with torch.inference_mode():
         assert torch.allclose(precision.Int8Linear(linear)(x), linear(x), rtol=0.02, atol=0.02)
-        ids = torch.tensor([[0, 5], [3, 3]])
-        assert torch.allclose(precision.Int8Embedding(table)(ids), table(ids), rtol=1e-6)
+
+
+def test_what_is_shared_and_what_is_small_already_stays_whole() -> None:
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embeddings, self.encoder = nn.Embedding(4, 64), nn.Module()
+            self.encoder.one = nn.Linear(64, 64)
+            self.encoder.other = self.encoder.one
+
+    torch.manual_seed(2)
+    x = torch.randn(3, 64)
+    for name in ("int8", "bf16"):
+        encoder = Encoder()
+        expected = encoder.encoder.one(x)  # type: ignore[operator, union-attr]
+        for _ in range(2 if name == "bf16" else 1):
+            precision.apply(encoder, nn.Linear(64, 2), name)
+        assert encoder.encoder.one is encoder.encoder.other and encoder.embeddings.weight.dtype == torch.float32
+        made = encoder.encoder.one(x.bfloat16() if name == "bf16" else x)  # type: ignore[operator, union-attr]
+        assert torch.allclose(made.float(), expected, atol=0.05)
 
 
 def test_one_loud_token_does_not_drown_the_others() -> None:
