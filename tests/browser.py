@@ -109,6 +109,13 @@ def addressed(page: Page, **values: str) -> None:
     page.wait_for_url(lambda url: {name: parse_qs(urlsplit(url).query).get(name) for name in values} == wanted)
 
 
+def filled(page: Page, label: str, text: str) -> None:
+    """Wait until the box of this label holds this text: a box gets its value a moment after it is drawn."""
+    from playwright.sync_api import expect
+
+    expect(page.get_by_label(label)).to_have_value(text, timeout=PATIENCE_MS)
+
+
 def at(site: str, path: str = "", **query: Any) -> str:
     """The address of a page of the site: `at(site, "ask", corpus="x")`."""
     return f"{site}/{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")

@@ -19,7 +19,8 @@ MANY = 1_200
 RECORDS: list[dict[str, Any]] = [
     {
         "text": f"Bridge {n} opened in {1000 + n}.", "author": ("Ada", "Bo", "Cy")[n % 3], "ok": n % 2 == 0, "level": n % 5,
-        "number": n, "date": f"{2000 + n % 20}-07", "same": "x", "list": [1], "title": f"Title {n}", "half": 0.5 + n % 2,
+        "number": n, "date": f"{2000 + n % 20}-07", "same": "x", "list": [1], "title": f"Title {n}", "page_count": 2,
+        "half": 0.5 + n % 2,
         **({"rare": "here"} if n in (3, 1_150) else {}),
     }
     for n in range(MANY)
@@ -115,6 +116,8 @@ def test_the_page_shows_these_counts(api: Live, monkeypatch: pytest.MonkeyPatch)
     assert boxes["facet_meta_author"] == [f"{name} ({count:,})" for name, count in counts("author").items()]
     ada = [r for r in RECORDS if r["author"] == "Ada"]
     assert set(boxes["facet_meta_level"]) == {f"{name} ({count:,})" for name, count in counts("level", ada).items()}
+    labels = {box.key: box.label for box in at.multiselect}
+    assert "facet_meta_page_count" not in boxes and labels["facet_meta_author"] == "Author"
     assert boxes["facet_folder"] == ["a (234)", "b (166)"] and {one.key for one in at.text_input} >= {"since", "until"}
     at.query_params["find"] = "zz"
     found = at.switch_page("views/document.py").run()

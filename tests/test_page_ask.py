@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexing.filters import where
-from tests.browser import addressed, api, at, browser, chromium, page, settled, site  # noqa: F401
+from tests.browser import addressed, api, at, browser, chromium, filled, page, settled, site  # noqa: F401
 from tests.known import SCRIPTS, WordReader
 from tests.live import Live, known_models, live
 from tests.pdfs import make_pdf, paragraph
@@ -109,7 +109,7 @@ def test_an_address_is_a_question(page: Page, site: str) -> None:  # noqa: F811
     settled(page)
     sources = page.locator(".docqa-where").all_text_contents()
     assert sources and all("reports/" in source for source in sources)
-    assert page.get_by_label("Question").input_value() == QUESTION
+    filled(page, "Question", QUESTION)
     addressed(page, q=QUESTION, folder="reports")
 
 
@@ -224,7 +224,7 @@ def test_from_the_answer_to_its_place(page: Page, site: str) -> None:  # noqa: F
     addressed(page, q=QUESTION)
     page.get_by_role("link", name="Back to the answers").click()
     settled(page)
-    assert page.get_by_label("Question").input_value() == QUESTION
+    filled(page, "Question", QUESTION)
 
 
 def test_find_and_step(page: Page, site: str, api: Live) -> None:  # noqa: F811

@@ -10,8 +10,8 @@ from typing import Any
 PARAMETERS = ("q", "language", "type", "folder", "meta", "since", "until", "own", "thorough", "top", "read")
 TOP_K, RETRIEVE, READ_AT_LEAST = 10, 10, 3
 QUESTION_CHARACTERS = 512
-# Fields of meta that have a place of their own on the page.
-OWN_PLACE = ("file_type", "title", "date", "encoding")
+# Fields of meta that have a place of their own on the page, or tell nothing of what a document says.
+OWN_PLACE = ("file_type", "title", "date", "encoding", "page_count")
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,10 +92,20 @@ def _meta(found: Documents, asked: Asked) -> tuple[tuple[str, str], ...]:
         chosen.setdefault(field, []).append(text)
     picked = []
     for field in dict.fromkeys([*facets, *chosen]):
-        counts, label = facets.get(field, {}), plain(field.capitalize())
+        counts, label = facets.get(field, {}), plain(labelled(field))
         values = _facet(label, f"meta_{field}", counts, chosen.get(field, []), str, found.total)
         picked += [(field, text) for text in values]
     return tuple(picked)
+
+
+def labelled(field: str) -> str:
+    """A field of meta as a label.
+
+    >>> labelled("publication_date"), labelled("URL"), labelled("_")
+    ('Publication date', 'URL', '_')
+    """
+    words = " ".join(field.replace("_", " ").split()) or field
+    return words[:1].upper() + words[1:]
 
 
 def _dates(found: Documents, asked: Asked) -> tuple[str, str]:

@@ -16,6 +16,8 @@ from ui.tables import STYLE, count, table, text, when
 from ui.watching import ended_badly, past, watch
 
 PAGE = 50
+# What the service takes as one file.
+MOST_MB = 50
 KEPT = 4
 COLUMNS = ("Question", "Answer", "Score", "Source", "Page")
 FORMATS = {
@@ -54,7 +56,7 @@ def new(corpus: Corpus) -> None:
         " `language=de; year>=1912`, may stand beside it."
     )
     turn = st.session_state.setdefault("batch_turn", 0)
-    file = st.file_uploader("File of questions", type=list(SUFFIXES), key=f"questions-{turn}")
+    file = st.file_uploader("File of questions", type=list(SUFFIXES), key=f"questions-{turn}", max_upload_size=MOST_MB)
     if file is None:
         return
     shown = preview(file.name, file.getvalue())
@@ -133,7 +135,7 @@ def _kind(found: dict[str, int]) -> str:
 
 
 def _cells(corpus: str, row: Row) -> list[str]:
-    about = [row.id, row.corpus if row.corpus != corpus else ""]
+    about = [f"no. {row.id}" if row.id else "", row.corpus if row.corpus != corpus else ""]
     asked = text(row.question) + "".join(f'<span class="docqa-small">{escaped(one)}</span> ' for one in about if one)
     if row.error:
         return [asked, text(row.error, "bad"), "", "", ""]

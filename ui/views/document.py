@@ -60,6 +60,7 @@ def fetched(corpus: str, created: str, generation: int, id: str) -> Document:
 
 def choose(corpus: Corpus) -> None:
     """The documents of the corpus, to choose one."""
+    st.title("Documents")
     follow("wanted", parameter("find"))
     wanted = st.text_input("Find a document", key="wanted", placeholder="Part of its name or title")
     address(find=followed("wanted", wanted))
