@@ -78,7 +78,7 @@ def _smaller(encoder: nn.Module) -> None:
     """Every linear layer in int8; one that is used in several places stays one."""
     made: dict[nn.Module, Int8Linear] = {}
     for module in list(encoder.modules()):
-        for name, child in list(module.named_children()):
+        for name, child in list(module._modules.items()):
             if isinstance(child, nn.Linear):
                 if child not in made:
                     made[child] = Int8Linear(child)
