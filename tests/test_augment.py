@@ -259,6 +259,9 @@ def test_near_repeats_are_found() -> None:
     assert not met.is_new("How high is  the Bridge?", SCRIPTS["en"] + " ")
     assert met.is_new("Wie hoch ist die Brücke?", SCRIPTS["en"])
     assert met.is_new("How high is the bridge?", SCRIPTS["de"])
+    assert met.is_new("How high is the bridge?", SCRIPTS["en"], "4.6 million") and not met.is_new(
+        "How high is the bridges?", SCRIPTS["en"], "4.6 million"
+    )
     assert met.is_new("", "") and not met.is_new("", "") and met.is_new("x", "橋")
 
 

@@ -83,10 +83,14 @@ def new(made: Iterable[Made], given: Sequence[Example]) -> Iterator[Made]:
     """Those that are near to none of the given ones and to none before them."""
     met = Met()
     for example in given:
-        met.is_new(example.question, example.context)
+        _is_new(met, example)
     for one in made:
-        if met.is_new(one.example.question, one.example.context):
+        if _is_new(met, one.example):
             yield one
+
+
+def _is_new(met: Met, example: Example) -> bool:
+    return met.is_new(example.question, example.context, example.golds[0].text if example.golds else "")
 
 
 def _made(settings: AugmentSettings, given: Sequence[Example]) -> Iterator[Made]:

@@ -19,7 +19,7 @@ FEW = 200
 
 
 class Met:
-    """Remembers examples. Two are near where their contexts are, and their questions are."""
+    """Remembers examples. Two are near where their answers are equal, and their contexts and their questions near."""
 
     def __init__(self, seed: int = 1) -> None:
         draw = np.random.default_rng(seed)
@@ -28,11 +28,11 @@ class Met:
         self._contexts: dict[str, int] = {}
         self._marks: list[NDArray[np.uint64]] = []
         self._bands: defaultdict[tuple[int, bytes], list[int]] = defaultdict(list)
-        self._asked: defaultdict[int, list[frozenset[str]]] = defaultdict(list)
+        self._asked: defaultdict[tuple[int, str], list[frozenset[str]]] = defaultdict(list)
 
-    def is_new(self, question: str, context: str) -> bool:
-        """Whether nothing near was met; from now on this was."""
-        place = self._place(context)
+    def is_new(self, question: str, context: str, answer: str = "") -> bool:
+        """Whether nothing near was met; from now on this was. (One word may make another question, of another answer.)"""
+        place = self._place(context), answer
         mine = shingles(question)
         if any(jaccard(mine, other) >= ALIKE for other in self._asked[place]):
             return False
