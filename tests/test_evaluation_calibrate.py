@@ -15,7 +15,7 @@ from indexing.embed import Embedder
 from indexing.errors import SettingError
 from qa_pipeline import calibrations
 from qa_pipeline.cli import main
-from qa_pipeline.evaluation.calibrating import Fit, Sample, best_cut, bins, decided, expected_error, fit, logistic
+from qa_pipeline.evaluation.calibrating import Fit, Sample, bins, cut, decided, expected_error, fit, logistic
 from qa_pipeline.evaluation.calibration_run import calibrate, sides
 from qa_pipeline.evaluation.predictions import QuestionSet
 from qa_pipeline.evaluation.reading import Measured
@@ -70,7 +70,7 @@ def test_few_or_one_sided_samples_are_not_learned_from() -> None:
 
 def test_separable_samples_stay_finite() -> None:
     found = fit([Sample(float(n - 100), n > 100, n > 100) for n in range(200)])
-    assert found is not None and 0 < found.sharp <= 20 and math.isfinite(found.shift) and found.cut == pytest.approx(0.5)
+    assert found is not None and 0 < found.sharp <= 20 and math.isfinite(found.shift) and found.cut == pytest.approx(0.5, abs=0.1)
 
 
 def test_few_samples_are_drawn_to_the_prior() -> None:
@@ -80,13 +80,14 @@ def test_few_samples_are_drawn_to_the_prior() -> None:
     assert abs(drawn_to.sharp - 1.0) + abs(drawn_to.shift) <= abs(alone.sharp - 1.0) + abs(alone.shift) + 0.05
 
 
-def test_the_best_cut_is_the_best_of_all() -> None:
-    for seed in range(400):
-        dice = random.Random(seed)
-        found = [Sample(float(dice.randint(0, 12)), False, dice.random() < 0.5) for _ in range(dice.randint(1, 15))]
-        cuts = [-1.0, *(n + 0.5 for n in range(13))]
-        best = max(decided(found, lambda gap, cut=cut: gap < cut) for cut in cuts)  # type: ignore[misc]
-        assert decided(found, lambda gap: gap < best_cut(found)) == best  # noqa: B023
+def test_the_cut_is_where_an_answer_is_as_likely_as_none() -> None:
+    """Gaps with an answer lie around 6, without around 2, as widely: halfway; and never outside what was seen."""
+    dice = random.Random(2)
+    found = [Sample(dice.gauss(6.0 if has else 2.0, 3.0), False, has) for has in [True, False] * 4_000]
+    assert cut(found) == pytest.approx(4.0, abs=0.2)
+    assert decided(found, lambda gap: gap < 4.0) - decided(found, lambda gap: gap < cut(found)) < 0.005
+    backwards = [Sample(float(n), False, n < 50) for n in range(100)]
+    assert -1.0 <= cut(backwards) <= 100.0
 
 
 def test_a_threshold_says_what_its_cut_says() -> None:
