@@ -214,6 +214,9 @@ def test_another_run_does_not_go_on_in_the_folder(many: QuestionSet, tmp_path: P
         evaluate_reading(other, measured(), SCORERS["squad1"], tmp_path / "o")
     with pytest.raises(SettingError, match="another reader"):
         evaluate_reading(many, Measured(LoadedReader(WordReader(), "x"), "x", "2"), SCORERS["squad1"], tmp_path / "o")
+    learned = LoadedReader(WordReader(), "words", Calibration(threshold=0.7))
+    with pytest.raises(SettingError, match="another calibration"):
+        evaluate_reading(many, Measured(learned, "words", "1"), SCORERS["squad1"], tmp_path / "o")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").touch()
     with pytest.raises(SettingError, match="something else"):

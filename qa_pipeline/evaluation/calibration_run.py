@@ -67,8 +67,8 @@ def calibrate(
 
     Raises SettingError where there is too little to learn from.
     """
-    facts = {name: value for name, value in reader.facts().items() if name != "calibration"}
-    settings = {**settings_of(questions, facts), "kind": KIND, "embedder": embedder.facts(), "retrieve": retrieve}
+    settings = {**settings_of(questions, reader), "kind": KIND, "embedder": embedder.facts(), "retrieve": retrieve}
+    del settings["calibration"]  # only gaps are kept, which it does not change
     with Results.writing(out, settings) as results:
         predictions = open_predictions(questions, reader, embedder, How(retrieve), results, progress)
         found = learned(questions, predictions, reader.loaded.calibration)

@@ -41,7 +41,7 @@ def evaluate_open(
     progress: questions done, and all. Raises SettingError for a folder of another run.
     """
     settings = {
-        **settings_of(questions, reader.facts()), "kind": OPEN_DOMAIN, "embedder": embedder.facts(),
+        **settings_of(questions, reader), "kind": OPEN_DOMAIN, "embedder": embedder.facts(),
         "retrieve": how.retrieve, "across": how.across,
     }  # fmt: skip
     with Results.writing(out, settings) as results:

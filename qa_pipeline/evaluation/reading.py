@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,13 +38,16 @@ class Measured:
         return cls(LoadedReader.load(name), name, resolve(name, "reader").fingerprint)
 
     def facts(self) -> dict[str, Any]:
-        """What decides its predictions."""
-        return {"name": self.name, "fingerprint": self.fingerprint, "calibration": asdict(self.loaded.calibration)}
+        """What decides its spans."""
+        return {"name": self.name, "fingerprint": self.fingerprint}
 
 
-def settings_of(questions: QuestionSet, reader: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(questions: QuestionSet, reader: Measured) -> dict[str, Any]:
     """What is kept in settings.json: two runs with the same settings make the same predictions."""
-    return {"format": 1, "kind": READING, "reader": dict(reader), "set_of_questions": list(questions.files)}
+    return {
+        "format": 1, "kind": READING, "reader": reader.facts(), "calibration": asdict(reader.loaded.calibration),
+        "set_of_questions": list(questions.files),
+    }  # fmt: skip
 
 
 def evaluate_reading(
@@ -54,7 +57,7 @@ def evaluate_reading(
 
     progress: called with the questions done and all there are. Raises SettingError for a folder of another run.
     """
-    with Results.writing(out, settings_of(questions, reader.facts())) as results:
+    with Results.writing(out, settings_of(questions, reader)) as results:
         done = {(line["origin"], line["id"]) for line in results.lines}
         left = [example for example in questions.examples if (example.origin, example.id) not in done]
         for part in predict(reader.loaded.reader, reader.loaded.calibration.of, left):
