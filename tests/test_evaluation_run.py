@@ -22,7 +22,7 @@ from qa_pipeline.evaluation.bootstrap import difference, figure, holm, resampled
 from qa_pipeline.evaluation.predictions import Prediction, QuestionSet, row_name, spread
 from qa_pipeline.evaluation.reading import Measured, evaluate_reading
 from qa_pipeline.evaluation.results import Results
-from qa_pipeline.evaluation.scorers import SCORERS
+from qa_pipeline.evaluation.scorers import SCORERS, scorer_for
 from qa_pipeline.evaluation.summary import summarise
 from qa_pipeline.opened import LoadedReader
 from qa_pipeline.pipeline import Calibration
@@ -320,3 +320,26 @@ def test_killed_it_goes_on(tmp_path: Path) -> None:
     lines = (out / "predictions.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line)["id"] for line in lines] == [str(n) for n in range(192)]
     assert json.loads(again.stdout.splitlines()[-1])["questions"] == 192
+
+
+def test_what_people_said_evaluates_as_any_set(tmp_path: Path, corpus: Path) -> None:
+    """Feedback, exported as the service exports it: one question answered, one said to have no answer in its document."""
+    from indexing.build import build_index
+    from indexing.folder import IndexFolder
+    from qa_pipeline.feedback import FeedbackStore, squad
+    from tests.known import WordEmbedder
+
+    build_index(corpus, tmp_path / "i", embedder=WordEmbedder())  # type: ignore[arg-type]
+    store = FeedbackStore(tmp_path / "service.db")
+    with IndexFolder.open(tmp_path / "i") as folder:
+        ids = {source: id for id, source, *_ in folder.document_rows()}
+        place = {"document_id": ids["reports/bridge.txt"], "start": 21, "end": 25, "text": "1912"}
+        store.add("c", folder, question="When opened the bridge?", verdict="right", **place)  # type: ignore[arg-type]
+        store.add("c", folder, question="Who paid?", verdict="wrong", document_id=ids["reports/mine.txt"])
+        exported = squad(reversed(store.list("c")), folder)
+    (tmp_path / "feedback.json").write_text(json.dumps(exported), "utf-8")
+    questions = QuestionSet.read([tmp_path / "feedback.json"])
+    scorer = scorer_for(questions.examples)
+    summary = evaluate_reading(questions, measured(), scorer)
+    assert (scorer.name, summary.all.questions, summary.all.answerable) == ("squad2", 2, 1)
+    assert summary.all.exact.value == 100.0
