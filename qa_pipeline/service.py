@@ -40,6 +40,7 @@ T = TypeVar("T")
 
 LOOKERS = 4
 DAY_S = 86_400.0
+TIDY_S = 30.0
 FIRST_QUESTION = "When was the bridge opened?"
 FIRST_TEXT = "The bridge was opened in 1912."
 
@@ -64,6 +65,7 @@ class Service:
         functions: dict[str, Any] = {"index": self._index, "questions": partial(work.questions, self)}
         self._worker = Worker(self.jobs, functions)
         self._ready = "the models are being loaded"
+        self._stopped = threading.Event()
 
     # -- its life --------------------------------------------------------------------------------------------------
 
@@ -72,9 +74,11 @@ class Service:
         self._sweep()
         self._worker.start()
         threading.Thread(target=self._warm, name="docqa-warm", daemon=True).start()
+        threading.Thread(target=self._tidy, name="docqa-tidy", daemon=True).start()
 
     def stop(self) -> None:
         """Finish the questions that were taken, give back the job at hand, and close everything."""
+        self._stopped.set()
         self._worker.stop(self.settings.shutdown_s)
         self.reads.close()
         self._lookers.shutdown(wait=True)
@@ -97,6 +101,11 @@ class Service:
         except Exception as error:
             self._ready = f"the models cannot be used ({type(error).__name__})"
             logger.exception("The models cannot be used.")
+
+    def _tidy(self) -> None:
+        """Give back, now and then, what the longest questions took."""
+        while not self._stopped.wait(TIDY_S):
+            give_back()
 
     def _index(self, job: Job, report: Report) -> dict[str, Any]:
         """An index job; what it took for a while is the system's again when it ends."""
