@@ -75,7 +75,7 @@ _ALL = (
     ),
     Recipe(
         "builtin-embedder", BUILTIN, "On from the built-in embedder: questions with their passages, sentence pairs.",
-        512, 1, 256, 96, 2e-3, weight_decay=0.0, kind="embedder",
+        512, 10, 256, 96, 1e-2, weight_decay=0.0, kind="embedder",
     ),
 )  # fmt: skip
 
