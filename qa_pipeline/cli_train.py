@@ -80,7 +80,8 @@ def _train(options: argparse.Namespace) -> int:
 
     changes = {"base": options.base, "epochs": options.epochs, "batch": options.batch}
     chosen = recipe(options.preset, **changes, learning_rate=options.learning_rate)
-    from qa_pipeline.training.train import Tell, TrainSettings, train
+    from qa_pipeline.training.data import Tell, TrainSettings
+    from qa_pipeline.training.train import train
     from qa_pipeline.training.train_embedder import train_embedder
 
     settings = TrainSettings(

@@ -24,12 +24,13 @@ from qa_pipeline.reader import load_reader
 from qa_pipeline.training.batching import collate
 from qa_pipeline.training.card import licence_of
 from qa_pipeline.training.checkpoints import NAME
+from qa_pipeline.training.data import Tell, TrainSettings
 from qa_pipeline.training.encoder import load_encoder
 from qa_pipeline.training.features import build
 from qa_pipeline.training.held_out import Score, auroc, change, table
 from qa_pipeline.training.reader_task import span_loss
 from qa_pipeline.training.recipes import RECIPES, Recipe, recipe
-from qa_pipeline.training.train import Tell, TrainSettings, train
+from qa_pipeline.training.train import train
 from qa_pipeline.training.trainer import Progress, rate
 from tests.known import SCRIPTS
 from tests.tiny import make_reader, make_xlm

@@ -16,9 +16,9 @@ from indexing.embed import Embedder
 from indexing.errors import SettingError
 from indexing.models import resolve
 from qa_pipeline.evaluation.datasets import Example, Gold
+from qa_pipeline.training.data import TrainSettings
 from qa_pipeline.training.embedder_task import apart, contrast, question_pairs, translations
 from qa_pipeline.training.recipes import recipe
-from qa_pipeline.training.train import TrainSettings
 from qa_pipeline.training.train_embedder import train_embedder
 from tests.test_training import SILENT, Stop, rows, stopping, write
 

@@ -17,11 +17,12 @@ import numpy as np
 from indexing.models import ModelFolder, resolve
 from qa_pipeline.evaluation.datasets import Example
 from qa_pipeline.training.card import data_files
+from qa_pipeline.training.data import Data, Tell, TrainSettings, read_data
 from qa_pipeline.training.embedder_card import card
 from qa_pipeline.training.embedder_task import Contrast, Pair, question_pairs, translations
 from qa_pipeline.training.held_out import Score, change, table
 from qa_pipeline.training.run_folder import before_file, finished, replace_text, save, written
-from qa_pipeline.training.train import Data, Tell, TrainSettings, machine, made_by, named, read_data
+from qa_pipeline.training.train import machine, made_by, named
 from qa_pipeline.training.trainer import Plan, fit
 
 POOL = 2_000
