@@ -14,6 +14,7 @@ padding. It cannot be compared between passages; `gap`, the span's logits over t
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ from qa_pipeline.remembered import Remembered
 from qa_pipeline.spans import Logits, TokenSpan, candidates, windows
 from qa_pipeline.together import Together
 
+TRAINED = "training.json"
 BATCH_TOKENS = 2_560
 REMEMBERED_TOKENS = 1_000_000
 REMEMBERED_READINGS = 20_000
@@ -346,9 +348,7 @@ def load_reader(folder: ModelFolder, **options: Any) -> ReadsPassages:
             raise SettingError(f"The reader {folder.name} is of a kind that is computed in fp32 only.")
         xlm: ReadsPassages = XlmReader(folder)
         return xlm
-    sizes = {"max_seq_len": 384, "doc_stride": 128}
-    if folder.preset is not None:
-        sizes = {"max_seq_len": folder.preset.max_seq_len, "doc_stride": folder.preset.doc_stride}
+    sizes = window_sizes(folder)
     try:
         return Reader(str(folder.path), **{"use_gpu": torch.cuda.is_available(), **sizes, **options})
     except SettingError:
@@ -357,6 +357,19 @@ def load_reader(folder: ModelFolder, **options: Any) -> ReadsPassages:
         raise ModelMissing(f"The reader {folder.name} cannot be loaded from {folder.path}: {_line(error)}") from error
     except Exception as error:
         raise ModelRefused(f"The reader {folder.name} cannot be loaded from {folder.path}: {_line(error)}") from error
+
+
+def window_sizes(folder: ModelFolder) -> dict[str, int]:
+    """{"max_seq_len", "doc_stride"} in tokens: its preset's, those it was trained with by `docqa train`, else usual ones."""
+    usual = {"max_seq_len": 384, "doc_stride": 128}
+    if folder.preset is not None:
+        return {name: int(getattr(folder.preset, name)) for name in usual}
+    try:
+        recipe = json.loads((folder.path / TRAINED).read_text("utf-8"))["recipe"]
+        sizes = {name: int(recipe[name]) for name in usual}
+    except (OSError, ValueError, KeyError, TypeError):
+        return usual
+    return sizes if 16 <= sizes["max_seq_len"] <= 4_096 and 0 < sizes["doc_stride"] < sizes["max_seq_len"] else usual
 
 
 def char_span(starts: NDArray[np.int32], first: int, last: int, text: str) -> tuple[int, int]:

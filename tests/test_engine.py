@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from indexing.errors import SettingError
 from indexing.models import resolve
 from qa_pipeline import precision
 from qa_pipeline.engine import packed
-from qa_pipeline.reader import Reader, load_reader
+from qa_pipeline.reader import Reader, load_reader, window_sizes
 from tests.known import SCRIPTS
 from tests.live import known_models, live
 from tests.tiny import LONG, QUESTION, UGLY, check_laws, make_reader
@@ -178,6 +179,28 @@ def test_what_was_read_is_remembered_and_counted(folders: dict[str, Path]) -> No
     nothing = loaded(folders["bert"], remember=0)
     nothing.read(QUESTION, texts)
     assert nothing.facts()["readings"]["entries"] == 0
+
+
+@pytest.mark.parametrize(
+    "told, sizes",
+    [
+        ('{"recipe": {"max_seq_len": 96, "doc_stride": 32}}', (96, 32)),
+        ('{"recipe": {"max_seq_len": 96, "doc_stride": 96}}', (384, 128)),
+        ('{"recipe": {"max_seq_len": "x"}}', (384, 128)),
+        ("[]", (384, 128)),
+        ("", (384, 128)),
+        (None, (384, 128)),
+    ],
+)
+def test_windows_are_those_it_was_trained_with(
+    folders: dict[str, Path], tmp_path: Path, told: str | None, sizes: Any
+) -> None:
+    folder = shutil.copytree(folders["bert"], tmp_path / "trained")
+    if told is not None:
+        (folder / "training.json").write_text(told)
+    found = window_sizes(resolve(str(folder), "reader"))
+    assert (found["max_seq_len"], found["doc_stride"]) == sizes
+    assert window_sizes(resolve("builtin", "reader"))["max_seq_len"] == 256
 
 
 def test_pairs_are_read_as_they_are_one_by_one(folders: dict[str, Path]) -> None:
