@@ -275,7 +275,7 @@ class ListedDocument(Struct):
 
 
 class Documents(Struct):
-    """fields: documents of the corpus that have a field of meta; meta: counts of the values of those that tell them apart."""
+    """fields: documents of the corpus that have a field of meta; meta: counts of the values of those that tell."""
 
     total: int
     documents: list[ListedDocument]
