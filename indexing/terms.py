@@ -36,7 +36,7 @@ BARE_RUNS = regex.compile(regex.sub(r"\?P<\w+>", "?:", RUNS.pattern), regex.V1)
 NOT_PLAIN = re.compile("[^\u0000-\u02ff\u0370-\u0482\u048a-\u052f\u1e00-\u1fff\u2010-\u205e\u20a0-\u20bf\u2190-\u21ff]")
 PLAIN_RUNS = re.compile(r"\d+(?:[.,٫٬’'\u00a0\u202f ]\d+)*|[^\W_]+")
 NUMBER = regex.compile(r"\p{Nd}")
-DENSE = regex.compile(rf"[{UNSPACED}]")
+DENSE = regex.compile(rf"(?!\p{{Nd}})[{UNSPACED}]")
 MARKED = regex.compile(r"[\p{M}\u200c\u200d]")
 CLUSTER = regex.compile(r".[\p{M}\u200c\u200d]*", regex.DOTALL)
 GROUPED = regex.compile(r"\d{1,3}(?:[.,٬’'\u00a0\u202f ]\d{2,3})*[.,٬’'\u00a0\u202f ]\d{3}")
@@ -73,23 +73,27 @@ def terms(text: str, language: str) -> list[str]:
         return list(chain.from_iterable(map(known.__getitem__, PLAIN_RUNS.findall(text))))
     found: list[str] = []
     for run in BARE_RUNS.findall(text):
-        found += _pairs(run, known) if DENSE.match(run) else known[run]
+        found += _pairs(run) if DENSE.match(run) else known[run]
     return found
 
 
 class _Known(dict[str, tuple[str, ...]]):
-    """What words, numbers and pairs of unspaced characters gave before; what is asked for first is made then."""
+    """What words and numbers gave before; what is asked for first is made then."""
 
     def __init__(self, language: str) -> None:
         self.language = language
 
     def __missing__(self, run: str) -> tuple[str, ...]:
-        if DENSE.match(run):
-            term = _dense(run)[:LONGEST]
-            made: tuple[str, ...] = (term,) if term else ()
-        else:
-            made = _number(run) if NUMBER.match(run) else _word(run, self.language)
-        self[run] = made
+        made = self[run] = _number(run) if NUMBER.match(run) else _word(run, self.language)
+        return made
+
+
+class _KnownPairs(dict[str, tuple[str, ...]]):
+    """The same of pairs of unspaced characters, in any language; apart, as a pair of digits is not a number."""
+
+    def __missing__(self, pair: str) -> tuple[str, ...]:
+        term = _dense(pair)[:LONGEST]
+        made = self[pair] = (term,) if term else ()
         return made
 
 
@@ -115,8 +119,11 @@ def _remembered(language: str) -> _Known:
     return languages[language]
 
 
-def _pairs(run: str, known: _Known) -> Iterable[str]:
+def _pairs(run: str) -> Iterable[str]:
     """The terms of `_bigrams`, without their places; pairs met before are looked up."""
+    known: _KnownPairs | None = getattr(_local, "pairs", None)
+    if known is None or len(known) > REMEMBERED:
+        known = _local.pairs = _KnownPairs()
     clusters = CLUSTER.findall(run) if MARKED.search(run) else run
     pairs = map(add, clusters, clusters[1:]) if len(clusters) > 1 else clusters
     return chain.from_iterable(map(known.__getitem__, pairs))

@@ -74,6 +74,15 @@ def test_the_built_in_embedder_is_what_sentence_transformers_says() -> None:
 plain = st.text(st.characters(max_codepoint=0x2200), max_size=60)
 
 
+dense = st.text("กข๐๑٣1ぁ漢字한ៗ\u0e31 .,a\u3005", max_size=30)
+
+
+@given(st.lists(dense, min_size=1, max_size=4), st.sampled_from(["th", "zh", "en"]))
+def test_terms_are_the_same_whatever_was_met_before(texts: list[str], language: str) -> None:
+    for text in texts:
+        assert terms(text, language) == [term for term, _, _ in term_spans(text, language)]
+
+
 @given(plain, st.sampled_from(["en", "tr", "vi", "ru", "el"]))
 def test_terms_of_plain_text_are_those_of_any_text(text: str, language: str) -> None:
     assert terms(text, language) == [term for term, _, _ in term_spans(text, language)]
