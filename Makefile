@@ -30,7 +30,7 @@ ui: $(VENV)/.ready
 
 bench: $(VENV)/.ready
 	$(PIP) install nltk tantivy bm25s
-	for name in killing indexing opening asking serving; do $(PY) -m benchmarks.$$name || exit 1; done
+	for name in killing indexing opening asking reading serving; do $(PY) -m benchmarks.$$name || exit 1; done
 
 test: $(VENV)/.ready
 	$(PY) -m pytest

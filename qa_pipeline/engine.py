@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Protocol
 
 import torch
@@ -86,10 +87,11 @@ class Packed:
         tail = [self._pad] if pads else []
         rows = [torch.tensor([*row, *tail]) for row in ids]
         kinds = [token for row in types for token in (*row, *([0] * pads))]
-        lengths = torch.tensor([len(row) for row in rows])
+        positions = torch.cat([self._positions(row) for row in rows])
+        device = self._embeddings.position_embeddings.weight.device
         return Inputs(
-            torch.cat(rows), torch.tensor(kinds), torch.cat([self._positions(row) for row in rows]),
-            tuple(torch.cumsum(lengths, 0).tolist()), pads,
+            torch.cat(rows).to(device), torch.tensor(kinds).to(device), positions.to(device),
+            tuple(accumulate(map(len, rows))), pads,
         )  # fmt: skip
 
     def _positions(self, row: Tensor) -> Tensor:

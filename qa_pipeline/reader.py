@@ -227,8 +227,9 @@ class Reader(FARMReader):
         return [(row[:full].numpy(), max(0, full - len(row))) for row in found]
 
     def _padded(self, group: Sequence[_Window]) -> list[Logits]:
-        """Logits [max_seq_len, 2] of each window, padded as FARM pads."""
-        shape = (len(group), self._processor.max_seq_len)
+        """Logits [L, 2] of each window. L: max_seq_len, as FARM pads, or the longest here where that need not be exact."""
+        longest = max(len(window.ids) for window in group)
+        shape = (len(group), self._processor.max_seq_len if self.exact_confidence else longest)
         ids = torch.full(shape, self._processor.tokenizer.pad_token_id, dtype=torch.long)
         mask, types = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
         for n, window in enumerate(group):

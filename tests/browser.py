@@ -59,7 +59,7 @@ def site(api: Live) -> Iterator[str]:
     environment = {**inherited, "DOCQA_API_URL": api.url, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _wait(f"http://127.0.0.1:{port}/_stcore/health", process)
+        wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -126,7 +126,8 @@ def _is_elsewhere(url: str) -> bool:
     return parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1"
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    """Wait until a page's server answers; fails when it ends before that."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         assert process.poll() is None, "the page's server ended"

@@ -14,6 +14,7 @@ from torch import nn
 from indexing.errors import SettingError
 from indexing.models import resolve
 from qa_pipeline import precision
+from qa_pipeline import reader as reader_module
 from qa_pipeline.engine import packed
 from qa_pipeline.reader import Reader, load_reader, window_sizes
 from tests.known import SCRIPTS
@@ -73,6 +74,39 @@ def test_a_pad_inside_a_text_is_a_token_like_others(folders: dict[str, Path]) ->
     with torch.inference_mode():
         expected = reader._model.forward(torch.tensor(ids), torch.zeros(1, 8, dtype=torch.long), torch.ones(1, 8).long())
     assert torch.allclose(engine.logits(ids, [[0] * 8], False)[0], expected[0][0], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_everything_is_where_the_model_is(folders: dict[str, Path], kind: str) -> None:
+    """No GPU is needed to see it: torch's "meta" device has shapes and places, and no values."""
+    reader = loaded(folders[kind])
+    engine = packed(reader._model.language_model.model.to("meta"), reader._head.to("meta"))
+    assert engine is not None
+    with torch.inference_mode():
+        inputs = engine._inputs([[0, 5, 6, 2], [0, 7, 2]], [[0] * 4, [0] * 3], engine.pads_alike)
+        assert {part.device.type for part in (inputs.ids, inputs.types, inputs.positions)} == {"meta"}
+        hidden = engine._embedded(inputs)
+        for layer in engine._layers:
+            hidden = engine._through(layer, hidden, inputs)
+        logits = engine._head(hidden)
+    assert logits.device.type == "meta" and len(logits) == inputs.ends[-1] == 7 + 2 * engine.pads_alike
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_an_architecture_that_is_not_packed_is_padded(folders: dict[str, Path], exact: bool, monkeypatch: Any) -> None:
+    expected = loaded(folders["bert"], exact_confidence=exact).read(QUESTION, UGLY)
+    monkeypatch.setattr(reader_module, "packed", lambda *_: None)
+    padded = loaded(folders["bert"], exact_confidence=exact)
+    lengths = []
+    forward = padded._model.forward
+    padded._model.forward = lambda ids, *more: (lengths.append(ids.shape[1]), forward(ids, *more))[1]
+    found = padded.read(QUESTION, UGLY)
+    for one, other in zip(found, expected, strict=True):
+        assert {(span.start, span.end) for span in one.spans} == {(span.start, span.end) for span in other.spans}
+    padded._readings.clear()
+    lengths.clear()
+    padded.read(QUESTION, ["x"])
+    assert (lengths == [SMALL["max_seq_len"]]) is exact
 
 
 def test_an_architecture_that_is_not_known_is_not_packed() -> None:

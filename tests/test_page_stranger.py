@@ -14,17 +14,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import openpyxl
 import pytest
 
-from tests.browser import addressed, browser, chromium, page, settled  # noqa: F401
+from tests.browser import addressed, browser, chromium, page, settled, wait_for  # noqa: F401
 
 if TYPE_CHECKING:
     from playwright.sync_api import Download, Page
@@ -60,23 +58,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     environment = {**inherited, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
     try:
-        _wait(f"http://127.0.0.1:{port}/_stcore/health", process)
+        wait_for(f"http://127.0.0.1:{port}/_stcore/health", process, READY_S)
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
-
-
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + READY_S
-    while time.monotonic() < until:
-        assert process.poll() is None, "the command ended"
-        try:
-            if httpx.get(url, trust_env=False, timeout=2).status_code == 200:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.2)
-    raise AssertionError("the page did not start")
 
 
 def test_a_strangers_run(page: Page, address: str) -> None:  # noqa: F811
