@@ -21,16 +21,16 @@ from indexing.weights import narrow, widen
 from qa_pipeline.evaluation.datasets import read_examples
 from qa_pipeline.reader import load_reader
 from qa_pipeline.training import model1, static_task, train_embedder
-from qa_pipeline.training.carrying import carried
+from qa_pipeline.training.carrying import FREQUENT, carried
 from qa_pipeline.training.crossing_task import Crossing
-from qa_pipeline.training.data import TrainSettings
+from qa_pipeline.training.data import Data, TrainSettings
 from qa_pipeline.training.encoder import load_encoder
-from qa_pipeline.training.features import build
+from qa_pipeline.training.features import Features, Window, build
 from qa_pipeline.training.lexicon import Bitext, among_others, bitexts, lexicon
 from qa_pipeline.training.model1 import ragged
 from qa_pipeline.training.pairing import Asked, Lines, Switched, joined, taken
 from qa_pipeline.training.recipes import RECIPES, recipe
-from qa_pipeline.training.train import train
+from qa_pipeline.training.train import _carry, train
 from tests.test_training import SILENT, Stop, rows, stopping, weights, write
 from tests.tiny import make_reader
 
@@ -187,8 +187,20 @@ def test_tokens_are_carried_over_as_far_as_the_embedder_is_sure() -> None:
 
 
 def test_a_reader_begins_from_an_embedder(data: Path, parallel: Path, tmp_path: Path) -> None:
-    asked = settings("builtin-reader", data, parallel, tmp_path / "out", near="builtin", minutes=0.001)
-    train(asked, SILENT)
+    """Only tokens rare in English are changed, and some of them are."""
+    encoder = load_encoder("builtin")
+    before = encoder.model.get_input_embeddings().weight.detach().numpy().copy()
+    vectors = static_task.token_vectors(resolve("builtin", "embedder"))
+    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+    english = np.arange(100, 140)
+    foreign = 20_000 + int((vectors[20_000:] @ vectors[english].T).max(axis=1).argmax())
+    assert (vectors[foreign] @ vectors[english].T).max() > 0.3, "one the embedder is sure of"
+    text = Bitext("en", "xx", ragged([[n] * FREQUENT for n in english.tolist()]), ragged([[foreign]] * len(english)))
+    windows = [Window(0, np.array([10], dtype=np.int32), 1, 0, 0, 0, 0)]
+    examples = Data([], list(read_examples(data, print)), [])
+    _carry(resolve("builtin", "embedder"), encoder, Features(windows, []), examples, [text])
+    changed = np.flatnonzero((encoder.model.get_input_embeddings().weight.detach().numpy() != before).any(axis=1))
+    assert changed.tolist() == [foreign]
     with pytest.raises(SettingError, match="48,002 tokens"):
         other = make_reader("xlm-roberta", tmp_path / "base", 5, num_hidden_layers=4)
         train(settings("builtin-reader", data, parallel, tmp_path / "o", other, near="builtin"), SILENT)
@@ -219,6 +231,17 @@ def test_only_what_stands_for_something_is_switched(data: Path, parallel: Path, 
         assert known[window.ids[other]].all() and not other[0] and not other[-1]
         assert (new.start, new.end, len(new.ids)) == (window.start, window.end, len(window.ids))
     assert changed > 50
+
+
+def test_other_sentence_pairs_make_another_run(data: Path, parallel: Path, reader: Path, tmp_path: Path) -> None:
+    asked = settings("builtin-reader", data, parallel, tmp_path / "out", reader, minutes=0.001)
+    assert train(asked, SILENT) == train(asked, SILENT)
+    (parallel / "en-xx.tsv").write_text("the bridge cost much\tda so zu\n" * 9)
+    with pytest.raises(SettingError, match="another model|other data"):
+        train(asked, SILENT)
+    for name, option in (("builtin", "near"), ("embedder", "text"), ("builtin-reader", "text")):
+        with pytest.raises(SettingError, match=f"--{option} is for the recipe"):
+            settings(name, data, parallel, tmp_path / "o", **{option: "builtin" if option == "near" else tmp_path})
 
 
 def test_the_recipes_say_what_they_lack(data: Path, parallel: Path, reader: Path, tmp_path: Path) -> None:

@@ -27,10 +27,10 @@ from qa_pipeline.training.encoder import Encoder
 from qa_pipeline.training.features import Window
 from qa_pipeline.training.lexicon import Bitext, Choices, Lexicon, lexicon
 from qa_pipeline.training.model1 import Ragged, places, ragged
+from qa_pipeline.training.pairing import PIVOT
 from qa_pipeline.training.reader_task import PADDED_TOKENS, Reading, span_loss
 from qa_pipeline.training.trainer import autocast
 
-PIVOT = "en"
 LAYERS = (2, 4)
 PAIRS_PER_WINDOW = 24
 SENTENCES = 16_000

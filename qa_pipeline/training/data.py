@@ -43,6 +43,10 @@ class TrainSettings:
             raise SettingError(f"--minutes is {self.minutes:g}; it must be more than 0.")
         if self.limit is not None and self.limit < 1:
             raise SettingError(f"--limit is {self.limit}; it must be 1 or more.")
+        made = self.recipe.kind if self.recipe.crossing else ""
+        for given, option, kind in ((self.near, "--near", "reader"), (self.text, "--text", "embedder")):
+            if given is not None and made != kind:
+                raise SettingError(f"{option} is for the recipe builtin-{kind}; {self.recipe.name} makes no use of it.")
         if self.held_out < 0:
             raise SettingError(f"--held-out is {self.held_out}; it must be 0 or more.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -28,6 +29,17 @@ def save(write: Callable[[Path], None], into: Path, last: str) -> None:
             shutil.rmtree(into / path.name, ignore_errors=True)
         os.replace(path, into / path.name)
     beside.rmdir()
+
+
+def contents(*folders: Path | None) -> str:
+    """A digest of the files in these folders, by name and content; None stands for no folder."""
+    whole = hashlib.blake2b(digest_size=16)
+    for folder in folders:
+        whole.update(b"\0")
+        for path in sorted(folder.iterdir()) if folder and folder.is_dir() else ():
+            if path.is_file():
+                whole.update(path.name.encode() + b"\0" + hashlib.blake2b(path.read_bytes()).digest())
+    return whole.hexdigest()
 
 
 def finished(into: Path, key: str) -> dict[str, Any] | None:

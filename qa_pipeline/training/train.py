@@ -21,15 +21,16 @@ from indexing.models import ModelFolder, resolve
 from qa_pipeline.training import checkpoints
 from qa_pipeline.training.card import Run, card, commit, data_files
 from qa_pipeline.training.carrying import carried
-from qa_pipeline.training.crossing_task import PIVOT, SENTENCES, Crossing
+from qa_pipeline.training.crossing_task import SENTENCES, Crossing
 from qa_pipeline.training.data import Data, Tell, TrainSettings, read_data
 from qa_pipeline.training.distil import Teacher
 from qa_pipeline.training.encoder import Encoder, load_encoder
 from qa_pipeline.training.features import Features, build, thinned
 from qa_pipeline.training.held_out import Score, change, reader_folder, scores, table
 from qa_pipeline.training.lexicon import Bitext, Encode, bitexts
+from qa_pipeline.training.pairing import PIVOT
 from qa_pipeline.training.reader_task import Reading
-from qa_pipeline.training.run_folder import before_file, finished, replace_text, save, written
+from qa_pipeline.training.run_folder import before_file, contents, finished, replace_text, save, written
 from qa_pipeline.training.static_task import token_vectors
 from qa_pipeline.training.trainer import Plan, fit, precision
 
@@ -78,6 +79,7 @@ def _key(settings: TrainSettings, data: Data, encoder: Encoder, teacher: Teacher
     """A digest of all that the weights depend on."""
     whole = hashlib.blake2b(digest_size=16)
     facts = [asdict(settings.recipe), settings.seed, settings.minutes, encoder.folder.fingerprint, str(precision())]
+    facts += [contents(settings.parallel)] if settings.recipe.crossing else []
     facts += [resolve(settings.near, "embedder").fingerprint] if settings.near else []
     facts += [teacher.encoder.folder.fingerprint, settings.temperature] if teacher else []
     whole.update(json.dumps(facts, sort_keys=True).encode())

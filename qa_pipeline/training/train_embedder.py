@@ -23,7 +23,7 @@ from qa_pipeline.training.embedder_task import Contrast, Pair, question_pairs, t
 from qa_pipeline.training.held_out import Score, change, table
 from qa_pipeline.training.lexicon import among_others, bitexts
 from qa_pipeline.training.pairing import Lines, Questions, Source, Switched, Translations, asked, plain_text, switches
-from qa_pipeline.training.run_folder import before_file, finished, replace_text, save, written
+from qa_pipeline.training.run_folder import before_file, contents, finished, replace_text, save, written
 from qa_pipeline.training.static_task import Static, encode, vocabulary
 from qa_pipeline.training.train import machine, made_by, named, parallel
 from qa_pipeline.training.trainer import Plan, fit
@@ -130,9 +130,8 @@ def _key(settings: TrainSettings, pairs: Sequence[Pair], held_out: Sequence[Exam
     whole = hashlib.blake2b(digest_size=16)
     facts = [asdict(settings.recipe), settings.seed, settings.minutes, base.fingerprint]
     whole.update(json.dumps(facts, sort_keys=True).encode())
-    for folder in (settings.parallel, settings.text) if settings.recipe.crossing else ():
-        for path in sorted(folder.iterdir()) if folder and folder.is_dir() else ():
-            whole.update(path.name.encode() + path.read_bytes())
+    if settings.recipe.crossing:
+        whole.update(contents(settings.parallel, settings.text).encode())
     for pair in pairs:
         whole.update(json.dumps([pair.asked, pair.found]).encode())
     whole.update(json.dumps([[e.question, e.context] for e in held_out]).encode())
