@@ -16,7 +16,7 @@ from indexing.build import build_index
 from indexing.errors import DocqaError
 from indexing.settings import IndexSettings
 from qa_pipeline.answers import Reply
-from qa_pipeline.cli import printable
+from qa_pipeline.cli_shown import printable
 from qa_pipeline.evaluation.metrics import exact_match, f1
 from qa_pipeline.pipeline import QAPipeline
 

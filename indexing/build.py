@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from indexing.ahead import prepared_ahead
+from indexing.database import DATABASE
 from indexing.embed import Embedder
 from indexing.errors import IndexFolderError, IndexMismatch
 from indexing.files import FileLimits, FoundFile, find_files
-from indexing.folder import DATABASE, FileRecord, IndexFolder, NewDocument, now_ns
+from indexing.folder import FileRecord, IndexFolder, NewDocument, now_ns
 from indexing.index import Index
 from indexing.prepare import Batch, ReadFile
 from indexing.settings import IndexSettings

@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 
 from indexing import vectors as faiss_file
+from indexing.database import fsync
 from indexing.errors import IndexDamaged
 from indexing.filters import Filter, where
-from indexing.folder import IndexFolder, StoredChunk, fsync
+from indexing.folder import IndexFolder, StoredChunk
 from indexing.hashes import hashes
 from indexing.keywords import Ids, KeywordIndex, Segment
 from indexing.terms import terms

@@ -24,11 +24,12 @@ from haystack.document_stores import KeywordDocumentStore
 from haystack.errors import DuplicateDocumentError
 from scipy.special import expit
 
+from indexing.database import DATABASE
 from indexing.documents import Chunk, Document, content_hash
 from indexing.embed import unit
 from indexing.errors import FilterError, SettingError
 from indexing.filters import Filter, where
-from indexing.folder import DATABASE, IndexFolder, NewDocument, StoredChunk
+from indexing.folder import IndexFolder, NewDocument, StoredChunk
 from indexing.index import Index
 from indexing.language import detect, detect_question
 from indexing.settings import IndexSettings

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexing.errors import SettingError
+from qa_pipeline.cli_shown import print_json
 
 if TYPE_CHECKING:
     from qa_pipeline.evaluation.calibration_run import Calibrated
@@ -93,10 +93,6 @@ def _tell(sentence: str) -> None:
     print(f"docqa: {sentence}", file=sys.stderr)
 
 
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-
-
 # -- stats -------------------------------------------------------------------------------------------------------------
 
 
@@ -108,7 +104,7 @@ def _stats(options: argparse.Namespace) -> int:
     rows = statistics(_examples(options.files))
     if options.json:
         for row in rows:
-            _print_json(asdict(row))
+            print_json(asdict(row))
         return 0
     print(f"{'':<10}{'paragraphs':>12}{'questions':>12}{'unanswerable':>14}{'tokens of a: paragraph':>25}", end="")
     print(f"{'question':>10}{'answer':>8}")
@@ -292,7 +288,7 @@ def _print_rows_json(rows: Sequence[Any], **facts: str) -> None:
     from dataclasses import asdict
 
     for row in rows:
-        _print_json({**facts, **asdict(row)})
+        print_json({**facts, **asdict(row)})
 
 
 def _print_summary(summary: Summary, reader: str) -> None:
@@ -331,7 +327,7 @@ def _compare(options: argparse.Namespace) -> int:
     found = compare(options.a, options.b, options.scorer, _tell)
     if options.json:
         for line in found.as_dicts():
-            _print_json(line)
+            print_json(line)
         return 0
     print(f"A: {options.a} ({found.readers[0]}); B: {options.b} ({found.readers[1]}); scored by {found.scorer}")
     print(f"{'':<10}{'questions':>10}{'A F1':>8}{'B F1':>8}   {'B - A':<24}{'p':>7}   better")

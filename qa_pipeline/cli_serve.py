@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexing.errors import SettingError
+from qa_pipeline.cli_shown import print_json
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
@@ -143,7 +143,7 @@ def _keys(options: argparse.Namespace) -> int:
 def _add(keys: Keys, options: argparse.Namespace) -> int:
     key, secret = keys.add(options.label, write=options.write, corpora=options.corpus)
     if options.json:
-        print(json.dumps({**_facts(key), "secret": secret}, ensure_ascii=False))
+        print_json({**_facts(key), "secret": secret})
     else:
         print(secret)
         print(f"docqa: the key {key.id} {_words(key)}; its secret is shown this once.", file=sys.stderr)
@@ -153,7 +153,7 @@ def _add(keys: Keys, options: argparse.Namespace) -> int:
 def _list(keys: Keys, options: argparse.Namespace) -> int:
     for key in keys.list():
         if options.json:
-            print(json.dumps(_facts(key), ensure_ascii=False))
+            print_json(_facts(key))
         else:
             print(f"{key.id}  {key.created[:10]}  {key.label}: {_words(key)}")
     return 0

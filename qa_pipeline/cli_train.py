@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexing.errors import SettingError
+from qa_pipeline.cli_shown import print_json
 
 if TYPE_CHECKING:
     from qa_pipeline.training.trainer import Progress
@@ -95,7 +95,7 @@ def _train(options: argparse.Namespace) -> int:
     told = (train if chosen.kind == "reader" else train_embedder)(settings, Tell(shown.words, shown.update, shown.measured))
     shown.end()
     if options.json:
-        print(json.dumps(told, ensure_ascii=False))
+        print_json(told)
     else:
         _print_run(told, options.into, ("f1", "exact") if chosen.kind == "reader" else ("recall@10", "recall@1"))
     return 0
@@ -131,7 +131,7 @@ def _split(options: argparse.Namespace) -> int:
             write_squad(some, options.into / side / f"{side}.{language}.json")
             counts.setdefault(language, {"train": 0, "test": 0})[side] = len(some)
     if options.json:
-        print(json.dumps({"languages": counts, "left_out": division.left_out}))
+        print_json({"languages": counts, "left_out": division.left_out})
     else:
         print(f"{'language':<10}{'train':>9}{'test':>9}")
         for language, count in counts.items():
@@ -151,7 +151,7 @@ def _augment(options: argparse.Namespace) -> int:
     )  # fmt: skip
     told = augment(settings)
     if options.json:
-        print(json.dumps(asdict(told)))
+        print_json(asdict(told))
     else:
         print(f"{told.written:,} questions in {options.into} ({told.near:,} near repeats left out).")
         for pair, count in told.languages.items():

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from indexing.database import DATABASE
 from indexing.embed import Embedder
 from indexing.errors import BrokenCitation, DocumentMissing, IndexMissing
-from indexing.folder import DATABASE, IndexFolder
+from indexing.folder import IndexFolder
 from indexing.index import Index
 from indexing.models import resolve
 from qa_pipeline.answers import Answer, Passage, Reply, verified

@@ -149,7 +149,7 @@ def place(index: str) -> Path:
     """Where an index lies on this machine: at that path, or among the files shipped by Spark. Raises IndexMissing."""
     from pyspark import SparkFiles
 
-    from indexing.folder import DATABASE
+    from indexing.database import DATABASE
 
     shipped: Any = SparkFiles
     for found in (lambda: index, lambda: shipped.get(index)):

@@ -20,7 +20,7 @@ SEAMS = {
         "qa_pipeline/pipeline.py",
     },  # fmt: skip
     "faiss": {"indexing/vectors.py"},
-    "sqlite3": {"indexing/folder.py", "indexing/store.py", "qa_pipeline/database.py"},
+    "sqlite3": {"indexing/database.py", "indexing/store.py", "qa_pipeline/database.py"},
     "sentence_transformers": {"indexing/embed.py", "qa_pipeline/training/embedder_task.py"},
     "huggingface_hub": {"indexing/models.py", "indexing/hub.py"},
     "pypdfium2": {"indexing/pdf.py", "indexing/pages.py"},

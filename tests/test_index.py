@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from indexing.build import build_index
+from indexing.database import DATABASE
 from indexing.errors import (
     DocumentMissing,
     IndexBusy,
@@ -24,7 +25,7 @@ from indexing.errors import (
     IndexMissing,
     SettingError,
 )
-from indexing.folder import DATABASE, IndexFolder
+from indexing.folder import IndexFolder
 from indexing.index import MANIFEST, Index
 from indexing.settings import ChunkSettings, IndexSettings
 from tests.known import WordEmbedder

@@ -1,0 +1,90 @@
+"""What the terminal shows of a reply: text for people, one JSON object a line for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qa_pipeline.answers import Answer, Passage, Reply
+
+
+def printable(text: str) -> str:
+    """One line without control characters, so that no document can command the terminal. Letters stay as they are."""
+    return "".join(" " if c.isspace() else c if c.isprintable() or c in "\u200c\u200d" else "\ufffd" for c in text)
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def marked(text: str, start: int, end: int, begin: int, stop: int) -> str:
+    """A piece of text with the answer marked in it, by its offsets."""
+    left, right = ("\x1b[7m", "\x1b[0m") if _colours() else ("[[", "]]")
+    ellipsis = ("… " if begin else "", " …" if stop < len(text) else "")
+    before, answer, after = (printable(part) for part in (text[begin:start], text[start:end], text[end:stop]))
+    return f"{ellipsis[0]}{before}{left}{answer}{right}{after}{ellipsis[1]}"
+
+
+def print_reply(reply: Reply, verb: str) -> None:
+    print(f"{_bold(reply.question)}  [{reply.language}]")
+    if verb == "ask" and not reply.answers:
+        print(
+            f"  Not in these documents (no-answer score {reply.no_answer.score:.2f}, threshold"
+            f" {reply.no_answer.threshold:.2f}). The closest passages:"
+        )
+    for number, answer in enumerate(reply.answers, start=1):
+        _print_answer(number, answer)
+    if not reply.answers:
+        for passage in reply.passages[: 3 if verb == "ask" else None]:
+            _print_passage(passage)
+    if verb == "search" and not reply.passages:
+        print("  Nothing found.")
+    times = reply.timings_ms
+    print(f"  ({times.total:.0f} ms: embed {times.embed:.0f}, retrieve {times.retrieve:.0f}, read {times.read:.0f})\n")
+
+
+def _print_answer(number: int, answer: Answer) -> None:
+    passage = answer.passage
+    print(f"  {number}. {_bold(printable(answer.text))}")
+    start, end = answer.start - passage.start, answer.end - passage.start
+    print(_indented(marked(passage.text, start, end, *_sentence_around(passage.text, start, end))))
+    page = f" · page {answer.page}" if answer.page else ""
+    print(
+        f"     {printable(answer.source)}{page} · {answer.language} · score {answer.score:.2f}"
+        f" · {answer.document_id[:12]}… {answer.start}-{answer.end}"
+    )
+
+
+def _print_passage(passage: Passage) -> None:
+    page = f" · page {passage.page}" if passage.page else ""
+    places = [f"{name} {rank}" for name, rank in (("dense", passage.dense_rank), ("keyword", passage.keyword_rank)) if rank]
+    print(f"  {passage.fused_rank}. {printable(passage.source)}{page} · {passage.language} · {', '.join(places)}")
+    text = printable(passage.text)
+    print(_indented(text if len(text) <= 300 else text[:299] + "…"))
+
+
+def _sentence_around(text: str, start: int, end: int, reach: int = 160) -> tuple[int, int]:
+    """The part of a passage to show: the answer and up to `reach` characters on either side, cut at white space."""
+    begin, stop = max(0, start - reach), min(len(text), end + reach)
+    if begin:
+        at = text.find(" ", begin, start)
+        begin = at + 1 if at >= 0 else begin
+    if stop < len(text):
+        at = text.rfind(" ", end, stop)
+        stop = at if at >= 0 else stop
+    return begin, stop
+
+
+def _indented(text: str) -> str:
+    return "     " + text
+
+
+def _bold(text: str) -> str:
+    return f"\x1b[1m{printable(text)}\x1b[0m" if _colours() else printable(text)
+
+
+def _colours() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
