@@ -21,7 +21,7 @@ from indexing.weights import narrow, widen
 from qa_pipeline.evaluation.datasets import read_examples
 from qa_pipeline.reader import load_reader
 from qa_pipeline.training import model1, static_task, train_embedder
-from qa_pipeline.training.carrying import FREQUENT, carried
+from qa_pipeline.training.carrying import FREQUENT, carried, rare
 from qa_pipeline.training.crossing_task import Crossing
 from qa_pipeline.training.data import Data, TrainSettings
 from qa_pipeline.training.encoder import load_encoder
@@ -30,7 +30,7 @@ from qa_pipeline.training.lexicon import Bitext, among_others, bitexts, lexicon
 from qa_pipeline.training.model1 import ragged
 from qa_pipeline.training.pairing import Asked, Lines, Switched, joined, taken
 from qa_pipeline.training.recipes import RECIPES, recipe
-from qa_pipeline.training.train import _carry, train
+from qa_pipeline.training.train import _carry, _counts, train
 from tests.test_training import SILENT, Stop, rows, stopping, weights, write
 from tests.tiny import make_reader
 
@@ -171,6 +171,23 @@ def test_a_reader_learns_other_languages_from_english(data: Path, parallel: Path
     load_reader(resolve(str(tmp_path / "out"), "reader"))
 
 
+def test_what_is_rare_in_english_learns_alone(data: Path, parallel: Path, reader: Path, tmp_path: Path) -> None:
+    """The rest of the model stays as it is to the last bit, and so does what it reads in English."""
+    asked = settings("builtin-tokens", data, parallel, tmp_path / "out", reader)
+    assert train(asked, SILENT)["updates"] > 5
+    start, learned = (load_encoder(str(folder)) for folder in (reader, tmp_path / "out"))
+    texts = list(bitexts(parallel, lambda texts: [tokens.ids for tokens in start.tokeniser.tokens(texts)], 1))
+    windows = build(list(read_examples(data, print)), start.tokeniser, 128, 48).windows
+    size = start.model.config.vocab_size
+    may = rare(*_counts(Features(windows, []), Data([], list(read_examples(data, print)), []), texts, size))
+    tokens = "roberta.embeddings.word_embeddings.weight"
+    were, are = start.model.state_dict(), learned.model.state_dict()
+    assert all(torch.equal(were[name], are[name]) for name in were if name != tokens)
+    changed = (were[tokens] != are[tokens]).any(1).numpy()
+    assert changed.any() and not (changed & ~may).any()
+    assert {*texts[0].others.words.tolist()} & {*np.flatnonzero(changed).tolist()}
+
+
 def test_tokens_are_carried_over_as_far_as_the_embedder_is_sure() -> None:
     draw = np.random.default_rng(1)
     own, vectors = draw.normal(size=(40, 6)).astype(np.float32), draw.normal(size=(40, 64)).astype(np.float32)
@@ -197,8 +214,10 @@ def test_a_reader_begins_from_an_embedder(data: Path, parallel: Path, tmp_path: 
     assert (vectors[foreign] @ vectors[english].T).max() > 0.3, "one the embedder is sure of"
     text = Bitext("en", "xx", ragged([[n] * FREQUENT for n in english.tolist()]), ragged([[foreign]] * len(english)))
     windows = [Window(0, np.array([10], dtype=np.int32), 1, 0, 0, 0, 0)]
-    examples = Data([], list(read_examples(data, print)), [])
-    _carry(resolve("builtin", "embedder"), encoder, Features(windows, []), examples, [text])
+    asked = Data([], list(read_examples(data, print)), [])
+    pivot, others = _counts(Features(windows, []), asked, [text], len(before))
+    assert pivot[10] == 1 and (pivot[english] == FREQUENT).all() and others[foreign] == others.sum() == len(english)
+    _carry(resolve("builtin", "embedder"), encoder, pivot, others)
     changed = np.flatnonzero((encoder.model.get_input_embeddings().weight.detach().numpy() != before).any(axis=1))
     assert changed.tolist() == [foreign]
     with pytest.raises(SettingError, match="48,002 tokens"):

@@ -25,16 +25,24 @@ Rows = NDArray[np.floating[Any]]
 Counts = NDArray[np.int64]
 
 
+def rare(pivot: Counts, others: Counts) -> NDArray[np.bool_]:
+    """Which tokens are rare in English, [V]: those that come less than a fifth as often there as elsewhere.
+
+    pivot, others: how often each token is in English text and in all other text, [V].
+    """
+    found: NDArray[np.bool_] = (others > 0) & (pivot < others * FOREIGN)
+    return found
+
+
 def carried(embeddings: Rows, vectors: Rows, pivot: Counts, others: Counts) -> Rows:
     """The reader's new token embeddings, float32 [V, hidden].
 
-    vectors: the embedder's, [V, d]. pivot, others: how often each token is in English text and in all other text, [V].
-    English tokens come 300 times or more in English and half as often as elsewhere; changed are those that come less than
-    a fifth as often in English as elsewhere.
+    vectors: the embedder's, [V, d]. pivot, others: as `rare` takes them. English tokens come 300 times or more in English
+    and half as often as elsewhere; changed are the rare ones.
     """
     directions = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
     known = np.flatnonzero((pivot >= FREQUENT) & (pivot > others / 2))
-    changed = np.flatnonzero((others > 0) & (pivot < others * FOREIGN))
+    changed = np.flatnonzero(rare(pivot, others))
     result: Rows = embeddings.copy()
     if len(known) < NEIGHBOURS:
         return result

@@ -66,11 +66,15 @@ class _Alignment:
 
 
 class Crossing(Reading):
-    """The `Task` of a reader that is to read languages it has no questions of. Raises SettingError."""
+    """The `Task` of a reader that is to read languages it has no questions of. Raises SettingError.
+
+    fixed: [V], token vectors to be left as they are, and with them all the rest of the model; None: all is trained.
+    """
 
     def __init__(
-        self, encoder: Encoder, windows: Sequence[Window], examples: Sequence[Example], texts: Sequence[Bitext]
-    ) -> None:
+        self, encoder: Encoder, windows: Sequence[Window], examples: Sequence[Example], texts: Sequence[Bitext],
+        fixed: NDArray[np.bool_] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(encoder, windows)
         if not hasattr(self.model.base_model, "encoder") or len(_stack(self.model)) < max(LAYERS):
             raise SettingError(f"This recipe needs a BERT-like model of {max(LAYERS)} layers or more.")
@@ -84,6 +88,15 @@ class Crossing(Reading):
         self._begins = np.cumsum([0, *(len(text.ones) for text in self._texts)])
         self._joined = encoder.tokeniser.joined
         self._teacher: Any = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self._switched_share = SWITCHED if fixed is None else 1.0
+        if fixed is not None:
+            self._fix(torch.from_numpy(fixed).to(self._device))
+
+    def _fix(self, fixed: torch.Tensor) -> None:
+        """Train no vector of these tokens, and nothing else but token vectors."""
+        for parameter in self.model.parameters():
+            parameter.requires_grad_(parameter is self.tokens)
+        self.tokens.register_hook(lambda gradient: gradient.masked_fill(fixed[:, None], 0.0))
 
     def groups(self, size: int, seed: int, epoch: int) -> list[list[int]]:
         """Windows, and sentence pairs as negative numbers: pair n is -1 - n. All languages alike, an update with one."""
@@ -132,7 +145,7 @@ class Crossing(Reading):
 
     def _drawn(self, language: str, draw: np.random.Generator) -> Choices | None:
         if language == PIVOT:
-            return self._choices[draw.integers(len(self._choices))][0] if draw.random() < SWITCHED else None
+            return self._choices[draw.integers(len(self._choices))][0] if draw.random() < self._switched_share else None
         known = [n for n, text in enumerate(self._texts) if text.other == language]
         return self._choices[known[0]][1] if known and draw.random() < SWITCHED_BACK else None
 

@@ -23,7 +23,8 @@ class Recipe:
     one window's first passage token to the next one's. learning_rate: the highest, reached after the share `warmup` of the
     run and then falling to zero in a line. embeddings_rate: the token embeddings' rate as a multiple of it, 0 to leave them
     as they are. empty_windows: windows without the answer kept of each question, on average (None: all). dropout: None for
-    what the model was made with. clip: norm of the gradients at most. crossing: as `crossing_task` says.
+    what the model was made with. clip: norm of the gradients at most. crossing: as `crossing_task` says. rare_only: only
+    the vectors of tokens that are rare in English are trained, so English is read as before.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Recipe:
     embeddings_rate: float = 1.0
     empty_windows: float | None = None
     crossing: bool = False
+    rare_only: bool = False
     kind: Kind = "reader"
 
     def __post_init__(self) -> None:
@@ -77,6 +79,10 @@ _ALL = (
     Recipe(
         "builtin-reader", BUILTIN, "How the built-in reader is made better: all languages learn from English ones.",
         8, 4, 256, 96, 6e-5, warmup=0.05, embeddings_rate=6.0, empty_windows=0.1, crossing=True,
+    ),
+    Recipe(
+        "builtin-tokens", BUILTIN, "Its first half: tokens rare in English learn what English ones mean; the body stays.",
+        8, 4, 256, 96, 1e-3, warmup=0.02, weight_decay=0.0, dropout=0.0, empty_windows=0.1, crossing=True, rare_only=True,
     ),
     Recipe(
         "embedder", BUILTIN, "On from the built-in embedder: questions with their passages, sentence pairs.",

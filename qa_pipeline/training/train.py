@@ -20,7 +20,7 @@ from indexing.errors import SettingError
 from indexing.models import ModelFolder, resolve
 from qa_pipeline.training import checkpoints
 from qa_pipeline.training.card import Run, card, commit, data_files
-from qa_pipeline.training.carrying import carried
+from qa_pipeline.training.carrying import Counts, carried, rare
 from qa_pipeline.training.crossing_task import SENTENCES, Crossing
 from qa_pipeline.training.data import Data, Tell, TrainSettings, read_data
 from qa_pipeline.training.distil import Teacher
@@ -101,24 +101,31 @@ def _task(
     if not settings.recipe.crossing:
         return Reading(encoder, features.windows, teacher)
     texts = list(bitexts(parallel(settings), _ids(encoder), settings.seed, SENTENCES))
+    pivot, others = _counts(features, data, texts, encoder.model.config.vocab_size)
     if settings.near is not None:
-        _carry(resolve(settings.near, "embedder"), encoder, features, data, texts)
-    return Crossing(encoder, features.windows, data.learn, texts)
+        _carry(resolve(settings.near, "embedder"), encoder, pivot, others)
+    fixed = ~rare(pivot, others) if settings.recipe.rare_only else None
+    return Crossing(encoder, features.windows, data.learn, texts, fixed)
 
 
-def _carry(near: ModelFolder, encoder: Encoder, features: Features, data: Data, texts: Sequence[Bitext]) -> None:
+def _counts(features: Features, data: Data, texts: Sequence[Bitext], size: int) -> tuple[Counts, Counts]:
+    """How often each token is in English text and in all other text, int64 [V] each."""
+    counts = np.zeros((2, size), dtype=np.int64)
+    for window in features.windows:
+        counts[int(data.learn[window.example].language != PIVOT)] += np.bincount(window.ids, minlength=size)
+    for text in texts:
+        for side, of in ((text.one, text.ones), (text.other, text.others)):
+            counts[int(side != PIVOT)] += np.bincount(of.words, minlength=size)
+    return counts[0], counts[1]
+
+
+def _carry(near: ModelFolder, encoder: Encoder, pivot: Counts, others: Counts) -> None:
     """Change the model's token embeddings by what the embedder knows. Raises SettingError, ModelError."""
     weight = encoder.model.get_input_embeddings().weight
     vectors = token_vectors(near)
     if len(vectors) != len(weight):
         raise SettingError(f"{near.name} has {len(vectors):,} tokens and the model {len(weight):,}; they must be the same.")
-    counts = np.zeros((2, len(weight)), dtype=np.int64)
-    for window in features.windows:
-        counts[int(data.learn[window.example].language != PIVOT)] += np.bincount(window.ids, minlength=len(weight))
-    for text in texts:
-        for side, of in ((text.one, text.ones), (text.other, text.others)):
-            counts[int(side != PIVOT)] += np.bincount(of.words, minlength=len(weight))
-    new = carried(weight.detach().cpu().numpy(), vectors, counts[0], counts[1])
+    new = carried(weight.detach().cpu().numpy(), vectors, pivot, others)
     weight.data.copy_(torch.from_numpy(new))
 
 
