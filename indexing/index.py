@@ -27,7 +27,7 @@ from indexing.errors import IndexDamaged
 from indexing.filters import Filter, where
 from indexing.folder import IndexFolder, StoredChunk
 from indexing.hashes import hashes
-from indexing.keywords import Ids, KeywordIndex, Segment
+from indexing.keywords import ARRAYS, Ids, KeywordIndex, Segment
 from indexing.terms import terms
 from indexing.vectors import Matrix, VectorIndex
 
@@ -77,7 +77,11 @@ class Snapshot:
     ) -> list[tuple[int, float]]:
         """Passages best by words: (id, BM25 score), best first."""
         words = terms(question, language)
-        return self.state.keywords.search(words, top_k, self._allowed(filters), all_terms)
+        return self.state.keywords.search(words, top_k, self._allowed(filters), all_terms, language)
+
+    def ceiling(self, question: str, language: str) -> float:
+        """The BM25 score that no passage can reach for this question."""
+        return self.state.keywords.ceiling(terms(question, language), language)
 
     def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:
         return self.index.folder.chunks(ids)
@@ -250,7 +254,8 @@ class Index:
         for start in range(0, len(ids), SEGMENT_PART):
             found = list(self.folder.texts(ids[start : start + SEGMENT_PART]))
             numbers = np.array([number for number, _, _ in found], dtype=np.int64)
-            parts.append(Segment.of_hashes(numbers, [hashes(text, language) for _, text, language in found]))
+            columns = [hashes(text, language) for _, text, language in found]
+            parts.append(Segment.of_hashes(numbers, columns, [language for _, _, language in found]))
         return Segment.merge(parts, NO_IDS)
 
     def _vectors_anew(self, ids: Ids, found: Ids | None = None, matrix: Matrix | None = None) -> VectorIndex:
@@ -350,10 +355,7 @@ class Index:
         expected = self._segment(ids)
         inside = np.concatenate([segment.ids for segment in keywords.segments] or [ids[:0]])
         kept = Segment.merge(keywords.segments, np.setdiff1d(inside, ids))
-        same = all(
-            np.array_equal(getattr(expected, name), getattr(kept, name))
-            for name in ("ids", "lengths", "terms", "starts", "rows", "counts")
-        )
+        same = all(np.array_equal(getattr(expected, name), getattr(kept, name)) for name in ARRAYS)
         if not same:
             yield "The keyword index holds other terms than the passages have."
 

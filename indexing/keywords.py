@@ -9,16 +9,22 @@ Score of a passage p for a question q (Robertson & Zaragoza 2009, with Lucene's 
     sum over t in q of  idf(t) * tf(t,p) * (k1 + 1) / (tf(t,p) + k1 * (1 - b + b * |p| / mean|p|))
     idf(t) = ln(1 + (N - df(t) + 0.5) / (df(t) + 0.5)),  k1 = 1.2, b = 0.75
 
+In a corpus of many languages every word of a rare language is rare, "the" and "is" of it, too, and its passages would come
+first for words that say nothing. So where the question's language is told and 10 passages or more are in it, idf(t) is the
+smaller of that over all passages and that over those of the language. (Of a language wrongly told, no word is common.)
+
 Terms are known by 64-bit hashes only: 10 million different terms collide with probability 3e-6, and a collision can
 only add a keyword match, never break a filter.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -29,10 +35,12 @@ from indexing.errors import IndexDamaged
 
 K1 = 1.2
 B = 0.75
+FEWEST = 10
 
 Ids = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 Scores = NDArray[np.float64]
+Postings = tuple[NDArray[np.int32], NDArray[np.uint16]]
 
 
 def term_digest(term: str) -> bytes:
@@ -45,6 +53,12 @@ def term_hash(term: str) -> int:
     return int.from_bytes(term_digest(term), "little")
 
 
+@functools.cache
+def language_code(language: str) -> int:
+    """A number for a language, 32 bits: the same on every machine and in every process."""
+    return zlib.crc32(language.encode("utf-8", "surrogatepass"))
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """Postings of some passages. Never changed once made.
@@ -55,6 +69,7 @@ class Segment:
     starts:   int64 [t + 1], where each term's postings begin
     rows:     int32 [p], rows of `ids` that hold the term, ascending within a term
     counts:   uint16 [p], how often (at most 65,535)
+    languages: uint32 [n], `language_code` of each passage's language
     """
 
     ids: Ids
@@ -63,21 +78,22 @@ class Segment:
     starts: NDArray[np.int64]
     rows: NDArray[np.int32]
     counts: NDArray[np.uint16]
+    languages: NDArray[np.uint32]
 
     @classmethod
-    def build(cls, passages: Iterable[tuple[int, Sequence[str]]]) -> Segment:
-        """From (id, terms) pairs with ascending ids."""
+    def build(cls, passages: Iterable[tuple[int, Sequence[str]]], languages: Sequence[str] = ()) -> Segment:
+        """From (id, terms) pairs with ascending ids, and the language of each; none told: all of one without a name."""
         hashes = _Hashes()
         ids: list[int] = []
         columns: list[Hashes] = []
         for passage_id, terms in passages:
             ids.append(passage_id)
             columns.append(np.fromiter(map(hashes.__getitem__, terms), dtype=np.uint64, count=len(terms)))
-        return cls.of_hashes(np.array(ids, dtype=np.int64), columns)
+        return cls.of_hashes(np.array(ids, dtype=np.int64), columns, languages or [""] * len(ids))
 
     @classmethod
-    def of_hashes(cls, ids: Ids, columns: Sequence[Hashes]) -> Segment:
-        """From ascending ids and the hashes of each one's terms, with repetitions, uint64."""
+    def of_hashes(cls, ids: Ids, columns: Sequence[Hashes], languages: Sequence[str]) -> Segment:
+        """From ascending ids, the hashes of each one's terms, with repetitions, uint64, and the language of each."""
         n = max(len(ids), 1)
         lengths = np.fromiter(map(len, columns), dtype=np.int32, count=len(columns))
         terms, number_of = np.unique(np.concatenate([NONE, *columns]), return_inverse=True)
@@ -87,6 +103,7 @@ class Segment:
         return cls(
             ids=ids, lengths=lengths, terms=terms, starts=starts.astype(np.int64),
             rows=(pairs % n).astype(np.int32), counts=np.minimum(counts, 65_535).astype(np.uint16),
+            languages=np.fromiter(map(language_code, languages), dtype=np.uint32, count=len(ids)),
         )  # fmt: skip
 
     @classmethod
@@ -112,10 +129,10 @@ class Segment:
         terms, starts, order = _in_order(hashes, sizes)
         return cls(
             ids=ids[alive], lengths=lengths, terms=terms, starts=starts, rows=rows[order].astype(np.int32),
-            counts=counts[order],
+            counts=counts[order], languages=np.concatenate([segment.languages for segment in segments])[alive],
         )  # fmt: skip
 
-    def postings(self, hashed: int) -> tuple[NDArray[np.int32], NDArray[np.uint16]]:
+    def postings(self, hashed: int) -> Postings:
         """Rows and counts of one term; empty arrays where nobody has it."""
         at = int(np.searchsorted(self.terms, np.uint64(hashed)))
         if at == len(self.terms) or int(self.terms[at]) != hashed:
@@ -125,22 +142,14 @@ class Segment:
 
     def save(self, path: Path) -> None:
         with path.open("wb") as file:
-            np.savez(
-                file,
-                ids=self.ids,
-                lengths=self.lengths,
-                terms=self.terms,
-                starts=self.starts,
-                rows=self.rows,
-                counts=self.counts,
-            )
+            np.savez(file, **{name: getattr(self, name) for name in ARRAYS})
 
     @classmethod
     def load(cls, path: Path) -> Segment:
         """Read what `save` wrote; IndexDamaged when it is something else."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                return cls(**{name: arrays[name] for name in ("ids", "lengths", "terms", "starts", "rows", "counts")})
+                return cls(**{name: arrays[name] for name in ARRAYS})
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise IndexDamaged(f"The keyword index {path.name} cannot be read ({error}).") from error
 
@@ -166,6 +175,7 @@ def _in_order(hashes: Hashes, sizes: NDArray[np.int64]) -> tuple[Hashes, NDArray
     return hashes[new], np.append((ends - lengths)[new], len(order)).astype(np.int64), order
 
 
+ARRAYS = tuple(field.name for field in fields(Segment))
 NONE: Hashes = np.empty(0, np.uint64)
 EMPTY = Segment.build([])
 
@@ -194,17 +204,17 @@ class KeywordIndex:
         return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
 
     def search(
-        self, terms: Sequence[str], top_k: int, allowed: Ids | None = None, all_terms: bool = False
+        self, terms: Sequence[str], top_k: int, allowed: Ids | None = None, all_terms: bool = False, language: str = ""
     ) -> list[tuple[int, float]]:
         """The best `top_k` (id, BM25 score > 0), best first, equal scores by ascending id.
 
         allowed: None = every passage; an array (possibly empty) = only these ids.
-        all_terms: only passages that have every term of the question.
+        all_terms: only passages that have every term of the question. language: the question's, "" for not known.
         """
         total = len(self)
         if not total or not terms or top_k <= 0 or (allowed is not None and not len(allowed)):
             return []
-        scores, matched = self._scores(terms, total)
+        scores, matched = self._scores(terms, total, language)
         found_ids: list[Ids] = []
         found_scores: list[Scores] = []
         for segment, alive, score, match in zip(self.segments, self._alive, scores, matched, strict=True):
@@ -215,17 +225,35 @@ class KeywordIndex:
             found_scores.append(score[keep])
         return best(np.concatenate(found_ids), np.concatenate(found_scores), top_k)
 
-    def _scores(self, terms: Sequence[str], total: int) -> tuple[list[Scores], list[NDArray[np.int32]]]:
+    def ceiling(self, terms: Sequence[str], language: str = "") -> float:
+        """What no passage's score can reach, whatever it says: the sum of each term's idf times k1 + 1; 0.0 without terms.
+
+        A score over it is the share of the question's words, weighted by how rare they are, that a passage has.
+        """
+        return sum(weight * idf for weight, idf, _ in self._weighted(terms, language)) * (K1 + 1)
+
+    def _weighted(self, terms: Sequence[str], language: str) -> Iterator[tuple[int, float, list[Postings]]]:
+        """Of each different term how often the question has it, its idf, and its postings in each segment."""
+        code = language_code(language)
+        spoken = tuple(alive & (s.languages == code) for s, alive in zip(self.segments, self._alive, strict=True))
+        among = [self._alive, spoken] if language and sum(int(part.sum()) for part in spoken) >= FEWEST else [self._alive]
+        totals = [sum(int(part.sum()) for part in parts) for parts in among]
+        for term, weight in Counter(terms).items():
+            hashed = term_hash(term)
+            found = [segment.postings(hashed) for segment in self.segments]
+            dfs = [sum(int(p[rows].sum()) for p, (rows, _) in zip(parts, found, strict=True)) for parts in among]
+            idfs = [np.log1p((total - df + 0.5) / (df + 0.5)) for total, df in zip(totals, dfs, strict=True)]
+            yield weight, float(min(idfs)), found
+
+    def _scores(
+        self, terms: Sequence[str], total: int, language: str
+    ) -> tuple[list[Scores], list[NDArray[np.int32]]]:
         """BM25 of every row of every segment, and how many different terms of the question each row has."""
         words = sum(int(s.lengths[a].sum()) for s, a in zip(self.segments, self._alive, strict=True))
         mean = max(words / total, 1e-9)
         scores = [np.zeros(len(segment.ids)) for segment in self.segments]
         matched = [np.zeros(len(segment.ids), dtype=np.int32) for segment in self.segments]
-        for term, weight in Counter(terms).items():
-            hashed = term_hash(term)
-            found = [segment.postings(hashed) for segment in self.segments]
-            df = sum(int(alive[rows].sum()) for alive, (rows, _) in zip(self._alive, found, strict=True))
-            idf = np.log1p((total - df + 0.5) / (df + 0.5))
+        for weight, idf, found in self._weighted(terms, language):
             for n, (segment, (rows, counts)) in enumerate(zip(self.segments, found, strict=True)):
                 tf = counts.astype(np.float64)
                 norm = K1 * (1 - B + B * segment.lengths[rows] / mean)

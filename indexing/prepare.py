@@ -106,7 +106,8 @@ def _batch(read: Sequence[ReadFile], settings: ChunkSettings, embed: Embed | Non
     """The files cut, with the search terms of their passages and, given `embed`, the vectors."""
     files = _cut(read, settings)
     chunks = [chunk for _, part in files for new in part for chunk in new.chunks]
-    words = Segment.of_hashes(np.arange(len(chunks)), [hashes(chunk.text, chunk.language) for chunk in chunks])
+    columns = [hashes(chunk.text, chunk.language) for chunk in chunks]
+    words = Segment.of_hashes(np.arange(len(chunks)), columns, [chunk.language for chunk in chunks])
     return Batch(files, words, None if embed is None else embed([chunk.text for chunk in chunks]))
 
 

@@ -1,4 +1,4 @@
-"""Question -> fused passages: dense and keyword rankings joined by weighted reciprocal ranks, as a Haystack retriever.
+"""Question -> fused passages: dense and keyword rankings joined by what their scores mean, as a Haystack retriever.
 
 Both rankings come from one generation of the index and obey the same filter before they are made, so nothing has to be
 thrown away afterwards.
@@ -49,23 +49,36 @@ class Fused:
     keyword: tuple[int, float] | None
 
 
-def fuse(dense: Ranking, keyword: Ranking, settings: AskSettings) -> list[Fused]:
-    """Weighted reciprocal rank fusion, best first; equal scores by ascending id.
+def fuse(dense: Ranking, keyword: Ranking, ceiling: float, settings: AskSettings) -> list[Fused]:
+    """A weighted sum of both scores, each brought to 0..1, best first; equal scores by ascending id.
 
-    score(p) = dense_weight / (k + dense rank) + keyword_weight / (k + keyword rank), k = rank_constant; a ranking
-    without p adds nothing (Cormack, Clarke, Buettcher 2009, with weights).
+    score(p) = dense_weight * (cos(p) - cos(last)) / (cos(first) - cos(last)) + keyword_weight * BM25(p) / ceiling;
+    a ranking without p adds nothing. ceiling: what BM25 cannot reach for this question.
 
-    >>> [f.id for f in fuse([(7, 0.9), (8, 0.8)], [(8, 3.1)], AskSettings())]
-    [8, 7]
+    Cosines are spread over what was found, as their size says little and differs from embedder to embedder. BM25 is measured
+    by the question itself: where passages have few of its words, as those in another language do, words count for little,
+    and where one has most of them, for more than nearness can. That is the convex combination of Bruch, Gai and Ingber
+    (2023, "An Analysis of Fusion Functions for Hybrid Retrieval"), who normalise by what a score can be at least; here BM25
+    by what it can be at most.
+
+    >>> [f.id for f in fuse([(7, 0.9), (8, 0.8), (9, 0.1)], [(8, 3.1)], 5.0, AskSettings())]
+    [8, 7, 9]
     """
+    first, last = (dense[0][1], dense[-1][1]) if dense else (0.0, 0.0)
+    spread, most = first - last or 1.0, ceiling or 1.0
     places: dict[int, list[tuple[int, float] | None]] = {}
     for column, ranking in enumerate((dense, keyword)):
         for rank, (number, score) in enumerate(ranking, start=1):
             places.setdefault(number, [None, None])[column] = (rank, score)
-    weights, k = (settings.dense_weight, settings.keyword_weight), settings.rank_constant
     fused = [
-        Fused(number, sum(w / (k + at[0]) for w, at in zip(weights, place, strict=True) if at), *place)
-        for number, place in places.items()
+        Fused(
+            number,
+            (settings.dense_weight * (near[1] - last) / spread if near else 0.0)
+            + (settings.keyword_weight * words[1] / most if words else 0.0),
+            near,
+            words,
+        )
+        for number, (near, words) in places.items()
     ]
     return sorted(fused, key=lambda item: (-item.score, item.id))
 
@@ -95,7 +108,8 @@ class FusedRetriever(BaseRetriever):
             language = detect_question(question, self._among(snapshot.generation))
             dense = snapshot.nearest(vector, settings.depth, filters) if settings.dense_weight else []
             keyword = snapshot.best(question, language, settings.depth, filters) if settings.keyword_weight else []
-            fused = fuse(dense, keyword, settings)[: settings.retrieve]
+            ceiling = snapshot.ceiling(question, language) if keyword else 0.0
+            fused = fuse(dense, keyword, ceiling, settings)[: settings.retrieve]
             chunks = {chunk.id: chunk for chunk in snapshot.chunks([item.id for item in fused])}
             generation = snapshot.generation
         found = [(chunks[item.id], item) for item in fused if item.id in chunks]

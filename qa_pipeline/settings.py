@@ -27,8 +27,7 @@ class AskSettings:
     """How a question is answered.
 
     top_k: answers given. retrieve: passages read. depth: how far down each ranking is taken into the fusion.
-    dense_weight, keyword_weight, rank_constant: of the weighted reciprocal rank fusion (Cormack et al. 2009),
-    score = sum of weight / (rank_constant + rank).
+    dense_weight, keyword_weight: what nearness in meaning and shared words count for, as `retrieval.fuse` says.
     no_answer_threshold: "no answer" when its score is above this (0..1); None takes the reader's own.
     thorough: read all `retrieve` passages, also after one gave an answer the reader is sure of.
     read_at_least: passages read before a sure answer may end the reading.
@@ -39,8 +38,7 @@ class AskSettings:
     retrieve: int = 10
     depth: int = 60
     dense_weight: float = 1.0
-    keyword_weight: float = 1.0
-    rank_constant: float = 60.0
+    keyword_weight: float = 6.0
     no_answer_threshold: float | None = None
     thorough: bool = False
     read_at_least: int = 1
@@ -55,7 +53,6 @@ class AskSettings:
             number_between(name, getattr(self, name), 0.0, 100.0)
         if not isinstance(self.thorough, bool):
             raise SettingError(f"thorough is {self.thorough!r}; it must be true or false.")
-        number_between("rank_constant", self.rank_constant, 0.0, 1e6)
         if self.budget_ms is not None:
             number_between("budget_ms", self.budget_ms, 0.0, 3.6e6)
         if self.no_answer_threshold is not None:

@@ -16,7 +16,7 @@ from indexing.embed import Embedder
 from indexing.errors import IndexFolderError, IndexMismatch, SettingError
 from indexing.files import FileLimits
 from indexing.index import Index
-from indexing.keywords import Segment
+from indexing.keywords import ARRAYS, Segment
 from indexing.settings import ChunkSettings, IndexSettings
 from tests.known import SCRIPTS, WordEmbedder
 
@@ -222,7 +222,7 @@ def contents(index: Path) -> dict[str, object]:
             "documents": rows.execute("SELECT id, source, language, text FROM documents ORDER BY number").fetchall(),
             "chunks": rows.execute('SELECT id, key, start, "end", language, page, text, vector FROM chunks').fetchall(),
             "files": rows.execute("SELECT source, content_hash, reason, notes FROM files ORDER BY source").fetchall(),
-            "words": [getattr(whole, name).tolist() for name in ("ids", "lengths", "terms", "starts", "rows", "counts")],
+            "words": [getattr(whole, name).tolist() for name in ARRAYS],
             "ids": state.vectors.ids().tolist(),
             "nearest": [state.vectors.search(vector, 5) for vector in opened.folder.vectors(opened.folder.chunk_ids())[1]],
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -192,16 +193,27 @@ ranking = st.lists(st.integers(0, 20), unique=True, max_size=15).map(
 )
 
 
-@given(ranking, ranking, st.floats(0.1, 5), st.floats(0.1, 5))
-def test_fusion_is_its_formula(dense: list[tuple[int, float]], keyword: list[tuple[int, float]], w: float, v: float) -> None:
-    settings = AskSettings(dense_weight=w, keyword_weight=v)
-    fused = fuse(dense, keyword, settings)
-    ranks = [{n: r for r, (n, _) in enumerate(part, 1)} for part in (dense, keyword)]
-    assert {f.id for f in fused} == set(ranks[0]) | set(ranks[1])
+@given(ranking, ranking, st.floats(0.1, 5), st.floats(0.1, 5), st.floats(1.0, 9.0))
+def test_fusion_is_its_formula(dense: Any, keyword: Any, w: float, v: float, ceiling: float) -> None:
+    fused = fuse(dense, keyword, ceiling, AskSettings(dense_weight=w, keyword_weight=v))
+    near, words = dict(dense), dict(keyword)
+    assert {f.id for f in fused} == set(near) | set(words)
+    low, high = min(near.values(), default=0.0), max(near.values(), default=0.0)
     for item in fused:
-        wanted = sum(x / (60 + part[item.id]) for x, part in zip((w, v), ranks, strict=True) if item.id in part)
+        wanted = w * (near[item.id] - low) / (high - low) if item.id in near and high > low else 0.0
+        wanted += v * words.get(item.id, 0.0) / ceiling
         assert item.score == pytest.approx(wanted)
+        assert item.dense == next(((r, s) for r, (n, s) in enumerate(dense, 1) if n == item.id), None)
+        assert item.keyword == next(((r, s) for r, (n, s) in enumerate(keyword, 1) if n == item.id), None)
     assert [f.score for f in fused] == sorted((f.score for f in fused), reverse=True)
+
+
+def test_words_count_where_passages_have_them() -> None:
+    """A passage with most of the question's words goes first, one with a single common word does not."""
+    dense = [(1, 0.9), (2, 0.6), (3, 0.5)]
+    assert fuse(dense, [(2, 6.0), (3, 1.0)], 10.0, AskSettings())[0].id == 2
+    assert fuse(dense, [(2, 0.6), (3, 0.1)], 10.0, AskSettings())[0].id == 1
+    assert fuse([], [(2, 0.0)], 0.0, AskSettings())[0].score == 0.0
 
 
 def answer(start: int, end: int, score: float, document: str = "d") -> Answer:
@@ -224,7 +236,7 @@ def test_the_verdict_is_over_the_whole_question() -> None:
 def test_settings_are_cast_strictly() -> None:
     for bad in ({"top_k": 0}, {"top_k": 101}, {"top_k": True}, {"retrieve": "5"}, {"no_answer_threshold": 1.5},
                 {"dense_weight": float("nan")}, {"dense_weight": 0, "keyword_weight": 0},
-                {"rank_constant": -1}):  # fmt: skip
+                {"keyword_weight": -1}):  # fmt: skip
         with pytest.raises(SettingError):
             AskSettings(**bad)  # type: ignore[arg-type]
     for text in ("", "  ", None, 3, "x" * 513):

@@ -22,7 +22,7 @@ from indexing.ahead import prepared_ahead
 from indexing.embed import Embedder
 from indexing.files import FileLimits, FileReader, FoundFile, find_files
 from indexing.hashes import hashes
-from indexing.keywords import Segment, term_hash
+from indexing.keywords import ARRAYS, Segment, term_hash
 from indexing.models import builtin_tokenizer, resolve
 from indexing.prepare import Batch, prepared
 from indexing.settings import ChunkSettings
@@ -199,7 +199,7 @@ def _words(batches: list[Batch]) -> list[np.ndarray]:
         parts.append(replace(batch.words, ids=batch.words.ids + at))
         at += len(batch.words.ids)
     whole = Segment.merge(parts, np.empty(0, np.int64))
-    return [getattr(whole, name) for name in ("ids", "lengths", "terms", "starts", "rows", "counts")]
+    return [getattr(whole, name) for name in ARRAYS]
 
 
 @pytest.mark.usefixtures("with_helpers")

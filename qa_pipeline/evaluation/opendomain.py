@@ -175,7 +175,8 @@ def rankings(
     asked_in = detect_question(question, languages)
     dense = snapshot.nearest(vector, DEPTH, only)
     keyword = snapshot.best(question, asked_in, DEPTH, only)
-    fused = [item.id for item in fuse(dense, keyword, AskSettings())]
+    ceiling = snapshot.ceiling(question, asked_in)
+    fused = [item.id for item in fuse(dense, keyword, ceiling, AskSettings())]
     return {"dense": [id for id, _ in dense], "keyword": [id for id, _ in keyword], "fused": fused}
 
 
