@@ -186,6 +186,7 @@ def test_what_is_rare_in_english_learns_alone(data: Path, parallel: Path, reader
     changed = (were[tokens] != are[tokens]).any(1).numpy()
     assert changed.any() and not (changed & ~may).any()
     assert {*texts[0].others.words.tolist()} & {*np.flatnonzero(changed).tolist()}
+    assert "all else left as it was" in (tmp_path / "out" / "README.md").read_text("utf-8")
 
 
 def test_tokens_are_carried_over_as_far_as_the_embedder_is_sure() -> None:

@@ -135,6 +135,8 @@ def _recipe(run: Run) -> str:
     embeddings = {0.0: "left as they were", 1.0: "trained at the same rate"}.get(
         recipe.embeddings_rate, f"trained at {recipe.embeddings_rate:g} times that rate"
     )
+    if recipe.rare_only:
+        embeddings = "of tokens rare in English trained, all else left as it was"
     empty = "" if recipe.empty_windows is None else f" (of those without the answer {recipe.empty_windows:g} a question)"
     dropout = "as in the model" if recipe.dropout is None else f"{recipe.dropout:g}"
     asked = (
