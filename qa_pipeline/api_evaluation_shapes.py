@@ -252,7 +252,7 @@ def _about(metrics: ReadingMetrics | OpenMetrics | CalibrationMetrics | None) ->
 
 def _row(row: Row | OpenRow | CalibratedRow) -> EvaluationRow:
     if isinstance(row, CalibratedRow):
-        return EvaluationRow(row.name, row.measured_with, judged=shaped(row.judged, dict[str, Judgement]), fitted=row.fitted)
+        return EvaluationRow(row.name, row.samples, judged=shaped(row.judged, dict[str, Judgement]), fitted=row.fitted)
     facts = asdict(row)
     if isinstance(row, OpenRow):
         for ranking in facts["retrieval"].values():

@@ -374,5 +374,5 @@ def _print_calibrated(found: Calibrated) -> None:
         ways = [row.judged[way] for way in ("raw", "before", "after")]
         errors, decisions = ([getattr(way, name) for way in ways] for name in ("error", "decided"))
         columns = "     ".join(f"{a:>7.1f}{b:>8.1f}{c:>7.1f}" for a, b, c in (errors, decisions))
-        print(f"{row.name:<10}{row.measured_with:>9,}   {columns}" + ("" if row.fitted else "   (pooled: too few)"))
-    print("measured with half of the paragraphs, learned from the others; raw: bare logits, before: what held until now")
+        print(f"{row.name:<10}{row.samples:>9,}   {columns}" + ("" if row.fitted else "   (pooled: too few)"))
+    print("half of the paragraphs measured by what the others taught, both ways; raw: bare logits, before: what held so far")

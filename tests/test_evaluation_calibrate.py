@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from indexing.embed import Embedder
 from indexing.errors import SettingError
 from qa_pipeline import calibrations
 from qa_pipeline.cli import main
-from qa_pipeline.evaluation.calibrating import Fit, Sample, bins, cut, decided, expected_error, fit, logistic
-from qa_pipeline.evaluation.calibration_run import calibrate, sides
+from qa_pipeline.evaluation.calibrating import Fit, Sample, bins, cut, expected_error, fit, logistic
+from qa_pipeline.evaluation.calibration_run import calibrate, learned, sides
+from qa_pipeline.evaluation.openrun import How, open_predictions
 from qa_pipeline.evaluation.predictions import QuestionSet
 from qa_pipeline.evaluation.reading import Measured
+from qa_pipeline.evaluation.results import Results
 from qa_pipeline.opened import LoadedReader
 from qa_pipeline.pipeline import Calibration
 from qa_pipeline.reader import Reading, Span
@@ -87,7 +90,8 @@ def test_the_cut_is_where_an_answer_is_as_likely_as_none() -> None:
     found = [Sample(dice.gauss(6.0 if has else 2.0, 3.0), False, has) for has in [True, False] * 4_000]
     at = cut(found)
     assert at == pytest.approx(4.0, abs=0.2)
-    assert decided(found, lambda gap: gap < 4.0) - decided(found, lambda gap: gap < at) < 0.005
+    rightly = [sum((s.gap < gap) != s.answerable for s in found) / len(found) for gap in (4.0, at)]
+    assert rightly[0] - rightly[1] < 0.005
     backwards = [Sample(float(n), False, n < 50) for n in range(100)]
     assert -1.0 <= cut(backwards) <= 100.0
 
@@ -173,8 +177,24 @@ def test_a_reader_that_is_too_sure_is_set_right(tmp_path: Path) -> None:
     assert not rows["fi"].fitted and set(found.known.languages) == {"de", "en"}
     assert found.all.judged["after"].error < found.all.judged["raw"].error / 2
     assert (tmp_path / "o" / "plots" / "reliability.png").is_file()
+    assert {row.name: row.samples for row in (*found.rows, found.all)} == {"de": 216, "en": 216, "fi": 24, "all": 456}
     metrics = json.loads((tmp_path / "o" / "metrics.json").read_text("utf-8"))
     assert metrics["rows"][-1]["name"] == "all" and set(metrics["bins"]) == {"raw", "before", "after"}
+
+
+def test_no_sample_is_measured_by_what_it_taught(tmp_path: Path) -> None:
+    """Where each half needs another cut, each is judged by the other's: one always answers, the other never does."""
+    questions = QuestionSet.read([write(tmp_path / "q", ("de",))])
+    side = sides(questions)
+    with Results.writing(None, {}) as results:
+        asked = list(open_predictions(questions, measured(), EMBEDDER, How(5), results, None))
+    predictions = []
+    for one in asked:
+        high = 4.0 if side[one.present.key] else 0.0
+        present = replace(one.present, gap=5.0 + high, best=one.present.wanted[0])
+        predictions.append(replace(one, present=present, absent=replace(one.absent, gap=3.0 + high)))
+    found = learned(questions, predictions, Calibration())
+    assert found.all.judged["after"].decided == 50.0
 
 
 def test_paragraphs_and_their_translations_are_on_one_side(tmp_path: Path) -> None:

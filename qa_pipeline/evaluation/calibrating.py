@@ -7,7 +7,7 @@ question gives two, one with its own text among the passages and one without, so
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,11 +39,12 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class CalibratedRow:
-    """One language of questions. judged: raw (bare logits), before (what held until now), after. fitted: of its own."""
+    """One language of questions. samples: measured, each by what the half without it taught. judged: raw (bare logits),
+    before (what held until now), after. fitted: it has a curve of its own.
+    """
 
     name: str
-    learned_from: int
-    measured_with: int
+    samples: int
     fitted: bool
     judged: dict[str, Judged]
 
@@ -139,8 +140,3 @@ def expected_error(said: Sequence[float], right: Sequence[bool], count: int = BI
     0.0
     """
     return sum(b.count * abs(b.said - b.was) for b in bins(said, right, count)) / len(said) if said else 0.0
-
-
-def decided(samples: Sequence[Sample], says_none: Callable[[float], bool]) -> float:
-    """How often "no answer" is said just where there is none, 0 to 1. says_none: of a gap."""
-    return sum(says_none(s.gap) != s.answerable for s in samples) / len(samples) if samples else 0.0

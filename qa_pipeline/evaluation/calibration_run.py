@@ -1,4 +1,4 @@
-"""`docqa calibrate`: questions asked with and without their own text, half to learn from, half to measure with."""
+"""`docqa calibrate`: questions asked with and without their own text; each half is measured by what the other one taught."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from indexing.errors import SettingError
 from qa_pipeline.calibrations import Known
 from qa_pipeline.evaluation import plots
 from qa_pipeline.evaluation.calibrating import (
-    BINS,
     FEWEST,
     Bin,
     CalibratedRow,
@@ -20,7 +19,6 @@ from qa_pipeline.evaluation.calibrating import (
     Judged,
     Sample,
     bins,
-    decided,
     expected_error,
     fit,
 )
@@ -36,14 +34,15 @@ if TYPE_CHECKING:
     from qa_pipeline.pipeline import Calibration
 
 RIGHT = 0.5
-RAW, BEFORE, AFTER = "raw", "before", "after"
+WAYS = RAW, BEFORE, AFTER = "raw", "before", "after"
 
 Judge = Callable[[float], float]
+Samples = dict[str, list[Sample]]
 
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """What was learned, and how much better it is on questions that were not learned from."""
+    """What was learned from all questions, and how much better such a thing is on questions it was not learned from."""
 
     known: Known
     rows: tuple[CalibratedRow, ...]
@@ -55,7 +54,7 @@ def calibrate(
     questions: QuestionSet, reader: Measured, embedder: Embedder, *, retrieve: int = 10, out: Path | None = None,
     progress: Progress | None = None,
 ) -> Calibrated:  # fmt: skip
-    """Ask all questions (going on in `out` where a run was stopped), learn from one half, measure with the other.
+    """Ask all questions (going on in `out` where a run was stopped), learn from them, measure each half by the other.
 
     Raises SettingError where there is too little to learn from.
     """
@@ -67,7 +66,7 @@ def calibrate(
         results.write_metrics({"kind": CALIBRATION, **as_dict(found)})
         if results.path is not None:
             drawn = plots.reliability(
-                [(name, found.bins[name]) for name in (RAW, BEFORE, AFTER)], f"{reader.name}, all languages"
+                [(name, found.bins[name]) for name in WAYS], f"{reader.name}, all languages"
             )
             for file, data in plots.files("reliability", drawn):
                 results.write(f"{PLOTS}/{file}", data)
@@ -75,28 +74,39 @@ def calibrate(
 
 
 def learned(questions: QuestionSet, predictions: Sequence[OpenPrediction], before: Calibration) -> Calibrated:
-    """Learn and measure. Paragraphs, and their translations, lie on one side."""
+    """Learn and measure. Paragraphs, and their translations, lie in one half."""
     side = sides(questions)
-    first: dict[str, list[Sample]] = {}
-    second: dict[str, list[Sample]] = {}
+    halves: tuple[Samples, Samples] = ({}, {})
     for prediction in predictions:
-        key = prediction.present.key
-        of = first if side[key] else second
+        of = halves[int(side[prediction.present.key])]
         of.setdefault(prediction.present.question_language, []).extend(samples(prediction))
-    pooled = fit([sample for found in first.values() for sample in found])
-    if pooled is None:
-        raise SettingError(
-            f"There is too little to learn from: {FEWEST // 2} questions, answered rightly and wrongly, are needed."
-        )
-    own = {name: fit(found, pooled) for name, found in first.items()}
-    fits = {name: found for name, found in own.items() if found is not None}
-    names = sorted({*first, *second})
-    measured = {name: _judges(name, fits.get(name, pooled), before) for name in names}
-    rows = [_row(name, first.get(name, []), second.get(name, []), name in fits, measured[name]) for name in names]
+    names = sorted({*halves[0], *halves[1]})
+    pooled, fits = _fits({name: halves[0].get(name, []) + halves[1].get(name, []) for name in names})
+    told: dict[str, dict[str, list[_Told]]] = {name: {way: [] for way in WAYS} for name in names}
+    for half, other in (halves, halves[::-1]):
+        pooled_there, fits_there = _fits(other)
+        for name, found in half.items():
+            for way, judge in _judges(name, fits_there.get(name, pooled_there), before).items():
+                told[name][way].extend(judge.of(sample) for sample in found)
+    rows = [_row(name, len(told[name][RAW]), name in fits, told[name]) for name in names]
+    everything = {way: [one for name in names for one in told[name][way]] for way in WAYS}
     known = Known(
         _numbers(pooled), {name: _numbers(found) for name, found in sorted(fits.items())}, {"questions": len(predictions)}
     )
-    return Calibrated(known, tuple(rows), _together(rows, second, measured), _bins(second, measured))
+    together = _row("all", len(everything[RAW]), True, everything)
+    reliability = {way: bins([one.said for one in some], [one.right for one in some]) for way, some in everything.items()}
+    return Calibrated(known, tuple(rows), together, reliability)
+
+
+def _fits(found: Samples) -> tuple[Fit, dict[str, Fit]]:
+    """That of all languages together, and those of languages with samples enough. Raises SettingError."""
+    pooled = fit([sample for some in found.values() for sample in some])
+    if pooled is None:
+        raise SettingError(
+            f"There is too little to learn from: {FEWEST} questions, some answered rightly and some wrongly, are needed."
+        )
+    own = {name: fit(some, pooled) for name, some in found.items()}
+    return pooled, {name: one for name, one in own.items() if one is not None}
 
 
 def samples(prediction: OpenPrediction) -> list[Sample]:
@@ -112,7 +122,7 @@ def samples(prediction: OpenPrediction) -> list[Sample]:
 
 
 def sides(questions: QuestionSet) -> dict[tuple[str, str], bool]:
-    """For each question whether it is learned from: one half of the paragraphs, a paragraph with all its translations.
+    """For each question in which half it is: half of the paragraphs, a paragraph with all its translations.
 
     Texts belong together that share a question's id, as those of parallel files do. Which half is decided by a digest
     of the first id, so it does not depend on the order or number of other questions.
@@ -142,16 +152,24 @@ def _half(id: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class _Told:
+    """What was told of a sample. decided: whether "no answer" was said just where there is none."""
+
+    said: float
+    right: bool
+    decided: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Judge:
     """A probability for a gap, and the no-answer score above which "no answer" is said."""
 
     probability: Judge
     threshold: float
 
-    def measure(self, found: Sequence[Sample]) -> Judged:
-        said = [self.probability(sample.gap) for sample in found]
-        error = expected_error(said, [sample.right for sample in found])
-        return Judged(100 * error, 100 * decided(found, lambda gap: 1.0 - self.probability(gap) > self.threshold))
+    def of(self, sample: Sample) -> _Told:
+        said = self.probability(sample.gap)
+        return _Told(said, sample.right, (1.0 - said > self.threshold) != sample.answerable)
 
 
 def _judges(language: str, after: Fit, before: Calibration) -> dict[str, _Judge]:
@@ -163,36 +181,13 @@ def _judges(language: str, after: Fit, before: Calibration) -> dict[str, _Judge]
     }  # fmt: skip
 
 
-def _row(
-    name: str, first: Sequence[Sample], second: Sequence[Sample], fitted: bool, judges: Mapping[str, _Judge]
-) -> CalibratedRow:  # fmt: skip
-    return CalibratedRow(
-        name, len(first), len(second), fitted, {way: judge.measure(second) for way, judge in judges.items()}
-    )
+def _row(name: str, count: int, fitted: bool, told: Mapping[str, Sequence[_Told]]) -> CalibratedRow:
+    return CalibratedRow(name, count, fitted, {way: _judged(some) for way, some in told.items()})
 
 
-def _together(
-    rows: Sequence[CalibratedRow], second: Mapping[str, Sequence[Sample]], judges: Mapping[str, Mapping[str, _Judge]]
-) -> CalibratedRow:  # fmt: skip
-    """All languages in one, each judged by its own figures."""
-    judged = {}
-    for way in (RAW, BEFORE, AFTER):
-        said, right = _said(second, judges, way)
-        agreed = sum(row.judged[way].decided * row.measured_with for row in rows)
-        judged[way] = Judged(100 * expected_error(said, right), agreed / max(1, sum(row.measured_with for row in rows)))
-    counts = (sum(row.learned_from for row in rows), sum(row.measured_with for row in rows))
-    return CalibratedRow("all", *counts, True, judged)
-
-
-def _bins(second: Mapping[str, Sequence[Sample]], judges: Mapping[str, Mapping[str, _Judge]]) -> dict[str, list[Bin]]:
-    return {way: bins(*_said(second, judges, way), BINS) for way in (RAW, BEFORE, AFTER)}
-
-
-def _said(
-    second: Mapping[str, Sequence[Sample]], judges: Mapping[str, Mapping[str, _Judge]], way: str
-) -> tuple[list[float], list[bool]]:  # fmt: skip
-    pairs = [(judges[name][way].probability(sample.gap), sample.right) for name, found in second.items() for sample in found]
-    return [said for said, _ in pairs], [right for _, right in pairs]
+def _judged(told: Sequence[_Told]) -> Judged:
+    error = expected_error([one.said for one in told], [one.right for one in told])
+    return Judged(100 * error, 100 * sum(one.decided for one in told) / max(1, len(told)))
 
 
 def _numbers(found: Fit) -> tuple[float, float, float]:
