@@ -27,7 +27,7 @@ from indexing.errors import IndexDamaged
 from indexing.filters import Filter, where
 from indexing.folder import IndexFolder, StoredChunk
 from indexing.hashes import hashes
-from indexing.keywords import ARRAYS, Ids, KeywordIndex, Segment
+from indexing.keywords import ARRAYS, Ids, KeywordIndex, Segment, Weighed
 from indexing.terms import terms
 from indexing.vectors import Matrix, VectorIndex
 
@@ -76,12 +76,17 @@ class Snapshot:
         self, question: str, language: str, top_k: int, filters: Filter | None = None, all_terms: bool = False
     ) -> list[tuple[int, float]]:
         """Passages best by words: (id, BM25 score), best first."""
-        words = terms(question, language)
-        return self.state.keywords.search(words, top_k, self._allowed(filters), all_terms, language)
+        return self.find(self.weigh(question, language), top_k, filters, all_terms)
 
-    def ceiling(self, question: str, language: str) -> float:
-        """The BM25 score that no passage can reach for this question."""
-        return self.state.keywords.ceiling(terms(question, language), language)
+    def weigh(self, question: str, language: str) -> Weighed:
+        """The question's terms, and what each counts for."""
+        return self.state.keywords.weigh(terms(question, language), language)
+
+    def find(
+        self, question: Weighed, top_k: int, filters: Filter | None = None, all_terms: bool = False
+    ) -> list[tuple[int, float]]:
+        """Passages best by these terms: (id, BM25 score), best first."""
+        return self.state.keywords.find(question, top_k, self._allowed(filters), all_terms)
 
     def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:
         return self.index.folder.chunks(ids)

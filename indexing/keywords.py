@@ -23,7 +23,7 @@ import functools
 import hashlib
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from zipfile import BadZipFile
@@ -181,6 +181,21 @@ EMPTY = Segment.build([])
 
 
 @dataclass(frozen=True, slots=True)
+class Weighed:
+    """A question's different terms in an index: how often it has each, the term's idf, its postings in each segment.
+
+    ceiling: what no passage's score can reach, whatever it says: the sum of the idfs times k1 + 1, 0.0 without terms. A
+    score over it is the share of the question's words, weighted by how rare they are, that a passage has.
+    """
+
+    terms: tuple[tuple[int, float, list[Postings]], ...]
+
+    @property
+    def ceiling(self) -> float:
+        return sum(weight * idf for weight, idf, _ in self.terms) * (K1 + 1)
+
+
+@dataclass(frozen=True, slots=True)
 class KeywordIndex:
     """Segments and the ids deleted since they were made; a value: `changed` gives a new one."""
 
@@ -204,56 +219,55 @@ class KeywordIndex:
         return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
 
     def search(
-        self, terms: Sequence[str], top_k: int, allowed: Ids | None = None, all_terms: bool = False, language: str = ""
+        self, terms: Sequence[str], top_k: int, allowed: Ids | None = None, all_terms: bool = False
+    ) -> list[tuple[int, float]]:
+        """`find` of these terms, of a question whose language is not known."""
+        return self.find(self.weigh(terms), top_k, allowed, all_terms)
+
+    def weigh(self, terms: Sequence[str], language: str = "") -> Weighed:
+        """The terms of a question in this language, "" for not known."""
+        code = language_code(language)
+        spoken = tuple(alive & (s.languages == code) for s, alive in zip(self.segments, self._alive, strict=True))
+        among = [self._alive, spoken] if language and sum(int(part.sum()) for part in spoken) >= FEWEST else [self._alive]
+        totals = [sum(int(part.sum()) for part in parts) for parts in among]
+        found = []
+        for term, weight in Counter(terms).items():
+            hashed = term_hash(term)
+            postings = [segment.postings(hashed) for segment in self.segments]
+            dfs = [sum(int(p[rows].sum()) for p, (rows, _) in zip(parts, postings, strict=True)) for parts in among]
+            idfs = [np.log1p((total - df + 0.5) / (df + 0.5)) for total, df in zip(totals, dfs, strict=True)]
+            found.append((weight, float(min(idfs)), postings))
+        return Weighed(tuple(found))
+
+    def find(
+        self, question: Weighed, top_k: int, allowed: Ids | None = None, all_terms: bool = False
     ) -> list[tuple[int, float]]:
         """The best `top_k` (id, BM25 score > 0), best first, equal scores by ascending id.
 
         allowed: None = every passage; an array (possibly empty) = only these ids.
-        all_terms: only passages that have every term of the question. language: the question's, "" for not known.
+        all_terms: only passages that have every term of the question.
         """
         total = len(self)
-        if not total or not terms or top_k <= 0 or (allowed is not None and not len(allowed)):
+        if not total or not question.terms or top_k <= 0 or (allowed is not None and not len(allowed)):
             return []
-        scores, matched = self._scores(terms, total, language)
+        scores, matched = self._scores(question, total)
         found_ids: list[Ids] = []
         found_scores: list[Scores] = []
         for segment, alive, score, match in zip(self.segments, self._alive, scores, matched, strict=True):
-            keep = alive & (match == len(set(terms)) if all_terms else match > 0)
+            keep = alive & (match == len(question.terms) if all_terms else match > 0)
             if allowed is not None:
                 keep &= np.isin(segment.ids, allowed)
             found_ids.append(segment.ids[keep])
             found_scores.append(score[keep])
         return best(np.concatenate(found_ids), np.concatenate(found_scores), top_k)
 
-    def ceiling(self, terms: Sequence[str], language: str = "") -> float:
-        """What no passage's score can reach, whatever it says: the sum of each term's idf times k1 + 1; 0.0 without terms.
-
-        A score over it is the share of the question's words, weighted by how rare they are, that a passage has.
-        """
-        return sum(weight * idf for weight, idf, _ in self._weighted(terms, language)) * (K1 + 1)
-
-    def _weighted(self, terms: Sequence[str], language: str) -> Iterator[tuple[int, float, list[Postings]]]:
-        """Of each different term how often the question has it, its idf, and its postings in each segment."""
-        code = language_code(language)
-        spoken = tuple(alive & (s.languages == code) for s, alive in zip(self.segments, self._alive, strict=True))
-        among = [self._alive, spoken] if language and sum(int(part.sum()) for part in spoken) >= FEWEST else [self._alive]
-        totals = [sum(int(part.sum()) for part in parts) for parts in among]
-        for term, weight in Counter(terms).items():
-            hashed = term_hash(term)
-            found = [segment.postings(hashed) for segment in self.segments]
-            dfs = [sum(int(p[rows].sum()) for p, (rows, _) in zip(parts, found, strict=True)) for parts in among]
-            idfs = [np.log1p((total - df + 0.5) / (df + 0.5)) for total, df in zip(totals, dfs, strict=True)]
-            yield weight, float(min(idfs)), found
-
-    def _scores(
-        self, terms: Sequence[str], total: int, language: str
-    ) -> tuple[list[Scores], list[NDArray[np.int32]]]:
+    def _scores(self, question: Weighed, total: int) -> tuple[list[Scores], list[NDArray[np.int32]]]:
         """BM25 of every row of every segment, and how many different terms of the question each row has."""
         words = sum(int(s.lengths[a].sum()) for s, a in zip(self.segments, self._alive, strict=True))
         mean = max(words / total, 1e-9)
         scores = [np.zeros(len(segment.ids)) for segment in self.segments]
         matched = [np.zeros(len(segment.ids), dtype=np.int32) for segment in self.segments]
-        for weight, idf, found in self._weighted(terms, language):
+        for weight, idf, found in question.terms:
             for n, (segment, (rows, counts)) in enumerate(zip(self.segments, found, strict=True)):
                 tf = counts.astype(np.float64)
                 norm = K1 * (1 - B + B * segment.lengths[rows] / mean)

@@ -107,9 +107,9 @@ class FusedRetriever(BaseRetriever):
         with self.index.snapshot() as snapshot:
             language = detect_question(question, self._among(snapshot.generation))
             dense = snapshot.nearest(vector, settings.depth, filters) if settings.dense_weight else []
-            keyword = snapshot.best(question, language, settings.depth, filters) if settings.keyword_weight else []
-            ceiling = snapshot.ceiling(question, language) if keyword else 0.0
-            fused = fuse(dense, keyword, ceiling, settings)[: settings.retrieve]
+            words = snapshot.weigh(question, language)
+            keyword = snapshot.find(words, settings.depth, filters) if settings.keyword_weight else []
+            fused = fuse(dense, keyword, words.ceiling, settings)[: settings.retrieve]
             chunks = {chunk.id: chunk for chunk in snapshot.chunks([item.id for item in fused])}
             generation = snapshot.generation
         found = [(chunks[item.id], item) for item in fused if item.id in chunks]

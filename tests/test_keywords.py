@@ -81,17 +81,18 @@ def test_words_common_in_the_language_count_little(
     alive = {number: terms for number, terms in base + later if number not in dead}
     scores = naive(alive, question, {number for number in alive if names[number] == "de"})
     for index in (KeywordIndex.of(segments, gone), KeywordIndex.of([Segment.merge(segments, gone)])):
-        found = dict(index.search(question, 100, language="de"))
+        asked = index.weigh(question, "de")
+        found = dict(index.find(asked, 100))
         assert set(found) == set(scores) and all(found[n] == pytest.approx(scores[n]) for n in found)
-        assert all(score < index.ceiling(question, "de") for score in found.values())
+        assert all(score < asked.ceiling for score in found.values())
 
 
 def test_the_words_of_a_rare_language_are_common_there() -> None:
     documents = [["le", "pont"], *(["le", "chat"] for _ in range(19)), *(["the", "cat"] for _ in range(200))]
     index = KeywordIndex.of([Segment.build(enumerate(documents), ["fr"] * 20 + ["en"] * 200)])
-    plain, told = (dict(index.search(["le", "pont"], 300, language=language)) for language in ("", "fr"))
+    plain, told = (dict(index.find(index.weigh(["le", "pont"], language), 300)) for language in ("", "fr"))
     assert plain[1] > 0.3 * plain[0] and told[1] < 0.02 * told[0]
-    few = dict(index.search(["the", "cat"], 300, language="sw"))
+    few = dict(index.find(index.weigh(["the", "cat"], "sw"), 300))
     assert few == dict(index.search(["the", "cat"], 300)), "of a language that is not there nothing is known"
 
 
@@ -99,7 +100,7 @@ def test_the_words_of_a_rare_language_are_common_there() -> None:
 def test_no_score_reaches_the_ceiling(first: list[list[str]], second: list[list[str]], question: list[str]) -> None:
     base, later = list(enumerate(first)), list(enumerate(second, start=len(first)))
     index = KeywordIndex.of([Segment.build(base), Segment.build(later)])
-    ceiling = index.ceiling(question)
+    ceiling = index.weigh(question).ceiling
     documents = dict(base + later)
     df = {term: sum(term in terms for terms in documents.values()) for term in question}
     idf = [math.log(1 + (len(documents) - df[term] + 0.5) / (df[term] + 0.5)) for term in question]

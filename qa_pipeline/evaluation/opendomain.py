@@ -174,9 +174,9 @@ def rankings(
     only: Filter = {"source": {"$glob": f"{language}/*"}}
     asked_in = detect_question(question, languages)
     dense = snapshot.nearest(vector, DEPTH, only)
-    keyword = snapshot.best(question, asked_in, DEPTH, only)
-    ceiling = snapshot.ceiling(question, asked_in)
-    fused = [item.id for item in fuse(dense, keyword, ceiling, AskSettings())]
+    words = snapshot.weigh(question, asked_in)
+    keyword = snapshot.find(words, DEPTH, only)
+    fused = [item.id for item in fuse(dense, keyword, words.ceiling, AskSettings())]
     return {"dense": [id for id, _ in dense], "keyword": [id for id, _ in keyword], "fused": fused}
 
 
