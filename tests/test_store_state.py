@@ -162,8 +162,10 @@ class StoreMachine(RuleBasedStateMachine):
     def _bm25(self, allowed: set[tuple[str, int]]) -> dict[tuple[str, int], float]:
         """(source, start) -> BM25 from an index built afresh; statistics over everything, results among the allowed."""
         chunks = [(item.document.source, chunk) for item in self.model.values() for chunk in item.chunks]
-        fresh = KeywordIndex.of([Segment.build([(n, terms(c.text, c.language)) for n, (_, c) in enumerate(chunks)])])
-        found = {(chunks[n][0], chunks[n][1].start): score for n, score in fresh.search(terms("red stone 水", "en"), 1000)}
+        rows = [(n, terms(chunk.text, chunk.language)) for n, (_, chunk) in enumerate(chunks)]
+        fresh = KeywordIndex.of([Segment.build(rows, [chunk.language for _, chunk in chunks])])
+        asked = fresh.weigh(terms("red stone 水", "en"), "en")
+        found = {(chunks[n][0], chunks[n][1].start): score for n, score in fresh.find(asked, 1000)}
         return {place: round(score, 9) for place, score in found.items() if place in allowed}
 
     @invariant()
