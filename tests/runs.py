@@ -84,7 +84,7 @@ def make_calibration(out: Path) -> None:
     one = QuestionFile("asked.jsonl", 1)
     settings = {"kind": CALIBRATION, "reader": {"name": "words"}, "set_of_questions": [asdict(one)], "retrieve": 3}
     judged = {way: CalibrationJudged(error, 80.0) for way, error in (("raw", 20.0), ("before", 10.0), ("after", 2.5))}
-    rows = tuple(CalibratedRow(name, 60, 60, True, judged) for name in ("en", "all"))
+    rows = tuple(CalibratedRow(name, 60, True, judged) for name in ("en", "all"))
     said = Prediction("asked.jsonl", "1", "en", "en", ("1912",), "", "1912", 0, 4, 1.0, 0.6)
     with Results.writing(out, settings) as results:
         results.append([said.as_dict()])
