@@ -134,7 +134,7 @@ def _timed(ask: Callable[[Any], Any], items: Sequence[Any]) -> list[float]:
 
 
 class Ours:
-    """`indexing.keywords`, as the index uses it."""
+    """`indexing.keywords`, of questions whose language is not told, as the others do not know of languages."""
 
     name = "docqa"
 

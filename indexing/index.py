@@ -352,7 +352,7 @@ class Index:
         try:
             self._read_derived()
         except (IndexDamaged, OSError, ValueError, KeyError, TypeError) as error:
-            yield f"The derived files cannot be used and are made again in memory at each start: {error}."
+            yield f"The derived files cannot be used and are made again in memory at each start: {str(error).rstrip('.')}."
 
     def _keyword_problems(self, keywords: KeywordIndex, ids: Ids) -> Iterator[str]:
         if not len(ids):

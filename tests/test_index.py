@@ -26,7 +26,7 @@ from indexing.errors import (
     SettingError,
 )
 from indexing.folder import IndexFolder
-from indexing.index import MANIFEST, Index
+from indexing.index import MANIFEST, Index, file_checksum
 from indexing.settings import ChunkSettings, IndexSettings
 from tests.known import WordEmbedder
 
@@ -195,6 +195,26 @@ def test_a_derived_file_of_another_index_is_not_used(path: Path, tmp_path: Path)
         assert any("derived files" in line for line in index.problems())
         with index.snapshot() as snapshot:
             assert len(snapshot.nearest(EMBEDDER.questions(["bridge"])[0], 10)) == 3
+
+
+def test_a_keyword_file_of_an_older_docqa_is_made_again(path: Path, corpus: Path) -> None:
+    """It lacks an array: in memory at first, and on disk by the next run, which has nothing else to do."""
+    manifest = json.loads((path / MANIFEST).read_text())
+    file = path / manifest["keywords"]["file"]
+    with np.load(file) as arrays:
+        kept = {name: arrays[name] for name in arrays.files if name != "languages"}
+    with file.open("wb") as out:
+        np.savez(out, **kept)
+    manifest["keywords"]["checksum"] = file_checksum(file)
+    (path / MANIFEST).write_text(json.dumps(manifest))
+    with Index.open(path) as index:
+        assert ["derived files" in line for line in index.problems()] == [True]
+        with index.snapshot() as snapshot:
+            assert snapshot.best("bridge", "en", 10)
+    report = build_index(corpus, path, embedder=EMBEDDER)  # type: ignore[arg-type]
+    assert {file.status for file in report.files} == {"unchanged"}
+    with Index.open(path) as index:
+        assert not list(index.problems())
 
 
 def test_a_manifest_cannot_name_a_file_elsewhere(path: Path) -> None:

@@ -172,7 +172,7 @@ def test_a_reader_learns_other_languages_from_english(data: Path, parallel: Path
 
 
 def test_what_is_rare_in_english_learns_alone(data: Path, parallel: Path, reader: Path, tmp_path: Path) -> None:
-    """The rest of the model stays as it is to the last bit, and so does what it reads in English."""
+    """The rest of the model stays as it is to the last bit."""
     asked = settings("builtin-tokens", data, parallel, tmp_path / "out", reader)
     assert train(asked, SILENT)["updates"] > 5
     start, learned = (load_encoder(str(folder)) for folder in (reader, tmp_path / "out"))

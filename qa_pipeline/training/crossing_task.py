@@ -5,7 +5,8 @@ switched into another language, question and passage each its own, others now an
 after its second and its fourth layer, the states of a sentence's tokens go towards those that the model as it was at the
 start had for the aligned tokens of the English side, and their mean towards the English mean ("Making monolingual sentence
 embeddings multilingual", Reimers and Gurevych 2020, here for tokens as well). The English states are never changed
-by it, so English teaches the others.
+by it, so English teaches the others. Where token vectors are fixed, all but the others are: those go to where the body
+knows its way, and English changes only by those of them that it holds.
 """
 
 from __future__ import annotations

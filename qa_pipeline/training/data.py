@@ -10,7 +10,7 @@ from pathlib import Path
 
 from indexing.errors import SettingError
 from qa_pipeline.evaluation.datasets import Example, find_files, read_examples
-from qa_pipeline.training.recipes import Recipe
+from qa_pipeline.training.recipes import RECIPES, Recipe
 from qa_pipeline.training.split import divide
 from qa_pipeline.training.trainer import Progress
 
@@ -46,7 +46,8 @@ class TrainSettings:
         made = self.recipe.kind if self.recipe.crossing else ""
         for given, option, kind in ((self.near, "--near", "reader"), (self.text, "--text", "embedder")):
             if given is not None and made != kind:
-                raise SettingError(f"{option} is for the recipe builtin-{kind}; {self.recipe.name} makes no use of it.")
+                names = " or ".join(one.name for one in RECIPES.values() if one.crossing and one.kind == kind)
+                raise SettingError(f"{option} is for the recipe {names}; {self.recipe.name} makes no use of it.")
         if self.held_out < 0:
             raise SettingError(f"--held-out is {self.held_out}; it must be 0 or more.")
 

@@ -24,7 +24,7 @@ class Recipe:
     run and then falling to zero in a line. embeddings_rate: the token embeddings' rate as a multiple of it, 0 to leave them
     as they are. empty_windows: windows without the answer kept of each question, on average (None: all). dropout: None for
     what the model was made with. clip: norm of the gradients at most. crossing: as `crossing_task` says. rare_only: only
-    the vectors of tokens that are rare in English are trained, so English is read as before.
+    the vectors of tokens that are rare in English are trained; English changes by those of them that it holds.
     """
 
     name: str
