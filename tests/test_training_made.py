@@ -164,7 +164,7 @@ def test_a_reader_learns_other_languages_from_english(data: Path, parallel: Path
         encoder = load_encoder(str(folder))
         windows = build(list(read_examples(data, print)), encoder.tokeniser, 128, 48).windows
         texts = list(bitexts(parallel, lambda texts, e=encoder: [t.ids for t in e.tokeniser.tokens(texts)], 1))
-        task = Crossing(load_encoder(str(reader)), windows, list(read_examples(data, print)), texts)
+        task = Crossing(load_encoder(str(reader)), windows, list(read_examples(data, print)), texts, 24)
         task.model = encoder.model
         apart.append(task._aligning(0, np.arange(40))[0])
     assert apart[1] < 0.7 * apart[0]
@@ -240,7 +240,7 @@ def test_only_what_stands_for_something_is_switched(data: Path, parallel: Path, 
     examples = list(read_examples(data, print))
     windows = build(examples, encoder.tokeniser, 128, 48).windows
     texts = list(bitexts(parallel, lambda texts: [t.ids for t in encoder.tokeniser.tokens(texts)], 1))
-    task = Crossing(encoder, windows, examples, texts)
+    task = Crossing(encoder, windows, examples, texts, 24)
     draw = np.random.default_rng(1)
     made = [task._switched(window, draw) for window in windows for _ in range(20)]
     known = task._choices[0][0].known

@@ -33,7 +33,6 @@ from qa_pipeline.training.reader_task import PADDED_TOKENS, Reading, span_loss
 from qa_pipeline.training.trainer import autocast
 
 LAYERS = (2, 4)
-PAIRS_PER_WINDOW = 24
 SENTENCES = 16_000
 SWITCHED, SWITCHED_BACK = 0.5, 0.2
 LOWEST, HIGHEST = 0.3, 0.9
@@ -69,14 +68,16 @@ class _Alignment:
 class Crossing(Reading):
     """The `Task` of a reader that is to read languages it has no questions of. Raises SettingError.
 
-    fixed: [V], token vectors to be left as they are, and with them all the rest of the model; None: all is trained.
+    pairs: sentence pairs of an update for each of its windows. fixed: [V], token vectors to be left as they are, and with
+    them all the rest of the model; None: all is trained.
     """
 
     def __init__(
         self, encoder: Encoder, windows: Sequence[Window], examples: Sequence[Example], texts: Sequence[Bitext],
-        fixed: NDArray[np.bool_] | None = None,
+        pairs: int, fixed: NDArray[np.bool_] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(encoder, windows)
+        self._pairs = pairs
         if not hasattr(self.model.base_model, "encoder") or len(_stack(self.model)) < max(LAYERS):
             raise SettingError(f"This recipe needs a BERT-like model of {max(LAYERS)} layers or more.")
         size = int(self.model.config.vocab_size)
@@ -102,7 +103,7 @@ class Crossing(Reading):
     def groups(self, size: int, seed: int, epoch: int) -> list[list[int]]:
         """Windows, and sentence pairs as negative numbers: pair n is -1 - n. All languages alike, an update with one."""
         draw = np.random.default_rng([seed, epoch, 1])
-        wanted = size * PAIRS_PER_WINDOW
+        wanted = size * self._pairs
         found: list[list[int]] = []
         for n, rows in enumerate(super().groups(size, seed, epoch)):
             language = n % len(self._texts)

@@ -23,8 +23,9 @@ class Recipe:
     one window's first passage token to the next one's. learning_rate: the highest, reached after the share `warmup` of the
     run and then falling to zero in a line. embeddings_rate: the token embeddings' rate as a multiple of it, 0 to leave them
     as they are. empty_windows: windows without the answer kept of each question, on average (None: all). dropout: None for
-    what the model was made with. clip: norm of the gradients at most. crossing: as `crossing_task` says. rare_only: only
-    the vectors of tokens that are rare in English are trained; English changes by those of them that it holds.
+    what the model was made with. clip: norm of the gradients at most. crossing: as `crossing_task` says, with `pairs`
+    sentence pairs of an update for each of its windows. rare_only: only the vectors of tokens that are rare in English are
+    trained; English changes by those of them that it holds.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Recipe:
     embeddings_rate: float = 1.0
     empty_windows: float | None = None
     crossing: bool = False
+    pairs: int = 24
     rare_only: bool = False
     kind: Kind = "reader"
 

@@ -105,7 +105,7 @@ def _task(
     if settings.near is not None:
         _carry(resolve(settings.near, "embedder"), encoder, pivot, others)
     fixed = ~rare(pivot, others) if settings.recipe.rare_only else None
-    return Crossing(encoder, features.windows, data.learn, texts, fixed)
+    return Crossing(encoder, features.windows, data.learn, texts, settings.recipe.pairs, fixed)
 
 
 def _counts(features: Features, data: Data, texts: Sequence[Bitext], size: int) -> tuple[Counts, Counts]:
