@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from indexing.errors import SettingError
 from indexing.models import PACKAGED, ModelFolder
 from indexing.presets import BUILTIN
+from qa_pipeline.lift import Evidence, Lift
 from qa_pipeline.originals import store
 
 NAME = "docqa-calibration.json"
@@ -30,11 +32,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """(sharp, shift, threshold) of `pipeline.Calibration`, pooled and by language; about: how it was learned."""
+    """(sharp, shift, threshold) of `pipeline.Calibration`, pooled and by language; its lift; about: how it was learned."""
 
     pooled: tuple[float, float, float]
     languages: Mapping[str, tuple[float, float, float]]
     about: Mapping[str, Any] = field(default_factory=dict)
+    lift: Lift | None = None
 
 
 def load(model: ModelFolder) -> Known | None:
@@ -44,7 +47,7 @@ def load(model: ModelFolder) -> Known | None:
             found = json.loads(path.read_text("utf-8"))
             if found["fingerprint"] == model.fingerprint:
                 languages = {str(language): _numbers(values) for language, values in found["languages"].items()}
-                return Known(_numbers(found["pooled"]), languages, found.get("about", {}))
+                return Known(_numbers(found["pooled"]), languages, found.get("about", {}), _lift(found.get("lift")))
             logger.warning("the calibration in %s is of other weights than the reader's; it is not used", path)
         except FileNotFoundError:
             continue
@@ -60,6 +63,7 @@ def save(model: ModelFolder, known: Known) -> Path:
             "fingerprint": model.fingerprint, "about": dict(known.about),
             "pooled": dict(zip(NUMBERS, known.pooled, strict=True)),
             "languages": {name: dict(zip(NUMBERS, values, strict=True)) for name, values in sorted(known.languages.items())},
+            "lift": asdict(known.lift) if known.lift else None,
         }, ensure_ascii=False, indent=1,
     )  # fmt: skip
     for path in _places(model):
@@ -92,3 +96,16 @@ def _numbers(values: Mapping[str, Any]) -> tuple[float, float, float]:
     if not (sharp > 0 and 0 <= threshold <= 1):
         raise ValueError("its numbers cannot be")
     return sharp, shift, threshold
+
+
+def _lift(values: Mapping[str, Any] | None) -> Lift | None:
+    """What a file of before there were lifts, or one learned without them, says nothing of is None."""
+    if values is None:
+        return None
+    typical = Evidence(
+        *(None if values["typical"][n] is None else float(values["typical"][n]) for n in ("nearness", "words"))
+    )
+    near, words = float(values["near"]), float(values["words"])
+    if not (0 <= near < math.inf and 0 <= words < math.inf):
+        raise ValueError("its lift cannot be")
+    return Lift(near, words, typical, str(values["embedder"]))

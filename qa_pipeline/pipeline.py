@@ -27,8 +27,10 @@ from indexing.folder import IndexFolder
 from indexing.index import Index
 from indexing.language import detect_question
 from indexing.models import ModelFolder, resolve
+from indexing.presets import BUILTIN, Preset
 from qa_pipeline import calibrations
 from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Timings, verified
+from qa_pipeline.lift import NOTHING, Evidence, Lift
 from qa_pipeline.reader import Reading, ReadsPassages, load_reader
 from qa_pipeline.retrieval import FusedRetriever, Retrieved
 from qa_pipeline.settings import AskSettings, question_text
@@ -41,7 +43,7 @@ class Calibration:
     threshold: "no answer" when 1 - that probability is above it. stop_gap: a span this far (logits) above "no answer" is
     seldom beaten by passages further down the ranking, so reading stops there; docs/cli.md tells what that costs.
     scope: "language" (learned from questions in one language), "pooled" (from several together), "none" (not learned).
-    languages: by question language, what holds for it instead.
+    lift: what is added to a gap for how its passage was found. languages: by question language, what holds for it instead.
     """
 
     sharp: float = 1.0
@@ -49,11 +51,23 @@ class Calibration:
     threshold: float = 0.5
     stop_gap: float = 4.6
     scope: str = "none"
+    lift: Lift | None = None
     languages: Mapping[str, Calibration] = field(default_factory=dict)
 
     def of(self, language: str) -> Calibration:
         """What holds for questions in a language: its own, else this."""
         return self.languages.get(language, self)
+
+    def with_embedder(self, fingerprint: str) -> Calibration:
+        """What holds for passages found with an embedder: this, without the lift where that was learned with another."""
+        if self.lift is None or self.lift.embedder == fingerprint:
+            return self
+        languages = {name: replace(own, lift=None) for name, own in self.languages.items()}
+        return replace(self, lift=None, languages=languages)
+
+    def lifted(self, gap: float, found: Evidence = NOTHING) -> float:
+        """The gap of a span in a passage that was found so; in logits."""
+        return gap if self.lift is None else gap + self.lift.of(found)
 
     def probability(self, gap: float) -> float:
         """How sure the reader is of a span, in [0, 1].
@@ -79,12 +93,22 @@ def calibration_of(model: ModelFolder) -> Calibration:
         base = NEVER
     elif preset is not None and preset.calibration:
         sharp, shift, threshold, stop_gap = preset.calibration
-        base = Calibration(sharp, shift, threshold, stop_gap, "pooled")
+        base = Calibration(sharp, shift, threshold, stop_gap, "pooled", _own_lift(preset))
     known = calibrations.load(model)
     if known is None:
         return base
-    languages = {name: Calibration(*numbers, base.stop_gap, "language") for name, numbers in known.languages.items()}
-    return Calibration(*known.pooled, base.stop_gap, "pooled", languages)
+    languages = {
+        name: Calibration(*numbers, base.stop_gap, "language", known.lift) for name, numbers in known.languages.items()
+    }
+    return Calibration(*known.pooled, base.stop_gap, "pooled", known.lift, languages)
+
+
+def _own_lift(preset: Preset) -> Lift | None:
+    """A preset's own, which was learned with the built-in embedder."""
+    if not preset.lift:
+        return None
+    near, words, nearness, share = preset.lift
+    return Lift(near, words, Evidence(nearness, share), resolve(BUILTIN, "embedder").fingerprint)
 
 
 FEW, MORE_FOR_FEW = 3, 2.5
@@ -176,7 +200,7 @@ class QAPipeline:
         self.retriever = FusedRetriever(index, embedder, settings)
         self.reader_name = reader_name
         self.settings = settings or AskSettings()
-        self.calibration = calibration
+        self.calibration = calibration.with_embedder(embedder.fingerprint)
         self.pipeline: Any = None
         if reader is not None:
             self.pipeline = Pipeline()
@@ -208,7 +232,7 @@ class QAPipeline:
         parameters = {"Retriever": {"settings": settings, "filters": filters}, "Reader": {"stop": stop}}
         result = self._run(question, parameters)
         retrieved: Retrieved = result["retrieved"]
-        answers = self.checked(answers_of(retrieved.passages, result["readings"], self.calibration.of(retrieved.language)))
+        answers = self.checked(answers_of(retrieved, result["readings"], self.calibration.of(retrieved.language)))
         verdict = decide(answers, self.threshold_for(settings, retrieved.language))
         given = () if verdict.is_no_answer else tuple(answers[: settings.top_k])
         read = HowRead(
@@ -293,15 +317,15 @@ def read_in_steps(
             return
 
 
-def answers_of(passages: Sequence[Passage], readings: Sequence[Reading], calibration: Calibration) -> list[Answer]:
+def answers_of(retrieved: Retrieved, readings: Sequence[Reading], calibration: Calibration) -> list[Answer]:
     """All spans of the passages read in document offsets, best first; of those that overlap in a document the best."""
     found = [
         Answer(
             passage.text[span.start : span.end], passage.start + span.start, passage.start + span.end,
-            calibration.probability(span.gap), passage.document_id, passage.source, passage.page, passage.language,
-            passage.content_hash, passage,
+            calibration.probability(calibration.lifted(span.gap, how)), passage.document_id, passage.source, passage.page,
+            passage.language, passage.content_hash, passage,
         )
-        for passage, reading in zip(passages, readings, strict=False)
+        for passage, how, reading in zip(retrieved.passages, retrieved.evidence, readings, strict=False)
         for span in reading.spans
     ]  # fmt: skip
     found.sort(key=lambda answer: (-answer.score, answer.passage.fused_rank, answer.start))

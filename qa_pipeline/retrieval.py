@@ -23,6 +23,7 @@ from indexing.folder import StoredChunk
 from indexing.index import Index
 from indexing.language import detect_question
 from qa_pipeline.answers import Passage
+from qa_pipeline.lift import Evidence
 from qa_pipeline.settings import AskSettings
 
 Ranking = Sequence[tuple[int, float]]
@@ -30,9 +31,10 @@ Ranking = Sequence[tuple[int, float]]
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """The passages for a question, best first, the generation they are from, and milliseconds spent."""
+    """The passages for a question, best first, how each was found, the generation they are from, and milliseconds spent."""
 
     passages: tuple[Passage, ...]
+    evidence: tuple[Evidence, ...]
     language: str
     generation: int
     embed_ms: float
@@ -83,6 +85,16 @@ def fuse(dense: Ranking, keyword: Ranking, ceiling: float, settings: AskSettings
     return sorted(fused, key=lambda item: (-item.score, item.id))
 
 
+def evidence(item: Fused, dense: Ranking, ceiling: float, settings: AskSettings, alike: bool = True) -> Evidence:
+    """How an item of `fuse` was found; the other arguments are those of `fuse`.
+
+    alike: it is in the question's language; words of another one cannot be expected to be the question's.
+    """
+    nearness = item.dense[1] if item.dense else (dense[-1][1] if dense else None)
+    counted = alike and settings.keyword_weight and ceiling
+    return Evidence(nearness, (item.keyword[1] / ceiling if item.keyword else 0.0) if counted else None)
+
+
 class FusedRetriever(BaseRetriever):
     """Retrieves from an index folder; usable in any Haystack pipeline."""
 
@@ -114,8 +126,9 @@ class FusedRetriever(BaseRetriever):
             generation = snapshot.generation
         found = [(chunks[item.id], item) for item in fused if item.id in chunks]
         passages = tuple(_passage(chunk, item, rank) for rank, (chunk, item) in enumerate(found, start=1))
+        how = tuple(evidence(i, dense, words.ceiling, settings, chunk.language == language) for chunk, i in found)
         done = time.perf_counter()
-        return Retrieved(passages, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded))
+        return Retrieved(passages, how, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded))
 
     def _among(self, generation: int) -> tuple[str, ...]:
         """The languages of the index, counted once per generation."""

@@ -44,7 +44,7 @@ def ask_in_steps(
     stop, readings = pipeline.stop(settings), []
     for readings in read_in_steps(reader, question, passages, stop):
         read_ms += 1e3 * (time.perf_counter() - at)
-        answers = pipeline.checked(answers_of(passages, readings, pipeline.calibration.of(retrieved.language)))
+        answers = pipeline.checked(answers_of(retrieved, readings, pipeline.calibration.of(retrieved.language)))
         verdict = decide(answers, pipeline.threshold_for(settings, retrieved.language))
         given = () if verdict.is_no_answer else tuple(answers[: settings.top_k])
         last = Step(passages, given, len(readings))

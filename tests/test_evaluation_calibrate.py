@@ -18,6 +18,7 @@ from qa_pipeline import calibrations
 from qa_pipeline.cli import main
 from qa_pipeline.evaluation.calibrating import Fit, Sample, bins, cut, expected_error, fit, logistic
 from qa_pipeline.evaluation.calibration_run import calibrate, learned, sides
+from qa_pipeline.evaluation.opendomain import Read
 from qa_pipeline.evaluation.openrun import How, open_predictions
 from qa_pipeline.evaluation.predictions import QuestionSet
 from qa_pipeline.evaluation.reading import Measured
@@ -191,9 +192,10 @@ def test_no_sample_is_measured_by_what_it_taught(tmp_path: Path) -> None:
     predictions = []
     for one in asked:
         high = 4.0 if side[one.present.key] else 0.0
-        present = replace(one.present, gap=5.0 + high, best=one.present.wanted[0])
-        predictions.append(replace(one, present=present, absent=replace(one.absent, gap=3.0 + high)))
-    found = learned(questions, predictions, Calibration())
+        read = [Read((5.0 if r.own else 3.0) + high, 0.5, 0.5, r.own, r.own) for r in one.read]
+        assert sum(r.own for r in read) == 1
+        predictions.append(replace(one, read=tuple(read)))
+    found = learned(questions, predictions, Calibration(), "e")
     assert found.all.judged["after"].decided == 50.0
 
 
@@ -234,7 +236,7 @@ def test_in_the_terminal_it_is_kept_unless_it_is_a_rehearsal(
     before = calibrations.load(builtin)
     assert main(["calibrate", str(folder), "--reader", "builtin", "--dry-run", "--retrieve", "5"]) == 0
     out = capsys.readouterr().out
-    assert "ECE" in out and "too few" in out and calibrations.load(builtin) == before
+    assert "ECE" in out and "too few" in out and "share of words" in out and calibrations.load(builtin) == before
     assert main(["calibrate", str(folder), "--reader", "builtin", "--retrieve", "5", "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["name"] for row in rows] == ["de", "en", "fi", "all"]

@@ -23,6 +23,7 @@ from qa_pipeline.evaluation.ranking import Found, average_precision, ndcg, ranki
 from qa_pipeline.evaluation.reading import Measured
 from qa_pipeline.evaluation.results import Results
 from qa_pipeline.evaluation.scorers import SCORERS
+from qa_pipeline.lift import NOTHING
 from qa_pipeline.opened import LoadedReader
 from qa_pipeline.pipeline import Calibration
 from qa_pipeline.reader import Reading, Span
@@ -215,7 +216,7 @@ def test_a_stopped_run_goes_on_and_gives_the_same(tmp_path: Path) -> None:
 
 
 def test_nothing_read_is_no_answer() -> None:
-    assert reply([], Calibration()).given == "" and reply([(None, Reading())], Calibration()).no_answer == 1.0  # type: ignore[list-item]
+    assert reply([], Calibration()).given == "" and reply([(None, Reading(), NOTHING)], Calibration()).no_answer == 1.0  # type: ignore[list-item]
 
 
 def test_the_table_in_the_terminal(

@@ -26,7 +26,6 @@ class Sample:
     gap: float
     right: bool
     answerable: bool
-    confidence: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

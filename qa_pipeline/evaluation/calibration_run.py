@@ -22,18 +22,18 @@ from qa_pipeline.evaluation.calibrating import (
     expected_error,
     fit,
 )
-from qa_pipeline.evaluation.metrics import f1
-from qa_pipeline.evaluation.opendomain import OpenPrediction
-from qa_pipeline.evaluation.openrun import How, open_predictions
+from qa_pipeline.evaluation.lifting import fit_lift
+from qa_pipeline.evaluation.opendomain import RIGHT, Asked, OpenPrediction
+from qa_pipeline.evaluation.openrun import FORMAT, How, open_predictions
 from qa_pipeline.evaluation.predictions import QuestionSet
 from qa_pipeline.evaluation.reading import Measured, Progress, settings_of
 from qa_pipeline.evaluation.results import CALIBRATION, PLOTS, Results
+from qa_pipeline.lift import Lift
 
 if TYPE_CHECKING:
     from indexing.embed import Embedder
     from qa_pipeline.pipeline import Calibration
 
-RIGHT = 0.5
 WAYS = RAW, BEFORE, AFTER = "raw", "before", "after"
 
 Judge = Callable[[float], float]
@@ -58,67 +58,89 @@ def calibrate(
 
     Raises SettingError where there is too little to learn from.
     """
-    settings = {**settings_of(questions, reader), "kind": CALIBRATION, "embedder": embedder.facts(), "retrieve": retrieve}
+    settings = {
+        **settings_of(questions, reader),
+        "kind": CALIBRATION,
+        "format": FORMAT,
+        "embedder": embedder.facts(),
+        "retrieve": retrieve,
+    }
     del settings["calibration"]  # only gaps are kept, which it does not change
     with Results.writing(out, settings) as results:
         predictions = open_predictions(questions, reader, embedder, How(retrieve), results, progress)
-        found = learned(questions, predictions, reader.loaded.calibration)
+        found = learned(questions, predictions, reader.loaded.calibration, embedder.fingerprint)
         results.write_metrics({"kind": CALIBRATION, **as_dict(found)})
         if results.path is not None:
-            drawn = plots.reliability(
-                [(name, found.bins[name]) for name in WAYS], f"{reader.name}, all languages"
-            )
+            drawn = plots.reliability([(name, found.bins[name]) for name in WAYS], f"{reader.name}, all languages")
             for file, data in plots.files("reliability", drawn):
                 results.write(f"{PLOTS}/{file}", data)
     return found
 
 
-def learned(questions: QuestionSet, predictions: Sequence[OpenPrediction], before: Calibration) -> Calibrated:
-    """Learn and measure. Paragraphs, and their translations, lie in one half."""
+def learned(questions: QuestionSet, predictions: Sequence[OpenPrediction], before: Calibration, embedder: str) -> Calibrated:
+    """Learn and measure. Paragraphs, and their translations, lie in one half. embedder: the fingerprint of the one used."""
     side = sides(questions)
-    halves: tuple[Samples, Samples] = ({}, {})
+    halves: tuple[list[OpenPrediction], list[OpenPrediction]] = ([], [])
     for prediction in predictions:
-        of = halves[int(side[prediction.present.key])]
-        of.setdefault(prediction.present.question_language, []).extend(samples(prediction))
-    names = sorted({*halves[0], *halves[1]})
-    pooled, fits = _fits({name: halves[0].get(name, []) + halves[1].get(name, []) for name in names})
+        halves[int(side[prediction.present.key])].append(prediction)
+    names = sorted({prediction.present.question_language for prediction in predictions})
+    everything = _Learned.of(predictions, embedder)
+    here = before.with_embedder(embedder)
     told: dict[str, dict[str, list[_Told]]] = {name: {way: [] for way in WAYS} for name in names}
     for half, other in (halves, halves[::-1]):
-        pooled_there, fits_there = _fits(other)
-        for name, found in half.items():
-            for way, judge in _judges(name, fits_there.get(name, pooled_there), before).items():
+        there = _Learned.of(other, embedder)
+        for way, lift in ((RAW, None), (BEFORE, here.lift), (AFTER, there.lift)):
+            for name, found in _samples(half, lift).items():
+                judge = _judge(way, here.of(name), there.fits.get(name, there.pooled))
                 told[name][way].extend(judge.of(sample) for sample in found)
-    rows = [_row(name, len(told[name][RAW]), name in fits, told[name]) for name in names]
-    everything = {way: [one for name in names for one in told[name][way]] for way in WAYS}
+    rows = [_row(name, len(told[name][RAW]), name in everything.fits, told[name]) for name in names]
+    together = {way: [one for name in names for one in told[name][way]] for way in WAYS}
     known = Known(
-        _numbers(pooled), {name: _numbers(found) for name, found in sorted(fits.items())}, {"questions": len(predictions)}
-    )
-    together = _row("all", len(everything[RAW]), True, everything)
-    reliability = {way: bins([one.said for one in some], [one.right for one in some]) for way, some in everything.items()}
-    return Calibrated(known, tuple(rows), together, reliability)
+        _numbers(everything.pooled), {name: _numbers(found) for name, found in sorted(everything.fits.items())},
+        {"questions": len(predictions)}, everything.lift,
+    )  # fmt: skip
+    reliability = {way: bins([one.said for one in some], [one.right for one in some]) for way, some in together.items()}
+    return Calibrated(known, tuple(rows), _row("all", len(together[RAW]), True, together), reliability)
 
 
-def _fits(found: Samples) -> tuple[Fit, dict[str, Fit]]:
-    """That of all languages together, and those of languages with samples enough. Raises SettingError."""
-    pooled = fit([sample for some in found.values() for sample in some])
-    if pooled is None:
-        raise SettingError(
-            f"There is too little to learn from: {FEWEST} questions, some answered rightly and some wrongly, are needed."
-        )
-    own = {name: fit(some, pooled) for name, some in found.items()}
-    return pooled, {name: one for name, one in own.items() if one is not None}
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    """What some questions teach: the lift, the curve of all languages together, those of languages with samples enough."""
+
+    lift: Lift | None
+    pooled: Fit
+    fits: dict[str, Fit]
+
+    @classmethod
+    def of(cls, predictions: Sequence[OpenPrediction], embedder: str) -> _Learned:
+        """Raises SettingError where there is too little to learn from."""
+        lift = fit_lift([asked for prediction in predictions for asked in prediction.asked()], embedder)
+        found = _samples(predictions, lift)
+        pooled = fit([sample for some in found.values() for sample in some])
+        if pooled is None:
+            raise SettingError(
+                f"There is too little to learn from: {FEWEST} questions, some answered rightly and some wrongly, are needed."
+            )
+        own = {name: fit(some, pooled) for name, some in found.items()}
+        return cls(lift, pooled, {name: one for name, one in own.items() if one is not None})
 
 
-def samples(prediction: OpenPrediction) -> list[Sample]:
-    """The one with its own text among the passages, and the one without; none for what read nothing."""
-    present, absent = prediction.present, prediction.absent
-    found = []
-    if present.gap is not None:
-        right = bool(present.wanted) and f1(present.best, present.wanted, present.language) >= RIGHT
-        found.append(Sample(present.gap, right, bool(present.wanted)))
-    if absent.gap is not None and present.wanted:
-        found.append(Sample(absent.gap, False, False))
+def _samples(predictions: Sequence[OpenPrediction], lift: Lift | None) -> Samples:
+    """By question language: of each question one with its own text among the passages, and one without."""
+    found: Samples = {}
+    for prediction in predictions:
+        of = found.setdefault(prediction.present.question_language, [])
+        of.extend(sample for asked in prediction.asked() if (sample := _sample(asked, lift)) is not None)
     return found
+
+
+def _sample(asked: Asked, lift: Lift | None) -> Sample | None:
+    """The best span of all passages; None where they have none."""
+    gaps = [(one.gap + (lift.of(one.evidence) if lift else 0.0), one) for one in asked.passages if one.gap is not None]
+    if not gaps:
+        return None
+    gap, best = max(gaps, key=lambda pair: pair[0])
+    return Sample(gap, asked.answerable and best.right, asked.answerable)
 
 
 def sides(questions: QuestionSet) -> dict[tuple[str, str], bool]:
@@ -172,13 +194,10 @@ class _Judge:
         return _Told(said, sample.right, (1.0 - said > self.threshold) != sample.answerable)
 
 
-def _judges(language: str, after: Fit, before: Calibration) -> dict[str, _Judge]:
-    held = before.of(language)
-    raw = Fit(1.0, 0.0, 0.0)
-    return {
-        RAW: _Judge(raw.probability, raw.threshold), BEFORE: _Judge(held.probability, held.threshold),
-        AFTER: _Judge(after.probability, after.threshold),
-    }  # fmt: skip
+def _judge(way: str, before: Calibration, after: Fit) -> _Judge:
+    ways: dict[str, Fit | Calibration] = {RAW: Fit(1.0, 0.0, 0.0), BEFORE: before, AFTER: after}
+    held = ways[way]
+    return _Judge(held.probability, held.threshold)
 
 
 def _row(name: str, count: int, fitted: bool, told: Mapping[str, Sequence[_Told]]) -> CalibratedRow:

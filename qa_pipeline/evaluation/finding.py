@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from qa_pipeline.evaluation.corpus import Corpus, make_corpus
 from qa_pipeline.evaluation.datasets import Example
-from qa_pipeline.evaluation.opendomain import SYSTEMS, Parallel, rankings, ranks
+from qa_pipeline.evaluation.opendomain import SYSTEMS, Parallel, ranked, ranks
 from qa_pipeline.evaluation.predictions import row_name
 from qa_pipeline.evaluation.ranking import Found, Ranking, ranking, recall
 
@@ -81,7 +81,7 @@ def _find(
             for language, there in {**others, example.language: example}.items():
                 if there.golds:
                     right = corpus.right(there)
-                    for system, ids in rankings(snapshot, example.question, vector, language, languages).items():
+                    for system, ids in ranked(snapshot, example.question, vector, language, languages).rankings.items():
                         found[example.question_language, language, system].append(Found(ranks(ids, right), len(right)))
 
 

@@ -18,8 +18,10 @@ from indexing.folder import StoredChunk
 from indexing.language import detect_question
 from qa_pipeline.evaluation.corpus import Corpus
 from qa_pipeline.evaluation.datasets import Example
+from qa_pipeline.evaluation.metrics import f1
 from qa_pipeline.evaluation.predictions import Prediction, read_pairs
 from qa_pipeline.evaluation.ranking import Found
+from qa_pipeline.lift import Evidence
 
 if TYPE_CHECKING:
     from indexing.embed import Embedder
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from qa_pipeline.reader import Reading, ReadsPassages
 
 Vector = NDArray[np.float32]
+Row = tuple["StoredChunk", "Reading", Evidence]
 
+RIGHT = 0.5
 DEPTH = 100
 SYSTEMS = ("dense", "keyword", "fused")
 AT_A_TIME = 16
@@ -36,7 +40,8 @@ AT_A_TIME = 16
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A reply over several passages: the best span of all, its gap, the no-answer score, what is given ("": no answer)."""
+    """A reply over several passages: the best span of all, its gap with what its passage adds, the no-answer score, what is
+    given ("": no answer)."""
 
     best: str
     gap: float | None
@@ -45,10 +50,37 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Read:
+    """A passage as it was found and read: the gap of its best span (None: it has none), whether that is right, whether the
+    passage is of the question's own context."""
+
+    gap: float | None
+    nearness: float | None
+    words: float | None
+    right: bool
+    own: bool
+
+    @property
+    def evidence(self) -> Evidence:
+        return Evidence(self.nearness, self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The passages read for a question in a language, in their order. answerable: its answer is in their corpus."""
+
+    passages: tuple[Read, ...]
+    answerable: bool
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenPrediction:
     """One question. present: asked of the whole corpus; absent: of the corpus without its own context.
 
     ranks: of the right passages, by system. across: the same of the fused ranking in corpora of other languages.
+    read: the passages of both, in their order; the first `retrieve` of all are those of present, the first `retrieve` that
+    are not its own those of absent.
     """
 
     present: Prediction
@@ -57,6 +89,16 @@ class OpenPrediction:
     ranks: Mapping[str, tuple[int, ...]]
     across: Mapping[str, tuple[int, ...]]
     across_relevant: Mapping[str, int]
+    read: tuple[Read, ...] = ()
+    retrieve: int = 0
+
+    def asked(self) -> tuple[Asked, ...]:
+        """What was read for present, and where the question has an answer also for absent."""
+        language = self.present.question_language
+        whole = Asked(self.read[: self.retrieve], bool(self.present.wanted), language)
+        if not whole.answerable:
+            return (whole,)
+        return whole, Asked(tuple(one for one in self.read if not one.own)[: self.retrieve], False, language)
 
     def found(self, system: str) -> Found:
         return Found(self.ranks[system], self.relevant)
@@ -69,7 +111,11 @@ class OpenPrediction:
     def from_dict(cls, values: Mapping[str, Any]) -> OpenPrediction:
         ranks, across = ({name: tuple(r) for name, r in values[key].items()} for key in ("ranks", "across"))
         absent = Said(**values["absent"])
-        return cls(Prediction.from_dict(values), absent, values["relevant"], ranks, across, values["across_relevant"])
+        read = tuple(Read(**one) for one in values.get("read", ()))
+        return cls(
+            Prediction.from_dict(values), absent, values["relevant"], ranks, across, values["across_relevant"], read,
+            values.get("retrieve", 0),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +153,16 @@ class OpenAsker:
             part = examples[first : first + AT_A_TIME]
             vectors = self.embedder.questions([example.question for example in part])
             with self.corpus.index.snapshot() as snapshot:
-                rankings = [self._rankings(snapshot, e, v, e.language) for e, v in zip(part, vectors, strict=True)]
+                ranked = [self._ranked(snapshot, e, v, e.language) for e, v in zip(part, vectors, strict=True)]
                 across = [self._across(snapshot, e, v) for e, v in zip(part, vectors, strict=True)]
-                chunks = [self._chunks(snapshot, e, r["fused"]) for e, r in zip(part, rankings, strict=True)]
+                chunks = [self._chunks(snapshot, e, r.rankings["fused"]) for e, r in zip(part, ranked, strict=True)]
             readings = self._read(part, chunks)
-            yield [self._predicted(*row) for row in zip(part, rankings, across, chunks, readings, strict=True)]
+            yield [self._predicted(*row) for row in zip(part, ranked, across, chunks, readings, strict=True)]
 
     # -- finding ---------------------------------------------------------------------------------------------------
 
-    def _rankings(self, snapshot: Snapshot, example: Example, vector: Vector, language: str) -> dict[str, list[int]]:
-        return rankings(snapshot, example.question, vector, language, self._languages)
+    def _ranked(self, snapshot: Snapshot, example: Example, vector: Vector, language: str) -> Ranked:
+        return ranked(snapshot, example.question, vector, language, self._languages)
 
     def _across(self, snapshot: Snapshot, example: Example, vector: Vector) -> dict[str, tuple[list[int], tuple[int, ...]]]:
         """For each other language of a parallel set: the fused ranking in its corpus, and the right passages there."""
@@ -124,7 +170,7 @@ class OpenAsker:
             return {}
         others = self.parallel.examples[example.id]
         return {
-            language: (self._rankings(snapshot, example, vector, language)["fused"], self.corpus.right(other))
+            language: (self._ranked(snapshot, example, vector, language).rankings["fused"], self.corpus.right(other))
             for language, other in sorted(others.items())
             if language != example.language and other.golds
         }
@@ -144,31 +190,52 @@ class OpenAsker:
         return [[next(readings) for _ in found] for found in chunks]
 
     def _predicted(
-        self, example: Example, rankings: Mapping[str, Sequence[int]],
-        across: Mapping[str, tuple[list[int], tuple[int, ...]]], chunks: Sequence[StoredChunk], readings: Sequence[Reading],
+        self, example: Example, ranked: Ranked, across: Mapping[str, tuple[list[int], tuple[int, ...]]],
+        chunks: Sequence[StoredChunk], readings: Sequence[Reading],
     ) -> OpenPrediction:  # fmt: skip
         calibration = self.calibration_for(example.question_language)
         own = self.corpus.sources[example.language, example.context]
-        pairs = list(zip(chunks, readings, strict=True))
-        said = reply(pairs[: self.retrieve], calibration)
-        absent = reply([(chunk, reading) for chunk, reading in pairs if chunk.source != own][: self.retrieve], calibration)
+        rows = [(chunk, reading, ranked.evidence(chunk)) for chunk, reading in zip(chunks, readings, strict=True)]
+        said = reply(rows[: self.retrieve], calibration)
+        absent = reply([row for row in rows if row[0].source != own][: self.retrieve], calibration)
         right = self.corpus.right(example)
         present = Prediction(
             example.origin, example.id, example.language, example.question_language, example.wanted, said.given, said.best,
             0, 0, said.gap, said.no_answer,
         )  # fmt: skip
         return OpenPrediction(
-            present, absent, len(right), {name: ranks(ranking, right) for name, ranking in rankings.items()},
+            present, absent, len(right), {name: ranks(ranking, right) for name, ranking in ranked.rankings.items()},
             {language: ranks(ranking, wanted) for language, (ranking, wanted) in across.items()},
             {language: len(wanted) for language, (_, wanted) in across.items()},
+            tuple(_read(row, example, own) for row in rows), self.retrieve,
         )  # fmt: skip
 
 
-def rankings(
-    snapshot: Snapshot, question: str, vector: Vector, language: str, languages: Sequence[str]
-) -> dict[str, list[int]]:
-    """Chunk ids, best first, of each system in the corpus of a language. languages: those the question may be in."""
-    from qa_pipeline.retrieval import fuse
+def _read(row: Row, example: Example, own: str) -> Read:
+    chunk, reading, found = row
+    span = reading.spans[0] if reading.spans else None
+    said = chunk.text[span.start : span.end] if span else ""
+    right = bool(span and example.wanted) and f1(said, example.wanted, example.language) >= RIGHT
+    return Read(
+        round(float(span.gap), 4) if span else None, _short(found.nearness), _short(found.words), right, chunk.source == own
+    )
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A question's rankings: chunk ids, best first, by system; and how each of the fused was found."""
+
+    rankings: dict[str, list[int]]
+    evidence: Callable[[StoredChunk], Evidence]
+
+
+def ranked(snapshot: Snapshot, question: str, vector: Vector, language: str, languages: Sequence[str]) -> Ranked:
+    """A question asked of the corpus of a language. languages: those the question may be in."""
+    from qa_pipeline.retrieval import evidence, fuse
     from qa_pipeline.settings import AskSettings
 
     only: Filter = {"source": {"$glob": f"{language}/*"}}
@@ -176,8 +243,13 @@ def rankings(
     dense = snapshot.nearest(vector, DEPTH, only)
     words = snapshot.weigh(question, asked_in)
     keyword = snapshot.find(words, DEPTH, only)
-    fused = [item.id for item in fuse(dense, keyword, words.ceiling, AskSettings())]
-    return {"dense": [id for id, _ in dense], "keyword": [id for id, _ in keyword], "fused": fused}
+    settings = AskSettings()
+    fused = {item.id: item for item in fuse(dense, keyword, words.ceiling, settings)}
+    rankings = {"dense": [id for id, _ in dense], "keyword": [id for id, _ in keyword], "fused": list(fused)}
+    return Ranked(
+        rankings,
+        lambda chunk: evidence(fused[chunk.id], dense, words.ceiling, settings, chunk.language == asked_in),
+    )
 
 
 def ranks(ranking: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
@@ -186,13 +258,17 @@ def ranks(ranking: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
     return tuple(rank for rank, id in enumerate(ranking, start=1) if id in wanted)
 
 
-def reply(pairs: Sequence[tuple[StoredChunk, Reading]], calibration: Calibration) -> Said:
-    """The span of the largest gap over all passages, the earlier passage of two alike; as the calibration judges it."""
-    spans = [(reading.spans[0], chunk) for chunk, reading in pairs if reading.spans]
+def reply(rows: Sequence[Row], calibration: Calibration) -> Said:
+    """The span of the largest gap, as its passage was found, over all of them; the earlier of two alike."""
+    spans = [
+        (calibration.lifted(reading.spans[0].gap, found), reading.spans[0], chunk)
+        for chunk, reading, found in rows
+        if reading.spans
+    ]
     if not spans:
         return Said("", None, 1.0, "")
-    span, chunk = max(spans, key=lambda pair: pair[0].gap)
+    gap, span, chunk = max(spans, key=lambda row: row[0])
     best = chunk.text[span.start : span.end]
-    no_answer = 1.0 - calibration.probability(span.gap)
+    no_answer = 1.0 - calibration.probability(gap)
     given = "" if no_answer > calibration.threshold else best
-    return Said(best, round(float(span.gap), 4), round(no_answer, 6), given)
+    return Said(best, round(float(gap), 4), round(no_answer, 6), given)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from indexing.embed import Embedder
 
 
+FORMAT = 2
+
+
 @dataclass(frozen=True, slots=True)
 class How:
     """retrieve: passages read for a question. across: also look for its passage in the other languages' corpora."""
@@ -40,7 +43,7 @@ def evaluate_open(
     progress: questions done, and all. Raises SettingError for a folder of another run.
     """
     settings = {
-        **settings_of(questions, reader), "kind": OPEN_DOMAIN, "embedder": embedder.facts(),
+        **settings_of(questions, reader), "kind": OPEN_DOMAIN, "format": FORMAT, "embedder": embedder.facts(),
         "retrieve": how.retrieve, "across": how.across,
     }  # fmt: skip
     with Results.writing(out, settings) as results:
@@ -60,7 +63,7 @@ def open_predictions(
         with _folder(results.path) as folder:
             corpus = make_corpus(questions.contexts, folder, embedder)
             parallel = Parallel.of(questions.examples) if how.across else None
-            of = reader.loaded.calibration.of
+            of = reader.loaded.calibration.with_embedder(embedder.fingerprint).of
             asker = OpenAsker(corpus, embedder, reader.loaded.reader, of, retrieve=how.retrieve, parallel=parallel)
             with corpus.index:
                 for part in asker.ask(left):
