@@ -157,7 +157,9 @@ def settings(
 def test_a_reader_learns_other_languages_from_english(data: Path, parallel: Path, reader: Path, tmp_path: Path) -> None:
     """The states of a made-up language's words come nearer to those of the English words they stand for."""
     asked = settings("builtin-reader", data, parallel, tmp_path / "out", reader)
-    told = train(replace(asked, recipe=replace(asked.recipe, epochs=3, learning_rate=1e-3)), SILENT)
+    told = train(
+        replace(asked, recipe=replace(asked.recipe, epochs=3, learning_rate=1e-3, pairs=24, start_share=0.0)), SILENT
+    )
     assert told["updates"] > 20 and told["tokens"] > 0
     apart = []
     for folder in (reader, tmp_path / "out"):
@@ -169,6 +171,22 @@ def test_a_reader_learns_other_languages_from_english(data: Path, parallel: Path
         apart.append(task._aligning(0, np.arange(40))[0])
     assert apart[1] < 0.7 * apart[0]
     load_reader(resolve(str(tmp_path / "out"), "reader"))
+
+
+def test_half_of_what_it_began_with_stays(data: Path, parallel: Path, reader: Path, tmp_path: Path) -> None:
+    asked = settings("builtin-reader", data, parallel, tmp_path / "half", reader, limit=8)
+    assert asked.recipe.start_share == 0.5
+    train(asked, SILENT)
+    train(replace(asked, into=tmp_path / "none", recipe=replace(asked.recipe, start_share=0.0)), SILENT)
+    begun, half, none = (
+        load_encoder(str(folder)).model.state_dict() for folder in (reader, *map(tmp_path.joinpath, ("half", "none")))
+    )
+    assert any(not torch.equal(begun[name], none[name]) for name in begun)
+    for name in begun:
+        torch.testing.assert_close(half[name], (begun[name] + none[name]) / 2)
+    assert "0.5 times those it began with" in (tmp_path / "half" / "README.md").read_text("utf-8")
+    with pytest.raises(SettingError, match="start_share"):
+        replace(asked.recipe, start_share=1.0)
 
 
 def test_what_is_rare_in_english_learns_alone(data: Path, parallel: Path, reader: Path, tmp_path: Path) -> None:

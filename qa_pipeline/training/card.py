@@ -138,12 +138,16 @@ def _recipe(run: Run) -> str:
     if recipe.rare_only:
         embeddings = "of tokens rare in English trained, all else left as it was"
     empty = "" if recipe.empty_windows is None else f" (of those without the answer {recipe.empty_windows:g} a question)"
+    share = recipe.start_share
+    mixed = (
+        f" The weights are {1 - share:g} times those it ended with and {share:g} times those it began with." if share else ""
+    )
     dropout = "as in the model" if recipe.dropout is None else f"{recipe.dropout:g}"
     asked = (
         f"Preset `{recipe.name}`: windows of {recipe.max_seq_len} tokens, stride {recipe.doc_stride}{empty},"
         f" {recipe.batch} a batch, {recipe.epochs} epochs at most; AdamW, learning rate {recipe.learning_rate:g} after a"
         f" warm-up of {recipe.warmup:.0%}, then falling to 0, weight decay {recipe.weight_decay:g}, gradients clipped at"
-        f" {recipe.clip:g}; dropout {dropout}; token embeddings {embeddings}. Seed {run.seed}."
+        f" {recipe.clip:g}; dropout {dropout}; token embeddings {embeddings}.{mixed} Seed {run.seed}."
     )
     done = (
         f"Done: {run.updates:,} updates over {run.windows:,} windows ({run.tokens:,} tokens) in"

@@ -25,7 +25,9 @@ class Recipe:
     as they are. empty_windows: windows without the answer kept of each question, on average (None: all). dropout: None for
     what the model was made with. clip: norm of the gradients at most. crossing: as `crossing_task` says, with `pairs`
     sentence pairs of an update for each of its windows. rare_only: only the vectors of tokens that are rare in English are
-    trained; English changes by those of them that it holds.
+    trained; English changes by those of them that it holds. start_share: how much of the weights the run began with is in
+    those it ends with, 0 to below 1: (1 - share) * trained + share * begun (Wortsman et al. 2022, "Robust fine-tuning of
+    zero-shot models").
     """
 
     name: str
@@ -45,12 +47,15 @@ class Recipe:
     crossing: bool = False
     pairs: int = 24
     rare_only: bool = False
+    start_share: float = 0.0
     kind: Kind = "reader"
 
     def __post_init__(self) -> None:
         for field in ("batch", "epochs", "doc_stride", "learning_rate"):
             if not getattr(self, field) > 0:
                 raise SettingError(f"{field} is {getattr(self, field)}; it must be more than 0.")
+        if not 0 <= self.start_share < 1:
+            raise SettingError(f"start_share is {self.start_share}; it must be at least 0 and below 1.")
         if self.max_seq_len < self.doc_stride + QUESTION_ROOM:
             raise SettingError(f"max_seq_len is {self.max_seq_len}; it must be {QUESTION_ROOM} more than doc_stride.")
 
@@ -80,7 +85,7 @@ _ALL = (
     ),
     Recipe(
         "builtin-reader", BUILTIN, "How the built-in reader is made better: all languages learn from English ones.",
-        8, 4, 256, 96, 6e-5, warmup=0.05, embeddings_rate=6.0, empty_windows=0.1, crossing=True,
+        8, 4, 256, 96, 1e-4, warmup=0.05, embeddings_rate=6.0, empty_windows=0.1, crossing=True, pairs=2, start_share=0.5,
     ),
     Recipe(
         "builtin-tokens", BUILTIN, "Its first half: tokens rare in English learn what English ones mean; the body stays.",

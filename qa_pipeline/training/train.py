@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,10 @@ def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     _begun(settings, features, data, encoder, tell)
     before = _before(settings, data, encoder, key, tell)
     plan = Plan(settings.recipe, settings.seed, settings.into, key, settings.minutes, settings.checkpoint_seconds)
-    at = fit(_task(settings, data, encoder, features, teacher), plan, tell.update)
+    task = _task(settings, data, encoder, features, teacher)
+    begun = {name: tensor.detach().cpu().clone() for name, tensor in encoder.model.state_dict().items()}
+    at = fit(task, plan, tell.update)
+    _mix(encoder.model, begun, settings.recipe.start_share)
     save(encoder.save, settings.into, CONFIG)
     after = _scores(settings, data, settings.into, tell)
     run = _run(settings, data, features, at, encoder, before, after)
@@ -106,6 +109,14 @@ def _task(
         _carry(resolve(settings.near, "embedder"), encoder, pivot, others)
     fixed = ~rare(pivot, others) if settings.recipe.rare_only else None
     return Crossing(encoder, features.windows, data.learn, texts, settings.recipe.pairs, fixed)
+
+
+def _mix(model: Any, begun: Mapping[str, torch.Tensor], share: float) -> None:
+    """Put that share of the weights of the beginning into those of the end."""
+    if share:
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.lerp_(begun[name], share)
 
 
 def _counts(features: Features, data: Data, texts: Sequence[Bitext], size: int) -> tuple[Counts, Counts]:
