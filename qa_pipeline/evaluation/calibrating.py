@@ -1,7 +1,8 @@
 """What a reader's gaps mean, learned from questions whose answers are known: pure functions of gaps and outcomes.
 
-A sample is the best span over the passages of one question: its gap over "no answer", and whether it is right. Each
-question gives two, one with its own text among the passages and one without, so half of the samples cannot be right.
+A sample is the best span over the passages of one question: its gap over "no answer", with what the finding of its passage
+adds (`lifting`), and whether it is right. Each question gives two, one with its own text among the passages and one without,
+so half of the samples cannot be right.
 """
 
 from __future__ import annotations
