@@ -78,6 +78,15 @@ def test_what_speaks_against_a_passage_is_not_learned() -> None:
     assert found is not None and found.near == 0.0 and found.words > 2.0
 
 
+def test_a_gap_that_says_nothing_is_not_weighed_against() -> None:
+    assert fit_lift(chosen(4_000, -0.5, 2.0, 2.0, -1.0), "e") is None
+
+    def same(one: Asked) -> Asked:
+        return replace(one, passages=tuple(replace(read, gap=3.0) for read in one.passages))
+
+    assert fit_lift([same(one) for one in chosen(1_000, 0.5, 2.0, 2.0, -1.0)], "e") is None
+
+
 def test_spans_that_are_missing_and_evidence_nobody_has_do_not_stop_it() -> None:
     whole = chosen(1_000, 1, 0, 3, -6)
     asked = [replace(one, passages=(Read(None, 0.1, 0.1, False, False), *one.passages)) for one in whole]

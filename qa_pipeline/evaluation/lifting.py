@@ -23,14 +23,15 @@ from qa_pipeline.lift import Evidence, Lift
 Numbers = NDArray[np.float64]
 
 RIDGE = 0.01
-LEAST_GAP = 1e-3
+LEAST_GAP = 0.01
+TINY = 1e-300
 
 
 def fit_lift(asked: Sequence[Asked], embedder: str) -> Lift | None:
     """The lift learned from questions, in any order; None where too few of them tell anything.
 
-    One whose answer is there, and no right span among its passages, says nothing of which to choose, and is left out.
-    embedder: its fingerprint.
+    One whose answer is there, and no right span among its passages, says nothing of which to choose, and is left out. Where
+    the reader's gap itself says nothing, nothing can be weighed against it. embedder: its fingerprint.
     """
     chosen = [
         replace(one, passages=tuple(read for read in one.passages if read.gap is not None))
@@ -41,7 +42,10 @@ def fit_lift(asked: Sequence[Asked], embedder: str) -> Lift | None:
     answerable = sum(one.answerable for one in chosen)
     if min(answerable, len(chosen) - answerable) < FEWEST // 2:
         return None
-    a, b, c = _weights(chosen)
+    weights = _weights(chosen)
+    if weights is None:
+        return None
+    a, b, c = weights
     near, words = b / a, c / a
     best = [max(one.passages, key=lambda read: _score(read, near, words)) for one in chosen]
     typical = Evidence(_mean(read.nearness for read in best), _mean(read.words for read in best))
@@ -78,8 +82,8 @@ def _number(value: float | None) -> float:
     return 0.0 if value is None else value
 
 
-def _weights(asked: Sequence[Asked]) -> tuple[float, ...]:
-    """(a, b, c) of largest likelihood. Every one has passages, and all of these have gaps."""
+def _weights(asked: Sequence[Asked]) -> tuple[float, ...] | None:
+    """(a, b, c) of largest likelihood; None where a is not above 0. Every one has passages, and all of these have gaps."""
     rows = [read for one in asked for read in one.passages]
     columns = np.array([[read.gap, _number(read.nearness), _number(read.words)] for read in rows], dtype=np.float64)
     right = np.array([read.right and one.answerable for one in asked for read in one.passages])
@@ -98,7 +102,7 @@ def _weights(asked: Sequence[Asked]) -> tuple[float, ...]:
         chances = np.exp(scores - top[which])
         none = np.exp(-top)
         whole = np.add.reduceat(chances, begins) + none
-        wanted = np.where(has, np.add.reduceat(chances * right, begins), none)
+        wanted = np.maximum(np.where(has, np.add.reduceat(chances * right, begins), none), TINY)
         pull = chances * right / np.where(has, wanted, 1.0)[which] - chances / whole[which]
         gradient = np.append(scaled.T @ pull, np.bincount(language, pull, len(names)))
         likelihood = float((np.log(wanted) - np.log(whole)).sum())
@@ -107,4 +111,4 @@ def _weights(asked: Sequence[Asked]) -> tuple[float, ...]:
     start = np.array([1.0, 0.0, 0.0, *[0.0] * len(names)])
     bounds = [(LEAST_GAP, None), (0.0, None), (0.0, None), *[(None, None)] * len(names)]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    return tuple(float(weight) for weight in found.x[:3] / spread)
+    return tuple(float(weight) for weight in found.x[:3] / spread) if found.x[0] > LEAST_GAP else None
