@@ -42,10 +42,10 @@ class Preset:
     `model` is a hub id or "builtin". `max_seq_len` and `doc_stride` are tokens (0 for embedders). `knows_no_answer`: a
     reader that was trained with unanswerable questions. `calibration`: what its gaps mean, measured on questions over
     small corpora, as (sharp, shift, threshold, stop_gap) of `qa_pipeline.pipeline.Calibration`; () where it was not
-    measured. `lift`: (near, words, typical nearness, typical share of words) of `qa_pipeline.lift.Lift` with the built-in
-    embedder; () likewise. The prefixes are put before texts given to an embedder. `also`: other hub ids it goes by.
-    `published`: what its card says it scores. `spark_nlp`: what the same weights are called by Spark NLP's
-    BertForQuestionAnswering.
+    measured. `found`: the same for passages found by the built-in embedder, as (sharp, shift, threshold) and the (near,
+    words, typical nearness, typical share of words) of `qa_pipeline.lift.Lift`; () likewise. The prefixes are put before
+    texts given to an embedder. `also`: other hub ids it goes by. `published`: what its card says it scores. `spark_nlp`:
+    what the same weights are called by Spark NLP's BertForQuestionAnswering.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Preset:
     doc_stride: int = 0
     knows_no_answer: bool = False
     calibration: tuple[float, ...] = ()
-    lift: tuple[float, ...] = ()
+    found: tuple[float, ...] = ()
     query_prefix: str = ""
     passage_prefix: str = ""
     also: tuple[str, ...] = ()
@@ -127,7 +127,7 @@ _ALL = (
         BUILTIN, "reader", BUILTIN, OWN_LICENCE, OWN_LANGUAGES, "29 M",
         "open question sets in 17 languages, some questions unanswerable; sentence pairs",
         "Comes with docqa, needs no download: for a first look, tests, air-gapped machines.",
-        256, 128, True, (0.187, 13.6, 0.888, 3.5), (9.9, 20.3, 0.272, 0.17),
+        256, 128, True, (0.35, 5.8, 0.75, 3.5), (0.187, 13.6, 0.888, 9.9, 20.3, 0.272, 0.17),
     ),
     Preset(
         DEFAULT_EMBEDDER, "embedder", "intfloat/multilingual-e5-small", "MIT", "94 (its tags)",

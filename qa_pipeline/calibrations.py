@@ -32,12 +32,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """(sharp, shift, threshold) of `pipeline.Calibration`, pooled and by language; its lift; about: how it was learned."""
+    """(sharp, shift, threshold) of `pipeline.Calibration`, pooled and by language, and its lift; about: how it was learned.
+
+    found: the same for passages that were found by the embedder of its lift.
+    """
 
     pooled: tuple[float, float, float]
     languages: Mapping[str, tuple[float, float, float]]
     about: Mapping[str, Any] = field(default_factory=dict)
     lift: Lift | None = None
+    found: Known | None = None
 
 
 def load(model: ModelFolder) -> Known | None:
@@ -46,8 +50,7 @@ def load(model: ModelFolder) -> Known | None:
         try:
             found = json.loads(path.read_text("utf-8"))
             if found["fingerprint"] == model.fingerprint:
-                languages = {str(language): _numbers(values) for language, values in found["languages"].items()}
-                return Known(_numbers(found["pooled"]), languages, found.get("about", {}), _lift(found.get("lift")))
+                return _known(found)
             logger.warning("the calibration in %s is of other weights than the reader's; it is not used", path)
         except FileNotFoundError:
             continue
@@ -59,12 +62,7 @@ def load(model: ModelFolder) -> Known | None:
 def save(model: ModelFolder, known: Known) -> Path:
     """Keep what was learned of a model, where `load` finds it; the file. Raises SettingError where none can be written."""
     text = json.dumps(
-        {
-            "fingerprint": model.fingerprint, "about": dict(known.about),
-            "pooled": dict(zip(NUMBERS, known.pooled, strict=True)),
-            "languages": {name: dict(zip(NUMBERS, values, strict=True)) for name, values in sorted(known.languages.items())},
-            "lift": asdict(known.lift) if known.lift else None,
-        }, ensure_ascii=False, indent=1,
+        {"fingerprint": model.fingerprint, "about": dict(known.about), **_told(known)}, ensure_ascii=False, indent=1
     )  # fmt: skip
     for path in _places(model):
         try:
@@ -98,10 +96,27 @@ def _numbers(values: Mapping[str, Any]) -> tuple[float, float, float]:
     return sharp, shift, threshold
 
 
-def _lift(values: Mapping[str, Any] | None) -> Lift | None:
-    """What a file of before there were lifts, or one learned without them, says nothing of is None."""
-    if values is None:
-        return None
+def _told(known: Known) -> dict[str, Any]:
+    """As the file has it."""
+    told: dict[str, Any] = {
+        "pooled": dict(zip(NUMBERS, known.pooled, strict=True)),
+        "languages": {name: dict(zip(NUMBERS, values, strict=True)) for name, values in sorted(known.languages.items())},
+    }
+    if known.lift:
+        told["lift"] = asdict(known.lift)
+    if known.found:
+        told["found"] = _told(known.found)
+    return told
+
+
+def _known(told: Mapping[str, Any]) -> Known:
+    languages = {str(language): _numbers(values) for language, values in told["languages"].items()}
+    found = _known(told["found"]) if "found" in told else None
+    lift = _lift(told["lift"]) if "lift" in told else None
+    return Known(_numbers(told["pooled"]), languages, told.get("about", {}), lift, found)
+
+
+def _lift(values: Mapping[str, Any]) -> Lift:
     typical = Evidence(
         *(None if values["typical"][n] is None else float(values["typical"][n]) for n in ("nearness", "words"))
     )

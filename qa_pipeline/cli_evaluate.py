@@ -376,6 +376,5 @@ def _print_calibrated(found: Calibrated) -> None:
         columns = "     ".join(f"{a:>7.1f}{b:>8.1f}{c:>7.1f}" for a, b, c in (errors, decisions))
         print(f"{row.name:<10}{row.samples:>9,}   {columns}" + ("" if row.fitted else "   (pooled: too few)"))
     print("half of the paragraphs measured by what the others taught, both ways; raw: bare logits, before: what held so far")
-    lift = found.known.lift
-    if lift:
+    if found.known.found and (lift := found.known.found.lift):
         print(f"beside a logit of the reader a passage's cosine counts {lift.near:.1f}, its share of words {lift.words:.1f}")

@@ -27,8 +27,8 @@ NOTHING = Evidence()
 class Lift:
     """Logits added to the gap of a span: near * (nearness - typical nearness) + words * (words - typical words).
 
-    What nobody looked for is taken as typical, so that a text given by hand is judged as one that was found averagely well.
-    embedder: fingerprint of the one whose cosines these are; they mean nothing with another.
+    What nobody looked for is taken as typical. embedder: fingerprint of the one whose cosines these are; they mean nothing
+    with another.
     """
 
     near: float

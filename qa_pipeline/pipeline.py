@@ -30,6 +30,7 @@ from indexing.models import ModelFolder, resolve
 from indexing.presets import BUILTIN, Preset
 from qa_pipeline import calibrations
 from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Timings, verified
+from qa_pipeline.calibrations import Known
 from qa_pipeline.lift import NOTHING, Evidence, Lift
 from qa_pipeline.reader import Reading, ReadsPassages, load_reader
 from qa_pipeline.retrieval import FusedRetriever, Retrieved
@@ -44,6 +45,7 @@ class Calibration:
     seldom beaten by passages further down the ranking, so reading stops there; docs/cli.md tells what that costs.
     scope: "language" (learned from questions in one language), "pooled" (from several together), "none" (not learned).
     lift: what is added to a gap for how its passage was found. languages: by question language, what holds for it instead.
+    found: what holds instead for passages that were found by the embedder of its lift; this is for texts given by hand.
     """
 
     sharp: float = 1.0
@@ -53,17 +55,16 @@ class Calibration:
     scope: str = "none"
     lift: Lift | None = None
     languages: Mapping[str, Calibration] = field(default_factory=dict)
+    found: Calibration | None = None
 
     def of(self, language: str) -> Calibration:
         """What holds for questions in a language: its own, else this."""
         return self.languages.get(language, self)
 
     def with_embedder(self, fingerprint: str) -> Calibration:
-        """What holds for passages found with an embedder: this, without the lift where that was learned with another."""
-        if self.lift is None or self.lift.embedder == fingerprint:
-            return self
-        languages = {name: replace(own, lift=None) for name, own in self.languages.items()}
-        return replace(self, lift=None, languages=languages)
+        """What holds for passages found with an embedder: this, where nothing was learned with that one."""
+        lift = self.found.lift if self.found else None
+        return self.found if self.found and lift and lift.embedder == fingerprint else self
 
     def lifted(self, gap: float, found: Evidence = NOTHING) -> float:
         """The gap of a span in a passage that was found so; in logits."""
@@ -93,22 +94,26 @@ def calibration_of(model: ModelFolder) -> Calibration:
         base = NEVER
     elif preset is not None and preset.calibration:
         sharp, shift, threshold, stop_gap = preset.calibration
-        base = Calibration(sharp, shift, threshold, stop_gap, "pooled", _own_lift(preset))
+        base = Calibration(sharp, shift, threshold, stop_gap, "pooled", found=_own_found(preset))
     known = calibrations.load(model)
     if known is None:
         return base
-    languages = {
-        name: Calibration(*numbers, base.stop_gap, "language", known.lift) for name, numbers in known.languages.items()
-    }
-    return Calibration(*known.pooled, base.stop_gap, "pooled", known.lift, languages)
+    found = _made(known.found, base.stop_gap) if known.found else None
+    return replace(_made(known, base.stop_gap), found=found)
 
 
-def _own_lift(preset: Preset) -> Lift | None:
-    """A preset's own, which was learned with the built-in embedder."""
-    if not preset.lift:
+def _made(known: Known, stop_gap: float) -> Calibration:
+    languages = {name: Calibration(*numbers, stop_gap, "language", known.lift) for name, numbers in known.languages.items()}
+    return Calibration(*known.pooled, stop_gap, "pooled", known.lift, languages)
+
+
+def _own_found(preset: Preset) -> Calibration | None:
+    """What a preset knows of passages that the built-in embedder found."""
+    if not preset.found:
         return None
-    near, words, nearness, share = preset.lift
-    return Lift(near, words, Evidence(nearness, share), resolve(BUILTIN, "embedder").fingerprint)
+    sharp, shift, threshold, near, words, nearness, share = preset.found
+    lift = Lift(near, words, Evidence(nearness, share), resolve(BUILTIN, "embedder").fingerprint)
+    return Calibration(sharp, shift, threshold, preset.calibration[3], "pooled", lift)
 
 
 FEW, MORE_FOR_FEW = 3, 2.5

@@ -109,7 +109,8 @@ def test_few_or_one_sided_questions_teach_nothing() -> None:
 def test_calibrating_learns_it_and_keeps_whose_cosines_they_are(tmp_path: Path) -> None:
     questions = QuestionSet.read([write(tmp_path / "q", ("de", "en"))])
     found = calibrate(questions, measured(), EMBEDDER, retrieve=5, out=tmp_path / "o")
-    lift = found.known.lift
+    assert found.known.lift is None and found.known.found is not None, "a text given by hand has a curve of its own"
+    lift = found.known.found.lift
     assert lift is not None and lift.embedder == EMBEDDER.fingerprint and lift.near + lift.words > 0
     lines = [OpenPrediction.from_dict(line) for line in Results.read(tmp_path / "o").lines]
     assert all(len(one.read) >= 5 and sum(read.own for read in one.read) == 1 for one in lines)
@@ -126,25 +127,32 @@ def test_calibrating_learns_it_and_keeps_whose_cosines_they_are(tmp_path: Path) 
 def test_it_is_kept_beside_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCQA_DATA", str(tmp_path / "data"))
     builtin = resolve("builtin", "reader")
-    known = calibrations.Known((0.5, 2.0, 0.6), {"de": (0.7, 1.0, 0.4)}, {}, LIFT)
+    lifted = calibrations.Known((0.3, 9.0, 0.8), {"fi": (0.2, 8.0, 0.7)}, {}, LIFT)
+    known = calibrations.Known((0.5, 2.0, 0.6), {"de": (0.7, 1.0, 0.4)}, {}, found=lifted)
     path = calibrations.save(builtin, known)
     assert calibrations.load(builtin) == known
-    found = calibration_of(builtin)
-    assert found.lift == found.of("de").lift == LIFT
+    by_hand = calibration_of(builtin)
+    found = by_hand.with_embedder(LIFT.embedder)
+    assert (by_hand.sharp, by_hand.lift, by_hand.of("de").sharp, by_hand.of("de").lift) == (0.5, None, 0.7, None)
+    assert (found.sharp, found.lift, found.of("fi").sharp, found.of("fi").lift) == (0.3, LIFT, 0.2, LIFT)
+    assert found.of("de") is found and found.stop_gap == by_hand.stop_gap and found.of("fi").scope == "language"
     path.write_text(path.read_text("utf-8").replace('"near": 10.0', '"near": -1.0'), "utf-8")
     assert calibrations.load(builtin) is None, "a damaged file is not used"
 
 
 def test_another_embedders_cosines_are_not_used() -> None:
-    known = Calibration(1.0, 0.0, 0.5, lift=LIFT, languages={"de": Calibration(2.0, lift=LIFT)})
-    assert known.with_embedder(LIFT.embedder) is known and known.lifted(1.0, Evidence(0.5, 0.2)) == pytest.approx(2.0)
-    other = known.with_embedder("another")
-    assert other.lift is None and other.of("de") == Calibration(2.0) and other.lifted(1.0, Evidence(0.5, 0.2)) == 1.0
+    known = Calibration(2.0, found=Calibration(1.0, lift=LIFT))
+    found = known.with_embedder(LIFT.embedder)
+    assert found is known.found and found.lifted(1.0, Evidence(0.5, 0.2)) == pytest.approx(2.0)
+    assert known.with_embedder("another") is known and known.lifted(1.0, Evidence(0.5, 0.2)) == 1.0
+    assert Calibration().with_embedder("") == Calibration()
 
 
 def test_the_built_in_reader_has_one_for_the_built_in_embedder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCQA_DATA", str(tmp_path))
-    lift = calibration_of(resolve("builtin", "reader")).lift
+    by_hand = calibration_of(resolve("builtin", "reader"))
+    assert by_hand.lift is None and by_hand.found is not None and by_hand.found.stop_gap == by_hand.stop_gap
+    lift = by_hand.found.lift
     assert lift is not None and lift.embedder == resolve("builtin", "embedder").fingerprint
     assert lift.near > 0 and lift.words > 0 and 0 < (lift.typical.nearness or 0) < 1 and 0 < (lift.typical.words or 0) < 1
 
@@ -167,7 +175,7 @@ def test_of_answers_read_alike_the_better_found_is_first_through_every_way_of_as
     question, settings = "When was the bridge of Tamsin opened?", AskSettings(thorough=True)
 
     def scores(lift: Lift | None) -> list[tuple[str, float]]:
-        known = Calibration(lift=lift, threshold=1.0)
+        known = Calibration(threshold=1.0, found=Calibration(lift=lift, threshold=1.0))
         pipeline = QAPipeline(Index.open(tmp_path / "i"), embedder, Alike(), calibration=known)
         reply = pipeline.ask(question, settings)
         last = list(ask_in_steps(pipeline, Alike(), question, settings, None))[-1].reply

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +84,7 @@ def learned(questions: QuestionSet, predictions: Sequence[OpenPrediction], befor
     for prediction in predictions:
         halves[int(side[prediction.present.key])].append(prediction)
     names = sorted({prediction.present.question_language for prediction in predictions})
-    everything = _Learned.of(predictions, embedder)
+    lifted, bare = _Learned.of(predictions, embedder), _Learned.of(predictions, None)
     here = before.with_embedder(embedder)
     told: dict[str, dict[str, list[_Told]]] = {name: {way: [] for way in WAYS} for name in names}
     for half, other in (halves, halves[::-1]):
@@ -93,12 +93,9 @@ def learned(questions: QuestionSet, predictions: Sequence[OpenPrediction], befor
             for name, found in _samples(half, lift).items():
                 judge = _judge(way, here.of(name), there.fits.get(name, there.pooled))
                 told[name][way].extend(judge.of(sample) for sample in found)
-    rows = [_row(name, len(told[name][RAW]), name in everything.fits, told[name]) for name in names]
+    rows = [_row(name, len(told[name][RAW]), name in lifted.fits, told[name]) for name in names]
     together = {way: [one for name in names for one in told[name][way]] for way in WAYS}
-    known = Known(
-        _numbers(everything.pooled), {name: _numbers(found) for name, found in sorted(everything.fits.items())},
-        {"questions": len(predictions)}, everything.lift,
-    )  # fmt: skip
+    known = replace(bare.known({"questions": len(predictions)}), found=lifted.known({}) if lifted.lift else None)
     reliability = {way: bins([one.said for one in some], [one.right for one in some]) for way, some in together.items()}
     return Calibrated(known, tuple(rows), _row("all", len(together[RAW]), True, together), reliability)
 
@@ -112,9 +109,10 @@ class _Learned:
     fits: dict[str, Fit]
 
     @classmethod
-    def of(cls, predictions: Sequence[OpenPrediction], embedder: str) -> _Learned:
-        """Raises SettingError where there is too little to learn from."""
-        lift = fit_lift([asked for prediction in predictions for asked in prediction.asked()], embedder)
+    def of(cls, predictions: Sequence[OpenPrediction], embedder: str | None) -> _Learned:
+        """embedder: None to learn from the reader's gaps alone. Raises SettingError where there is too little."""
+        asked = [asked for prediction in predictions for asked in prediction.asked()]
+        lift = fit_lift(asked, embedder) if embedder is not None else None
         found = _samples(predictions, lift)
         pooled = fit([sample for some in found.values() for sample in some])
         if pooled is None:
@@ -123,6 +121,10 @@ class _Learned:
             )
         own = {name: fit(some, pooled) for name, some in found.items()}
         return cls(lift, pooled, {name: one for name, one in own.items() if one is not None})
+
+    def known(self, about: Mapping[str, Any]) -> Known:
+        fits = {name: _numbers(found) for name, found in sorted(self.fits.items())}
+        return Known(_numbers(self.pooled), fits, about, self.lift)
 
 
 def _samples(predictions: Sequence[OpenPrediction], lift: Lift | None) -> Samples:
