@@ -73,14 +73,17 @@ class Contrast:
 
 
 def contrast(asked: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
-    """The mean loss of rows that belong together, over both directions and both lengths of vector."""
-    right = torch.arange(len(asked), device=asked.device)
+    """The mean loss of rows that belong together, over both directions and both lengths of vector.
+
+    A cosine is at most 1, so the exponents of both softmaxes need no row's maximum taken off: they are the same numbers.
+    """
     losses = []
     for size in dict.fromkeys((asked.shape[1], min(SHORT, asked.shape[1]))):
         a, b = (functional.normalize(side[:, :size].float(), dim=1) for side in (asked, found))
-        cosines = SCALE * a @ b.T
-        losses += [functional.cross_entropy(cosines, right), functional.cross_entropy(cosines.T, right)]
-    return torch.stack(losses).mean()
+        below = SCALE * (a @ b.T) - SCALE
+        likely = below.exp()
+        losses.append(torch.log(likely.sum(0)) + torch.log(likely.sum(1)) - 2 * below.diagonal())
+    return torch.stack(losses).mean() / 2
 
 
 def apart(order: Sequence[int], texts: Sequence[tuple[str, str]], size: int) -> list[list[int]]:

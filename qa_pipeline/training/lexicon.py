@@ -57,12 +57,13 @@ class Choices:
 @dataclass(frozen=True, slots=True)
 class Lexicon:
     """Token pairs of two languages in the order of `key` = one * V + other, int64 [n]; forth: P(other | one), back: the
-    other way round. size: V."""
+    other way round. seen: how often they stand in one sentence pair, int64 [n]. size: V."""
 
     size: int
     key: NDArray[np.int64]
     forth: NDArray[np.float32]
     back: NDArray[np.float32]
+    seen: NDArray[np.int64]
 
     def likeness(self, ones: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float32]:
         """Geometric mean of both chances of each pair, 0 for a pair that is not here."""
@@ -126,7 +127,8 @@ def lexicon(pairs: Bitext, size: int) -> Lexicon:
     sure = (links.seen >= 2) & (np.maximum(forth, back) >= LIKELY) & (links.seen * np.minimum(forth, back) >= SEEN)
     key = links.one[sure] * size + links.other[sure]
     order = np.argsort(key)
-    return Lexicon(size, key[order], forth[sure][order].astype(np.float32), back[sure][order].astype(np.float32))
+    likely, likely_back = (chance[sure][order].astype(np.float32) for chance in (forth, back))
+    return Lexicon(size, key[order], likely, likely_back, links.seen[sure][order])
 
 
 def _tokens(encode: Encode, texts: Sequence[str]) -> list[Sequence[int]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from indexing.errors import SettingError
 from qa_pipeline.evaluation.datasets import Example, read_text
-from qa_pipeline.training.lexicon import Bitext, Choices, Encode, lexicon
+from qa_pipeline.training.lexicon import Bitext, Choices, Encode, Lexicon, lexicon
 from qa_pipeline.training.model1 import Ragged, ragged
 
 PIVOT = "en"
@@ -162,17 +162,20 @@ def asked(examples: Iterable[Example], encode: Encode) -> dict[str, Asked]:
     return {language: _asked(found, encode) for language, found in by_language.items()}
 
 
-def switches(texts: Sequence[Bitext], size: int) -> dict[str, tuple[Choices, Choices]]:
-    """Into each language from English, and back. size: of the vocabulary."""
-    return {text.other: lexicon(text, size).choices() for text in texts if text.one == PIVOT}
+def lexicons(texts: Sequence[Bitext], size: int) -> dict[str, Lexicon]:
+    """Of English with each other language. size: of the vocabulary."""
+    return {text.other: lexicon(text, size) for text in texts if text.one == PIVOT}
 
 
-def plain_text(folder: Path, encode: Encode) -> list[Ragged]:
-    """The lines of each file NAME.txt (plain, .xz, .gz) of the folder. Raises SettingError, UnreadableFile."""
+def plain_text(folder: Path, encode: Encode) -> dict[str, Ragged]:
+    """The lines of each file NAME.txt (plain, .xz, .gz) of the folder, by NAME. Raises SettingError, UnreadableFile."""
     paths = sorted(folder.glob("*.txt*"))
     if not paths:
         raise SettingError(f"{folder} holds no plain text: files named de.txt or de.txt.xz, one text a line.")
-    return [ragged(encode([line for line in read_text(path).split("\n") if line.strip()])) for path in paths]
+    return {
+        path.name.split(".")[0]: ragged(encode([line for line in read_text(path).split("\n") if line.strip()]))
+        for path in paths
+    }
 
 
 def _asked(examples: Sequence[Example], encode: Encode) -> Asked:

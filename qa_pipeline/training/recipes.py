@@ -96,7 +96,8 @@ _ALL = (
         512, 10, 256, 96, 1e-2, weight_decay=0.0, kind="embedder",
     ),
     Recipe(
-        "builtin-embedder", BUILTIN, "How the built-in embedder was made: a vector for each token, anew.",
+        "builtin-embedder", BUILTIN,
+        "How the built-in embedder was made better: numbers learned anew for each token, beside those it has.",
         1024, 1, 256, 96, 2e-2, warmup=0.02, weight_decay=0.0, crossing=True, kind="embedder",
     ),
 )  # fmt: skip

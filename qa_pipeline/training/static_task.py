@@ -1,4 +1,4 @@
-"""What the built-in embedder learns: a vector for each token, such that texts that belong together have like means.
+"""What the built-in embedder learns: numbers for each token, such that texts that belong together have like means.
 
 In-batch softmax as in `embedder_task`, over `pairing`'s sources. Most updates are of one source and one language (pair), the
 others of four drawn apart.
@@ -25,22 +25,24 @@ from qa_pipeline.training.trainer import device
 
 MIXED = 0.3
 MIXES = 4
-SPREAD = 0.1
 
 
 class Static:
-    """The `Task` of an embedder made anew. sources: with the weight of each; dimension: numbers of a vector.
+    """The `Task` of an embedder that begins with `begun`, float32 [V, d], and is saved beside what `folder` has.
+
+    The new numbers learn as if they were alone, and each of the two weighs the same afterwards: what they err in differs, so
+    that together they find better than one vector of their size. sources: with the weight of each.
 
     count: pairs there are, before any switching.
     """
 
     def __init__(
-        self, folder: ModelFolder, dimension: int, sources: Sequence[tuple[Source, float]], updates: int, seed: int
+        self, folder: ModelFolder, begun: NDArray[np.float32], sources: Sequence[tuple[Source, float]], updates: int
     ) -> None:
         self._whole: Any = load_embedder(folder)
-        rows = _static(self._whole, folder.name)
-        fresh = torch.nn.EmbeddingBag(rows, dimension, mode="mean", include_last_offset=True)
-        torch.nn.init.normal_(fresh.weight, std=SPREAD, generator=torch.Generator().manual_seed(seed))
+        _static(self._whole, folder.name)
+        vectors = torch.from_numpy(begun)
+        fresh = torch.nn.EmbeddingBag.from_pretrained(vectors, freeze=False, mode="mean", include_last_offset=True)
         self.model: Any = fresh.to(device())
         self.tokens: Any = fresh.weight
         self._sources = [source for source, _ in sources]
@@ -61,8 +63,9 @@ class Static:
         return float(loss.detach()), len(asked.words) + len(found.words)
 
     def save(self, folder: Path) -> None:
-        """As an ordinary sentence-transformers folder."""
-        save_static(self._whole[0].tokenizer, self.tokens.detach().cpu().numpy(), folder)
+        """As an ordinary sentence-transformers folder, the new numbers first."""
+        parts = (self.tokens.detach().cpu(), self._whole[0].embedding.weight.detach())
+        save_static(self._whole[0].tokenizer, torch.cat([_even(part) for part in parts], dim=1).numpy(), folder)
 
     def _drawn(self, size: int, draw: np.random.Generator) -> Sides:
         if draw.random() >= MIXED:
@@ -99,6 +102,11 @@ def token_vectors(folder: ModelFolder) -> NDArray[np.float32]:
 def vocabulary(folder: ModelFolder) -> int:
     """How many tokens a static model has. Raises SettingError where it is another kind."""
     return _static(load_embedder(folder), folder.name)
+
+
+def _even(vectors: torch.Tensor) -> torch.Tensor:
+    """The root mean square of their norms made 1; vectors that are all 0 stay."""
+    return vectors / vectors.square().sum(1).mean().sqrt().clamp_min(1e-12)
 
 
 def _static(model: Any, name: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,12 +17,14 @@ import numpy as np
 from indexing.models import ModelFolder, resolve
 from qa_pipeline.evaluation.datasets import Example
 from qa_pipeline.training.card import data_files
+from qa_pipeline.training.counted import counted
 from qa_pipeline.training.data import Data, Tell, TrainSettings, read_data
 from qa_pipeline.training.embedder_card import card
 from qa_pipeline.training.embedder_task import Contrast, Pair, question_pairs, translations
 from qa_pipeline.training.held_out import Score, change, table
-from qa_pipeline.training.lexicon import among_others, bitexts
-from qa_pipeline.training.pairing import Lines, Questions, Source, Switched, Translations, asked, plain_text, switches
+from qa_pipeline.training.lexicon import Bitext, among_others, bitexts
+from qa_pipeline.training.model1 import Ragged
+from qa_pipeline.training.pairing import Asked, Lines, Questions, Source, Switched, Translations, asked, lexicons, plain_text
 from qa_pipeline.training.run_folder import before_file, contents, finished, replace_text, save, written
 from qa_pipeline.training.static_task import Static, encode, vocabulary
 from qa_pipeline.training.train import machine, made_by, named, parallel
@@ -72,16 +74,32 @@ def made_anew(settings: TrainSettings, data: Data, base: ModelFolder) -> Static:
     """What the recipe `builtin-embedder` trains. Raises SettingError, UnreadableFile."""
     ids = encode(base)
     texts = list(bitexts(parallel(settings), ids, settings.seed))
-    into = switches(texts, vocabulary(base))
+    size = vocabulary(base)
+    meanings = lexicons(texts, size)
+    into = {language: found.choices() for language, found in meanings.items()}
     questions = asked(data.learn, ids)
     sources: list[tuple[Source, float]] = [
         (Questions(questions), 0.25), (Switched(questions, into), 0.25), (Translations(texts), 0.25)
     ]  # fmt: skip
     others = list(among_others(parallel(settings), ids, FEWEST))
     sources += [(Translations(others), 0.1)] if others else []
-    lines = Lines(plain_text(settings.text, ids)) if settings.text else None
+    plain = plain_text(settings.text, ids) if settings.text else {}
+    lines = Lines(list(plain.values()))
     sources += [(lines, 0.15)] if lines else []
-    return Static(base, DIMENSION, sources, UPDATES, settings.seed)
+    begun = counted(_texts(questions, texts, plain), meanings, size, DIMENSION, settings.seed)
+    return Static(base, begun, sources, UPDATES)
+
+
+def _texts(
+    questions: Mapping[str, Asked], pairs: Sequence[Bitext], plain: Mapping[str, Ragged]
+) -> dict[str, list[Ragged]]:
+    """Of each language what there is to count in: plain text, passages, the translations of English sentences."""
+    texts: defaultdict[str, list[Ragged]] = defaultdict(list)
+    for language, one in (*plain.items(), *((name, found.passages) for name, found in questions.items())):
+        texts[language].append(one)
+    for pair in pairs:
+        texts[pair.other].append(pair.others)
+    return dict(texts)
 
 
 def _pairs(settings: TrainSettings, data: Data) -> list[Pair]:

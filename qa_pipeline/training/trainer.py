@@ -181,6 +181,7 @@ def _optimiser(task: Task, recipe: Recipe) -> torch.optim.Optimizer:
             for (embeddings, plain), parameters in groups.items()
         ],
         lr=recipe.learning_rate,
+        fused=True,
     )
 
 
