@@ -6,14 +6,15 @@ Everything is done with the built-in models, so no model is downloaded. The inde
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexing.build import build_index
-from indexing.errors import DocqaError
+from indexing.build import Report, build_index
+from indexing.errors import DocqaError, IndexMismatch
 from indexing.settings import IndexSettings
 from qa_pipeline.answers import Reply
 from qa_pipeline.cli_shown import printable
@@ -21,6 +22,7 @@ from qa_pipeline.evaluation.metrics import exact_match, f1
 from qa_pipeline.pipeline import QAPipeline
 
 HERE = Path(__file__).resolve().parent
+CORPUS = HERE / "corpus"
 INDEX = HERE.parent / ".demo" / "index"
 
 
@@ -48,7 +50,7 @@ def questions() -> Iterator[Question]:
 
 def main() -> int:
     began = time.monotonic()
-    report = build_index(HERE / "corpus", INDEX, IndexSettings(embedder="builtin"))
+    report = indexed()
     print(f"Indexed {report.documents} documents ({report.passages} passages, {len(report.languages)} languages) "
           f"in {report.seconds:.1f} s.\n")  # fmt: skip
     pipeline = QAPipeline.open(INDEX, "builtin")
@@ -61,6 +63,16 @@ def main() -> int:
     print(f"\n{len(asked)} questions; per question p50 {p50:.0f} ms; all of it {time.monotonic() - began:.0f} s.")
     print('\nAsk your own:  .venv/bin/docqa ask .demo/index "When did Kestrel Bridge open?" --reader builtin')
     return 0
+
+
+def indexed() -> Report:
+    """The corpus in INDEX; what an older docqa left there, with other vectors, is removed first."""
+    settings = IndexSettings(embedder="builtin")
+    try:
+        return build_index(CORPUS, INDEX, settings)
+    except IndexMismatch:
+        shutil.rmtree(INDEX)
+        return build_index(CORPUS, INDEX, settings)
 
 
 def show_best(language: str, asked: list[Question], replies: list[Reply]) -> None:

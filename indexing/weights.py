@@ -1,8 +1,8 @@
 """Weights on disk: which files a folder loads from, whether they are whole, and safe copies of pickles.
 
 Safetensors are read as they are. A `pytorch_model.bin` is a pickle: it is read once, as nothing but tensors,
-and kept as safetensors; one that holds anything else is refused. The built-in models are stored in int8 and
-widened once.
+and kept as safetensors; one that holds anything else is refused. The built-in models are stored in 8 or 4 bits a
+number and widened once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PLAIN = "model.safetensors"
 PICKLED = "pytorch_model.bin"
-STORED_SMALL = "model.int8.safetensors"
+STORED_SMALL = "model.small.safetensors"
 LONGEST_HEADER = 100_000_000
 SMALL = 10_000
 
@@ -112,27 +112,35 @@ def convert(weights: Weights, target: Path) -> None:
 
 
 def widen(source: Path, target: Path) -> None:
-    """The folder `source` as an ordinary one in `target`: NAME = NAME.int8 * NAME.scale[:, None], float32.
+    """The folder `source` as an ordinary one in `target`, all in float32: NAME = whole numbers * NAME.scale[:, None].
 
+    The whole numbers are NAME.int8, or NAME.int4 with two of them in a byte, the lower half first, 8 standing for 0.
     Raises ModelRefused where what lies in `source` is not whole.
     """
+    import numpy as np
     from safetensors.numpy import load_file, save_file
 
     tensor_names(source / STORED_SMALL)
     stored = load_file(source / STORED_SMALL)
-    wide = {name: tensor for name, tensor in stored.items() if not name.endswith((".int8", ".scale"))}
-    for name in [name.removesuffix(".int8") for name in stored if name.endswith(".int8")]:
-        wide[name] = stored[f"{name}.int8"].astype("float32") * stored[f"{name}.scale"][:, None]
+    wide = {name: tensor for name, tensor in stored.items() if not name.endswith((".int8", ".int4", ".scale"))}
+    for name, tensor in stored.items():
+        whole, _, kind = name.rpartition(".")
+        if kind == "int4":
+            halves = np.stack([tensor & 15, tensor >> 4], axis=-1).astype(np.int8) - 8
+            tensor = halves.reshape(len(tensor), -1)
+        if kind in ("int8", "int4"):
+            wide[whole] = tensor.astype(np.float32) * stored[f"{whole}.scale"][:, None]
     _save(save_file, wide, target)
     for path in source.iterdir():
         if path.is_file() and path.name != STORED_SMALL:
             shutil.copyfile(path, target / path.name)
 
 
-def narrow(source: Path, target: Path) -> None:
-    """The other way round: matrices of more than 10,000 numbers in int8, each row by its largest number; the rest as it is.
+def narrow(source: Path, target: Path, bits: int = 8) -> None:
+    """The other way round: matrices of more than 10,000 numbers in 8 or 4 bits, each row by its largest number.
 
-    Other files go along as they are. Raises ModelRefused where what lies in `source` is not whole.
+    In 4 bits go matrices of an even number of columns, the others in 8; the rest stays as it is, other files go along.
+    Raises ModelRefused where what lies in `source` is not whole.
     """
     import numpy as np
     from safetensors.numpy import load_file, save_file
@@ -143,9 +151,13 @@ def narrow(source: Path, target: Path) -> None:
         if tensor.ndim != 2 or tensor.size <= SMALL:
             small[name] = tensor.astype(np.float32)
             continue
-        scale = np.maximum(np.abs(tensor).max(axis=1), 1e-12).astype(np.float32) / 127
-        small[f"{name}.int8"] = np.rint(tensor / scale[:, None]).astype(np.int8)
-        small[f"{name}.scale"] = scale
+        kind, largest = ("int4", 7) if bits == 4 and tensor.shape[1] % 2 == 0 else ("int8", 127)
+        scale = np.maximum(np.abs(tensor).max(axis=1), 1e-12).astype(np.float32) / largest
+        whole = np.rint(tensor / scale[:, None]).astype(np.int8)
+        if kind == "int4":
+            halves = (whole + 8).astype(np.uint8)
+            whole = halves[:, ::2] | halves[:, 1::2] << 4
+        small[f"{name}.{kind}"], small[f"{name}.scale"] = whole, scale
     target.mkdir(parents=True, exist_ok=True)
     _save(save_file, small, target, STORED_SMALL)
     for path in source.iterdir():

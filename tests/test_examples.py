@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from indexing.embed import Embedder
 from indexing.files import FileReader, find_files
+from indexing.folder import IndexFolder
+from indexing.models import resolve
+from indexing.settings import IndexSettings
 
 ROOT = Path(__file__).resolve().parent.parent / "examples"
 LANGUAGES = {"ar", "de", "el", "en", "es", "hi", "ja", "ru", "th", "tr", "vi", "zh"}
@@ -68,3 +74,21 @@ def test_enough_questions_of_every_kind(articles: list[dict[str, Any]]) -> None:
 def test_the_contradictions_are_there(texts: dict[str, str]) -> None:
     assert "1912" in texts["en/kestrel-bridge.pdf"] and "1921" in texts["tr/travel-guide.docx"]
     assert "2.341" in texts["de/mount-orveth.docx"] and "2.314" in texts["el/geography.pdf"]
+
+
+def test_the_demo_replaces_an_index_of_another_embedder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = Embedder(resolve("builtin", "embedder")).facts()
+    older = {**facts, "fingerprint": "of an older docqa"}
+    IndexFolder.create(tmp_path / "index", IndexSettings(embedder="builtin"), older).close()
+    (tmp_path / "few").mkdir()
+    (tmp_path / "few" / "one.txt").write_text("Kestrel Bridge was opened on 22 June 1912.", "utf-8")
+    found = importlib.util.spec_from_file_location("demo", ROOT / "demo.py")
+    assert found is not None and found.loader is not None
+    demo = importlib.util.module_from_spec(found)
+    monkeypatch.setitem(sys.modules, "demo", demo)
+    found.loader.exec_module(demo)
+    monkeypatch.setattr(demo, "INDEX", tmp_path / "index")
+    monkeypatch.setattr(demo, "CORPUS", tmp_path / "few")
+    assert demo.indexed().documents == 1
+    with IndexFolder.open(demo.INDEX) as folder:
+        assert folder.model["fingerprint"] == facts["fingerprint"]

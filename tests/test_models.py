@@ -769,7 +769,7 @@ def test_the_builtin_reader_is_an_ordinary_folder(own_cache: Path) -> None:
     found = resolve("builtin", "reader")
     assert found.path == own_cache / f"builtin-{found.fingerprint[:12]}" / "reader"
     assert (found.model_type, found.preset) == ("xlm-roberta", PRESETS["reader", "builtin"])
-    stored = load_file(models.PACKAGED / "reader" / "model.int8.safetensors")
+    stored = load_file(models.PACKAGED / "reader" / "model.small.safetensors")
     wide = load_file(found.path / "model.safetensors")
     name = next(name.removesuffix(".int8") for name in stored if name.endswith(".int8"))
     assert np.array_equal(wide[name], stored[f"{name}.int8"] * stored[f"{name}.scale"][:, None])
@@ -785,7 +785,7 @@ def test_the_builtin_embedder_loads_with_sentence_transformers() -> None:
     assert (found.model_type, found.prefixes) == ("static", ("", ""))
     model = SentenceTransformer(str(found.path), device="cpu", local_files_only=True)
     one, same, other = model.encode(["the bridge over the river", "die Brücke über den Fluss", "tax law"])
-    assert one.shape == (192,) and model.similarity(one, same) > model.similarity(one, other)
+    assert one.shape == (448,) and model.similarity(one, same) > model.similarity(one, other)
 
 
 @pytest.mark.parametrize("harm", ["shorten", "flip", "extra", "missing", "manifest"])

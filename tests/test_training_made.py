@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from indexing.embed import Embedder
 from indexing.errors import SettingError, UnreadableFile
@@ -296,7 +296,7 @@ def test_the_recipes_say_what_they_lack(data: Path, parallel: Path, reader: Path
         train_embedder.train_embedder(asked, SILENT)
 
 
-def test_an_embedder_is_made_from_nothing(
+def test_an_embedder_gets_numbers_learned_from_nothing(
     data: Path, parallel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train_embedder, "UPDATES", 80)
@@ -309,24 +309,42 @@ def test_an_embedder_is_made_from_nothing(
     told = train_embedder.train_embedder(asked, SILENT)
     assert told["updates"] == 80 and told["after"]
     made = Embedder(resolve(str(tmp_path / "out"), "embedder"))
-    assert made.dimension == train_embedder.DIMENSION
+    assert made.dimension == train_embedder.DIMENSION + Embedder(resolve("builtin", "embedder")).dimension
     right = np.argmax(made.questions(WORDS) @ made.passages([word[::-1] for word in WORDS]).T, axis=1) == np.arange(12)
     assert right.sum() >= 9
 
 
-def test_models_are_stored_small_and_widened_again(reader: Path, tmp_path: Path) -> None:
-    narrow(reader, tmp_path / "small")
+@pytest.mark.parametrize(("bits", "largest"), [(8, 127), (4, 7)])
+def test_models_are_stored_small_and_widened_again(reader: Path, tmp_path: Path, bits: int, largest: int) -> None:
+    narrow(reader, tmp_path / "small", bits)
     (tmp_path / "wide").mkdir()
     widen(tmp_path / "small", tmp_path / "wide")
     before, after = (load_file(folder / "model.safetensors") for folder in (reader, tmp_path / "wide"))
     assert before.keys() == after.keys() and resolve(str(tmp_path / "wide"), "reader")
     for name, tensor in before.items():
-        step = np.abs(tensor).max(axis=-1, keepdims=True) / 127 if tensor.ndim == 2 and tensor.size > 10_000 else 0 * tensor
+        small = tensor.ndim == 2 and tensor.size > 10_000
+        step = np.abs(tensor).max(axis=-1, keepdims=True) / largest if small else 0 * tensor
         assert (np.abs(tensor - after[name]) <= step * 0.501).all(), name
     assert any(tensor.ndim == 2 and tensor.size > 10_000 for tensor in before.values())
-    narrow(tmp_path / "wide", tmp_path / "again")
-    small = [(tmp_path / name / "model.int8.safetensors").stat().st_size for name in ("small", "again")]
-    assert small[0] == small[1] < (reader / "model.safetensors").stat().st_size
+    narrow(tmp_path / "wide", tmp_path / "again", bits)
+    stored = [load_file(tmp_path / name / "model.small.safetensors") for name in ("small", "again")]
+    assert stored[0].keys() == stored[1].keys()
+    for name, tensor in stored[0].items():
+        assert np.allclose(tensor.astype(np.float32), stored[1][name].astype(np.float32), rtol=1e-6), name
+    sizes = [(tmp_path / name).stat().st_size for name in ("small/model.small.safetensors", "wide/model.safetensors")]
+    assert sizes[0] < sizes[1] and any(name.endswith(f".int{bits}") for name in stored[0])
+
+
+def test_a_matrix_that_cannot_be_halved_is_stored_in_8_bits(tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    matrix = np.linspace(-1, 1, 201 * 101, dtype=np.float32).reshape(201, 101)
+    save_file({"matrix": matrix}, folder / "model.safetensors")
+    narrow(folder, tmp_path / "small", 4)
+    assert "matrix.int8" in load_file(tmp_path / "small" / "model.small.safetensors")
+    (tmp_path / "wide").mkdir()
+    widen(tmp_path / "small", tmp_path / "wide")
+    assert np.abs(load_file(tmp_path / "wide" / "model.safetensors")["matrix"] - matrix).max() < 1 / 127
 
 
 def test_a_stopped_embedder_goes_on_to_the_same_vectors(
