@@ -346,6 +346,10 @@ def _text(document: HaystackDocument) -> str:
         raise SettingError(f"Document {document.id!r} is a {document.content_type}; this store keeps text.")
     if not document.content:
         logger.warning("document %r has no text and is not kept", document.id)
+    try:
+        f"{document.id}{document.content}{json.dumps(document.meta or {}, ensure_ascii=False, default=str)}".encode()
+    except UnicodeEncodeError as error:
+        raise SettingError(f"Document {document.id!r} holds half of a character (a lone surrogate).") from error
     return document.content
 
 

@@ -154,3 +154,22 @@ def test_an_index_folder_is_a_haystack_store(corpus: Path, tmp_path: Path) -> No
     found = BM25Retriever(document_store=store).retrieve("bridge opened", filters={"source": {"$glob": "reports/*"}})
     assert found[0].meta["source"] == "reports/bridge.txt" and found[0].meta["name"] == "reports/bridge.txt"
     assert found[0].content == "The bridge opened in 1912. It is long."
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        Document(id="x\ud800", content="whole"), Document(id="x", content="half \udfff of one"),
+        Document(id="x", content="whole", meta={"author": "A\ud800"}), Document(id="x", content="whole", meta={"\ud800": 1}),
+    ],
+)  # fmt: skip
+def test_half_of_a_character_is_told_and_nothing_is_written(store: DocqaDocumentStore, half: Document) -> None:
+    with pytest.raises(SettingError, match="half of a character"):
+        store.write_documents([Document(id="new", content="The lamp was lit."), half])
+    assert {document.id for document in store.get_all_documents()} == set(TEXTS)
+    assert [document.id for document in store.query("ferry \ud800")] == ["en1"]
+
+
+def test_what_is_no_text_is_told(store: DocqaDocumentStore) -> None:
+    with pytest.raises(SettingError, match="keeps text"):
+        store.write_documents([Document(id="x", content="a.png", content_type="image")])

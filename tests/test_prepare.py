@@ -61,7 +61,8 @@ def test_tokens_of_words_are_the_tokens_of_the_text(several: list[str]) -> None:
     assert count_tokens(several) == [len(encoding) for encoding in whole]
 
 
-plain_words = st.text(st.one_of(st.sampled_from("abc.,()«…、。ーアا\u064bक\u093eก\u0e34é"), st.characters()), max_size=12)
+letters = st.characters(exclude_categories=["Cs"])  # no text of a document holds half of a character (`without_surrogates`)
+plain_words = st.text(st.one_of(st.sampled_from("abc.,()«…、。ーアا\u064bक\u093eก\u0e34é"), letters), max_size=12)
 clauses = st.text(
     st.sampled_from("灯塔高五十四米橋はのเรือ1a、。，！？「」\u0e34\u064b，。"), min_size=LONGEST, max_size=3 * LONGEST
 )
