@@ -4,7 +4,8 @@ Laws, each held by a test over random Unicode:
     text[chunk.start:chunk.end] == chunk.text
     every character that is not white space lies in at least one chunk
     starts and ends ascend strictly; no chunk begins or ends with white space
-    no chunk holds more tokens than the budget, unless one indivisible cluster of characters alone does
+    no chunk holds more tokens than the budget, unless one indivisible cluster of characters alone does; they are counted
+        sentence by sentence, and sentences with nothing between them may have a token more for each when read as one
     sentences are not cut unless one alone is over the budget
 
 Tokens are those of the built-in tokenizer, the same on every machine. A chunk ends at a heading or page where that
