@@ -69,7 +69,7 @@ def cut(
 
 def split(text: str, language: str, pages: Sequence[int] = (), headings: Sequence[tuple[int, int, int]] = ()) -> Units:
     """The sentences of a document: the first half of `cut`, so that those of many are counted in one call."""
-    borders = sorted({start for start, _, _ in headings} | {start for start in pages if start})
+    borders = sorted({_with_marks(text, start) for start, _, _ in headings} | {start for start in pages if start})
     spans = _trimmed(text, _split_at(sentences(text, language), borders))
     return Units(spans, _section_starts(spans, borders))
 
@@ -91,6 +91,12 @@ def pack(
 def page_of_chunk(pages: tuple[int, ...], start: int) -> int | None:
     """The 1-based page a chunk begins on; None for formats without pages."""
     return page_of(pages, start)
+
+
+def _with_marks(text: str, heading: int) -> int:
+    """Where a heading's section begins: at its words, or where their line does if only Markdown's marks are before them."""
+    begin = text.rfind("\n", 0, heading) + 1
+    return begin if "#" in text[begin:heading] and not text[begin:heading].strip("# \t") else heading
 
 
 def _split_at(spans: Sequence[Span], borders: Sequence[int]) -> list[Span]:

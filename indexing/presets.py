@@ -41,7 +41,7 @@ class Preset:
 
     `model` is a hub id or "builtin". `max_seq_len` and `doc_stride` are tokens (0 for embedders). `knows_no_answer`: a
     reader that was trained with unanswerable questions. `calibration`: what its gaps mean, measured on questions over
-    small corpora, as (sharp, shift, threshold, stop_gap) of `qa_pipeline.pipeline.Calibration`; () where it was not
+    their own texts, as (sharp, shift, threshold, stop_gap) of `qa_pipeline.pipeline.Calibration`; () where it was not
     measured. `found`: the same for passages found by the built-in embedder, as (sharp, shift, threshold) and the (near,
     words, typical nearness, typical share of words) of `qa_pipeline.lift.Lift`; () likewise. The prefixes are put before
     texts given to an embedder. `also`: other hub ids it goes by. `published`: what its card says it scores. `spark_nlp`:

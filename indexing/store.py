@@ -105,7 +105,9 @@ class DocqaDocumentStore(KeywordDocumentStore):
         """A Haystack document as a document with one chunk that is all of it."""
         text, meta = _text(document), dict(document.meta or {})
         try:
-            json.dumps(meta)
+            f"{document.id}{text}{json.dumps(meta, ensure_ascii=False)}".encode()
+        except UnicodeEncodeError as error:
+            raise SettingError(f"Document {document.id!r} holds half of a character (a lone surrogate).") from error
         except (TypeError, ValueError) as error:
             raise SettingError(f"The meta of document {document.id!r} is not plain data ({error}).") from error
         given = meta.get("language")
@@ -346,10 +348,6 @@ def _text(document: HaystackDocument) -> str:
         raise SettingError(f"Document {document.id!r} is a {document.content_type}; this store keeps text.")
     if not document.content:
         logger.warning("document %r has no text and is not kept", document.id)
-    try:
-        f"{document.id}{document.content}{json.dumps(document.meta or {}, ensure_ascii=False, default=str)}".encode()
-    except UnicodeEncodeError as error:
-        raise SettingError(f"Document {document.id!r} holds half of a character (a lone surrogate).") from error
     return document.content
 
 

@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from indexing.chunks import cut, split
+from indexing.markup import markdown_headings
 from indexing.settings import ChunkSettings
 from indexing.words import count_tokens
 from tests.known import SCRIPTS
@@ -67,6 +68,15 @@ def test_sentences_stay_whole_and_the_last_one_is_repeated() -> None:
     for (_, before), (start, end) in zip(spans, spans[1:], strict=False):
         assert text[start:end].startswith("This is") and text[start:end].endswith("report.")
         assert start < before <= end
+
+
+def test_marks_of_a_markdown_heading_stand_with_it() -> None:
+    body = "The bridge was built in 1912 and rebuilt after the flood of 1931. " * 6
+    text = f"# One\n\n{body}\n\n  ## Two\n\n{body}\n\nNumber #3\n---\n{body}"
+    spans = cut(text, "en", count_tokens, ChunkSettings(160), headings=markdown_headings(text))
+    parts = [text[start:end] for start, end in spans]
+    assert [part.split("\n")[0] for part in parts] == ["# One", "## Two", "Number #3"]
+    assert not any(part.endswith("#") for part in parts)
 
 
 def test_headings_and_pages_begin_chunks_where_enough_came_before() -> None:
