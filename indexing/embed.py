@@ -39,12 +39,16 @@ class Embedder:
         """bfloat16: compute in that (None: where the machine has it in hardware; a static model never does).
 
         `static` is the folder of a static model, which is so light that every process can have its own; else None.
+        `tokens` is that model itself, which can compare texts token by token. `nearness` names what the nearness of a
+        passage is in retrieval: only the same weights, compared in the same way, have the same name.
         """
         self.name = folder.name
         self.fingerprint = folder.fingerprint
         self._prefixes = folder.prefixes
         static = static_model(folder)
         self.static = folder if static is not None else None
+        self.tokens = static
+        self.nearness = nearness_name(self.fingerprint, static=static is not None)
         self._encoder: Encoder = static or SentenceTransformerModel(folder, bfloat16)
         self.dimension = self._encoder.dimension
         self._guard = threading.Lock()
@@ -79,6 +83,15 @@ class Embedder:
 
     def _encode(self, texts: Sequence[str]) -> Matrix:
         return unit(self._encoder.encode(texts))
+
+
+def nearness_name(fingerprint: str, *, static: bool) -> str:
+    """`Embedder.nearness` of a model with that fingerprint.
+
+    >>> nearness_name("1a2b", static=True), nearness_name("1a2b", static=False)
+    ('1a2b and tokens', '1a2b')
+    """
+    return f"{fingerprint} and tokens" if static else fingerprint
 
 
 class SentenceTransformerModel:

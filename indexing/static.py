@@ -20,7 +20,9 @@ from indexing.words import word_tokens
 
 NAMES = ("embedding.weight", "embeddings")
 BLOCK = 1_024
+PART = 256
 
+Ids = NDArray[np.int32]
 Tokens = Callable[[Sequence[str]], list[bytes]]
 
 
@@ -43,15 +45,75 @@ class StaticModel:
                 row /= np.float32(len(ids))
         return result
 
-    def _sum(self, ids: NDArray[np.int32], space: Matrix, into: Matrix) -> None:
-        """The sum of the rows of `ids`, added up one after the other, a block of them at a time."""
+    def distinct(self, texts: Sequence[str]) -> list[Ids]:
+        """The different tokens of each text, int32 [k], ascending."""
+        return [_distinct(np.frombuffer(mine, dtype=np.int32)) for mine in self._tokens(texts)]
+
+    def matches(self, question: str, held: Sequence[Ids]) -> NDArray[np.float32]:
+        """How much of a question texts have, by their tokens: float32 [n], -1 to 1; 0 for a text, or question, without any.
+
+        m(q, p) = sum over tokens t of q of |v(t)|^2 * max over tokens u of p of cos(v(t), v(u)), over the sum of |v(t)|^2
+
+        That is the late interaction of Khattab and Zaharia (2020, "ColBERT"), with vectors that know no context; training
+        makes those of tokens that tell little short, so that their length says what a token counts for. held: tokens of
+        each text, as `distinct` has them.
+        """
+        asked = np.frombuffer(self._tokens([question])[0], dtype=np.int32)
+        result = np.zeros(len(held), dtype=np.float32)
+        filled = [n for n, ids in enumerate(held) if len(ids)]
+        if not len(asked) or not filled:
+            return result
+        flat = np.concatenate([held[n] for n in filled])
+        known = _distinct(flat)
+        place = np.empty(int(known[-1]) + 1, dtype=np.int32)
+        place[known] = np.arange(len(known), dtype=np.int32)
+        self._known(asked)
+        self._known(known)
+        wanted = self._rows[asked]
+        weights = np.einsum("nd,nd->n", wanted, wanted)
+        likeness = self._cosines(wanted * _inverse_lengths(wanted)[:, None], known)
+        begins = np.cumsum([0, *(len(held[n]) for n in filled[:-1])])
+        best = np.maximum.reduceat(likeness[:, place[flat]], begins, axis=1)
+        result[filled] = weights @ best / (float(weights.sum()) or 1.0)
+        return result
+
+    def _cosines(self, asked: Matrix, ids: Ids) -> Matrix:
+        """Of rows of unit length with the rows of `ids`, float32 [len(asked), len(ids)]; a block of those at a time, as
+        new memory for all of them would cost more than the arithmetic."""
+        result = np.empty((len(asked), len(ids)), dtype=np.float32)
+        space = np.empty((min(len(ids), PART), self.dimension), dtype=np.float32)
+        for start in range(0, len(ids), PART):
+            part = ids[start : start + PART]
+            rows = self._rows.take(part, axis=0, out=space[: len(part)], mode="clip")
+            result[:, start : start + len(part)] = asked @ rows.T * _inverse_lengths(rows)
+        return result
+
+    def _known(self, ids: Ids) -> None:
         if int(ids.max()) >= len(self._rows):
             raise IndexError(f"token {int(ids.max())} has no vector: the model has {len(self._rows)}")
+
+    def _sum(self, ids: NDArray[np.int32], space: Matrix, into: Matrix) -> None:
+        """The sum of the rows of `ids`, added up one after the other, a block of them at a time."""
+        self._known(ids)
         for start in range(0, len(ids), BLOCK):
             part = ids[start : start + BLOCK]
             space[0] = into
             self._rows.take(part, axis=0, out=space[1 : len(part) + 1], mode="clip")
             np.add.reduce(space[: len(part) + 1], axis=0, out=into)
+
+
+def _distinct(ids: Ids) -> Ids:
+    """The different ids, ascending; ids of a vocabulary are marked in a list of it, which is faster than sorting them."""
+    there = np.zeros(int(ids.max()) + 1 if len(ids) else 0, dtype=np.bool_)
+    there[ids] = True
+    return np.flatnonzero(there).astype(np.int32)
+
+
+def _inverse_lengths(rows: Matrix) -> NDArray[np.float32]:
+    """1 / length of each row; 0 of a zero row."""
+    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
+    inverse: NDArray[np.float32] = np.divide(np.float32(1), lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    return inverse
 
 
 def static_model(folder: ModelFolder) -> StaticModel | None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """How a passage was found. nearness: cosine to the question, that of the last one found where it is not among them.
-    words: its BM25 score as a share of what it can be at most, 0 to 1. None: nobody looked.
+    """How a passage was found. nearness: cosine to the question, that of the last one found where it is not among them, and
+    what it matches of the question's tokens where the embedder tells that. words: its BM25 score as a share of what it can
+    be at most, 0 to 1. None: nobody looked.
     """
 
     nearness: float | None = None
@@ -27,8 +28,8 @@ NOTHING = Evidence()
 class Lift:
     """Logits added to the gap of a span: near * (nearness - typical nearness) + words * (words - typical words).
 
-    What nobody looked for is taken as typical. embedder: fingerprint of the one whose cosines these are; they mean nothing
-    with another.
+    What nobody looked for is taken as typical. embedder: what the nearness is called (`Embedder.nearness`); it means nothing
+    by another name.
     """
 
     near: float

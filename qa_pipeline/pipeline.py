@@ -20,7 +20,7 @@ from haystack import Pipeline
 from haystack.nodes import BaseComponent
 
 from indexing.documents import page_of
-from indexing.embed import Embedder
+from indexing.embed import Embedder, nearness_name
 from indexing.errors import DocqaError, DocumentMissing, IndexMismatch
 from indexing.filters import Filter
 from indexing.folder import IndexFolder
@@ -61,10 +61,10 @@ class Calibration:
         """What holds for questions in a language: its own, else this."""
         return self.languages.get(language, self)
 
-    def with_embedder(self, fingerprint: str) -> Calibration:
-        """What holds for passages found with an embedder: this, where nothing was learned with that one."""
+    def with_embedder(self, nearness: str) -> Calibration:
+        """What holds for passages found with the embedder of that nearness: this, where nothing was learned with it."""
         lift = self.found.lift if self.found else None
-        return self.found if self.found and lift and lift.embedder == fingerprint else self
+        return self.found if self.found and lift and lift.embedder == nearness else self
 
     def lifted(self, gap: float, found: Evidence = NOTHING) -> float:
         """The gap of a span in a passage that was found so; in logits."""
@@ -112,7 +112,7 @@ def _own_found(preset: Preset) -> Calibration | None:
     if not preset.found:
         return None
     sharp, shift, threshold, near, words, nearness, share = preset.found
-    lift = Lift(near, words, Evidence(nearness, share), resolve(BUILTIN, "embedder").fingerprint)
+    lift = Lift(near, words, Evidence(nearness, share), nearness_name(resolve(BUILTIN, "embedder").fingerprint, static=True))
     return Calibration(sharp, shift, threshold, preset.calibration[3], "pooled", lift)
 
 
@@ -205,7 +205,7 @@ class QAPipeline:
         self.retriever = FusedRetriever(index, embedder, settings)
         self.reader_name = reader_name
         self.settings = settings or AskSettings()
-        self.calibration = calibration.with_embedder(embedder.fingerprint)
+        self.calibration = calibration.with_embedder(embedder.nearness)
         self.pipeline: Any = None
         if reader is not None:
             self.pipeline = Pipeline()

@@ -6,9 +6,10 @@ thrown away afterwards.
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,13 +21,17 @@ from haystack.nodes import BaseRetriever
 from indexing.embed import Embedder
 from indexing.filters import Filter
 from indexing.folder import StoredChunk
-from indexing.index import Index
+from indexing.index import Index, Snapshot
 from indexing.language import detect_question
+from indexing.vectors import Matrix
 from qa_pipeline.answers import Passage
 from qa_pipeline.lift import Evidence
+from qa_pipeline.matching import Matcher
 from qa_pipeline.settings import AskSettings
 
 Ranking = Sequence[tuple[int, float]]
+
+TRANSLATED = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +56,17 @@ class Fused:
     keyword: tuple[int, float] | None
 
 
-def fuse(dense: Ranking, keyword: Ranking, ceiling: float, settings: AskSettings) -> list[Fused]:
+def fuse(
+    dense: Ranking, keyword: Ranking, ceiling: float, settings: AskSettings, translated: Mapping[int, float] | None = None
+) -> list[Fused]:
     """A weighted sum of both scores, each brought to 0..1, best first; equal scores by ascending id.
 
-    score(p) = dense_weight * (cos(p) - cos(last)) / (cos(first) - cos(last)) + keyword_weight * BM25(p) / ceiling;
-    a ranking without p adds nothing. ceiling: what BM25 cannot reach for this question.
+    score(p) = dense_weight * (near(p) - near(last)) / (near(first) - near(last))
+             + keyword_weight * hypot(BM25(p) / ceiling, translated(p));
+    a ranking without p adds nothing. ceiling: what BM25 cannot reach for this question. translated: what a passage in
+    another language, of which the question's own words cannot be expected, has of them in that one, 0 to 1.
 
-    Cosines are spread over what was found, as their size says little and differs from embedder to embedder. BM25 is measured
+    Nearness is spread over what was found, as its size says little and differs from embedder to embedder. BM25 is measured
     by the question itself: where passages have few of its words, as those in another language do, words count for little,
     and where one has most of them, for more than nearness can. That is the convex combination of Bruch, Gai and Ingber
     (2023, "An Analysis of Fusion Functions for Hybrid Retrieval"), who normalise by what a score can be at least; here BM25
@@ -67,7 +76,7 @@ def fuse(dense: Ranking, keyword: Ranking, ceiling: float, settings: AskSettings
     [8, 7, 9]
     """
     first, last = (dense[0][1], dense[-1][1]) if dense else (0.0, 0.0)
-    spread, most = first - last or 1.0, ceiling or 1.0
+    spread, most, other = first - last or 1.0, ceiling or 1.0, translated or {}
     places: dict[int, list[tuple[int, float] | None]] = {}
     for column, ranking in enumerate((dense, keyword)):
         for rank, (number, score) in enumerate(ranking, start=1):
@@ -76,7 +85,7 @@ def fuse(dense: Ranking, keyword: Ranking, ceiling: float, settings: AskSettings
         Fused(
             number,
             (settings.dense_weight * (near[1] - last) / spread if near else 0.0)
-            + (settings.keyword_weight * words[1] / most if words else 0.0),
+            + settings.keyword_weight * math.hypot(words[1] / most if words else 0.0, other.get(number, 0.0)),
             near,
             words,
         )
@@ -95,6 +104,48 @@ def evidence(item: Fused, dense: Ranking, ceiling: float, settings: AskSettings,
     return Evidence(nearness, (item.keyword[1] / ceiling if item.keyword else 0.0) if counted else None)
 
 
+@dataclass(frozen=True, slots=True)
+class Rankings:
+    """What was found for a question before it was cut to length.
+
+    by_meaning: ids of those that the vectors found, nearest first. dense: (id, nearness), best first; ceiling: as of `fuse`.
+    """
+
+    by_meaning: list[int]
+    dense: Ranking
+    keyword: Ranking
+    ceiling: float
+    fused: list[Fused]
+
+    def evidence(self, item: Fused, settings: AskSettings, alike: bool) -> Evidence:
+        """As the function of that name."""
+        return evidence(item, self.dense, self.ceiling, settings, alike)
+
+
+def rank(
+    snapshot: Snapshot, matcher: Matcher | None, question: str, vector: Matrix, language: str, settings: AskSettings,
+    filters: Filter | None = None,
+) -> Rankings:  # fmt: skip
+    """The best `settings.depth` by meaning and by words, and both fused. vector, language: the question's.
+
+    With a matcher, the nearness of whatever was found in either way is its cosine and what it matches of the question's
+    tokens; one that is not among the nearest has the cosine of the last of them. In a passage of another language than the
+    question's, `TRANSLATED` of that stands for the words, which cannot be the question's there.
+    """
+    dense: Ranking = snapshot.nearest(vector, settings.depth, filters) if settings.dense_weight else []
+    words = snapshot.weigh(question, language)
+    keyword: Ranking = snapshot.find(words, settings.depth, filters) if settings.keyword_weight else []
+    cosines, translated = dict(dense), {}
+    if dense and matcher is not None:
+        last = dense[-1][1]
+        matches = matcher.matches(snapshot, question, list(cosines | dict(keyword)))
+        near = [(number, cosines.get(number, last) + match.share) for number, match in matches.items()]
+        dense = sorted(near, key=lambda item: (-item[1], item[0]))
+        translated = {number: TRANSLATED * max(0.0, m.share) for number, m in matches.items() if m.language != language}
+    by_meaning = [number for number, _ in dense if number in cosines]
+    return Rankings(by_meaning, dense, keyword, words.ceiling, fuse(dense, keyword, words.ceiling, settings, translated))
+
+
 class FusedRetriever(BaseRetriever):
     """Retrieves from an index folder; usable in any Haystack pipeline."""
 
@@ -104,6 +155,7 @@ class FusedRetriever(BaseRetriever):
         super().__init__()
         self.index = index
         self.embedder = embedder
+        self.matcher = Matcher.of(embedder)
         self.settings = settings or AskSettings()
         self.top_k = self.settings.retrieve
         self.document_store = None
@@ -118,15 +170,13 @@ class FusedRetriever(BaseRetriever):
         embedded = time.perf_counter()
         with self.index.snapshot() as snapshot:
             language = detect_question(question, self._among(snapshot.generation))
-            dense = snapshot.nearest(vector, settings.depth, filters) if settings.dense_weight else []
-            words = snapshot.weigh(question, language)
-            keyword = snapshot.find(words, settings.depth, filters) if settings.keyword_weight else []
-            fused = fuse(dense, keyword, words.ceiling, settings)[: settings.retrieve]
+            ranked = rank(snapshot, self.matcher, question, vector, language, settings, filters)
+            fused = ranked.fused[: settings.retrieve]
             chunks = {chunk.id: chunk for chunk in snapshot.chunks([item.id for item in fused])}
             generation = snapshot.generation
         found = [(chunks[item.id], item) for item in fused if item.id in chunks]
         passages = tuple(_passage(chunk, item, rank) for rank, (chunk, item) in enumerate(found, start=1))
-        how = tuple(evidence(i, dense, words.ceiling, settings, chunk.language == language) for chunk, i in found)
+        how = tuple(ranked.evidence(item, settings, chunk.language == language) for chunk, item in found)
         done = time.perf_counter()
         return Retrieved(passages, how, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded))
 

@@ -33,7 +33,8 @@ class WordEmbedder:
     """A hash of each word seeds its vector; a text is the sum of its words: shared words are near, else far."""
 
     name = "words"
-    fingerprint = "words-1"
+    fingerprint = nearness = "words-1"
+    tokens = None
 
     def __init__(self, dimension: int = 32) -> None:
         self.dimension = dimension

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from indexing.build import build_index
+from indexing.embed import Embedder
 from indexing.index import Index
 from indexing.models import resolve
 from qa_pipeline import calibrations
@@ -153,7 +154,7 @@ def test_the_built_in_reader_has_one_for_the_built_in_embedder(monkeypatch: pyte
     by_hand = calibration_of(resolve("builtin", "reader"))
     assert by_hand.lift is None and by_hand.found is not None and by_hand.found.stop_gap == by_hand.stop_gap
     lift = by_hand.found.lift
-    assert lift is not None and lift.embedder == resolve("builtin", "embedder").fingerprint
+    assert lift is not None and lift.embedder == Embedder.load("builtin").nearness
     assert lift.near > 0 and lift.words > 0 and 0 < (lift.typical.nearness or 0) < 1 and 0 < (lift.typical.words or 0) < 1
 
 

@@ -19,6 +19,27 @@ from indexing.static import BLOCK, StaticModel, static_model
 from tests.known import SCRIPTS
 from tests.tiny import UGLY, make_reader
 
+words = st.text(max_size=30) | st.sampled_from([*SCRIPTS.values(), "", " "])
+
+
+def matched(model: Any, question: str, text: str) -> float:
+    """The formula of `StaticModel.matches`, token by token, over sentence-transformers' own model."""
+    rows = model[0].embedding.weight.detach().numpy().astype(np.float64)
+
+    def of(part: str) -> Any:
+        return rows[model.tokenizer.encode(part, add_special_tokens=False).ids]
+
+    def cosine(a: Any, b: Any) -> float:
+        lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+        return float(a @ b) / lengths if lengths else 0.0
+
+    asked, held = of(question), of(text)
+    weights = [float(row @ row) for row in asked]
+    if not len(held) or not sum(weights):
+        return 0.0
+    return sum(w * max(cosine(row, other) for other in held) for w, row in zip(weights, asked, strict=True)) / sum(weights)
+
+
 ROOT = Path(__file__).resolve().parent.parent
 TEXTS = [*SCRIPTS.values(), *UGLY, "", " ", "\n", "one two", "x" * 5_000, "the bridge " * 20_000, "橋" * 3_000]
 
@@ -32,6 +53,30 @@ def loaded(folder: ModelFolder) -> Any:
 @pytest.fixture(scope="module")
 def builtin() -> tuple[Embedder, Any]:
     return Embedder.load("builtin"), loaded(resolve("builtin", "embedder"))
+
+
+def matches(embedder: Embedder, question: str, texts: list[str]) -> Any:
+    assert embedder.tokens is not None
+    return embedder.tokens.matches(question, embedder.tokens.distinct(texts))
+
+
+@given(words, st.lists(words, max_size=5))
+def test_matches_are_their_formula(builtin: tuple[Embedder, Any], question: str, texts: list[str]) -> None:
+    embedder, model = builtin
+    found = matches(embedder, question, texts)
+    assert found.dtype == np.float32 and found.shape == (len(texts),)
+    assert found == pytest.approx([matched(model, question, text) for text in texts], abs=1e-5)
+
+
+def test_a_text_matches_by_translation_whatever_else_is_in_it(builtin: tuple[Embedder, Any]) -> None:
+    embedder, _ = builtin
+    other = " ".join(SCRIPTS[language] for language in ("ru", "th", "ko"))
+    german = "Die Universität hat zwei Bibliotheken. "
+    asked = "How many libraries does the university have?"
+    near, far, alone, nothing = matches(embedder, asked, [german + other, other, german, ""])
+    assert near > far + 0.1 and near >= alone > far and nothing == 0
+    assert matches(embedder, asked, [asked])[0] == pytest.approx(1)
+    assert list(matches(embedder, asked, [])) == [] and list(matches(embedder, "", [asked, ""])) == [0, 0]
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,7 @@ def calibrate(
     del settings["calibration"]  # only gaps are kept, which it does not change
     with Results.writing(out, settings) as results:
         predictions = open_predictions(questions, reader, embedder, How(retrieve), results, progress)
-        found = learned(questions, predictions, reader.loaded.calibration, embedder.fingerprint)
+        found = learned(questions, predictions, reader.loaded.calibration, embedder.nearness)
         results.write_metrics({"kind": CALIBRATION, **as_dict(found)})
         if results.path is not None:
             drawn = plots.reliability([(name, found.bins[name]) for name in WAYS], f"{reader.name}, all languages")
@@ -78,7 +78,7 @@ def calibrate(
 
 
 def learned(questions: QuestionSet, predictions: Sequence[OpenPrediction], before: Calibration, embedder: str) -> Calibrated:
-    """Learn and measure. Paragraphs, and their translations, lie in one half. embedder: the fingerprint of the one used."""
+    """Learn and measure. Paragraphs, and their translations, lie in one half. embedder: the name of its nearness."""
     side = sides(questions)
     halves: tuple[list[OpenPrediction], list[OpenPrediction]] = ([], [])
     for prediction in predictions:

@@ -18,6 +18,7 @@ from qa_pipeline.evaluation.datasets import Example
 from qa_pipeline.evaluation.opendomain import SYSTEMS, Parallel, ranked, ranks
 from qa_pipeline.evaluation.predictions import row_name
 from qa_pipeline.evaluation.ranking import Found, Ranking, ranking, recall
+from qa_pipeline.matching import Matcher
 
 if TYPE_CHECKING:
     from indexing.embed import Embedder
@@ -58,18 +59,19 @@ def find(
     asked = [example for example in examples if not example.is_impossible]
     found: dict[tuple[str, str, str], list[Found]] = defaultdict(list)
     parallel = Parallel.of(asked) if across else None
+    matcher = Matcher.of(embedder)
     with tempfile.TemporaryDirectory(prefix="docqa-evaluate-") as folder:
         corpus = make_corpus(contexts, Path(folder), embedder)
         with corpus.index:
             for first in range(0, len(asked), AT_A_TIME):
                 part = asked[first : first + AT_A_TIME]
-                _find(corpus, embedder, part, parallel, found)
+                _find(corpus, embedder, matcher, part, parallel, found)
                 progress(first + len(part), len(asked))
     return _table(found)
 
 
 def _find(
-    corpus: Corpus, embedder: Embedder, part: Sequence[Example], parallel: Parallel | None,
+    corpus: Corpus, embedder: Embedder, matcher: Matcher | None, part: Sequence[Example], parallel: Parallel | None,
     found: dict[tuple[str, str, str], list[Found]],
 ) -> None:  # fmt: skip
     """Adds for (question's language, documents' language, system) how the right passages were ranked."""
@@ -81,7 +83,8 @@ def _find(
             for language, there in {**others, example.language: example}.items():
                 if there.golds:
                     right = corpus.right(there)
-                    for system, ids in ranked(snapshot, example.question, vector, language, languages).rankings.items():
+                    rankings = ranked(snapshot, matcher, example.question, vector, language, languages).rankings
+                    for system, ids in rankings.items():
                         found[example.question_language, language, system].append(Found(ranks(ids, right), len(right)))
 
 

@@ -31,7 +31,7 @@ def fit_lift(asked: Sequence[Asked], embedder: str) -> Lift | None:
     """The lift learned from questions, in any order; None where too few of them tell anything.
 
     One whose answer is there, and no right span among its passages, says nothing of which to choose, and is left out. Where
-    the reader's gap itself says nothing, nothing can be weighed against it. embedder: its fingerprint.
+    the reader's gap itself says nothing, nothing can be weighed against it. embedder: the name of its nearness.
     """
     chosen = [
         replace(one, passages=tuple(read for read in one.passages if read.gap is not None))

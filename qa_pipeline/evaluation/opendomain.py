@@ -22,6 +22,7 @@ from qa_pipeline.evaluation.metrics import f1
 from qa_pipeline.evaluation.predictions import Prediction, read_pairs
 from qa_pipeline.evaluation.ranking import Found
 from qa_pipeline.lift import Evidence
+from qa_pipeline.matching import Matcher
 
 if TYPE_CHECKING:
     from indexing.embed import Embedder
@@ -141,6 +142,7 @@ class OpenAsker:
     ) -> None:  # fmt: skip
         self.corpus = corpus
         self.embedder = embedder
+        self.matcher = Matcher.of(embedder)
         self.reader = reader
         self.calibration_for = calibration_for
         self.retrieve = retrieve
@@ -162,7 +164,7 @@ class OpenAsker:
     # -- finding ---------------------------------------------------------------------------------------------------
 
     def _ranked(self, snapshot: Snapshot, example: Example, vector: Vector, language: str) -> Ranked:
-        return ranked(snapshot, example.question, vector, language, self._languages)
+        return ranked(snapshot, self.matcher, example.question, vector, language, self._languages)
 
     def _across(self, snapshot: Snapshot, example: Example, vector: Vector) -> dict[str, tuple[list[int], tuple[int, ...]]]:
         """For each other language of a parallel set: the fused ranking in its corpus, and the right passages there."""
@@ -233,23 +235,20 @@ class Ranked:
     evidence: Callable[[StoredChunk], Evidence]
 
 
-def ranked(snapshot: Snapshot, question: str, vector: Vector, language: str, languages: Sequence[str]) -> Ranked:
+def ranked(
+    snapshot: Snapshot, matcher: Matcher | None, question: str, vector: Vector, language: str, languages: Sequence[str]
+) -> Ranked:
     """A question asked of the corpus of a language. languages: those the question may be in."""
-    from qa_pipeline.retrieval import evidence, fuse
+    from qa_pipeline.retrieval import rank
     from qa_pipeline.settings import AskSettings
 
     only: Filter = {"source": {"$glob": f"{language}/*"}}
     asked_in = detect_question(question, languages)
-    dense = snapshot.nearest(vector, DEPTH, only)
-    words = snapshot.weigh(question, asked_in)
-    keyword = snapshot.find(words, DEPTH, only)
-    settings = AskSettings()
-    fused = {item.id: item for item in fuse(dense, keyword, words.ceiling, settings)}
-    rankings = {"dense": [id for id, _ in dense], "keyword": [id for id, _ in keyword], "fused": list(fused)}
-    return Ranked(
-        rankings,
-        lambda chunk: evidence(fused[chunk.id], dense, words.ceiling, settings, chunk.language == asked_in),
-    )
+    settings = AskSettings(depth=DEPTH)
+    found = rank(snapshot, matcher, question, vector, asked_in, settings, only)
+    fused = {item.id: item for item in found.fused}
+    rankings = {"dense": found.by_meaning, "keyword": [id for id, _ in found.keyword], "fused": list(fused)}
+    return Ranked(rankings, lambda chunk: found.evidence(fused[chunk.id], settings, chunk.language == asked_in))
 
 
 def ranks(ranking: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from indexing.embed import Embedder
 
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def open_predictions(
         with _folder(results.path) as folder:
             corpus = make_corpus(questions.contexts, folder, embedder)
             parallel = Parallel.of(questions.examples) if how.across else None
-            of = reader.loaded.calibration.with_embedder(embedder.fingerprint).of
+            of = reader.loaded.calibration.with_embedder(embedder.nearness).of
             asker = OpenAsker(corpus, embedder, reader.loaded.reader, of, retrieve=how.retrieve, parallel=parallel)
             with corpus.index:
                 for part in asker.ask(left):

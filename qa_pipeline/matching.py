@@ -1,0 +1,72 @@
+"""How much of a question's tokens the passages found have, each by the token nearest to it: also in another language.
+
+A passage's vector is the mean of many tokens: it knows what the passage is about, and not whether it has the very thing
+that was asked for. An embedder with a vector for each token can look for that, among those found.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from indexing.embed import Embedder
+from indexing.index import Snapshot
+from indexing.static import Ids, StaticModel
+
+REMEMBERED_PASSAGES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How much of a question's tokens a passage has, -1 to 1 as `StaticModel.matches`, and the passage's language."""
+
+    share: float
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Passage:
+    tokens: Ids
+    language: str
+
+
+class Matcher:
+    """Compares a question with passages of one index, token by token. Safe in several threads.
+
+    The tokens of passages are remembered by chunk id, which never comes to mean another text: half a kilobyte each.
+    """
+
+    def __init__(self, model: StaticModel) -> None:
+        self._model = model
+        self._guard = threading.Lock()
+        self._passages: OrderedDict[int, _Passage] = OrderedDict()
+
+    @classmethod
+    def of(cls, embedder: Embedder) -> Matcher | None:
+        """None for an embedder that has no vectors of tokens."""
+        return None if embedder.tokens is None else cls(embedder.tokens)
+
+    def matches(self, snapshot: Snapshot, question: str, ids: Sequence[int]) -> dict[int, Match]:
+        """What each of these passages matches; those that are gone are left out."""
+        found = self._of(snapshot, ids)
+        shares = self._model.matches(question, [passage.tokens for passage in found.values()])
+        return {
+            number: Match(share, passage.language)
+            for (number, passage), share in zip(found.items(), shares.tolist(), strict=True)
+        }
+
+    def _of(self, snapshot: Snapshot, ids: Sequence[int]) -> dict[int, _Passage]:
+        with self._guard:
+            known = {number: self._passages[number] for number in ids if number in self._passages}
+            for number in known:
+                self._passages.move_to_end(number)
+        chunks = snapshot.chunks([number for number in ids if number not in known])
+        tokens = self._model.distinct([chunk.text for chunk in chunks])
+        fresh = {c.id: _Passage(held, c.language) for c, held in zip(chunks, tokens, strict=True)}
+        with self._guard:
+            self._passages.update(fresh)
+            while len(self._passages) > REMEMBERED_PASSAGES:
+                self._passages.popitem(last=False)
+        return known | fresh

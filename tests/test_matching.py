@@ -1,0 +1,146 @@
+"""Token matching: what is found is compared by its tokens, in any language, inside the filter, and remembered by passage."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from indexing.build import build_index
+from indexing.embed import Embedder
+from indexing.index import Index
+from qa_pipeline import matching
+from qa_pipeline.matching import Matcher
+from qa_pipeline.retrieval import TRANSLATED, FusedRetriever, rank
+from qa_pipeline.settings import AskSettings
+from tests.known import SCRIPTS, WordEmbedder
+
+ASKED = "How many libraries does the university have?"
+GERMAN = "Die Universität auf der Insel hat zwei Bibliotheken und einen botanischen Garten."
+LONG = "Auf dem Markt werden Fisch, Brot und Käse verkauft. Am Abend spielt dort Musik, und im Winter ruht der Handel. " * 4
+
+
+@pytest.fixture(scope="module")
+def builtin() -> Embedder:
+    return Embedder.load("builtin")
+
+
+@pytest.fixture
+def index(tmp_path: Path, builtin: Embedder) -> Index:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    for language, text in SCRIPTS.items():
+        (folder / f"script-{language}.txt").write_bytes(text.encode())
+    (folder / "university.txt").write_text(f"{LONG}{GERMAN} {LONG}", "utf-8")
+    (folder / "market.txt").write_text(LONG, "utf-8")
+    build_index(folder, tmp_path / "i", embedder=builtin)
+    return Index.open(tmp_path / "i")
+
+
+def test_nearness_is_the_cosine_and_what_is_matched(index: Index, builtin: Embedder) -> None:
+    vector, settings = builtin.questions([ASKED])[0], AskSettings(depth=6)
+    with index.snapshot() as snapshot:
+        bare = rank(snapshot, None, ASKED, vector, "en", settings)
+        found = rank(snapshot, Matcher.of(builtin), ASKED, vector, "en", settings)
+        texts = {chunk.id: chunk.text for chunk in snapshot.chunks([number for number, _ in found.dense])}
+    cosines, last = dict(bare.dense), bare.dense[-1][1]
+    assert len(cosines) == 6 and set(dict(found.dense)) == set(cosines) | set(dict(bare.keyword)) == set(texts)
+    assert sorted(found.by_meaning) == sorted(cosines) and bare.by_meaning == list(cosines)
+    assert builtin.tokens is not None
+    for number, nearness in found.dense:
+        (matched,) = builtin.tokens.matches(ASKED, builtin.tokens.distinct([texts[number]]))
+        assert nearness == pytest.approx(cosines.get(number, last) + matched, abs=1e-5)
+    assert [near for _, near in found.dense] == sorted((near for _, near in found.dense), reverse=True)
+    assert {item.id: item.dense[1] for item in found.fused if item.dense} == dict(found.dense)
+
+
+def test_words_in_another_language_count_by_what_is_matched(index: Index, builtin: Embedder) -> None:
+    vector, settings, matcher = builtin.questions([ASKED])[0], AskSettings(), Matcher.of(builtin)
+    assert matcher is not None
+    with index.snapshot() as snapshot:
+        found = rank(snapshot, matcher, ASKED, vector, "en", settings)
+        matches = matcher.matches(snapshot, ASKED, [item.id for item in found.fused])
+    high, low = found.dense[0][1], found.dense[-1][1]
+    assert {match.language for match in matches.values()} > {"en", "de", "ja"}
+    for item in found.fused:
+        match = matches[item.id]
+        words = (item.keyword[1] if item.keyword else 0.0) / found.ceiling
+        if match.language != "en":
+            words = math.hypot(words, TRANSLATED * max(0.0, match.share))
+        nearness = (dict(found.dense)[item.id] - low) / (high - low)
+        assert item.score == pytest.approx(settings.dense_weight * nearness + settings.keyword_weight * words)
+
+
+def test_the_one_thing_asked_for_is_found_in_another_language(index: Index, builtin: Embedder) -> None:
+    found = FusedRetriever(index, builtin).passages(ASKED)
+    assert found.passages[0].source == "university.txt" and GERMAN in found.passages[0].text
+
+
+def test_a_filter_bounds_what_is_compared(index: Index, builtin: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+    real = Matcher.matches
+
+    def spied(self: Matcher, snapshot: object, question: str, ids: list[int]) -> object:
+        compared.extend(ids)
+        return real(self, snapshot, question, ids)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Matcher, "matches", spied)
+    retriever = FusedRetriever(index, builtin)
+    assert retriever.passages(ASKED).passages and compared
+    compared.clear()
+    found = retriever.passages(ASKED, filters={"source": "market.txt"})
+    with index.snapshot() as snapshot:
+        sources = {chunk.source for chunk in snapshot.chunks(compared)}
+    assert sources == {"market.txt"} == {passage.source for passage in found.passages}
+    compared.clear()
+    assert not retriever.passages(ASKED, filters={"source": "nowhere.txt"}).passages and not compared
+
+
+def test_passages_are_remembered_and_the_oldest_forgotten(
+    index: Index, builtin: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matching, "REMEMBERED_PASSAGES", 4)
+    matcher = Matcher.of(builtin)
+    assert matcher is not None
+    with index.snapshot() as snapshot:
+        ids = index.folder.chunk_ids().tolist()
+        whole = matcher.matches(snapshot, ASKED, ids)
+        assert list(whole) == ids and list(matcher._passages) == ids[-4:]
+        asked: list[list[int]] = []
+        monkeypatch.setattr(type(snapshot), "chunks", lambda self, ids: asked.append(list(ids)) or [])
+        again = matcher.matches(snapshot, ASKED, ids[-4:])
+        assert asked == [[]] and list(again) == ids[-4:]
+        for number, match in again.items():
+            assert match.language == whole[number].language and match.share == pytest.approx(whole[number].share, abs=1e-6)
+        assert matcher.matches(snapshot, ASKED, [10_000]) == {}, "gone"
+
+
+def test_a_rewritten_document_is_compared_by_its_new_text(tmp_path: Path, builtin: Embedder) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "a.txt").write_text(LONG, "utf-8")
+    (folder / "b.txt").write_text("Der Hafen wird im Frühjahr ausgebaggert.", "utf-8")
+    build_index(folder, tmp_path / "i", embedder=builtin)
+    with Index.open(tmp_path / "i") as index:
+        retriever = FusedRetriever(index, builtin)
+        before = {passage.source: passage.dense_score for passage in retriever.passages(ASKED).passages}
+        (folder / "a.txt").write_text(GERMAN, "utf-8")
+        build_index(folder, tmp_path / "i", embedder=builtin)
+        after = {passage.source: passage.dense_score for passage in retriever.passages(ASKED).passages}
+    assert after["a.txt"] > before["a.txt"] + 0.3 and after["b.txt"] == pytest.approx(before["b.txt"], abs=1e-5)  # type: ignore[operator]
+
+
+def test_threads_get_what_one_gets(index: Index, builtin: Embedder) -> None:
+    retriever = FusedRetriever(index, builtin)
+    asked = [*SCRIPTS.values()] * 3
+    wanted = [retriever.passages(question[:60]) for question in asked]
+    fresh = FusedRetriever(index, builtin)
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda question: fresh.passages(question[:60]), asked))
+    assert [f.passages for f in found] == [w.passages for w in wanted]
+
+
+def test_an_embedder_of_whole_texts_ranks_by_its_cosines() -> None:
+    assert Matcher.of(WordEmbedder()) is None  # type: ignore[arg-type]
