@@ -21,6 +21,7 @@ from indexing.words import word_tokens
 NAMES = ("embedding.weight", "embeddings")
 BLOCK = 1_024
 PART = 256
+ONE_THREAD = 1 << 18  # multiplications; OpenBLAS uses threads for more
 
 Ids = NDArray[np.int32]
 Tokens = Callable[[Sequence[str]], list[bytes]]
@@ -73,19 +74,26 @@ class StaticModel:
         weights = np.einsum("nd,nd->n", wanted, wanted)
         likeness = self._cosines(wanted * _inverse_lengths(wanted)[:, None], known)
         begins = np.cumsum([0, *(len(held[n]) for n in filled[:-1])])
-        best = np.maximum.reduceat(likeness[:, place[flat]], begins, axis=1)
-        result[filled] = weights @ best / (float(weights.sum()) or 1.0)
+        best = np.maximum.reduceat(likeness[place[flat]], begins, axis=0)
+        result[filled] = best @ weights / (float(weights.sum()) or 1.0)
         return result
 
     def _cosines(self, asked: Matrix, ids: Ids) -> Matrix:
-        """Of rows of unit length with the rows of `ids`, float32 [len(asked), len(ids)]; a block of those at a time, as
-        new memory for all of them would cost more than the arithmetic."""
-        result = np.empty((len(asked), len(ids)), dtype=np.float32)
-        space = np.empty((min(len(ids), PART), self.dimension), dtype=np.float32)
+        """Of rows of unit length with the rows of `ids`, float32 [len(ids), len(asked)].
+
+        So many rows at a time that BLAS multiplies them in one thread: its others would wait spinning for more, where the
+        reader's want to run, and make reading half as long again.
+        """
+        result = np.empty((len(ids), len(asked)), dtype=np.float32)
+        count = max(4, ONE_THREAD // (len(asked) * self.dimension))
+        space, columns = np.empty((min(len(ids), PART), self.dimension), dtype=np.float32), np.ascontiguousarray(asked.T)
         for start in range(0, len(ids), PART):
             part = ids[start : start + PART]
             rows = self._rows.take(part, axis=0, out=space[: len(part)], mode="clip")
-            result[:, start : start + len(part)] = asked @ rows.T * _inverse_lengths(rows)
+            mine = result[start : start + len(part)]
+            for at in range(0, len(part), count):
+                np.matmul(rows[at : at + count], columns, out=mine[at : at + count])
+            mine *= _inverse_lengths(rows)[:, None]
         return result
 
     def _known(self, ids: Ids) -> None:
