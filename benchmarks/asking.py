@@ -61,11 +61,14 @@ def row(system: str, stage: str, times: Sequence[float]) -> dict[str, Any]:
 # -- ours --------------------------------------------------------------------------------------------------------------
 
 
-def ours(index: Path, asked: Sequence[str]) -> list[dict[str, Any]]:
-    """Stages as the replies tell them, and the whole call as seen from outside."""
+def ours(index: Path, asked: Sequence[str], what: str = "ours") -> list[dict[str, Any]]:
+    """Stages as the replies tell them, and the whole call as seen from outside. "bare": no tokens are compared."""
     from qa_pipeline.pipeline import QAPipeline
 
+    name_of = "docqa" if what == "ours" else "docqa, cosines alone"
     pipeline = QAPipeline.open(index, "builtin")
+    if what == "bare":
+        pipeline.retriever.matcher = None
     for question in asked[:WARM]:
         pipeline.ask(question)
     pipeline.embedder._questions.clear()
@@ -77,8 +80,8 @@ def ours(index: Path, asked: Sequence[str]) -> list[dict[str, Any]]:
         outside.append(1e3 * (time.perf_counter() - began))
         for name, times in stages.items():
             times.append(getattr(reply.timings_ms, name))
-    rows = [row("docqa", name, stages[name]) for name in STAGES[:-1]]
-    return [*rows, row("docqa", "whole question", outside)]
+    rows = [row(name_of, name, stages[name]) for name in STAGES[:-1]]
+    return [*rows, row(name_of, "whole question", outside)]
 
 
 def command(index: Path, count: int = 100) -> list[dict[str, Any]]:
@@ -194,7 +197,7 @@ def main() -> int:
     if chosen.measure:
         what, index, place = chosen.measure
         asked = questions(chosen.questions)
-        print(json.dumps(stock(Path(index), Path(place), asked) if what == "stock" else ours(Path(index), asked)))
+        print(json.dumps(stock(Path(index), Path(place), asked) if what == "stock" else ours(Path(index), asked, what)))
         return 0
     from indexing.build import build_index
     from indexing.settings import IndexSettings
@@ -206,7 +209,7 @@ def main() -> int:
         report = build_index(EXAMPLES, index, IndexSettings(embedder="builtin"))
         print(f"{report.documents} documents, {report.passages} passages; {RETRIEVE} passages read for each question")
         rows: list[dict[str, Any]] = []
-        for what in ("ours", "stock"):
+        for what in ("ours", "bare", "stock"):
             rows += machine.in_fresh_process(
                 "benchmarks.asking", "--questions", str(chosen.questions), "--measure", what, str(index), place
             )

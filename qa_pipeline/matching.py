@@ -16,6 +16,7 @@ from indexing.index import Snapshot
 from indexing.static import Ids, StaticModel
 
 REMEMBERED_PASSAGES = 20_000
+AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,13 @@ class Matcher:
 
     def matches(self, snapshot: Snapshot, question: str, ids: Sequence[int]) -> dict[int, Match]:
         """What each of these passages matches; those that are gone are left out."""
-        found = self._of(snapshot, ids)
-        shares = self._model.matches(question, [passage.tokens for passage in found.values()])
-        return {
-            number: Match(share, passage.language)
-            for (number, passage), share in zip(found.items(), shares.tolist(), strict=True)
-        }
+        matched: dict[int, Match] = {}
+        for first in range(0, len(ids), AT_ONCE):
+            found = self._of(snapshot, ids[first : first + AT_ONCE])
+            shares = self._model.matches(question, [passage.tokens for passage in found.values()]).tolist()
+            for (number, passage), share in zip(found.items(), shares, strict=True):
+                matched[number] = Match(share, passage.language)
+        return matched
 
     def _of(self, snapshot: Snapshot, ids: Sequence[int]) -> dict[int, _Passage]:
         with self._guard:

@@ -117,6 +117,16 @@ def test_passages_are_remembered_and_the_oldest_forgotten(
         assert matcher.matches(snapshot, ASKED, [10_000]) == {}, "gone"
 
 
+def test_many_passages_are_compared_part_by_part(index: Index, builtin: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = index.folder.chunk_ids().tolist()
+    with index.snapshot() as snapshot:
+        whole = Matcher.of(builtin).matches(snapshot, ASKED, ids)  # type: ignore[union-attr]
+        monkeypatch.setattr(matching, "AT_ONCE", 3)
+        parts = Matcher.of(builtin).matches(snapshot, ASKED, ids)  # type: ignore[union-attr]
+    assert list(parts) == list(whole) == ids and len(ids) > 6
+    assert [m.share for m in parts.values()] == pytest.approx([m.share for m in whole.values()], abs=1e-6)
+
+
 def test_a_rewritten_document_is_compared_by_its_new_text(tmp_path: Path, builtin: Embedder) -> None:
     folder = tmp_path / "documents"
     folder.mkdir()
