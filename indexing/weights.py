@@ -26,6 +26,8 @@ PICKLED = "pytorch_model.bin"
 STORED_SMALL = "model.small.safetensors"
 LONGEST_HEADER = 100_000_000
 SMALL = 10_000
+BLOCK = 32
+TOKENS = "word_embeddings.weight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +114,11 @@ def convert(weights: Weights, target: Path) -> None:
 
 
 def widen(source: Path, target: Path) -> None:
-    """The folder `source` as an ordinary one in `target`, all in float32: NAME = whole numbers * NAME.scale[:, None].
+    """The folder `source` as an ordinary one in `target`, all in float32: NAME = whole numbers * NAME.scale.
 
     The whole numbers are NAME.int8, or NAME.int4 with two of them in a byte, the lower half first, 8 standing for 0.
-    Raises ModelRefused where what lies in `source` is not whole.
+    NAME.scale has one number for each row, or for each block of numbers of a row. Raises ModelRefused where what lies in
+    `source` is not whole.
     """
     import numpy as np
     from safetensors.numpy import load_file, save_file
@@ -129,18 +132,21 @@ def widen(source: Path, target: Path) -> None:
             halves = np.stack([tensor & 15, tensor >> 4], axis=-1).astype(np.int8) - 8
             tensor = halves.reshape(len(tensor), -1)
         if kind in ("int8", "int4"):
-            wide[whole] = tensor.astype(np.float32) * stored[f"{whole}.scale"][:, None]
+            scale = stored[f"{whole}.scale"].astype(np.float32)
+            blocks = tensor.reshape(*(scale.shape if scale.ndim == 2 else (len(scale), 1)), -1)
+            wide[whole] = (blocks * scale.reshape(len(scale), -1, 1)).reshape(tensor.shape)
     _save(save_file, wide, target)
     for path in source.iterdir():
         if path.is_file() and path.name != STORED_SMALL:
             shutil.copyfile(path, target / path.name)
 
 
-def narrow(source: Path, target: Path, bits: int = 8) -> None:
-    """The other way round: matrices of more than 10,000 numbers in 8 or 4 bits, each row by its largest number.
+def narrow(source: Path, target: Path, bits: int = 8, tokens: int | None = None) -> None:
+    """The other way round: matrices of more than 10,000 numbers in 8 or 4 bits; token embeddings in `tokens` (None: as all).
 
-    In 4 bits go matrices of an even number of columns, the others in 8; the rest stays as it is, other files go along.
-    Raises ModelRefused where what lies in `source` is not whole.
+    In 8 bits each row by its largest number. In 4 bits, for matrices whose columns 32 divides, each 32 numbers of a row by
+    theirs, which becomes -8, as in ggml's Q4_0: what was stored so once is stored so again without loss. All else stays as
+    it is, other files go along. Raises ModelRefused where what lies in `source` is not whole.
     """
     import numpy as np
     from safetensors.numpy import load_file, save_file
@@ -148,21 +154,31 @@ def narrow(source: Path, target: Path, bits: int = 8) -> None:
     tensor_names(source / PLAIN)
     small: dict[str, Any] = {}
     for name, tensor in load_file(source / PLAIN).items():
+        wanted = tokens if tokens is not None and name.endswith(TOKENS) else bits
         if tensor.ndim != 2 or tensor.size <= SMALL:
             small[name] = tensor.astype(np.float32)
-            continue
-        kind, largest = ("int4", 7) if bits == 4 and tensor.shape[1] % 2 == 0 else ("int8", 127)
-        scale = np.maximum(np.abs(tensor).max(axis=1), 1e-12).astype(np.float32) / largest
-        whole = np.rint(tensor / scale[:, None]).astype(np.int8)
-        if kind == "int4":
-            halves = (whole + 8).astype(np.uint8)
-            whole = halves[:, ::2] | halves[:, 1::2] << 4
-        small[f"{name}.{kind}"], small[f"{name}.scale"] = whole, scale
+        elif wanted == 4 and tensor.shape[1] % BLOCK == 0:
+            small[f"{name}.int4"], small[f"{name}.scale"] = _in_blocks(tensor)
+        else:
+            scale = np.maximum(np.abs(tensor).max(axis=1), 1e-12).astype(np.float32) / 127
+            small[f"{name}.int8"], small[f"{name}.scale"] = np.rint(tensor / scale[:, None]).astype(np.int8), scale
     target.mkdir(parents=True, exist_ok=True)
     _save(save_file, small, target, STORED_SMALL)
     for path in source.iterdir():
         if path.is_file() and path.name != PLAIN:
             shutil.copyfile(path, target / path.name)
+
+
+def _in_blocks(tensor: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+    """Two numbers in a byte, uint8 [rows, columns / 2], and a scale for each 32 of them, float16 [rows, columns / 32]."""
+    import numpy as np
+
+    blocks = tensor.astype(np.float32).reshape(len(tensor), -1, BLOCK)
+    largest = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=2)[:, :, None], axis=2)
+    scale = (largest / -8).astype(np.float16)
+    parts = np.divide(blocks, scale.astype(np.float32), out=np.zeros_like(blocks), where=scale != 0)
+    whole = (np.rint(parts).clip(-8, 7) + 8).astype(np.uint8).reshape(tensor.shape)
+    return (whole[:, ::2] | whole[:, 1::2] << 4).astype(np.uint8), scale[:, :, 0]
 
 
 def _save(save_file: Callable[..., None], tensors: dict[str, Any], target: Path, name: str = PLAIN) -> None:

@@ -20,6 +20,8 @@ LINE_SECONDS = 30.0
 def add_training_verbs(verbs: Any) -> None:
     """The verbs with their options."""
     _add_train(verbs)
+    _add_cut(verbs)
+    _add_mean(verbs)
     _add_split(verbs)
     _add_augment(verbs)
 
@@ -44,9 +46,26 @@ def _add_train(verbs: Any) -> None:
     verb.add_argument("--temperature", type=float, default=2.0, metavar="T", help="how soft its scores are taken (2)")
     verb.add_argument("--parallel", metavar="DIR", type=Path, help="sentence pairs, files named en-de.tsv.xz")
     verb.add_argument("--text", metavar="DIR", type=Path, help="with builtin-embedder: plain text, files named de.txt.xz")
-    verb.add_argument("--near", metavar="NAME", help="with builtin-tokens or -reader: an embedder of the same tokens")
     verb.add_argument("--json", action="store_true", help="one object: what the run did")
     verb.set_defaults(run=_train)
+
+
+def _add_cut(verbs: Any) -> None:
+    verb = verbs.add_parser("cut", help="a small model to begin with, cut from a large one of many languages")
+    verb.add_argument("files", metavar="FILES", type=Path, nargs="+", help="question files, or folders of them")
+    verb.add_argument("--from", metavar="MODEL", dest="base", required=True, help="hub id or folder of a BERT or XLM-R")
+    verb.add_argument("--into", metavar="FOLDER", type=Path, required=True, help="folder of the small model")
+    verb.add_argument("--layers", type=int, required=True, metavar="N", help="keep the first so many layers")
+    verb.add_argument("--tokens", type=int, required=True, metavar="N", help="keep so many tokens, the most frequent ones")
+    verb.add_argument("--text", metavar="DIR", type=Path, help="plain text to count in too, files named de.txt.xz")
+    verb.set_defaults(run=_cut)
+
+
+def _add_mean(verbs: Any) -> None:
+    verb = verbs.add_parser("mean", help="the mean of readers that were trained from one start")
+    verb.add_argument("readers", metavar="READER", nargs="+", help="folders of readers")
+    verb.add_argument("--into", metavar="FOLDER", type=Path, required=True, help="folder of the new reader")
+    verb.set_defaults(run=_mean)
 
 
 def _add_split(verbs: Any) -> None:
@@ -89,7 +108,7 @@ def _train(options: argparse.Namespace) -> int:
     settings = TrainSettings(
         tuple(options.files), options.into, chosen, options.minutes, options.limit, options.seed, options.held_out,
         options.checkpoint_seconds, options.teacher, options.temperature, options.parallel,
-        options.text, options.near,
+        options.text,
     )  # fmt: skip
     shown = _Shown()
     told = (train if chosen.kind == "reader" else train_embedder)(settings, Tell(shown.words, shown.update, shown.measured))
@@ -114,6 +133,29 @@ def _print_run(told: dict[str, Any], into: Path, names: tuple[str, str]) -> None
         low, high = told["change"]["low"], told["change"]["high"]
         print(f"{names[0]} changed by {told['change']['mean']:+.1f} (95 % confidence interval {low:+.1f} to {high:+.1f}).")
     print(f"The model is in {into}; its card is {into / 'README.md'}.")
+
+
+def _cut(options: argparse.Namespace) -> int:
+    from qa_pipeline.training.cutting import counted, cut, texts
+    from qa_pipeline.training.encoder import resolve_base
+    from qa_pipeline.training.files import read_all
+
+    if (options.into / "config.json").exists():
+        raise SettingError(f"{options.into} holds a model already; name a folder that is new.")
+    folder, _ = resolve_base(options.base)
+    found = texts(read_all(options.files), options.text)
+    counts = {language: counted(folder, some) for language, some in found.items()}
+    cut(folder, counts, options.tokens, options.layers, options.into)
+    print(f"The model is in {options.into}; it has no head yet (docqa train --from {options.into}).")
+    return 0
+
+
+def _mean(options: argparse.Namespace) -> int:
+    from qa_pipeline.training.mean import mean
+
+    mean(options.readers, options.into)
+    print(f"The reader is in {options.into}.")
+    return 0
 
 
 def _split(options: argparse.Namespace) -> int:

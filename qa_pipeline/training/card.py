@@ -135,19 +135,20 @@ def _recipe(run: Run) -> str:
     embeddings = {0.0: "left as they were", 1.0: "trained at the same rate"}.get(
         recipe.embeddings_rate, f"trained at {recipe.embeddings_rate:g} times that rate"
     )
-    if recipe.rare_only:
-        embeddings = "of tokens rare in English trained, all else left as it was"
+    if recipe.frozen:
+        embeddings = f"and the {recipe.frozen} lowest layers left as they were"
     empty = "" if recipe.empty_windows is None else f" (of those without the answer {recipe.empty_windows:g} a question)"
-    share = recipe.start_share
-    mixed = (
-        f" The weights are {1 - share:g} times those it ended with and {share:g} times those it began with." if share else ""
+    silent = (
+        f" {recipe.silent:.0%} of the questions were also asked of a near passage that does not answer them."
+        if recipe.silent
+        else ""
     )
     dropout = "as in the model" if recipe.dropout is None else f"{recipe.dropout:g}"
     asked = (
         f"Preset `{recipe.name}`: windows of {recipe.max_seq_len} tokens, stride {recipe.doc_stride}{empty},"
         f" {recipe.batch} a batch, {recipe.epochs} epochs at most; AdamW, learning rate {recipe.learning_rate:g} after a"
         f" warm-up of {recipe.warmup:.0%}, then falling to 0, weight decay {recipe.weight_decay:g}, gradients clipped at"
-        f" {recipe.clip:g}; dropout {dropout}; token embeddings {embeddings}.{mixed} Seed {run.seed}."
+        f" {recipe.clip:g}; dropout {dropout}; token embeddings {embeddings}.{silent} Seed {run.seed}."
     )
     done = (
         f"Done: {run.updates:,} updates over {run.windows:,} windows ({run.tokens:,} tokens) in"

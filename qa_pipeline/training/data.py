@@ -10,7 +10,9 @@ from pathlib import Path
 
 from indexing.errors import SettingError
 from qa_pipeline.evaluation.datasets import Example, find_files, read_examples
+from qa_pipeline.training.pairing import PIVOT
 from qa_pipeline.training.recipes import RECIPES, Recipe
+from qa_pipeline.training.silence import silent
 from qa_pipeline.training.split import divide
 from qa_pipeline.training.trainer import Progress
 
@@ -21,7 +23,6 @@ class TrainSettings:
 
     limit: questions to learn from at most, drawn alike from all languages. minutes: of training at most. teacher: a reader
     to learn from as well, its chances taken at the temperature. parallel: folder of sentence pairs; text: of plain text.
-    near: an embedder of the same tokens, whose knowledge of words is carried over first.
     """
 
     files: tuple[Path, ...]
@@ -36,18 +37,15 @@ class TrainSettings:
     temperature: float = 2.0
     parallel: Path | None = None
     text: Path | None = None
-    near: str | None = None
 
     def __post_init__(self) -> None:
         if self.minutes is not None and not self.minutes > 0:
             raise SettingError(f"--minutes is {self.minutes:g}; it must be more than 0.")
         if self.limit is not None and self.limit < 1:
             raise SettingError(f"--limit is {self.limit}; it must be 1 or more.")
-        made = self.recipe.kind if self.recipe.crossing else ""
-        for given, option, kind in ((self.near, "--near", "reader"), (self.text, "--text", "embedder")):
-            if given is not None and made != kind:
-                names = " or ".join(one.name for one in RECIPES.values() if one.crossing and one.kind == kind)
-                raise SettingError(f"{option} is for the recipe {names}; {self.recipe.name} makes no use of it.")
+        if self.text is not None and not self.recipe.anew:
+            names = " or ".join(one.name for one in RECIPES.values() if one.anew)
+            raise SettingError(f"--text is for the recipe {names}; {self.recipe.name} makes no use of it.")
         if self.held_out < 0:
             raise SettingError(f"--held-out is {self.held_out}; it must be 0 or more.")
 
@@ -78,7 +76,8 @@ def read_data(settings: TrainSettings, tell: Tell) -> Data:
     held_out: list[Example] = []
     if settings.held_out:
         examples, held_out = _divided(examples, settings)
-    return Data(paths, limited(examples, settings.limit, draw), held_out)
+    learn = limited(examples, settings.limit, draw, settings.recipe.english)
+    return Data(paths, learn + silent(learn, settings.recipe.silent, settings.seed), held_out)
 
 
 def _divided(examples: Sequence[Example], settings: TrainSettings) -> tuple[list[Example], list[Example]]:
@@ -91,14 +90,18 @@ def _divided(examples: Sequence[Example], settings: TrainSettings) -> tuple[list
     return list(division.train), list(division.test)
 
 
-def limited(examples: list[Example], limit: int | None, draw: random.Random) -> list[Example]:
-    """At most `limit`, drawn at random, from each language the same number as far as it has them; in the files' order."""
+def limited(examples: list[Example], limit: int | None, draw: random.Random, english: float = 0.0) -> list[Example]:
+    """At most `limit`, drawn at random, in the files' order: the share `english` of them English, and of each (other)
+    language the same number as far as it has them."""
     if limit is None or limit >= len(examples):
         return examples
     by_language: defaultdict[str, list[int]] = defaultdict(list)
     for n, example in enumerate(examples):
         by_language[example.language].append(n)
     chosen: list[int] = []
+    if english and PIVOT in by_language:
+        numbers = by_language.pop(PIVOT)
+        chosen += draw.sample(numbers, min(len(numbers), round(english * limit)))
     waiting = sorted(by_language.values(), key=len)
     for left, numbers in zip(range(len(waiting), 0, -1), waiting, strict=True):
         chosen += draw.sample(numbers, min(len(numbers), (limit - len(chosen)) // left))

@@ -65,15 +65,6 @@ class Lexicon:
     back: NDArray[np.float32]
     seen: NDArray[np.int64]
 
-    def likeness(self, ones: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Geometric mean of both chances of each pair, 0 for a pair that is not here."""
-        if not len(self.key):
-            return np.zeros(len(ones), dtype=np.float32)
-        wanted = ones * self.size + others
-        at = np.searchsorted(self.key, wanted).clip(0, len(self.key) - 1)
-        mean = np.sqrt(self.forth[at] * self.back[at])
-        return np.where(self.key[at] == wanted, mean, 0.0).astype(np.float32)
-
     def choices(self) -> tuple[Choices, Choices]:
         """For tokens of the one language into the other, and back."""
         one, other = self.key // self.size, self.key % self.size

@@ -6,12 +6,13 @@ However few windows fit into memory at once, an update is made of as many as the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch.nn import functional
 
 from indexing.embed import batches
+from indexing.errors import SettingError
 from qa_pipeline.training.batching import Batch, collate, updates
 from qa_pipeline.training.encoder import Encoder
 from qa_pipeline.training.features import Window
@@ -27,15 +28,22 @@ class Teaches(Protocol):
 
 
 class Reading:
-    """The `Task` of a reader: windows with their labels, and a teacher where there is one."""
+    """The `Task` of a reader: windows with their labels, and a teacher where there is one.
 
-    def __init__(self, encoder: Encoder, windows: Sequence[Window], teacher: Teaches | None = None) -> None:
+    frozen: so many of the lowest layers stay as they are, and the embeddings with them. Raises SettingError.
+    """
+
+    def __init__(
+        self, encoder: Encoder, windows: Sequence[Window], teacher: Teaches | None = None, frozen: int = 0
+    ) -> None:  # fmt: skip
         self._device, self._precision = device(), precision()
         self.model = encoder.model.to(self._device).train()
         self.tokens = self.model.get_input_embeddings().weight
         self.lengths = [len(window.ids) for window in windows]
         self._windows, self._teacher = windows, teacher
         self._pad = encoder.tokeniser.pad
+        if frozen:
+            freeze(self.model, frozen)
 
     def groups(self, size: int, seed: int, epoch: int) -> list[list[int]]:
         """Windows of like length together."""
@@ -59,6 +67,16 @@ class Reading:
         if self._teacher is None:
             return span_loss(output.start_logits, output.end_logits, batch)
         return self._teacher(windows, batch, output.start_logits, output.end_logits)
+
+
+def freeze(model: Any, layers: int) -> None:
+    """Leave the embeddings and the lowest layers as they are. Raises SettingError for a model without such layers."""
+    base = model.base_model
+    stack = getattr(getattr(base, "encoder", None), "layer", ())
+    if len(stack) < layers or not hasattr(base, "embeddings"):
+        raise SettingError(f"This recipe needs a BERT-like model of {layers} layers or more.")
+    for part in (base.embeddings, *stack[:layers]):
+        part.requires_grad_(False)
 
 
 def span_loss(start: torch.Tensor, end: torch.Tensor, batch: Batch) -> torch.Tensor:

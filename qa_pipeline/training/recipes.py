@@ -13,6 +13,7 @@ from indexing.presets import BUILTIN, Kind
 NOT_ON_CARD = "its card states no rates; those of the same author's run_squad fine-tunings are taken"
 
 QUESTION_ROOM = 65
+E5 = "intfloat/multilingual-e5-small"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,10 @@ class Recipe:
     one window's first passage token to the next one's. learning_rate: the highest, reached after the share `warmup` of the
     run and then falling to zero in a line. embeddings_rate: the token embeddings' rate as a multiple of it, 0 to leave them
     as they are. empty_windows: windows without the answer kept of each question, on average (None: all). dropout: None for
-    what the model was made with. clip: norm of the gradients at most. crossing: as `crossing_task` says, with `pairs`
-    sentence pairs of an update for each of its windows. rare_only: only the vectors of tokens that are rare in English are
-    trained; English changes by those of them that it holds. start_share: how much of the weights the run began with is in
-    those it ends with, 0 to below 1: (1 - share) * trained + share * begun (Wortsman et al. 2022, "Robust fine-tuning of
-    zero-shot models").
+    what the model was made with. clip: norm of the gradients at most. anew: an embedder gets numbers of its own for each
+    token, as `static_task` says. frozen: so many of the lowest layers, and all that is below them, stay as they are.
+    english: the share of English among the questions where only some can be drawn (0: all languages alike). silent: for that
+    share of the questions one more, of a near passage that does not answer it (`silence`).
     """
 
     name: str
@@ -44,18 +44,16 @@ class Recipe:
     dropout: float | None = None
     embeddings_rate: float = 1.0
     empty_windows: float | None = None
-    crossing: bool = False
-    pairs: int = 24
-    rare_only: bool = False
-    start_share: float = 0.0
+    anew: bool = False
+    frozen: int = 0
+    english: float = 0.0
+    silent: float = 0.0
     kind: Kind = "reader"
 
     def __post_init__(self) -> None:
         for field in ("batch", "epochs", "doc_stride", "learning_rate"):
             if not getattr(self, field) > 0:
                 raise SettingError(f"{field} is {getattr(self, field)}; it must be more than 0.")
-        if not 0 <= self.start_share < 1:
-            raise SettingError(f"start_share is {self.start_share}; it must be at least 0 and below 1.")
         if self.max_seq_len < self.doc_stride + QUESTION_ROOM:
             raise SettingError(f"max_seq_len is {self.max_seq_len}; it must be {QUESTION_ROOM} more than doc_stride.")
 
@@ -84,12 +82,14 @@ _ALL = (
         8, 2, 256, 96, 2e-4, empty_windows=0.3,
     ),
     Recipe(
-        "builtin-reader", BUILTIN, "How the built-in reader is made better: all languages learn from English ones.",
-        8, 4, 256, 96, 1e-4, warmup=0.05, embeddings_rate=6.0, empty_windows=0.1, crossing=True, pairs=2, start_share=0.5,
+        "builtin-short", E5, "How the built-in reader begins, once it is cut: many questions in short windows.",
+        12, 4, 144, 64, 2e-4, warmup=0.06, dropout=0.0, embeddings_rate=0.0, empty_windows=0.12,
+        frozen=2, english=0.4, silent=0.12,
     ),
     Recipe(
-        "builtin-tokens", BUILTIN, "Its first half: tokens rare in English learn what English ones mean; the body stays.",
-        8, 4, 256, 96, 1e-3, warmup=0.02, weight_decay=0.0, dropout=0.0, empty_windows=0.1, crossing=True, rare_only=True,
+        "builtin-reader", BUILTIN, "How it goes on: the same in windows as it reads them.",
+        12, 4, 256, 96, 1e-4, warmup=0.06, dropout=0.0, embeddings_rate=0.0, empty_windows=0.12,
+        frozen=2, english=0.4, silent=0.12,
     ),
     Recipe(
         "embedder", BUILTIN, "On from the built-in embedder: questions with their passages, sentence pairs.",
@@ -98,7 +98,7 @@ _ALL = (
     Recipe(
         "builtin-embedder", BUILTIN,
         "How the built-in embedder was made better: numbers learned anew for each token, beside those it has.",
-        1024, 1, 256, 96, 2e-2, warmup=0.02, weight_decay=0.0, crossing=True, kind="embedder",
+        1024, 1, 256, 96, 2e-2, warmup=0.02, weight_decay=0.0, anew=True, kind="embedder",
     ),
 )  # fmt: skip
 

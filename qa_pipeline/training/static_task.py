@@ -91,14 +91,6 @@ def encode(folder: ModelFolder) -> Encode:
     return lambda texts: [found.ids for found in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
 
-def token_vectors(folder: ModelFolder) -> NDArray[np.float32]:
-    """The vectors of a static model, [V, d]. Raises SettingError where it is another kind."""
-    model = load_embedder(folder)
-    _static(model, folder.name)
-    vectors: NDArray[np.float32] = model[0].embedding.weight.detach().numpy()
-    return vectors
-
-
 def vocabulary(folder: ModelFolder) -> int:
     """How many tokens a static model has. Raises SettingError where it is another kind."""
     return _static(load_embedder(folder), folder.name)

@@ -8,33 +8,26 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from indexing.errors import SettingError
-from indexing.models import ModelFolder, resolve
 from qa_pipeline.training import checkpoints
 from qa_pipeline.training.card import Run, card, commit, data_files
-from qa_pipeline.training.carrying import Counts, carried, rare
-from qa_pipeline.training.crossing_task import SENTENCES, Crossing
 from qa_pipeline.training.data import Data, Tell, TrainSettings, read_data
 from qa_pipeline.training.distil import Teacher
 from qa_pipeline.training.encoder import Encoder, load_encoder
 from qa_pipeline.training.features import Features, build, thinned
 from qa_pipeline.training.held_out import Score, change, reader_folder, scores, table
-from qa_pipeline.training.lexicon import Bitext, Encode, bitexts
-from qa_pipeline.training.pairing import PIVOT
 from qa_pipeline.training.reader_task import Reading
-from qa_pipeline.training.run_folder import before_file, contents, finished, replace_text, save, written
-from qa_pipeline.training.static_task import token_vectors
+from qa_pipeline.training.run_folder import before_file, finished, replace_text, save, written
 from qa_pipeline.training.trainer import Plan, fit, precision
 
 CONFIG = "config.json"
+HEAD_SEED = 1
 
 
 def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
@@ -44,7 +37,7 @@ def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     """
     data = read_data(settings, tell)
     with torch.random.fork_rng():
-        torch.manual_seed(settings.seed)
+        torch.manual_seed(HEAD_SEED)
         encoder = load_encoder(settings.recipe.base, settings.recipe.dropout)
     teacher = _teacher(settings, data, encoder)
     key = _key(settings, data, encoder, teacher)
@@ -59,10 +52,8 @@ def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     _begun(settings, features, data, encoder, tell)
     before = _before(settings, data, encoder, key, tell)
     plan = Plan(settings.recipe, settings.seed, settings.into, key, settings.minutes, settings.checkpoint_seconds)
-    task = _task(settings, data, encoder, features, teacher)
-    begun = {name: tensor.detach().cpu().clone() for name, tensor in encoder.model.state_dict().items()}
+    task = Reading(encoder, features.windows, teacher, settings.recipe.frozen)
     at = fit(task, plan, tell.update)
-    _mix(encoder.model, begun, settings.recipe.start_share)
     save(encoder.save, settings.into, CONFIG)
     after = _scores(settings, data, settings.into, tell)
     run = _run(settings, data, features, at, encoder, before, after)
@@ -82,8 +73,6 @@ def _key(settings: TrainSettings, data: Data, encoder: Encoder, teacher: Teacher
     """A digest of all that the weights depend on."""
     whole = hashlib.blake2b(digest_size=16)
     facts = [asdict(settings.recipe), settings.seed, settings.minutes, encoder.folder.fingerprint, str(precision())]
-    facts += [contents(settings.parallel)] if settings.recipe.crossing else []
-    facts += [resolve(settings.near, "embedder").fingerprint] if settings.near else []
     facts += [teacher.encoder.folder.fingerprint, settings.temperature] if teacher else []
     whole.update(json.dumps(facts, sort_keys=True).encode())
     for example in (*data.learn, None, *data.held_out):
@@ -96,59 +85,6 @@ def _features(settings: TrainSettings, data: Data, encoder: Encoder) -> Features
     recipe = settings.recipe
     whole = build(data.learn, encoder.tokeniser, recipe.max_seq_len, recipe.doc_stride)
     return Features(thinned(whole.windows, recipe.empty_windows, settings.seed), whole.left_out)
-
-
-def _task(
-    settings: TrainSettings, data: Data, encoder: Encoder, features: Features, teacher: Teacher | None
-) -> Reading:  # fmt: skip
-    if not settings.recipe.crossing:
-        return Reading(encoder, features.windows, teacher)
-    texts = list(bitexts(parallel(settings), _ids(encoder), settings.seed, SENTENCES))
-    pivot, others = _counts(features, data, texts, encoder.model.config.vocab_size)
-    if settings.near is not None:
-        _carry(resolve(settings.near, "embedder"), encoder, pivot, others)
-    fixed = ~rare(pivot, others) if settings.recipe.rare_only else None
-    return Crossing(encoder, features.windows, data.learn, texts, settings.recipe.pairs, fixed)
-
-
-def _mix(model: Any, begun: Mapping[str, torch.Tensor], share: float) -> None:
-    """Put that share of the weights of the beginning into those of the end."""
-    if share:
-        for name, tensor in model.state_dict().items():
-            if tensor.is_floating_point():
-                tensor.lerp_(begun[name], share)
-
-
-def _counts(features: Features, data: Data, texts: Sequence[Bitext], size: int) -> tuple[Counts, Counts]:
-    """How often each token is in English text and in all other text, int64 [V] each."""
-    counts = np.zeros((2, size), dtype=np.int64)
-    for window in features.windows:
-        counts[int(data.learn[window.example].language != PIVOT)] += np.bincount(window.ids, minlength=size)
-    for text in texts:
-        for side, of in ((text.one, text.ones), (text.other, text.others)):
-            counts[int(side != PIVOT)] += np.bincount(of.words, minlength=size)
-    return counts[0], counts[1]
-
-
-def _carry(near: ModelFolder, encoder: Encoder, pivot: Counts, others: Counts) -> None:
-    """Change the model's token embeddings by what the embedder knows. Raises SettingError, ModelError."""
-    weight = encoder.model.get_input_embeddings().weight
-    vectors = token_vectors(near)
-    if len(vectors) != len(weight):
-        raise SettingError(f"{near.name} has {len(vectors):,} tokens and the model {len(weight):,}; they must be the same.")
-    new = carried(weight.detach().cpu().numpy(), vectors, pivot, others)
-    weight.data.copy_(torch.from_numpy(new))
-
-
-def _ids(encoder: Encoder) -> Encode:
-    return lambda texts: [tokens.ids for tokens in encoder.tokeniser.tokens(texts)]
-
-
-def parallel(settings: TrainSettings) -> Path:
-    """The folder of sentence pairs, for recipes that cannot do without. Raises SettingError."""
-    if settings.parallel is None:
-        raise SettingError(f"The recipe {settings.recipe.name} learns from sentence pairs too; name them: --parallel DIR.")
-    return settings.parallel
 
 
 # -- measuring ---------------------------------------------------------------------------------------------------------

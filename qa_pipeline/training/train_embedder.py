@@ -10,10 +10,12 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from indexing.errors import SettingError
 from indexing.models import ModelFolder, resolve
 from qa_pipeline.evaluation.datasets import Example
 from qa_pipeline.training.card import data_files
@@ -27,7 +29,7 @@ from qa_pipeline.training.model1 import Ragged
 from qa_pipeline.training.pairing import Asked, Lines, Questions, Source, Switched, Translations, asked, lexicons, plain_text
 from qa_pipeline.training.run_folder import before_file, contents, finished, replace_text, save, written
 from qa_pipeline.training.static_task import Static, encode, vocabulary
-from qa_pipeline.training.train import machine, made_by, named, parallel
+from qa_pipeline.training.train import machine, made_by, named
 from qa_pipeline.training.trainer import Plan, fit
 
 POOL = 2_000
@@ -53,7 +55,7 @@ def train_embedder(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     settings.into.mkdir(parents=True, exist_ok=True)
     tell.words(f"Training {base.name} on {len(pairs):,} pairs of texts; {len(data.held_out):,} questions held out.")
     before = _before(settings, data, base, key)
-    task = made_anew(settings, data, base) if settings.recipe.crossing else Contrast(base, pairs)
+    task = made_anew(settings, data, base) if settings.recipe.anew else Contrast(base, pairs)
     plan = Plan(settings.recipe, settings.seed, settings.into, key, settings.minutes, settings.checkpoint_seconds)
     at = fit(task, plan, tell.update)
     save(task.save, settings.into, "modules.json")
@@ -90,6 +92,13 @@ def made_anew(settings: TrainSettings, data: Data, base: ModelFolder) -> Static:
     return Static(base, begun, sources, UPDATES)
 
 
+def parallel(settings: TrainSettings) -> Path:
+    """The folder of sentence pairs, for recipes that cannot do without. Raises SettingError."""
+    if settings.parallel is None:
+        raise SettingError(f"The recipe {settings.recipe.name} learns from sentence pairs too; name them: --parallel DIR.")
+    return settings.parallel
+
+
 def _texts(
     questions: Mapping[str, Asked], pairs: Sequence[Bitext], plain: Mapping[str, Ragged]
 ) -> dict[str, list[Ragged]]:
@@ -104,7 +113,7 @@ def _texts(
 
 def _pairs(settings: TrainSettings, data: Data) -> list[Pair]:
     pairs = list(question_pairs(data.learn))
-    if settings.parallel is not None and not settings.recipe.crossing:
+    if settings.parallel is not None and not settings.recipe.anew:
         pairs += translations(settings.parallel, settings.limit, settings.seed)
     return pairs
 
@@ -148,7 +157,7 @@ def _key(settings: TrainSettings, pairs: Sequence[Pair], held_out: Sequence[Exam
     whole = hashlib.blake2b(digest_size=16)
     facts = [asdict(settings.recipe), settings.seed, settings.minutes, base.fingerprint]
     whole.update(json.dumps(facts, sort_keys=True).encode())
-    if settings.recipe.crossing:
+    if settings.recipe.anew:
         whole.update(contents(settings.parallel, settings.text).encode())
     for pair in pairs:
         whole.update(json.dumps([pair.asked, pair.found]).encode())

@@ -165,7 +165,7 @@ class _Run:
 def _optimiser(task: Task, recipe: Recipe) -> torch.optim.Optimizer:
     """AdamW over four groups: token embeddings or not, decayed or not. Embeddings with the rate 0 are not trained."""
     tokens = task.tokens
-    tokens.requires_grad_(recipe.embeddings_rate > 0)
+    tokens.requires_grad_(tokens.requires_grad and recipe.embeddings_rate > 0)
     groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
     for parameter in task.model.parameters():
         if parameter.requires_grad:
