@@ -146,7 +146,9 @@ def _model(folder: ModelFolder, kept: NDArray[np.int64], layers: int) -> Any:
     import transformers
 
     vendor: Any = transformers
-    old = vendor.AutoModel.from_pretrained(str(folder.path), local_files_only=True, use_safetensors=True, torch_dtype=torch.float32)
+    old = vendor.AutoModel.from_pretrained(
+        str(folder.path), local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
+    )  # fmt: skip
     kind = old.config.model_type
     if kind not in ("bert", "xlm-roberta") or not 1 <= layers <= old.config.num_hidden_layers:
         raise SettingError(f"{folder.name} is no BERT or XLM-R of {layers} layers or more; it cannot be cut.")
