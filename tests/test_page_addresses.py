@@ -173,7 +173,7 @@ def test_a_new_batch_has_an_address_of_its_own(page: Page, site: str, batch: str
 
 def test_the_order_of_answers_is_shared_with_the_address(page: Page, site: str) -> None:  # noqa: F811
     page.goto(at(site, corpus="test", q=QUESTION))
-    settled(page)
+    settled(page, ".docqa-language")
     assert page.locator(".docqa-language").count() > 1 and "order" not in query_of(page)
     page.get_by_text("By confidence", exact=True).click()
     addressed(page, order="confidence", q=QUESTION)
