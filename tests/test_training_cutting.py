@@ -27,7 +27,7 @@ from qa_pipeline.training.silence import REACH, silent
 from qa_pipeline.training.train import train
 from tests.known import SCRIPTS
 from tests.test_training import SILENT, rows, settings, tiny, weights, write
-from tests.tiny import make_reader, wordpieces
+from tests.tiny import make_reader, make_xlm, wordpieces
 
 
 @pytest.fixture(autouse=True)
@@ -147,6 +147,15 @@ def test_the_mean_of_two_runs_is_a_reader_between_them(large: ModelFolder, tmp_p
     assert not (tmp_path / "mean" / "training.json").exists()
     with pytest.raises(SettingError, match="holds a model already"):
         mean([str(run) for run in runs], tmp_path / "mean")
+
+
+def test_the_mean_of_readers_has_all_files_of_its_tokenizer(tmp_path: Path) -> None:
+    """XLM's has no tokenizer.json, and merges that are no JSON at all."""
+    bases = [make_xlm(tmp_path / str(seed), seed, beam=False) for seed in (1, 2)]
+    (bases[0] / "checkpoint.pt").write_bytes(b"x")
+    mean([str(base) for base in bases], tmp_path / "mean")
+    assert load_reader(resolve(str(tmp_path / "mean"), "reader")).read("How high?", [SCRIPTS["en"]])
+    assert not (tmp_path / "mean" / "checkpoint.pt").exists()
 
 
 def test_what_has_no_mean_is_told(large: ModelFolder, tmp_path: Path) -> None:

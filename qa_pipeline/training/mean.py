@@ -15,10 +15,12 @@ from typing import Any
 from indexing.errors import SettingError
 from indexing.models import resolve
 from indexing.weights import PLAIN
-from qa_pipeline.training.run_folder import MODELS, replace_text, save
+from qa_pipeline import calibrations
+from qa_pipeline.training import checkpoints
+from qa_pipeline.training.run_folder import CARD, MODELS, RUN, replace_text, save
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
-CARD = "README.md"
+NOT_CARRIED = (PLAIN, CARD, RUN, checkpoints.NAME, calibrations.NAME)
 OF_ITS_OWN = ("_name_or_path", "transformers_version", "torch_dtype")
 
 
@@ -46,8 +48,8 @@ def _write(folders: Sequence[Path], target: Path) -> None:
         for name, tensor in load_file(folder / PLAIN).items():
             total[name] = total[name] + tensor.double() if name in total else tensor.double()
     save_file({name: (tensor / len(folders)).float() for name, tensor in total.items()}, target / PLAIN, {"format": "pt"})
-    for path in folders[0].glob("*.json"):
-        if path.name not in ("training.json", "docqa-calibration.json") and not path.name.startswith("before-"):
+    for path in folders[0].iterdir():
+        if path.is_file() and path.name not in NOT_CARRIED and not path.name.startswith("before-"):
             shutil.copyfile(path, target / path.name)
 
 
