@@ -106,6 +106,8 @@ def test_the_texts_counted_are_those_of_questions_and_of_plain_text(tmp_path: Pa
     one = Example("1", "¿Qué?", "The tower.", (), "en", "es", "", "")
     found = {language: sorted(some) for language, some in texts([one, one], tmp_path).items()}
     assert found == {"de": ["", "Der Turm.", "Die Insel."], "es": ["¿Qué?"], "en": ["The tower."]}
+    with pytest.raises(SettingError, match="holds no plain text"):
+        texts([one], tmp_path / "nowhere")
 
 
 def test_the_verb_makes_what_train_goes_on_from(

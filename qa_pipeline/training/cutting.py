@@ -57,9 +57,15 @@ def cut(folder: ModelFolder, counts: Mapping[str, Counts], tokens: int, layers: 
 
 
 def texts(examples: Sequence[Example], plain: Path | None) -> dict[str, Iterable[str]]:
-    """By language the questions and contexts, and the lines of the files named as de.txt.xz in `plain`."""
+    """By language the questions and contexts, and the lines of the files named as de.txt.xz in `plain`.
+
+    Raises SettingError where `plain` holds none, UnreadableFile.
+    """
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for path in sorted(plain.glob("*.txt*")) if plain else ():
+    paths = sorted(plain.glob("*.txt*")) if plain else []
+    if plain and not paths:
+        raise SettingError(f"{plain} holds no plain text: files named de.txt or de.txt.xz, one text a line.")
+    for path in paths:
         found[path.name.split(".")[0]] += read_text(path).split("\n")
     for text, language in dict.fromkeys(pair for example in examples for pair in _said(example)):
         found[language].append(text)

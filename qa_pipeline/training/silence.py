@@ -20,6 +20,8 @@ REACH = 16
 
 def silent(examples: Sequence[Example], share: float, seed: int) -> list[Example]:
     """For that share of the questions with an answer, drawn, one more without it, where there is such a passage."""
+    if not share:
+        return []
     draw = random.Random(seed)
     chosen = [example for example in examples if example.golds and draw.random() < share]
     places = _Passages(examples)
