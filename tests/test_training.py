@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,17 +35,11 @@ from qa_pipeline.training.trainer import Progress, rate
 from tests.known import SCRIPTS
 from tests.tiny import make_reader, make_xlm
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = ("xlm-roberta", "bert", "distilbert", "xlm")
 SILENT = Tell(lambda _: None, lambda _: None, lambda *_: None)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def make(kind: str, folder: Path) -> Path:

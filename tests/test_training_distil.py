@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,8 @@ from tests.known import SCRIPTS
 from tests.test_training import SILENT, make, rows, settings, weights, write
 from tests.tiny import LONG
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EXAMPLES = [
     Example(str(n), "How high is the bridge?", text, (Gold(text[4:9], 4),), language, "en", "", "made")
     for n, (language, text) in enumerate([*SCRIPTS.items(), ("en", LONG)])
@@ -31,14 +32,6 @@ EXAMPLES = [
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     home = tmp_path_factory.mktemp("distil")
     return {kind: make(kind, home / kind) for kind in ("bert", "xlm-roberta", "xlm")}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def windows_of(pupil: Encoder) -> list[Window]:

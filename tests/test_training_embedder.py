@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,15 +21,9 @@ from qa_pipeline.training.recipes import recipe
 from qa_pipeline.training.train_embedder import train_embedder
 from tests.test_training import SILENT, Stop, rows, stopping, write
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 WORDS = "bridge tower mine berg insel lighthouse keeper library station member parliament harbour".split()
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
