@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -19,7 +19,7 @@ from indexing.models import ModelFolder, resolve
 from indexing.terms import terms
 from qa_pipeline.cli import main
 from qa_pipeline.evaluation.datasets import Example, Gold
-from qa_pipeline.reader import load_reader
+from qa_pipeline.reader import load_reader, window_sizes
 from qa_pipeline.training.cutting import counted, cut, texts
 from qa_pipeline.training.data import limited
 from qa_pipeline.training.mean import mean
@@ -29,13 +29,7 @@ from tests.known import SCRIPTS
 from tests.test_training import SILENT, rows, settings, tiny, weights, write
 from tests.tiny import make_reader, make_xlm, wordpieces
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
@@ -146,7 +140,7 @@ def test_the_mean_of_two_runs_is_a_reader_between_them(large: ModelFolder, tmp_p
     assert all(np.allclose(both[name], (one[name] + two[name]) / 2, atol=1e-6) for name in one) and one.keys() == both.keys()
     text = "The bridge 3 cost 122 pounds."
     assert load_reader(resolve(str(tmp_path / "mean"), "reader")).read("What did bridge 3 cost?", [text])[0].spans
-    assert not (tmp_path / "mean" / "training.json").exists()
+    assert window_sizes(resolve(str(tmp_path / "mean"), "reader")) == window_sizes(resolve(str(runs[0]), "reader"))
     with pytest.raises(SettingError, match="holds a model already"):
         mean([str(run) for run in runs], tmp_path / "mean")
 
@@ -160,11 +154,25 @@ def test_the_mean_of_readers_has_all_files_of_its_tokenizer(tmp_path: Path) -> N
     assert not (tmp_path / "mean" / "checkpoint.pt").exists()
 
 
+def test_the_same_tokens_written_otherwise_are_the_same(large: ModelFolder, tmp_path: Path) -> None:
+    """As transformers writes them when a reader that was trained further is saved."""
+    again = tmp_path / "again"
+    shutil.copytree(large.path, again)
+    (again / "tokenizer.json").write_text(json.dumps(json.loads((large.path / "tokenizer.json").read_bytes()), indent=4))
+    mean([str(large.path), str(again)], tmp_path / "mean")
+    assert (tmp_path / "mean" / "config.json").is_file()
+
+
 def test_what_has_no_mean_is_told(large: ModelFolder, tmp_path: Path) -> None:
     other = make_reader("xlm-roberta", tmp_path / "other", 5, num_hidden_layers=2)
     for names, why in (([str(large.path)], "two readers"), ([str(large.path), str(other)], "have no mean")):
         with pytest.raises(SettingError, match=why):
             mean(names, tmp_path / "mean")
+    other = tmp_path / "long"
+    shutil.copytree(large.path, other)
+    (other / "training.json").write_text('{"recipe": {"max_seq_len": 200, "doc_stride": 100}}')
+    with pytest.raises(SettingError, match="windows of other sizes"):
+        mean([str(large.path), str(other)], tmp_path / "mean")
     assert not (tmp_path / "mean").exists()
     assert main(["mean", str(large.path), "--into", str(tmp_path / "mean")]) == 2
 
