@@ -45,7 +45,7 @@ def _add_train(verbs: Any) -> None:
     verb.add_argument("--teacher", metavar="NAME", help="a larger reader to learn from as well")
     verb.add_argument("--temperature", type=float, default=2.0, metavar="T", help="how soft its scores are taken (2)")
     verb.add_argument("--parallel", metavar="DIR", type=Path, help="sentence pairs, files named en-de.tsv.xz")
-    verb.add_argument("--text", metavar="DIR", type=Path, help="with builtin-embedder: plain text, files named de.txt.xz")
+    verb.add_argument("--text", metavar="DIR", type=Path, help="plain text for recipes that use it, files named de.txt.xz")
     verb.add_argument("--json", action="store_true", help="one object: what the run did")
     verb.set_defaults(run=_train)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from indexing.embed import Embedder
 from indexing.errors import SettingError, UnreadableFile
 from indexing.models import resolve
+from indexing.static import StaticModel
 from indexing.weights import narrow, widen
+from indexing.words import word_tokens
 from qa_pipeline.training import model1, static_task, train_embedder
 from qa_pipeline.training.data import TrainSettings
 from qa_pipeline.training.lexicon import Bitext, among_others, bitexts, lexicon
@@ -27,16 +27,11 @@ from qa_pipeline.training.recipes import RECIPES, recipe
 from tests.test_training import SILENT, Stop, rows, stopping, weights, write
 from tests.tiny import make_reader
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 WORDS = "bridge tower mine berg insel lighthouse keeper library station member parliament harbour".split()
+BACK = [word[::-1] for word in WORDS]
 ROWS = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=6), min_size=1, max_size=8)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -142,36 +137,46 @@ def test_no_passage_comes_twice_among_questions() -> None:
 
 
 def settings(
-    name: str, data: Path, parallel: Path | None, into: Path, base: Path | str = "builtin", **changes: Any
+    name: str, data: Path, parallel: Path | None, into: Path, base: Path | str = "builtin", numbers: int = 0, **changes: Any
 ) -> TrainSettings:
     chosen = replace(recipe(name, base=str(base), batch=4, epochs=1), max_seq_len=128, doc_stride=48)
+    if chosen.anew is not None and numbers:
+        chosen = replace(chosen, anew=replace(chosen.anew, numbers=numbers))
     return replace(TrainSettings((data,), into, chosen, held_out=0, checkpoint_seconds=1e9, parallel=parallel), **changes)
 
 
 def test_the_recipes_say_what_they_lack(data: Path, tmp_path: Path) -> None:
     for name in ("builtin", "embedder"):
-        with pytest.raises(SettingError, match="--text is for the recipe builtin-embedder"):
+        with pytest.raises(SettingError, match="--text is for the recipe builtin-embedder or builtin-beside"):
             settings(name, data, None, tmp_path / "o", text=tmp_path)
     with pytest.raises(SettingError, match="name them: --parallel"):
         train_embedder.train_embedder(settings("builtin-embedder", data, None, tmp_path / "o"), SILENT)
 
 
+@pytest.mark.parametrize(("name", "kept"), [("builtin-embedder", 0), ("builtin-beside", 448)])
 def test_an_embedder_gets_numbers_learned_from_nothing(
-    data: Path, parallel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, kept: int, data: Path, parallel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train_embedder, "UPDATES", 80)
-    monkeypatch.setattr(train_embedder, "DIMENSION", 64)
     (parallel / "en-xx.tsv").write_text((parallel / "en-xx.tsv").read_text() * 2)
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "en.txt").write_text("".join(f"{' '.join(WORDS)} {n} {' '.join(WORDS[::-1])}\n" for n in range(9)))
-    asked = settings("builtin-embedder", data, parallel, tmp_path / "out", held_out=4, text=tmp_path / "text")
+    asked = settings(name, data, parallel, tmp_path / "out", held_out=4, text=tmp_path / "text", numbers=64)
     asked = replace(asked, recipe=replace(asked.recipe, batch=32))
     told = train_embedder.train_embedder(asked, SILENT)
     assert told["updates"] == 80 and told["after"]
-    made = Embedder(resolve(str(tmp_path / "out"), "embedder"))
-    assert made.dimension == train_embedder.DIMENSION + Embedder(resolve("builtin", "embedder")).dimension
-    right = np.argmax(made.questions(WORDS) @ made.passages([word[::-1] for word in WORDS]).T, axis=1) == np.arange(12)
+    before, made = (embedder_vectors(folder) for folder in ("builtin", str(tmp_path / "out")))
+    assert made.shape == (len(before), kept + 64)
+    scale = np.sqrt(np.square(before, dtype=np.float64).sum(1).mean())
+    assert np.allclose(made[:, :kept] * scale, before[:, :kept], atol=1e-5), "what is kept comes first, and stays"
+    assert np.square(made[:, kept:]).sum(1).mean() == pytest.approx(1.0, rel=1e-4), "the new numbers weigh as much"
+    questions, passages = (StaticModel(made[:, kept:].copy(), word_tokens().ids).encode(texts) for texts in (WORDS, BACK))
+    right = np.argmax(questions @ (passages / np.linalg.norm(passages, axis=1, keepdims=True)).T, axis=1) == np.arange(12)
     assert right.sum() >= 9
+
+
+def embedder_vectors(name: str) -> Any:
+    return next(iter(load_file(resolve(name, "embedder").path / "model.safetensors").values()))
 
 
 @pytest.mark.parametrize(("bits", "tokens"), [(8, None), (4, None), (8, 4)])
@@ -185,10 +190,15 @@ def test_models_are_stored_small_and_widened_again(reader: Path, tmp_path: Path,
     for name, tensor in before.items():
         small = tensor.ndim == 2 and tensor.size > 10_000
         kind = (tokens or bits) if name.endswith("word_embeddings.weight") else bits
-        parts = tensor.reshape(len(tensor), -1, 32) if small and kind == 4 else tensor
-        step = np.abs(parts).max(axis=-1, keepdims=True) / (8 if kind == 4 else 127 / 0.501)
-        apart = np.abs(tensor - after[name]).reshape(parts.shape)
-        assert (apart <= (step * 1.001 if small else 0.0)).all(), name
+        if small and kind == 4:
+            parts, stored = tensor.reshape(len(tensor), -1, 32), after[name].reshape(len(tensor), -1, 32)
+            step = np.take_along_axis(parts, np.abs(parts).argmax(axis=2)[:, :, None], axis=2) / -8
+            step[step == 0] = 1
+            plain = np.square(np.rint(parts / step).clip(-8, 7) * step - parts).sum(axis=2)
+            assert (np.square(stored - parts).sum(axis=2) <= plain * 1.01 + 1e-9).all(), name
+        else:
+            step = np.abs(tensor).max(axis=-1, keepdims=True) / (127 / 0.501) if small else np.zeros(1)
+            assert (np.abs(tensor - after[name]) <= step * 1.001).all(), name
         kinds |= {kind} if small else set()
     assert kinds == {bits, tokens or bits}
     narrow(tmp_path / "wide", tmp_path / "again", bits, tokens)
@@ -229,8 +239,7 @@ def test_a_stopped_embedder_goes_on_to_the_same_vectors(
     data: Path, parallel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train_embedder, "UPDATES", 6)
-    monkeypatch.setattr(train_embedder, "DIMENSION", 32)
-    whole, parts = (settings("builtin-embedder", data, parallel, tmp_path / name) for name in ("whole", "parts"))
+    whole, parts = (settings("builtin-embedder", data, parallel, tmp_path / name, numbers=32) for name in ("whole", "parts"))
     train_embedder.train_embedder(whole, SILENT)
     with pytest.raises(Stop):
         train_embedder.train_embedder(replace(parts, checkpoint_seconds=0.0), stopping(3))

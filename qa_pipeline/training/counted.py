@@ -61,6 +61,13 @@ def counted(
     return _vectors(_information(total), dimension, np.random.default_rng(seed))
 
 
+def drawn(size: int, dimension: int, seed: int) -> NDArray[np.float32]:
+    """The same at random: normal, the mean squared norm 1."""
+    vectors: NDArray[np.float32] = np.random.default_rng(seed).standard_normal((size, dimension), dtype=np.float32)
+    vectors /= np.float32(dimension**0.5)
+    return vectors
+
+
 def _into_english(found: Lexicon) -> Counts:
     """P(English | other), [other, English]."""
     sure = found.back > LIKELY

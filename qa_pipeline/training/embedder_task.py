@@ -72,13 +72,13 @@ class Contrast:
         return vectors, int(features.get("attention_mask", torch.ones_like(features["input_ids"])).sum())
 
 
-def contrast(asked: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
-    """The mean loss of rows that belong together, over both directions and both lengths of vector.
+def contrast(asked: torch.Tensor, found: torch.Tensor, short: int = SHORT) -> torch.Tensor:
+    """The mean loss of rows that belong together, over both directions and both lengths of vector, whole and `short`.
 
     A cosine is at most 1, so the exponents of both softmaxes need no row's maximum taken off: they are the same numbers.
     """
     losses = []
-    for size in dict.fromkeys((asked.shape[1], min(SHORT, asked.shape[1]))):
+    for size in dict.fromkeys((asked.shape[1], min(short, asked.shape[1]))):
         a, b = (functional.normalize(side[:, :size].float(), dim=1) for side in (asked, found))
         below = SCALE * (a @ b.T) - SCALE
         likely = below.exp()

@@ -17,6 +17,22 @@ E5 = "intfloat/multilingual-e5-small"
 
 
 @dataclass(frozen=True, slots=True)
+class Anew:
+    """What an embedder of token vectors learns from nothing, beside the numbers it has.
+
+    numbers: for each token. kept: of the numbers it has so many stay before them, the first ones (None: all, 0: none).
+    counted: they begin with what stands near what (`counted`), else drawn at random. mixed: the share of the updates whose
+    pairs are of several sources and languages at once; parts: from how many draws.
+    """
+
+    numbers: int
+    kept: int | None = None
+    counted: bool = True
+    mixed: float = 0.3
+    parts: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """How a reader, or an embedder, is fine-tuned. (An embedder has no windows: of its recipe the batch is pairs of texts.)
 
@@ -24,7 +40,7 @@ class Recipe:
     one window's first passage token to the next one's. learning_rate: the highest, reached after the share `warmup` of the
     run and then falling to zero in a line. embeddings_rate: the token embeddings' rate as a multiple of it, 0 to leave them
     as they are. empty_windows: windows without the answer kept of each question, on average (None: all). dropout: None for
-    what the model was made with. clip: norm of the gradients at most. anew: an embedder gets numbers of its own for each
+    what the model was made with. clip: norm of the gradients at most. anew: for an embedder that gets new numbers for each
     token, as `static_task` says. frozen: so many of the lowest layers, and all that is below them, stay as they are.
     english: the share of English among the questions where only some can be drawn (0: all languages alike). silent: for that
     share of the questions one more, of a near passage that does not answer it (`silence`).
@@ -44,7 +60,7 @@ class Recipe:
     dropout: float | None = None
     embeddings_rate: float = 1.0
     empty_windows: float | None = None
-    anew: bool = False
+    anew: Anew | None = None
     frozen: int = 0
     english: float = 0.0
     silent: float = 0.0
@@ -96,9 +112,14 @@ _ALL = (
         512, 10, 256, 96, 1e-2, weight_decay=0.0, kind="embedder",
     ),
     Recipe(
-        "builtin-embedder", BUILTIN,
-        "How the built-in embedder was made better: numbers learned anew for each token, beside those it has.",
-        1024, 1, 256, 96, 2e-2, warmup=0.02, weight_decay=0.0, anew=True, kind="embedder",
+        "builtin-embedder", BUILTIN, "How the built-in embedder begins: numbers for each token, from what stands near what.",
+        1024, 1, 256, 96, 2e-2, warmup=0.02, weight_decay=0.0, anew=Anew(256, kept=0), kind="embedder",
+    ),
+    Recipe(
+        "builtin-beside", BUILTIN,
+        "How it is made better: beside those numbers, others from nothing, learned from many languages at a time.",
+        1024, 1, 256, 96, 2e-2, warmup=0.02, weight_decay=0.0, anew=Anew(192, counted=False, mixed=1.0, parts=16),
+        kind="embedder",
     ),
 )  # fmt: skip
 

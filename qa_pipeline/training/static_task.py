@@ -1,7 +1,7 @@
 """What the built-in embedder learns: numbers for each token, such that texts that belong together have like means.
 
-In-batch softmax as in `embedder_task`, over `pairing`'s sources. Most updates are of one source and one language (pair), the
-others of four drawn apart.
+In-batch softmax as in `embedder_task`, over `pairing`'s sources. An update is of one source and one language (pair), or of
+several drawn apart.
 """
 
 from __future__ import annotations
@@ -17,18 +17,16 @@ from torch.nn import functional
 
 from indexing.errors import SettingError
 from indexing.models import ModelFolder
-from qa_pipeline.training.embedder_task import contrast, load_embedder, save_static
+from qa_pipeline.training.embedder_task import SHORT, contrast, load_embedder, save_static
 from qa_pipeline.training.lexicon import Encode
 from qa_pipeline.training.model1 import Ragged
 from qa_pipeline.training.pairing import Sides, Source, joined
+from qa_pipeline.training.recipes import Anew
 from qa_pipeline.training.trainer import device
-
-MIXED = 0.3
-MIXES = 4
 
 
 class Static:
-    """The `Task` of an embedder that begins with `begun`, float32 [V, d], and is saved beside what `folder` has.
+    """The `Task` of an embedder that begins with `begun`, float32 [V, d], and is saved behind what is kept of `folder`'s.
 
     The new numbers learn as if they were alone, and each of the two weighs the same afterwards: what they err in differs, so
     that together they find better than one vector of their size. sources: with the weight of each.
@@ -37,8 +35,9 @@ class Static:
     """
 
     def __init__(
-        self, folder: ModelFolder, begun: NDArray[np.float32], sources: Sequence[tuple[Source, float]], updates: int
-    ) -> None:
+        self, folder: ModelFolder, begun: NDArray[np.float32], sources: Sequence[tuple[Source, float]], updates: int,
+        anew: Anew,
+    ) -> None:  # fmt: skip
         self._whole: Any = load_embedder(folder)
         _static(self._whole, folder.name)
         vectors = torch.from_numpy(begun)
@@ -48,7 +47,8 @@ class Static:
         self._sources = [source for source, _ in sources]
         weights = np.array([weight for _, weight in sources])
         self._chances = weights / weights.sum()
-        self._updates = updates
+        self._updates, self._anew = updates, anew
+        self._short = SHORT if anew.kept == 0 else anew.numbers
         self.count = sum(source.count for source in self._sources)
 
     def groups(self, size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -58,19 +58,21 @@ class Static:
     def backward(self, rows: Sequence[int]) -> tuple[float, int]:
         draw = np.random.default_rng(int(torch.randint(1 << 62, ())))
         asked, found = self._drawn(rows[0], draw)
-        loss = contrast(self._vectors(asked), self._vectors(found))
+        loss = contrast(self._vectors(asked), self._vectors(found), self._short)
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach()), len(asked.words) + len(found.words)
 
     def save(self, folder: Path) -> None:
-        """As an ordinary sentence-transformers folder, the new numbers first."""
-        parts = (self.tokens.detach().cpu(), self._whole[0].embedding.weight.detach())
-        save_static(self._whole[0].tokenizer, torch.cat([_even(part) for part in parts], dim=1).numpy(), folder)
+        """As an ordinary sentence-transformers folder, the new numbers last."""
+        kept = self._whole[0].embedding.weight.detach()[:, : self._anew.kept]
+        parts = [_even(part) for part in (kept, self.tokens.detach().cpu()) if part.shape[1]]
+        save_static(self._whole[0].tokenizer, torch.cat(parts, dim=1).numpy(), folder)
 
     def _drawn(self, size: int, draw: np.random.Generator) -> Sides:
-        if draw.random() >= MIXED:
+        if draw.random() >= self._anew.mixed:
             return self._source(draw).draw(size, draw)
-        sides = [self._source(draw).draw(max(1, size // MIXES), draw) for _ in range(MIXES)]
+        parts = self._anew.parts
+        sides = [self._source(draw).draw(max(1, size // parts), draw) for _ in range(parts)]
         return joined([one for one, _ in sides]), joined([other for _, other in sides])
 
     def _source(self, draw: np.random.Generator) -> Source:

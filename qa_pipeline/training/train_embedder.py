@@ -19,7 +19,7 @@ from indexing.errors import SettingError
 from indexing.models import ModelFolder, resolve
 from qa_pipeline.evaluation.datasets import Example
 from qa_pipeline.training.card import data_files
-from qa_pipeline.training.counted import counted
+from qa_pipeline.training.counted import counted, drawn
 from qa_pipeline.training.data import Data, Tell, TrainSettings, read_data
 from qa_pipeline.training.embedder_card import card
 from qa_pipeline.training.embedder_task import Contrast, Pair, question_pairs, translations
@@ -27,6 +27,7 @@ from qa_pipeline.training.held_out import Score, change, table
 from qa_pipeline.training.lexicon import Bitext, among_others, bitexts
 from qa_pipeline.training.model1 import Ragged
 from qa_pipeline.training.pairing import Asked, Lines, Questions, Source, Switched, Translations, asked, lexicons, plain_text
+from qa_pipeline.training.recipes import Anew
 from qa_pipeline.training.run_folder import before_file, contents, finished, replace_text, save, written
 from qa_pipeline.training.static_task import Static, encode, vocabulary
 from qa_pipeline.training.train import machine, made_by, named
@@ -34,7 +35,6 @@ from qa_pipeline.training.trainer import Plan, fit
 
 POOL = 2_000
 DEEP = 10
-DIMENSION = 256
 UPDATES = 12_000
 FEWEST = 300
 
@@ -55,7 +55,8 @@ def train_embedder(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     settings.into.mkdir(parents=True, exist_ok=True)
     tell.words(f"Training {base.name} on {len(pairs):,} pairs of texts; {len(data.held_out):,} questions held out.")
     before = _before(settings, data, base, key)
-    task = made_anew(settings, data, base) if settings.recipe.anew else Contrast(base, pairs)
+    anew = settings.recipe.anew
+    task = made_anew(settings, anew, data, base) if anew else Contrast(base, pairs)
     plan = Plan(settings.recipe, settings.seed, settings.into, key, settings.minutes, settings.checkpoint_seconds)
     at = fit(task, plan, tell.update)
     save(task.save, settings.into, "modules.json")
@@ -72,8 +73,8 @@ def train_embedder(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     return written(settings.into, key, facts, card(facts))
 
 
-def made_anew(settings: TrainSettings, data: Data, base: ModelFolder) -> Static:
-    """What the recipe `builtin-embedder` trains. Raises SettingError, UnreadableFile."""
+def made_anew(settings: TrainSettings, anew: Anew, data: Data, base: ModelFolder) -> Static:
+    """What the recipes of the built-in embedder train. Raises SettingError, UnreadableFile."""
     ids = encode(base)
     texts = list(bitexts(parallel(settings), ids, settings.seed))
     size = vocabulary(base)
@@ -88,8 +89,11 @@ def made_anew(settings: TrainSettings, data: Data, base: ModelFolder) -> Static:
     plain = plain_text(settings.text, ids) if settings.text else {}
     lines = Lines(list(plain.values()))
     sources += [(lines, 0.15)] if lines else []
-    begun = counted(_texts(questions, texts, plain), meanings, size, DIMENSION, settings.seed)
-    return Static(base, begun, sources, UPDATES)
+    if anew.counted:
+        begun = counted(_texts(questions, texts, plain), meanings, size, anew.numbers, settings.seed)
+    else:
+        begun = drawn(size, anew.numbers, settings.seed)
+    return Static(base, begun, sources, UPDATES, anew)
 
 
 def parallel(settings: TrainSettings) -> Path:
@@ -99,9 +103,7 @@ def parallel(settings: TrainSettings) -> Path:
     return settings.parallel
 
 
-def _texts(
-    questions: Mapping[str, Asked], pairs: Sequence[Bitext], plain: Mapping[str, Ragged]
-) -> dict[str, list[Ragged]]:
+def _texts(questions: Mapping[str, Asked], pairs: Sequence[Bitext], plain: Mapping[str, Ragged]) -> dict[str, list[Ragged]]:
     """Of each language what there is to count in: plain text, passages, the translations of English sentences."""
     texts: defaultdict[str, list[Ragged]] = defaultdict(list)
     for language, one in (*plain.items(), *((name, found.passages) for name, found in questions.items())):
