@@ -27,7 +27,6 @@ STORED_SMALL = "model.small.safetensors"
 LONGEST_HEADER = 100_000_000
 SMALL = 10_000
 BLOCK = 32
-SHARES = (0.95, 0.9, 0.85, 0.8)
 TOKENS = "word_embeddings.weight"
 
 
@@ -142,13 +141,12 @@ def widen(source: Path, target: Path) -> None:
             shutil.copyfile(path, target / path.name)
 
 
-def narrow(source: Path, target: Path, bits: int = 8, tokens: int | None = None, block: int = BLOCK) -> None:
+def narrow(source: Path, target: Path, bits: int = 8, tokens: int | None = None) -> None:
     """The other way round: matrices of more than 10,000 numbers in 8 or 4 bits; token embeddings in `tokens` (None: as all).
 
-    In 8 bits each row by its largest number. In 4 bits, for matrices whose columns `block` divides, each so many numbers of
-    a row by theirs, which becomes -8, as in ggml's Q4_0, or what is a little less than theirs: what was stored so once is
-    stored so again without loss. All else stays as it is, other files go along. Raises ModelRefused where what lies in
-    `source` is not whole.
+    In 8 bits each row by its largest number. In 4 bits, for matrices whose columns 32 divides, each 32 numbers of a row by
+    theirs, which becomes -8, as in ggml's Q4_0: what was stored so once is stored so again without loss. All else stays as
+    it is, other files go along. Raises ModelRefused where what lies in `source` is not whole.
     """
     import numpy as np
     from safetensors.numpy import load_file, save_file
@@ -159,8 +157,8 @@ def narrow(source: Path, target: Path, bits: int = 8, tokens: int | None = None,
         wanted = tokens if tokens is not None and name.endswith(TOKENS) else bits
         if tensor.ndim != 2 or tensor.size <= SMALL:
             small[name] = tensor.astype(np.float32)
-        elif wanted == 4 and tensor.shape[1] % block == 0 and block % 2 == 0:
-            small[f"{name}.int4"], small[f"{name}.scale"] = _in_blocks(tensor, block)
+        elif wanted == 4 and tensor.shape[1] % BLOCK == 0:
+            small[f"{name}.int4"], small[f"{name}.scale"] = _in_blocks(tensor)
         else:
             scale = np.maximum(np.abs(tensor).max(axis=1), 1e-12).astype(np.float32) / 127
             small[f"{name}.int8"], small[f"{name}.scale"] = np.rint(tensor / scale[:, None]).astype(np.int8), scale
@@ -171,34 +169,16 @@ def narrow(source: Path, target: Path, bits: int = 8, tokens: int | None = None,
             shutil.copyfile(path, target / path.name)
 
 
-def _in_blocks(tensor: NDArray[np.float32], block: int) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
-    """Two numbers in a byte, uint8 [rows, columns / 2], and a scale for each block, float16 [rows, columns / block].
-
-    The scale is the one of `SHARES` of the largest number's that errs least in squares, the whole one where nothing errs.
-    """
+def _in_blocks(tensor: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+    """Two numbers in a byte, uint8 [rows, columns / 2], and a scale for each 32 of them, float16 [rows, columns / 32]."""
     import numpy as np
 
-    blocks = tensor.astype(np.float32).reshape(len(tensor), -1, block)
+    blocks = tensor.astype(np.float32).reshape(len(tensor), -1, BLOCK)
     largest = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=2)[:, :, None], axis=2)
     scale = (largest / -8).astype(np.float16)
-    whole, error = _rounded(blocks, scale)
-    for share in SHARES:
-        other = (share * largest / -8).astype(np.float16)
-        tried, off = _rounded(blocks, other)
-        better = off < error
-        scale, whole, error = np.where(better, other, scale), np.where(better, tried, whole), np.where(better, off, error)
-    halves = (whole + 8).astype(np.uint8).reshape(tensor.shape)
-    return (halves[:, ::2] | halves[:, 1::2] << 4).astype(np.uint8), scale[:, :, 0]
-
-
-def _rounded(blocks: NDArray[np.float32], scale: NDArray[np.float16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The whole numbers from -8 to 7 that stand for these, and how far off each block is then, in squares."""
-    import numpy as np
-
-    step = scale.astype(np.float32)
-    parts = np.divide(blocks, step, out=np.zeros_like(blocks), where=step != 0)
-    whole = np.rint(parts).clip(-8, 7)
-    return whole, np.square(whole * step - blocks).sum(axis=2, keepdims=True)
+    parts = np.divide(blocks, scale.astype(np.float32), out=np.zeros_like(blocks), where=scale != 0)
+    whole = (np.rint(parts).clip(-8, 7) + 8).astype(np.uint8).reshape(tensor.shape)
+    return (whole[:, ::2] | whole[:, 1::2] << 4).astype(np.uint8), scale[:, :, 0]
 
 
 def _save(save_file: Callable[..., None], tensors: dict[str, Any], target: Path, name: str = PLAIN) -> None:

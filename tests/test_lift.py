@@ -155,7 +155,7 @@ def test_the_built_in_reader_has_one_for_the_built_in_embedder(monkeypatch: pyte
     assert by_hand.lift is None and by_hand.found is not None and by_hand.found.stop_gap == by_hand.stop_gap
     lift = by_hand.found.lift
     assert lift is not None and lift.embedder == Embedder.load("builtin").nearness
-    assert lift.near >= 0 and lift.words > 0 and 0 < (lift.typical.nearness or 0) < 1 and 0 < (lift.typical.words or 0) < 1
+    assert lift.near > 0 and lift.words > 0 and 0 < (lift.typical.nearness or 0) < 1 and 0 < (lift.typical.words or 0) < 1
 
 
 class Alike:

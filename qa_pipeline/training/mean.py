@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from indexing.errors import SettingError
-from indexing.models import resolve
+from indexing.models import TOKENIZER, ModelFolder, load_tokenizer, resolve
 from indexing.weights import PLAIN
 from qa_pipeline import calibrations
 from qa_pipeline.training import checkpoints
 from qa_pipeline.training.run_folder import CARD, MODELS, RUN, replace_text, save
 
-CONFIG, TOKENIZER = "config.json", "tokenizer.json"
+CONFIG = "config.json"
 NOT_CARRIED = (PLAIN, CARD, RUN, checkpoints.NAME, calibrations.NAME)
 OF_ITS_OWN = ("_name_or_path", "transformers_version", "torch_dtype")
 
@@ -32,15 +32,15 @@ def mean(names: Sequence[str], into: Path) -> None:
         raise SettingError(f"{into} holds a model already; name a folder that is new.")
     from qa_pipeline.reader import window_sizes
 
-    readers = [resolve(name, "reader") for name in names]
-    folders, windows = [reader.path for reader in readers], [window_sizes(reader) for reader in readers]
-    for name, folder, sizes in zip(names[1:], folders[1:], windows[1:], strict=True):
-        if _shape(folder) != _shape(folders[0]):
+    first, *others = [resolve(name, "reader") for name in names]
+    shape, windows = _shape(first), window_sizes(first)
+    for name, other in zip(names[1:], others, strict=True):
+        if _shape(other) != shape:
             raise SettingError(f"{name} and {names[0]} are no readers of one kind with one tokenizer; they have no mean.")
-        if sizes["max_seq_len"] != windows[0]["max_seq_len"]:
+        if window_sizes(other)["max_seq_len"] != windows["max_seq_len"]:
             raise SettingError(f"{name} and {names[0]} read windows of other sizes; they have no mean.")
     into.mkdir(parents=True, exist_ok=True)
-    facts = {"recipe": windows[0], "mean_of": list(names)}
+    folders, facts = [first.path, *(other.path for other in others)], {"recipe": windows, "mean_of": list(names)}
     save(lambda target: _write(folders, facts, target), into, CONFIG)
     told = ", ".join(Path(name).name for name in names)
     replace_text(into / CARD, f"# {into.resolve().name}\n\nThe mean of the weights of {told}.\n")
@@ -61,16 +61,13 @@ def _write(folders: Sequence[Path], facts: dict[str, Any], target: Path) -> None
     replace_text(target / RUN, json.dumps(facts, ensure_ascii=False, indent=1))
 
 
-def _shape(folder: Path) -> tuple[dict[str, Any], dict[str, int], bool]:
-    """What two readers must have in common: shape, tokens with their numbers; last, whether the weights are one file."""
-    config = json.loads((folder / CONFIG).read_bytes())
+def _shape(folder: ModelFolder) -> tuple[dict[str, Any], dict[str, int], bool]:
+    """What two readers must have in common: shape, tokens with their numbers; last, whether the weights are one file.
+
+    A tokenizer is known by its tokens and not by its bytes, as transformers writes it otherwise than it came.
+    """
+    config = json.loads((folder.path / CONFIG).read_bytes())
     facts = {name: value for name, value in config.items() if name not in OF_ITS_OWN}
-    return facts, _tokens(folder / TOKENIZER), (folder / PLAIN).is_file()
-
-
-def _tokens(stored: Path) -> dict[str, int]:
-    """Those of a tokenizer.json, however it is written; none where there is no such file."""
-    if not stored.is_file():
-        return {}
-    vocabulary = json.loads(stored.read_bytes())["model"]["vocab"]
-    return vocabulary if isinstance(vocabulary, dict) else {piece: n for n, (piece, _) in enumerate(vocabulary)}
+    stored = folder.path / TOKENIZER
+    tokens = load_tokenizer(stored, folder.name).get_vocab() if stored.is_file() else {}
+    return facts, tokens, (folder.path / PLAIN).is_file()

@@ -48,7 +48,7 @@ class Static:
         weights = np.array([weight for _, weight in sources])
         self._chances = weights / weights.sum()
         self._updates, self._anew = updates, anew
-        self._short = SHORT if anew.kept == 0 else anew.numbers
+        self._short = SHORT if anew.kept == 0 else anew.numbers  # only what stands first is ever used without the rest
         self.count = sum(source.count for source in self._sources)
 
     def groups(self, size: int, seed: int, epoch: int) -> list[list[int]]:
