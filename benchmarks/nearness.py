@@ -20,6 +20,7 @@ from benchmarks import machine
 from indexing.embed import Embedder
 from indexing.errors import DocqaError
 from qa_pipeline.evaluation.datasets import Example, find_files, read_examples
+from qa_pipeline.matching import nearness
 
 DEPTH = 100
 CUTS = (1, 5, 10)
@@ -52,7 +53,8 @@ def places(
         order = {"vectors": nearest}
         if embedder.tokens:
             best = nearest[:DEPTH]
-            near = cosines[best] + embedder.tokens.matches(one.question, [held[n] for n in best.tolist()])
+            shares = embedder.tokens.matches(one.question, [held[n] for n in best.tolist()])
+            near = np.array([nearness(cosines[n], share, len(held[n])) for n, share in zip(best, shares, strict=True)])
             order["vectors and tokens"] = np.concatenate([best[np.argsort(-near, kind="stable")], nearest[DEPTH:]])
         for way, numbers in order.items():
             ranks[way].append(int(np.flatnonzero(numbers == number[other.context])[0]) + 1)

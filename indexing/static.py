@@ -21,6 +21,7 @@ from indexing.words import word_tokens
 NAMES = ("embedding.weight", "embeddings")
 BLOCK = 1_024
 PART = 256
+WEIGHT = 0.75  # power of a token's squared length
 ONE_THREAD = 1 << 18  # multiplications; OpenBLAS uses threads for more
 
 Ids = NDArray[np.int32]
@@ -53,7 +54,8 @@ class StaticModel:
     def matches(self, question: str, held: Sequence[Ids]) -> NDArray[np.float32]:
         """How much of a question texts have, by their tokens: float32 [n], -1 to 1; 0 for a text, or question, without any.
 
-        m(q, p) = sum over tokens t of q of |v(t)|^2 * max over tokens u of p of cos(v(t), v(u)), over the sum of |v(t)|^2
+        m(q, p) = sum over tokens t of q of w(t) * max over tokens u of p of cos(v(t), v(u)), over the sum of w(t)
+        w(t) = |v(t)|^1.5
 
         That is the late interaction of Khattab and Zaharia (2020, "ColBERT"), with vectors that know no context; training
         makes those of tokens that tell little short, so that their length says what a token counts for. held: tokens of
@@ -71,7 +73,7 @@ class StaticModel:
         self._known(asked)
         self._known(known)
         wanted = self._rows[asked]
-        weights = np.einsum("nd,nd->n", wanted, wanted)
+        weights = np.einsum("nd,nd->n", wanted, wanted) ** WEIGHT
         likeness = self._cosines(wanted * _inverse_lengths(wanted)[:, None], known)
         begins = np.cumsum([0, *(len(held[n]) for n in filled[:-1])])
         best = np.maximum.reduceat(likeness[place[flat]], begins, axis=0)

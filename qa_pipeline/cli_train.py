@@ -22,6 +22,7 @@ def add_training_verbs(verbs: Any) -> None:
     _add_train(verbs)
     _add_cut(verbs)
     _add_mean(verbs)
+    _add_slim(verbs)
     _add_split(verbs)
     _add_augment(verbs)
 
@@ -66,6 +67,14 @@ def _add_mean(verbs: Any) -> None:
     verb.add_argument("readers", metavar="READER", nargs="+", help="folders of readers")
     verb.add_argument("--into", metavar="FOLDER", type=Path, required=True, help="folder of the new reader")
     verb.set_defaults(run=_mean)
+
+
+def _add_slim(verbs: Any) -> None:
+    verb = verbs.add_parser("slim", help="an embedder of token vectors with fewer numbers, its principal components")
+    verb.add_argument("embedder", metavar="EMBEDDER", help="preset, hub id or folder")
+    verb.add_argument("--numbers", type=int, required=True, metavar="N", help="numbers of a vector to have left")
+    verb.add_argument("--into", metavar="FOLDER", type=Path, required=True, help="folder of the new embedder")
+    verb.set_defaults(run=_slim)
 
 
 def _add_split(verbs: Any) -> None:
@@ -155,6 +164,14 @@ def _mean(options: argparse.Namespace) -> int:
 
     mean(options.readers, options.into)
     print(f"The reader is in {options.into}.")
+    return 0
+
+
+def _slim(options: argparse.Namespace) -> int:
+    from qa_pipeline.training.slim import slim
+
+    share = slim(options.embedder, options.numbers, options.into)
+    print(f"The embedder is in {options.into}; its {options.numbers} numbers hold {share:.1%} of the squares.")
     return 0
 
 

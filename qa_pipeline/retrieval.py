@@ -26,7 +26,7 @@ from indexing.language import detect_question
 from indexing.vectors import Matrix
 from qa_pipeline.answers import Passage
 from qa_pipeline.lift import Evidence
-from qa_pipeline.matching import Matcher
+from qa_pipeline.matching import Matcher, nearness
 from qa_pipeline.settings import AskSettings
 
 Ranking = Sequence[tuple[int, float]]
@@ -99,9 +99,9 @@ def evidence(item: Fused, dense: Ranking, ceiling: float, settings: AskSettings,
 
     alike: it is in the question's language; words of another one cannot be expected to be the question's.
     """
-    nearness = item.dense[1] if item.dense else (dense[-1][1] if dense else None)
+    near = item.dense[1] if item.dense else (dense[-1][1] if dense else None)
     counted = alike and settings.keyword_weight and ceiling
-    return Evidence(nearness, (item.keyword[1] / ceiling if item.keyword else 0.0) if counted else None)
+    return Evidence(near, (item.keyword[1] / ceiling if item.keyword else 0.0) if counted else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +128,9 @@ def rank(
 ) -> Rankings:  # fmt: skip
     """The best `settings.depth` by meaning and by words, and both fused. vector, language: the question's.
 
-    With a matcher, the nearness of whatever was found in either way is its cosine and what it matches of the question's
-    tokens; one that is not among the nearest has the cosine of the last of them. In a passage of another language than the
-    question's, `TRANSLATED` of that stands for the words, which cannot be the question's there.
+    With a matcher, whatever was found in either way is as near as `matching.nearness` says of its cosine and what it matches
+    of the question's tokens; one that is not among the nearest has the cosine of the last of them. In a passage of another
+    language than the question's, `TRANSLATED` of the match stands for the words, which cannot be the question's there.
     """
     dense: Ranking = snapshot.nearest(vector, settings.depth, filters) if settings.dense_weight else []
     words = snapshot.weigh(question, language)
@@ -139,7 +139,7 @@ def rank(
     if dense and matcher is not None:
         last = dense[-1][1]
         matches = matcher.matches(snapshot, question, list(cosines | dict(keyword)))
-        near = [(number, cosines.get(number, last) + match.share) for number, match in matches.items()]
+        near = [(number, nearness(cosines.get(number, last), m.share, m.tokens)) for number, m in matches.items()]
         dense = sorted(near, key=lambda item: (-item[1], item[0]))
         translated = {number: TRANSLATED * max(0.0, m.share) for number, m in matches.items() if m.language != language}
     by_meaning = [number for number, _ in dense if number in cosines]

@@ -12,7 +12,7 @@ from indexing.build import build_index
 from indexing.embed import Embedder
 from indexing.index import Index
 from qa_pipeline import matching
-from qa_pipeline.matching import Matcher
+from qa_pipeline.matching import Matcher, nearness
 from qa_pipeline.retrieval import TRANSLATED, FusedRetriever, rank
 from qa_pipeline.settings import AskSettings
 from tests.known import SCRIPTS, WordEmbedder
@@ -49,9 +49,11 @@ def test_nearness_is_the_cosine_and_what_is_matched(index: Index, builtin: Embed
     assert len(cosines) == 6 and set(dict(found.dense)) == set(cosines) | set(dict(bare.keyword)) == set(texts)
     assert sorted(found.by_meaning) == sorted(cosines) and bare.by_meaning == list(cosines)
     assert builtin.tokens is not None
-    for number, nearness in found.dense:
-        (matched,) = builtin.tokens.matches(ASKED, builtin.tokens.distinct([texts[number]]))
-        assert nearness == pytest.approx(cosines.get(number, last) + matched, abs=1e-5)
+    for number, near in found.dense:
+        (held,) = builtin.tokens.distinct([texts[number]])
+        (matched,) = builtin.tokens.matches(ASKED, [held])
+        by_chance = 0.05 * math.log(max(len(held), 32) / 32)
+        assert near == pytest.approx(cosines.get(number, last) + matched - by_chance, abs=1e-5)
     assert [near for _, near in found.dense] == sorted((near for _, near in found.dense), reverse=True)
     assert {item.id: item.dense[1] for item in found.fused if item.dense} == dict(found.dense)
 
@@ -69,8 +71,15 @@ def test_words_in_another_language_count_by_what_is_matched(index: Index, builti
         words = (item.keyword[1] if item.keyword else 0.0) / found.ceiling
         if match.language != "en":
             words = math.hypot(words, TRANSLATED * max(0.0, match.share))
-        nearness = (dict(found.dense)[item.id] - low) / (high - low)
-        assert item.score == pytest.approx(settings.dense_weight * nearness + settings.keyword_weight * words)
+        near = (dict(found.dense)[item.id] - low) / (high - low)
+        assert item.score == pytest.approx(settings.dense_weight * near + settings.keyword_weight * words)
+
+
+def test_of_two_that_match_alike_the_shorter_is_nearer() -> None:
+    assert nearness(0.5, 0.25, 1) == nearness(0.5, 0.25, 32) == 0.75
+    falling = [nearness(0.5, 0.25, tokens) for tokens in (32, 33, 100, 1000, 10_000)]
+    assert falling == sorted(falling, reverse=True) and len(set(falling)) == 5
+    assert falling[-2] - falling[-1] == pytest.approx(nearness(0, 0, 40) - nearness(0, 0, 400))
 
 
 def test_the_one_thing_asked_for_is_found_in_another_language(index: Index, builtin: Embedder) -> None:

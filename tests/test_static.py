@@ -34,7 +34,7 @@ def matched(model: Any, question: str, text: str) -> float:
         return float(a @ b) / lengths if lengths else 0.0
 
     asked, held = of(question), of(text)
-    weights = [float(row @ row) for row in asked]
+    weights = [float(np.linalg.norm(row)) ** 1.5 for row in asked]
     if not len(held) or not sum(weights):
         return 0.0
     return sum(w * max(cosine(row, other) for other in held) for w, row in zip(weights, asked, strict=True)) / sum(weights)

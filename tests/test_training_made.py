@@ -18,12 +18,14 @@ from indexing.models import resolve
 from indexing.static import StaticModel
 from indexing.weights import narrow, widen
 from indexing.words import word_tokens
+from qa_pipeline import cli
 from qa_pipeline.training import model1, static_task, train_embedder
 from qa_pipeline.training.data import TrainSettings
 from qa_pipeline.training.lexicon import Bitext, among_others, bitexts, lexicon
 from qa_pipeline.training.model1 import ragged
-from qa_pipeline.training.pairing import Asked, Lines, Switched, joined, taken
+from qa_pipeline.training.pairing import Asked, Lines, Switched, SwitchedLines, joined, taken
 from qa_pipeline.training.recipes import RECIPES, recipe
+from qa_pipeline.training.slim import slim
 from tests.test_training import SILENT, Stop, rows, stopping, weights, write
 from tests.tiny import make_reader
 
@@ -133,7 +135,58 @@ def test_no_passage_comes_twice_among_questions() -> None:
         Switched({"de": asked}, {})
 
 
-# -- the two recipes ---------------------------------------------------------------------------------------------------
+def test_lines_of_text_are_switched_into_english_and_from_it() -> None:
+    """Words of xx are those of English and 100."""
+    pairs = Bitext("en", "xx", ragged([[n] for n in range(1, 50)] * 3), ragged([[100 + n] for n in range(1, 50)] * 3))
+    choices = {"xx": lexicon(pairs, 200).choices()}
+    english = ragged([list(range(1, 50))] * 4)
+    own = ragged([list(range(101, 150))] * 4)
+    draw = np.random.default_rng(1)
+    for plain, least in (({"en": english}, 0.2), ({"xx": own}, 0.3)):
+        source = SwitchedLines({**plain, "yy": own}, choices)
+        assert source and source.count == 0
+        sides = [source.draw(4, draw) for _ in range(40)]
+        for run, rest in sides:
+            for n in range(len(run)):
+                assert sorted(word % 100 for word in (*run[n].tolist(), *rest[n].tolist())) == list(range(1, 50))
+        crossed = [np.mean(run.words > 100) - np.mean(rest.words > 100) for run, rest in sides]
+        assert np.mean(np.abs(crossed) > 0.4) > least and min(crossed) < 0 < max(crossed)
+    assert not SwitchedLines({"yy": own}, choices) and not SwitchedLines({"en": english}, {})
+
+
+# -- fewer numbers -----------------------------------------------------------------------------------------------------
+
+
+def test_an_embedder_is_brought_down_to_its_principal_components(tmp_path: Path) -> None:
+    kept = slim("builtin", 128, tmp_path / "slim")
+    before, after = embedder_vectors("builtin"), embedder_vectors(str(tmp_path / "slim"))
+    assert after.shape == (len(before), 128) and 0.3 < kept < 0.9
+    assert np.square(after).sum() / np.square(before).sum() == pytest.approx(kept, abs=1e-4)
+    sizes = np.square(after).sum(axis=0)
+    assert (np.diff(sizes) <= 1e-3 * sizes[0]).all(), "what holds most comes first"
+    texts = [*WORDS, *BACK, "How many libraries does the university have?"]
+    likeness = []
+    for one in (before, after, before[:, -128:]):
+        found = StaticModel(np.ascontiguousarray(one), word_tokens().ids).encode(texts)
+        found /= np.linalg.norm(found, axis=1, keepdims=True)
+        likeness.append(found @ found.T)
+    near, far = (np.abs(other - likeness[0]).mean() for other in likeness[1:])
+    assert near < 0.06 and near < far / 2
+    with pytest.raises(SettingError, match="holds a model already"):
+        slim("builtin", 64, tmp_path / "slim")
+    for numbers in (0, 128):
+        with pytest.raises(SettingError, match="has 128 numbers a token"):
+            slim(str(tmp_path / "slim"), numbers, tmp_path / "other")
+
+
+def test_slim_is_a_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["slim", "builtin", "--numbers", "32", "--into", str(tmp_path / "s")]) == 0
+    assert "its 32 numbers hold" in capsys.readouterr().out
+    assert cli.main(["slim", str(tmp_path / "s"), "--numbers", "64", "--into", str(tmp_path / "t")]) != 0
+    assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "t").exists()
+
+
+# -- the recipes ------------------------------------------------------------------------------------------------------
 
 
 def settings(
@@ -147,13 +200,15 @@ def settings(
 
 def test_the_recipes_say_what_they_lack(data: Path, tmp_path: Path) -> None:
     for name in ("builtin", "embedder"):
-        with pytest.raises(SettingError, match="--text is for the recipe builtin-embedder or builtin-beside"):
+        with pytest.raises(
+            SettingError, match="--text is for the recipe builtin-embedder or builtin-beside or builtin-third"
+        ):
             settings(name, data, None, tmp_path / "o", text=tmp_path)
     with pytest.raises(SettingError, match="name them: --parallel"):
         train_embedder.train_embedder(settings("builtin-embedder", data, None, tmp_path / "o"), SILENT)
 
 
-@pytest.mark.parametrize(("name", "kept"), [("builtin-embedder", 0), ("builtin-beside", 448)])
+@pytest.mark.parametrize(("name", "kept"), [("builtin-embedder", 0), ("builtin-beside", 384), ("builtin-third", 384)])
 def test_an_embedder_gets_numbers_learned_from_nothing(
     name: str, kept: int, data: Path, parallel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,9 +222,9 @@ def test_an_embedder_gets_numbers_learned_from_nothing(
     assert told["updates"] == 80 and told["after"]
     before, made = (embedder_vectors(folder) for folder in ("builtin", str(tmp_path / "out")))
     assert made.shape == (len(before), kept + 64)
-    scale = np.sqrt(np.square(before, dtype=np.float64).sum(1).mean())
+    scale = np.sqrt(np.square(before, dtype=np.float64).mean())
     assert np.allclose(made[:, :kept] * scale, before[:, :kept], atol=1e-5), "what is kept comes first, and stays"
-    assert np.square(made[:, kept:]).sum(1).mean() == pytest.approx(1.0, rel=1e-4), "the new numbers weigh as much"
+    assert np.square(made[:, kept:]).mean() == pytest.approx(1.0, rel=1e-4), "each number weighs as much"
     questions, passages = (StaticModel(made[:, kept:].copy(), word_tokens().ids).encode(texts) for texts in (WORDS, BACK))
     right = np.argmax(questions @ (passages / np.linalg.norm(passages, axis=1, keepdims=True)).T, axis=1) == np.arange(12)
     assert right.sum() >= 9

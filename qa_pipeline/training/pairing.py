@@ -96,14 +96,8 @@ class Switched:
     def draw(self, count: int, draw: Draw) -> Sides:
         if self._others and draw.random() >= FROM_PIVOT:
             asked, back = self._others[draw.integers(len(self._others))]
-            return self._one_side(asked.draw(count, draw), back, draw)
+            return _one_side(asked.draw(count, draw), back, draw)
         return self._sides(self._pivot.draw(count, draw), draw)
-
-    def _one_side(self, sides: Sides, choices: Choices, draw: Draw) -> Sides:
-        questions, passages = sides
-        if draw.random() < 0.5:
-            return _switch(questions, choices, SWITCHED_BACK, draw), passages
-        return questions, _switch(passages, choices, SWITCHED_BACK, draw)
 
     def _sides(self, sides: Sides, draw: Draw) -> Sides:
         """Either side, or both, then now and then in the same language."""
@@ -153,6 +147,37 @@ class Lines:
         return bool(self._lines)
 
 
+class SwitchedLines:
+    """`Lines` of plain text of which a side, or both, are switched: English into others, the others into English.
+
+    So what plain text tells of words that no question and no sentence pair has, it tells across languages.
+    """
+
+    count = 0
+
+    def __init__(self, by_language: Mapping[str, Ragged], choices: Mapping[str, tuple[Choices, Choices]]) -> None:
+        lines = {name: Lines([texts]) for name, texts in by_language.items() if name == PIVOT or name in choices}
+        self._lines = [(some, name) for name, some in lines.items() if some]
+        self._choices = choices
+        self._into = [forth for forth, _ in choices.values()]
+
+    def draw(self, count: int, draw: Draw) -> Sides:
+        lines, language = self._lines[draw.integers(len(self._lines))]
+        sides = lines.draw(count, draw)
+        if language != PIVOT:
+            return _one_side(sides, self._choices[language][1], draw)
+        run, rest = sides
+        which, first, second = draw.integers(3), *draw.integers(len(self._into), size=2)
+        if which != 1:
+            run = _switch(run, self._into[first], SWITCHED, draw)
+        if which != 0:
+            rest = _switch(rest, self._into[second], SWITCHED, draw)
+        return run, rest
+
+    def __bool__(self) -> bool:
+        return bool(self._lines and self._into)
+
+
 def asked(examples: Iterable[Example], encode: Encode) -> dict[str, Asked]:
     """The answered questions of each language."""
     by_language: dict[str, list[Example]] = {}
@@ -184,6 +209,14 @@ def _asked(examples: Sequence[Example], encode: Encode) -> Asked:
         ragged(encode([example.question for example in examples])), ragged(encode(list(passages))),
         np.array([passages[example.context] for example in examples]),
     )  # fmt: skip
+
+
+def _one_side(sides: Sides, choices: Choices, draw: Draw) -> Sides:
+    """One of the two sides, either, nearly all of it switched."""
+    one, other = sides
+    if draw.random() < 0.5:
+        return _switch(one, choices, SWITCHED_BACK, draw), other
+    return one, _switch(other, choices, SWITCHED_BACK, draw)
 
 
 def _switch(texts: Ragged, choices: Choices, share: float, draw: Draw) -> Ragged:

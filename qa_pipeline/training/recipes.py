@@ -17,12 +17,27 @@ E5 = "intfloat/multilingual-e5-small"
 
 
 @dataclass(frozen=True, slots=True)
+class Mix:
+    """What share of the draws is of which of `pairing`'s sources; where one is not there, the others share its part.
+
+    others: translations of which neither side is English.
+    """
+
+    questions: float = 0.25
+    switched: float = 0.25
+    translations: float = 0.25
+    others: float = 0.1
+    lines: float = 0.15
+    switched_lines: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Anew:
     """What an embedder of token vectors learns from nothing, beside the numbers it has.
 
     numbers: for each token. kept: of the numbers it has so many stay before them, the first ones (None: all, 0: none).
     counted: they begin with what stands near what (`counted`), else drawn at random. mixed: the share of the updates whose
-    pairs are of several sources and languages at once; parts: from how many draws.
+    pairs are of several sources and languages at once; parts: from how many draws. mix: what is drawn from.
     """
 
     numbers: int
@@ -30,6 +45,7 @@ class Anew:
     counted: bool = True
     mixed: float = 0.3
     parts: int = 4
+    mix: Mix = Mix()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +136,11 @@ _ALL = (
         "How it is made better: beside those numbers, others from nothing, learned from many languages at a time.",
         1024, 1, 256, 96, 2e-2, warmup=0.02, weight_decay=0.0, anew=Anew(192, counted=False, mixed=1.0, parts=16),
         kind="embedder",
+    ),
+    Recipe(
+        "builtin-third", BUILTIN, "And a third time, from more of what is in two languages: plain text switched, too.",
+        1024, 2, 256, 96, 2e-2, warmup=0.02, weight_decay=0.0, kind="embedder",
+        anew=Anew(192, counted=False, mixed=1.0, parts=16, mix=Mix(0.1, 0.3, 0.25, 0.1, 0.05, 0.2)),
     ),
 )  # fmt: skip
 

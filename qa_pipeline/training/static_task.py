@@ -28,7 +28,7 @@ from qa_pipeline.training.trainer import device
 class Static:
     """The `Task` of an embedder that begins with `begun`, float32 [V, d], and is saved behind what is kept of `folder`'s.
 
-    The new numbers learn as if they were alone, and each of the two weighs the same afterwards: what they err in differs, so
+    The new numbers learn as if they were alone, and each number weighs the same afterwards: what the two err in differs, so
     that together they find better than one vector of their size. sources: with the weight of each.
 
     count: pairs there are, before any switching.
@@ -98,13 +98,20 @@ def vocabulary(folder: ModelFolder) -> int:
     return _static(load_embedder(folder), folder.name)
 
 
+def static_vectors(model: Any, name: str) -> NDArray[np.float32]:
+    """The vectors of a static model's tokens, float32 [V, d]. Raises SettingError where it is another kind."""
+    _static(model, name)
+    vectors: NDArray[np.float32] = model[0].embedding.weight.detach().cpu().float().numpy()
+    return vectors
+
+
 def _even(vectors: torch.Tensor) -> torch.Tensor:
-    """The root mean square of their norms made 1; vectors that are all 0 stay."""
-    return vectors / vectors.square().sum(1).mean().sqrt().clamp_min(1e-12)
+    """The root mean square of their numbers made 1; vectors that are all 0 stay."""
+    return vectors / vectors.square().mean().sqrt().clamp_min(1e-12)
 
 
 def _static(model: Any, name: str) -> int:
     """How many tokens it has."""
     if type(model[0]).__name__ != "StaticEmbedding":
-        raise SettingError(f"This recipe makes vectors of tokens; {name} is another kind of model.")
+        raise SettingError(f"This is for vectors of tokens; {name} is another kind of model.")
     return int(model[0].embedding.weight.shape[0])

@@ -26,7 +26,18 @@ from qa_pipeline.training.embedder_task import Contrast, Pair, question_pairs, t
 from qa_pipeline.training.held_out import Score, change, table
 from qa_pipeline.training.lexicon import Bitext, among_others, bitexts
 from qa_pipeline.training.model1 import Ragged
-from qa_pipeline.training.pairing import Asked, Lines, Questions, Source, Switched, Translations, asked, lexicons, plain_text
+from qa_pipeline.training.pairing import (
+    Asked,
+    Lines,
+    Questions,
+    Source,
+    Switched,
+    SwitchedLines,
+    Translations,
+    asked,
+    lexicons,
+    plain_text,
+)
 from qa_pipeline.training.recipes import Anew
 from qa_pipeline.training.run_folder import before_file, contents, finished, replace_text, save, written
 from qa_pipeline.training.static_task import Static, encode, vocabulary
@@ -81,14 +92,16 @@ def made_anew(settings: TrainSettings, anew: Anew, data: Data, base: ModelFolder
     meanings = lexicons(texts, size)
     into = {language: found.choices() for language, found in meanings.items()}
     questions = asked(data.learn, ids)
-    sources: list[tuple[Source, float]] = [
-        (Questions(questions), 0.25), (Switched(questions, into), 0.25), (Translations(texts), 0.25)
-    ]  # fmt: skip
     others = list(among_others(parallel(settings), ids, FEWEST))
-    sources += [(Translations(others), 0.1)] if others else []
     plain = plain_text(settings.text, ids) if settings.text else {}
-    lines = Lines(list(plain.values()))
-    sources += [(lines, 0.15)] if lines else []
+    mix, lines, switched = anew.mix, Lines(list(plain.values())), SwitchedLines(plain, into)
+    sources: list[tuple[Source, float]] = [
+        (Questions(questions), mix.questions), (Switched(questions, into), mix.switched),
+        (Translations(texts), mix.translations),
+    ]  # fmt: skip
+    sources += [(Translations(others), mix.others)] if others else []
+    sources += [(lines, mix.lines)] if lines else []
+    sources += [(switched, mix.switched_lines)] if switched else []
     if anew.counted:
         begun = counted(_texts(questions, texts, plain), meanings, size, anew.numbers, settings.seed)
     else:
