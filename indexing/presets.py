@@ -149,7 +149,7 @@ _ALL = (
         "Made for similar sentences; as a finder of passages clearly behind e5-small.",
     ),
     Preset(
-        BUILTIN, "embedder", BUILTIN, OWN_LICENCE, OWN_LANGUAGES, "22 M",
+        BUILTIN, "embedder", BUILTIN, OWN_LICENCE, OWN_LANGUAGES, "18 M",
         "question-passage pairs, sentence pairs and plain text in 27 languages",
         "Comes with docqa, needs no download: one vector a token, very fast; knows words, not their order.",
     ),

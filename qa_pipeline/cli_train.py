@@ -148,9 +148,9 @@ def _cut(options: argparse.Namespace) -> int:
     from qa_pipeline.training.cutting import counted, cut, texts
     from qa_pipeline.training.encoder import resolve_base
     from qa_pipeline.training.files import read_all
+    from qa_pipeline.training.run_folder import new_folder
 
-    if (options.into / "config.json").exists():
-        raise SettingError(f"{options.into} holds a model already; name a folder that is new.")
+    new_folder(options.into)
     folder, _ = resolve_base(options.base)
     found = texts(read_all(options.files), options.text)
     counts = {language: counted(folder, some) for language, some in found.items()}

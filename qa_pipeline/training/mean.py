@@ -17,7 +17,7 @@ from indexing.models import TOKENIZER, ModelFolder, load_tokenizer, resolve
 from indexing.weights import PLAIN
 from qa_pipeline import calibrations
 from qa_pipeline.training import checkpoints
-from qa_pipeline.training.run_folder import CARD, MODELS, RUN, replace_text, save
+from qa_pipeline.training.run_folder import CARD, RUN, new_folder, replace_text, save
 
 CONFIG = "config.json"
 NOT_CARRIED = (PLAIN, CARD, RUN, checkpoints.NAME, calibrations.NAME)
@@ -28,8 +28,7 @@ def mean(names: Sequence[str], into: Path) -> None:
     """A reader in `into` whose every weight is the mean of theirs. Raises SettingError, ModelError."""
     if len(names) < 2:
         raise SettingError("A mean is of two readers or more; name them.")
-    if any((into / name).exists() for name in MODELS):
-        raise SettingError(f"{into} holds a model already; name a folder that is new.")
+    new_folder(into)
     from qa_pipeline.reader import window_sizes
 
     first, *others = [resolve(name, "reader") for name in names]

@@ -55,6 +55,12 @@ def finished(into: Path, key: str) -> dict[str, Any] | None:
     return None
 
 
+def new_folder(into: Path) -> None:
+    """Raises SettingError where the folder holds a model."""
+    if any((into / name).exists() for name in MODELS):
+        raise SettingError(f"{into} holds a model already; name a folder that is new.")
+
+
 def before_file(into: Path, key: str) -> Path:
     """Where a run keeps what was measured before it, until it is done."""
     return into / f"before-{key}.json"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from indexing.errors import SettingError
 from indexing.models import resolve
 from qa_pipeline.training.embedder_task import load_embedder, save_static
-from qa_pipeline.training.run_folder import save
+from qa_pipeline.training.run_folder import new_folder, save
 from qa_pipeline.training.static_task import static_vectors
 
 
@@ -23,8 +23,7 @@ def slim(name: str, numbers: int, into: Path) -> float:
 
     Raises SettingError where it is another kind of model or has no more numbers than that, ModelError.
     """
-    if (into / "modules.json").exists():
-        raise SettingError(f"{into} holds a model already; name a folder that is new.")
+    new_folder(into)
     folder = resolve(name, "embedder")
     model = load_embedder(folder)
     vectors = static_vectors(model, folder.name)
