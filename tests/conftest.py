@@ -58,6 +58,20 @@ def repository() -> Path:
 
 
 @pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where docqa keeps what it made of models, empty, for this test alone."""
+    monkeypatch.setenv("DOCQA_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the hub's models lie, empty, for this test alone."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+@pytest.fixture
 def corpus(tmp_path: Path) -> Path:
     """Three small text files."""
     folder = tmp_path / "corpus"
