@@ -20,7 +20,7 @@ from benchmarks import machine
 from indexing.embed import Embedder
 from indexing.errors import DocqaError
 from qa_pipeline.evaluation.datasets import Example, find_files, read_examples
-from qa_pipeline.matching import nearness
+from qa_pipeline.nearness import nearness
 
 DEPTH = 100
 CUTS = (1, 5, 10)

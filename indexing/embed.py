@@ -89,9 +89,9 @@ def nearness_name(fingerprint: str, *, static: bool) -> str:
     """`Embedder.nearness` of a model with that fingerprint.
 
     >>> nearness_name("1a2b", static=True), nearness_name("1a2b", static=False)
-    ('1a2b and tokens by length', '1a2b')
+    ('1a2b and tokens, languages level', '1a2b')
     """
-    return f"{fingerprint} and tokens by length" if static else fingerprint
+    return f"{fingerprint} and tokens, languages level" if static else fingerprint
 
 
 class SentenceTransformerModel:

@@ -194,6 +194,24 @@ class IndexFolder(Database):
         rows = self.connection().execute(sql + " ORDER BY c.id", values)
         return np.fromiter((row[0] for row in rows), dtype=np.int64)
 
+    def spread(self, count: int) -> dict[str, list[int]]:
+        """By language, ascending ids of up to `count` chunks, half as many at least where there are so many, from all over.
+
+        The same at one generation, and mostly at the next: they are the first ones at or after the multiples of a power of
+        two.
+        """
+        ranges = "SELECT language, min(id), max(id) FROM chunks GROUP BY language ORDER BY language"
+        next_one = "SELECT id FROM chunks WHERE language = ? AND id >= ? ORDER BY id LIMIT 1"
+        found: dict[str, list[int]] = {}
+        for language, first, last in self.connection().execute(ranges).fetchall():
+            step = 1
+            while last // step - first // step + 1 > count:
+                step *= 2
+            places = [max(first, n * step) for n in range(first // step, last // step + 1)]
+            rows = (self.connection().execute(next_one, (language, place)).fetchone() for place in places)
+            found[language] = sorted({row[0] for row in rows if row is not None})
+        return found
+
     def deleted_ids(self, after: int) -> Ids:
         """Ids of chunks deleted after a generation, ascending."""
         rows = self.connection().execute("SELECT id FROM deleted WHERE generation > ? ORDER BY id", (after,))

@@ -68,6 +68,11 @@ class Snapshot:
     def generation(self) -> int:
         return self.state.generation
 
+    @property
+    def exact(self) -> bool:
+        """Whether the nearest are those of all passages, each looked at."""
+        return self.state.vectors.kind == "flat"
+
     def nearest(self, query: Matrix, top_k: int, filters: Filter | None = None) -> list[tuple[int, float]]:
         """Passages nearest by meaning to a unit vector [d]: (id, inner product), best first."""
         return self.state.vectors.search(query, top_k, self._allowed(filters))

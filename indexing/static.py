@@ -61,8 +61,26 @@ class StaticModel:
         makes those of tokens that tell little short, so that their length says what a token counts for. held: tokens of
         each text, as `distinct` has them.
         """
-        asked = np.frombuffer(self._tokens([question])[0], dtype=np.int32)
-        result = np.zeros(len(held), dtype=np.float32)
+        asked = self.tokens(question)
+        weights = self.weights(asked)
+        best: NDArray[np.float32] = self.likest(asked, held) @ weights / (float(weights.sum()) or 1.0)
+        return best
+
+    def tokens(self, text: str) -> Ids:
+        """The tokens of a text in order, int32 [k]."""
+        return np.frombuffer(self._tokens([text])[0], dtype=np.int32)
+
+    def weights(self, ids: Ids) -> NDArray[np.float32]:
+        """w(t) of `matches` for each token, float32 [k]."""
+        if len(ids):
+            self._known(ids)
+        rows = self._rows[ids]
+        weights: NDArray[np.float32] = np.einsum("nd,nd->n", rows, rows) ** WEIGHT
+        return weights
+
+    def likest(self, asked: Ids, held: Sequence[Ids]) -> Matrix:
+        """The cosine of each of the tokens `asked` to the likest token of each text, float32 [n, k]; 0 for an empty text."""
+        result = np.zeros((len(held), len(asked)), dtype=np.float32)
         filled = [n for n, ids in enumerate(held) if len(ids)]
         if not len(asked) or not filled:
             return result
@@ -73,11 +91,9 @@ class StaticModel:
         self._known(asked)
         self._known(known)
         wanted = self._rows[asked]
-        weights = np.einsum("nd,nd->n", wanted, wanted) ** WEIGHT
         likeness = self._cosines(wanted * _inverse_lengths(wanted)[:, None], known)
         begins = np.cumsum([0, *(len(held[n]) for n in filled[:-1])])
-        best = np.maximum.reduceat(likeness[place[flat]], begins, axis=0)
-        result[filled] = best @ weights / (float(weights.sum()) or 1.0)
+        result[filled] = np.maximum.reduceat(likeness[place[flat]], begins, axis=0)
         return result
 
     def _cosines(self, asked: Matrix, ids: Ids) -> Matrix:

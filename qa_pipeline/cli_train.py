@@ -74,6 +74,9 @@ def _add_slim(verbs: Any) -> None:
     verb.add_argument("embedder", metavar="EMBEDDER", help="preset, hub id or folder")
     verb.add_argument("--numbers", type=int, required=True, metavar="N", help="numbers of a vector to have left")
     verb.add_argument("--into", metavar="FOLDER", type=Path, required=True, help="folder of the new embedder")
+    verb.add_argument(
+        "--text", metavar="DIR", type=Path, help="plain text, files named de.txt.xz: what tells languages apart is taken out"
+    )
     verb.set_defaults(run=_slim)
 
 
@@ -170,7 +173,7 @@ def _mean(options: argparse.Namespace) -> int:
 def _slim(options: argparse.Namespace) -> int:
     from qa_pipeline.training.slim import slim
 
-    share = slim(options.embedder, options.numbers, options.into)
+    share = slim(options.embedder, options.numbers, options.into, options.text)
     print(f"The embedder is in {options.into}; its {options.numbers} numbers hold {share:.1%} of the squares.")
     return 0
 

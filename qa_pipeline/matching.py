@@ -6,7 +6,6 @@ that was asked for. An embedder with a vector for each token can look for that, 
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -15,10 +14,11 @@ from dataclasses import dataclass
 from indexing.embed import Embedder
 from indexing.index import Snapshot
 from indexing.static import Ids, StaticModel
+from indexing.vectors import Matrix
+from qa_pipeline.levels import Levels
 
 REMEMBERED_PASSAGES = 20_000
 AT_ONCE = 500
-SHORT, LENGTH = 32, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +31,6 @@ class Match:
     share: float
     tokens: int
     language: str
-
-
-def nearness(cosine: float, share: float, tokens: int) -> float:
-    """near(q, p) = cos(q, p) + match(q, p) - 0.05 * ln(n / 32) for the n > 32 different tokens of p.
-
-    The more tokens a passage has, the nearer to each of the question's is the nearest of them by chance: the largest of n
-    numbers grows about as ln(n). share: the match, of a passage with so many tokens.
-
-    >>> nearness(0.5, 0.25, 12), round(nearness(0.5, 0.25, 320), 3)
-    (0.75, 0.635)
-    """
-    return cosine + share - LENGTH * math.log(max(tokens, SHORT) / SHORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +49,7 @@ class Matcher:
         self._model = model
         self._guard = threading.Lock()
         self._passages: OrderedDict[int, _Passage] = OrderedDict()
+        self._levels: tuple[int, Levels] | None = None
 
     @classmethod
     def of(cls, embedder: Embedder) -> Matcher | None:
@@ -76,6 +65,15 @@ class Matcher:
             for (number, passage), share in zip(found.items(), shares, strict=True):
                 matched[number] = Match(share, len(passage.tokens), passage.language)
         return matched
+
+    def behind(self, snapshot: Snapshot, question: str, vector: Matrix) -> dict[str, float]:
+        """What to add to the nearness of passages of each language, so that all are on one level: `Levels.behind`."""
+        with self._guard:
+            generation, levels = self._levels or (-1, None)
+            if levels is None or generation != snapshot.generation:
+                levels = Levels.of(self._model, snapshot, levels)
+                self._levels = (snapshot.generation, levels)
+        return levels.behind(question, vector)
 
     def _of(self, snapshot: Snapshot, ids: Sequence[int]) -> dict[int, _Passage]:
         with self._guard:

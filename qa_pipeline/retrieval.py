@@ -26,12 +26,14 @@ from indexing.language import detect_question
 from indexing.vectors import Matrix
 from qa_pipeline.answers import Passage
 from qa_pipeline.lift import Evidence
-from qa_pipeline.matching import Matcher, nearness
+from qa_pipeline.matching import Matcher
+from qa_pipeline.nearness import nearness
 from qa_pipeline.settings import AskSettings
 
 Ranking = Sequence[tuple[int, float]]
 
 TRANSLATED = 0.25
+OTHERS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,22 +130,40 @@ def rank(
 ) -> Rankings:  # fmt: skip
     """The best `settings.depth` by meaning and by words, and both fused. vector, language: the question's.
 
-    With a matcher, whatever was found in either way is as near as `matching.nearness` says of its cosine and what it matches
-    of the question's tokens; one that is not among the nearest has the cosine of the last of them. In a passage of another
-    language than the question's, `TRANSLATED` of the match stands for the words, which cannot be the question's there.
+    With a matcher, whatever was found in either way is as near as `nearness` says of its cosine and what it matches of the
+    question's tokens, and how far its language is `behind` for nothing is added, so that all languages are on one level; one
+    that is not among the nearest has the cosine of the last of them. Where passages of another language are, the nearest
+    `OTHERS` of these are always looked at. Of such a passage `TRANSLATED` of the match stands for the words, which cannot be
+    the question's there.
     """
-    dense: Ranking = snapshot.nearest(vector, settings.depth, filters) if settings.dense_weight else []
+    nearest: Ranking = snapshot.nearest(vector, settings.depth, filters) if settings.dense_weight else []
     words = snapshot.weigh(question, language)
     keyword: Ranking = snapshot.find(words, settings.depth, filters) if settings.keyword_weight else []
-    cosines, translated = dict(dense), {}
-    if dense and matcher is not None:
-        last = dense[-1][1]
-        matches = matcher.matches(snapshot, question, list(cosines | dict(keyword)))
-        near = [(number, nearness(cosines.get(number, last), m.share, m.tokens)) for number, m in matches.items()]
-        dense = sorted(near, key=lambda item: (-item[1], item[0]))
-        translated = {number: TRANSLATED * max(0.0, m.share) for number, m in matches.items() if m.language != language}
+    if not nearest or matcher is None:
+        by_meaning = [number for number, _ in nearest]
+        return Rankings(by_meaning, nearest, keyword, words.ceiling, fuse(nearest, keyword, words.ceiling, settings))
+    behind, last = matcher.behind(snapshot, question, vector), nearest[-1][1]
+    cosines = dict(nearest) | (_others(snapshot, vector, language, filters) if behind else {})
+    matches = matcher.matches(snapshot, question, list(cosines | dict(keyword)))
+    near = [
+        (number, nearness(cosines.get(number, last), m.share, m.tokens) + behind.get(m.language, 0.0))
+        for number, m in matches.items()
+    ]
+    dense = sorted(near, key=lambda item: (-item[1], item[0]))
+    translated = {number: TRANSLATED * max(0.0, m.share) for number, m in matches.items() if m.language != language}
     by_meaning = [number for number, _ in dense if number in cosines]
     return Rankings(by_meaning, dense, keyword, words.ceiling, fuse(dense, keyword, words.ceiling, settings, translated))
+
+
+def _others(snapshot: Snapshot, vector: Matrix, language: str, filters: Filter | None) -> dict[int, float]:
+    """The nearest passages in other languages, which can be crowded out among those of all: id, cosine.
+
+    Not where nearness is searched for in a graph or in lists, which so wide a condition makes slow.
+    """
+    if not snapshot.exact:
+        return {}
+    elsewhere: Filter = {"language": {"$ne": language}}
+    return dict(snapshot.nearest(vector, OTHERS, {"$and": [filters, elsewhere]} if filters else elsewhere))
 
 
 class FusedRetriever(BaseRetriever):

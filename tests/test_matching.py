@@ -12,8 +12,9 @@ from indexing.build import build_index
 from indexing.embed import Embedder
 from indexing.index import Index
 from qa_pipeline import matching
-from qa_pipeline.matching import Matcher, nearness
-from qa_pipeline.retrieval import TRANSLATED, FusedRetriever, rank
+from qa_pipeline.matching import Matcher
+from qa_pipeline.nearness import nearness
+from qa_pipeline.retrieval import OTHERS, TRANSLATED, FusedRetriever, rank
 from qa_pipeline.settings import AskSettings
 from tests.known import SCRIPTS, WordEmbedder
 
@@ -43,17 +44,23 @@ def test_nearness_is_the_cosine_and_what_is_matched(index: Index, builtin: Embed
     vector, settings = builtin.questions([ASKED])[0], AskSettings(depth=6)
     with index.snapshot() as snapshot:
         bare = rank(snapshot, None, ASKED, vector, "en", settings)
-        found = rank(snapshot, Matcher.of(builtin), ASKED, vector, "en", settings)
-        texts = {chunk.id: chunk.text for chunk in snapshot.chunks([number for number, _ in found.dense])}
+        matcher = Matcher.of(builtin)
+        found = rank(snapshot, matcher, ASKED, vector, "en", settings)
+        chunks = {chunk.id: chunk for chunk in snapshot.chunks([number for number, _ in found.dense])}
+        others = dict(snapshot.nearest(vector, OTHERS, {"language": {"$ne": "en"}}))
+        behind = matcher.behind(snapshot, ASKED, vector)  # type: ignore[union-attr]
     cosines, last = dict(bare.dense), bare.dense[-1][1]
-    assert len(cosines) == 6 and set(dict(found.dense)) == set(cosines) | set(dict(bare.keyword)) == set(texts)
-    assert sorted(found.by_meaning) == sorted(cosines) and bare.by_meaning == list(cosines)
+    assert len(cosines) == 6 and bare.by_meaning == list(cosines)
+    cosines |= others
+    assert set(dict(found.dense)) == set(cosines) | set(dict(bare.keyword)) == set(chunks)
+    assert sorted(found.by_meaning) == sorted(cosines)
     assert builtin.tokens is not None
     for number, near in found.dense:
-        (held,) = builtin.tokens.distinct([texts[number]])
+        (held,) = builtin.tokens.distinct([chunks[number].text])
         (matched,) = builtin.tokens.matches(ASKED, [held])
         by_chance = 0.05 * math.log(max(len(held), 32) / 32)
-        assert near == pytest.approx(cosines.get(number, last) + matched - by_chance, abs=1e-5)
+        level = behind[chunks[number].language]
+        assert near == pytest.approx(cosines.get(number, last) + matched - by_chance + level, abs=1e-5)
     assert [near for _, near in found.dense] == sorted((near for _, near in found.dense), reverse=True)
     assert {item.id: item.dense[1] for item in found.fused if item.dense} == dict(found.dense)
 

@@ -25,7 +25,7 @@ from qa_pipeline.training.lexicon import Bitext, among_others, bitexts, lexicon
 from qa_pipeline.training.model1 import ragged
 from qa_pipeline.training.pairing import Asked, Lines, Switched, SwitchedLines, joined, taken
 from qa_pipeline.training.recipes import RECIPES, recipe
-from qa_pipeline.training.slim import slim
+from qa_pipeline.training.slim import slim, without_languages
 from tests.test_training import SILENT, Stop, rows, stopping, weights, write
 from tests.tiny import make_reader
 
@@ -177,6 +177,31 @@ def test_an_embedder_is_brought_down_to_its_principal_components(tmp_path: Path)
     for numbers in (0, 128):
         with pytest.raises(SettingError, match="has 128 numbers a token"):
             slim(str(tmp_path / "slim"), numbers, tmp_path / "other")
+
+
+def test_what_tells_languages_apart_can_be_taken_out(tmp_path: Path) -> None:
+    texts = tmp_path / "text"
+    texts.mkdir()
+    corpus = Path(__file__).resolve().parent.parent / "examples" / "corpus"
+    for language in ("de", "en", "es", "tr"):
+        paths = sorted((corpus / language).glob("*.[mt][dx]*"))
+        lines = [line for path in paths for line in path.read_text("utf-8").split("\n")]
+        assert sum(bool(line.strip()) for line in lines) > 10, language
+        (texts / f"{language}.txt").write_text("\n".join(lines), "utf-8")
+    slim("builtin", 300, tmp_path / "with", texts)
+    slim("builtin", 300, tmp_path / "without")
+    apart = {}
+    for name in ("with", "without"):
+        model = StaticModel(np.ascontiguousarray(embedder_vectors(str(tmp_path / name))), word_tokens().ids)
+        means = []
+        for path in sorted(texts.iterdir()):
+            found = model.encode([line for line in path.read_text("utf-8").split("\n") if line.strip()])
+            means.append((found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)).mean(axis=0))
+        apart[name] = float(np.square(means - np.mean(means, axis=0)).sum())
+    assert apart["with"] < 0.02 * apart["without"] and apart["without"] > 0.05
+    one = np.eye(4, dtype=np.float32)
+    assert np.array_equal(without_languages(one, [ragged([[0, 1], [2]])]), one)
+    assert np.array_equal(without_languages(one, [ragged([[0, 1], [2]]), ragged([[0, 1], [2]])]), one), "no difference"
 
 
 def test_slim_is_a_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
