@@ -68,14 +68,22 @@ class Snapshot:
     def generation(self) -> int:
         return self.state.generation
 
-    @property
-    def exact(self) -> bool:
-        """Whether the nearest are those of all passages, each looked at."""
-        return self.state.vectors.kind == "flat"
-
     def nearest(self, query: Matrix, top_k: int, filters: Filter | None = None) -> list[tuple[int, float]]:
         """Passages nearest by meaning to a unit vector [d]: (id, inner product), best first."""
         return self.state.vectors.search(query, top_k, self._allowed(filters))
+
+    def nearest_elsewhere(
+        self, query: Matrix, language: str, top_k: int, filters: Filter | None = None
+    ) -> list[tuple[int, float]]:  # fmt: skip
+        """`nearest` among the passages in other languages than this one, which others can crowd out of the nearest of all.
+
+        Nothing where nearness is searched for in a graph or in lists, which so wide a condition makes slow.
+        """
+        if self.state.vectors.kind != "flat":
+            return []
+        others, allowed = self.state.keywords.elsewhere(language), self._allowed(filters)
+        among = others if allowed is None else np.intersect1d(others, allowed, assume_unique=True)
+        return self.state.vectors.search(query, top_k, among)
 
     def best(
         self, question: str, language: str, top_k: int, filters: Filter | None = None, all_terms: bool = False

@@ -218,6 +218,12 @@ class KeywordIndex:
         parts = [segment.ids[alive] for segment, alive in zip(self.segments, self._alive, strict=True)]
         return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
 
+    def elsewhere(self, language: str) -> Ids:
+        """The ids that can be found of passages in other languages, ascending."""
+        code = language_code(language)
+        parts = [s.ids[alive & (s.languages != code)] for s, alive in zip(self.segments, self._alive, strict=True)]
+        return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+
     def search(
         self, terms: Sequence[str], top_k: int, allowed: Ids | None = None, all_terms: bool = False
     ) -> list[tuple[int, float]]:

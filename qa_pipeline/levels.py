@@ -20,6 +20,7 @@ from qa_pipeline.nearness import by_chance
 
 SAMPLE = 32
 DOUBT = 8
+REMEMBERED_TOKENS = 50_000
 TOGETHER = 8  # tokens, always so many, as BLAS may add up in another order for fewer
 
 
@@ -89,13 +90,15 @@ class Levels:
         """Of each token the mean over each language's sample of the cosine to the likest token, float64 [k, languages]."""
         tokens = asked.tolist()
         with self._guard:
-            unknown = sorted(set(tokens) - self._likest.keys())
+            known = {token: self._likest[token] for token in tokens if token in self._likest}
+        unknown = sorted(set(tokens) - known.keys())
         for start in range(0, len(unknown), TOGETHER):
             some = unknown[start : start + TOGETHER]
             ids = np.array((some + some[:1] * TOGETHER)[:TOGETHER], dtype=np.int32)
             sums = np.add.reduceat(self._model.likest(ids, self._held), np.cumsum(self._counts) - self._counts, axis=0)
-            means = sums.T / self._counts
-            with self._guard:
-                self._likest.update(zip(some, means, strict=False))
+            known.update(zip(some, sums.T / self._counts, strict=False))
         with self._guard:
-            return np.stack([self._likest[token] for token in tokens])
+            if len(self._likest) > REMEMBERED_TOKENS:
+                self._likest.clear()
+            self._likest.update((token, known[token]) for token in unknown)
+        return np.stack([known[token] for token in tokens])

@@ -143,7 +143,8 @@ def rank(
         by_meaning = [number for number, _ in nearest]
         return Rankings(by_meaning, nearest, keyword, words.ceiling, fuse(nearest, keyword, words.ceiling, settings))
     behind, last = matcher.behind(snapshot, question, vector), nearest[-1][1]
-    cosines = dict(nearest) | (_others(snapshot, vector, language, filters) if behind else {})
+    others = snapshot.nearest_elsewhere(vector, language, OTHERS, filters) if behind else []
+    cosines = dict(nearest) | dict(others)
     matches = matcher.matches(snapshot, question, list(cosines | dict(keyword)))
     near = [
         (number, nearness(cosines.get(number, last), m.share, m.tokens) + behind.get(m.language, 0.0))
@@ -153,17 +154,6 @@ def rank(
     translated = {number: TRANSLATED * max(0.0, m.share) for number, m in matches.items() if m.language != language}
     by_meaning = [number for number, _ in dense if number in cosines]
     return Rankings(by_meaning, dense, keyword, words.ceiling, fuse(dense, keyword, words.ceiling, settings, translated))
-
-
-def _others(snapshot: Snapshot, vector: Matrix, language: str, filters: Filter | None) -> dict[int, float]:
-    """The nearest passages in other languages, which can be crowded out among those of all: id, cosine.
-
-    Not where nearness is searched for in a graph or in lists, which so wide a condition makes slow.
-    """
-    if not snapshot.exact:
-        return {}
-    elsewhere: Filter = {"language": {"$ne": language}}
-    return dict(snapshot.nearest(vector, OTHERS, {"$and": [filters, elsewhere]} if filters else elsewhere))
 
 
 class FusedRetriever(BaseRetriever):

@@ -132,14 +132,23 @@ def test_a_filter_bounds_the_others_too(tmp_path: Path, builtin: Embedder) -> No
         assert not retriever.passages(ASKED, filters={"source": "nowhere"}).passages
 
 
-def test_where_passages_are_searched_for_in_a_graph_no_more_is_asked(tmp_path: Path, builtin: Embedder) -> None:
-    with index_of(tmp_path, builtin, {**german(30), "lighthouse.txt": ENGLISH}) as index, index.snapshot() as snapshot:
-        assert snapshot.exact
-        vectors = replace(snapshot.state.vectors, kind="hnsw")
-        graph = replace(snapshot, state=replace(snapshot.state, vectors=vectors))
-        assert not graph.exact
-        found = rank(graph, None, ASKED, builtin.questions([ASKED])[0], "de", AskSettings(depth=3))
-        assert len(found.by_meaning) == 3
+def test_the_nearest_elsewhere_are_the_nearest_of_other_languages(tmp_path: Path, builtin: Embedder) -> None:
+    vector = builtin.questions([ASKED])[0]
+    texts = {**german(30), "a.txt": ENGLISH, "b.txt": HOUSES[0], "c.txt": GREEK}
+    with index_of(tmp_path, builtin, texts) as index:
+        index_of(tmp_path, builtin, {"d.txt": HOUSES[1], "a.txt": f"{ENGLISH} It is white."}).close()
+        with index.snapshot() as snapshot:
+            for filters in (None, {"source": {"$ne": "b.txt"}}, {"language": "de"}):
+                elsewhere = {"language": {"$ne": "de"}}
+                both = {"$and": [filters, elsewhere]} if filters else elsewhere
+                for top_k in (1, 2, 10):
+                    found = snapshot.nearest_elsewhere(vector, "de", top_k, filters)
+                    assert found == snapshot.nearest(vector, top_k, both)
+            sources = {c.source for c in snapshot.chunks([n for n, _ in snapshot.nearest_elsewhere(vector, "de", 10)])}
+            assert sources == {"a.txt", "b.txt", "c.txt", "d.txt"}
+            vectors = replace(snapshot.state.vectors, kind="hnsw")
+            graph = replace(snapshot, state=replace(snapshot.state, vectors=vectors))
+            assert graph.nearest_elsewhere(vector, "de", 10) == []
 
 
 def test_a_new_generation_is_sampled_anew(tmp_path: Path, builtin: Embedder) -> None:
@@ -169,6 +178,10 @@ def test_what_is_remembered_of_tokens_changes_nothing(
         with ThreadPoolExecutor(4) as threads:
             together = list(threads.map(shared.behind, [*asked, *reversed(asked)], [*vectors, *vectors[::-1]]))
         assert together == [*alone, *reversed(alone)]
+        monkeypatch.setattr(module, "REMEMBERED_TOKENS", 5)
+        forgetful = Levels.of(builtin.tokens, snapshot)
+        assert [forgetful.behind(q, v) for q, v in zip(asked, vectors, strict=True)] == alone
+        assert 0 < len(forgetful._likest) < len(shared._likest)
         monkeypatch.setattr(module, "TOGETHER", 3)
         for few, many in zip(map(Levels.of(builtin.tokens, snapshot).behind, asked, vectors), alone, strict=True):
             assert few == pytest.approx(many, abs=1e-5)
