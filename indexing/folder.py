@@ -200,16 +200,21 @@ class IndexFolder(Database):
         The same at one generation, and mostly at the next: they are the first ones at or after the multiples of a power of
         two.
         """
-        ranges = "SELECT language, min(id), max(id) FROM chunks GROUP BY language ORDER BY language"
+        ask = self.connection().execute
+        next_language = "SELECT language FROM chunks WHERE language > ? ORDER BY language LIMIT 1"
         next_one = "SELECT id FROM chunks WHERE language = ? AND id >= ? ORDER BY id LIMIT 1"
+        last_one = "SELECT id FROM chunks WHERE language = ? ORDER BY id DESC LIMIT 1"
         found: dict[str, list[int]] = {}
-        for language, first, last in self.connection().execute(ranges).fetchall():
+        row = ask("SELECT min(language) FROM chunks").fetchone()
+        while row is not None and row[0] is not None:
+            (language,) = row
+            (first,), (last,) = ask(next_one, (language, 0)).fetchone(), ask(last_one, row).fetchone()
             step = 1
             while last // step - first // step + 1 > count:
                 step *= 2
             places = [max(first, n * step) for n in range(first // step, last // step + 1)]
-            rows = (self.connection().execute(next_one, (language, place)).fetchone() for place in places)
-            found[language] = sorted({row[0] for row in rows if row is not None})
+            found[language] = sorted({ask(next_one, (language, place)).fetchone()[0] for place in places})
+            row = ask(next_language, row).fetchone()
         return found
 
     def deleted_ids(self, after: int) -> Ids:

@@ -31,10 +31,6 @@ class Sample:
     vector: Matrix
     held: tuple[Ids, ...]
 
-    @property
-    def by_chance(self) -> float:
-        return float(np.mean([by_chance(len(ids)) for ids in self.held]))
-
 
 class Levels:
     """What is typical in an index. Safe in several threads.
@@ -48,7 +44,7 @@ class Levels:
         self._model = model
         self._languages = tuple(samples)
         self._vectors = np.stack([one.vector for one in samples.values()]) if samples else np.empty((0, model.dimension))
-        self._by_chance = np.array([one.by_chance for one in samples.values()])
+        self._by_chance = np.array([np.mean([by_chance(len(ids)) for ids in one.held]) for one in samples.values()])
         self._counts = np.array([len(one.held) for one in samples.values()])
         self._held = [ids for one in samples.values() for ids in one.held]
         self._guard = threading.Lock()

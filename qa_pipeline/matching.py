@@ -49,6 +49,7 @@ class Matcher:
         self._model = model
         self._guard = threading.Lock()
         self._passages: OrderedDict[int, _Passage] = OrderedDict()
+        self._sampling = threading.Lock()
         self._levels: tuple[int, Levels] | None = None
 
     @classmethod
@@ -68,7 +69,7 @@ class Matcher:
 
     def behind(self, snapshot: Snapshot, question: str, vector: Matrix) -> dict[str, float]:
         """What to add to the nearness of passages of each language, so that all are on one level: `Levels.behind`."""
-        with self._guard:
+        with self._sampling:
             generation, levels = self._levels or (-1, None)
             if levels is None or generation != snapshot.generation:
                 levels = Levels.of(self._model, snapshot, levels)

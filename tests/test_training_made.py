@@ -207,8 +207,15 @@ def test_what_tells_languages_apart_can_be_taken_out(tmp_path: Path) -> None:
 def test_slim_is_a_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["slim", "builtin", "--numbers", "32", "--into", str(tmp_path / "s")]) == 0
     assert "its 32 numbers hold" in capsys.readouterr().out
-    assert cli.main(["slim", str(tmp_path / "s"), "--numbers", "64", "--into", str(tmp_path / "t")]) != 0
-    assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "t").exists()
+    texts = tmp_path / "text"
+    texts.mkdir()
+    for more in (["--numbers", "64"], ["--numbers", "16", "--text", str(texts)], ["--numbers", "16", "--text", "nowhere"]):
+        assert cli.main(["slim", str(tmp_path / "s"), *more, "--into", str(tmp_path / "t")]) != 0
+        assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "t").exists()
+    for language, words in (("aa", WORDS), ("bb", BACK)):
+        (texts / f"{language}.txt").write_text("\n".join(f"{word} {word}" for word in words), "utf-8")
+    command = ["slim", str(tmp_path / "s"), "--numbers", "16", "--text", str(texts), "--into", str(tmp_path / "t")]
+    assert cli.main(command) == 0 and embedder_vectors(str(tmp_path / "t")).shape[1] == 16
 
 
 # -- the recipes ------------------------------------------------------------------------------------------------------

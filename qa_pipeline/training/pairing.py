@@ -192,15 +192,22 @@ def lexicons(texts: Sequence[Bitext], size: int) -> dict[str, Lexicon]:
     return {text.other: lexicon(text, size) for text in texts if text.one == PIVOT}
 
 
-def plain_text(folder: Path, encode: Encode) -> dict[str, Ragged]:
-    """The lines of each file NAME.txt (plain, .xz, .gz) of the folder, by NAME. Raises SettingError, UnreadableFile."""
+def plain_text(folder: Path, encode: Encode, most: int | None = None) -> dict[str, Ragged]:
+    """The lines of each file NAME.txt (plain, .xz, .gz) of the folder, by NAME; `most` of each at most, from all over it.
+
+    Raises SettingError, UnreadableFile.
+    """
     paths = sorted(folder.glob("*.txt*"))
     if not paths:
         raise SettingError(f"{folder} holds no plain text: files named de.txt or de.txt.xz, one text a line.")
-    return {
-        path.name.split(".")[0]: ragged(encode([line for line in read_text(path).split("\n") if line.strip()]))
-        for path in paths
-    }
+    return {path.name.split(".")[0]: ragged(encode(_lines(path, most))) for path in paths}
+
+
+def _lines(path: Path, most: int | None) -> list[str]:
+    lines = [line for line in read_text(path).split("\n") if line.strip()]
+    if most is None or len(lines) <= most:
+        return lines
+    return [lines[n] for n in np.linspace(0, len(lines) - 1, most).astype(int).tolist()]
 
 
 def _asked(examples: Sequence[Example], encode: Encode) -> Asked:

@@ -17,7 +17,7 @@ from indexing.errors import SettingError
 from indexing.models import resolve
 from qa_pipeline.training.embedder_task import load_embedder, save_static
 from qa_pipeline.training.model1 import Ragged
-from qa_pipeline.training.pairing import plain_text, taken
+from qa_pipeline.training.pairing import plain_text
 from qa_pipeline.training.run_folder import new_folder, save
 from qa_pipeline.training.static_task import encode, static_vectors
 
@@ -40,7 +40,7 @@ def slim(name: str, numbers: int, into: Path, text: Path | None = None) -> float
             f"{folder.name} has {vectors.shape[1]} numbers a token; --numbers must be from 1 to fewer than that."
         )
     if text is not None:
-        vectors = without_languages(vectors, list(plain_text(text, encode(folder)).values()))
+        vectors = without_languages(vectors, list(plain_text(text, encode(folder), LINES).values()))
     rows, share = components(vectors, numbers)
     into.mkdir(parents=True, exist_ok=True)
     save(lambda target: save_static(model[0].tokenizer, rows, target), into, "modules.json")
@@ -65,8 +65,8 @@ def without_languages(vectors: NDArray[np.float32], languages: Sequence[Ragged])
     """float32 [V, d] without the at most L - 1 directions in which the mean vectors of L languages' texts differ.
 
     A simple form of Yang, Yang, Cer and Darve (2021, "A simple and effective method to eliminate the self language bias in
-    multilingual representations"), who take principal components of each language out; a language's mean is that of
-    1,500 lines from all over its texts, each of unit length. With one language there is nothing to tell apart.
+    multilingual representations"), who take principal components of each language out; a language's mean is that of its
+    lines' vectors, each of unit length. With one language there is nothing to tell apart.
 
     >>> from qa_pipeline.training.model1 import ragged
     >>> rows = np.array([[1, 5], [2, 5], [1, -5], [2, -5]], dtype=np.float32)
@@ -82,10 +82,9 @@ def without_languages(vectors: NDArray[np.float32], languages: Sequence[Ragged])
 
 def _mean(vectors: NDArray[np.float32], lines: Ragged) -> NDArray[np.float64]:
     """The mean of lines' vectors, float64 [d], each of unit length."""
-    filled = np.flatnonzero(lines.lengths)
-    if not len(filled):
+    begins = lines.begins[:-1][lines.lengths > 0]
+    if not len(begins):
         return np.zeros(vectors.shape[1])
-    some = taken(lines, filled[np.linspace(0, len(filled) - 1, min(LINES, len(filled))).astype(np.int64)])
-    sums = np.add.reduceat(vectors[some.words].astype(np.float64), some.begins[:-1], axis=0)
+    sums = np.add.reduceat(vectors[lines.words].astype(np.float64), begins, axis=0)
     mean: NDArray[np.float64] = (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)).mean(axis=0)
     return mean
