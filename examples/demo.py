@@ -20,6 +20,7 @@ from qa_pipeline.answers import Reply
 from qa_pipeline.cli_shown import printable
 from qa_pipeline.evaluation.metrics import exact_match, f1
 from qa_pipeline.pipeline import QAPipeline
+from qa_pipeline.reader import Reader
 
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
@@ -62,7 +63,15 @@ def main() -> int:
     p50 = sorted(reply.timings_ms.total for reply in replies)[len(replies) // 2]
     print(f"\n{len(asked)} questions; per question p50 {p50:.0f} ms; all of it {time.monotonic() - began:.0f} s.")
     print('\nAsk your own:  .venv/bin/docqa ask .demo/index "When did Kestrel Bridge open?" --reader builtin')
+    print(f"\n{computed(pipeline)}")
     return 0
+
+
+def computed(pipeline: QAPipeline) -> str:
+    """How the reader computed; in another precision, or on other instructions, the table differs a little."""
+    assert isinstance(pipeline.reader, Reader)
+    facts = pipeline.reader.facts()
+    return f"The reader computed in {facts['precision']} ({facts['instruction_set']})."
 
 
 def indexed() -> Report:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from indexing.errors import ModelRefused
+from indexing.hardware import this_machine
 from indexing.models import ModelFolder, resolve
 from indexing.static import static_model
 from indexing.vectors import Matrix
@@ -100,7 +101,7 @@ class SentenceTransformerModel:
     def __init__(self, folder: ModelFolder, bfloat16: bool | None = None) -> None:
         """Raises ModelRefused. bfloat16: as of `Embedder`."""
         self._model = _load(folder)
-        if has_bfloat16(self._model.device.type) if bfloat16 is None else bfloat16:
+        if this_machine(self._model.device.type).bfloat16 if bfloat16 is None else bfloat16:
             self._model.bfloat16()
         self.dimension = int(self._model.get_embedding_dimension())
 
@@ -112,18 +113,6 @@ class SentenceTransformerModel:
             )
             result[rows] = vectors.float().cpu().numpy()
         return result
-
-
-def has_bfloat16(device: str) -> bool:
-    """Whether a "cuda" or "cpu" device here multiplies bfloat16 matrices in hardware (AMX, AVX-512 BF16)."""
-    import torch
-
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    if device != "cpu":
-        return False
-    names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(bool(getattr(torch.cpu, name, bool)()) for name in names)
 
 
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

@@ -355,6 +355,8 @@ class Model(Struct):
 
 class Health(Struct):
     status: str
+    precision: str
+    instruction_set: str
 
 
 class Ready(Struct):

@@ -13,9 +13,10 @@ from qa_pipeline.service import Service
 
 
 @get("/health", opt={OPEN: True}, tags=["service"], summary="Whether the process is up")
-async def health() -> Health:
-    """The process is up; /ready tells whether it can be asked."""
-    return Health("up")
+async def health(service: Service) -> Health:
+    """The process is up; /ready tells whether it can be asked. How the reader computes is empty until it is loaded."""
+    facts = service.models.reader_facts()
+    return Health("up", facts.get("precision", ""), facts.get("instruction_set", ""))
 
 
 @get(

@@ -203,16 +203,21 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
+    from indexing.hardware import this_machine
     from indexing.models import available
 
-    rows = available()
-    for preset, here, why in rows:
+    processor = this_machine()
+    auto = processor.auto()
+    computing = {"precision": auto, "instruction_set": processor.instruction_set(auto)}
+    for preset, here, why in available():
         if options.json:
             from dataclasses import asdict
 
-            print_json({**asdict(preset), "available": here, "reason": why})
+            print_json({**asdict(preset), "available": here, "reason": why, "auto": computing})
         else:
             _print_model(preset, "here" if here else "not here", f" ({why})" if why else "")
+    if not options.json:
+        print(f"On this processor `--precision auto` computes in {auto} ({computing['instruction_set']}).")
     return OK
 
 

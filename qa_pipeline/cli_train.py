@@ -47,6 +47,10 @@ def _add_train(verbs: Any) -> None:
     verb.add_argument("--temperature", type=float, default=2.0, metavar="T", help="how soft its scores are taken (2)")
     verb.add_argument("--parallel", metavar="DIR", type=Path, help="sentence pairs, files named en-de.tsv.xz")
     verb.add_argument("--text", metavar="DIR", type=Path, help="plain text for recipes that use it, files named de.txt.xz")
+    verb.add_argument(
+        "--precision", default="fp32", choices=("fp32", "bf16", "auto"),
+        help="what a reader's matrices are multiplied in; auto: bf16 where the machine has it in hardware (fp32)",
+    )
     verb.add_argument("--json", action="store_true", help="one object: what the run did")
     verb.set_defaults(run=_train)
 
@@ -120,7 +124,7 @@ def _train(options: argparse.Namespace) -> int:
     settings = TrainSettings(
         tuple(options.files), options.into, chosen, options.minutes, options.limit, options.seed, options.held_out,
         options.checkpoint_seconds, options.teacher, options.temperature, options.parallel,
-        options.text,
+        options.text, options.precision,
     )  # fmt: skip
     shown = _Shown()
     told = (train if chosen.kind == "reader" else train_embedder)(settings, Tell(shown.words, shown.update, shown.measured))

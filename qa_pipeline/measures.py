@@ -87,7 +87,7 @@ class _State(Collector):
 
     def _reader(self, facts: dict[str, Any]) -> Iterator[CounterMetricFamily]:
         """How often the reader ran, for how many callers at once, how often it remembered; nothing if it does not say."""
-        if not facts:
+        if "batches" not in facts:
             return
         for name, about in (("batches", "Batches the reader computed."), ("shared_batches", "Those of several questions.")):
             yield CounterMetricFamily(f"docqa_reader_{name}", about, value=facts[name])

@@ -203,6 +203,7 @@ class QAPipeline:
         self.index = index
         self.embedder = embedder
         self.retriever = FusedRetriever(index, embedder, settings)
+        self.reader = reader
         self.reader_name = reader_name
         self.settings = settings or AskSettings()
         self.calibration = calibration.with_embedder(embedder.nearness)

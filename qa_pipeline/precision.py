@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from indexing.embed import has_bfloat16
 from indexing.errors import SettingError
+from indexing.hardware import Hardware
 from qa_pipeline.memory import drop
 from qa_pipeline.settings import PRECISIONS
 
@@ -23,17 +23,15 @@ TINY = 1e-8
 BLOCK = 4_096
 
 
-def chosen(precision: str, device: torch.device) -> str:
-    """What "auto" means on a device: bfloat16 where it is computed in hardware, else float32. Raises SettingError."""
+def chosen(precision: str, hardware: Hardware) -> str:
+    """The precision to compute in: the one that was named, or what "auto" means there. Raises SettingError."""
     if precision not in PRECISIONS:
         raise SettingError(f"precision is {precision!r}; it must be one of {', '.join(PRECISIONS)}.")
-    if precision == "int8" and device.type != "cpu":
+    if precision == "int8" and hardware.device != "cpu":
         raise SettingError("precision 'int8' is for processors; on a GPU choose bf16 or fp16.")
-    if precision == "fp16" and device.type == "cpu":
+    if precision == "fp16" and hardware.device == "cpu":
         raise SettingError("precision 'fp16' is for GPUs; on a processor choose bf16, int8 or fp32.")
-    if precision != "auto":
-        return precision
-    return "bf16" if has_bfloat16(device.type) else "fp16" if device.type == "cuda" else "fp32"
+    return hardware.auto() if precision == "auto" else precision
 
 
 def apply(encoder: nn.Module, head: nn.Module, precision: str) -> None:

@@ -31,6 +31,7 @@ from haystack.nodes import FARMReader
 from numpy.typing import NDArray
 
 from indexing.errors import ModelMissing, ModelRefused, SettingError
+from indexing.hardware import Hardware, this_machine
 from indexing.models import ModelFolder
 from qa_pipeline import precision as precisions
 from qa_pipeline.engine import packed
@@ -101,19 +102,21 @@ class Reader(FARMReader):
 
     exact_confidence: pad as FARM does where that alone gives FARM's confidence. precision: "fp32", "bf16", "fp16" (GPU),
     "int8" (CPU), or "auto": bf16 where the machine has it in hardware, else fp32. remember: for how many (question,
-    text) pairs the outcome is kept; 0 for none. Raises SettingError for a precision that the device has not.
+    text) pairs the outcome is kept; 0 for none. hardware: what "auto" is decided by, if not by this machine's device.
+    Raises SettingError for a precision that the device has not.
     """
 
     def __init__(
         self, model_name_or_path: str, *args: Any, exact_confidence: bool = False, precision: str = "auto",
-        remember: int = REMEMBERED_READINGS, **kwargs: Any,
+        remember: int = REMEMBERED_READINGS, hardware: Hardware | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         kwargs.setdefault("num_processes", 0)
         kwargs.setdefault("progress_bar", False)
         with _random_state_kept():
             fill(self, super().__init__, model_name_or_path, *args, **kwargs)
         self.exact_confidence = exact_confidence
-        self.precision = precisions.chosen(precision, torch.device(self.devices[0]))
+        self._hardware = hardware or this_machine(torch.device(self.devices[0]).type)
+        self.precision = precisions.chosen(precision, self._hardware)
         precisions.apply(self._model.language_model.model, self._head, self.precision)
         self._model.eval()
         self._tokens: Remembered[_Tokens] = Remembered(REMEMBERED_TOKENS, lambda tokens: len(tokens.ids) + 16)
@@ -139,8 +142,9 @@ class Reader(FARMReader):
     def facts(self) -> dict[str, Any]:
         """How it computes, and how often what it remembers helped, for those who watch a service."""
         return {
-            "precision": self.precision, "batches": self._together.batches, "shared_batches": self._together.shared,
-            "tokens": self._tokens.facts(), "readings": self._readings.facts(),
+            "precision": self.precision, "instruction_set": self._hardware.instruction_set(self.precision),
+            "batches": self._together.batches, "shared_batches": self._together.shared, "tokens": self._tokens.facts(),
+            "readings": self._readings.facts(),
         }  # fmt: skip
 
     def forget(self) -> None:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from indexing.embed import batches
 from indexing.errors import ModelMissing, ModelRefused
+from indexing.hardware import this_machine
 from indexing.models import ModelFolder
 from qa_pipeline.reader import BATCH_TOKENS, Reading, Span
 from qa_pipeline.spans import Logits, TokenSpan, candidates, windows
@@ -97,6 +98,10 @@ class XlmReader:
             for window, result in zip(group, self._found(group), strict=True):
                 found[window.text].append((window, result))
         return [Reading(tuple(_spans(parts, places))) for parts, places in zip(found, tokens, strict=True)]
+
+    def facts(self) -> dict[str, Any]:
+        """How it computes: always in fp32."""
+        return {"precision": "fp32", "instruction_set": this_machine(self._device.type).instruction_set("fp32")}
 
     def _windows(self, question: str, texts: Sequence[str], tokens: Sequence[Tokens]) -> list[_Window]:
         asked = list(self._tokens.tokens(question).ids[: min(MAX_QUERY_LENGTH, self._length // 2)])

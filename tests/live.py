@@ -46,7 +46,7 @@ class Live:
         self.wait(answer.json()["job"]["id"])
         return {d["source"]: d["id"] for d in self.http.get(f"/v1/corpora/{corpus}/documents").json()["documents"]}
 
-    def wait(self, job: str, seconds: float = 60) -> dict[str, Any]:
+    def wait(self, job: str, seconds: float = 120) -> dict[str, Any]:
         """A job when it has ended."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -65,16 +65,16 @@ def live(home: Path, models: Models | None = None, key: str = "", **settings: An
     server = uvicorn.Server(config(chosen, served(create_app(service))))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while not server.started and time.monotonic() < until:
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     url = f"http://127.0.0.1:{port}"
     try:
-        with httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False) as http:
+        with httpx.Client(base_url=url, headers=headers, timeout=120, trust_env=False) as http:
             yield Live(service, url, http)
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(120)
         assert not thread.is_alive()

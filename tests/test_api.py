@@ -307,7 +307,7 @@ def test_bodies_over_the_limit_are_refused_before_they_are_read(api: Live, ids: 
         except httpx.TransportError:
             continue
         assert answer.status_code == 413, answer.text
-    assert api.http.get("/health").json() == {"status": "up"}
+    assert api.http.get("/health").json() == {"status": "up", "precision": "", "instruction_set": ""}
 
 
 def test_a_document_of_a_file_with_others_goes_only_with_all_of_them(api: Live) -> None:
@@ -538,7 +538,7 @@ class SlowReader(WordReader):
         with self.guard:
             self.now += 1
             self.most = max(self.most, self.now)
-        self.go.wait(60)
+        self.go.wait(120)
         with self.guard:
             self.now -= 1
         return super().read(question, texts)
@@ -556,7 +556,7 @@ def test_beyond_the_queue_a_question_is_refused_and_told_when_to_come_back(tmp_p
         threads = [threading.Thread(target=ask) for _ in range(8)]
         for thread in threads:
             thread.start()
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while (len(answers) < 4 or reader.now < 2) and time.monotonic() < until:
             time.sleep(0.02)
         assert api.http.get("/health").status_code == 200
@@ -565,7 +565,7 @@ def test_beyond_the_queue_a_question_is_refused_and_told_when_to_come_back(tmp_p
         assert problem(api.http.post("/v1/corpora/a/ask/stream", json=ASKED), 429, "TooBusy")
         reader.go.set()
         for thread in threads:
-            thread.join(20)
+            thread.join(120)
         assert sorted(answer.status_code for answer in answers) == [200] * 4 + [429] * 4 and reader.most == 2
 
 
@@ -607,7 +607,7 @@ def test_what_was_taken_is_finished_when_it_is_stopped(tmp_path: Path) -> None:
         while not reader.now:
             time.sleep(0.01)
         threading.Timer(0.5, reader.go.set).start()
-    thread.join(10)
+    thread.join(120)
     assert answers[0].status_code == 200 and answers[0].json()["answers"][0]["text"] == "1912"
 
 
@@ -623,7 +623,7 @@ def test_the_examples_of_the_docs_run(tmp_path: Path) -> None:
     with live(tmp_path / "h") as api:
         script = script.replace("http://127.0.0.1:8080", api.url)
         safe = 'set -euo pipefail\ncurl() { command curl --fail-with-body "$@"; echo; }\nexport PATH="$PWD/bin:$PATH"\n'
-        run = subprocess.run(["bash", "-c", safe + script], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+        run = subprocess.run(["bash", "-c", safe + script], cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert run.returncode == 0, run.stdout[-2_000:] + run.stderr
         assert (tmp_path / "answers.csv").stat().st_size > 100 and "event: reply" in run.stdout
         assert (tmp_path / "original.pdf").read_bytes().startswith(b"%PDF")
@@ -638,6 +638,6 @@ def test_the_examples_of_the_docs_run(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_wrong_start_is_one_sentence(tmp_path: Path, arguments: list[str], told: str) -> None:
     command = [sys.executable, "-m", "qa_pipeline.cli", "serve", "--home", str(tmp_path / "h"), "--port", "0", *arguments]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert run.returncode == 2 and run.stdout == "" and run.stderr.startswith("docqa: ") and run.stderr.count("\n") == 1
     assert told in run.stderr

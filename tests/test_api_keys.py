@@ -197,7 +197,7 @@ def test_an_address_others_can_reach_needs_keys_also_when_the_last_is_removed(tm
 
 def docqa(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "qa_pipeline.cli", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
 def test_keys_are_made_listed_and_removed_in_the_terminal(tmp_path: Path) -> None:

@@ -137,6 +137,9 @@ def test_models_are_listed() -> None:
     known = {(row["kind"], row["name"]): row["available"] for row in rows}
     assert known["reader", "builtin"] is True and known["embedder", "builtin"] is True
     assert {"xlmr-squad2", "mbert-xquad", "xlm-xquad", "distilbert-tydiqa"} <= {name for _, name in known}
+    auto = rows[0]["auto"]
+    told = docqa("models").stdout.splitlines()[-1]
+    assert told == f"On this processor `--precision auto` computes in {auto['precision']} ({auto['instruction_set']})."
 
 
 @pytest.mark.parametrize(

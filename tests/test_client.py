@@ -202,7 +202,7 @@ def test_a_newer_service_may_say_more_but_not_less() -> None:
 
 def test_patience_waits_while_the_service_is_busy_and_time_runs_out(tmp_path: Path) -> None:
     reader = SlowReader()
-    with live(tmp_path / "h", known_models(reader), concurrency=1, queue=2) as api, Client(api.url, timeout=20) as client:
+    with live(tmp_path / "h", known_models(reader), concurrency=1, queue=2) as api, Client(api.url, timeout=120) as client:
         api.fill("a", {"bridge.txt": BRIDGE})
         while not client.ready().ready:
             time.sleep(0.05)
@@ -218,7 +218,7 @@ def test_patience_waits_while_the_service_is_busy_and_time_runs_out(tmp_path: Pa
             client.ask("a", "bridge")
         assert caught.value.status == 429 and caught.value.retry_after
         threading.Timer(0.5, reader.go.set).start()
-        with Client(api.url, patience=20) as patient:
+        with Client(api.url, patience=120) as patient:
             assert patient.ask("a", "When was the bridge opened in?").answers
         for thread in threads:
             thread.join(10)

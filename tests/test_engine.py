@@ -6,23 +6,27 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 import torch
 from torch import nn
 
 from indexing.errors import SettingError
+from indexing.hardware import Hardware
 from indexing.models import resolve
 from qa_pipeline import precision
 from qa_pipeline import reader as reader_module
 from qa_pipeline.engine import packed
 from qa_pipeline.reader import Reader, load_reader, window_sizes
+from qa_pipeline.spans import best_span
 from tests.known import SCRIPTS
 from tests.live import known_models, live
-from tests.tiny import LONG, QUESTION, UGLY, check_laws, make_reader
+from tests.tiny import LONG, QUESTION, UGLY, check_laws, close, make_reader
 
-SMALL = {"max_seq_len": 64, "doc_stride": 16, "max_query_length": 12, "use_gpu": False}
+SMALL = {"max_seq_len": 64, "doc_stride": 16, "max_query_length": 12, "use_gpu": False, "precision": "fp32"}
 KINDS = {"xlm-roberta": 3, "bert": 4, "distilbert": 5}
+LOWER = {"bf16": 0.35, "int8": 2.0}  # how far the score of a span may move, in logits; those of the tiny readers reach 13
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +125,7 @@ def test_an_architecture_that_is_not_known_is_not_packed() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["bf16", "int8"])
+@pytest.mark.parametrize("name", LOWER)
 def test_a_lower_precision_reads_nearly_the_same(folders: dict[str, Path], kind: str, name: str) -> None:
     whole, less = loaded(folders[kind]), loaded(folders[kind], precision=name)
     assert less.precision == less.facts()["precision"] == name
@@ -137,7 +141,43 @@ def test_a_lower_precision_reads_nearly_the_same(folders: dict[str, Path], kind:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["bf16", "int8"])
+@pytest.mark.parametrize("name", LOWER)
+def test_a_lower_precision_chooses_a_span_that_is_as_good(folders: dict[str, Path], kind: str, name: str) -> None:
+    """Scores move by less than the bound; so by its score in fp32 the span it chooses is less than two below the best."""
+    readers = [loaded(folders[kind], precision=kept) for kept in ("fp32", name)]
+    ids, types = inputs_of(readers[0])
+    engines = [packed(reader._model.language_model.model, reader._head) for reader in readers]
+    same = 0
+    whole, less = ([row.numpy() for row in engine.logits(ids, types, False)] for engine in engines if engine)
+    for one, other in zip(whole, less, strict=True):
+        best, chosen = (best_span(row[:, 0], row[:, 1], 1, len(row) - 1) for row in (one, other))
+        scores = [[row[s, 0] + row[e, 1] for row in (one, other)] for s, e in (best, chosen)]
+        assert all(abs(a - b) < LOWER[name] for a, b in scores)
+        assert scores[1][0] > scores[0][0] - 2 * LOWER[name]
+        same += best == chosen
+    assert same > len(whole) / 2
+
+
+@pytest.mark.parametrize("name", LOWER)
+def test_the_builtin_reader_answers_the_same_in_a_lower_precision(name: str) -> None:
+    asked = [
+        ("When was the bridge opened?", "The bridge was opened in 1912. It cost 3 million pounds."),
+        ("Wie hoch ist der Turm?", "Der Turm wurde 1777 vollendet. Er ist 84 Meter hoch."),
+        ("متى افتتح الجسر؟", "افتتح الجسر في عام 1912. وهو طويل."),
+        ("橋はいつ開通しましたか。", "橋は1912年に開通した。"),
+        ("Who designed the ship?", "The bridge was opened in 1912. It cost 3 million pounds."),
+    ]
+    model = resolve("builtin", "reader")
+    whole, less = (load_reader(model, precision=kept, use_gpu=False) for kept in ("fp32", name))
+    for question, text in asked:
+        (one,), (other,) = whole.read(question, [text]), less.read(question, [text])
+        assert text[one.spans[0].start : one.spans[0].end] == text[other.spans[0].start : other.spans[0].end]
+        assert abs(one.spans[0].gap - other.spans[0].gap) < LOWER[name]
+        assert (one.spans[0].gap > 0) == (other.spans[0].gap > 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", LOWER)
 def test_farms_own_ways_work_in_a_lower_precision(folders: dict[str, Path], kind: str, name: str) -> None:
     reader = loaded(folders[kind], precision=name, exact_confidence=True)
     check_laws(reader.read(QUESTION, UGLY), UGLY)
@@ -188,13 +228,24 @@ def test_one_loud_token_does_not_drown_the_others() -> None:
         assert torch.equal(made(torch.zeros(2, 32)), linear.bias.expand(2, -1))
 
 
-def test_what_auto_means_and_what_is_refused() -> None:
-    processor, gpu = torch.device("cpu"), torch.device("cuda")
-    assert precision.chosen("auto", processor) in ("fp32", "bf16")
+def test_a_precision_that_is_named_is_taken_or_refused() -> None:
+    processor, gpu = Hardware("cpu"), Hardware("cuda")
     assert [precision.chosen(name, processor) for name in ("fp32", "bf16", "int8")] == ["fp32", "bf16", "int8"]
     for name, device in (("int8", gpu), ("fp16", processor), ("fp8", processor), ("", processor)):
         with pytest.raises(SettingError, match="precision"):
             precision.chosen(name, device)
+
+
+def test_auto_is_decided_by_the_hardware_that_is_given(folders: dict[str, Path]) -> None:
+    for features, name, instructions in (
+        ({"avx2"}, "fp32", "AVX2"), ({"avx2", "avx512f", "avx512_vnni"}, "fp32", "AVX-512"),
+        ({"avx2", "avx512f", "avx512_vnni", "avx512_bf16"}, "bf16", "AVX-512 BF16"),
+        ({"avx512f", "amx_bf16"}, "bf16", "AMX"),
+    ):  # fmt: skip
+        reader = loaded(folders["bert"], precision="auto", hardware=Hardware("cpu", frozenset(features)))
+        facts = reader.facts()
+        assert (reader.precision, facts["precision"], facts["instruction_set"]) == (name, name, instructions)
+        check_laws(reader.read(QUESTION, UGLY), UGLY)
 
 
 def test_what_was_read_is_remembered_and_counted(folders: dict[str, Path]) -> None:
@@ -242,9 +293,7 @@ def test_pairs_are_read_as_they_are_one_by_one(folders: dict[str, Path]) -> None
     pairs = [(question, text) for question in (QUESTION, "Who?", "") for text in UGLY]
     together = reader.read_pairs(pairs)
     check_laws(together, [text for _, text in pairs])
-    for (question, text), reading in zip(pairs, together, strict=True):
-        single = alone.read(question, [text])[0]
-        assert [(s.start, s.end) for s in single.spans] == [(s.start, s.end) for s in reading.spans]
+    close(together, [alone.read(question, [text])[0] for question, text in pairs])
 
 
 def test_threads_share_batches_and_get_their_own(folders: dict[str, Path]) -> None:
@@ -254,8 +303,7 @@ def test_threads_share_batches_and_get_their_own(folders: dict[str, Path]) -> No
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(lambda question: reader.read(question, texts), questions))
     for question, readings in zip(questions, found, strict=True):
-        for one, other in zip(readings, alone.read(question, texts), strict=True):
-            assert [(s.start, s.end) for s in one.spans] == [(s.start, s.end) for s in other.spans]
+        close(readings, alone.read(question, texts))
 
 
 def test_a_service_tells_what_its_reader_remembers(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -265,6 +313,7 @@ def test_a_service_tells_what_its_reader_remembers(folders: dict[str, Path], tmp
             assert (
                 service.http.post("/v1/corpora/c/ask", json={"question": "When was the bridge opened?"}).status_code == 200
             )
+        assert service.http.get("/health").json() == {"status": "up", "precision": "fp32", "instruction_set": ANY}
         told = dict(
             line.rsplit(" ", 1) for line in service.http.get("/metrics").text.splitlines() if line.startswith("docqa_r")
         )

@@ -108,7 +108,7 @@ def test_nonsense_is_refused_or_finds_nothing(api: Live, meta: str) -> None:
 
 def test_the_page_shows_these_counts(api: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCQA_API_URL", api.url)
-    at = AppTest.from_file(str(APP), default_timeout=60).run()
+    at = AppTest.from_file(str(APP), default_timeout=120).run()
     at.query_params.update({"corpus": "many", "q": "When was bridge 1190 opened?", "meta": ["author=Ada"], "read": "50"})
     at = at.run()
     assert not at.exception
@@ -126,7 +126,7 @@ def test_the_page_shows_these_counts(api: Live, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_citation_beyond_the_first_thousand_has_its_title(api: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCQA_API_URL", api.url)
-    at = AppTest.from_file(str(APP), default_timeout=60).run()
+    at = AppTest.from_file(str(APP), default_timeout=120).run()
     at.query_params.update(
         {"corpus": "many", "q": "When was bridge opened?", "meta": ["rare=here", "level=0"], "folder": "b"}
     )

@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import struct
-import time
 import unicodedata
 import zipfile
 from collections.abc import Iterator
@@ -236,13 +235,11 @@ def test_mojibake_is_suspected(reader: FileReader, tmp_path: Path) -> None:
     assert "mojibake" in only(reader.read(put(tmp_path, "a.txt", wrong.encode()))).notes[0]
 
 
-def test_small_text_files_are_fast_and_start_no_process(tmp_path: Path) -> None:
+def test_small_text_files_start_no_process(tmp_path: Path) -> None:
     files = [put(tmp_path, f"{number}.txt", b"The bridge opened in 1912. " * 40) for number in range(500)]
     with FileReader() as reader:
-        began = time.perf_counter()
         for file in files:
             reader.read(file)
-        assert time.perf_counter() - began < 0.5
         assert reader._worker._process is None
 
 
@@ -334,11 +331,9 @@ def test_limits_are_named_with_their_setting(tmp_path: Path) -> None:
         assert reason(reader, put(tmp_path, "a.pdf", pages)) == "3 pages, more than the 2 allowed (--max-pages)"
 
 
-def test_a_zip_bomb_is_refused_quickly(reader: FileReader, tmp_path: Path) -> None:
+def test_a_zip_bomb_is_refused(reader: FileReader, tmp_path: Path) -> None:
     bomb = archive({"word/document.xml": bytes(60_000_000), "[Content_Types].xml": b""})
-    began = time.perf_counter()
     assert "would unpack to more than" in reason(reader, put(tmp_path, "bomb.docx", bomb))
-    assert time.perf_counter() - began < 10
 
 
 def test_a_zip_that_lies_about_its_sizes_is_damaged() -> None:
@@ -426,9 +421,7 @@ def test_a_hang_is_ended_and_the_next_file_is_read(tmp_path: Path) -> None:
     with FileReader(FileLimits(seconds=1.5)) as reader:
         assert only(reader.read(put(tmp_path, "ok.html", b"<p>fine"))).text == "fine"
         hang = put(tmp_path, "hang.html", b"<div>" * 200_000 + b"text")
-        began = time.perf_counter()
         assert reason(reader, hang) == "not read within the 1.5 seconds allowed for one file (--seconds)"
-        assert time.perf_counter() - began < 10
     with FileReader() as reader:
         assert only(reader.read(put(tmp_path, "ok.html", b"<p>fine"))).text == "fine"
 

@@ -57,7 +57,7 @@ def working() -> Iterator[Callable[..., Worker]]:
         worker.stop(0)
 
 
-def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 120.0) -> Any:
     """What `condition` gives as soon as it is true."""
     end = time.monotonic() + seconds
     while not (found := condition()):
@@ -251,7 +251,7 @@ def test_two_processes_claim_each_job_once(jobs: Jobs, tmp_path: Path, repositor
         assert child.stdin is not None
         child.stdin.write("go\n")
         child.stdin.flush()
-    claimed = [child.communicate(timeout=60)[0].split() for child in children]
+    claimed = [child.communicate(timeout=300)[0].split() for child in children]
     assert sorted(claimed[0] + claimed[1]) == sorted(job.id for job in made)
     assert all(child.returncode == 0 for child in children)
     assert claimed[0] and claimed[1], "both had a share"
@@ -320,7 +320,7 @@ def test_work_its_progress_and_what_follows(jobs: Jobs, working: Callable[..., W
 
     def work(job: Job, report: Report) -> dict[str, Any]:
         report(1, 3, "first")
-        step.wait(20)
+        step.wait(120)
         report(3, 3, "last")
         return {"asked": job.request["n"]}
 
@@ -389,7 +389,7 @@ def test_cancel_reaches_work_that_seldom_reports(
 
     def work(job: Job, report: Report) -> None:
         report(0, 1, "")
-        asked.wait(20)
+        asked.wait(120)
         while True:
             time.sleep(0.01)
             report(0, 1, "")
@@ -420,7 +420,7 @@ def test_long_work_is_not_taken_for_dead(
 
 def test_no_kind_waits_for_another(jobs: Jobs, working: Callable[..., Worker]) -> None:
     held = threading.Event()
-    working(jobs, {"questions": lambda job, report: held.wait(20) and None, "index": nothing})
+    working(jobs, {"questions": lambda job, report: held.wait(120) and None, "index": nothing})
     batch = jobs.add("c", "questions", {})
     until(lambda: jobs.get(batch.id).state == "running")
     assert ended(jobs, jobs.add("c", "index", {})).state == "done" and jobs.get(batch.id).state == "running"
@@ -535,7 +535,7 @@ def test_another_writer_is_waited_for(home: Home, reports: Corpus) -> None:
         thread = threading.Thread(target=index_corpus, args=(home, reports, lambda d, t, message: told.append(message)))
         thread.start()
         until(lambda: any("Waiting" in message for message in told))
-    thread.join(20)
+    thread.join(120)
     with IndexFolder.open(reports.index) as folder:
         assert folder.counts()["documents"] == 1
 

@@ -47,7 +47,7 @@ def batch(api: Live) -> str:
 
 def opened(view: str, query: dict[str, Any], api: Live, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setenv("DOCQA_API_URL", api.url)
-    at = AppTest.from_file(str(APP), default_timeout=30).run()
+    at = AppTest.from_file(str(APP), default_timeout=120).run()
     if view != "ask":
         at = at.switch_page(f"views/{view}.py")
     at.query_params.clear()

@@ -37,7 +37,7 @@ def _here(api: Live, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def opened(view: str = "corpora", **query: Any) -> AppTest:
     """A view of the page with this in its address."""
-    at = AppTest.from_file(str(ROOT / "ui/app.py"), default_timeout=30).run().switch_page(f"views/{view}.py")
+    at = AppTest.from_file(str(ROOT / "ui/app.py"), default_timeout=120).run().switch_page(f"views/{view}.py")
     at.query_params.clear()
     at.query_params.update(query)
     return sound(at.run())
@@ -119,7 +119,7 @@ def test_a_name_twice_and_a_corpus_that_is_not_there(api: Live) -> None:
 
 def test_a_service_that_is_away_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCQA_API_URL", "http://127.0.0.1:9")
-    at = AppTest.from_file(str(ROOT / "ui/app.py"), default_timeout=30).run().switch_page("views/corpora.py").run()
+    at = AppTest.from_file(str(ROOT / "ui/app.py"), default_timeout=120).run().switch_page("views/corpora.py").run()
     assert len(at.error) == 1 and "docqa serve" in at.error[0].value.replace("\\", "") and not at.exception
 
 

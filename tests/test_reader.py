@@ -19,9 +19,10 @@ from indexing.errors import ModelRefused, SettingError
 from indexing.models import resolve
 from qa_pipeline.reader import Reader, Reading, load_reader
 from tests.known import SCRIPTS
-from tests.tiny import LONG, LONG_QUESTION, QUESTION, UGLY, check_laws, close, make_reader
+from tests.tiny import LONG, LONG_QUESTION, QUESTION, UGLY, check_laws, close, make_reader, same_ranking
 
-SMALL = {"max_seq_len": 64, "doc_stride": 16, "max_query_length": 12, "use_gpu": False}
+STOCK = {"max_seq_len": 64, "doc_stride": 16, "max_query_length": 12, "use_gpu": False}
+SMALL = {**STOCK, "precision": "fp32"}
 KINDS = {"xlm-roberta": 3, "bert": 4, "distilbert": 5}
 
 
@@ -39,7 +40,7 @@ class Pair:
         assert isinstance(ours, Reader)
         self.ours = ours
         with _kept_random_state():
-            self.stock = FARMReader(str(folder), num_processes=0, progress_bar=False, **SMALL)
+            self.stock = FARMReader(str(folder), num_processes=0, progress_bar=False, **STOCK)
         self.usual = {"top_k": 10, "top_k_per_candidate": 3, "top_k_per_sample": 1, "duplicate_filtering": 0,
                       "no_ans_boost": 0.0, "return_no_answers": False, "use_confidence_scores": True}  # fmt: skip
         self.set()
@@ -89,16 +90,17 @@ def ours(folders: dict[str, Path]) -> Reader:
 
 
 def same(ours: Any, theirs: Any) -> None:
-    """The same answers in the same order, however deeply they are nested, scores within 1e-4."""
-    if isinstance(theirs, Answer):
-        assert ours.score == pytest.approx(theirs.score, abs=1e-4)
-        one, other = ours.to_dict(), theirs.to_dict()
-        del one["score"], other["score"]
-        assert one == other
+    """The same answers in the same order, however deeply they are nested, as `tiny.same_ranking` says."""
+    if theirs and isinstance(theirs[0], Answer):
+        same_ranking(*([(answer.score, _but_score(answer)) for answer in part] for part in (ours, theirs)))
     else:
         assert len(ours) == len(theirs)
         for one, other in zip(ours, theirs, strict=True):
             same(one, other)
+
+
+def _but_score(answer: Answer) -> str:
+    return json.dumps({name: value for name, value in answer.to_dict().items() if name != "score"}, sort_keys=True)
 
 
 def docs(*texts: str) -> list[Document]:

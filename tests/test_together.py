@@ -55,7 +55,7 @@ class Gate:
     def __call__(self, batch: list[int]) -> list[int]:
         self.batches.append(batch)
         self.entered.set()
-        assert self.open.wait(20)
+        assert self.open.wait(120)
         return doubled(batch)
 
 
@@ -64,7 +64,7 @@ def test_who_waits_is_taken_along_and_in_turn() -> None:
     together = Together(gate, lambda _: 1, 4)
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(together, [0])
-        assert gate.entered.wait(20)
+        assert gate.entered.wait(120)
         long = threads.submit(together, [1, 2, 3, 4, 5, 6])
         while len(together._calls) < 1:
             pass
@@ -72,7 +72,7 @@ def test_who_waits_is_taken_along_and_in_turn() -> None:
         while len(together._calls) < 2:
             pass
         gate.open.set()
-        assert first.result(20) == [0] and long.result(20) == [2, 4, 6, 8, 10, 12] and short.result(20) == [14, 16]
+        assert first.result(120) == [0] and long.result(120) == [2, 4, 6, 8, 10, 12] and short.result(120) == [14, 16]
     assert gate.batches == [[0], [1, 7, 2, 8], [3, 4, 5, 6]]
     assert together.shared == 1
 

@@ -46,11 +46,26 @@ def check_laws(readings: Sequence[Reading], texts: Sequence[str]) -> None:
 
 
 def close(ours: Sequence[Reading], theirs: Sequence[Reading]) -> None:
-    """The same spans; batches of other sizes may differ in the last bits of a score."""
+    """The same spans, each with the same score; batches of other sizes may differ in the last bits of a score."""
     for one, other in zip(ours, theirs, strict=True):
-        assert {(span.start, span.end) for span in one.spans} == {(span.start, span.end) for span in other.spans}
-        for a, b in zip(one.spans, other.spans, strict=True):
+        found, wanted = ({(span.start, span.end): span for span in reading.spans} for reading in (one, other))
+        assert found.keys() == wanted.keys()
+        for place, a in found.items():
+            b = wanted[place]
             assert (a.score, a.gap, a.confidence) == pytest.approx((b.score, b.gap, b.confidence), abs=1e-3)
+
+
+def same_ranking(ours: Sequence[tuple[float, str]], theirs: Sequence[tuple[float, str]], within: float = 1e-4) -> None:
+    """(score, what) by falling score: the same scores, and the same things in the same order.
+
+    Things whose scores lie within the rounding of one another may change places: they are compared as a set.
+    """
+    assert [score for score, _ in ours] == pytest.approx([score for score, _ in theirs], abs=within)
+    begin = 0
+    for end in range(1, len(theirs) + 1):
+        if end == len(theirs) or theirs[end - 1][0] - theirs[end][0] > 2 * within:
+            assert sorted(what for _, what in ours[begin:end]) == sorted(what for _, what in theirs[begin:end])
+            begin = end
 
 
 def make_reader(kind: str, folder: Path, seed: int, *, tokenizer: Any = None, **sizes: float) -> Path:

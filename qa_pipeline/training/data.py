@@ -14,7 +14,7 @@ from qa_pipeline.training.pairing import PIVOT
 from qa_pipeline.training.recipes import RECIPES, Recipe
 from qa_pipeline.training.silence import silent
 from qa_pipeline.training.split import divide
-from qa_pipeline.training.trainer import Progress
+from qa_pipeline.training.trainer import PRECISIONS, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class TrainSettings:
 
     limit: questions to learn from at most, drawn alike from all languages. minutes: of training at most. teacher: a reader
     to learn from as well, its chances taken at the temperature. parallel: folder of sentence pairs; text: of plain text.
+    precision: what a reader's matrices are multiplied in, one of `trainer.PRECISIONS`.
     """
 
     files: tuple[Path, ...]
@@ -37,6 +38,7 @@ class TrainSettings:
     temperature: float = 2.0
     parallel: Path | None = None
     text: Path | None = None
+    precision: str = "fp32"
 
     def __post_init__(self) -> None:
         if self.minutes is not None and not self.minutes > 0:
@@ -46,6 +48,8 @@ class TrainSettings:
         if self.text is not None and not self.recipe.anew:
             names = " or ".join(one.name for one in RECIPES.values() if one.anew)
             raise SettingError(f"--text is for the recipe {names}; {self.recipe.name} makes no use of it.")
+        if self.precision not in PRECISIONS:
+            raise SettingError(f"--precision is {self.precision!r}; it must be one of {', '.join(PRECISIONS)}.")
         if self.held_out < 0:
             raise SettingError(f"--held-out is {self.held_out}; it must be 0 or more.")
 

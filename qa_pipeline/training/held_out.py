@@ -56,10 +56,10 @@ class Change:
 
 
 def scores(folder: ModelFolder, examples: Sequence[Example], recipe: Recipe, tell: Callable[[int], None]) -> list[Score]:
-    """Each example read with the recipe's windows, in order. tell: how many are done."""
+    """Each example read with the recipe's windows, in order, in fp32. tell: how many are done."""
     from qa_pipeline.reader import load_reader
 
-    reader = load_reader(with_windows(folder, recipe))
+    reader = load_reader(with_windows(folder, recipe), precision="fp32")
     found: list[Score] = []
     for example in examples:
         spans = reader.read(example.question, [example.context])[0].spans

@@ -16,7 +16,7 @@ from indexing.errors import SettingError
 from qa_pipeline.training.batching import Batch, collate, updates
 from qa_pipeline.training.encoder import Encoder
 from qa_pipeline.training.features import Window
-from qa_pipeline.training.trainer import autocast, device, precision
+from qa_pipeline.training.trainer import autocast, device
 
 PADDED_TOKENS = {"cpu": 4_096, "cuda": 49_152}
 
@@ -30,13 +30,15 @@ class Teaches(Protocol):
 class Reading:
     """The `Task` of a reader: windows with their labels, and a teacher where there is one.
 
-    frozen: so many of the lowest layers stay as they are, and the embeddings with them. Raises SettingError.
+    frozen: so many of the lowest layers stay as they are, and the embeddings with them. kind: what matrices are
+    multiplied in. Raises SettingError.
     """
 
     def __init__(
-        self, encoder: Encoder, windows: Sequence[Window], teacher: Teaches | None = None, frozen: int = 0
+        self, encoder: Encoder, windows: Sequence[Window], teacher: Teaches | None = None, frozen: int = 0,
+        kind: torch.dtype = torch.float32,
     ) -> None:  # fmt: skip
-        self._device, self._precision = device(), precision()
+        self._device, self._kind = device(), kind
         self.model = encoder.model.to(self._device).train()
         self.tokens = self.model.get_input_embeddings().weight
         self.lengths = [len(window.ids) for window in windows]
@@ -62,7 +64,7 @@ class Reading:
         return loss, tokens
 
     def _loss(self, windows: Sequence[Window], batch: Batch) -> torch.Tensor:
-        with autocast(self._device, self._precision):
+        with autocast(self._device, self._kind):
             output = self.model(**batch.inputs)
         if self._teacher is None:
             return span_loss(output.start_logits, output.end_logits, batch)

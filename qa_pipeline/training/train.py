@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from indexing.errors import SettingError
+from indexing.hardware import this_machine
 from qa_pipeline.training import checkpoints
 from qa_pipeline.training.card import Run, card, commit, data_files
 from qa_pipeline.training.data import Data, Tell, TrainSettings, read_data
@@ -24,7 +25,7 @@ from qa_pipeline.training.features import Features, build, thinned
 from qa_pipeline.training.held_out import Score, change, reader_folder, scores, table
 from qa_pipeline.training.reader_task import Reading
 from qa_pipeline.training.run_folder import before_file, finished, replace_text, save, written
-from qa_pipeline.training.trainer import Plan, fit, precision
+from qa_pipeline.training.trainer import Plan, device, fit, multiplied_in
 
 CONFIG = "config.json"
 HEAD_SEED = 1
@@ -52,7 +53,7 @@ def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     _begun(settings, features, data, encoder, tell)
     before = _before(settings, data, encoder, key, tell)
     plan = Plan(settings.recipe, settings.seed, settings.into, key, settings.minutes, settings.checkpoint_seconds)
-    task = Reading(encoder, features.windows, teacher, settings.recipe.frozen)
+    task = Reading(encoder, features.windows, teacher, settings.recipe.frozen, _kind(settings))
     at = fit(task, plan, tell.update)
     save(encoder.save, settings.into, CONFIG)
     after = _scores(settings, data, settings.into, tell)
@@ -72,13 +73,17 @@ def _teacher(settings: TrainSettings, data: Data, encoder: Encoder) -> Teacher |
 def _key(settings: TrainSettings, data: Data, encoder: Encoder, teacher: Teacher | None) -> str:
     """A digest of all that the weights depend on."""
     whole = hashlib.blake2b(digest_size=16)
-    facts = [asdict(settings.recipe), settings.seed, settings.minutes, encoder.folder.fingerprint, str(precision())]
+    facts = [asdict(settings.recipe), settings.seed, settings.minutes, encoder.folder.fingerprint, str(_kind(settings))]
     facts += [teacher.encoder.folder.fingerprint, settings.temperature] if teacher else []
     whole.update(json.dumps(facts, sort_keys=True).encode())
     for example in (*data.learn, None, *data.held_out):
         told = [example.question, example.context, [[g.text, g.start] for g in example.golds]] if example else None
         whole.update(json.dumps(told).encode())
     return whole.hexdigest()
+
+
+def _kind(settings: TrainSettings) -> torch.dtype:
+    return multiplied_in(settings.precision, this_machine(device().type))
 
 
 def _features(settings: TrainSettings, data: Data, encoder: Encoder) -> Features:
@@ -132,7 +137,7 @@ def _run(
         name=settings.into.resolve().name, base=named(encoder.folder.name),
         recipe=settings.recipe, seed=settings.seed, files=data_files(data.paths, data.learn, data.held_out),
         windows=len(features.windows), left_out=len(features.left_out), updates=at.done, tokens=at.tokens,
-        seconds=at.seconds, loss=at.loss, machine=machine(), teacher=taught_by, before=tuple(table(before)),
+        seconds=at.seconds, loss=at.loss, machine=machine(_kind(settings)), teacher=taught_by, before=tuple(table(before)),
         after=tuple(table(after)), change=change(before, after, settings.seed) if before else None, version=made_by(),
     )  # fmt: skip
 
@@ -149,9 +154,9 @@ def named(model: str) -> str:
     return Path(model).resolve().name if Path(model).is_dir() else model
 
 
-def machine() -> str:
-    """What a run ran on, in a few words."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+def machine(kind: torch.dtype = torch.float32) -> str:
+    """What a run ran on and multiplied in, in a few words."""
     count = torch.get_num_threads()
-    return f"{count} thread{'s' if count > 1 else ''} of {platform.machine()}, {str(precision()).removeprefix('torch.')}"
+    threads = f"{count} thread{'s' if count > 1 else ''} of {platform.machine()}"
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else threads
+    return f"{where}, {str(kind).removeprefix('torch.')}"

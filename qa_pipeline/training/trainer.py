@@ -1,8 +1,7 @@
 """The loop: a task -> its model trained. AdamW, a rate that rises and falls, clipped gradients.
 
-On a processor in float32, or in bfloat16 where the processor has instructions for it; on a GPU in bfloat16. A run that was
-killed goes on from its last checkpoint to the very weights it would have had (one thread, and no limit of minutes: with one,
-the rate follows the clock).
+In float32, or in bfloat16 where that was asked for. A run that was killed goes on from its last checkpoint to the very
+weights it would have had (one thread, and no limit of minutes: with one, the rate follows the clock).
 """
 
 from __future__ import annotations
@@ -16,11 +15,13 @@ from typing import Any, Protocol
 
 import torch
 
+from indexing.hardware import Hardware
 from qa_pipeline.training import checkpoints
 from qa_pipeline.training.checkpoints import Position
 from qa_pipeline.training.recipes import Recipe
 
 MEMORY = 0.98
+PRECISIONS = ("fp32", "bf16", "auto")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,12 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def precision() -> torch.dtype:
-    """What the matrices are multiplied in: bfloat16 where the machine is made for it, else float32."""
-    if torch.cuda.is_available():
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if _has_bf16_instructions() else torch.float32
+def multiplied_in(precision: str, hardware: Hardware) -> torch.dtype:
+    """What matrices are multiplied in; weights and the optimiser are float32 always.
+
+    precision: of PRECISIONS; "auto" is bfloat16 where the hardware computes in it, else float32.
+    """
+    return torch.bfloat16 if precision == "bf16" or (precision == "auto" and hardware.bfloat16) else torch.float32
 
 
 def rate(share: float, warmup: float) -> float:
@@ -183,12 +185,3 @@ def _optimiser(task: Task, recipe: Recipe) -> torch.optim.Optimizer:
         lr=recipe.learning_rate,
         fused=True,
     )
-
-
-def _has_bf16_instructions() -> bool:
-    """Whether the processor multiplies in bfloat16 by itself; elsewhere it is slower than float32."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text("ascii", errors="ignore")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags

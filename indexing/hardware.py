@@ -1,0 +1,109 @@
+"""What a machine computes with: its device, and the instruction sets of its processor that decide a precision.
+
+Reading the machine and deciding from it are apart: `this_machine` and `processor` read, `Hardware` decides. So a test
+can say what is chosen on machines that it does not run on. torch is imported only to ask a GPU.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")
+
+# oneDNN's ONEDNN_MAX_CPU_ISA, in rising order, each with the features (named as in Linux' /proc/cpuinfo) it admits.
+LIMIT = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+LEVELS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("SSE41", ()),
+    ("AVX", ()),
+    ("AVX2", ("avx2",)),
+    ("AVX2_VNNI", ("avx_vnni",)),
+    ("AVX2_VNNI_2", ()),
+    ("AVX512_CORE", ("avx512f",)),
+    ("AVX512_CORE_VNNI", ("avx512_vnni",)),
+    ("AVX512_CORE_BF16", ("avx512_bf16",)),
+    ("AVX512_CORE_FP16", ("avx512_fp16",)),
+    ("AVX512_CORE_AMX", ("amx_bf16", "amx_int8")),
+    ("AVX512_CORE_AMX_FP16", ("amx_fp16",)),
+)
+FEATURES = frozenset(name for _, names in LEVELS for name in names)
+CUDA_BF16 = "cuda_bf16"
+
+# For each precision the features that its matrix products use, the fastest first, and what people call them.
+SETS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "fp32": (("avx512f", "AVX-512"), ("avx2", "AVX2")),
+    "bf16": (
+        ("amx_bf16", "AMX"), ("avx512_bf16", "AVX-512 BF16"), ("avx512f", "AVX-512, emulated"), ("avx2", "AVX2, emulated"),
+    ),
+    "int8": (("avx512_vnni", "AVX-512 VNNI"), ("avx512f", "AVX-512"), ("avx_vnni", "AVX-VNNI"), ("avx2", "AVX2")),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """One device. device: "cpu", "cuda" or another of torch's names. features: of FEATURES, or CUDA_BF16.
+
+    name: a GPU's name, or a processor's architecture such as "x86_64".
+    """
+
+    device: str
+    features: frozenset[str] = frozenset()
+    name: str = ""
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether it multiplies bfloat16 matrices in hardware; elsewhere that is slower than float32."""
+        return bool(self.features & {"amx_bf16", "avx512_bf16", CUDA_BF16})
+
+    def auto(self) -> str:
+        """The precision that "auto" stands for: bf16 where that is in hardware, fp16 on an older GPU, else fp32.
+
+        >>> Hardware("cpu", frozenset({"avx2"})).auto(), Hardware("cpu", frozenset({"avx2", "amx_bf16"})).auto()
+        ('fp32', 'bf16')
+        """
+        return "bf16" if self.bfloat16 else "fp16" if self.device == "cuda" else "fp32"
+
+    def instruction_set(self, precision: str) -> str:
+        """What the matrix products of a precision use here, as people call it; a GPU's or architecture's name elsewhere.
+
+        >>> Hardware("cpu", frozenset({"avx2", "avx512f"})).instruction_set("fp32")
+        'AVX-512'
+        """
+        known = (label for feature, label in SETS.get(precision, ()) if feature in self.features)
+        return next(known, "") or self.name or self.device
+
+
+def processor(cpuinfo: str, environment: Mapping[str, str], architecture: str = "") -> Hardware:
+    """The processor that a Linux /proc/cpuinfo describes, within the limit that the environment sets for oneDNN.
+
+    oneDNN computes torch's bfloat16 products, so what its ONEDNN_MAX_CPU_ISA forbids is not there for us either.
+
+    >>> sorted(processor("flags : fpu avx2 avx512f amx_bf16", {"ONEDNN_MAX_CPU_ISA": "AVX2"}).features)
+    ['avx2']
+    """
+    found = re.search(r"^(?:flags|Features)\s*:(.*)$", cpuinfo, re.MULTILINE)
+    present = FEATURES & set(found[1].split() if found else ())
+    limit = next((environment[name].upper() for name in LIMIT if environment.get(name)), "")
+    names = [name for name, _ in LEVELS]
+    allowed = LEVELS[: names.index(limit) + 1] if limit in names else LEVELS
+    return Hardware("cpu", present & {feature for _, features in allowed for feature in features}, architecture)
+
+
+def this_machine(device: str = "cpu") -> Hardware:
+    """A device of this machine, by torch's name for its kind ("cpu", "cuda", "mps")."""
+    if device == "cuda":
+        import torch
+
+        features = frozenset({CUDA_BF16} if torch.cuda.is_bf16_supported() else ())
+        return Hardware(device, features, torch.cuda.get_device_name())
+    if device != "cpu":
+        return Hardware(device)
+    try:
+        text = CPUINFO.read_text("ascii", errors="ignore")
+    except OSError:
+        text = ""
+    return processor(text, os.environ, platform.machine())
