@@ -103,6 +103,8 @@ def build_index(
                         progress(report, done, total)
         _remember_run(folder, documents, limits or FileLimits())
         state = index.publish()
+        if any(report.status != "unchanged" for report in reports.values()):
+            folder.checkpoint()
         counts = folder.counts()
     return Report(
         tuple(reports[source] for source in sorted(reports)), state.generation, time.monotonic() - began,

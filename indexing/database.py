@@ -30,6 +30,7 @@ Connection = sqlite3.Connection
 FORMAT = 1
 DATABASE = "corpus.db"
 LOCK = "writer.lock"
+WAIT_S = 30.0
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -166,11 +167,14 @@ class Database:
 
     def _connect(self) -> Connection:
         try:
-            connection = sqlite3.connect(self._uri(), uri=True, isolation_level=None, timeout=30.0, check_same_thread=False)
+            connection = sqlite3.connect(
+                self._uri(), uri=True, isolation_level=None, timeout=WAIT_S, check_same_thread=False
+            )  # fmt: skip
             connection.execute("PRAGMA foreign_keys=ON")
             if self.writable:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("PRAGMA secure_delete=ON")
             connection.execute("PRAGMA cache_size=-65536")
             connection.execute("SELECT count(*) FROM meta").fetchone()
         except sqlite3.DatabaseError as error:
@@ -267,12 +271,25 @@ class Database:
 
     # -- space -----------------------------------------------------------------------------------------------------
 
-    def compact(self) -> None:
-        """Give back the space of what was deleted. Nothing deleted stays on disk after this."""
-        connection = self.connection()
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.execute("VACUUM")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def checkpoint(self) -> bool:
+        """Fold the write-ahead log into the database and empty it. The caller holds `writer()`.
+
+        Deleted rows are overwritten with zeros in the database (secure_delete), so afterwards no file of the folder
+        holds them. False: readers held the log for WAIT_S seconds; the next checkpoint or the last close does it.
+        """
+        busy, _, _ = self.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+
+    def compact(self) -> bool:
+        """Write the database anew without what was deleted, also by versions that did not overwrite it, then `checkpoint`.
+
+        The caller holds `writer()`. Raises IndexFolderError, as for a full disk: this needs as much space as the database.
+        """
+        try:
+            self.connection().execute("VACUUM")
+        except sqlite3.OperationalError as error:
+            raise IndexFolderError(f"The index in {self.path} cannot be compacted ({error}).") from error
+        return self.checkpoint()
 
     def size(self) -> int:
         """Bytes of all files of the folder."""

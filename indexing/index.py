@@ -391,6 +391,17 @@ class Index:
             self.publish()
         return damaged
 
+    def compact(self) -> bool:
+        """Have nothing deleted on disk any more: neither text nor vectors. False where readers keep SQLite's log in use.
+
+        Raises IndexBusy, IndexFolderError.
+        """
+        with self.folder.writer():
+            with self._guard, self.folder.reading():
+                self._state = self._rebuild(self.folder.generation())
+            self.publish()
+            return self.folder.compact()
+
     def _damaged_files(self) -> list[str]:
         from indexing.documents import content_hash
 

@@ -176,6 +176,7 @@ class DocqaDocumentStore(KeywordDocumentStore):
             keys = [key for key in keys if key in wanted]
         with self._folder.writer(wait=30.0):
             self._folder.delete_chunks(keys)
+            self._folder.checkpoint()
 
     def delete_all_documents(self, index: str | None = None, filters: Filter | None = None, headers: Any = None) -> None:
         self.delete_documents(index, None, filters, headers)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from indexing.errors import BrokenCitation
 from indexing.filters import Filter
@@ -125,14 +125,29 @@ class Asker(Protocol):
     def ask(self, question: str, settings: AskSettings = ..., filters: Filter | None = None) -> Reply: ...
 
 
-def verified(answer: Answer, text_of: Callable[[str], str]) -> Answer:
-    """The answer, if it is the text at its offsets and its hash is the document's. Raises BrokenCitation.
+class Quoted(Protocol):
+    """What a quotation is of: a document's text and the hash of its content."""
 
-    text_of: document id -> the document's text.
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def content_hash(self) -> str: ...
+
+
+Quotation = TypeVar("Quotation", Answer, Passage)
+
+
+def verified(quotation: Quotation, document_of: Callable[[str], Quoted]) -> Quotation:
+    """The answer or passage, if it is the text at its offsets and its hash is the document's. Raises BrokenCitation.
+
+    document_of: document id -> the document.
     """
-    if not answer.text or text_of(answer.document_id)[answer.start : answer.end] != answer.text:
+    document = document_of(quotation.document_id)
+    text = document.text[quotation.start : quotation.end]
+    if not quotation.text or text != quotation.text or document.content_hash != quotation.content_hash:
         raise BrokenCitation(
-            f"An answer from {answer.source} is not the text at {answer.start}..{answer.end}; it was not sent."
-            " Run `docqa doctor` on the index."
+            f"A quotation from {quotation.source} is not the text at {quotation.start}..{quotation.end} of that document;"
+            " it was not sent. Run `docqa doctor` on the index."
         )
-    return answer
+    return quotation

@@ -300,7 +300,7 @@ def _print_summary(summary: Summary, reader: str) -> None:
     )
     for row in summary.rows:
         _print_row(row, row.name)
-    left_out = f", not {', '.join(summary.scorer.left_out)}" if summary.scorer.left_out else ""
+    left_out = f", not {', '.join(summary.left_out)}" if summary.left_out else ""
     if len(summary.rows) > 1:
         _print_row(summary.mean, "mean")
         _print_row(summary.all, "all")

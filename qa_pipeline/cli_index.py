@@ -48,6 +48,7 @@ def add_looking_verbs(verbs: Any) -> None:
     doctor = verbs.add_parser("doctor", help="check text, vectors, keyword index and FAISS against each other")
     doctor.add_argument("index", metavar="INDEX", type=Path)
     doctor.add_argument("--repair", action="store_true", help="make again what can be made again")
+    doctor.add_argument("--compact", action="store_true", help="write the index anew, so that nothing deleted stays on disk")
     doctor.add_argument("--json", action="store_true")
     doctor.set_defaults(run=_doctor)
     models = verbs.add_parser("models", help="the models known by name, and which can be loaded here now")
@@ -187,19 +188,27 @@ def _show(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from indexing.index import Index
 
-    with Index.open(options.index, writable=options.repair) as index:
+    with Index.open(options.index, writable=options.repair or options.compact) as index:
+        before = index.folder.size()
         problems = list(index.problems())
         removed = index.repair() if options.repair and problems else []
         left = list(index.problems()) if options.repair and problems else problems
+        compacted = index.compact() if options.compact else None
+        after = index.folder.size()
     if options.json:
-        print_json({"problems": problems, "repaired": options.repair, "left": left, "removed": removed})
+        told = {"problems": problems, "repaired": options.repair, "left": left, "removed": removed}
+        print_json(told | ({"compacted": compacted, "bytes_before": before, "bytes": after} if options.compact else {}))
     else:
         for problem in problems:
             print(problem)
         for source in removed:
             print(f"taken out, to be read again by `docqa index`: {printable(source)}")
         print("The index is sound." if not left else f"{len(left)} problems; `docqa doctor INDEX --repair` mends them.")
-    return OK if not left else FAILED
+        if compacted is not None:
+            print(f"Compacted: {before:,} bytes before, {after:,} now.")
+        if compacted is False:
+            print("The index is in use, so what was deleted may stay in its log until the last reader closes; run it again.")
+    return OK if not left and compacted is not False else FAILED
 
 
 def _models(options: argparse.Namespace) -> int:

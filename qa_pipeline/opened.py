@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from indexing.database import DATABASE
+from indexing.documents import Document
 from indexing.embed import Embedder
-from indexing.errors import BrokenCitation, DocumentMissing, IndexMissing
+from indexing.errors import DocumentMissing, IndexMissing
 from indexing.folder import IndexFolder
 from indexing.index import Index
 from indexing.models import resolve
@@ -93,7 +94,7 @@ class OpenCorpus:
         self._guard = threading.Lock()
         self._pipeline: QAPipeline | None = None
         self._counts: tuple[int, dict[str, Any]] = (-1, {})
-        self._texts: OrderedDict[str, str] = OrderedDict()
+        self._documents: OrderedDict[str, Document] = OrderedDict()
         self._kept = 0
 
     def pipeline(self) -> QAPipeline:
@@ -131,40 +132,33 @@ class OpenCorpus:
 
     def checked_answers(self, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
         """The answers, each compared with its document; those of a document gone are left out. Raises BrokenCitation."""
-        return tuple(verified(answer, self.text) for answer in answers if self._is_there(answer.document_id))
+        return tuple(verified(answer, self.document) for answer in answers if self._is_there(answer.document_id))
+
+    def checked_passages(self, passages: tuple[Passage, ...]) -> tuple[Passage, ...]:
+        """The passages, each compared with its document; those of a document gone are left out. Raises BrokenCitation."""
+        return tuple(verified(passage, self.document) for passage in passages if self._is_there(passage.document_id))
 
     def _is_there(self, document_id: str) -> bool:
         try:
-            self.text(document_id)
+            self.document(document_id)
         except DocumentMissing:
             return False
         return True
 
-    def checked_passages(self, passages: tuple[Passage, ...]) -> tuple[Passage, ...]:
-        """The passages, each compared with its document; those of a document gone are left out. Raises BrokenCitation."""
-        kept = tuple(passage for passage in passages if self._is_there(passage.document_id))
-        for passage in kept:
-            if not passage.text or self.text(passage.document_id)[passage.start : passage.end] != passage.text:
-                raise BrokenCitation(
-                    f"A passage from {passage.source} is not the text at {passage.start}..{passage.end}; it was not"
-                    " sent. Run `docqa doctor` on the index."
-                )
-        return kept
-
-    def text(self, document_id: str) -> str:
-        """A document's text; the last ones asked for are remembered, as an id never stands for another text."""
+    def document(self, document_id: str) -> Document:
+        """A document; the last ones asked for are remembered, as an id never stands for another text."""
         with self._guard:
-            if document_id in self._texts:
-                self._texts.move_to_end(document_id)
-                return self._texts[document_id]
-        text = self.folder.document(document_id).text
+            if document_id in self._documents:
+                self._documents.move_to_end(document_id)
+                return self._documents[document_id]
+        document = self.folder.document(document_id)
         with self._guard:
-            if document_id not in self._texts:
-                self._texts[document_id] = text
-                self._kept += len(text)
+            if document_id not in self._documents:
+                self._documents[document_id] = document
+                self._kept += len(document.text)
             while self._kept > CHARACTERS_KEPT:
-                self._kept -= len(self._texts.popitem(last=False)[1])
-        return text
+                self._kept -= len(self._documents.popitem(last=False)[1].text)
+        return document
 
 
 class OpenCorpora:

@@ -22,12 +22,9 @@ ROWS = "answers.jsonl"
 
 
 def index(service: Service, job: Job, report: Report) -> dict[str, Any]:
-    """Index what changed in a corpus's documents. `Report.as_dict()`, with counts, and without files that did not change."""
+    """Index what changed in a corpus's documents; the result is `index_corpus`'s."""
     limits = FileLimits(max_bytes=service.settings.file_bytes)
-    values = index_corpus(service.home, service.home.corpus(job.corpus), report, limits=limits)
-    statuses = [file["status"] for file in values["files"]]
-    values["files"] = [file for file in values["files"] if file["status"] != "unchanged"]
-    return {**values, "counts": {status: statuses.count(status) for status in sorted(set(statuses))}}
+    return index_corpus(service.home, service.home.corpus(job.corpus), report, limits=limits)
 
 
 def questions(service: Service, job: Job, report: Report) -> dict[str, Any]:

@@ -129,6 +129,9 @@ def test_status_and_doctor(index: Path) -> None:
     assert "documents" in docqa("status", index).stdout
     run = docqa("doctor", index)
     assert run.returncode == 0 and "sound" in run.stdout
+    run = docqa("doctor", index, "--compact", "--json")
+    told = json.loads(run.stdout)
+    assert run.returncode == 0 and told["problems"] == [] and told["compacted"] is True and told["bytes"] > 0
 
 
 def test_models_are_listed() -> None:

@@ -98,6 +98,14 @@ def test_without_any_word_of_it_the_language_is_detected(tmp_path: Path) -> None
     assert (examples[0].language, examples[0].question_language) == ("de", "en")
 
 
+def test_what_a_file_tells_of_its_contexts_holds_for_its_questions(tmp_path: Path) -> None:
+    """Detection calls this question English, and would make a group `en→de` of one."""
+    asked = [{"id": "x", "question": "Old Kestrel Bridge: when did it open to the public?", "answers": []}]
+    assert read(tmp_path, squad(asked, language="de"), "a.json")[0][0].question_language == "de"
+    told = [{**asked[0], "language": "en"}]
+    assert read(tmp_path, squad(told, language="de"), "a.json")[0][0].question_language == "en"
+
+
 @pytest.mark.parametrize("given_start, moved_to", [(16, 17), (30, 32), (400, 32), (0, 17)])
 def test_a_wrong_offset_goes_to_the_nearest_occurrence_and_is_told(tmp_path: Path, given_start: int, moved_to: int) -> None:
     qa = {"id": "a", "question": "Wann?", "answers": [{"text": "1912", "answer_start": given_start}]}

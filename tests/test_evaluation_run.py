@@ -123,6 +123,16 @@ def test_the_mean_of_tydiqa_leaves_english_out() -> None:
     assert (summary.mean.exact.value, summary.all.exact.value, len(summary.rows)) == (0.0, 50.0, 2)
 
 
+def test_the_mean_leaves_out_rows_of_few_questions_and_says_which() -> None:
+    rows = [Prediction("f", f"{n}", "ar", "ar", ("x",), "x", "x", 0, 1, 0.0, 0.1) for n in range(20)]
+    rows += [Prediction("f", f"e{n}", "ar", "en", ("x",), "y", "y", 0, 1, 0.0, 0.1) for n in range(19)]
+    summary = summarise(rows, SCORERS["squad1"])
+    assert (summary.mean.exact.value, summary.mean.questions, summary.left_out) == (100.0, 20, ("en→ar",))
+    assert summary.as_dict()["mean_leaves_out"] == ["en→ar"] and len(summary.rows) == 2
+    few = summarise(rows[20:], SCORERS["squad1"])
+    assert (few.mean.questions, few.left_out) == (19, ())
+
+
 # -- intervals ---------------------------------------------------------------------------------------------------------
 
 

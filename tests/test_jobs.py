@@ -23,8 +23,11 @@ from indexing.index import Index
 from qa_pipeline import jobs as at_work
 from qa_pipeline import jobstore
 from qa_pipeline.home import Corpus, Home
-from qa_pipeline.jobs import Job, Jobs, Report, Worker, index_corpus
+from qa_pipeline.jobs import Job, Jobs, Report, Work, Worker, index_corpus
+from qa_pipeline.service import Service
+from qa_pipeline.settings import ServerSettings
 from tests.known import SCRIPTS, WordEmbedder
+from tests.live import known_models
 
 
 @pytest.fixture
@@ -55,6 +58,11 @@ def working() -> Iterator[Callable[..., Worker]]:
     yield make
     for worker in made:
         worker.stop(0)
+
+
+def wired(home: Home) -> Work:
+    """What the service itself does for an index job."""
+    return Service(ServerSettings(home.path), known_models())._index
 
 
 def until(condition: Callable[[], Any], seconds: float = 120.0) -> Any:
@@ -303,7 +311,7 @@ def test_kill_9_of_the_process_that_works(
         committed = folder.counts()["documents"]
     assert 20 <= committed < 60
     silent(jobs, job, 60)
-    working(jobs, {"index": lambda job, report: index_corpus(home, home.corpus(job.corpus), report)})
+    working(jobs, {"index": wired(home)})
     result = ended(jobs, job).result
     assert result is not None and result["documents"] == 60 and result["counts"]["unchanged"] >= 1
     assert result["counts"].get("indexed", 0) <= 60 - committed
@@ -483,7 +491,7 @@ def test_a_database_that_fails_for_a_while(
 
 def test_index_jobs_of_a_corpus(home: Home, reports: Corpus, working: Callable[..., Worker]) -> None:
     jobs = Jobs(home.database)
-    working(jobs, {"index": lambda job, report: index_corpus(home, home.corpus(job.corpus), report)})
+    working(jobs, {"index": wired(home)})
     for name, text in SCRIPTS.items():
         home.put(reports, f"{name}.txt", text.encode())
         os.utime(reports.documents / f"{name}.txt", (1_600_000_000,) * 2)

@@ -132,11 +132,16 @@ def test_a_deleted_document_is_gone_from_answers(pipeline: QAPipeline) -> None:
 
 def test_a_broken_citation_is_never_sent(pipeline: QAPipeline) -> None:
     good = pipeline.ask("When was the bridge opened in?").answers[0]
-    text = pipeline.index.folder.document(good.document_id).text
-    assert verified(good, lambda _: text) is good
-    for bad in (replace(good, start=good.start + 1), replace(good, text="1913"), replace(good, text="", end=good.start)):
+    document_of = pipeline.index.folder.document
+    assert verified(good, document_of) is good and verified(good.passage, document_of) is good.passage
+    changes: list[dict[str, Any]] = [
+        {"start": good.start + 1}, {"text": "1913"}, {"text": "", "end": good.start}, {"content_hash": "0" * 32},
+    ]  # fmt: skip
+    for change in changes:
         with pytest.raises(BrokenCitation):
-            verified(bad, lambda _: text)
+            verified(replace(good, **change), document_of)
+    with pytest.raises(BrokenCitation):
+        verified(replace(good.passage, content_hash="0" * 32), document_of)
 
 
 def test_a_question_changes_nothing(pipeline: QAPipeline) -> None:

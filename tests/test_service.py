@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,7 +145,11 @@ def test_what_is_not_the_text_at_its_place_is_never_sent(service: Service) -> No
         reply = opened.pipeline().ask("When was the bridge opened in?", AskSettings(thorough=True))
         assert opened.checked(reply) is reply
         document = reply.answers[0].document_id
-        opened._texts[document] = opened.text(document).replace("1912", "1913")
+        kept = opened.document(document)
+        opened._documents[document] = replace(kept, content_hash="0" * 32)
+        with pytest.raises(BrokenCitation):
+            opened.checked(reply)
+        opened._documents[document] = replace(kept, text=kept.text.replace("1912", "1913"))
         with pytest.raises(BrokenCitation, match="docqa doctor"):
             opened.checked(reply)
         with pytest.raises(BrokenCitation):
@@ -159,7 +164,7 @@ def test_a_document_deleted_meanwhile_is_left_out(service: Service) -> None:
         document = reply.answers[0].document_id
         with IndexFolder.open(opened.corpus.index, writable=True) as folder, folder.writer():
             folder.delete_documents([document])
-        opened._texts.clear()
+        opened._documents.clear()
         after = opened.checked(reply)
         assert document not in {a.document_id for a in after.answers} | {p.document_id for p in after.passages}
         assert bool(after.answers) != after.no_answer.is_no_answer
@@ -169,8 +174,8 @@ def test_texts_kept_are_bounded(service: Service, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("qa_pipeline.opened.CHARACTERS_KEPT", 100)
     with service.using("a") as opened:
         for row in opened.folder.document_rows():
-            assert opened.text(row[0]) == opened.folder.document(row[0]).text
-        assert sum(map(len, opened._texts.values())) == opened._kept <= 100
+            assert opened.document(row[0]) == opened.folder.document(row[0])
+        assert sum(len(kept.text) for kept in opened._documents.values()) == opened._kept <= 100
 
 
 def test_a_corpus_in_use_stays_open_until_it_is_given_back(service: Service) -> None:

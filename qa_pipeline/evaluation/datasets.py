@@ -220,9 +220,13 @@ def _examples(name: str, rows: Sequence[_Row], tell: Tell) -> Iterator[Example]:
 
 
 def _languages(row: _Row, id: str, of_name: tuple[str, str] | None, detected: dict[str, str]) -> tuple[str, str]:
-    """Language of the context and of the question ("": to be detected): as told, by the name, by the id, by detection."""
+    """Language of the context and of the question ("": to be detected): as told, by the name, by the id, by detection.
+
+    What a file says of its contexts holds for its questions too, unless it says otherwise of them.
+    """
     if row.told:
-        return row.told, language_code(row.question_told)
+        same = of_name[1] if of_name and of_name[0] == row.told else row.told
+        return row.told, language_code(row.question_told) or same
     if of_name:
         return of_name[0], language_code(row.question_told) or of_name[1]
     by_id = language_of_id(id)

@@ -17,6 +17,8 @@ from qa_pipeline.evaluation.scorers import Scorer
 
 Columns = NDArray[np.float64]
 
+FEWEST = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -32,17 +34,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run came to. A figure is nothing without its scorer."""
+    """What a run came to. A figure is nothing without its scorer. left_out: the rows that the mean leaves out."""
 
     scorer: Scorer
     rows: tuple[Row, ...]
     mean: Row
     all: Row
+    left_out: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "scorer": self.scorer.name, "about": self.scorer.about, "resamples": RESAMPLES, "confidence": CONFIDENCE,
-            "mean_leaves_out": list(self.scorer.left_out), "rows": [asdict(row) for row in self.rows],
+            "mean_leaves_out": list(self.left_out), "rows": [asdict(row) for row in self.rows],
             "mean": asdict(self.mean), "all": asdict(self.all),
         }  # fmt: skip
 
@@ -73,11 +76,21 @@ def summarise(predictions: Sequence[Prediction], scorer: Scorer) -> Summary:
     table = [
         _row(name, [predictions[n] for n in rows], columns[rows], means[name], scorer) for name, rows in members.items()
     ]
-    counted = [row for row in table if row.name not in scorer.left_out] or table
+    counted = _averaged(table, scorer)
     return Summary(
         scorer, tuple(table), _mean(counted, means),
         _row("all", predictions, columns, _pooled(table, means), scorer),
+        tuple(row.name for row in table if row not in counted),
     )  # fmt: skip
+
+
+def _averaged(table: Sequence[Row], scorer: Scorer) -> Sequence[Row]:
+    """The rows of the mean: without those its scorer leaves out, and without those of fewer than FEWEST questions.
+
+    Where that leaves none, the small ones count.
+    """
+    wanted = [row for row in table if row.name not in scorer.left_out] or table
+    return [row for row in wanted if row.questions >= FEWEST] or wanted
 
 
 def _row(name: str, predictions: Sequence[Prediction], columns: Columns, means: Means, scorer: Scorer) -> Row:
