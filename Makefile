@@ -10,7 +10,7 @@ TORCH_INDEX ?=
 READER ?= builtin
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint ui bench clean
+.PHONY: demo test test-spark lint ui bench clean
 
 # Installed once per change of what is to be installed; torch first, so that nothing else chooses a build of it.
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -32,8 +32,14 @@ bench: $(VENV)/.ready
 	$(PIP) install nltk tantivy bm25s
 	for name in killing indexing opening asking reading serving; do $(PY) -m benchmarks.$$name || exit 1; done
 
+# Two processes: most of the time is spent in child processes, browsers and waiting.
 test: $(VENV)/.ready
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadfile
+
+# On a Spark of all cores here. Brings pyspark (450 MB); needs Java 17. `make test` skips these where pyspark is not installed.
+test-spark: $(VENV)/.ready
+	$(PIP) install --constraint constraints.txt --editable '.[test,spark]'
+	DOCQA_SPARK_TESTS=1 $(PY) -m pytest tests/test_spark.py
 
 lint: $(VENV)/.ready
 	$(PY) -m ruff check .

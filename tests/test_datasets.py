@@ -98,12 +98,17 @@ def test_without_any_word_of_it_the_language_is_detected(tmp_path: Path) -> None
     assert (examples[0].language, examples[0].question_language) == ("de", "en")
 
 
-def test_what_a_file_tells_of_its_contexts_holds_for_its_questions(tmp_path: Path) -> None:
-    """Detection calls this question English, and would make a group `en→de` of one."""
-    asked = [{"id": "x", "question": "Old Kestrel Bridge: when did it open to the public?", "answers": []}]
-    assert read(tmp_path, squad(asked, language="de"), "a.json")[0][0].question_language == "de"
-    told = [{**asked[0], "language": "en"}]
-    assert read(tmp_path, squad(told, language="de"), "a.json")[0][0].question_language == "en"
+@pytest.mark.parametrize("english, expected", [(2, "de"), (19, "de"), (20, "en"), (40, "en")])
+def test_a_few_questions_detected_as_of_another_language_are_no_group(tmp_path: Path, english: int, expected: str) -> None:
+    """Detection calls a name without other words anything; two such questions are no group `en→de`."""
+    asked = ["When did the old bridge over the river open to the public?"] * english
+    asked += ["Wann wurde die alte Brücke über den Fluss für alle geöffnet?"] * 41
+    qas = [{"id": str(n), "question": question, "answers": []} for n, question in enumerate(asked)]
+    examples, _ = read(tmp_path, squad(qas), "mine.json")
+    assert {e.language for e in examples} == {"de"}
+    assert [e.question_language for e in examples] == [expected] * english + ["de"] * 41
+    told = [{**qa, "language": "en"} for qa in qas[:1]] + qas[1:]
+    assert read(tmp_path, squad(told, language="de"), "mine.json")[0][0].question_language == "en"
 
 
 @pytest.mark.parametrize("given_start, moved_to", [(16, 17), (30, 32), (400, 32), (0, 17)])

@@ -13,7 +13,7 @@ import lzma
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ PACKED = {b"\xfd7zXZ\x00": lzma.decompress, b"\x1f\x8b": gzip.decompress}
 ENDINGS = (".json", ".jsonl", ".ndjson")
 PACKED_ENDINGS = (".xz", ".gz")
 NOWHERE = -1
+QUESTIONS_OF_A_PAIR = 20
 
 Tell = Callable[[str], None]
 
@@ -203,6 +204,7 @@ def _examples(name: str, rows: Sequence[_Row], tell: Tell) -> Iterator[Example]:
     of_name = languages_of_name(name)
     detected = _detected([row for row in rows if not row.told and not of_name])
     moved = 0
+    found: list[Example] = []
     for row in rows:
         id = row.qa.get("id")
         if not isinstance(id, str | int) or isinstance(id, bool) or not str(id):
@@ -211,22 +213,32 @@ def _examples(name: str, rows: Sequence[_Row], tell: Tell) -> Iterator[Example]:
         golds = [_placed(name, row, *answer, tell) for answer in _answers(name, row)]
         moved += sum(was_moved for _, was_moved in golds)
         language, asked_in = _languages(row, str(id), of_name, detected)
-        yield Example(
-            str(id), question, row.context, tuple(gold for gold, _ in golds), language,
-            asked_in or detect_question(question, (language,)), row.title, name,
-        )  # fmt: skip
+        golds_only = tuple(gold for gold, _ in golds)
+        found.append(Example(str(id), question, row.context, golds_only, language, asked_in, row.title, name))
     if moved:
         tell(f"{name}: {moved:,} answers were not at their offsets; each was moved to its nearest occurrence.")
+    yield from _with_question_languages(found)
+
+
+def _with_question_languages(examples: Sequence[Example]) -> Iterator[Example]:
+    """The examples, each with a question language: as it is, or detected where it is "".
+
+    Detection errs on names and short questions. So a detected language other than the context's counts only where at least
+    QUESTIONS_OF_A_PAIR questions of the file, or half of those over contexts in that language, are detected so.
+    """
+    asked = [e.question_language or detect_question(e.question, (e.language,)) for e in examples]
+    open_ = [(e.language, told) for e, told in zip(examples, asked, strict=True) if not e.question_language]
+    pairs, contexts = Counter(open_), Counter(language for language, _ in open_)
+    for example, told in zip(examples, asked, strict=True):
+        count = pairs[example.language, told]
+        sure = example.question_language or count >= QUESTIONS_OF_A_PAIR or 2 * count >= contexts[example.language]
+        yield replace(example, question_language=told if sure else example.language)
 
 
 def _languages(row: _Row, id: str, of_name: tuple[str, str] | None, detected: dict[str, str]) -> tuple[str, str]:
-    """Language of the context and of the question ("": to be detected): as told, by the name, by the id, by detection.
-
-    What a file says of its contexts holds for its questions too, unless it says otherwise of them.
-    """
+    """Language of the context and of the question ("": to be detected): as told, by the name, by the id, by detection."""
     if row.told:
-        same = of_name[1] if of_name and of_name[0] == row.told else row.told
-        return row.told, language_code(row.question_told) or same
+        return row.told, language_code(row.question_told)
     if of_name:
         return of_name[0], language_code(row.question_told) or of_name[1]
     by_id = language_of_id(id)
