@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +17,13 @@ from hypothesis import HealthCheck, settings
 os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["DOCQA_OFFLINE"] = "1"
-os.environ["DOCQA_DATA"] = tempfile.mkdtemp(prefix="docqa-tests-")
+
+# What docqa writes on its own goes where the tests may write, whatever HOME is; all test processes share it.
+if "DOCQA_TESTS" not in os.environ:
+    os.environ["DOCQA_TESTS"] = tempfile.mkdtemp(prefix="docqa-tests-")
+    atexit.register(shutil.rmtree, os.environ["DOCQA_TESTS"], ignore_errors=True)
+os.environ["DOCQA_DATA"] = os.path.join(os.environ["DOCQA_TESTS"], "data")
+os.environ["DOCQA_CACHE"] = os.path.join(os.environ["DOCQA_TESTS"], "cache")
 
 # The same texts in every run, so that what passed here passes elsewhere; DOCQA_NEW_TEXTS=1 draws new ones, to search on.
 settings.register_profile(
