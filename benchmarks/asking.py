@@ -142,8 +142,8 @@ def stock(index: Path, place: Path, asked: Sequence[str]) -> list[dict[str, Any]
     from haystack.pipelines import ExtractiveQAPipeline
     from haystack.schema import Document
 
-    from indexing.folder import IndexFolder
-    from indexing.models import resolve
+    from indexing.models.registry import resolve
+    from indexing.store.corpus_db import IndexFolder
 
     machine.let_stock_load_static_models()
     with IndexFolder.open(index) as folder:

@@ -37,7 +37,7 @@ class Material:
 
 def material(folders: Sequence[Path]) -> list[Material]:
     """Of each language found below the folders, by language code."""
-    from indexing.sentences import sentences
+    from indexing.text.sentences import sentences
 
     found: dict[str, dict[str, None]] = {}
     for language, text in _texts(folders):
@@ -95,8 +95,8 @@ def write(into: Path, passages: int, seed: int = 1, more: Path | None = None) ->
 def _texts(folders: Sequence[Path]) -> Iterator[tuple[str, str]]:
     """(language, text) of every readable file; the language is the first folder's name where that is a code."""
     from indexing.errors import UnreadableFile
-    from indexing.files import FileReader, find_files
-    from indexing.language import detect
+    from indexing.files.walk import FileReader, find_files
+    from indexing.text.language_id import detect
 
     with FileReader() as reader:
         for folder in folders:
@@ -112,8 +112,8 @@ def _texts(folders: Sequence[Path]) -> Iterator[tuple[str, str]]:
 
 def _material(language: str, sentences: list[str]) -> Material:
     """With the mean length of a passage, found by cutting a sample as the index does."""
-    from indexing.chunks import cut
-    from indexing.words import count_tokens
+    from indexing.models.word_tokenizer import count_tokens
+    from indexing.text.chunks import cut
 
     words = tuple(word for text in sentences for word in text.split(" ") if len(word) > 3 and word[:-1].isalpha())
     rough = Material(language, tuple(sentences), words, 500.0)

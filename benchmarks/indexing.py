@@ -74,10 +74,11 @@ class Stages:
 
 def watched() -> Stages:
     """The stages of our indexing."""
-    from indexing import ahead, index, keywords, prepare
-    from indexing.embed import Embedder
-    from indexing.files import FileReader
-    from indexing.folder import IndexFolder
+    from indexing import prepare, workers
+    from indexing.files.walk import FileReader
+    from indexing.models.embedder import Embedder
+    from indexing.store import bm25, index
+    from indexing.store.corpus_db import IndexFolder
 
     stages = Stages()
     for owner, name, stage in (
@@ -85,11 +86,11 @@ def watched() -> Stages:
         (prepare, "pack", "chunks"),
         (prepare, "count_tokens", "count tokens"), (Embedder, "passages", "embed"),
         (IndexFolder, "write", "store"), (index.Index, "publish", "publish"), (prepare, "hashes", "keywords"),
-        (index.Index, "wrote", "keep in step"), (ahead, "_receive", "wait for helpers"),
+        (index.Index, "wrote", "keep in step"), (workers, "_receive", "wait for helpers"),
     ):  # fmt: skip
         stages.watch(owner, name, stage)
-    merge = keywords.Segment.merge
-    keywords.Segment.merge = lambda *a: _in(stages, "keywords", merge, *a)  # type: ignore[assignment, method-assign]
+    merge = bm25.Segment.merge
+    bm25.Segment.merge = lambda *a: _in(stages, "keywords", merge, *a)  # type: ignore[assignment, method-assign]
     return stages
 
 
@@ -104,10 +105,10 @@ def _in(stages: Stages, stage: str, function: Callable[..., Any], *arguments: An
 def ours(documents: Path, into: Path, profile: bool) -> dict[str, Any]:
     """Index the folder with docqa; with `profile` also where the time goes (which itself takes a little)."""
     from indexing.build import build_index
-    from indexing.embed import Embedder
-    from indexing.language import detect
+    from indexing.models.embedder import Embedder
+    from indexing.models.word_tokenizer import count_tokens
     from indexing.settings import IndexSettings
-    from indexing.words import count_tokens
+    from indexing.text.language_id import detect
 
     embedder = Embedder.load("builtin")
     embedder.passages(["warm"])
@@ -127,7 +128,7 @@ def stock(documents: Path, into: Path, words: int) -> dict[str, Any]:
     from haystack.nodes import EmbeddingRetriever, PreProcessor
     from haystack.schema import Document
 
-    from indexing.models import resolve
+    from indexing.models.registry import resolve
 
     into.mkdir()
     machine.let_stock_load_static_models()

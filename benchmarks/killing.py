@@ -81,7 +81,7 @@ def child(documents: Path, index: Path, kill_at: int) -> int:
     kill_at: the moment (see `Moments`) at which to die by SIGKILL; 0: never; -n: the n-th while publishing.
     """
     from indexing import build, prepare
-    from indexing.index import Index
+    from indexing.store.index import Index
 
     prepare.BATCH_CHARACTERS = BATCH
     print("ready", flush=True)
@@ -295,7 +295,7 @@ class Life:
         self.seen = kept
 
     def _check_index(self, writable: bool) -> None:
-        from indexing.index import Index
+        from indexing.store.index import Index
 
         try:
             with Index.open(self.index, writable=writable) as index:
@@ -361,7 +361,7 @@ def contents(index: Path) -> dict[str, list[Any]]:
 
 def doctor(index: Path) -> list[str]:
     """What `docqa doctor INDEX` prints when it is not content."""
-    from qa_pipeline.cli import main as docqa
+    from qa_pipeline.cli.main import main as docqa
 
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):

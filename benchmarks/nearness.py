@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import machine
-from indexing.embed import Embedder
 from indexing.errors import DocqaError
-from qa_pipeline.evaluation.datasets import Example, find_files, read_examples
-from qa_pipeline.nearness import nearness
+from indexing.models.embedder import Embedder
+from qa_pipeline.datasets.examples import Example, find_files, read_examples
+from qa_pipeline.retrieval.dense_score import nearness
 
 DEPTH = 100
 CUTS = (1, 5, 10)

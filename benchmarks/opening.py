@@ -75,7 +75,7 @@ def _piece(text: str, rng: random.Random) -> str:
 
 def opened(path: Path) -> dict[str, Any]:
     """Open once: seconds, and MB of memory before and after."""
-    from indexing.index import Index
+    from indexing.store.index import Index
 
     before = machine.memory_now()
     began = time.perf_counter()
@@ -91,9 +91,9 @@ def opened(path: Path) -> dict[str, Any]:
 
 def asked(path: Path) -> list[dict[str, Any]]:
     """Latencies of the three ways of retrieving, for each filter; every question is asked once a way and filter."""
-    from indexing.embed import Embedder
-    from indexing.index import Index
-    from qa_pipeline.retrieval import FusedRetriever
+    from indexing.models.embedder import Embedder
+    from indexing.store.index import Index
+    from qa_pipeline.haystack.retriever import FusedRetriever
 
     embedder = Embedder.load("builtin")
     rows = []
@@ -134,12 +134,12 @@ def _timed(ask: Callable[[Any], Any], items: Sequence[Any]) -> list[float]:
 
 
 class Ours:
-    """`indexing.keywords`, of questions whose language is not told, as the others do not know of languages."""
+    """`indexing.store.bm25`, of questions whose language is not told, as the others do not know of languages."""
 
     name = "docqa"
 
     def __init__(self, ids: list[int], passages: list[list[str]], groups: list[str]) -> None:
-        from indexing.keywords import KeywordIndex, Segment
+        from indexing.store.bm25 import KeywordIndex, Segment
 
         self.index = KeywordIndex.of([Segment.build(zip(ids, passages, strict=True))])
         self.allowed = {name: _allowed(ids, groups, name) for name in FILTERS}
@@ -265,8 +265,8 @@ def right(found: Result, scores: dict[int, float], allowed: set[int] | None) -> 
 
 def engines(path: Path, count: int = QUESTIONS) -> list[dict[str, Any]]:
     """Each engine on the terms of the index: time to build, latency and rightness for each filter."""
-    from indexing.folder import IndexFolder
-    from indexing.terms import terms
+    from indexing.store.corpus_db import IndexFolder
+    from indexing.text.search_terms import terms
 
     with IndexFolder.open(path) as folder:
         rows = folder.connection().execute(

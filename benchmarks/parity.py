@@ -40,7 +40,7 @@ class Asked:
 
 def questions(paths: Sequence[Path], limit: int) -> list[Asked]:
     """Every question over its own passage; with a limit, as many of each language."""
-    from qa_pipeline.evaluation.datasets import find_files, read_examples
+    from qa_pipeline.datasets.examples import find_files, read_examples
 
     found: list[Asked] = []
     for path in find_files(paths):
@@ -159,7 +159,7 @@ WAYS: dict[str, Callable[[Any, Sequence[Asked]], list[dict[str, Any]]]] = {
 
 def compared(asked: Sequence[Asked], stock: dict[str, dict[str, Any]], ours: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """How many top answers are the same with their place, how far scores are apart, and F1 and EM of both."""
-    from qa_pipeline.evaluation.metrics import exact_match, f1
+    from qa_pipeline.evaluation.metrics.mlqa import exact_match, f1
 
     rows = [(one, stock[one.id], said) for one, said in zip(asked, ours, strict=True)]
     same = [_same(theirs, said) for _, theirs, said in rows]
@@ -196,8 +196,8 @@ def main() -> int:
     chosen = options.parse_args()
     print(machine.line(machine.facts()))
 
-    from indexing.models import resolve
-    from qa_pipeline.reader import load_reader
+    from indexing.models.registry import resolve
+    from qa_pipeline.haystack.load import load_reader
 
     model = resolve(chosen.reader, "reader")
     sizes = {"max_seq_len": 384, "doc_stride": 128}

@@ -64,7 +64,7 @@ def base_model(folder: Path) -> Path:
     import torch
     from transformers import XLMRobertaConfig, XLMRobertaForQuestionAnswering
 
-    from indexing.models import resolve
+    from indexing.models.registry import resolve
 
     source = resolve("builtin", "reader").path
     torch.manual_seed(0)
@@ -101,8 +101,8 @@ def transformers_pipeline(folder: Path) -> Reads:
 
 
 def ours(folder: Path, precision: str) -> Reads:
-    from indexing.models import resolve
-    from qa_pipeline.reader import load_reader
+    from indexing.models.registry import resolve
+    from qa_pipeline.haystack.load import load_reader
 
     reader = load_reader(resolve(str(folder), "reader"), precision=precision, remember=0, use_gpu=False, **SIZES)
 
@@ -140,8 +140,8 @@ def cost(folder: Path, asked: Asked) -> tuple[int, float]:
     """Tokens of all windows, and GFLOP to read them: linear layers and attention."""
     from transformers import AutoConfig
 
-    from indexing.models import resolve
-    from qa_pipeline.reader import load_reader
+    from indexing.models.registry import resolve
+    from qa_pipeline.haystack.load import load_reader
 
     reader: Any = load_reader(resolve(str(folder), "reader"), precision="fp32", remember=0, use_gpu=False, **SIZES)
     config = AutoConfig.from_pretrained(str(folder))
@@ -231,7 +231,7 @@ def main() -> int:
         return one(chosen.one, chosen.folder, chosen.xquad)
     facts = machine.facts()
     print(machine.line(facts))
-    from indexing.models import resolve
+    from indexing.models.registry import resolve
 
     results: dict[str, Any] = {"machine": facts}
     with tempfile.TemporaryDirectory() as made:

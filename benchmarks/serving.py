@@ -32,7 +32,8 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.asking import questions
 from benchmarks.corpus import EXAMPLES, write
-from ui.client import ApiError, Client, Reply
+from ui.client.http import Client
+from ui.client.schemas import ApiError, Reply
 
 CORPUS = "examples"
 UPLOADERS = 2

@@ -44,8 +44,8 @@ def plain(cores: int) -> Run:
     """One process that reads the rows in the batches a Python worker of Spark reads."""
     import torch
 
-    from qa_pipeline.rows import ReadRows
-    from qa_pipeline.spark import AT_ONCE
+    from qa_pipeline.spark.dataframe import AT_ONCE
+    from qa_pipeline.spark.rows import ReadRows
 
     torch.set_num_threads(cores)
     work = ReadRows("builtin", "fp32", 1, None)
@@ -65,7 +65,7 @@ def on_spark(cores: int) -> Run:
     os.environ["PYSPARK_PYTHON"] = sys.executable
     from pyspark.sql import SparkSession
 
-    from qa_pipeline.spark import answer
+    from qa_pipeline.spark.dataframe import answer
 
     builder = SparkSession.builder.master(f"local[{cores}]").appName("docqa benchmark")
     for name, value in CONF.items():

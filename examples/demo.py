@@ -17,10 +17,10 @@ from indexing.build import Report, build_index
 from indexing.errors import DocqaError, IndexMismatch
 from indexing.settings import IndexSettings
 from qa_pipeline.answers import Reply
-from qa_pipeline.cli_shown import printable
-from qa_pipeline.evaluation.metrics import exact_match, f1
+from qa_pipeline.cli.output import printable
+from qa_pipeline.evaluation.metrics.mlqa import exact_match, f1
+from qa_pipeline.haystack.farm_reader import Reader
 from qa_pipeline.pipeline import QAPipeline
-from qa_pipeline.reader import Reader
 
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"

@@ -13,16 +13,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from indexing.ahead import prepared_ahead
-from indexing.database import DATABASE
-from indexing.embed import Embedder
+from indexing.arrays import Matrix
 from indexing.errors import IndexFolderError, IndexMismatch
-from indexing.files import FileLimits, FoundFile, find_files
-from indexing.folder import FileRecord, IndexFolder, NewDocument, now_ns
-from indexing.index import Index
+from indexing.files.file_text import FileLimits
+from indexing.files.walk import FoundFile, find_files
+from indexing.models.embedder import Embedder
 from indexing.prepare import Batch, ReadFile
 from indexing.settings import IndexSettings
-from indexing.vectors import Matrix
+from indexing.store.corpus_db import FileRecord, IndexFolder, NewDocument, now_ns
+from indexing.store.index import Index
+from indexing.store.sqlite import DATABASE
+from indexing.workers import prepared_ahead
 
 RACY_NS = 2_000_000_000
 

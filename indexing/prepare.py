@@ -8,18 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexing.chunks import pack, page_of_chunk, split
+from indexing.arrays import Matrix
 from indexing.documents import Chunk, Document, content_hash, document_id
 from indexing.errors import UnreadableFile
-from indexing.files import FileReader, FileText, FoundFile
-from indexing.files import content_hash as file_hash
-from indexing.folder import FileRecord, NewDocument
-from indexing.hashes import hashes
-from indexing.keywords import Segment
-from indexing.language import detect_all
+from indexing.files.file_text import FileText
+from indexing.files.walk import FileReader, FoundFile
+from indexing.files.walk import content_hash as file_hash
+from indexing.models.word_tokenizer import count_tokens
 from indexing.settings import ChunkSettings
-from indexing.vectors import Matrix
-from indexing.words import count_tokens
+from indexing.store.bm25 import Segment
+from indexing.store.corpus_db import FileRecord, NewDocument
+from indexing.store.term_hashes import hashes
+from indexing.text.chunks import pack, page_of_chunk, split
+from indexing.text.language_id import detect_all
 
 BATCH_CHARACTERS = 400_000
 BATCH_SECONDS = 3.0

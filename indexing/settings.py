@@ -48,8 +48,8 @@ class ChunkSettings:
 class IndexSettings:
     """Everything chosen when an index is made; later runs read it back from the folder.
 
-    `embedder` is a name as `indexing.models.resolve` takes it. `vectors` is the kind of FAISS index; `auto` chooses
-    by the number of passages (see `indexing.vectors.kind_for`).
+    `embedder` is a name as `indexing.models.registry.resolve` takes it. `vectors` is the kind of FAISS index; `auto` chooses
+    by the number of passages (see `indexing.store.faiss_index.kind_for`).
     """
 
     embedder: str = "e5-small"

@@ -1,5 +1,4 @@
-"""Room two, which answers: a question and an index folder become ranked answers, each with its exact place.
-
-Read `pipeline.QAPipeline.ask` first: retrieve passages, read them, reply. The doors (`cli`, and later an HTTP API and
-Spark) speak only the values of `answers`.
+"""Answers questions from an index folder: ranked answers, each with its exact place in the source. Read
+`pipeline.QAPipeline.ask` first. Its stages are folders: `retrieval`, `reading` and `answering`; users come in through `cli`,
+`api` and `spark`.
 """

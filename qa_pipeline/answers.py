@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeVar
 
-from indexing.errors import BrokenCitation
-from indexing.filters import Filter
+from indexing.store.filters import Filter
+from qa_pipeline.errors import BrokenCitation
 from qa_pipeline.settings import AskSettings
 
 

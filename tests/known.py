@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from indexing.embed import unit
+from indexing.models.embedder import unit
 
 if TYPE_CHECKING:
-    from qa_pipeline.reader import Reading
+    from qa_pipeline.reading.readings import Reading
 
 SCRIPTS = {
     "ar": "تأسس المرصد عام 1958 على جزيرة فورن. ويعمل فيه اثنا عشر عالماً؟",
@@ -67,7 +67,7 @@ class WordReader:
         return [self._one(set(_words(question)), text) for text in texts]
 
     def _one(self, asked: set[str], text: str) -> Reading:
-        from qa_pipeline.reader import Reading, Span
+        from qa_pipeline.reading.readings import Reading, Span
 
         shared = len(asked & set(_words(text)))
         for word in text.split():

@@ -13,11 +13,12 @@ from typing import Any
 import httpx
 import uvicorn
 
-from qa_pipeline.api import create_app, served
-from qa_pipeline.cli_serve import config
-from qa_pipeline.opened import LoadedReader, Models
-from qa_pipeline.service import Service
-from qa_pipeline.settings import ServerSettings
+from qa_pipeline.answering.loaded_reader import LoadedReader
+from qa_pipeline.api.app import create_app, served
+from qa_pipeline.cli.serve import config
+from qa_pipeline.service.model_pool import Models
+from qa_pipeline.service.service import Service
+from qa_pipeline.service.settings import ServerSettings
 from tests.known import WordEmbedder, WordReader
 
 BRIDGE = "The bridge opened in 1912. It is long.\n"

@@ -7,19 +7,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from qa_pipeline.calibrations import Known
-from qa_pipeline.evaluation.calibrating import CalibratedRow
-from qa_pipeline.evaluation.calibration_run import Calibrated, as_dict
-from qa_pipeline.evaluation.calibration_run import Judged as CalibrationJudged
-from qa_pipeline.evaluation.kept import QuestionFile
-from qa_pipeline.evaluation.openrun import evaluate_open
-from qa_pipeline.evaluation.predictions import Prediction, QuestionSet
-from qa_pipeline.evaluation.reading import Measured, evaluate_reading
-from qa_pipeline.evaluation.results import CALIBRATION, Results
-from qa_pipeline.evaluation.scorers import SCORERS
-from qa_pipeline.opened import LoadedReader
-from qa_pipeline.pipeline import Calibration
-from qa_pipeline.reader import Reading
+from qa_pipeline.answering.calibration import Calibration
+from qa_pipeline.answering.calibration_store import Known
+from qa_pipeline.answering.loaded_reader import LoadedReader
+from qa_pipeline.evaluation.analysis.stored_run import QuestionFile
+from qa_pipeline.evaluation.calibration.run import Calibrated, as_dict
+from qa_pipeline.evaluation.metrics.calibration import CalibratedRow
+from qa_pipeline.evaluation.metrics.calibration import Judged as CalibrationJudged
+from qa_pipeline.evaluation.metrics.scorers import SCORERS
+from qa_pipeline.evaluation.open_domain.run import evaluate_open
+from qa_pipeline.evaluation.reading_comprehension.run import Measured, evaluate_reading
+from qa_pipeline.evaluation.runs.predictions import Prediction, QuestionSet
+from qa_pipeline.evaluation.runs.results_folder import CALIBRATION, Results
+from qa_pipeline.reading.readings import Reading
 from tests.known import WordEmbedder, WordReader
 
 PROBE = "<img src=x onerror=alert(1)>"

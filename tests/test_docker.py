@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from qa_pipeline.cli import parser
+from qa_pipeline.cli.main import parser
 
 try:
     import tomllib
@@ -241,15 +241,22 @@ def missing(modules: set[str], packages: set[str]) -> set[str]:
 
 
 def test_everything_docqa_imports_is_installed_in_the_api() -> None:
-    ours, modules = reached("qa_pipeline.cli", rooms=("indexing", "qa_pipeline"))
+    ours, modules = reached("qa_pipeline.cli.main", rooms=("indexing", "qa_pipeline"))
     assert "openpyxl" in modules and "torch" in modules and "qa_pipeline.pipeline" in ours
     names = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in PROJECT["dependencies"]}
     extras = [line for name in ("evaluation", "spark") for line in PROJECT["optional-dependencies"][name]]
     beside = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in extras}
     assert missing(modules, names) <= {"streamlit", *beside}
-    _, served = reached("qa_pipeline.api", "qa_pipeline.service", "qa_pipeline.cli_serve", rooms=("indexing", "qa_pipeline"))
+    _, served = reached(
+        "qa_pipeline.api.app", "qa_pipeline.service.service", "qa_pipeline.cli.serve", rooms=("indexing", "qa_pipeline")
+    )
     assert not served & beside
-    packages = set(SETUPTOOLS["packages"])
+    wanted = SETUPTOOLS["packages"]["find"]["include"]
+    folders = {
+        path.parent.relative_to(ROOT) for room in ("indexing", "qa_pipeline") for path in (ROOT / room).rglob("__init__.py")
+    }
+    packages = {".".join(folder.parts) for folder in folders}
+    packages = {name for name in packages if any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted)}
     assert {name if (ROOT / name.replace(".", "/")).is_dir() else name.rpartition(".")[0] for name in ours} <= packages
 
 
@@ -341,7 +348,7 @@ def test_every_variable_that_is_set_is_read() -> None:
 def test_the_commands_told_in_compose_exist() -> None:
     told = re.findall(r"docqa keys (\S+) (\S+)", (DOCKER / "compose.yaml").read_text("utf-8"))
     assert told == [("/home/docqa/data", "add")]
-    if (ROOT / "qa_pipeline" / "cli_serve.py").exists():
+    if (ROOT / "qa_pipeline" / "cli" / "serve.py").exists():
         line = re.search(r"docqa (keys .*)", (DOCKER / "compose.yaml").read_text("utf-8"))
         assert line and parser().parse_args(shlex.split(line[1]))
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from indexing import errors
-from qa_pipeline.cli import parser
+from qa_pipeline import errors as own_errors
+from qa_pipeline.cli.main import parser
 
 ROOT = Path(__file__).resolve().parent.parent
 CLI = (ROOT / "docs" / "cli.md").read_text("utf-8")
@@ -52,11 +54,12 @@ def test_the_python_example_runs(
     assert "22 June 1912" in capsys.readouterr().out
 
 
-def test_every_error_is_drawn_in_the_tree() -> None:
+@pytest.mark.parametrize("module", [errors, own_errors])
+def test_every_error_is_drawn_in_the_tree(module: ModuleType) -> None:
     names = [
-        name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.DocqaError)
+        name for name, value in vars(module).items() if isinstance(value, type) and issubclass(value, errors.DocqaError)
     ]
-    assert names and all(re.search(rf"\b{name}\b", errors.__doc__ or "") for name in names)
+    assert names and all(re.search(rf"\b{name}\b", module.__doc__ or "") for name in names)
 
 
 NOT_OURS = {".venv", ".git", ".demo", ".hypothesis", ".ruff_cache", ".mypy_cache", ".pytest_cache", "docqa.egg-info"}

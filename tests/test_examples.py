@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from indexing.embed import Embedder
-from indexing.files import FileReader, find_files
-from indexing.folder import IndexFolder
-from indexing.models import resolve
+from indexing.files.walk import FileReader, find_files
+from indexing.models.embedder import Embedder
+from indexing.models.registry import resolve
 from indexing.settings import IndexSettings
+from indexing.store.corpus_db import IndexFolder
 
 ROOT = Path(__file__).resolve().parent.parent / "examples"
 LANGUAGES = {"ar", "de", "el", "en", "es", "hi", "ja", "ru", "th", "tr", "vi", "zh"}

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from qa_pipeline.reader import Reading
+from qa_pipeline.reading.readings import Reading
 from tests.known import SCRIPTS
 
 WORDS = " ".join(SCRIPTS.values())

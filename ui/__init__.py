@@ -1,1 +1,1 @@
-"""Room three, which shows: it speaks HTTP to the API and imports nothing of the other rooms."""
+"""The web page, in Streamlit. It speaks HTTP to the API and imports nothing of the other packages."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui.shared import ASK, BATCH, CORPORA, DOCUMENT, PAGE, QUALITY, SAVED, addressed
+from ui.state.url import ASK, BATCH, CORPORA, DOCUMENT, PAGE, QUALITY, SAVED, addressed
 
 STYLE, ICON = Path(__file__).with_name("style.css"), Path(__file__).with_name("icon.svg")
 PAGES = (

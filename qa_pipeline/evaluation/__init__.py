@@ -1,1 +1,1 @@
-"""How good the answers are: metrics as pure functions of values, language by language."""
+"""How good the answers are: metrics, runs over data sets, calibration, and the analysis of stored runs."""

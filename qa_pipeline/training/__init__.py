@@ -1,1 +1,1 @@
-"""Readers made better: fine-tuning from question files, splits without leaks, more examples from the ones there are."""
+"""Trains readers and embedders: data, the training loop, and model cards."""

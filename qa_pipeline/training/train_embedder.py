@@ -16,17 +16,13 @@ from typing import Any
 import numpy as np
 
 from indexing.errors import SettingError
-from indexing.models import ModelFolder, resolve
-from qa_pipeline.evaluation.datasets import Example
-from qa_pipeline.training.card import data_files
-from qa_pipeline.training.counted import counted, drawn
-from qa_pipeline.training.data import Data, Tell, TrainSettings, read_data
-from qa_pipeline.training.embedder_card import card
-from qa_pipeline.training.embedder_task import Contrast, Pair, question_pairs, translations
-from qa_pipeline.training.held_out import Score, change, table
-from qa_pipeline.training.lexicon import Bitext, among_others, bitexts
-from qa_pipeline.training.model1 import Ragged
-from qa_pipeline.training.pairing import (
+from indexing.models.registry import ModelFolder, resolve
+from qa_pipeline.datasets.examples import Example
+from qa_pipeline.training.alignment.ibm_model1 import Ragged
+from qa_pipeline.training.alignment.token_lexicon import Bitext, among_others, bitexts
+from qa_pipeline.training.embedder.contrastive_task import Contrast, Pair, question_pairs, translations
+from qa_pipeline.training.embedder.cooccurrence import counted, drawn
+from qa_pipeline.training.embedder.pair_sources import (
     Asked,
     Lines,
     Questions,
@@ -38,11 +34,15 @@ from qa_pipeline.training.pairing import (
     lexicons,
     plain_text,
 )
-from qa_pipeline.training.recipes import Anew
-from qa_pipeline.training.run_folder import before_file, contents, finished, replace_text, save, written
-from qa_pipeline.training.static_task import Static, encode, vocabulary
-from qa_pipeline.training.train import machine, made_by, named
-from qa_pipeline.training.trainer import Plan, fit
+from qa_pipeline.training.embedder.static_task import Static, encode, vocabulary
+from qa_pipeline.training.embedder_card import card
+from qa_pipeline.training.loop.provenance import machine, made_by, named
+from qa_pipeline.training.loop.recipes import Anew
+from qa_pipeline.training.loop.run_folder import before_file, contents, finished, replace_text, save, written
+from qa_pipeline.training.loop.trainer import Plan, fit
+from qa_pipeline.training.model_card import data_files
+from qa_pipeline.training.reader.validation import Score, change, table
+from qa_pipeline.training.run_data import Data, Tell, TrainSettings, read_data
 
 POOL = 2_000
 DEEP = 10
@@ -136,7 +136,7 @@ def _pairs(settings: TrainSettings, data: Data) -> list[Pair]:
 def finds(folder: ModelFolder, data: Data) -> list[Score]:
     """Whether the context of each held-out question is the first (`exact`), or one of the first ten (`f1`), among all
     contexts of its language, 2,000 at most."""
-    from indexing.embed import Embedder
+    from indexing.models.embedder import Embedder
 
     embedder = Embedder(folder)
     asked = [example for example in data.held_out if not example.is_impossible]

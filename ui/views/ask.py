@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui.asking import PARAMETERS, QUESTION_CHARACTERS, Asked, from_query
-from ui.cards import answers_shown, progress_shown
-from ui.choices import choose
-from ui.client import Corpus
-from ui.keys import arrows
-from ui.replies import cited, outcome
-from ui.shared import address, follow, followed, parameter, parameters, pick_corpus, problems_shown
+from ui.client.schemas import Corpus
+from ui.components.answer_cards import answers_shown, progress_shown
+from ui.components.filter_sidebar import choose
+from ui.components.keyboard import arrows
+from ui.state.query import PARAMETERS, QUESTION_CHARACTERS, Asked, from_query
+from ui.state.reply_cache import cited, outcome
+from ui.state.session import pick_corpus, problems_shown
+from ui.state.url import address, follow, followed, parameter, parameters
 
 
 def page() -> None:

@@ -7,13 +7,14 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from ui.batches import KINDS, SUFFIXES, Row, answers, counts, preview
-from ui.client import ENDED, Corpus, Job
-from ui.marking import escaped, name
-from ui.shared import BATCH, address, client, follow, followed, link, number, parameter, pick_corpus, problems_shown
-from ui.support import confidence
-from ui.tables import STYLE, count, table, text, when
-from ui.watching import ended_badly, past, watch
+from ui.client.schemas import ENDED, Corpus, Job
+from ui.components.job_progress import ended_badly, past, watch
+from ui.render.answer_groups import confidence
+from ui.render.batch_rows import KINDS, SUFFIXES, Row, answers, counts, preview
+from ui.render.highlight import escaped, name
+from ui.render.html_tables import STYLE, count, table, text, when
+from ui.state.session import client, pick_corpus, problems_shown
+from ui.state.url import BATCH, address, follow, followed, link, number, parameter
 
 PAGE = 50
 # What the service takes as one file.

@@ -6,13 +6,15 @@ from functools import partial
 
 import streamlit as st
 
-from ui.client import ENDED, Corpus
-from ui.confirming import Deletion, confirmed, delete_button, forget
-from ui.filing import files_shown, skipped_shown, upload_shown
-from ui.making import new_corpus
-from ui.marking import escaped, name
-from ui.shared import ASK, CORPORA, address, client, language_name, link, parameter, plain, problems_shown
-from ui.tables import STYLE, count, facts, figure, size, table, text, when
+from ui.client.schemas import ENDED, Corpus
+from ui.components.create_corpus import new_corpus
+from ui.components.delete_dialog import Deletion, confirmed, delete_button, forget
+from ui.components.document_files import files_shown, skipped_shown, upload_shown
+from ui.render.highlight import escaped, name
+from ui.render.html_tables import STYLE, count, facts, figure, size, table, text, when
+from ui.render.names import language_name, plain
+from ui.state.session import client, problems_shown
+from ui.state.url import ASK, CORPORA, address, link, parameter
 
 LANGUAGES_SHOWN = 8
 COLUMNS = ("Language", "Documents", "Passages")

@@ -6,30 +6,16 @@ from functools import partial
 
 import streamlit as st
 
-from ui.asking import Asked, from_query
-from ui.client import ApiError, Corpus, Document, ListedDocument, Page, Reply
-from ui.filing import containing
-from ui.hits import Hits, Span, hits_of, page_of, window
-from ui.keys import bring
-from ui.marking import block, escaped, find, marked, name
-from ui.replies import is_kept, listing, outcome
-from ui.shared import (
-    ASK,
-    DOCUMENT,
-    address,
-    client,
-    follow,
-    followed,
-    language_name,
-    link,
-    number,
-    parameter,
-    parameters,
-    pick_corpus,
-    plain,
-    problem,
-    problems_shown,
-)
+from ui.client.schemas import ApiError, Corpus, Document, ListedDocument, Page, Reply
+from ui.components.document_files import containing
+from ui.components.hit_navigation import Hits, Span, hits_of, page_of, window
+from ui.components.keyboard import bring
+from ui.render.highlight import block, escaped, find, marked, name
+from ui.render.names import language_name, plain
+from ui.state.query import Asked, from_query
+from ui.state.reply_cache import is_kept, listing, outcome
+from ui.state.session import client, pick_corpus, problem, problems_shown
+from ui.state.url import ASK, DOCUMENT, address, follow, followed, link, number, parameter, parameters
 
 LISTED = 50
 VIEWS = ("Page", "Text")

@@ -6,8 +6,9 @@ import base64
 
 import streamlit as st
 
-from ui.client import Evaluation, Figure
-from ui.figures import (
+from ui.client.schemas import Evaluation, Figure
+from ui.components.error_analysis import predictions_shown
+from ui.render.evaluation_table import (
     CALIBRATION,
     COMPARED,
     LANGUAGE,
@@ -21,10 +22,11 @@ from ui.figures import (
     ordered,
     row_name,
 )
-from ui.marking import escaped, name
-from ui.mistakes import predictions_shown
-from ui.shared import QUALITY, address, client, follow, followed, link, parameter, plain, problems_shown
-from ui.tables import STYLE, count, facts, heading, table, text, when
+from ui.render.highlight import escaped, name
+from ui.render.html_tables import STYLE, count, facts, heading, table, text, when
+from ui.render.names import plain
+from ui.state.session import client, problems_shown
+from ui.state.url import QUALITY, address, follow, followed, link, parameter
 
 KINDS = {"reading": "each question over its own text", OPEN_DOMAIN: "open domain", CALIBRATION: "calibration"}
 FILES, WIDE = 3, 6

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui.asking import RETRIEVE, TOP_K
-from ui.cards import where
-from ui.client import Answer, ApiError, Change, Corpus, Saved
-from ui.marking import ANSWER, SENTENCE, Mark, escaped, excerpt, name, sentence
-from ui.saving import asked_of, filter_words
-from ui.shared import ASK, DOCUMENT, client, link, pick_corpus, plain, problem, problems_shown
-from ui.support import confidence
-from ui.tables import STYLE, count, facts, heading, when
+from ui.client.schemas import Answer, ApiError, Change, Corpus, Saved
+from ui.components.answer_cards import where
+from ui.render.answer_groups import confidence
+from ui.render.highlight import ANSWER, SENTENCE, Mark, escaped, excerpt, name, sentence
+from ui.render.html_tables import STYLE, count, facts, heading, when
+from ui.render.names import plain
+from ui.state.query import RETRIEVE, TOP_K
+from ui.state.saved_filters import asked_of, filter_words
+from ui.state.session import client, pick_corpus, problem, problems_shown
+from ui.state.url import ASK, DOCUMENT, link
 
 
 def page() -> None:

@@ -1,0 +1,98 @@
+"""From a kind to its reader, and what holds for every text, whoever read it: `parse` runs in the worker process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from indexing.errors import UnreadableFile
+from indexing.files.charset import decode
+from indexing.files.file_text import FileLimits, FileText, check_chars, mojibake_note, without_surrogates
+from indexing.files.file_type import kind_of, not_text
+from indexing.files.markdown import markdown_headings
+
+__all__ = ["PLAIN", "check", "kind_of", "parse", "plain_text"]
+
+PLAIN = frozenset({"txt", "md"})
+NAMES = {
+    "html": "an HTML page",
+    "pdf": "a PDF",
+    "docx": "a Word document",
+    "pptx": "a PowerPoint presentation",
+    "xlsx": "an Excel workbook",
+    "csv": "a CSV table",
+    "tsv": "a TSV table",
+    "json": "JSON",
+    "jsonl": "JSON lines",
+    "eml": "a mail",
+}
+
+Reader = Callable[[bytes, FileLimits], list[FileText]]
+
+
+def plain_text(data: bytes, kind: str) -> FileText:
+    """Text or Markdown, verbatim. Raises UnreadableFile for bytes that are no text."""
+    decoded = decode(data)
+    if decoded is None:
+        raise UnreadableFile(not_text())
+    headings = markdown_headings(decoded.text) if kind == "md" else ()
+    meta = {"file_type": kind, "encoding": decoded.encoding}
+    return FileText(decoded.text, (), meta, headings, decoded.notes + mojibake_note(decoded.text))
+
+
+def parse(data: bytes, kind: str, limits: FileLimits) -> list[FileText]:
+    """The texts of a file that needs a parser. Raises UnreadableFile; anything else a parser raises is made into it."""
+    try:
+        return [_finished(text) for text in _reader(kind)(data, limits)]
+    except (UnreadableFile, MemoryError):
+        raise
+    except RecursionError:
+        raise UnreadableFile(f"nested too deeply to be read as {NAMES[kind]}") from None
+    except Exception as error:
+        detail = " ".join(str(error).split())[:120]
+        words = f"{type(error).__name__}: {detail}" if detail else type(error).__name__
+        raise UnreadableFile(f"damaged, or not {NAMES[kind]} ({words})") from None
+
+
+def _reader(kind: str) -> Reader:
+    """The reader of a kind, with its vendor imported only now."""
+    if kind == "pdf":
+        from indexing.files.pdf import read_pdf
+
+        return read_pdf
+    if kind in ("docx", "pptx", "xlsx"):
+        from indexing.files import office
+
+        return {"docx": office.read_docx, "pptx": office.read_pptx, "xlsx": office.read_xlsx}[kind]
+    if kind == "html":
+        from indexing.files.html import read_html
+
+        return read_html
+    if kind == "eml":
+        from indexing.files.mail import read_mail
+
+        return read_mail
+    from indexing.files import structured
+
+    return {
+        "csv": structured.read_csv,
+        "tsv": structured.read_tsv,
+        "json": structured.read_json,
+        "jsonl": structured.read_jsonl,
+    }[kind]
+
+
+def _finished(text: FileText) -> FileText:
+    """Without lone surrogates, and with a remark where the text looks wrongly decoded."""
+    clean = without_surrogates(text.text)
+    return replace(text, text=clean, notes=text.notes + mojibake_note(clean))
+
+
+def check(texts: Sequence[FileText], limits: FileLimits) -> list[FileText]:
+    """The texts that hold something; their notes kept. Raises UnreadableFile when there are none, or too much text."""
+    check_chars(sum(len(text.text) for text in texts), limits.max_chars)
+    full = [text for text in texts if not text.text.isspace() and text.text]
+    if not full:
+        reasons = [note for text in texts for note in text.notes]
+        raise UnreadableFile("; ".join(["no text in it", *dict.fromkeys(reasons)]))
+    return full

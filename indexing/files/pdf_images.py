@@ -1,0 +1,167 @@
+"""A page of a PDF as a picture, with boxes around a span of its text: by offsets, never by searching for a text.
+
+Drawn in a process of its own, as a PDF from anywhere must not be able to take the service down with it. Where the page
+does not give exactly the text that was indexed, no box is drawn and `exact` is false.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from indexing.errors import UnreadableFile
+from indexing.files.sandbox import import_path
+
+Box = tuple[float, float, float, float]
+
+SECONDS = 20.0
+MEMORY = 2 * 2**30
+PIXELS = 12_000_000
+GRID = 1_000_000
+_CODE = "import sys; sys.path[:] = sys.argv[1:]; from indexing.files.pdf_images import serve; serve()"
+
+
+@dataclass(frozen=True, slots=True)
+class PageImage:
+    """A page drawn. width, height: pixels; png: the picture; boxes: (left, top, right, bottom) in 0..1 of the page from
+    its top left, one for each printed line of the span; exact: whether the page's text is the indexed one."""
+
+    width: int
+    height: int
+    png: bytes
+    boxes: tuple[Box, ...]
+    exact: bool
+
+
+def page_image(
+    path: Path, page: int, *, text: str, start: int | None = None, end: int | None = None, scale: float = 1.5
+) -> PageImage:
+    """The page (from 1) of a PDF. text: what was indexed of this page; start, end: code points in it, None for no span.
+
+    scale: pixels a point (1/72 inch), less for a page that would be larger than PIXELS.
+    Raises UnreadableFile when the page cannot be drawn.
+    """
+    span = None if start is None or end is None else [start, end]
+    asked = {"page": page, "span": span, "scale": scale, "text": text, "path": str(path)}
+    try:
+        run = subprocess.run(
+            [sys.executable, "-I", "-c", _CODE, *import_path()], input=json.dumps(asked).encode(), capture_output=True,
+            timeout=SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise UnreadableFile(f"The page was not drawn within {SECONDS:g} seconds; open the original instead.") from None
+    facts, _, png = run.stdout.partition(b"\n")
+    if run.returncode or not png:
+        raise UnreadableFile("The page cannot be drawn (the PDF may be damaged); open the original instead.")
+    values = json.loads(facts)
+    boxes = tuple((box[0], box[1], box[2], box[3]) for box in values["boxes"])
+    return PageImage(int(values["width"]), int(values["height"]), png, boxes, bool(values["exact"]))
+
+
+# -- in the drawing process --------------------------------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Draw one page: the request as JSON from standard input, a line of JSON and the picture to standard output."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    asked = json.loads(sys.stdin.buffer.read())
+    import pypdfium2
+
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    document = pypdfium2.PdfDocument(asked["path"])
+    page = document[asked["page"] - 1]
+    found = boxes(page, asked["text"], asked["span"])
+    width, height, png = _drawn(page, asked["scale"])
+    facts = {"width": width, "height": height, "boxes": found or [], "exact": found is not None}
+    sys.stdout.buffer.write(json.dumps(facts).encode() + b"\n" + png)
+
+
+def boxes(page: Any, text: str, span: Sequence[int] | None) -> list[Box] | None:
+    """Boxes of the characters of a span of the page's text, one a printed line; None when the page has another text."""
+    from indexing.files.pdf import pdf_page_text
+
+    found, origins = pdf_page_text(page)
+    if found != text:
+        return None
+    if span is None:
+        return []
+    textpage = page.get_textpage()
+    try:
+        wanted = [origin for origin in origins[span[0] : span[1]] if origin >= 0]
+        return [_on_page(page, line) for line in lines(_character_boxes(textpage.raw, wanted))]
+    finally:
+        textpage.close()
+
+
+def lines(characters: Sequence[Box]) -> Iterator[Box]:
+    """Boxes of characters in reading order, joined while they stand on one line.
+
+    >>> list(lines([(0.1, 0.1, 0.2, 0.2), (0.2, 0.1, 0.3, 0.2), (0.1, 0.3, 0.2, 0.4)]))
+    [(0.1, 0.1, 0.3, 0.2), (0.1, 0.3, 0.2, 0.4)]
+    """
+    line: Box | None = None
+    for box in characters:
+        if line is not None and min(line[3], box[3]) - max(line[1], box[1]) > 0.5 * min(line[3] - line[1], box[3] - box[1]):
+            line = (min(line[0], box[0]), min(line[1], box[1]), max(line[2], box[2]), max(line[3], box[3]))
+            continue
+        if line is not None:
+            yield line
+        line = box
+    if line is not None:
+        yield line
+
+
+def _character_boxes(raw: Any, origins: Sequence[int]) -> list[Box]:
+    """Boxes of characters in points of the PDF, (left, bottom, right, top)."""
+    import pypdfium2.raw as pdfium
+
+    found, box = [], pdfium.FS_RECTF()
+    for origin in origins:
+        if pdfium.FPDFText_GetLooseCharBox(raw, origin, ctypes.byref(box)):
+            xs, ys = sorted((box.left, box.right)), sorted((box.bottom, box.top))
+            found.append((xs[0], ys[0], xs[1], ys[1]))
+    return found
+
+
+def _on_page(page: Any, box: Box) -> Box:
+    """A box in points of the PDF as it is seen: turned and cropped as the page is, from the top left, in 0..1."""
+    (a, b), (c, d) = _seen(page, box[0], box[1]), _seen(page, box[2], box[3])
+    return min(a, c), min(b, d), max(a, c), max(b, d)
+
+
+def _seen(page: Any, x: float, y: float) -> tuple[float, float]:
+    import pypdfium2.raw as pdfium
+
+    across, down = ctypes.c_int(), ctypes.c_int()
+    pdfium.FPDF_PageToDevice(page.raw, 0, 0, GRID, GRID, 0, x, y, ctypes.byref(across), ctypes.byref(down))
+    left, top = (round(min(GRID, max(0, value.value)) / GRID, 5) for value in (across, down))
+    return left, top
+
+
+def _drawn(page: Any, scale: float) -> tuple[int, int, bytes]:
+    width, height = page.get_size()
+    scale = min(scale, (PIXELS / max(1.0, width * height)) ** 0.5)
+    bitmap = page.render(scale=scale, rev_byteorder=True, may_draw_forms=False)
+    rows = bitmap.to_numpy()[:, :, :3]
+    return bitmap.width, bitmap.height, png_of(bitmap.width, bitmap.height, [row.tobytes() for row in rows])
+
+
+def png_of(width: int, height: int, rows: Sequence[bytes]) -> bytes:
+    """A PNG of rows of RGB bytes (ISO/IEC 15948): each row unfiltered, all of it deflated."""
+    data = zlib.compress(b"".join(b"\0" + row for row in rows), 6)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _part(b"IHDR", header) + _part(b"IDAT", data) + _part(b"IEND", b"")
+
+
+def _part(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

@@ -1,0 +1,239 @@
+"""Walk a folder in sorted order; a file becomes text with a page map, or the reason why not, in words.
+
+Plain text and Markdown are decoded here, at the speed of reading; everything that needs a parser goes to a worker
+process (`indexing.files.sandbox`) with limits on time, memory and size, so no file can stop or crash a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from indexing.errors import IndexFolderError, UnreadableFile
+from indexing.files.file_text import FileLimits, FileText
+from indexing.files.file_type import kind_of
+from indexing.files.formats import PLAIN, check, plain_text
+from indexing.files.sandbox import Worker
+
+__all__ = ["FileLimits", "FileReader", "FileText", "FoundFile", "content_hash", "find_files"]
+
+logger = logging.getLogger(__name__)
+
+RECORD = re.compile(r"#(\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file of the folder. path: absolute. source: its path inside the folder, "/" between parts, NFC."""
+
+    path: Path
+    source: str
+    size: int
+    mtime_ns: int
+
+
+# -- the walk ----------------------------------------------------------------------------------------------------------
+
+
+def find_files(folder: Path) -> Iterator[FoundFile]:
+    """Every file below `folder`, by source; of a single file, that file, its name the source.
+
+    Hidden files and folders (".name", "~$name") are left out. Links are followed while they stay in the folder; each
+    folder is visited once, so there are no loops. A folder that cannot be opened is yielded itself: reading it gives
+    the reason. Raises IndexFolderError when `folder` is missing or neither a folder nor a file.
+    """
+    top = os.path.abspath(folder)
+    try:
+        mode = os.stat(top).st_mode
+    except OSError as error:
+        raise IndexFolderError(f"{folder} cannot be opened ({_words(error)}); name a folder of documents.") from None
+    except ValueError:
+        raise IndexFolderError(f"{str(folder)!r} is not the name of a folder.") from None
+    if stat.S_ISREG(mode):
+        yield _found(top, _part(os.path.basename(top)), os.stat(top))
+    elif not stat.S_ISDIR(mode):
+        raise IndexFolderError(f"{folder} is neither a folder nor a file; name a folder of documents.")
+    else:
+        yield from sorted(_Walk(top).files(), key=lambda file: file.source)
+
+
+class _Walk:
+    """One walk: real folders first, then folders behind links that were not yet seen."""
+
+    def __init__(self, top: str) -> None:
+        self.top = top
+        self.real_top = os.path.realpath(top)
+        self.seen: set[str] = set()
+        self.sources: set[str] = set()
+        self.links: list[tuple[str, str]] = []
+
+    def files(self) -> Iterator[FoundFile]:
+        if not os.access(self.top, os.R_OK | os.X_OK):
+            raise IndexFolderError(f"{self.top} cannot be opened (permission denied); name a folder that can be read.")
+        yield from self._below(self.top, "")
+        while self.links:
+            path, source = self.links.pop(0)
+            if self._inside(path) and os.path.realpath(path) not in self.seen:
+                yield from self._below(path, source)
+
+    def _below(self, path: str, source: str) -> Iterator[FoundFile]:
+        """Files of one folder and those below, without following links to folders."""
+        waiting = [(path, source)]
+        while waiting:
+            path, source = waiting.pop()
+            self.seen.add(os.path.realpath(path))
+            for entry in self._entries(path):
+                name = f"{source}/{_part(entry.name)}" if source else _part(entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    if os.access(entry.path, os.R_OK | os.X_OK):
+                        waiting.append((entry.path, name))
+                    else:
+                        yield _found(entry.path, self._unique(name, entry.name), entry.stat(follow_symlinks=False))
+                else:
+                    yield from self._file(entry, name)
+
+    def _entries(self, path: str) -> list[os.DirEntry[str]]:
+        """What is in a folder, without what is hidden, NFC names before others; nothing if it is gone meanwhile."""
+        try:
+            with os.scandir(path) as found:
+                entries = [entry for entry in found if not entry.name.startswith((".", "~$"))]
+        except OSError as error:
+            logger.warning("%s cannot be listed (%s).", path, _words(error))
+            return []
+        return sorted(entries, key=lambda entry: (_part(entry.name) != entry.name, entry.name))
+
+    def _file(self, entry: os.DirEntry[str], name: str) -> Iterator[FoundFile]:
+        """The file of an entry; nothing for links that leave the folder, broken ones, pipes and devices."""
+        try:
+            facts = entry.stat()
+        except OSError:
+            logger.info("%s is left out: it is gone, or a broken link.", name)
+            return
+        if entry.is_symlink() and not self._inside(entry.path):
+            logger.info("%s is left out: the link leaves the folder.", name)
+        elif stat.S_ISDIR(facts.st_mode):
+            self.links.append((entry.path, name))
+        elif stat.S_ISREG(facts.st_mode):
+            yield _found(entry.path, self._unique(name, entry.name), facts)
+
+    def _inside(self, path: str) -> bool:
+        real = os.path.realpath(path)
+        return real == self.real_top or real.startswith(self.real_top.rstrip(os.sep) + os.sep)
+
+    def _unique(self, source: str, name: str) -> str:
+        """`source`, or where another file has it (names equal but for normalization) the same with the raw name."""
+        if source in self.sources:
+            source = source[: len(source) - len(_part(name))] + _escaped(name)
+        self.sources.add(source)
+        return source
+
+
+def _found(path: str, source: str, facts: os.stat_result) -> FoundFile:
+    return FoundFile(Path(path), source, facts.st_size, facts.st_mtime_ns)
+
+
+def _escaped(name: str) -> str:
+    """A file name as text: bytes that are not UTF-8 as \\xNN."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _part(name: str) -> str:
+    """A name as a part of a source: NFC; "#1" at its end is escaped, as that is how a file's records are called."""
+    plain = name if name.isascii() else unicodedata.normalize("NFC", _escaped(name))
+    return RECORD.sub(r"\\x23\1", plain)
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def content_hash(data: bytes) -> str:
+    """The blake2b hash of a file's bytes, 128 bits, as 32 hex digits.
+
+    >>> content_hash(b"")
+    'cae66941d9efbd404e4d88758ea67670'
+    """
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+class FileReader:
+    """Reads files one after the other; holds the worker process, started when first needed, until it is closed.
+
+    For one thread. After a crash, a hang or too much memory in the worker the next file gets a fresh one.
+    """
+
+    def __init__(self, limits: FileLimits = FileLimits()) -> None:  # noqa: B008 (frozen)
+        self.limits = limits
+        self._worker = Worker(limits)
+
+    def __enter__(self) -> FileReader:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker process; reading again starts another."""
+        self._worker.close()
+
+    def read(self, file: FoundFile) -> tuple[list[FileText], str]:
+        """The texts of a file (one, or one a record) and the hash of its bytes. Raises UnreadableFile."""
+        data = _bytes_of(file.path, self.limits.max_bytes)
+        kind = kind_of(data, file.source)
+        if kind in PLAIN:
+            texts = check([plain_text(data, kind)], self.limits)
+        else:
+            texts = check(self._worker.parse(data, kind, file.source), self.limits)
+        return texts, content_hash(data)
+
+
+def _bytes_of(path: Path, limit: int) -> bytes:
+    """The whole file. Raises UnreadableFile when it is gone, empty, too big, not a file or not allowed."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise UnreadableFile(f"cannot be opened: {_words(error)}") from None
+    try:
+        facts = os.fstat(handle)
+        if stat.S_ISDIR(facts.st_mode):
+            raise UnreadableFile("a folder that cannot be opened: permission denied")
+        if not stat.S_ISREG(facts.st_mode):
+            raise UnreadableFile("not an ordinary file")
+        _check_size(facts.st_size, limit)
+        data = _read_all(handle, facts.st_size, limit)
+    except OSError as error:
+        raise UnreadableFile(f"cannot be read: {_words(error)}") from None
+    finally:
+        os.close(handle)
+    if not data:
+        raise UnreadableFile("empty (0 bytes)")
+    return data
+
+
+def _read_all(handle: int, size: int, limit: int) -> bytes:
+    """What the handle gives: for a file that does not grow meanwhile, one read and one that gives nothing."""
+    data = os.read(handle, size + 1)
+    if len(data) == size:
+        return data
+    pieces = [data]
+    while piece := os.read(handle, 1 << 20):
+        pieces.append(piece)
+        _check_size(sum(map(len, pieces)), limit)
+    return b"".join(pieces)
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise UnreadableFile(f"{size:,} bytes, more than the {limit:,} allowed (--max-bytes)")
+
+
+def _words(error: OSError) -> str:
+    """An operating system's error in words, without its number."""
+    return (error.strerror or type(error).__name__).lower()

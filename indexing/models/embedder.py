@@ -1,0 +1,154 @@
+"""Text -> vectors: the only place where that happens, for passages and for questions alike.
+
+Any sentence-transformers model works; what it wants said before a question or a passage (E5: "query: ", "passage: ")
+comes with the model's preset. Vectors are float32 of unit length; a text without content (the zero vector) stays zero.
+A static model, such as the built-in one, is computed by `indexing.models.static_embeddings` without importing torch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from indexing.arrays import Matrix
+from indexing.errors import ModelRefused
+from indexing.models.hardware import this_machine
+from indexing.models.registry import ModelFolder, resolve
+from indexing.models.static_embeddings import static_model
+
+BATCH_TOKENS = 8_192
+BYTES_A_TOKEN = 4
+REMEMBERED_QUESTIONS = 1_024
+
+
+class Encoder(Protocol):
+    """What computes vectors of any length, float32 [n, dimension] for n texts in order; safe to use from several threads."""
+
+    dimension: int
+
+    def encode(self, texts: Sequence[str]) -> Matrix: ...
+
+
+class Embedder:
+    """One loaded embedding model. Safe to use from several threads; a question changes nothing but a bounded cache."""
+
+    def __init__(self, folder: ModelFolder, *, bfloat16: bool | None = None) -> None:
+        """bfloat16: compute in that (None: where the machine has it in hardware; a static model never does).
+
+        `static` is the folder of a static model, which is so light that every process can have its own; else None.
+        `tokens` is that model itself, which can compare texts token by token. `nearness` names what the nearness of a
+        passage is in retrieval: only the same weights, compared in the same way, have the same name.
+        """
+        self.name = folder.name
+        self.fingerprint = folder.fingerprint
+        self._prefixes = folder.prefixes
+        static = static_model(folder)
+        self.static = folder if static is not None else None
+        self.tokens = static
+        self.nearness = nearness_name(self.fingerprint, static=static is not None)
+        self._encoder: Encoder = static or SentenceTransformerModel(folder, bfloat16)
+        self.dimension = self._encoder.dimension
+        self._guard = threading.Lock()
+        self._questions: OrderedDict[str, Matrix] = OrderedDict()
+
+    @classmethod
+    def load(cls, name: str) -> Embedder:
+        """By preset, hub id or folder. Raises ModelMissing, ModelRefused."""
+        return cls(resolve(name, "embedder"))
+
+    def facts(self) -> dict[str, Any]:
+        """What an index remembers of the model its vectors came from."""
+        return {"name": self.name, "fingerprint": self.fingerprint, "dimension": self.dimension}
+
+    def passages(self, texts: Sequence[str]) -> Matrix:
+        """Unit vectors of passages, float32 [n, d], in order."""
+        return self._encode([self._prefixes[1] + text for text in texts])
+
+    def questions(self, texts: Sequence[str]) -> Matrix:
+        """Unit vectors of questions, float32 [n, d], in order; recent questions are remembered."""
+        with self._guard:
+            known = {text: self._questions[text] for text in texts if text in self._questions}
+        missing = list(dict.fromkeys(text for text in texts if text not in known))
+        for text, vector in zip(missing, self._encode([self._prefixes[0] + text for text in missing]), strict=True):
+            known[text] = vector
+        with self._guard:
+            for text in missing:
+                self._questions[text] = known[text]
+            while len(self._questions) > REMEMBERED_QUESTIONS:
+                self._questions.popitem(last=False)
+        return np.stack([known[text] for text in texts]) if texts else np.zeros((0, self.dimension), dtype=np.float32)
+
+    def _encode(self, texts: Sequence[str]) -> Matrix:
+        return unit(self._encoder.encode(texts))
+
+
+def nearness_name(fingerprint: str, *, static: bool) -> str:
+    """`Embedder.nearness` of a model with that fingerprint.
+
+    >>> nearness_name("1a2b", static=True), nearness_name("1a2b", static=False)
+    ('1a2b and tokens, languages level', '1a2b')
+    """
+    return f"{fingerprint} and tokens, languages level" if static else fingerprint
+
+
+class SentenceTransformerModel:
+    """Any model that sentence-transformers loads, in batches of about as many tokens each."""
+
+    def __init__(self, folder: ModelFolder, bfloat16: bool | None = None) -> None:
+        """Raises ModelRefused. bfloat16: as of `Embedder`."""
+        self._model = _load(folder)
+        if this_machine(self._model.device.type).bfloat16 if bfloat16 is None else bfloat16:
+            self._model.bfloat16()
+        self.dimension = int(self._model.get_embedding_dimension())
+
+    def encode(self, texts: Sequence[str]) -> Matrix:
+        result = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for rows in batches([1 + len(text.encode("utf-8", "replace")) // BYTES_A_TOKEN for text in texts], BATCH_TOKENS):
+            vectors = self._model.encode(
+                [texts[row] for row in rows], batch_size=len(rows), convert_to_tensor=True, show_progress_bar=False
+            )
+            result[rows] = vectors.float().cpu().numpy()
+        return result
+
+
+def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Rows sorted by length, in groups whose padded size (rows x longest) stays within `budget`; one row at least.
+
+    >>> list(batches([5, 1, 9, 2], 10))
+    [[1, 3], [0], [2]]
+    """
+    group: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: (lengths[row], row)):
+        if group and (len(group) + 1) * lengths[row] > budget:
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
+
+
+def unit(matrix: Matrix) -> Matrix:
+    """Rows scaled to length one; a zero row, or one that is not finite, becomes zero.
+
+    >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32)).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    clean = np.nan_to_num(matrix.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    lengths = np.linalg.norm(clean, axis=1, keepdims=True)
+    return np.ascontiguousarray(np.divide(clean, lengths, out=np.zeros_like(clean), where=lengths > 0))
+
+
+def _load(folder: ModelFolder) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        model = SentenceTransformer(str(folder.path), device=None, trust_remote_code=False, local_files_only=True)
+        model.default_prompt_name = None
+        return model
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelRefused(f"The embedder {folder.name} cannot be loaded from {folder.path}: {reason}") from error

@@ -1,0 +1,258 @@
+"""A name -> a model folder on this machine: presets, hub ids, folders, the built-in ones.
+
+A name that is a folder is that folder; else a preset; else a hub id "owner/name" or "owner/name@revision",
+looked for in the hub's cache on this machine and then, unless offline, downloaded. What comes back can be
+loaded by transformers or sentence-transformers without running code that came with the model; what could not
+is refused (`indexing.models.safety`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shutil
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexing.errors import ModelError, ModelMissing, ModelRefused, SettingError
+from indexing.models.cache import cache_folder, fingerprint, made
+from indexing.models.hub import cached, download, split_id
+from indexing.models.presets import BUILTIN, DEFAULT_EMBEDDER, DEFAULT_READER, PRESETS, Kind, Preset, preset_for
+from indexing.models.safety import Inspected, inspect
+from indexing.models.weights import STORED_SMALL, convert, widen
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+__all__ = [
+    "DEFAULT_EMBEDDER", "DEFAULT_READER", "PRESETS", "Kind", "ModelFolder", "Preset", "available",
+    "builtin_tokenizer", "builtin_tokenizer_file", "cache_folder", "load_tokenizer", "resolve",
+]  # fmt: skip
+
+TOKENIZER = "tokenizer.json"
+PACKAGED = Path(__file__).resolve().parent.parent / "builtin"
+E5 = re.compile(r"(?<![a-z0-9])m?e5(?![a-z0-9])", re.IGNORECASE)
+E5_PREFIXES = ("query: ", "passage: ")
+YES, NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
+_guard = threading.Lock()
+_tokenizer: list[Tokenizer] = []
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A model ready to be loaded from `path`, an ordinary transformers or sentence-transformers folder.
+
+    `name` is as asked for. `fingerprint` is blake2b-128, hex, over names and contents of the files that
+    decide what the model computes, as they were given: the same on every machine. `model_type` is
+    config.json's, or "static". `prefixes` are put before a question and before a passage.
+    """
+
+    name: str
+    path: Path
+    fingerprint: str
+    preset: Preset | None
+    model_type: str
+    prefixes: tuple[str, str]
+
+
+def resolve(name: str, kind: Kind, *, offline: bool | None = None) -> ModelFolder:
+    """The model called `name`, checked, and fetched if need be.
+
+    `offline` None asks DOCQA_OFFLINE and HF_HUB_OFFLINE.
+    Raises ModelMissing if it is not here and cannot be fetched, ModelRefused if it is broken or would run
+    code.
+    """
+    preset = preset_for(name, kind)
+    folder = _named_folder(name)
+    if folder is not None:
+        return _ready(name, folder, kind, preset)
+    _refuse_other_kind(name, kind, preset)
+    if preset is not None and preset.model == BUILTIN:
+        return _builtin(preset)
+    hub_ids = [hub_id for hub_id in map(split_id, _spellings(name, preset)) if hub_id is not None]
+    if not hub_ids:
+        raise ModelMissing(_unknown(name, kind))
+    offline = _is_offline() if offline is None else offline
+    for other in hub_ids[1:]:
+        if cached(*hub_ids[0]) is None and cached(*other) is not None:
+            return _from_hub(name, other, kind, preset, offline)
+    try:
+        return _from_hub(name, hub_ids[0], kind, preset, offline)
+    except ModelMissing:
+        if offline or len(hub_ids) == 1:
+            raise
+        return _from_hub(name, hub_ids[1], kind, preset, offline)
+
+
+def _spellings(name: str, preset: Preset | None) -> list[str]:
+    """The hub ids a name may stand for, in the order to try them."""
+    if preset is None:
+        return [name]
+    spelled = [preset.model if preset.name == name else name, preset.model, *preset.also]
+    return list(dict.fromkeys(spelled)) if preset.also else spelled[:1]
+
+
+def available() -> list[tuple[Preset, bool, str]]:
+    """Every preset, whether it can be loaded here now without the network, and why not ("" if it can)."""
+    return [(preset, not (why := _why_not(preset)), why) for preset in PRESETS.values()]
+
+
+def builtin_tokenizer() -> Tokenizer:
+    """The built-in models' tokenizer, without padding or truncation, loaded once; leave its settings alone.
+
+    Raises ModelMissing if docqa was installed without its built-in models.
+    """
+    with _guard:
+        if not _tokenizer:
+            tokenizer = load_tokenizer(builtin_tokenizer_file(), BUILTIN)
+            tokenizer.no_truncation()
+            _tokenizer.append(tokenizer)
+        return _tokenizer[0]
+
+
+def builtin_tokenizer_file() -> Path:
+    """The file the built-in models' tokenizer is read from. Raises ModelMissing as `builtin_tokenizer` does."""
+    return _packaged("embedder") / TOKENIZER
+
+
+def load_tokenizer(file: Path, name: str) -> Tokenizer:
+    """A `tokenizer.json`, without padding; `name` is what messages call its model. Raises ModelRefused."""
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises no kind of its own
+        raise ModelRefused(f"{file.name} of the model {name} cannot be read; fetch the model again.") from error
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _named_folder(name: str) -> Path | None:
+    """The folder that `name` is, if it is one. Raises ModelMissing if it can only be a folder and is none."""
+    try:
+        path = Path(name).expanduser()
+        is_folder = bool(name.strip()) and path.is_dir()
+        is_path = path.is_absolute() or name.startswith((".", "~"))
+    except (OSError, ValueError, RuntimeError):
+        return None
+    spelled_as_path = is_path or any(mark in name for mark in (os.sep, os.altsep) if mark)
+    holds_model = is_folder and any((path / file).is_file() for file in ("config.json", "modules.json"))
+    if is_folder and (spelled_as_path or holds_model):
+        return path.absolute()
+    if is_path:
+        raise ModelMissing(f"There is no folder {name}.")
+    return None
+
+
+def _refuse_other_kind(name: str, kind: Kind, preset: Preset | None) -> None:
+    other: Kind = "embedder" if kind == "reader" else "reader"
+    if preset is None and preset_for(name, other) is not None:
+        names = ", ".join(known for of, known in PRESETS if of == kind)
+        raise ModelRefused(f"{name} is {_a(other)}, not {_a(kind)}; choose from {names}.")
+
+
+def _from_hub(name: str, hub_id: tuple[str, str | None], kind: Kind, preset: Preset | None, offline: bool) -> ModelFolder:
+    """From the hub's cache if it is whole there, else downloaded."""
+    folder = cached(*hub_id)
+    if folder is not None:
+        try:
+            return _ready(name, folder, kind, preset)
+        except ModelMissing:
+            if offline:
+                raise
+    if offline:
+        raise ModelMissing(f"{hub_id[0]} is not on this machine, and docqa is offline; {_ways_out(kind)}.")
+    try:
+        return _ready(name, download(*hub_id), kind, preset)
+    except ModelMissing as error:
+        raise ModelMissing(f"{str(error).rstrip('.')}; {_ways_out(kind)}.") from error
+
+
+def _ready(name: str, folder: Path, kind: Kind, preset: Preset | None) -> ModelFolder:
+    found = inspect(folder, name, kind)
+    mark = fingerprint(found.deciding())
+    path = folder
+    if found.pickled:
+        path = made(f"converted-{mark[:12]}", lambda target: _convert(found, target))
+        inspect(path, name, kind)
+    return ModelFolder(name, path, mark, preset, found.model_type, _prefixes(name, folder, preset, found))
+
+
+def _convert(found: Inspected, target: Path) -> None:
+    """The whole folder with safetensors for pickles."""
+    whole = [(n, path) for part in found.parts if not part.pickled for n, path in _inside(found, part.files)]
+    for inside, path in [*found.deciding(with_weights=False), *whole]:
+        (target / inside).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target / inside)
+    for part in found.parts:
+        if part.pickled:
+            place = target / part.folder.relative_to(found.folder)
+            place.mkdir(parents=True, exist_ok=True)
+            convert(part, place)
+
+
+def _inside(found: Inspected, files: tuple[Path, ...]) -> list[tuple[str, Path]]:
+    return [(path.relative_to(found.folder).as_posix(), path) for path in files]
+
+
+def _builtin(preset: Preset) -> ModelFolder:
+    source = _packaged(preset.kind)
+    mark = fingerprint((path.name, path) for path in source.iterdir() if path.suffix in (".json", ".safetensors"))
+    path = made(f"builtin-{mark[:12]}/{preset.kind}", lambda target: widen(source, target))
+    found = inspect(path, preset.name, preset.kind)
+    return ModelFolder(preset.name, path, mark, preset, found.model_type, (preset.query_prefix, preset.passage_prefix))
+
+
+def _packaged(kind: Kind) -> Path:
+    if not (PACKAGED / kind / STORED_SMALL).is_file():
+        raise ModelMissing(f"This docqa was installed without its built-in {kind}; install it with package data.")
+    return PACKAGED / kind
+
+
+def _prefixes(name: str, folder: Path, preset: Preset | None, found: Inspected) -> tuple[str, str]:
+    if preset is not None:
+        return preset.query_prefix, preset.passage_prefix
+    if found.prompts is not None:
+        return found.prompts
+    names = (folder.name, Path(name.partition("@")[0]).name)
+    return E5_PREFIXES if any(E5.search(part) for part in names) else ("", "")
+
+
+def _why_not(preset: Preset) -> str:
+    try:
+        if preset.model == BUILTIN:
+            _packaged(preset.kind)
+            return ""
+        folder = next(filter(None, (cached(repo, None) for repo in (preset.model, *preset.also))), None)
+        if folder is None:
+            return "not downloaded"
+        inspect(folder, preset.name, preset.kind)
+    except ModelError as error:
+        return str(error)
+    return ""
+
+
+def _is_offline() -> bool:
+    """Strict for our own variable; the hub's own is read as the hub reads it."""
+    asked = os.environ.get("DOCQA_OFFLINE", "").strip().lower()
+    if asked not in (*YES, *NO):
+        raise SettingError(f"DOCQA_OFFLINE is {asked!r}; it must be one of {', '.join((*YES, *NO[1:]))}.")
+    return asked in YES or os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in YES
+
+
+def _unknown(name: str, kind: Kind) -> str:
+    known = [spelled for preset in PRESETS.values() if preset.kind == kind for spelled in (preset.name, preset.model)]
+    near = difflib.get_close_matches(name, dict.fromkeys(known), n=3, cutoff=0.5)
+    hint = f" (near: {', '.join(near)})" if near else ""
+    return f"There is no {kind} called {name[:80]!r}{hint}; {_ways_out(kind)}."
+
+
+def _ways_out(kind: Kind) -> str:
+    return f"`docqa models` lists what can be loaded here, `--{kind} builtin` needs no download"
+
+
+def _a(kind: Kind) -> str:
+    return "an embedder" if kind == "embedder" else "a reader"

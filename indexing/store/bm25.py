@@ -1,0 +1,281 @@
+"""Terms by id -> best ids: BM25 over numpy arrays, with an allowed set; derived from the store, checksummed by it.
+
+An index is a list of immutable segments (a large base from disk, a small delta since) and the ids deleted since the
+segments were made. Statistics (document frequency, mean length) are taken over what is alive in all segments
+together, so scores are exactly those of one index built afresh, after any deletes and additions.
+
+Score of a passage p for a question q (Robertson & Zaragoza 2009, with Lucene's always-positive idf):
+
+    sum over t in q of  idf(t) * tf(t,p) * (k1 + 1) / (tf(t,p) + k1 * (1 - b + b * |p| / mean|p|))
+    idf(t) = ln(1 + (N - df(t) + 0.5) / (df(t) + 0.5)),  k1 = 1.2, b = 0.75
+
+In a corpus of many languages every word of a rare language is rare, "the" and "is" of it, too, and its passages would come
+first for words that say nothing. So where the question's language is told and 10 passages or more are in it, idf(t) is the
+smaller of that over all passages and that over those of the language. (Of a language wrongly told, no word is common.)
+
+Terms are known by 64-bit hashes only: 10 million different terms collide with probability 3e-6, and a collision can
+only add a keyword match, never break a filter.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexing.arrays import Ids, Scores, best
+from indexing.errors import IndexDamaged
+
+K1 = 1.2
+B = 0.75
+FEWEST = 10
+
+Hashes = NDArray[np.uint64]
+Postings = tuple[NDArray[np.int32], NDArray[np.uint16]]
+
+
+def term_digest(term: str) -> bytes:
+    """BLAKE2b of the term, 8 bytes: the same on every machine and in every process."""
+    return hashlib.blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def term_hash(term: str) -> int:
+    """The same as a number, the lowest byte first."""
+    return int.from_bytes(term_digest(term), "little")
+
+
+@functools.cache
+def language_code(language: str) -> int:
+    """A number for a language, 32 bits: the same on every machine and in every process."""
+    return zlib.crc32(language.encode("utf-8", "surrogatepass"))
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Postings of some passages. Never changed once made.
+
+    ids:      int64 [n], ascending passage ids
+    lengths:  int32 [n], number of terms of each passage
+    terms:    uint64 [t], ascending hashes
+    starts:   int64 [t + 1], where each term's postings begin
+    rows:     int32 [p], rows of `ids` that hold the term, ascending within a term
+    counts:   uint16 [p], how often (at most 65,535)
+    languages: uint32 [n], `language_code` of each passage's language
+    """
+
+    ids: Ids
+    lengths: NDArray[np.int32]
+    terms: NDArray[np.uint64]
+    starts: NDArray[np.int64]
+    rows: NDArray[np.int32]
+    counts: NDArray[np.uint16]
+    languages: NDArray[np.uint32]
+
+    @classmethod
+    def build(cls, passages: Iterable[tuple[int, Sequence[str]]], languages: Sequence[str] = ()) -> Segment:
+        """From (id, terms) pairs with ascending ids, and the language of each; none told: all of one without a name."""
+        hashes = _Hashes()
+        ids: list[int] = []
+        columns: list[Hashes] = []
+        for passage_id, terms in passages:
+            ids.append(passage_id)
+            columns.append(np.fromiter(map(hashes.__getitem__, terms), dtype=np.uint64, count=len(terms)))
+        return cls.of_hashes(np.array(ids, dtype=np.int64), columns, languages or [""] * len(ids))
+
+    @classmethod
+    def of_hashes(cls, ids: Ids, columns: Sequence[Hashes], languages: Sequence[str]) -> Segment:
+        """From ascending ids, the hashes of each one's terms, with repetitions, uint64, and the language of each."""
+        n = max(len(ids), 1)
+        lengths = np.fromiter(map(len, columns), dtype=np.int32, count=len(columns))
+        terms, number_of = np.unique(np.concatenate([NONE, *columns]), return_inverse=True)
+        row_of = np.repeat(np.arange(len(ids), dtype=np.int64), lengths)
+        pairs, counts = np.unique(number_of.astype(np.int64) * n + row_of, return_counts=True)
+        starts = np.searchsorted(pairs, np.arange(len(terms) + 1, dtype=np.int64) * n)
+        return cls(
+            ids=ids, lengths=lengths, terms=terms, starts=starts.astype(np.int64),
+            rows=(pairs % n).astype(np.int32), counts=np.minimum(counts, 65_535).astype(np.uint16),
+            languages=np.fromiter(map(language_code, languages), dtype=np.uint32, count=len(ids)),
+        )  # fmt: skip
+
+    @classmethod
+    def merge(cls, segments: Sequence[Segment], dead: Ids) -> Segment:
+        """One segment of all passages of `segments` (each one's ids above those before) but those in `dead`."""
+        if not segments:
+            return EMPTY
+        ids = np.concatenate([segment.ids for segment in segments])
+        assert np.all(ids[1:] > ids[:-1]), "segments out of order"
+        alive = ~np.isin(ids, dead)
+        place = np.cumsum(alive) - 1
+        first = np.cumsum([0, *(len(segment.ids) for segment in segments)])
+        rows = np.concatenate([place[at : at + len(s.ids)][s.rows] for s, at in zip(segments, first, strict=False)])
+        counts = np.concatenate([segment.counts for segment in segments])
+        hashes = np.concatenate([segment.terms for segment in segments])
+        sizes = np.concatenate([np.diff(segment.starts) for segment in segments])
+        if not alive.all():
+            keep = np.concatenate([alive[at : at + len(s.ids)][s.rows] for s, at in zip(segments, first, strict=False)])
+            sizes = np.bincount(np.repeat(np.arange(len(sizes)), sizes)[keep], minlength=len(sizes))
+            rows, counts = rows[keep], counts[keep]
+            hashes, sizes = hashes[sizes > 0], sizes[sizes > 0]
+        lengths = np.concatenate([segment.lengths for segment in segments])[alive]
+        terms, starts, order = _in_order(hashes, sizes)
+        return cls(
+            ids=ids[alive], lengths=lengths, terms=terms, starts=starts, rows=rows[order].astype(np.int32),
+            counts=counts[order], languages=np.concatenate([segment.languages for segment in segments])[alive],
+        )  # fmt: skip
+
+    def postings(self, hashed: int) -> Postings:
+        """Rows and counts of one term; empty arrays where nobody has it."""
+        at = int(np.searchsorted(self.terms, np.uint64(hashed)))
+        if at == len(self.terms) or int(self.terms[at]) != hashed:
+            return self.rows[:0], self.counts[:0]
+        span = slice(int(self.starts[at]), int(self.starts[at + 1]))
+        return self.rows[span], self.counts[span]
+
+    def save(self, path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez(file, **{name: getattr(self, name) for name in ARRAYS})
+
+    @classmethod
+    def load(cls, path: Path) -> Segment:
+        """Read what `save` wrote; IndexDamaged when it is something else."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return cls(**{name: arrays[name] for name in ARRAYS})
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise IndexDamaged(f"The keyword index {path.name} cannot be read ({error}).") from error
+
+
+class _Hashes(dict[str, int]):
+    """The hash of each term, computed when it is first asked for."""
+
+    def __missing__(self, term: str) -> int:
+        made = self[term] = term_hash(term)
+        return made
+
+
+def _in_order(hashes: Hashes, sizes: NDArray[np.int64]) -> tuple[Hashes, NDArray[np.int64], NDArray[np.int64]]:
+    """Runs of postings by term: the different terms, where each one's postings start, and the order that puts them there.
+
+    hashes, sizes: the term and the length of each run, as they lie one after the other; runs of a term keep their order.
+    """
+    by_term = np.argsort(hashes, kind="stable")
+    hashes, lengths = hashes[by_term], sizes[by_term]
+    begins, ends = (np.cumsum(sizes) - sizes)[by_term], np.cumsum(lengths)
+    order = np.repeat(begins - (ends - lengths), lengths) + np.arange(int(sizes.sum()))
+    new = np.flatnonzero(np.concatenate([[True], hashes[1:] != hashes[:-1]])[: len(hashes)])
+    return hashes[new], np.append((ends - lengths)[new], len(order)).astype(np.int64), order
+
+
+ARRAYS = tuple(field.name for field in fields(Segment))
+NONE: Hashes = np.empty(0, np.uint64)
+EMPTY = Segment.build([])
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A question's different terms in an index: how often it has each, the term's idf, its postings in each segment.
+
+    ceiling: what no passage's score can reach, whatever it says: the sum of the idfs times k1 + 1, 0.0 without terms. A
+    score over it is the share of the question's words, weighted by how rare they are, that a passage has.
+    """
+
+    terms: tuple[tuple[int, float, list[Postings]], ...]
+
+    @property
+    def ceiling(self) -> float:
+        return sum(weight * idf for weight, idf, _ in self.terms) * (K1 + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordIndex:
+    """Segments and the ids deleted since they were made; a value: `changed` gives a new one."""
+
+    segments: tuple[Segment, ...] = ()
+    dead: Ids = field(default_factory=lambda: np.empty(0, np.int64))
+    _alive: tuple[NDArray[np.bool_], ...] = ()
+
+    @classmethod
+    def of(cls, segments: Iterable[Segment], dead: Ids | None = None) -> KeywordIndex:
+        """An index over `segments` without the ids in `dead`."""
+        kept = tuple(segment for segment in segments if len(segment.ids))
+        gone = np.unique(dead) if dead is not None else np.empty(0, np.int64)
+        return cls(kept, gone, tuple(~np.isin(segment.ids, gone) for segment in kept))
+
+    def __len__(self) -> int:
+        return int(sum(int(alive.sum()) for alive in self._alive))
+
+    def ids(self) -> Ids:
+        """The ids that can be found, ascending."""
+        parts = [segment.ids[alive] for segment, alive in zip(self.segments, self._alive, strict=True)]
+        return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+
+    def elsewhere(self, language: str) -> Ids:
+        """The ids that can be found of passages in other languages, ascending."""
+        code = language_code(language)
+        parts = [s.ids[alive & (s.languages != code)] for s, alive in zip(self.segments, self._alive, strict=True)]
+        return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+
+    def search(
+        self, terms: Sequence[str], top_k: int, allowed: Ids | None = None, all_terms: bool = False
+    ) -> list[tuple[int, float]]:
+        """`find` of these terms, of a question whose language is not known."""
+        return self.find(self.weigh(terms), top_k, allowed, all_terms)
+
+    def weigh(self, terms: Sequence[str], language: str = "") -> Weighed:
+        """The terms of a question in this language, "" for not known."""
+        code = language_code(language)
+        spoken = tuple(alive & (s.languages == code) for s, alive in zip(self.segments, self._alive, strict=True))
+        among = [self._alive, spoken] if language and sum(int(part.sum()) for part in spoken) >= FEWEST else [self._alive]
+        totals = [sum(int(part.sum()) for part in parts) for parts in among]
+        found = []
+        for term, weight in Counter(terms).items():
+            hashed = term_hash(term)
+            postings = [segment.postings(hashed) for segment in self.segments]
+            dfs = [sum(int(p[rows].sum()) for p, (rows, _) in zip(parts, postings, strict=True)) for parts in among]
+            idfs = [np.log1p((total - df + 0.5) / (df + 0.5)) for total, df in zip(totals, dfs, strict=True)]
+            found.append((weight, float(min(idfs)), postings))
+        return Weighed(tuple(found))
+
+    def find(
+        self, question: Weighed, top_k: int, allowed: Ids | None = None, all_terms: bool = False
+    ) -> list[tuple[int, float]]:
+        """The best `top_k` (id, BM25 score > 0), best first, equal scores by ascending id.
+
+        allowed: None = every passage; an array (possibly empty) = only these ids.
+        all_terms: only passages that have every term of the question.
+        """
+        total = len(self)
+        if not total or not question.terms or top_k <= 0 or (allowed is not None and not len(allowed)):
+            return []
+        scores, matched = self._scores(question, total)
+        found_ids: list[Ids] = []
+        found_scores: list[Scores] = []
+        for segment, alive, score, match in zip(self.segments, self._alive, scores, matched, strict=True):
+            keep = alive & (match == len(question.terms) if all_terms else match > 0)
+            if allowed is not None:
+                keep &= np.isin(segment.ids, allowed)
+            found_ids.append(segment.ids[keep])
+            found_scores.append(score[keep])
+        return best(np.concatenate(found_ids), np.concatenate(found_scores), top_k)
+
+    def _scores(self, question: Weighed, total: int) -> tuple[list[Scores], list[NDArray[np.int32]]]:
+        """BM25 of every row of every segment, and how many different terms of the question each row has."""
+        words = sum(int(s.lengths[a].sum()) for s, a in zip(self.segments, self._alive, strict=True))
+        mean = max(words / total, 1e-9)
+        scores = [np.zeros(len(segment.ids)) for segment in self.segments]
+        matched = [np.zeros(len(segment.ids), dtype=np.int32) for segment in self.segments]
+        for weight, idf, found in question.terms:
+            for n, (segment, (rows, counts)) in enumerate(zip(self.segments, found, strict=True)):
+                tf = counts.astype(np.float64)
+                norm = K1 * (1 - B + B * segment.lengths[rows] / mean)
+                scores[n][rows] += weight * idf * tf * (K1 + 1) / (tf + norm)
+                matched[n][rows] += 1
+        return scores, matched

@@ -1,0 +1,299 @@
+"""The truth: what an index folder keeps in its SQLite file: documents, chunks, vectors, and the files they came from.
+
+Everything else in an index folder (FAISS file, keyword index) is derived from it and can be thrown away. How the file is
+opened and written safely is in `sqlite.py`. Law: chunk ids are never reused, also after deletion; a deleted id leaves a
+tombstone with its generation.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexing.arrays import Ids, Matrix
+from indexing.documents import Chunk, Document, content_hash
+from indexing.errors import DocumentMissing, IndexDamaged
+from indexing.store.filters import Where
+from indexing.store.sqlite import Connection, Database
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk as kept: its id (int64, never reused), its key (what other systems call it) and its document's facts."""
+
+    id: int
+    key: str
+    document_id: str
+    source: str
+    content_hash: str
+    start: int
+    end: int
+    text: str
+    language: str
+    page: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A document ready to be written: chunks and vectors (float32 [chunks, d], or None: not embedded yet), same order."""
+
+    document: Document
+    chunks: tuple[Chunk, ...]
+    vectors: Matrix | None
+    file: str = ""
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """What is known of one file of the folder: enough to tell whether it changed. reason: why it was skipped, or ""."""
+
+    source: str
+    content_hash: str
+    size: int
+    mtime_ns: int
+    seen_ns: int
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class IndexFolder(Database):
+    """What is kept in one index folder. Safe to use from several threads: each has its own connection."""
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def write(self, new: Sequence[NewDocument], files: Iterable[FileRecord] = (), drop: Iterable[str] = ()) -> int:
+        """Replace, in one transaction, everything of the files in `drop` by `new`; remember `files`. The generation."""
+        with self.writing() as (connection, generation):
+            for file in drop:
+                ids = [row[0] for row in connection.execute("SELECT id FROM documents WHERE file = ?", (file,))]
+                self._delete(connection, ids, generation)
+            self.forget(connection, drop)
+            for item in new:
+                self._insert(connection, item, generation)
+            connection.executemany(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(f.source, f.content_hash, f.size, f.mtime_ns, f.seen_ns, f.reason, json.dumps(f.notes)) for f in files],
+            )
+        return generation
+
+    def forget(self, connection: Connection, files: Iterable[str]) -> None:
+        connection.executemany("DELETE FROM files WHERE source = ?", [(file,) for file in files])
+
+    def _insert(self, connection: Connection, new: NewDocument, generation: int) -> None:
+        d = new.document
+        connection.execute(
+            "INSERT INTO documents (id, source, file, content_hash, language, pages, headings, meta, length,"
+            " generation, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                d.id, d.source, new.file or d.source, d.content_hash, d.language, json.dumps(d.pages),
+                json.dumps(d.headings), json.dumps(dict(d.meta), ensure_ascii=False), len(d.text), generation, d.text,
+            ),
+        )  # fmt: skip
+        keys = new.keys or tuple(f"{d.id}-{chunk.start}" for chunk in new.chunks)
+        blobs: Iterable[bytes | None] = [None] * len(new.chunks)
+        if new.vectors is not None:
+            blobs = [vector.tobytes() for vector in np.ascontiguousarray(new.vectors, dtype="<f4")]
+        connection.executemany(
+            'INSERT INTO chunks (key, document_id, start, "end", language, page, generation, text, vector)'
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (key, d.id, c.start, c.end, c.language, c.page, generation, c.text, blob)
+                for key, c, blob in zip(keys, new.chunks, blobs, strict=True)
+            ],
+        )
+
+    def delete_documents(self, ids: Iterable[str]) -> int:
+        """Delete documents by id, with their chunks; ids that are not there are passed over. How many were deleted."""
+        with self.writing() as (connection, generation):
+            return self._delete(connection, list(ids), generation)
+
+    def _delete(self, connection: Connection, ids: Sequence[str], generation: int) -> int:
+        deleted = 0
+        for document in ids:
+            connection.execute("INSERT INTO deleted SELECT id, ? FROM chunks WHERE document_id = ?", (generation, document))
+            deleted += connection.execute("DELETE FROM documents WHERE id = ?", (document,)).rowcount
+        return deleted
+
+    def delete_chunks(self, keys: Iterable[str]) -> int:
+        """Delete chunks by key, and documents that have none left. How many chunks were deleted."""
+        with self.writing() as (connection, generation):
+            deleted = 0
+            for key in keys:
+                row = connection.execute("SELECT id, document_id FROM chunks WHERE key = ?", (key,)).fetchone()
+                if row is None:
+                    continue
+                connection.execute("INSERT INTO deleted VALUES (?, ?)", (row[0], generation))
+                connection.execute("DELETE FROM chunks WHERE id = ?", (row[0],))
+                left = connection.execute("SELECT 1 FROM chunks WHERE document_id = ? LIMIT 1", (row[1],)).fetchone()
+                if left is None:
+                    connection.execute("DELETE FROM documents WHERE id = ?", (row[1],))
+                deleted += 1
+        return deleted
+
+    def replace_vectors(self, keys: Sequence[str], vectors: Matrix) -> None:
+        """Give chunks (by key) new vectors [n, d]. Each becomes a chunk with a new id, so that no index can mix them."""
+        columns = 'key, document_id, start, "end", language, page, text'
+        with self.writing() as (connection, generation):
+            for key, vector in zip(keys, np.ascontiguousarray(vectors, dtype="<f4"), strict=True):
+                row = connection.execute(f"SELECT id, {columns} FROM chunks WHERE key = ?", (key,)).fetchone()
+                if row is None:
+                    continue
+                connection.execute("INSERT INTO deleted VALUES (?, ?)", (row[0], generation))
+                connection.execute("DELETE FROM chunks WHERE id = ?", (row[0],))
+                connection.execute(
+                    f"INSERT INTO chunks ({columns}, generation, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (*row[1:], generation, vector.tobytes()),
+                )
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def document(self, document_id: str) -> Document:
+        """The document of that id. Raises DocumentMissing."""
+        row = self.connection().execute(
+            "SELECT id, source, content_hash, text, language, pages, headings, meta FROM documents WHERE id = ?",
+            (document_id,),
+        ).fetchone()  # fmt: skip
+        if row is None:
+            raise DocumentMissing(f"No document has the id {document_id!r}; `docqa status --documents` lists them.")
+        headings = tuple((h[0], h[1], h[2]) for h in json.loads(row[6]))
+        pages = tuple(json.loads(row[5]))
+        return Document(row[0], row[1], row[2], row[3], row[4], pages, headings, json.loads(row[7]))
+
+    def document_rows(self) -> Iterator[tuple[str, str, str, int, int]]:
+        """(id, source, language, characters, chunks) of every document, by source."""
+        yield from self.connection().execute(
+            "SELECT d.id, d.source, d.language, d.length, count(c.id) FROM documents AS d"
+            " LEFT JOIN chunks AS c ON c.document_id = d.id GROUP BY d.number ORDER BY d.source"
+        )
+
+    def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:
+        """The chunks of these ids, in this order; ids that are gone are left out."""
+        marks = ",".join("?" * len(ids))
+        rows = self.connection().execute(
+            'SELECT c.id, c.key, c.document_id, d.source, d.content_hash, c.start, c."end", c.text, c.language, c.page'
+            f" FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.id IN ({marks})",
+            list(ids),
+        )
+        found = {row[0]: StoredChunk(*row) for row in rows}
+        return [found[number] for number in ids if number in found]
+
+    def chunk_ids(self, where: Where | None = None, *, after: int = -1) -> Ids:
+        """Ascending ids of the chunks a filter allows (None: all) that were written after a generation."""
+        sql = "SELECT c.id FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.generation > ?"
+        values: tuple[Any, ...] = (after,)
+        if where is not None:
+            sql, values = f"{sql} AND {where.sql}", values + where.values
+        rows = self.connection().execute(sql + " ORDER BY c.id", values)
+        return np.fromiter((row[0] for row in rows), dtype=np.int64)
+
+    def spread(self, count: int) -> dict[str, list[int]]:
+        """By language, ascending ids of up to `count` chunks, half as many at least where there are so many, from all over.
+
+        The same at one generation, and mostly at the next: they are the first ones at or after the multiples of a power of
+        two.
+        """
+        ask = self.connection().execute
+        next_language = "SELECT language FROM chunks WHERE language > ? ORDER BY language LIMIT 1"
+        next_one = "SELECT id FROM chunks WHERE language = ? AND id >= ? ORDER BY id LIMIT 1"
+        last_one = "SELECT id FROM chunks WHERE language = ? ORDER BY id DESC LIMIT 1"
+        found: dict[str, list[int]] = {}
+        row = ask("SELECT min(language) FROM chunks").fetchone()
+        while row is not None and row[0] is not None:
+            (language,) = row
+            (first,), (last,) = ask(next_one, (language, 0)).fetchone(), ask(last_one, row).fetchone()
+            step = 1
+            while last // step - first // step + 1 > count:
+                step *= 2
+            places = [max(first, n * step) for n in range(first // step, last // step + 1)]
+            found[language] = sorted({ask(next_one, (language, place)).fetchone()[0] for place in places})
+            row = ask(next_language, row).fetchone()
+        return found
+
+    def deleted_ids(self, after: int) -> Ids:
+        """Ids of chunks deleted after a generation, ascending."""
+        rows = self.connection().execute("SELECT id FROM deleted WHERE generation > ? ORDER BY id", (after,))
+        return np.fromiter((row[0] for row in rows), dtype=np.int64)
+
+    def texts(self, ids: Ids) -> Iterator[tuple[int, str, str]]:
+        """(id, text, language) of chunks, ascending, for making keyword segments."""
+        for part in _parts(ids):
+            yield from self._by_ids("SELECT id, text, language FROM chunks WHERE id IN", part)
+
+    def vectors(self, ids: Ids) -> tuple[Ids, Matrix]:
+        """Those of `ids` that have a vector, ascending, and the vectors, float32 [n, d]."""
+        dimension = int(self.model["dimension"])
+        found: list[int] = []
+        blobs: list[bytes] = []
+        for part in _parts(ids):
+            for number, blob in self._by_ids("SELECT id, vector FROM chunks WHERE vector IS NOT NULL AND id IN", part):
+                if len(blob) != 4 * dimension:
+                    raise IndexDamaged(f"The vector of passage {number} has {len(blob)} bytes, not {4 * dimension}.")
+                found.append(number)
+                blobs.append(blob)
+        matrix = np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), dimension)
+        return np.array(found, dtype=np.int64), matrix.astype(np.float32, copy=False)
+
+    def _by_ids(self, select: str, ids: NDArray[np.int64]) -> list[Any]:
+        marks = ",".join("?" * len(ids))
+        return self.connection().execute(f"{select} ({marks}) ORDER BY id", ids.tolist()).fetchall()
+
+    def file_records(self) -> dict[str, FileRecord]:
+        """What is known of each file of the folder the index was made from."""
+        rows = self.connection().execute("SELECT * FROM files")
+        return {r[0]: FileRecord(r[0], r[1], r[2], r[3], r[4], r[5], tuple(json.loads(r[6]))) for r in rows}
+
+    def counts(self) -> dict[str, Any]:
+        """Documents, passages and characters, in all and per language."""
+        connection = self.connection()
+        total = connection.execute("SELECT count(*), coalesce(sum(length), 0) FROM documents").fetchone()
+        languages: dict[str, dict[str, int]] = {}
+        for language, count in connection.execute("SELECT language, count(*) FROM documents GROUP BY language"):
+            languages.setdefault(language, {"documents": 0, "passages": 0})["documents"] = count
+        for language, count in connection.execute("SELECT language, count(*) FROM chunks GROUP BY language"):
+            languages.setdefault(language, {"documents": 0, "passages": 0})["passages"] = count
+        passages = connection.execute("SELECT count(*) FROM chunks").fetchone()[0]
+        return {
+            "documents": total[0], "characters": total[1], "passages": passages,
+            "languages": dict(sorted(languages.items())),
+        }  # fmt: skip
+
+    # -- checking --------------------------------------------------------------------------------------------------
+
+    def problems(self) -> Iterator[str]:
+        """Everything in the truth itself that breaks a law, one sentence each."""
+        connection = self.connection()
+        for (line,) in connection.execute("PRAGMA integrity_check"):
+            if line != "ok":
+                yield f"The database is damaged: {line}."
+        for row in connection.execute("PRAGMA foreign_key_check"):
+            yield f"A row of {row[0]} belongs to a document that is not there."
+        for number, text, digest in connection.execute("SELECT id, text, content_hash FROM documents"):
+            if content_hash(text) != digest:
+                yield f"The text of document {number} is not the text its content hash was made from."
+        yield from self._chunk_problems()
+
+    def _chunk_problems(self) -> Iterator[str]:
+        rows = self.connection().execute(
+            'SELECT c.id, c.start, c."end", c.text, d.text FROM documents AS d JOIN chunks AS c ON c.document_id = d.id'
+        )
+        for number, start, end, text, whole in rows:
+            if whole[start:end] != text or not text:
+                yield f"Passage {number} is not the text of its document from {start} to {end}."
+        for (number,) in self.connection().execute("SELECT id FROM chunks WHERE id IN (SELECT id FROM deleted)"):
+            yield f"Passage {number} is both there and deleted."
+
+
+def now_ns() -> int:
+    return time.time_ns()
+
+
+def _parts(ids: Ids, size: int = 500) -> Iterator[Ids]:
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]

@@ -1,0 +1,228 @@
+"""Vectors by id -> nearest ids: FAISS, with an allowed set; derived from the store, checksummed by it.
+
+An index is an immutable FAISS base from disk, the few vectors added since (searched exactly, in numpy) and the ids
+deleted since. Vectors are float32 of unit length (or zero, for texts without content), nearness is the inner product.
+
+Kinds: `flat` is exact; `hnsw` (M 32, efConstruction 200, efSearch 128) and `ivfpq` (with exact re-ranking) are
+approximate and for corpora where flat is no longer fast. A question restricted to few ids, and any over a flat base, is
+always answered exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexing.arrays import Ids, Matrix, best
+from indexing.errors import IndexDamaged
+from indexing.settings import VectorKind
+
+Fetch = Callable[[Ids], Matrix]
+
+FLAT_UP_TO = 200_000
+HNSW_UP_TO = 5_000_000
+EXACT_UP_TO = 20_000
+TRAINABLE = 39 * 256
+EF_SEARCH = 128
+RERANK = 20
+
+
+def _faiss() -> Any:
+    """FAISS, imported when first needed; its stubs do not know its own classes, so it is Any."""
+    import faiss
+
+    return faiss
+
+
+def kind_for(kind: VectorKind, count: int) -> VectorKind:
+    """The kind of index for `count` vectors: what was asked for, or, for `auto`, by size.
+
+    >>> kind_for("auto", 10_000), kind_for("auto", 1_000_000), kind_for("auto", 50_000_000)
+    ('flat', 'hnsw', 'ivfpq')
+    """
+    if kind == "ivfpq" and count < TRAINABLE:
+        return "flat"
+    if kind != "auto":
+        return kind
+    return "flat" if count <= FLAT_UP_TO else "hnsw" if count <= HNSW_UP_TO else "ivfpq"
+
+
+def make_base(ids: Ids, vectors: Matrix, kind: VectorKind) -> Any:
+    """A FAISS `IndexIDMap2` of the given (already decided) kind over ids [n] and vectors [n, d]."""
+    faiss = _faiss()
+    dimension = int(vectors.shape[1])
+    if kind == "flat":
+        inner = faiss.IndexFlatIP(dimension)
+    elif kind == "hnsw":
+        inner = faiss.IndexHNSWFlat(dimension, 32, faiss.METRIC_INNER_PRODUCT)
+        inner.hnsw.efConstruction = 200
+    else:
+        inner = _ivfpq(dimension, len(ids))
+        inner.train(np.ascontiguousarray(vectors))
+    index = faiss.IndexIDMap2(inner)
+    inner.this.own(False)
+    index.own_fields = True
+    index.add_with_ids(np.ascontiguousarray(vectors), np.ascontiguousarray(ids))
+    return index
+
+
+def _ivfpq(dimension: int, count: int) -> Any:
+    faiss = _faiss()
+    lists = max(1, min(int(4 * count**0.5), count // 40))
+    parts = next(parts for parts in (48, 32, 24, 16, 8, 4, 2, 1) if dimension % parts == 0)
+    bits = 8 if count >= TRAINABLE else 6
+    quantizer = faiss.IndexFlatIP(dimension)
+    inner = faiss.IndexIVFPQ(quantizer, dimension, lists, parts, bits, faiss.METRIC_INNER_PRODUCT)
+    quantizer.this.own(False)
+    inner.own_fields = True
+    inner.nprobe = max(1, lists // 4)
+    return inner
+
+
+def grown(base: Any, ids: Ids, vectors: Matrix) -> Any:
+    """A copy of a FAISS index with more vectors added; the original stays as it is."""
+    faiss = _faiss()
+    copy = faiss.clone_index(base)
+    if len(ids):
+        copy.add_with_ids(np.ascontiguousarray(vectors), np.ascontiguousarray(ids))
+    return copy
+
+
+def save_base(base: Any, path: Path) -> None:
+    faiss = _faiss()
+    faiss.write_index(base, str(path))
+
+
+def load_base(path: Path) -> Any:
+    """Read a FAISS file whose checksum the caller has verified; IndexDamaged when FAISS refuses it."""
+    faiss = _faiss()
+    try:
+        return faiss.read_index(str(path))
+    except RuntimeError as error:
+        raise IndexDamaged(f"The vector index {path.name} cannot be read by FAISS.") from error
+
+
+def base_ids(base: Any) -> Ids:
+    """The ids inside a FAISS `IndexIDMap2`, int64 [n]."""
+    faiss = _faiss()
+    return np.array(faiss.vector_to_array(base.id_map), dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a flat base holds, seen without a copy: vectors[order[i]] has ids[i], ids ascend."""
+
+    ids: Ids
+    order: NDArray[np.int64]
+    vectors: Matrix
+
+    @classmethod
+    def of(cls, base: Any) -> Rows:
+        """The rows of an `IndexIDMap2` over an `IndexFlatIP`, valid as long as that lives."""
+        faiss = _faiss()
+        ids, flat = base_ids(base), faiss.downcast_index(base.index)
+        order = np.argsort(ids, kind="stable")
+        vectors = faiss.rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d).reshape(flat.ntotal, flat.d)
+        return cls(ids[order], order, vectors)
+
+    def scores(self, query: Matrix, allowed: Ids) -> tuple[Ids, NDArray[np.float64]]:
+        """The inner products of those of `allowed` (ascending) that are here."""
+        at = np.searchsorted(self.ids, allowed)
+        at = at[self.ids[np.minimum(at, len(self.ids) - 1)] == allowed]
+        chosen = self.order[at]
+        many = 4 * len(chosen) > len(self.ids)
+        scores = (self.vectors @ query)[chosen] if many else self.vectors[chosen] @ query
+        return self.ids[at], scores.astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class VectorIndex:
+    """A FAISS base, the vectors added since, the ids deleted since; a value, never changed.
+
+    exact: given ids, their vectors from the store; needed where the base holds only approximations.
+    """
+
+    dimension: int
+    base: Any = None
+    kind: VectorKind = "flat"
+    added_ids: Ids = field(default_factory=lambda: np.empty(0, np.int64))
+    added: Matrix = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    dead: Ids = field(default_factory=lambda: np.empty(0, np.int64))
+    exact: Fetch | None = None
+    rows: Rows | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.kind == "flat" and self.base is not None and self.base.ntotal:
+            object.__setattr__(self, "rows", Rows.of(self.base))
+
+    def ids(self) -> Ids:
+        """The ids that can be found, ascending."""
+        parts = [self.added_ids] + ([base_ids(self.base)] if self.base is not None else [])
+        return np.setdiff1d(np.concatenate(parts), self.dead)
+
+    def search(self, query: Matrix, top_k: int, allowed: Ids | None = None) -> list[tuple[int, float]]:
+        """The nearest `top_k` (id, inner product) to query [d], best first, equal ones by ascending id.
+
+        allowed: None = every passage; an array (possibly empty) = only these ids.
+        """
+        if top_k <= 0 or (allowed is not None and not len(allowed)):
+            return []
+        query = np.ascontiguousarray(query, dtype=np.float32).reshape(self.dimension)
+        found = [self._search_added(query, allowed), self._search_base(query, top_k, allowed)]
+        ids = np.concatenate([ids for ids, _ in found])
+        scores = np.concatenate([scores for _, scores in found])
+        return best(ids, scores, top_k)
+
+    def _search_added(self, query: Matrix, allowed: Ids | None) -> tuple[Ids, NDArray[np.float64]]:
+        if not len(self.added_ids):
+            return self.added_ids, np.empty(0)
+        keep = ~np.isin(self.added_ids, self.dead)
+        if allowed is not None:
+            keep &= np.isin(self.added_ids, allowed)
+        return self.added_ids[keep], (self.added[keep] @ query).astype(np.float64)
+
+    def _search_base(self, query: Matrix, top_k: int, allowed: Ids | None) -> tuple[Ids, NDArray[np.float64]]:
+        if self.base is None or not self.base.ntotal:
+            return np.empty(0, np.int64), np.empty(0)
+        if allowed is not None:
+            allowed = np.setdiff1d(allowed, self.dead, assume_unique=True) if len(self.dead) else allowed
+            if self.rows is not None:
+                return self.rows.scores(query, allowed)
+            if len(allowed) <= EXACT_UP_TO or len(allowed) * 20 < self.base.ntotal:
+                return self._score_exactly(query, np.intersect1d(allowed, base_ids(self.base)))
+        reach = top_k * RERANK if self.kind == "ivfpq" else top_k
+        scores, ids = self.base.search(
+            query.reshape(1, -1), min(reach, self.base.ntotal), params=self._parameters(allowed, reach)
+        )
+        found = np.array(ids[0][ids[0] >= 0], dtype=np.int64)
+        if self.kind == "ivfpq":
+            return self._score_exactly(query, found)
+        return found, scores[0][ids[0] >= 0].astype(np.float64)
+
+    def _score_exactly(self, query: Matrix, ids: Ids) -> tuple[Ids, NDArray[np.float64]]:
+        if not len(ids):
+            return ids, np.empty(0)
+        if self.kind == "ivfpq" and self.exact is not None:
+            vectors = self.exact(ids)
+        else:
+            vectors = self.base.reconstruct_batch(np.ascontiguousarray(ids))
+        return ids, (vectors @ query).astype(np.float64)
+
+    def _parameters(self, allowed: Ids | None, reach: int) -> Any:
+        """FAISS search parameters that keep the search inside what may be found."""
+        faiss = _faiss()
+        options: dict[str, Any] = {}
+        if allowed is not None:
+            options["sel"] = faiss.IDSelectorBatch(allowed)
+        elif len(self.dead):
+            options["sel"] = faiss.IDSelectorNot(faiss.IDSelectorBatch(self.dead))
+        if self.kind == "hnsw":
+            return faiss.SearchParametersHNSW(efSearch=max(EF_SEARCH, 2 * reach), **options)
+        if self.kind == "ivfpq":
+            return faiss.SearchParametersIVF(nprobe=faiss.downcast_index(self.base.index).nprobe, **options)
+        return faiss.SearchParameters(**options) if options else None

@@ -1,0 +1,426 @@
+"""An index folder as one searchable thing: the truth, and the vector and keyword indexes kept in step with it.
+
+The derived files name the generation they were made from. Opening a folder loads them, checks them, and adds in memory
+what the truth has had since; a file that is missing, damaged or of another index is made again from the truth. So
+readers need no right to write, a crash costs a rebuild of a cache, and every question sees one whole generation.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from indexing.arrays import Ids, Matrix
+from indexing.atomic_files import file_checksum, fsync, write_atomically
+from indexing.errors import IndexDamaged
+from indexing.store import faiss_index as faiss_file
+from indexing.store.bm25 import ARRAYS, KeywordIndex, Segment, Weighed
+from indexing.store.corpus_db import IndexFolder, StoredChunk
+from indexing.store.faiss_index import VectorIndex
+from indexing.store.filters import Filter, where
+from indexing.store.term_hashes import hashes
+from indexing.text.search_terms import terms
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "derived.json"
+SEGMENTS_AT_MOST = 8
+SEGMENT_PART = 2_000
+NO_IDS: Ids = np.empty(0, np.int64)
+REBUILD_SHARE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What can be searched at one generation of the truth. Never changed; a later generation is a new state."""
+
+    generation: int
+    vectors: VectorIndex
+    keywords: KeywordIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one transaction of this process added: the postings and the vectors [n, d] of the same passages."""
+
+    words: Segment
+    vectors: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One whole generation, open for questions; valid inside `Index.snapshot()` only."""
+
+    index: Index
+    state: State
+
+    @property
+    def generation(self) -> int:
+        return self.state.generation
+
+    def nearest(self, query: Matrix, top_k: int, filters: Filter | None = None) -> list[tuple[int, float]]:
+        """Passages nearest by meaning to a unit vector [d]: (id, inner product), best first."""
+        return self.state.vectors.search(query, top_k, self._allowed(filters))
+
+    def nearest_elsewhere(
+        self, query: Matrix, language: str, top_k: int, filters: Filter | None = None
+    ) -> list[tuple[int, float]]:  # fmt: skip
+        """`nearest` among the passages in other languages than this one, which others can crowd out of the nearest of all.
+
+        Nothing where nearness is searched for in a graph or in lists, which so wide a condition makes slow.
+        """
+        if self.state.vectors.kind != "flat":
+            return []
+        others, allowed = self.state.keywords.elsewhere(language), self._allowed(filters)
+        among = others if allowed is None else np.intersect1d(others, allowed, assume_unique=True)
+        return self.state.vectors.search(query, top_k, among)
+
+    def best(
+        self, question: str, language: str, top_k: int, filters: Filter | None = None, all_terms: bool = False
+    ) -> list[tuple[int, float]]:
+        """Passages best by words: (id, BM25 score), best first."""
+        return self.find(self.weigh(question, language), top_k, filters, all_terms)
+
+    def weigh(self, question: str, language: str) -> Weighed:
+        """The question's terms, and what each counts for."""
+        return self.state.keywords.weigh(terms(question, language), language)
+
+    def find(
+        self, question: Weighed, top_k: int, filters: Filter | None = None, all_terms: bool = False
+    ) -> list[tuple[int, float]]:
+        """Passages best by these terms: (id, BM25 score), best first."""
+        return self.state.keywords.find(question, top_k, self._allowed(filters), all_terms)
+
+    def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:
+        return self.index.folder.chunks(ids)
+
+    def _allowed(self, filters: Filter | None) -> Ids | None:
+        return self.index.allowed(self.state.generation, filters)
+
+
+class Index:
+    """An opened index folder. Questions from several threads are safe; a question changes nothing."""
+
+    def __init__(self, folder: IndexFolder) -> None:
+        self.folder = folder
+        self._guard = threading.Lock()
+        self._allowed: OrderedDict[tuple[int, Any], Ids] = OrderedDict()
+        self._written: list[Written] = []
+        with folder.reading():
+            self._state = self._load()
+
+    @classmethod
+    def open(cls, path: Path, *, writable: bool = False) -> Index:
+        """Open a folder. Raises IndexMissing, IndexMismatch, IndexDamaged."""
+        return cls(IndexFolder.open(path, writable=writable))
+
+    def close(self) -> None:
+        self.folder.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- questions -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """Everything asked inside sees the same generation, the newest when it was entered."""
+        while True:
+            with self.folder.reading():
+                state = self._state_at(self.folder.generation())
+                if state is not None:
+                    yield Snapshot(self, state)
+                    return
+
+    def _state_at(self, generation: int) -> State | None:
+        """The state of that generation, caught up if needed; None when another thread is already past it."""
+        with self._guard:
+            if self._state.generation < generation:
+                self._state = self._advance(self._state, generation)
+            return self._state if self._state.generation == generation else None
+
+    def allowed(self, generation: int, filters: Filter | None) -> Ids | None:
+        """The ids a filter allows (ascending), remembered per generation; None for no filter. Raises FilterError."""
+        condition = where(filters)
+        if condition is None:
+            return None
+        key = (generation, condition)
+        with self._guard:
+            found = self._allowed.get(key)
+        if found is None:
+            found = self.folder.chunk_ids(condition)
+            with self._guard:
+                self._allowed[key] = found
+                while len(self._allowed) > 64:
+                    self._allowed.popitem(last=False)
+        return found
+
+    def refresh(self) -> None:
+        """Catch up with the truth now instead of at the next question."""
+        with self.snapshot():
+            pass
+
+    def wrote(self, generation: int, words: Segment, vectors: Matrix) -> None:
+        """Remember what this process has just written, all passages of `generation`, to catch up without reading it back.
+
+        words: of passages numbered from 0 in the order they were written; vectors: float32 [n, d], in that order.
+        """
+        ids = self.folder.chunk_ids(after=generation - 1)
+        if len(ids) == len(words.ids) == len(vectors):
+            with self._guard:
+                self._written.append(Written(replace(words, ids=ids), vectors))
+
+    # -- keeping in step -------------------------------------------------------------------------------------------
+
+    def _load(self) -> State:
+        """The newest state: from the derived files where they can be trusted, else from the truth."""
+        generation = self.folder.generation()
+        try:
+            state = self._read_derived()
+        except (IndexDamaged, OSError, ValueError, KeyError, TypeError) as error:
+            logger.info("derived files of %s are made again: %s", self.folder.path, error)
+            state = None
+        if state is None or state.generation > generation:
+            return self._rebuild(generation)
+        return self._advance(state, generation)
+
+    def _read_derived(self) -> State | None:
+        path = self.folder.path / MANIFEST
+        if not path.is_file():
+            return None
+        manifest = json.loads(path.read_text("utf-8"))
+        keywords = self._verified(manifest["keywords"])
+        segment = Segment.load(keywords)
+        base = None
+        if manifest["vectors"] is not None:
+            base = faiss_file.load_base(self._verified(manifest["vectors"]))
+        index = VectorIndex(
+            dimension=int(self.folder.model["dimension"]), base=base, kind=manifest["kind"],
+            dead=np.array(manifest["dead"], dtype=np.int64), exact=self._exact,
+        )  # fmt: skip
+        if base is not None and base.d != index.dimension:
+            raise IndexDamaged("the vector index has another dimension than the model")
+        return State(int(manifest["generation"]), index, KeywordIndex.of([segment]))
+
+    def _verified(self, entry: dict[str, str]) -> Path:
+        """The path of a derived file whose checksum is the manifest's; FAISS never sees another file."""
+        path = self.folder.path / entry["file"]
+        if path.parent != self.folder.path or file_checksum(path) != entry["checksum"]:
+            raise IndexDamaged(f"{entry['file']} is not the file that was written")
+        return path
+
+    def _exact(self, ids: Ids) -> Matrix:
+        return self.folder.vectors(ids)[1]
+
+    def _advance(self, state: State, generation: int) -> State:
+        """`state` with everything the truth has had since."""
+        if state.generation == generation:
+            return state
+        new = self.folder.chunk_ids(after=state.generation)
+        gone = self.folder.deleted_ids(after=state.generation)
+        words, ids, matrix = self._added(new)
+        base = 0 if state.vectors.base is None else state.vectors.base.ntotal
+        keywords = self._with_keywords_of(state.keywords, words, gone)
+        if len(state.vectors.added_ids) + len(new) > max(2 * faiss_file.EXACT_UP_TO, base):
+            return State(generation, self._vectors_anew(self.folder.chunk_ids(), ids, matrix), keywords)
+        dead, alive = np.union1d(state.vectors.dead, gone), ~np.isin(state.vectors.added_ids, gone)
+        vectors = VectorIndex(
+            dimension=state.vectors.dimension, base=state.vectors.base, kind=state.vectors.kind,
+            added_ids=np.concatenate([state.vectors.added_ids[alive], ids]),
+            added=np.concatenate([state.vectors.added.reshape(-1, state.vectors.dimension)[alive], matrix]),
+            dead=dead, exact=self._exact,
+        )  # fmt: skip
+        return State(generation, vectors, keywords)
+
+    def _added(self, new: Ids) -> tuple[Segment, Ids, Matrix]:
+        """Postings and vectors of new passages, and the ids of those with a vector: as remembered, else from the truth."""
+        written, self._written = self._written, []
+        words = Segment.merge([one.words for one in written], NO_IDS)
+        if written and np.array_equal(words.ids, new):
+            return words, new, np.concatenate([one.vectors for one in written])
+        return self._segment(new), *self.folder.vectors(new)
+
+    def _with_keywords_of(self, keywords: KeywordIndex, new: Segment, gone: Ids) -> KeywordIndex:
+        """The keyword index with a segment of what is new and without what is gone; small segments become one."""
+        keywords = KeywordIndex.of((*keywords.segments, new), np.union1d(keywords.dead, gone))
+        if len(keywords.segments) <= SEGMENTS_AT_MOST:
+            return keywords
+        merged = Segment.merge(keywords.segments[1:], keywords.dead)
+        return KeywordIndex.of([keywords.segments[0], merged], keywords.dead)
+
+    def _rebuild(self, generation: int) -> State:
+        """Everything from the truth, nothing from the derived files."""
+        ids = self.folder.chunk_ids()
+        return State(generation, self._vectors_anew(ids), KeywordIndex.of([self._segment(ids)]))
+
+    def _segment(self, ids: Ids) -> Segment:
+        """The postings of these passages, from their texts; part by part, so that what is sorted stays small."""
+        parts = []
+        for start in range(0, len(ids), SEGMENT_PART):
+            found = list(self.folder.texts(ids[start : start + SEGMENT_PART]))
+            numbers = np.array([number for number, _, _ in found], dtype=np.int64)
+            columns = [hashes(text, language) for _, text, language in found]
+            parts.append(Segment.of_hashes(numbers, columns, [language for _, _, language in found]))
+        return Segment.merge(parts, NO_IDS)
+
+    def _vectors_anew(self, ids: Ids, found: Ids | None = None, matrix: Matrix | None = None) -> VectorIndex:
+        """A base of these passages' vectors; `found` and `matrix` are used if they are just those."""
+        if found is None or matrix is None or not np.array_equal(found, ids):
+            found, matrix = self.folder.vectors(ids)
+        kind = faiss_file.kind_for(self.folder.settings.vectors, len(found))
+        base = faiss_file.make_base(found, matrix, kind) if len(found) else None
+        return VectorIndex(dimension=int(self.folder.model["dimension"]), base=base, kind=kind, exact=self._exact)
+
+    # -- writing the derived files ---------------------------------------------------------------------------------
+
+    def publish(self) -> State:
+        """Write the derived files of the newest generation, beside the old ones, then swap. Needs the writer lock."""
+        with self.snapshot() as snapshot:
+            state = self._folded(snapshot.state)
+        stamp = f"{state.generation:08d}-{os.urandom(4).hex()}"
+        manifest: dict[str, Any] = {"generation": state.generation, "kind": state.vectors.kind, "vectors": None}
+        manifest["dead"] = state.vectors.dead.tolist()
+        if state.vectors.base is not None:
+            manifest["vectors"] = self._write(f"vectors-{stamp}.faiss", state.vectors.base)
+        manifest["keywords"] = self._write(f"keywords-{stamp}.npz", state.keywords.segments)
+        write_atomically(self.folder.path / MANIFEST, json.dumps(manifest).encode("utf-8"))
+        self._sweep({manifest["keywords"]["file"], (manifest["vectors"] or {}).get("file")})
+        with self._guard:
+            self._state = state
+        return state
+
+    def _folded(self, state: State) -> State:
+        """The same generation with everything in the base: nothing added since, as few dead as can be had cheaply."""
+        keywords = state.keywords
+        if len(keywords.segments) != 1 or len(keywords.dead):
+            keywords = KeywordIndex.of([Segment.merge(keywords.segments, keywords.dead)])
+        return State(state.generation, self._folded_vectors(state.vectors), keywords)
+
+    def _folded_vectors(self, vectors: VectorIndex) -> VectorIndex:
+        if vectors.base is not None and not len(vectors.added_ids) and not len(vectors.dead):
+            return vectors
+        ids = vectors.ids()
+        changed = len(vectors.added_ids) + len(vectors.dead)
+        kind = faiss_file.kind_for(self.folder.settings.vectors, len(ids))
+        if vectors.base is None or kind != vectors.kind or kind == "flat" or changed > REBUILD_SHARE * len(ids):
+            return self._vectors_anew(ids, vectors.added_ids, vectors.added)
+        base = faiss_file.grown(vectors.base, vectors.added_ids, vectors.added)
+        dead = np.intersect1d(vectors.dead, faiss_file.base_ids(base))
+        return VectorIndex(vectors.dimension, base, kind, dead=dead, exact=self._exact)
+
+    def _write(self, name: str, content: Any) -> dict[str, str]:
+        path = self.folder.path / name
+        if name.endswith(".npz"):
+            (content[0] if content else Segment.build([])).save(path)
+        else:
+            faiss_file.save_base(content, path)
+        fsync(path)
+        return {"file": name, "checksum": file_checksum(path)}
+
+    def _sweep(self, keep: set[str | None]) -> None:
+        """Remove derived files no manifest names any more, and manifests a stopped process did not finish."""
+        for pattern in ("vectors-*.faiss", "keywords-*.npz", f".{MANIFEST}.*"):
+            for path in self.folder.path.glob(pattern):
+                if path.name not in keep:
+                    path.unlink(missing_ok=True)
+
+    # -- checking --------------------------------------------------------------------------------------------------
+
+    def problems(self, sample: int = 2_000) -> Iterator[str]:
+        """Everything wrong, one sentence each: in the truth, in the derived files, and between them.
+
+        sample: how many passages' keywords are computed again and compared (evenly spread); vectors are all compared.
+        """
+        yield from self.folder.problems()
+        yield from self._file_problems()
+        with self.snapshot() as snapshot:
+            ids = self.folder.chunk_ids()
+            embedded, matrix = self.folder.vectors(ids)
+            state = snapshot.state
+            if not np.array_equal(state.keywords.ids(), ids):
+                yield "The keyword index does not hold the passages of the database."
+            if not np.array_equal(state.vectors.ids(), embedded):
+                yield "The vector index does not hold the passages of the database."
+            elif state.vectors.base is not None and state.vectors.kind != "ivfpq":
+                yield from _vector_problems(state.vectors, embedded, matrix)
+            if len(embedded) != len(ids):
+                yield f"{len(ids) - len(embedded)} passages have no vector; `docqa index` embeds what it writes."
+            chosen = ids[np.linspace(0, len(ids) - 1, min(sample, len(ids))).astype(int)] if len(ids) else ids
+            yield from self._keyword_problems(state.keywords, chosen)
+
+    def _file_problems(self) -> Iterator[str]:
+        try:
+            self._read_derived()
+        except (IndexDamaged, OSError, ValueError, KeyError, TypeError) as error:
+            yield f"The derived files cannot be used and are made again in memory at each start: {str(error).rstrip('.')}."
+
+    def _keyword_problems(self, keywords: KeywordIndex, ids: Ids) -> Iterator[str]:
+        if not len(ids):
+            return
+        expected = self._segment(ids)
+        inside = np.concatenate([segment.ids for segment in keywords.segments] or [ids[:0]])
+        kept = Segment.merge(keywords.segments, np.setdiff1d(inside, ids))
+        same = all(np.array_equal(getattr(expected, name), getattr(kept, name)) for name in ARRAYS)
+        if not same:
+            yield "The keyword index holds other terms than the passages have."
+
+    def repair(self) -> list[str]:
+        """Make the derived files again from the truth, and have damaged documents read again at the next run.
+
+        Returns the files (sources) whose documents were taken out because their text broke a law.
+        """
+        with self.folder.writer():
+            damaged = self._damaged_files()
+            if damaged:
+                self.folder.write([], drop=damaged)
+            with self._guard, self.folder.reading():
+                self._state = self._rebuild(self.folder.generation())
+            self.publish()
+        return damaged
+
+    def compact(self) -> bool:
+        """Have nothing deleted on disk any more: neither text nor vectors. False where readers keep SQLite's log in use.
+
+        Raises IndexBusy, IndexFolderError.
+        """
+        with self.folder.writer():
+            with self._guard, self.folder.reading():
+                self._state = self._rebuild(self.folder.generation())
+            self.publish()
+            return self.folder.compact()
+
+    def _damaged_files(self) -> list[str]:
+        from indexing.documents import content_hash
+
+        rows = self.folder.connection().execute("SELECT id, file, text, content_hash FROM documents").fetchall()
+        bad = {file for _, file, text, digest in rows if content_hash(text) != digest}
+        sql = 'SELECT d.file, c.start, c."end", c.text, d.text FROM documents AS d JOIN chunks AS c ON c.document_id = d.id'
+        for file, start, end, text, whole in self.folder.connection().execute(sql):
+            if whole[start:end] != text:
+                bad.add(file)
+        return sorted(bad)
+
+
+def _vector_problems(vectors: VectorIndex, ids: Ids, matrix: Matrix) -> Iterator[str]:
+    in_base = np.isin(ids, faiss_file.base_ids(vectors.base))
+    kept = vectors.base.reconstruct_batch(np.ascontiguousarray(ids[in_base]))
+    wrong = ids[in_base][~np.all(kept == matrix[in_base], axis=1)]
+    if len(wrong):
+        yield f"{len(wrong)} vectors of the vector index are not the database's (the first: passage {wrong[0]})."
+    lengths = np.linalg.norm(matrix, axis=1)
+    odd = ids[(np.abs(lengths - 1) > 1e-3) & (lengths > 1e-6)]
+    if len(odd):
+        yield f"{len(odd)} vectors are not of unit length (the first: passage {odd[0]})."

@@ -1,0 +1,180 @@
+"""What documents an index folder holds: lists with filters, how many there are of each kind, and which file each is from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from indexing.errors import DocumentMissing
+from indexing.store.corpus_db import IndexFolder
+
+FACETS = {
+    "language": "d.language",
+    "type": "coalesce(CAST(json_extract(d.meta, '$.file_type') AS TEXT), '')",
+    "folder": "CASE WHEN instr(d.file, '/') THEN substr(d.file, 1, instr(d.file, '/') - 1) ELSE '' END",
+}
+FACET_VALUES = 1_000
+FIELD_VALUES = 40
+FIELDS = 50
+# A value of a field of meta as text; lists and null are none.
+SCALAR = "j.type IN ('text', 'integer', 'real', 'true', 'false')"
+WRITTEN = "CASE WHEN j.type IN ('true', 'false') THEN j.type ELSE CAST(j.value AS TEXT) END"
+DATE = "CASE json_type(d.meta, '$.date') WHEN 'text' THEN json_extract(d.meta, '$.date') END"
+
+GIVEN = "(SELECT value FROM json_each(?))"
+HAS_FIELD = (
+    f"EXISTS (SELECT 1 FROM json_each(d.meta) AS j, json_each(?) AS w WHERE {SCALAR}"
+    f" AND j.key = json_extract(w.value, '$[0]') AND {WRITTEN} = json_extract(w.value, '$[1]'))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which documents: None takes all, several values any of them.
+
+    folder: the first folder of a file's path, "" for none; source: a glob pattern; ids: of documents; meta: (field, value as
+    text) pairs, of one field any of them; since, until: of the field `date`, until taking in what begins with it.
+    """
+
+    language: str | Sequence[str] | None = None
+    type: str | Sequence[str] | None = None
+    folder: str | Sequence[str] | None = None
+    source: str | None = None
+    ids: Sequence[str] | None = None
+    meta: Sequence[tuple[str, str]] = ()
+    since: str = ""
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A document without its text. pages: how many, 0 for formats without pages; passages: chunks it was cut into."""
+
+    id: str
+    source: str
+    language: str
+    type: str
+    folder: str
+    characters: int
+    passages: int
+    pages: int
+    title: str
+    meta: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Some documents by source, how many there are in all, and counts of each facet among what the others leave.
+
+    fields: how many documents of the folder have a field of meta, the commonest first; meta: the values of those fields that
+    tell documents apart (some value shared, FIELD_VALUES at most) as facets. Both are empty where they were not asked for.
+    """
+
+    total: int
+    documents: tuple[Listed, ...]
+    facets: dict[str, dict[str, int]]
+    fields: dict[str, int] = field(default_factory=dict)
+    meta: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+def list_documents(
+    folder: IndexFolder, wanted: Wanted, offset: int = 0, limit: int = 50, *, fields: bool = False
+) -> Listing:  # fmt: skip
+    """Documents by source, all counts from one generation.
+
+    A facet is counted without its own condition, so that what else could be chosen is seen.
+    """
+    with folder.reading() as connection:
+        sql, values = _where(wanted)
+        total = connection.execute(f"SELECT count(*) FROM documents AS d {sql}", values).fetchone()[0]
+        columns = f"d.id, d.source, d.language, {FACETS['type']}, {FACETS['folder']}, d.length, d.pages, d.meta"
+        rows = connection.execute(
+            f"SELECT {columns}, (SELECT count(*) FROM chunks AS c WHERE c.document_id = d.id) FROM documents AS d {sql}"
+            " ORDER BY d.source LIMIT ? OFFSET ?",
+            (*values, limit, offset),
+        ).fetchall()
+        facets = {name: _counts(connection, name, wanted) for name in FACETS}
+        found, meta = _fields(connection, wanted) if fields else ({}, {})
+    return Listing(total, tuple(map(_listed, rows)), facets, found, meta)
+
+
+def file_of(folder: IndexFolder, document_id: str) -> tuple[str, int]:
+    """The file a document is from, and how many documents are from it. Raises DocumentMissing."""
+    row = folder.connection().execute(
+        "SELECT file, (SELECT count(*) FROM documents WHERE file = d.file) FROM documents AS d WHERE id = ?", (document_id,)
+    ).fetchone()  # fmt: skip
+    if row is None:
+        raise DocumentMissing(f"No document has the id {document_id[:80]!r}; list the documents to see which there are.")
+    return str(row[0]), int(row[1])
+
+
+def _where(wanted: Wanted, without: str = "", without_field: str = "") -> tuple[str, tuple[str, ...]]:
+    """The conditions but those on the facet `without` and the field `without_field`."""
+    tests = [(f"{FACETS[name]} IN {GIVEN}", _many(getattr(wanted, name))) for name in FACETS if name != without]
+    tests += [(f"d.id IN {GIVEN}", _many(wanted.ids))]
+    for name in dict.fromkeys(name for name, _ in wanted.meta if name != without_field):
+        texts = json.dumps([[name, text] for each, text in wanted.meta if each == name])
+        tests.append((HAS_FIELD, texts))
+    tests += [("d.source GLOB ?", wanted.source), (f"{DATE} >= ?", wanted.since or None)]
+    tests += [(f"{DATE} < ?", f"{wanted.until}\uffff" if wanted.until else None)]
+    chosen = [(test, value) for test, value in tests if value is not None]
+    sql = " AND ".join(test for test, _ in chosen)
+    return f"WHERE {sql}" if sql else "", tuple(value for _, value in chosen)
+
+
+def _many(values: str | Sequence[str] | None) -> str | None:
+    """One or several values as a parameter of GIVEN."""
+    return None if values is None else json.dumps([values] if isinstance(values, str) else list(values))
+
+
+def _fields(connection: Any, wanted: Wanted) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+    """How many documents have each field of meta; and the counts of the values of those that tell documents apart."""
+    rows = connection.execute(
+        f"SELECT j.key, count(*) AS n, count(DISTINCT {WRITTEN}) FROM documents AS d, json_each(d.meta) AS j WHERE {SCALAR}"
+        " GROUP BY j.key ORDER BY n DESC, j.key LIMIT ?",
+        (FIELDS,),
+    ).fetchall()
+    telling = [name for name, count, different in rows if different <= FIELD_VALUES and different < count]
+    chosen = {name for name, _ in wanted.meta}
+    values = _values(connection, wanted, [name for name in telling if name not in chosen])
+    for name in telling:
+        if name in chosen:
+            values |= _values(connection, wanted, [name], without=name)
+    return {name: count for name, count, _ in rows}, {name: values.get(name, {}) for name in telling}
+
+
+def _values(connection: Any, wanted: Wanted, names: Sequence[str], without: str = "") -> dict[str, dict[str, int]]:
+    """How many documents of each value of these fields, the most frequent first."""
+    sql, values = _where(wanted, without_field=without)
+    rows = connection.execute(
+        f"SELECT j.key, {WRITTEN} AS value, count(*) AS n FROM documents AS d, json_each(d.meta) AS j"
+        f" {sql or 'WHERE 1'} AND {SCALAR} AND j.key IN {GIVEN} GROUP BY j.key, value ORDER BY n DESC, value",
+        (*values, json.dumps(names)),
+    )
+    counts: dict[str, dict[str, int]] = {}
+    for name, value, count in rows:
+        counts.setdefault(str(name), {})[str(value)] = int(count)
+    return counts
+
+
+def _counts(connection: Any, name: str, wanted: Wanted) -> dict[str, int]:
+    """How many documents of each value of a facet, the most frequent first."""
+    sql, values = _where(wanted, without=name)
+    rows = connection.execute(
+        f"SELECT {FACETS[name]} AS value, count(*) AS n FROM documents AS d {sql} GROUP BY value ORDER BY n DESC, value"
+        f" LIMIT {FACET_VALUES}",
+        values,
+    )
+    return {str(value): int(count) for value, count in rows}
+
+
+def _listed(row: Sequence[Any]) -> Listed:
+    id, source, language, kind, folder, length, pages, meta, passages = row
+    facts = json.loads(meta)
+    title = facts.get("title", "")
+    return Listed(
+        id, source, language, kind, folder, length, passages, len(json.loads(pages)),
+        title if isinstance(title, str) else str(title), facts,
+    )  # fmt: skip

@@ -1,0 +1,306 @@
+"""The SQLite file (WAL) of an index folder: made, opened, locked, read and written in transactions. Laws:
+
+    one writer at a time, over all processes (a lock file); any number of readers
+    one transaction per batch of files; it raises the generation by one; readers see whole generations
+    what a transaction was left with is on disk (synchronous=FULL), also after kill -9 or loss of power
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from filelock import FileLock, Timeout
+
+from indexing.atomic_files import fsync
+from indexing.errors import IndexBusy, IndexDamaged, IndexFolderError, IndexMismatch, IndexMissing
+from indexing.settings import IndexSettings
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Connection = sqlite3.Connection
+
+FORMAT = 1
+DATABASE = "corpus.db"
+LOCK = "writer.lock"
+WAIT_S = 30.0
+
+SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE documents (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    source TEXT NOT NULL UNIQUE,
+    file TEXT NOT NULL,
+    content_hash TEXT NOT NULL,
+    language TEXT NOT NULL,
+    pages TEXT NOT NULL,
+    headings TEXT NOT NULL,
+    meta TEXT NOT NULL,
+    length INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    text TEXT NOT NULL
+);
+CREATE INDEX documents_file ON documents (file);
+CREATE TABLE chunks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL UNIQUE,
+    document_id TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+    start INTEGER NOT NULL,
+    "end" INTEGER NOT NULL,
+    language TEXT NOT NULL,
+    page INTEGER,
+    generation INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    vector BLOB
+);
+CREATE INDEX chunks_document ON chunks (document_id);
+CREATE INDEX chunks_generation ON chunks (generation);
+CREATE INDEX chunks_language ON chunks (language);
+CREATE TABLE deleted (id INTEGER PRIMARY KEY, generation INTEGER NOT NULL);
+CREATE INDEX deleted_generation ON deleted (generation);
+CREATE TABLE files (
+    source TEXT PRIMARY KEY,
+    content_hash TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    seen_ns INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    notes TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE labels (id TEXT PRIMARY KEY, label TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """The SQLite file of one index folder. Safe to use from several threads: each has its own connection."""
+
+    def __init__(self, path: Path, *, writable: bool) -> None:
+        self.path = path
+        self.writable = writable
+        self._local = threading.local()
+        self._connections: list[Connection] = []
+        self._guard = threading.Lock()
+        self._lock = FileLock(str(path / LOCK), thread_local=False)
+        self._settings: IndexSettings | None = None
+
+    # -- opening ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: Path, settings: IndexSettings, model: dict[str, Any]) -> Self:
+        """Make an empty index in `path` (made if needed; must be empty of other files). Raises IndexFolderError.
+
+        model: name, fingerprint and dimension of the embedder, kept beside the settings.
+        """
+        if (path / DATABASE).exists():
+            raise IndexFolderError(f"There is already an index in {path}.")
+        if path.exists() and (not path.is_dir() or any(not _of_a_stopped_start(p) for p in path.iterdir())):
+            raise IndexFolderError(f"{path} holds other files; name an empty or new folder for the index.")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            folder = cls(path, writable=True)
+            with folder.writer():
+                folder._initialise(settings, model)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise IndexFolderError(f"No index can be made in {path} ({error}).") from error
+        return folder
+
+    def _initialise(self, settings: IndexSettings, model: dict[str, Any]) -> None:
+        """All tables and facts in one transaction of a file beside, which is then given its name."""
+        beside = self.path / f"{DATABASE}.new"
+        for leftover in self.path.glob(f"{beside.name}*"):
+            leftover.unlink(missing_ok=True)
+        connection = sqlite3.connect(beside, isolation_level=None)
+        facts = {"format": FORMAT, "generation": 0, "settings": settings.as_dict(), "model": model}
+        try:
+            connection.executescript("BEGIN;" + SCHEMA)
+            rows = [(name, json.dumps(value)) for name, value in facts.items()]
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+        beside.rename(self.path / DATABASE)
+        fsync(self.path)
+
+    @classmethod
+    def open(cls, path: Path, *, writable: bool = False) -> Self:
+        """Open an existing index. Raises IndexMissing, IndexMismatch (a newer format), IndexDamaged."""
+        if not (path / DATABASE).is_file():
+            raise IndexMissing(f"There is no index in {path}; make one with `docqa index DOCUMENTS --into {path}`.")
+        folder = cls(path, writable=writable)
+        found = folder.fact("format")
+        if found != FORMAT:
+            folder.close()
+            raise IndexMismatch(f"The index in {path} has format {found}; this docqa reads format {FORMAT}.")
+        return folder
+
+    def close(self) -> None:
+        """Close every connection; the last one of all processes folds the write-ahead log into the database."""
+        with self._guard:
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()
+            self._local = threading.local()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def connection(self) -> Connection:
+        """This thread's connection. Errors of SQLite become IndexDamaged or IndexFolderError."""
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._connect()
+            self._local.connection = connection
+            with self._guard:
+                self._connections.append(connection)
+        return connection
+
+    def _connect(self) -> Connection:
+        try:
+            connection = sqlite3.connect(
+                self._uri(), uri=True, isolation_level=None, timeout=WAIT_S, check_same_thread=False
+            )  # fmt: skip
+            connection.execute("PRAGMA foreign_keys=ON")
+            if self.writable:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("PRAGMA secure_delete=ON")
+            connection.execute("PRAGMA cache_size=-65536")
+            connection.execute("SELECT count(*) FROM meta").fetchone()
+        except sqlite3.DatabaseError as error:
+            raise IndexDamaged(f"The database of the index in {self.path} cannot be read ({error}).") from error
+        return connection
+
+    def _uri(self) -> str:
+        """Read-only media need `immutable`: SQLite cannot make its shared-memory file there."""
+        name = quote(str((self.path / DATABASE).absolute()))
+        if self.writable:
+            return f"file:{name}?mode=rw"
+        return f"file:{name}?mode=ro" if _can_write(self.path) else f"file:{name}?mode=ro&immutable=1"
+
+    # -- transactions ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writer(self, wait: float = 0.0) -> Iterator[None]:
+        """Hold the writer lock of the folder, `wait` seconds at most until it is free. Raises IndexBusy."""
+        try:
+            self._lock.acquire(timeout=wait)
+        except Timeout:
+            raise IndexBusy(f"Another process is writing to the index in {self.path}; wait until it is done.") from None
+        except OSError as error:
+            raise IndexFolderError(f"The index in {self.path} cannot be written ({error}).") from error
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A read transaction: everything read inside is of one generation."""
+        connection = self.connection()
+        nested = connection.in_transaction
+        if not nested:
+            connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            if not nested and connection.in_transaction:
+                connection.execute("COMMIT")
+
+    @contextmanager
+    def writing(self) -> Iterator[tuple[Connection, int]]:
+        """A write transaction and the generation it makes. All or nothing. The caller holds `writer()`."""
+        connection = self.connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            generation = self.generation() + 1
+            yield connection, generation
+            connection.execute("UPDATE meta SET value = ? WHERE name = 'generation'", (str(generation),))
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise IndexFolderError(f"The index in {self.path} cannot be written ({error}).") from error
+            raise
+
+    # -- facts -----------------------------------------------------------------------------------------------------
+
+    def fact(self, name: str) -> Any:
+        """One row of `meta`, parsed. Raises IndexDamaged when it is not there."""
+        value = self.fact_or(name, None)
+        if value is None:
+            raise IndexDamaged(f"The index in {self.path} lacks its {name}.")
+        return value
+
+    def fact_or(self, name: str, default: Any) -> Any:
+        """One row of `meta`, parsed; `default` where there is none."""
+        row = self.connection().execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return default if row is None else json.loads(row[0])
+
+    def remember(self, facts: dict[str, Any]) -> None:
+        """Keep facts that have no bearing on answers; the generation stays as it is."""
+        self.connection().executemany(
+            "INSERT OR REPLACE INTO meta VALUES (?, ?)", [(name, json.dumps(value)) for name, value in facts.items()]
+        )
+
+    def generation(self) -> int:
+        return int(self.fact("generation"))
+
+    @property
+    def settings(self) -> IndexSettings:
+        """What was chosen when the index was made."""
+        if self._settings is None:
+            self._settings = IndexSettings.from_dict(self.fact("settings"))
+        return self._settings
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """name, fingerprint and dimension of the embedder whose vectors are inside."""
+        return dict(self.fact("model"))
+
+    # -- space -----------------------------------------------------------------------------------------------------
+
+    def checkpoint(self) -> bool:
+        """Fold the write-ahead log into the database and empty it. The caller holds `writer()`.
+
+        Deleted rows are overwritten with zeros in the database (secure_delete), so afterwards no file of the folder
+        holds them. False: readers held the log for WAIT_S seconds; the next checkpoint or the last close does it.
+        """
+        busy, _, _ = self.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+
+    def compact(self) -> bool:
+        """Write the database anew without what was deleted, also by versions that did not overwrite it, then `checkpoint`.
+
+        The caller holds `writer()`. Raises IndexFolderError, as for a full disk: this needs as much space as the database.
+        """
+        try:
+            self.connection().execute("VACUUM")
+        except sqlite3.OperationalError as error:
+            raise IndexFolderError(f"The index in {self.path} cannot be compacted ({error}).") from error
+        return self.checkpoint()
+
+    def size(self) -> int:
+        """Bytes of all files of the folder."""
+        return sum(p.stat().st_size for p in self.path.rglob("*") if p.is_file())
+
+
+def _of_a_stopped_start(path: Path) -> bool:
+    """Whether a file is what a process leaves that was stopped while it made an index."""
+    return path.name == LOCK or path.name.startswith(f"{DATABASE}.new")
+
+
+def _can_write(path: Path) -> bool:
+    return os.access(path, os.W_OK)

@@ -1,0 +1,76 @@
+"""The search terms of passages as hashes: `search_terms.terms` through `bm25.term_hash`, each word folded and hashed once.
+
+Words come again and again in a corpus, so what they gave is remembered, by language and bounded. A test holds that the
+hashes are those of the terms, whatever was met before.
+"""
+
+from __future__ import annotations
+
+import threading
+from operator import add
+
+import numpy as np
+
+from indexing.store.bm25 import Hashes, term_digest
+from indexing.text.search_terms import BARE_RUNS, CLUSTER, DENSE, MARKED, NOT_PLAIN, PLAIN_RUNS, terms_of_pair, terms_of_run
+
+REMEMBERED = 400_000
+
+_local = threading.local()
+
+
+def hashes(text: str, language: str) -> Hashes:
+    """The hash of each search term of a text, uint64, in order, with repetitions.
+
+    >>> hashes("the bridge", "en").tobytes() == term_digest("the") + term_digest("bridge") + term_digest("bridg")
+    True
+    """
+    known = _remembered(language)
+    if NOT_PLAIN.search(text) is None:
+        return np.frombuffer(b"".join(map(known.__getitem__, PLAIN_RUNS.findall(text))), dtype="<u8")
+    runs = BARE_RUNS.findall(text)
+    found = [known[run] if run in known or not DENSE.match(run) else _of_pairs(run) for run in runs]
+    return np.frombuffer(b"".join(found), dtype="<u8")
+
+
+class _Runs(dict[str, bytes]):
+    """What words and numbers of a language gave before; what is asked for first is made then."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+
+    def __missing__(self, run: str) -> bytes:
+        made = self[run] = _hashed(terms_of_run(run, self.language))
+        return made
+
+
+class _Pairs(dict[str, bytes]):
+    """The same of pairs of unspaced characters, in any language; apart, as a pair of digits is not a number."""
+
+    def __missing__(self, pair: str) -> bytes:
+        made = self[pair] = _hashed(terms_of_pair(pair))
+        return made
+
+
+def _hashed(terms: tuple[str, ...]) -> bytes:
+    return b"".join(map(term_digest, terms))
+
+
+def _remembered(language: str) -> _Runs:
+    """What words of a language gave before, per thread and bounded."""
+    languages: dict[str, _Runs] | None = getattr(_local, "runs", None)
+    if languages is None or sum(map(len, languages.values())) > REMEMBERED:
+        languages = _local.runs = {}
+    if language not in languages:
+        languages[language] = _Runs(language)
+    return languages[language]
+
+
+def _of_pairs(run: str) -> bytes:
+    """The hashes of a run of unspaced characters: of its overlapping pairs, each with its marks; a single one alone."""
+    known: _Pairs | None = getattr(_local, "pairs", None)
+    if known is None or len(known) > REMEMBERED:
+        known = _local.pairs = _Pairs()
+    clusters = CLUSTER.findall(run) if MARKED.search(run) else run
+    pairs = map(add, clusters, clusters[1:]) if len(clusters) > 1 else clusters
+    return b"".join(map(known.__getitem__, pairs))

@@ -1,0 +1,263 @@
+"""Files -> prepared batches, in order, by this process and, where there is enough to do, by helpers beside it.
+
+The files are dealt out in groups: a helper is given one more when it has handed one in, and whoever would wait here for a
+batch prepares a group meanwhile. Batches come out in the order of the files, whoever made them. A helper is a fresh
+interpreter (no fork) that speaks over a socket, its standard input; it blocks while its next batch is not wanted yet. Files
+are still parsed in worker processes of their own (`files.sandbox`). What a helper has not handed in when it dies is done
+anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import queue
+import select
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+from indexing.documents import Chunk, Document
+from indexing.files.file_text import FileLimits
+from indexing.files.sandbox import import_path
+from indexing.files.walk import FileReader, FoundFile
+from indexing.models.embedder import Embedder
+from indexing.models.registry import ModelFolder
+from indexing.prepare import Batch, Embed, prepared
+from indexing.settings import ChunkSettings
+from indexing.store.corpus_db import FileRecord, NewDocument
+
+logger = logging.getLogger(__name__)
+
+WORTH_HELPERS = 1_000_000
+GROUP_BYTES, GROUP_FILES = 500_000, 400
+HELPERS_AT_MOST = 3
+AHEAD = 2
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+_CODE = "import sys; sys.path[:] = sys.argv[1:]; from indexing.workers import serve; serve()"
+
+Group = Sequence[FoundFile]
+Here = Callable[[Group], Iterator[Batch]]
+
+
+@contextmanager
+def prepared_ahead(
+    files: Sequence[FoundFile], known: Mapping[str, FileRecord], limits: FileLimits, settings: ChunkSettings,
+    embed: Embed | None = None, static: ModelFolder | None = None,
+) -> Iterator[Iterator[Batch]]:  # fmt: skip
+    """The batches of `prepare.prepared`, some from helpers when the files have over WORTH_HELPERS bytes.
+
+    embed: given where texts are made vectors while they are prepared; static: then the model that helpers load for it.
+    """
+    with FileReader(limits) as reader, ExitStack() as kept:
+        groups = _groups(files)
+        count = _helpers_for(files, groups)
+        request = (limits, settings, static)
+        started = [kept.enter_context(Helper(request)) for _ in range(count)]
+        yield _InOrder(groups, known, started, lambda group: prepared(reader, group, known, settings, embed)).batches()
+
+
+def _groups(files: Sequence[FoundFile]) -> list[list[FoundFile]]:
+    """The files in runs of about GROUP_BYTES, smaller ones where that makes too few to share."""
+    size = min(GROUP_BYTES, max(1, sum(file.size for file in files) // 8))
+    groups: list[list[FoundFile]] = []
+    room = 0
+    for file in files:
+        if room <= 0 or len(groups[-1]) >= GROUP_FILES:
+            groups.append([])
+            room = size
+        groups[-1].append(file)
+        room -= file.size
+    return groups
+
+
+def _helpers_for(files: Sequence[FoundFile], groups: Sequence[Group]) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    worth = sum(file.size for file in files) >= WORTH_HELPERS
+    return min(cores - 1, HELPERS_AT_MOST, len(groups) - 1) if worth else 0
+
+
+class _InOrder:
+    """The groups, who prepares each, and what was handed in before its turn."""
+
+    def __init__(
+        self, groups: list[list[FoundFile]], known: Mapping[str, FileRecord], helpers: list[Helper], here: Here
+    ) -> None:
+        self._groups, self._known, self._helpers, self._here = groups, known, helpers, here
+        self._todo = deque(range(len(groups)))
+        self._kept: dict[int, list[Batch]] = {}
+        self._ended: set[int] = set()
+        self._handed_in: set[str] = set()
+
+    def batches(self) -> Iterator[Batch]:
+        """Every batch, in the order of the groups."""
+        for number in range(len(self._groups)):
+            while number not in self._ended or self._kept.get(number):
+                yield from self._kept.pop(number, ())
+                if number not in self._ended:
+                    yield from self._go_on(number)
+
+    def _go_on(self, number: int) -> Iterator[Batch]:
+        """Take what was handed in; if nothing was, prepare a group here, or wait. Batches of group `number` are yielded."""
+        mine = None
+        if self._todo and (self._todo[0] == number or (len(self._kept) <= AHEAD and not self._ready(0.0))):
+            mine = self._todo.popleft()
+        self._deal()
+        if mine is None:
+            for helper in self._ready(None):
+                self._receive(helper)
+            return
+        for batch in self._here(self._groups[mine]):
+            if mine == number:
+                yield batch
+            else:
+                self._kept.setdefault(mine, []).append(batch)
+        self._ended.add(mine)
+
+    def _deal(self) -> None:
+        for helper in list(self._helpers):
+            while self._todo and len(helper.given) < AHEAD:
+                number = self._todo[0]
+                group = self._groups[number]
+                known = {file.source: self._known[file.source] for file in group if file.source in self._known}
+                helper.given.append(self._todo.popleft())
+                try:
+                    _send(helper.connection, (number, group, known))
+                except OSError as error:
+                    self._gone(helper, error)
+                    break
+
+    def _ready(self, wait: float | None) -> list[Helper]:
+        """Helpers that have something to hand in, or are gone."""
+        busy = [helper for helper in self._helpers if helper.given]
+        return select.select(busy, [], [], wait)[0] if busy else []
+
+    def _receive(self, helper: Helper) -> None:
+        try:
+            number, batch = _receive(helper.connection)
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            self._gone(helper, error)
+            return
+        if batch is None:
+            helper.given.remove(number)
+            self._ended.add(number)
+        else:
+            self._handed_in.update(read.file.source for read, _ in batch[0])
+            self._kept.setdefault(number, []).append(_whole(batch))
+
+    def _gone(self, helper: Helper, error: Exception) -> None:
+        """What a dead helper was given and has not handed in is dealt out again."""
+        logger.warning("A process that prepares passages ended (%s); the rest of its part is prepared anew.", error)
+        self._helpers.remove(helper)
+        for number in helper.given:
+            self._groups[number] = [file for file in self._groups[number] if file.source not in self._handed_in]
+        self._todo = deque(sorted([*helper.given, *self._todo]))
+
+
+# -- a helper ----------------------------------------------------------------------------------------------------------
+
+
+class Helper:
+    """A process that prepares groups of files, in the order it is given them; here, the end of it that others hold."""
+
+    def __init__(self, request: Any) -> None:
+        self.process, self.connection = _started()
+        self.given: list[int] = []
+        with suppress(OSError):  # it is gone already: seen when it is given something
+            _send(self.connection, request)
+
+    def __enter__(self) -> Helper:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+        self.process.kill()
+        self.process.wait()
+
+    def fileno(self) -> int:
+        return self.connection.fileno()
+
+
+def _started() -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, theirs = socket.socketpair()
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-c", _CODE, *import_path()],
+        stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, close_fds=True,
+        env={**os.environ, **ONE_THREAD},
+    )  # fmt: skip
+    theirs.close()
+    return process, ours
+
+
+def serve() -> None:
+    """The life of a helper: what to do, then group after group until the other side hangs up."""
+    connection = socket.socket(fileno=os.dup(0))
+    limits, settings, static = _receive(connection)
+    waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(connection, waiting), daemon=True).start()
+    embed = None if static is None else Embedder(static).passages
+    with FileReader(limits) as reader:
+        while (given := waiting.get()) is not None:
+            number, group, known = given
+            for batch in prepared(reader, group, known, settings, embed):
+                _send(connection, (number, _thin(batch)))
+            _send(connection, (number, None))
+
+
+def _listen(connection: socket.socket, waiting: queue.SimpleQueue[Any]) -> None:
+    """Take in what is given at once, so that nobody waits for a helper that waits to hand in."""
+    try:
+        while True:
+            waiting.put(_receive(connection))
+    except (OSError, EOFError, pickle.UnpicklingError):
+        waiting.put(None)
+
+
+def _thin(batch: Batch) -> Any:
+    """A batch for sending: of the passages only their places, as the documents hold their texts."""
+    files = [
+        (read, [(new.document, new.file, [(c.start, c.end, c.language, c.page) for c in new.chunks]) for new in part])
+        for read, part in batch.files
+    ]
+    return files, batch.words, batch.vectors
+
+
+def _whole(sent: Any) -> Batch:
+    files, words, vectors = sent
+    return Batch([(read, [_with_texts(*new) for new in part]) for read, part in files], words, vectors)
+
+
+def _with_texts(document: Document, file: str, places: Sequence[tuple[int, int, str, int | None]]) -> NewDocument:
+    text = document.text
+    chunks = tuple(Chunk(start, end, text[start:end], language, page) for start, end, language, page in places)
+    return NewDocument(document, chunks, None, file)
+
+
+# -- over the socket ---------------------------------------------------------------------------------------------------
+
+
+def _send(connection: socket.socket, value: Any) -> None:
+    data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    connection.sendall(len(data).to_bytes(8, "big") + data)
+
+
+def _receive(connection: socket.socket) -> Any:
+    """What the other side sent. Raises EOFError when it is gone."""
+    return pickle.loads(_exactly(connection, int.from_bytes(_exactly(connection, 8), "big")))
+
+
+def _exactly(connection: socket.socket, size: int) -> bytearray:
+    data = bytearray(size)
+    view, at = memoryview(data), 0
+    while at < size:
+        count = connection.recv_into(view[at:])
+        if not count:
+            raise EOFError("the other side is gone")
+        at += count
+    return data

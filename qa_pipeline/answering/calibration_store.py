@@ -1,0 +1,128 @@
+"""Calibrations kept beside readers: what `docqa calibrate` learned, by question language and pooled over all.
+
+For a model in a folder of its own, `docqa-calibration.json` in that folder; for one of the hub, a built-in one, or where
+the folder cannot be written, a file named by the model's fingerprint in the data folder (DOCQA_DATA, else
+XDG_DATA_HOME/docqa, else ~/.local/share/docqa). A file made for other weights is not used. The built-in reader may come
+with one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from indexing.atomic_files import store
+from indexing.errors import SettingError
+from indexing.models.presets import BUILTIN
+from indexing.models.registry import PACKAGED, ModelFolder
+from qa_pipeline.answering.evidence_weights import Lift
+from qa_pipeline.retrieval.evidence import Evidence
+
+NAME = "docqa-calibration.json"
+SHIPPED = PACKAGED / "calibration" / "reader.json"
+NUMBERS = ("sharp", "shift", "threshold")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """(sharp, shift, threshold) of `calibration.Calibration`, pooled and by language, and its lift; about: how it was
+    learned.
+
+    found: the same for passages that were found by the embedder of its lift.
+    """
+
+    pooled: tuple[float, float, float]
+    languages: Mapping[str, tuple[float, float, float]]
+    about: Mapping[str, Any] = field(default_factory=dict)
+    lift: Lift | None = None
+    found: Known | None = None
+
+
+def load(model: ModelFolder) -> Known | None:
+    """What is known of a model; None where nothing is, or what is there is for other weights."""
+    for path in (*_places(model), *([SHIPPED] if model.name == BUILTIN else [])):
+        try:
+            found = json.loads(path.read_text("utf-8"))
+            if found["fingerprint"] == model.fingerprint:
+                return _known(found)
+            logger.warning("the calibration in %s is of other weights than the reader's; it is not used", path)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            logger.warning("the calibration in %s cannot be read (%s); it is not used", path, error)
+    return None
+
+
+def save(model: ModelFolder, known: Known) -> Path:
+    """Keep what was learned of a model, where `load` finds it; the file. Raises SettingError where none can be written."""
+    text = json.dumps(
+        {"fingerprint": model.fingerprint, "about": dict(known.about), **_told(known)}, ensure_ascii=False, indent=1
+    )  # fmt: skip
+    for path in _places(model):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            store(path, text.encode() + b"\n")
+            return path
+        except OSError:
+            continue
+    raise SettingError("The calibration cannot be written anywhere; name a writable folder by DOCQA_DATA.")
+
+
+def data_folder() -> Path:
+    """Where docqa keeps what it learned for this person."""
+    for name, below in (("DOCQA_DATA", ""), ("XDG_DATA_HOME", "docqa")):
+        if os.environ.get(name):
+            return Path(os.environ[name]).absolute() / below
+    return Path.home() / ".local" / "share" / "docqa"
+
+
+def _places(model: ModelFolder) -> list[Path]:
+    """Where a model's file may lie, the first that is there counts."""
+    shared = data_folder() / "calibration" / f"{model.fingerprint}.json"
+    own = Path(model.name).expanduser()
+    return [own / NAME, shared] if own.is_dir() else [shared]
+
+
+def _numbers(values: Mapping[str, Any]) -> tuple[float, float, float]:
+    sharp, shift, threshold = (float(values[name]) for name in NUMBERS)
+    if not (sharp > 0 and 0 <= threshold <= 1):
+        raise ValueError("its numbers cannot be")
+    return sharp, shift, threshold
+
+
+def _told(known: Known) -> dict[str, Any]:
+    """As the file has it."""
+    told: dict[str, Any] = {
+        "pooled": dict(zip(NUMBERS, known.pooled, strict=True)),
+        "languages": {name: dict(zip(NUMBERS, values, strict=True)) for name, values in sorted(known.languages.items())},
+    }
+    if known.lift:
+        told["lift"] = asdict(known.lift)
+    if known.found:
+        told["found"] = _told(known.found)
+    return told
+
+
+def _known(told: Mapping[str, Any]) -> Known:
+    languages = {str(language): _numbers(values) for language, values in told["languages"].items()}
+    found = _known(told["found"]) if "found" in told else None
+    lift = _lift(told["lift"]) if "lift" in told else None
+    return Known(_numbers(told["pooled"]), languages, told.get("about", {}), lift, found)
+
+
+def _lift(values: Mapping[str, Any]) -> Lift:
+    typical = Evidence(
+        *(None if values["typical"][n] is None else float(values["typical"][n]) for n in ("nearness", "words"))
+    )
+    near, words = float(values["near"]), float(values["words"])
+    if not (0 <= near < math.inf and 0 <= words < math.inf):
+        raise ValueError("its lift cannot be")
+    return Lift(near, words, typical, str(values["embedder"]))

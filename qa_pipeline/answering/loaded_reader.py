@@ -1,0 +1,25 @@
+"""A reader with its name and its calibration, as everything that answers needs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from indexing.models.registry import resolve
+from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration, calibration_of
+from qa_pipeline.haystack.load import load_reader
+from qa_pipeline.reading.readings import ReadsPassages
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedReader:
+    """A reader, what it is called, and what its scores mean."""
+
+    reader: ReadsPassages
+    name: str
+    calibration: Calibration = UNCALIBRATED
+
+    @classmethod
+    def load(cls, name: str, precision: str = "auto") -> LoadedReader:
+        """By preset, hub id or folder. Raises ModelMissing, ModelRefused, SettingError."""
+        model = resolve(name, "reader")
+        return cls(load_reader(model, precision=precision), model.name, calibration_of(model))

@@ -1,0 +1,143 @@
+"""The service over HTTP: one Litestar application of the routes in `api_*`, and what holds for every request.
+
+Every error is problem+json; every response says that it is not to be guessed at, framed or kept; every request is
+counted and logged by its route, never with the text of a question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+from urllib.parse import quote
+
+from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
+from litestar.di import Provide
+from litestar.enums import ScopeType
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.routes import HTTPRoute
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from qa_pipeline.api.auth import OPEN, guard
+from qa_pipeline.api.bodies import BoundedRequest
+from qa_pipeline.api.openapi_page import POLICY, Description, InteractivePage
+from qa_pipeline.api.problems import answered
+from qa_pipeline.api.routes import ask, corpora, documents, evaluations, feedback, jobs, system
+from qa_pipeline.service.service import Service
+
+logger = logging.getLogger("docqa.api")
+
+ROUTES = (
+    *system.ROUTES, *corpora.ROUTES, *documents.ROUTES, *ask.ROUTES, *jobs.ROUTES, *feedback.ROUTES,
+    *evaluations.ROUTES,
+)  # fmt: skip
+HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"no-referrer",
+    b"cache-control": b"no-store",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+}
+DESCRIPTION = (
+    "Answers from documents of many languages, each a quotation marked in its exact place. A method that an address does not"
+    " have is answered with 405; `Allow` names those it has."
+)
+PAGES = ("/schema", "/schema/")
+
+
+def create_app(service: Service) -> Litestar:
+    """The application over a service, which it starts and stops with itself."""
+    settings = service.settings
+
+    async def start(app: Litestar) -> None:
+        service.start()
+
+    async def stop(app: Litestar) -> None:
+        await asyncio.to_thread(service.stop)
+
+    app = Litestar(
+        ROUTES, guards=[guard], exception_handlers={Exception: answered}, on_startup=[start], on_shutdown=[stop],
+        dependencies={"service": Provide(lambda: service, sync_to_thread=False, use_cache=True)},
+        request_max_body_size=settings.body_bytes, openapi_config=_description(), cors_config=_cors(settings.cors_origins),
+        request_class=BoundedRequest, logging_config=None,
+    )  # fmt: skip
+    app.state.service = service
+    return app
+
+
+def served(app: Litestar) -> ASGIApp:
+    """The application with what holds for every response, also for those to addresses that are not there."""
+    service: Service = app.state.service
+    methods = {route.path_format: ", ".join(sorted(route.methods)) for route in app.routes if isinstance(route, HTTPRoute)}
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if scope["method"] == "OPTIONS":
+                    _say_methods(message, methods.get(scope.get("path_template", ""), ""))
+                _add_headers(message, scope["path"])
+            await send(message)
+
+        try:
+            await app(scope, receive, sending)
+        finally:
+            _noted(service, scope, status, time.perf_counter() - began)
+
+    return serve
+
+
+def _say_methods(message: Any, methods: str) -> None:
+    """Litestar's `Allow` holds only the methods of the first handler of an address."""
+    headers = [(name, value) for name, value in message["headers"] if name.lower() != b"allow"]
+    if len(headers) < len(message["headers"]) and methods:
+        message["headers"] = [*headers, (b"allow", methods.encode())]
+
+
+def _add_headers(message: Any, path: str) -> None:
+    given = {name.lower() for name, _ in message["headers"]}
+    added = dict(HEADERS)
+    if path in PAGES:
+        added[b"content-security-policy"] = POLICY.encode()
+    message["headers"] = [*message["headers"], *((name, value) for name, value in added.items() if name not in given)]
+
+
+def _noted(service: Service, scope: Any, status: int, seconds: float) -> None:
+    """Count and log a request; its query, which may hold what a person looks for, is in neither."""
+    route = scope.get("path_template") or "(none)"
+    service.measures.requested(scope["method"], route, status, seconds)
+    key = scope.get("auth")
+    logger.info(
+        "%s %s %d %.0f ms%s", scope["method"], quote(scope["path"]), status, 1e3 * seconds, f" key {key.id}" if key else ""
+    )  # fmt: skip
+
+
+def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
+    """Which pages of other addresses may call; none unless set, and never with cookies."""
+    if not origins:
+        return None
+    headers = ["Authorization", "Content-Type"]
+    return CORSConfig(
+        allow_origins=list(origins), allow_methods=["GET", "POST", "DELETE"], allow_headers=headers, allow_credentials=False
+    )  # fmt: skip
+
+
+def _description() -> OpenAPIConfig:
+    """OpenAPI 3.1 of every route, and the page that shows it."""
+    return OpenAPIConfig(
+        title="docqa", version="1", use_handler_docstrings=True,
+        description=DESCRIPTION,
+        components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
+        security=[{"key": []}, {}],
+        openapi_router=Router("/schema", route_handlers=[], opt={OPEN: True}, include_in_schema=False),
+        render_plugins=[Description(), InteractivePage(path="/")],
+    )  # fmt: skip

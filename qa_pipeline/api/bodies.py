@@ -1,0 +1,31 @@
+"""JSON bodies, read strictly as the shape a route wants, and bounded also by what they become in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Request
+from litestar.exceptions import ClientException, ValidationException
+
+from qa_pipeline.errors import TooLarge
+
+VALUES = 1_000_000
+
+
+class BoundedRequest(Request[Any, Any, Any]):
+    """A request whose JSON is of its route's shape at once, and has VALUES values at most, counted before any is made."""
+
+    async def json(self) -> Any:
+        """The body. Raises TooLarge; ValidationException for another shape; ClientException for what is no JSON."""
+        body = await self.body()
+        if sum(body.count(sign) for sign in (b",", b"[", b"{")) > VALUES:
+            raise TooLarge(f"The body holds more than {VALUES:,} values; send it in several requests.")
+        try:
+            return msgspec.json.decode(body, type=self.route_handler.parsed_fn_signature.parameters["data"].annotation)
+        except msgspec.ValidationError as error:
+            raise ValidationException(f"The body is not valid ({error}).") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ClientException(f"The body is not valid JSON ({error}).") from None
+        except RecursionError:
+            raise ClientException("The body is nested too deeply.") from None

@@ -1,0 +1,157 @@
+"""Uploads: multipart bodies written to disk as they arrive, within limits that are held before anything is kept.
+
+Nothing of a body is in memory beyond the piece at hand. Files are given plain numbers on disk; what the client calls
+them is only told.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from litestar import Request
+from litestar.exceptions import ClientException
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+
+from indexing.errors import SettingError
+from qa_pipeline.errors import TooLarge
+from qa_pipeline.service.settings import ServerSettings
+
+FIELD_BYTES = 4_096
+FIELDS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SentFile:
+    """One file of an upload. name: as the client calls it; path: where it is; reason: why it was not kept, or ""."""
+
+    field: str
+    name: str
+    path: Path
+    size: int
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Sent:
+    """A whole upload. folder: where its files are, named "0", "1" and so on."""
+
+    folder: Path
+    files: list[SentFile] = field(default_factory=list)
+    fields: dict[str, str] = field(default_factory=dict)
+    kept: bool = False
+
+    def keep(self) -> None:
+        """Leave the folder for a job; else it is removed with the request."""
+        self.kept = True
+
+
+@asynccontextmanager
+async def upload(request: Request[Any, Any, Any], uploads: Path, settings: ServerSettings) -> AsyncIterator[Sent]:
+    """The upload of a request, whole. Raises TooLarge, SettingError, and ClientException for a body that is no multipart.
+
+    A file that is larger than `settings.file_bytes` is passed over, with the reason; the others are taken.
+    """
+    sent = Sent(uploads / os.urandom(16).hex())
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > settings.upload_bytes:
+        raise _too_large(settings)
+    boundary = _boundary(request)
+    sent.folder.mkdir()
+    try:
+        with _Writing(sent, settings) as writing:
+            await _received(request, boundary, writing, settings)
+        yield sent
+    finally:
+        if not sent.kept:
+            shutil.rmtree(sent.folder, ignore_errors=True)
+
+
+def _boundary(request: Request[Any, Any, Any]) -> str:
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    if kind.lower() != "multipart/form-data" or not options.get("boundary"):
+        raise SettingError("Send files as multipart/form-data, as `curl -F files=@report.pdf` does.")
+    return str(options["boundary"])
+
+
+async def _received(request: Request[Any, Any, Any], boundary: str, writing: _Writing, settings: ServerSettings) -> None:
+    """The body piece by piece into files."""
+    size = 0
+    limits: dict[str, Any] = {"max_segment_count": settings.upload_files + FIELDS, "strict": False}
+    try:
+        with PushMultipartParser(boundary, **limits) as parser:
+            async for piece in request.stream():
+                size += len(piece)
+                if size > settings.upload_bytes:
+                    raise _too_large(settings)
+                if piece and not parser.closed:
+                    for event in parser.parse(piece):
+                        writing.take(event)
+    except (MultipartError, UnicodeDecodeError, LookupError) as error:
+        raise ClientException(f"The body is not valid multipart/form-data ({error}).") from None
+
+
+class _Writing:
+    """What comes out of the parser, written down."""
+
+    def __init__(self, sent: Sent, settings: ServerSettings) -> None:
+        self._sent = sent
+        self._settings = settings
+        self._part: MultipartSegment | None = None
+        self._file: IO[bytes] | None = None
+        self._value = bytearray()
+        self._size = 0
+
+    def __enter__(self) -> _Writing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def take(self, event: MultipartSegment | bytes | bytearray | None) -> None:
+        if event is None:
+            self._ended()
+        elif isinstance(event, bytes | bytearray):
+            self._more(event)
+        else:
+            self._begun(event)
+
+    def _begun(self, part: MultipartSegment) -> None:
+        self._part, self._size, self._value = part, 0, bytearray()
+        if part.filename is not None:
+            if len(self._sent.files) >= self._settings.upload_files:
+                raise TooLarge(f"More than {self._settings.upload_files:,} files in one upload; send them in several.")
+            self._file = (self._sent.folder / str(len(self._sent.files))).open("wb")
+
+    def _more(self, piece: bytes | bytearray) -> None:
+        self._size += len(piece)
+        if self._file is None:
+            self._value += piece
+            if self._size > FIELD_BYTES:
+                raise SettingError(f"A field of the form has more than {FIELD_BYTES:,} bytes.")
+        elif self._size <= self._settings.file_bytes:
+            self._file.write(piece)
+
+    def _ended(self) -> None:
+        assert self._part is not None
+        if self._file is None:
+            self._sent.fields[self._part.name] = self._value.decode("utf-8", "replace")
+            return
+        self._file.close()
+        self._file = None
+        path = self._sent.folder / str(len(self._sent.files))
+        reason = ""
+        if self._size > self._settings.file_bytes:
+            reason = f"{self._size:,} bytes, more than the {self._settings.file_bytes:,} allowed for one file"
+            path.unlink()
+        self._sent.files.append(SentFile(self._part.name, self._part.filename or "", path, self._size, reason))
+
+
+def _too_large(settings: ServerSettings) -> TooLarge:
+    return TooLarge(f"An upload of more than {settings.upload_bytes:,} bytes is not taken; send the files in several.")

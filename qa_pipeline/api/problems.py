@@ -1,0 +1,127 @@
+"""From errors to HTTP: one table from class to status, and every error as problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+import re
+import traceback
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, MethodNotAllowedException, ValidationException
+from litestar.openapi.datastructures import ResponseSpec
+
+from indexing import errors
+from qa_pipeline import errors as own_errors
+from qa_pipeline.api.schemas import Problem
+
+logger = logging.getLogger("docqa.api")
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUSES: dict[type[errors.DocqaError], int] = {
+    errors.SettingError: 422,
+    errors.FilterError: 422,
+    errors.UnreadableFile: 422,
+    own_errors.KeyNeeded: 401,
+    own_errors.NotAllowed: 403,
+    own_errors.CorpusMissing: 404,
+    errors.DocumentMissing: 404,
+    own_errors.EvaluationMissing: 404,
+    own_errors.JobMissing: 404,
+    own_errors.CorpusExists: 409,
+    own_errors.JobNotDone: 409,
+    own_errors.JobCancelled: 409,
+    errors.IndexBusy: 409,
+    own_errors.TooLarge: 413,
+    own_errors.TooBusy: 429,
+    own_errors.BrokenCitation: 500,
+    errors.DocqaError: 503,
+}
+USUAL = (400, 401, 403, 422)
+
+
+def status_of(error: errors.DocqaError) -> int:
+    """The status of an error: its class's, or that of the nearest class above.
+
+    >>> status_of(own_errors.CorpusMissing("")), status_of(errors.ModelMissing(""))
+    (404, 503)
+    """
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+
+
+def told(*statuses: int) -> dict[int, ResponseSpec]:
+    """Which errors a route can answer with, for its description; beside those that every route has."""
+    return {
+        status: ResponseSpec(Problem, generate_examples=False, description=_phrase(status), media_type=MEDIA_TYPE)
+        for status in sorted({*USUAL, *statuses})
+    }
+
+
+def problem(error: Exception, *, with_text: bool = False) -> Problem:
+    """Any error as what is told of it. with_text: also log what was said of a defect, which may hold a question."""
+    if isinstance(error, errors.DocqaError):
+        return _problem(type(error).__name__, status_of(error), str(error))
+    if isinstance(error, ValidationException):
+        return _problem("SettingError", 422, _invalid(error))
+    if isinstance(error, MethodNotAllowedException):
+        return _problem("MethodNotAllowed", 405, f"This address takes {_allowed(error)} only.")
+    if isinstance(error, HTTPException):
+        return _problem(_kind(error.status_code), error.status_code, error.detail or _phrase(error.status_code))
+    logger.error(
+        "a request failed: %s%s\n%s", type(error).__name__, f": {error}" if with_text else "",
+        "".join(traceback.format_tb(error.__traceback__)),
+    )  # fmt: skip
+    return _problem("Defect", 500, "The service has a defect; its log says where.")
+
+
+def answered(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """The response to an error, whatever it is."""
+    found = problem(error, with_text=request.app.state.service.settings.log_questions)
+    headers: dict[str, str] = {}
+    if found.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, own_errors.TooBusy):
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, MethodNotAllowedException):
+        headers["Allow"] = _allowed(error)
+    if found.status == 413:
+        headers["Connection"] = "close"
+    return Response(found, status_code=found.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _allowed(error: MethodNotAllowedException) -> str:
+    """The methods an address has, as the framework found them."""
+    told = {name.lower(): value for name, value in (error.headers or {}).items()}
+    return ", ".join(sorted(method.strip() for method in told.get("allow", "").split(",")))
+
+
+def _problem(kind: str, status: int, detail: str) -> Problem:
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).capitalize()
+    return Problem(f"urn:docqa:problem:{kind}", words, status, detail)
+
+
+def _invalid(error: ValidationException) -> str:
+    """What is wrong with a request, in words; never the whole of what was sent."""
+    extra = error.extra if isinstance(error.extra, list) else []
+    parts = [f"{_place(item)}: {_wrong(item)}" for item in extra[:5]]
+    return f"The request is not valid ({'; '.join(parts)})." if parts else error.detail or "The request is not valid."
+
+
+def _place(item: dict[str, Any]) -> str:
+    return {"data": "the body"}.get(str(item.get("key")), str(item.get("key", "the request")))
+
+
+def _wrong(item: dict[str, Any]) -> str:
+    """What is wrong with one value; a missing one is told by its name only."""
+    message = str(item.get("message", "is not valid"))
+    return "it is missing" if message.strip("'") == item.get("key") else message
+
+
+def _kind(status: int) -> str:
+    return "".join(word.capitalize() for word in _phrase(status).split())
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase

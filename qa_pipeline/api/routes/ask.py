@@ -1,0 +1,192 @@
+"""Routes that answer: ask, search, read, each also for a list, and ask as a stream."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+from litestar import Request, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.response import Stream
+
+from indexing.errors import DocqaError, SettingError
+from qa_pipeline import answers
+from qa_pipeline.api.problems import problem, told
+from qa_pipeline.api.schemas import (
+    AskBatchBody,
+    AskBody,
+    ReadAnswer,
+    ReadAnswers,
+    ReadBatchBody,
+    ReadBody,
+    Replies,
+    Reply,
+    SearchBatchBody,
+    SearchBody,
+    ServerEvent,
+    shaped,
+)
+from qa_pipeline.pipeline import Step
+from qa_pipeline.service.service import Service
+from qa_pipeline.settings import AskSettings
+
+Event = tuple[str, Any]
+
+SSE = "text/event-stream"
+ERRORS = (404, 413, 429, 503)
+EVENTS = {200: ResponseSpec(ServerEvent, generate_examples=False, media_type=SSE, description="Events.")}
+
+
+def _ask(service: Service, corpus: str, body: AskBody) -> answers.Reply:
+    return service.ask(corpus, body.question, _settings(service, body), body.filters)
+
+
+def _settings(service: Service, body: AskBody) -> AskSettings:
+    return service.ask_settings(
+        top_k=body.top_k, retrieve=body.retrieve, no_answer_threshold=body.no_answer_threshold, thorough=body.thorough,
+        read_at_least=body.read_at_least, budget_ms=body.budget_ms,
+    )  # fmt: skip
+
+
+def _search(service: Service, corpus: str, body: SearchBody) -> answers.Reply:
+    return service.search(corpus, body.question, service.ask_settings(retrieve=body.retrieve), body.filters)
+
+
+@post(
+    "/v1/corpora/{corpus:str}/ask", status_code=200, tags=["ask"], summary="Answers to a question", responses=told(*ERRORS)
+)  # fmt: skip
+async def ask(corpus: str, data: AskBody, service: Service) -> Reply:
+    """The answers to a question, or that there is none, with the closest passages either way."""
+    return _shown(await service.reads.run(partial(_ask, service, corpus, data)))
+
+
+@post(
+    "/v1/corpora/{corpus:str}/search", status_code=200, tags=["ask"], summary="The closest passages", responses=told(*ERRORS)
+)  # fmt: skip
+async def search(corpus: str, data: SearchBody, service: Service) -> Reply:
+    """The closest passages only; nothing is read, so nothing is answered."""
+    return _shown(await service.reads.run(partial(_search, service, corpus, data)))
+
+
+@post(
+    "/v1/corpora/{corpus:str}/ask/batch", status_code=200, tags=["ask"], summary="Answers to many questions",
+    responses=told(*ERRORS),
+)  # fmt: skip
+async def ask_batch(corpus: str, data: AskBatchBody, service: Service) -> Replies:
+    """Answers to each question, in order; a question that fails has its error in its place."""
+    return Replies(await _each(service, data.questions, lambda body: partial(_ask, service, corpus, body), corpus))
+
+
+@post(
+    "/v1/corpora/{corpus:str}/search/batch", status_code=200, tags=["ask"], summary="Passages for many questions",
+    responses=told(*ERRORS),
+)  # fmt: skip
+async def search_batch(corpus: str, data: SearchBatchBody, service: Service) -> Replies:
+    """The closest passages for each question, in order; a question that fails has its error in its place."""
+    return Replies(await _each(service, data.questions, lambda body: partial(_search, service, corpus, body), corpus))
+
+
+@post("/v1/read", status_code=200, tags=["ask"], summary="An answer from one text", responses=told(413, 429, 503))
+async def read(data: ReadBody, service: Service) -> ReadAnswer:
+    """The answer from the text given, "" when it does not say."""
+    return shaped(await service.reads.run(partial(service.read, data.question, data.context)), ReadAnswer)
+
+
+@post("/v1/read/batch", status_code=200, tags=["ask"], summary="Answers from many texts", responses=told(413, 429, 503))
+async def read_batch(data: ReadBatchBody, service: Service) -> ReadAnswers:
+    """An answer from each text, in order. All are read, or none."""
+    _check_many(service, len(data.items))
+    found = []
+    for number, item in enumerate(data.items):
+        work = partial(service.read, item.question, item.context)
+        found.append(shaped(await service.reads.run(work, bounded=number == 0), ReadAnswer))
+    return ReadAnswers(found)
+
+
+@post(
+    "/v1/corpora/{corpus:str}/ask/stream", status_code=200, tags=["ask"], summary="Answers while they are found",
+    media_type=SSE, responses=told(*ERRORS) | EVENTS,
+)  # fmt: skip
+async def ask_stream(corpus: str, data: AskBody, service: Service, request: Request[Any, Any, Any]) -> Stream:
+    """Server-sent events: `passages`, then `answers` with how many passages are read, then `reply`; or `error`."""
+    settings = _settings(service, data)
+    loop, queue, gone = asyncio.get_running_loop(), asyncio.Queue[Event | Exception](), threading.Event()
+
+    def tell(event: Event | Exception) -> None:
+        loop.call_soon_threadsafe(queue.put_nowait, event)
+
+    def run() -> None:
+        try:
+            for number, step in enumerate(service.steps(corpus, data.question, settings, data.filters)):
+                tell(_event(step, first=number == 0))
+                if gone.is_set():
+                    return
+        except Exception as error:
+            tell(error)
+
+    service.reads.submit(run)
+    first = await queue.get()
+    if isinstance(first, Exception):
+        raise first
+    return Stream(_events(first, queue, gone, service.settings.log_questions), media_type=SSE)
+
+
+ROUTES = (ask, search, ask_batch, search_batch, read, read_batch, ask_stream)
+
+
+def _shown(reply: answers.Reply) -> Reply:
+    return shaped(reply.as_dict(), Reply)
+
+
+def _check_many(service: Service, count: int) -> None:
+    if count > service.settings.batch:
+        raise SettingError(f"{count:,} at once; {service.settings.batch:,} are the most. Send them in several requests.")
+
+
+async def _each(
+    service: Service, bodies: list[Any], work: Callable[[Any], Callable[[], answers.Reply]], corpus: str
+) -> list[dict[str, Any]]:
+    """A reply for each; admitted once as a whole, then each question waits its turn among those of others."""
+    _check_many(service, len(bodies))
+    await service.look(service.home.corpus, corpus)
+    replies: list[dict[str, Any]] = []
+    for number, body in enumerate(bodies):
+        try:
+            reply = await service.reads.run(work(body), bounded=number == 0)
+            replies.append(msgspec.to_builtins(_shown(reply)))
+        except DocqaError as error:
+            if number == 0 and problem(error).status in (404, 429, 503):
+                raise
+            replies.append({"question": body.question, "error": str(error)})
+    return replies
+
+
+def _event(step: Step, first: bool) -> Event:
+    """What is sent of a step: the passages first, answers after each reading, the reply last."""
+    if step.reply is not None:
+        return "reply", _shown(step.reply)
+    if first:
+        return "passages", {"passages": [passage.as_dict() for passage in step.passages]}
+    found = [answer.as_dict() for answer in step.answers]
+    return "answers", {"answers": found, "read": step.read, "of": len(step.passages)}
+
+
+async def _events(
+    event: Event | Exception, queue: asyncio.Queue[Event | Exception], gone: threading.Event, log_questions: bool
+) -> AsyncIterator[bytes]:
+    """Events as text until the reply or an error; when nobody listens any more, reading stops at its next step."""
+    try:
+        while True:
+            if isinstance(event, Exception):
+                event = ("error", problem(event, with_text=log_questions))
+            name, value = event
+            yield b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(value))
+            if name in ("reply", "error"):
+                return
+            event = await queue.get()
+    finally:
+        gone.set()

@@ -1,0 +1,260 @@
+"""Routes of documents: upload, list, text, original file, a page's picture, delete."""
+
+from __future__ import annotations
+
+import base64
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from litestar import Request, delete, get, post
+from litestar.openapi.spec import Operation
+from litestar.params import Parameter
+from litestar.response import File
+
+from indexing.documents import Document
+from indexing.errors import DocumentMissing, SettingError
+from indexing.files.pdf_images import page_image
+from indexing.store.listing import Wanted, file_of, list_documents
+from qa_pipeline.api.auth import WRITES
+from qa_pipeline.api.files import A_FILE, ANY_TYPE, HARMLESS, attachment, files_body
+from qa_pipeline.api.multipart import Sent, SentFile, upload
+from qa_pipeline.api.problems import told
+from qa_pipeline.api.schemas import Documents, DocumentText, JobTaken, Page, Uploaded, shaped
+from qa_pipeline.service.home import Corpus
+from qa_pipeline.service.service import Service
+from qa_pipeline.service.zip_archives import PutReport, UploadLimits
+
+Asked = Request[Any, Any, Any]
+Place = Annotated[int | None, Parameter(ge=0, le=2**53, description="Code points from the beginning of the text.")]
+Chosen = Annotated[list[str] | None, Parameter(max_items=1_000)]
+Pattern = Annotated[str | None, Parameter(max_length=1_000)]
+Date = Annotated[str, Parameter(max_length=50, description="ISO 8601, or a beginning of it: 2019-07.")]
+
+TYPES = {
+    ".pdf": "application/pdf", ".txt": "text/plain", ".md": "text/markdown",
+    ".html": "text/html", ".htm": "text/html", ".csv": "text/csv", ".tsv": "text/tab-separated-values",
+    ".json": "application/json", ".jsonl": "application/x-ndjson", ".eml": "message/rfc822",
+    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}  # fmt: skip
+
+
+@dataclass
+class _FilesForm(Operation):
+    """The description of a request with files, which is read by ourselves."""
+
+    def __post_init__(self) -> None:
+        self.request_body = files_body("files")
+
+
+# -- upload ------------------------------------------------------------------------------------------------------------
+
+
+@post(
+    "/v1/corpora/{corpus:str}/documents", status_code=202, opt={WRITES: True}, request_max_body_size=None,
+    tags=["documents"], summary="Upload files", operation_class=_FilesForm, responses=told(404, 409, 413, 503),
+)  # fmt: skip
+async def put(corpus: str, service: Service, request: Asked) -> Uploaded:
+    """Upload files (field `files`, one or many; a .zip is unpacked) and have them indexed by a job.
+
+    A file of the same name is replaced. Each file is told as stored or refused; the job tells what became of the stored.
+    """
+    into = await service.look(service.home.corpus, corpus)
+    async with upload(request, service.home.uploads, service.settings) as sent:
+        if not sent.files:
+            raise SettingError("The upload holds no file; send files in the field `files`.")
+        files = await service.look(_stored, service, into, sent)
+    stored = [file.source for file in files if file.status == "stored"]
+    job = await service.look(service.index_later, into, stored) if stored else None
+    return shaped({"job": job, "files": files}, Uploaded)
+
+
+def _stored(service: Service, corpus: Corpus, sent: Sent) -> list[PutReport]:
+    """Every file of an upload in its corpus, or the reason why not."""
+    reports: list[PutReport] = []
+    limits = UploadLimits(
+        file_bytes=service.settings.file_bytes, total_bytes=service.settings.upload_bytes,
+        members=service.settings.upload_files,
+    )  # fmt: skip
+    for file in sent.files:
+        if not file.reason and file.name.lower().endswith(".zip") and zipfile.is_zipfile(file.path):
+            reports += service.home.put_zip(corpus, file.path, limits, name=file.name)
+        else:
+            reports.append(_put(service, corpus, file))
+    return reports
+
+
+def _put(service: Service, corpus: Corpus, file: SentFile) -> PutReport:
+    if file.reason:
+        return PutReport(file.name, "", "refused", file.reason)
+    try:
+        return PutReport(file.name, service.home.put(corpus, file.name, file.path), "stored")
+    except SettingError as error:
+        return PutReport(file.name, "", "refused", str(error))
+
+
+# -- look --------------------------------------------------------------------------------------------------------------
+
+
+@get("/v1/corpora/{corpus:str}/documents", tags=["documents"], summary="The documents", responses=told(404, 503))
+async def documents(
+    corpus: str, service: Service, language: Chosen = None, folder: Chosen = None, source: Pattern = None,
+    file_type: Annotated[list[str] | None, Parameter(query="type", max_items=1_000)] = None,
+    ids: Annotated[list[str] | None, Parameter(query="id", max_items=1_000)] = None,
+    meta: Annotated[list[str] | None, Parameter(max_items=1_000, description="field=value")] = None,
+    since: Date = "", until: Date = "", fields: Annotated[bool, Parameter(description="Also count fields of meta.")] = False,
+    offset: Annotated[int, Parameter(ge=0, le=2**53)] = 0, limit: Annotated[int, Parameter(ge=1, le=1_000)] = 50,
+) -> Documents:  # fmt: skip
+    """Documents by source, with counts of languages, types and folders; source may be a pattern (`*`, `?`, `[...]`).
+
+    A parameter given again means any of its values. With fields, also of the fields of meta that tell documents apart.
+    """
+    wanted = Wanted(language, file_type, folder, source, ids, [_pair(text) for text in meta or ()], since, until)
+
+    def listed() -> Documents:
+        with service.using(corpus) as opened:
+            return shaped(list_documents(opened.folder, wanted, offset, limit, fields=fields), Documents)
+
+    return await service.look(listed)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not name or not sign:
+        raise SettingError(f"meta is {text[:80]!r}; write field=value.")
+    return name, value
+
+
+@get(
+    "/v1/corpora/{corpus:str}/documents/{document:str}", tags=["documents"], summary="A document's text",
+    responses=told(404, 503),
+)  # fmt: skip
+async def text(corpus: str, document: str, service: Service, start: Place = None, end: Place = None) -> DocumentText:
+    """A document with its text, or with a piece of it."""
+    found = await service.look(_document, service, corpus, document)
+    first, last = _span(found, start, end)
+    return DocumentText(
+        found.id, found.source, found.language, found.content_hash, list(found.pages),
+        [list(heading) for heading in found.headings], dict(found.meta), found.text[first:last], first, last,
+        len(found.text), len(found.pages),
+    )  # fmt: skip
+
+
+@get(
+    "/v1/corpora/{corpus:str}/documents/{document:str}/original", tags=["documents"], summary="The original file",
+    responses=told(404, 503) | A_FILE,
+)  # fmt: skip
+async def original(corpus: str, document: str, service: Service) -> File:
+    """The file a document is from, as it was uploaded."""
+    found = await service.look(_original, service, corpus, document)
+    kind, name = TYPES.get(found.path.suffix.lower(), ANY_TYPE), found.source.rpartition("/")[2]
+    return File(
+        found.path, headers={"Content-Type": kind, "Content-Disposition": attachment(name), **HARMLESS},
+        content_disposition_type="attachment",
+    )  # fmt: skip
+
+
+@get(
+    "/v1/corpora/{corpus:str}/documents/{document:str}/pages/{page:int}", tags=["documents"],
+    summary="A page of a PDF as a picture", responses=told(404, 503),
+)  # fmt: skip
+async def page(
+    corpus: str, document: str, page: int, service: Service, start: Place = None, end: Place = None,
+    scale: Annotated[float, Parameter(ge=0.1, le=4)] = 1.5,
+) -> Page:  # fmt: skip
+    """A page's picture, with boxes around the part of start..end that is on it; `exact` is false where none can be drawn."""
+
+    def drawn() -> Page:
+        found = _document(service, corpus, document)
+        file = _original(service, corpus, document)
+        if found.meta.get("file_type") != "pdf" and file.path.suffix.lower() != ".pdf":
+            raise DocumentMissing(f"{found.source} is no PDF, so it has no pages to show; read its text instead.")
+        if not 1 <= page <= len(found.pages):
+            raise DocumentMissing(f"{found.source} has {len(found.pages)} pages; there is no page {page}.")
+        return _page(found, file.path, page, _span(found, start, end) if start is not None else None, scale)
+
+    return await service.reads.run(drawn)
+
+
+# -- delete ------------------------------------------------------------------------------------------------------------
+
+
+@delete(
+    "/v1/corpora/{corpus:str}/documents/{document:str}", status_code=202, opt={WRITES: True}, tags=["documents"],
+    summary="Delete a document", responses=told(404, 409, 503),
+)  # fmt: skip
+async def remove(
+    corpus: str, document: str, service: Service,
+    whole_file: Annotated[bool, Parameter(description="Also when its file holds other documents, which go too.")] = False,
+) -> JobTaken:  # fmt: skip
+    """Delete the file of a document; a job takes it out of the index."""
+    found = await service.look(_original, service, corpus, document)
+    if found.documents > 1 and not whole_file:
+        raise SettingError(
+            f"{found.source} holds {found.documents:,} documents; all of them go with it: say whole_file=true to do that."
+        )
+    return await service.look(_removed, service, found)
+
+
+@delete(
+    "/v1/corpora/{corpus:str}/files", status_code=202, opt={WRITES: True}, tags=["documents"],
+    summary="Delete a file by its name", responses=told(404, 409, 503),
+)  # fmt: skip
+async def remove_file(
+    corpus: str, service: Service, source: Annotated[str, Parameter(min_length=1, max_length=4_000)]
+) -> JobTaken:
+    """Delete a file, also one that could not be read and so has no document; a job takes it out of the index."""
+    into = await service.look(service.home.corpus, corpus)
+    return await service.look(_removed, service, Original(into, source, Path(), 0))
+
+
+ROUTES = (put, documents, text, original, page, remove, remove_file)
+
+
+class Original(NamedTuple):
+    """A file of a corpus, and how many documents are made of it."""
+
+    corpus: Corpus
+    source: str
+    path: Path
+    documents: int
+
+
+def _document(service: Service, corpus: str, document: str) -> Document:
+    with service.using(corpus) as opened:
+        return opened.folder.document(document)
+
+
+def _original(service: Service, corpus: str, document: str) -> Original:
+    with service.using(corpus) as opened:
+        source, count = file_of(opened.folder, document)
+        return Original(opened.corpus, source, service.home.original(opened.corpus, source), count)
+
+
+def _removed(service: Service, file: Original) -> JobTaken:
+    service.home.remove(file.corpus, file.source)
+    return shaped({"job": service.index_later(file.corpus, [file.source])}, JobTaken)
+
+
+def _span(document: Document, start: int | None, end: int | None) -> tuple[int, int]:
+    length = len(document.text)
+    first, last = 0 if start is None else start, length if end is None else end
+    if not first <= last <= length:
+        raise SettingError(f"start and end must lie in order between 0 and {length:,}, the length of the text.")
+    return first, last
+
+
+def _page(document: Document, path: Path, number: int, span: tuple[int, int] | None, scale: float) -> Page:
+    """The page with boxes for what of the span is on it."""
+    begin = document.pages[number - 1]
+    last = number == len(document.pages)
+    stop = len(document.text) if last else max(begin, document.pages[number] - len("\n\n"))
+    start = end = None
+    if span is not None:
+        start, end = max(0, span[0] - begin), max(0, min(span[1], stop) - begin)
+    image = page_image(path, number, text=document.text[begin:stop], start=start, end=end, scale=scale)
+    picture = "data:image/png;base64," + base64.b64encode(image.png).decode()
+    return Page(number, image.width, image.height, picture, [list(box) for box in image.boxes], image.exact)

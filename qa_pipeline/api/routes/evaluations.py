@@ -1,0 +1,108 @@
+"""Routes of evaluations: the runs a home keeps, their figures and pictures, what went wrong, two of them compared.
+
+They are of no corpus and may quote any, so a key that is limited to some corpora does not see them.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Literal
+
+from litestar import Response, get
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter
+
+from qa_pipeline.api.auth import ALL_CORPORA
+from qa_pipeline.api.evaluation_schemas import (
+    Compared,
+    Evaluation,
+    EvaluationDetail,
+    Predictions,
+    told_compared,
+    told_in_full,
+    told_one,
+)
+from qa_pipeline.api.evaluation_schemas import told as told_run
+from qa_pipeline.api.problems import told
+from qa_pipeline.evaluation.analysis.error_analysis import Verdict, Wanted
+from qa_pipeline.service.service import Service
+
+ScorerName = Literal["squad1", "squad2", "mlqa", "tydiqa"]
+RowName = Annotated[str | None, Parameter(query="language", max_length=100, description="A language, or en→de.")]
+
+TYPES = {"png": "image/png", "svg": "image/svg+xml"}
+A_PICTURE = {200: ResponseSpec(bytes, generate_examples=False, media_type="image/*", description="PNG or SVG.")}
+# A picture may be styled, but nothing in it may run or fetch.
+HARMLESS = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+
+
+@get("/v1/evaluations", opt={ALL_CORPORA: True}, tags=["evaluations"], summary="The evaluations", responses=told(503))
+async def evaluations(service: Service) -> list[Evaluation]:
+    """The runs of `docqa evaluate` in this home, the newest first; one that is broken or not finished says so itself."""
+    return [told_run(run) for run in await service.look(service.evaluations.list)]
+
+
+@get(
+    "/v1/evaluations/{evaluation:str}", opt={ALL_CORPORA: True}, tags=["evaluations"], summary="A run's figures",
+    responses=told(404, 503),
+)  # fmt: skip
+async def one(evaluation: str, service: Service) -> EvaluationDetail:
+    """A run with its table, a line a language, each figure with its interval."""
+
+    def found() -> EvaluationDetail:
+        return told_in_full(service.evaluations.get(evaluation), service.evaluations.plots(evaluation))
+
+    return await service.look(found)
+
+
+@get(
+    "/v1/evaluations/{evaluation:str}/plots/{plot:str}", opt={ALL_CORPORA: True}, tags=["evaluations"],
+    summary="A picture of a run", responses=told(404, 503) | A_PICTURE,
+)  # fmt: skip
+async def plot(evaluation: str, plot: str, service: Service) -> Response[bytes]:
+    """One of the pictures that a run lists, as PNG or SVG; nothing in it can run."""
+    data = await service.look(service.evaluations.plot, evaluation, plot)
+    headers = {
+        "Content-Type": TYPES[plot.rpartition(".")[2]], "Content-Disposition": f'inline; filename="{plot}"',
+        "Content-Security-Policy": HARMLESS,
+    }  # fmt: skip
+    return Response(data, headers=headers)
+
+
+@get(
+    "/v1/evaluations/{evaluation:str}/predictions", opt={ALL_CORPORA: True}, tags=["evaluations"],
+    summary="What was said to each question", responses=told(404, 429, 503),
+)  # fmt: skip
+async def predictions(
+    evaluation: str, service: Service, row: RowName = None, verdict: Verdict | None = None,
+    order: Literal["asked", "surest"] = "asked", offset: Annotated[int, Parameter(ge=0, le=2**53)] = 0,
+    limit: Annotated[int, Parameter(ge=1, le=1_000)] = 50,
+) -> Predictions:  # fmt: skip
+    """Questions with the right answers and what was said, judged one by one by the run's scorer.
+
+    verdict: `right` an exact match, `partly` some words of a right answer, `wrong` none. order: as `asked`, or the `surest`
+    first.
+    """
+    wanted = Wanted(row, verdict, order == "surest")
+
+    def found() -> Predictions:
+        some = wanted.of(service.evaluations.judged(evaluation), offset, limit)
+        return Predictions(some.total, some.verdicts, some.rows, [told_one(judged) for judged in some.predictions])
+
+    return await service.reads.run(found)
+
+
+@get(
+    "/v1/evaluations/{evaluation:str}/compare/{other:str}", opt={ALL_CORPORA: True}, tags=["evaluations"],
+    summary="Two runs compared", responses=told(404, 429, 503),
+)  # fmt: skip
+async def compare(evaluation: str, other: str, service: Service, scorer: ScorerName | None = None) -> Compared:
+    """The first run (A) and the other (B) over the questions both were asked, as `docqa compare` does.
+
+    scorer: whose figures; without it the one both were scored by.
+    """
+    found, notes = await service.reads.run(partial(service.evaluations.compare, evaluation, other, scorer))
+    return told_compared(found, evaluation, other, notes)
+
+
+ROUTES = (evaluations, one, plot, predictions, compare)

@@ -1,0 +1,120 @@
+"""Routes of what people keep beside the documents: feedback on answers, and questions to ask again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import msgspec
+from litestar import Request, delete, get, post
+
+from qa_pipeline.api.auth import WRITES
+from qa_pipeline.api.problems import told
+from qa_pipeline.api.schemas import Change, Feedback, FeedbackBody, Saved, SavedBody, shaped
+from qa_pipeline.service import feedback as given
+from qa_pipeline.service.saved_questions import Saved as Kept
+from qa_pipeline.service.service import Service
+
+Asked = Request[Any, Any, Any]
+
+
+# -- feedback ----------------------------------------------------------------------------------------------------------
+
+
+@post(
+    "/v1/corpora/{corpus:str}/feedback", status_code=201, opt={WRITES: True}, tags=["feedback"],
+    summary="Say that an answer is right or wrong", responses=told(404, 413, 503),
+)  # fmt: skip
+async def say(corpus: str, data: FeedbackBody, service: Service, request: Asked) -> Feedback:
+    """`right` or `corrected` with the span that answers; `wrong` with a span that does not, or alone: it is not said."""
+    key = request.auth.id if request.auth else ""
+
+    def add() -> given.Feedback:
+        with service.using(corpus) as opened:
+            return service.feedback.add(
+                corpus, opened.folder, question=data.question, verdict=data.verdict, document_id=data.document_id,
+                start=data.start, end=data.end, text=data.text, key=key,
+            )  # fmt: skip
+
+    return shaped(await service.look(add), Feedback)
+
+
+@get("/v1/corpora/{corpus:str}/feedback", tags=["feedback"], summary="What was said", responses=told(404, 503))
+async def said(corpus: str, service: Service) -> list[Feedback]:
+    """The feedback on a corpus, the newest first."""
+    await service.look(service.home.corpus, corpus)
+    return shaped(await service.look(service.feedback.list, corpus), list[Feedback])
+
+
+@get(
+    "/v1/corpora/{corpus:str}/feedback/export", tags=["feedback"], summary="Feedback as SQuAD 2.0", responses=told(404, 503)
+)  # fmt: skip
+async def export(corpus: str, service: Service) -> dict[str, Any]:
+    """What was said as SQuAD 2.0, for training and evaluation."""
+
+    def squad() -> dict[str, Any]:
+        with service.using(corpus) as opened:
+            return service.feedback.squad(corpus, opened.folder)
+
+    return await service.look(squad)
+
+
+@delete(
+    "/v1/corpora/{corpus:str}/feedback/{feedback:str}", opt={WRITES: True}, tags=["feedback"], summary="Take it back",
+    responses=told(404, 503),
+)  # fmt: skip
+async def unsay(corpus: str, feedback: str, service: Service) -> None:
+    """Forget one piece of feedback."""
+    await service.look(service.home.corpus, corpus)
+    await service.look(service.feedback.delete, feedback, corpus=corpus)
+
+
+# -- saved questions ---------------------------------------------------------------------------------------------------
+
+
+@post(
+    "/v1/corpora/{corpus:str}/saved", status_code=201, opt={WRITES: True}, tags=["saved"], summary="Save a question",
+    responses=told(404, 413, 503),
+)  # fmt: skip
+async def save(corpus: str, data: SavedBody, service: Service) -> Saved:
+    """Keep a question, to be asked again when there are new documents."""
+    await service.look(service.home.corpus, corpus)
+    chosen = {} if data.settings is None else msgspec.to_builtins(data.settings)
+    service.ask_settings(**chosen)
+    return _shown(await service.look(service.saved.add, corpus, data.question, data.filters, chosen))
+
+
+@get("/v1/corpora/{corpus:str}/saved", tags=["saved"], summary="The saved questions", responses=told(404, 503))
+async def saved(corpus: str, service: Service) -> list[Saved]:
+    """The saved questions of a corpus, the newest first."""
+    await service.look(service.home.corpus, corpus)
+    return [_shown(question) for question in await service.look(service.saved.list, corpus)]
+
+
+@post(
+    "/v1/corpora/{corpus:str}/saved/{saved:str}/run", status_code=200, opt={WRITES: True}, tags=["saved"],
+    summary="Ask a saved question again", responses=told(404, 429, 503),
+)  # fmt: skip
+async def run(corpus: str, saved: str, service: Service) -> Change:
+    """Ask again: which answers are new, which are gone; this run is the one the next is compared with."""
+    await service.look(service.home.corpus, corpus)
+    change = await service.reads.run(partial(service.run_saved, corpus, saved))
+    return shaped(change.as_dict(), Change)
+
+
+@delete(
+    "/v1/corpora/{corpus:str}/saved/{saved:str}", opt={WRITES: True}, tags=["saved"], summary="Forget a saved question",
+    responses=told(404, 503),
+)  # fmt: skip
+async def forget(corpus: str, saved: str, service: Service) -> None:
+    """Forget a saved question."""
+    await service.look(service.home.corpus, corpus)
+    await service.look(service.saved.delete, saved, corpus=corpus)
+
+
+ROUTES = (say, said, export, unsay, save, saved, run, forget)
+
+
+def _shown(question: Kept) -> Saved:
+    return shaped(asdict(question), Saved)

@@ -1,0 +1,150 @@
+"""Routes of jobs, and of files of questions, which are answered by jobs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, Annotated, Any, Literal
+
+from litestar import Request, delete, get, post
+from litestar.openapi.spec import Operation, Schema
+from litestar.openapi.spec.enums import OpenAPIType
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from indexing.errors import SettingError
+from qa_pipeline.api.auth import WRITES
+from qa_pipeline.api.files import A_FILE, HARMLESS, attachment, files_body
+from qa_pipeline.api.multipart import Sent, upload
+from qa_pipeline.api.problems import told
+from qa_pipeline.api.schemas import Job, JobTaken, shaped
+from qa_pipeline.errors import CorpusMissing, JobMissing
+from qa_pipeline.service import job_store
+from qa_pipeline.service.api_keys import Key
+from qa_pipeline.service.job_handlers import write_result
+from qa_pipeline.service.question_files import KINDS, read_questions
+from qa_pipeline.service.service import Service
+
+Asked = Request[Any, Any, Any]
+Format = Literal["csv", "xlsx", "jsonl"]
+
+TYPES = {
+    "csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}  # fmt: skip
+IN_MEMORY = 1_000_000
+PIECE = 65_536
+
+
+@dataclass
+class _QuestionsForm(Operation):
+    """The description of a request with a file of questions."""
+
+    def __post_init__(self) -> None:
+        self.request_body = files_body("file", format=Schema(type=OpenAPIType.STRING, enum=list(KINDS)))
+
+
+# -- jobs --------------------------------------------------------------------------------------------------------------
+
+
+@get("/v1/jobs", tags=["jobs"], summary="The jobs", responses=told(503))
+async def jobs(
+    service: Service, request: Asked, corpus: Annotated[str | None, Parameter(max_length=1_000)] = None,
+    limit: Annotated[int, Parameter(ge=1, le=1_000)] = 100,
+) -> list[Job]:  # fmt: skip
+    """Jobs of the corpora the key may see, the newest first, without their results."""
+    found = await service.look(service.jobs.list, corpus, limit, results=False)
+    return [shaped(job, Job) for job in found if service.sees(request.auth, job.corpus)]
+
+
+@get("/v1/jobs/{job:str}", tags=["jobs"], summary="A job", responses=told(404, 503))
+async def one(job: str, service: Service, request: Asked) -> Job:
+    """How far a job is, and when it is done, what it did."""
+    return shaped(await service.look(_seen, service, request.auth, job), Job)
+
+
+@delete(
+    "/v1/jobs/{job:str}", status_code=200, opt={WRITES: True}, tags=["jobs"], summary="Cancel a job",
+    responses=told(404, 503),
+)  # fmt: skip
+async def cancel(job: str, service: Service, request: Asked) -> Job:
+    """Cancel a queued job at once, a running one at its next step; an ended one stays as it is."""
+    await service.look(_seen, service, request.auth, job)
+    return shaped(await service.look(service.jobs.cancel, job), Job)
+
+
+@get(
+    "/v1/jobs/{job:str}/result", tags=["jobs"], summary="The answers to a file of questions",
+    responses=told(404, 409, 503) | A_FILE,
+)  # fmt: skip
+async def result(job: str, service: Service, request: Asked, format: Format | None = None) -> Stream:
+    """The answers as a file, in the format asked for or the one chosen with the questions."""
+    found = await service.look(_seen, service, request.auth, job)
+    kind = format or str(found.request.get("format", "csv"))
+    file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
+    try:
+        await service.look(write_result, service.home.uploads, found, kind, file)
+    except BaseException:
+        file.close()
+        raise
+    headers = {"Content-Type": TYPES[kind], "Content-Disposition": attachment(f"answers-{found.id[:8]}.{kind}"), **HARMLESS}
+    return Stream(_pieces(file), headers=headers)
+
+
+# -- files of questions ------------------------------------------------------------------------------------------------
+
+
+@post(
+    "/v1/corpora/{corpus:str}/questions", status_code=202, request_max_body_size=None, tags=["jobs"],
+    summary="Ask a file of questions", operation_class=_QuestionsForm, responses=told(404, 413, 503),
+)  # fmt: skip
+async def questions(corpus: str, service: Service, request: Asked) -> JobTaken:
+    """Have a file of questions (field `file`: CSV, XLSX, JSON or JSON lines) answered by a job.
+
+    A file with a mistake in any row is refused whole. The field `format` says how the answers are wanted.
+    """
+    await service.look(service.home.corpus, corpus)
+    async with upload(request, service.home.uploads, service.settings) as sent:
+        asked = await service.look(_request, service, request.auth, corpus, sent)
+        job = await service.look(service.ask_later, corpus, asked)
+        sent.keep()
+    return shaped({"job": job}, JobTaken)
+
+
+ROUTES = (jobs, one, cancel, result, questions)
+
+
+def _seen(service: Service, key: Key | None, id: str) -> job_store.Job:
+    """A job of a corpus the key may see. Raises JobMissing."""
+    job = service.jobs.get(id)
+    if not service.sees(key, job.corpus):
+        raise JobMissing(f"There is no job {id[:80]!r}; list the jobs, or start it again.")
+    return job
+
+
+def _request(service: Service, key: Key | None, corpus: str, sent: Sent) -> dict[str, Any]:
+    """What a job has to know of a file of questions, all of it checked. Raises SettingError, CorpusMissing."""
+    kind = sent.fields.get("format", "csv")
+    if kind not in KINDS:
+        raise SettingError(f"The format is {kind[:80]!r}; answers are written as {', '.join(KINDS)}.")
+    if len(sent.files) != 1:
+        raise SettingError("Send one file of questions in the field `file`.")
+    file = sent.files[0]
+    if file.reason:
+        raise SettingError(f"The file is refused: {file.reason}.")
+    rows = read_questions(file.path, file.name, service.settings.questions, corpus=corpus)
+    wanted = sorted({row.corpus for row in rows})
+    for name in wanted:
+        if not service.sees(key, name):
+            raise CorpusMissing(f"There is no corpus {name!r}; make it first, or choose one that is there.")
+        service.home.corpus(name)
+    return {"folder": sent.folder.name, "name": file.name, "format": kind, "corpora": wanted, "total": len(rows)}
+
+
+async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
+    with file:
+        file.seek(0)
+        for piece in iter(partial(file.read, PIECE), b""):
+            yield piece

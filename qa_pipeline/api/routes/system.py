@@ -1,0 +1,42 @@
+"""Routes of the service itself: whether it is up, whether it can be asked, its figures."""
+
+from __future__ import annotations
+
+from litestar import Response, get
+from litestar.openapi.datastructures import ResponseSpec
+
+from qa_pipeline.api.auth import ALL_CORPORA, OPEN
+from qa_pipeline.api.problems import told
+from qa_pipeline.api.schemas import Health, Ready
+from qa_pipeline.service.metrics import CONTENT_TYPE
+from qa_pipeline.service.service import Service
+
+
+@get("/health", opt={OPEN: True}, tags=["service"], summary="Whether the process is up")
+async def health(service: Service) -> Health:
+    """The process is up; /ready tells whether it can be asked. How the reader computes is empty until it is loaded."""
+    facts = service.models.reader_facts()
+    return Health("up", facts.get("precision", ""), facts.get("instruction_set", ""))
+
+
+@get(
+    "/ready", opt={OPEN: True}, tags=["service"], summary="Whether it can be asked",
+    responses={503: ResponseSpec(Ready, generate_examples=False, description="Not yet, and why.")},
+)  # fmt: skip
+async def ready(service: Service) -> Response[Ready]:
+    """The models are loaded and a question was answered."""
+    reason = service.ready()
+    return Response(Ready(not reason, reason), status_code=503 if reason else 200)
+
+
+@get(
+    "/metrics", opt={ALL_CORPORA: True}, tags=["service"], summary="Figures for Prometheus", media_type="text/plain",
+    responses=told(),
+)  # fmt: skip
+async def metrics(service: Service) -> Response[str]:
+    """Requests, time of each stage, what waits, what is in the corpora."""
+    figures = await service.look(service.measures.text)
+    return Response(figures.decode(), headers={"Content-Type": CONTENT_TYPE})
+
+
+ROUTES = (health, ready, metrics)

@@ -1,0 +1,173 @@
+"""The terminal's verbs that answer: `ask`, `search`, `read`. Nothing heavy is imported before a verb needs it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from indexing.errors import SettingError
+from qa_pipeline.cli.output import marked, print_json, print_reply
+from qa_pipeline.settings import PRECISIONS
+
+if TYPE_CHECKING:
+    from qa_pipeline.answers import Reply
+    from qa_pipeline.pipeline import QAPipeline
+
+OK, NOTHING_FOUND = 0, 1
+
+
+def add_ask_verbs(verbs: Any) -> None:
+    for name, about in (("ask", "answer a question from an index"), ("search", "the closest passages, nothing read")):
+        verb = verbs.add_parser(name, help=about)
+        verb.add_argument("index", metavar="INDEX", type=Path)
+        verb.add_argument("question", metavar="QUESTION", help="the question; `-` reads one a line from standard input")
+        if name == "ask":
+            verb.add_argument("--top-k", type=int, default=5, metavar="N", help="answers at most (5)")
+            verb.add_argument("--reader", metavar="NAME", help="preset, hub id or folder; `builtin` needs no download")
+            verb.add_argument(
+                "--thorough", action="store_true", help="read every passage, also after a sure answer was found"
+            )
+            verb.add_argument(
+                "--read-at-least", type=int, default=1, metavar="N", help="passages read before a sure answer ends it (1)"
+            )
+            verb.add_argument("--budget-ms", type=float, metavar="MS", help="begin no further passage after this time")
+            _add_precision(verb)
+            verb.add_argument(
+                "--no-answer-threshold", type=float, metavar="P", help="say `no answer` above this score (0..1)"
+            )
+        verb.add_argument("--retrieve", type=int, default=10, metavar="N", help="passages at most (10)")
+        verb.add_argument(
+            "--filter", action="append", default=[], metavar="NAME=VALUE", dest="filters",
+            help="only passages like this; again for more (same name: or, other name: and)",
+        )  # fmt: skip
+        verb.add_argument("--json", action="store_true", help="one object a question")
+        verb.set_defaults(run=_ask if name == "ask" else _search)
+
+
+def _add_precision(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--precision", default="auto", choices=PRECISIONS,
+        help="how the reader computes; auto: bf16 where the machine has it in hardware, else fp32",
+    )  # fmt: skip
+
+
+def add_read_verb(verbs: Any) -> None:
+    verb = verbs.add_parser("read", help="answer a question from one given text, without an index")
+    verb.add_argument("question", metavar="QUESTION")
+    verb.add_argument("--context", metavar="TEXT|FILE|-", required=True, help="the text, a file, or standard input")
+    verb.add_argument("--reader", metavar="NAME", help="preset, hub id or folder; `builtin` needs no download")
+    _add_precision(verb)
+    verb.add_argument("--json", action="store_true", help='one object: {"answer", "start", "end", "score"}')
+    verb.set_defaults(run=_read)
+
+
+def _ask(options: argparse.Namespace) -> int:
+    from indexing.models.presets import DEFAULT_READER
+
+    return _answer_all(options, options.reader or DEFAULT_READER, "ask")
+
+
+def _search(options: argparse.Namespace) -> int:
+    return _answer_all(options, None, "search")
+
+
+def _answer_all(options: argparse.Namespace, reader: str | None, verb: str) -> int:
+    from indexing.store.corpus_db import IndexFolder
+    from indexing.store.filters import parse_terms, where
+    from qa_pipeline.settings import AskSettings, question_text
+
+    filters = parse_terms(options.filters)
+    where(filters)
+    asked: dict[str, Any] = {"retrieve": options.retrieve}
+    if verb == "ask":
+        asked |= {"top_k": options.top_k, "no_answer_threshold": options.no_answer_threshold}
+        asked |= {"thorough": options.thorough, "read_at_least": options.read_at_least, "budget_ms": options.budget_ms}
+    settings = AskSettings(**asked)
+    if options.question != "-":
+        question_text(options.question)
+    IndexFolder.open(options.index).close()
+    pipeline = _pipeline(options.index, reader, settings, getattr(options, "precision", "auto"))
+    found = False
+    for question in _questions(options.question):
+        try:
+            reply: Reply = getattr(pipeline, verb)(question, settings, filters)
+        except SettingError as error:
+            if options.question != "-":
+                raise
+            print(f"docqa: {error}", file=sys.stderr)
+            print_json({"question": question, "error": str(error)}) if options.json else None
+            continue
+        found = found or bool(reply.answers if verb == "ask" else reply.passages)
+        print_json(reply.as_dict()) if options.json else print_reply(reply, verb)
+        sys.stdout.flush()
+    return OK if found else NOTHING_FOUND
+
+
+def _pipeline(index: Path, reader: str | None, settings: Any, precision: str) -> QAPipeline:
+    from qa_pipeline.pipeline import QAPipeline
+
+    return QAPipeline.open(index, reader, settings, precision)
+
+
+def _questions(question: str) -> Iterator[str]:
+    if question != "-":
+        yield question
+        return
+    for line in _stdin():
+        if line.strip():
+            yield line.strip()
+
+
+def _stdin() -> Iterable[str]:
+    """Standard input as UTF-8, whatever the locale says; a byte order mark is dropped."""
+    for number, line in enumerate(sys.stdin.buffer):
+        text = line.decode("utf-8", errors="replace")
+        yield text.removeprefix("\ufeff") if number == 0 else text
+
+
+def _read(options: argparse.Namespace) -> int:
+    from indexing.models.presets import DEFAULT_READER
+    from indexing.models.registry import resolve
+    from qa_pipeline.settings import question_text
+
+    question = question_text(options.question)
+    context = _context(options.context)
+    folder = resolve(options.reader or DEFAULT_READER, "reader")
+    from qa_pipeline.answering.calibration import calibration_of
+    from qa_pipeline.answering.verdict import read_one
+    from qa_pipeline.haystack.load import load_reader
+
+    found = read_one(load_reader(folder, precision=options.precision), question, context, calibration_of(folder))
+    if options.json:
+        print_json(found)
+    elif found["answer"]:
+        start, end = found["start"], found["end"]
+        print(marked(context, start, end, max(0, start - 200), min(len(context), end + 200)))
+        print(f"  characters {start}-{end} · score {found['score']:.2f}")
+    else:
+        print(f"No answer in this text (score {found['score']:.2f}).")
+    return OK if found["answer"] else NOTHING_FOUND
+
+
+def _context(value: str) -> str:
+    """The text itself, a file's text (any format that is read), or standard input."""
+    if value == "-":
+        text = "".join(_stdin())
+    elif len(value) < 1_000 and "\n" not in value and Path(value).is_file():
+        text = _file_text(Path(value))
+    else:
+        text = value
+    if not text.strip():
+        raise SettingError("The context is empty.")
+    return text
+
+
+def _file_text(path: Path) -> str:
+    from indexing.files.walk import FileReader, find_files
+
+    with FileReader() as reader:
+        texts, _ = reader.read(next(iter(find_files(path))))
+    return "\n\n".join(text.text for text in texts)

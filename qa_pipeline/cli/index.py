@@ -1,0 +1,244 @@
+"""The verbs of an index: `index`, `status`, `show`, `doctor`; and `models`. Nothing heavy is imported early."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from indexing.errors import SettingError
+from qa_pipeline.cli.output import print_json, printable
+
+if TYPE_CHECKING:
+    from indexing.build import FileReport
+    from indexing.models.presets import Preset
+
+OK, FAILED = 0, 2
+
+
+def add_index_verb(verbs: Any) -> None:
+    verb = verbs.add_parser("index", help="index a folder of documents, or bring its index up to date")
+    verb.add_argument("documents", metavar="DOCUMENTS", type=Path, help="folder (or one file) to read")
+    verb.add_argument("--into", metavar="INDEX", type=Path, required=True, help="folder of the index")
+    verb.add_argument("--embedder", metavar="NAME", help="preset, hub id or folder; `builtin` needs no download")
+    verb.add_argument("--chunk-tokens", type=int, metavar="N", help="tokens of a passage at most (200)")
+    verb.add_argument("--vectors", choices=("auto", "flat", "hnsw", "ivfpq"), help="kind of FAISS index (auto)")
+    verb.add_argument("--max-bytes", type=int, metavar="N", help="bytes of a file at most")
+    verb.add_argument("--max-chars", type=int, metavar="N", help="characters of a document at most")
+    verb.add_argument("--max-pages", type=int, metavar="N", help="pages of a document at most")
+    verb.add_argument("--seconds", type=float, metavar="S", help="time to parse one file at most")
+    verb.add_argument("--json", action="store_true", help="one object a file, then one for the run")
+    verb.set_defaults(run=_index)
+
+
+def add_looking_verbs(verbs: Any) -> None:
+    status = verbs.add_parser("status", help="what is in an index")
+    status.add_argument("index", metavar="INDEX", type=Path)
+    status.add_argument("--documents", action="store_true", help="also every document with its id")
+    status.add_argument("--json", action="store_true")
+    status.set_defaults(run=_status)
+    show = verbs.add_parser("show", help="the text of a document, or of a span of it")
+    show.add_argument("index", metavar="INDEX", type=Path)
+    show.add_argument("document", metavar="DOCUMENT_ID")
+    show.add_argument("--start", type=int, default=0, metavar="N")
+    show.add_argument("--end", type=int, default=None, metavar="N")
+    show.add_argument("--json", action="store_true")
+    show.set_defaults(run=_show)
+    doctor = verbs.add_parser("doctor", help="check text, vectors, keyword index and FAISS against each other")
+    doctor.add_argument("index", metavar="INDEX", type=Path)
+    doctor.add_argument("--repair", action="store_true", help="make again what can be made again")
+    doctor.add_argument("--compact", action="store_true", help="write the index anew, so that nothing deleted stays on disk")
+    doctor.add_argument("--json", action="store_true")
+    doctor.set_defaults(run=_doctor)
+    models = verbs.add_parser("models", help="the models known by name, and which can be loaded here now")
+    models.add_argument("--json", action="store_true")
+    models.set_defaults(run=_models)
+
+
+def _index(options: argparse.Namespace) -> int:
+    from indexing.build import build_index
+    from indexing.files.file_text import FileLimits
+    from indexing.settings import ChunkSettings, IndexSettings
+    from indexing.store.sqlite import DATABASE
+
+    chosen = {"embedder": options.embedder, "vectors": options.vectors}
+    values: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    if options.chunk_tokens is not None:
+        values["chunks"] = ChunkSettings(tokens=options.chunk_tokens)
+    new = not (options.into / DATABASE).is_file()
+    settings = IndexSettings(**values) if new or options.embedder or options.chunk_tokens else None
+    names = ("max_bytes", "max_chars", "max_pages", "seconds")
+    limits = FileLimits(**{name: getattr(options, name) for name in names if getattr(options, name) is not None})
+    with _Bar("indexing") as bar:
+        report = build_index(options.documents, options.into, settings, limits=limits, progress=bar.update)
+    if options.json:
+        for file in report.files:
+            print_json(_file_dict(file))
+        print_json({name: value for name, value in report.as_dict().items() if name != "files"})
+    else:
+        _print_report(report)
+    return OK
+
+
+def _file_dict(file: FileReport) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(file)
+
+
+def _print_report(report: Any) -> None:
+    for file in report.files:
+        if file.status == "skipped":
+            print(f"skipped    {printable(file.source)}: {file.reason}")
+        elif file.status != "unchanged":
+            print(f"{file.status:<10} {printable(file.source)}" + (_counted(file.passages) if file.passages else ""))
+        for note in file.notes:
+            print(f"           note: {note}")
+    counts = [f"{report.count(s)} {s}" for s in ("indexed", "updated", "unchanged", "removed", "skipped") if report.count(s)]
+    print(", ".join(counts) or "nothing to do")
+    print(
+        f"{report.documents:,} documents, {report.passages:,} passages in {len(report.languages)} languages"
+        f" ({', '.join(report.languages)}); embedder {report.embedder}; generation {report.generation};"
+        f" {report.seconds:.1f} s"
+    )
+
+
+def _counted(passages: int) -> str:
+    return f" ({passages:,} passage{'s' if passages > 1 else ''})"
+
+
+class _Bar:
+    """A bar on standard error with rate and time left; nothing where that is not a terminal."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self._bar: Any = None
+        self._done = 0
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, file: FileReport, done: int, total: int) -> None:
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                desc=self.label, total=total, unit="B", unit_scale=True, file=sys.stderr, disable=None, initial=0
+            )
+        self._bar.update(done - self._done)
+        self._bar.set_postfix_str(printable(file.source)[-40:], refresh=False)
+        self._done = done
+
+
+def _status(options: argparse.Namespace) -> int:
+    from indexing.store.corpus_db import IndexFolder
+
+    with IndexFolder.open(options.index) as folder, folder.reading():
+        skipped = [record for record in folder.file_records().values() if record.reason]
+        facts = {
+            "index": str(options.index), **folder.counts(), "embedder": folder.model["name"],
+            "dimension": folder.model["dimension"], "chunk_tokens": folder.settings.chunks.tokens,
+            "vectors": folder.settings.vectors, "generation": folder.generation(), "bytes": folder.size(),
+            "skipped": [{"source": record.source, "reason": record.reason} for record in skipped],
+        }  # fmt: skip
+        rows = list(folder.document_rows()) if options.documents else []
+    if options.json:
+        names = ("id", "source", "language", "characters", "passages")
+        print_json(facts | ({"list": [dict(zip(names, row, strict=True)) for row in rows]} if options.documents else {}))
+        return OK
+    print(
+        f"{facts['documents']:,} documents, {facts['passages']:,} passages, {facts['characters']:,} characters;"
+        f" {facts['bytes'] / 1e6:,.1f} MB on disk; generation {facts['generation']}"
+    )
+    print(f"embedder {facts['embedder']} ({facts['dimension']} dimensions); passages of {facts['chunk_tokens']} tokens")
+    print(f"{'language':<10}{'documents':>12}{'passages':>12}")
+    for language, counts in facts["languages"].items():
+        print(f"{language:<10}{counts['documents']:>12,}{counts['passages']:>12,}")
+    for record in skipped:
+        print(f"skipped {printable(record.source)}: {record.reason}")
+    for row in rows:
+        print(f"{row[0]}  {row[2]}  {row[3]:>9,} characters  {row[4]:>5} passages  {printable(row[1])}")
+    return OK
+
+
+def _show(options: argparse.Namespace) -> int:
+    from indexing.store.corpus_db import IndexFolder
+
+    with IndexFolder.open(options.index) as folder:
+        document = folder.document(options.document)
+    end = len(document.text) if options.end is None else options.end
+    if not 0 <= options.start <= end <= len(document.text):
+        raise SettingError(f"--start and --end must lie in order between 0 and {len(document.text):,}.")
+    text = document.text[options.start : end]
+    if options.json:
+        facts = {"document_id": document.id, "source": document.source, "language": document.language}
+        print_json({**facts, "content_hash": document.content_hash, "start": options.start, "end": end, "text": text})
+    else:
+        sys.stdout.write(text)
+        if sys.stdout.isatty():
+            sys.stdout.write("\n")
+    return OK
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from indexing.store.index import Index
+
+    with Index.open(options.index, writable=options.repair or options.compact) as index:
+        before = index.folder.size()
+        problems = list(index.problems())
+        removed = index.repair() if options.repair and problems else []
+        left = list(index.problems()) if options.repair and problems else problems
+        compacted = index.compact() if options.compact else None
+        after = index.folder.size()
+    if options.json:
+        told = {"problems": problems, "repaired": options.repair, "left": left, "removed": removed}
+        print_json(told | ({"compacted": compacted, "bytes_before": before, "bytes": after} if options.compact else {}))
+    else:
+        for problem in problems:
+            print(problem)
+        for source in removed:
+            print(f"taken out, to be read again by `docqa index`: {printable(source)}")
+        print("The index is sound." if not left else f"{len(left)} problems; `docqa doctor INDEX --repair` mends them.")
+        if compacted is not None:
+            print(f"Compacted: {before:,} bytes before, {after:,} now.")
+        if compacted is False:
+            print("The index is in use, so what was deleted may stay in its log until the last reader closes; run it again.")
+    return OK if not left and compacted is not False else FAILED
+
+
+def _models(options: argparse.Namespace) -> int:
+    from indexing.models.hardware import this_machine
+    from indexing.models.registry import available
+
+    processor = this_machine()
+    auto = processor.auto()
+    computing = {"precision": auto, "instruction_set": processor.instruction_set(auto)}
+    for preset, here, why in available():
+        if options.json:
+            from dataclasses import asdict
+
+            print_json({**asdict(preset), "available": here, "reason": why, "auto": computing})
+        else:
+            _print_model(preset, "here" if here else "not here", f" ({why})" if why else "")
+    if not options.json:
+        print(f"On this processor `--precision auto` computes in {auto} ({computing['instruction_set']}).")
+    return OK
+
+
+def _print_model(preset: Preset, state: str, why: str) -> None:
+    print(f"{preset.kind:<9} {preset.name:<18} {state:<9} {preset.model}")
+    first, rest = preset.published[:3], preset.published[3:]
+    for line in (
+        f"{preset.about}{why}",
+        f"licence: {preset.licence}; languages: {preset.languages}; parameters: {preset.parameters}",
+        f"trained on: {preset.trained_on}",
+        first and f"by its card: {'; '.join(map(str, first))}" + (f"; {len(rest)} more with --json" if rest else ""),
+        preset.spark_nlp and f"in Spark NLP: {preset.spark_nlp}",
+    ):
+        if line:
+            print(f"{'':<38} {line}")

@@ -1,0 +1,84 @@
+"""The terminal's door: `docqa VERB`. Text for people, `--json` one object a line for programs.
+
+Results go to standard output, progress and errors to standard error. Exit status: 0, 1 (nothing found: no answer),
+2 (wrong use, or failed; one sentence says why). Nothing heavy is imported before a verb needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from indexing.errors import DocqaError
+from qa_pipeline.cli.ask import add_ask_verbs, add_read_verb
+from qa_pipeline.cli.evaluate import add_verbs as add_evaluate_verbs
+from qa_pipeline.cli.index import add_index_verb, add_looking_verbs
+from qa_pipeline.cli.serve import add_verbs
+from qa_pipeline.cli.spark import add_spark_verb
+from qa_pipeline.cli.train import add_training_verbs
+
+OK, FAILED = 0, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    _quiet()
+    try:
+        options = parser().parse_args(arguments)
+        run: Callable[[argparse.Namespace], int] = options.run
+        return run(options)
+    except DocqaError as error:
+        print(f"docqa: {error}", file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        print("docqa: stopped; what was committed is kept, the same command goes on from there.", file=sys.stderr)
+        return 130
+
+
+def _quiet() -> None:
+    """What libraries print by themselves must not mix with results; telemetry stays off."""
+    os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    import warnings
+
+    warnings.filterwarnings("ignore")
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose mistakes are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(FAILED, f"docqa: {message[:1].upper()}{message[1:]}; see `{self.prog} --help`.\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every verb with its options; README and docs are tested against it."""
+    top = _Parser(prog="docqa", description="Find answers in documents of many languages, each with its exact place.")
+    top.add_argument("--version", action="version", version=f"docqa {_version()}")
+    verbs = top.add_subparsers(metavar="VERB", required=True)
+    add_index_verb(verbs)
+    add_ask_verbs(verbs)
+    add_read_verb(verbs)
+    add_looking_verbs(verbs)
+    add_evaluate_verbs(verbs)
+    add_verbs(verbs)
+    add_training_verbs(verbs)
+    add_spark_verb(verbs)
+    return top
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("docqa")
+    except PackageNotFoundError:
+        return "(not installed)"

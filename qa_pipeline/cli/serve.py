@@ -1,0 +1,219 @@
+"""The terminal's verbs of the service: `serve`, `keys`, `ui`. Nothing heavy is imported before a verb needs it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from indexing.errors import SettingError
+from qa_pipeline.cli.output import print_json
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp
+
+    from qa_pipeline.service.api_keys import Key, Keys
+    from qa_pipeline.service.settings import ServerSettings
+
+FLAGS = (
+    ("--home", "HOME", "the home folder, made if it is missing"),
+    ("--host", "ADDRESS", "address to listen at (127.0.0.1); any but this machine's own needs a key"),
+    ("--port", "N", "port to listen at (8080); 0 takes a free one"),
+    ("--reader", "NAME", "preset, hub id or folder; `builtin` needs no download"),
+    ("--precision", "NAME", "how the reader computes: auto, fp32, bf16, fp16 (GPU) or int8"),
+    ("--concurrency", "N", "questions read at once (as many as cores)"),
+    ("--queue", "N", "questions that may wait (four times that)"),
+    ("--top-k", "N", "answers or passages one may ask for (100)"),
+    ("--batch", "N", "questions in one request (1,000)"),
+    ("--questions", "N", "questions in one file (10,000)"),
+    ("--body-bytes", "N", "bytes of a JSON body (32,000,000)"),
+    ("--file-bytes", "N", "bytes of one file (50,000,000)"),
+    ("--upload-bytes", "N", "bytes of one upload (500,000,000)"),
+    ("--upload-files", "N", "files in one upload (1,000)"),
+    ("--cors-origins", "LIST", "pages that may call, with commas between; none unless set"),
+    ("--log-questions", "YES|NO", "whether the text of questions may be logged (no)"),
+    ("--shutdown-s", "SECONDS", "time to finish what was taken (30)"),
+    ("--keep-days", "DAYS", "how long answers to files of questions are kept (30)"),
+)
+
+
+def add_verbs(verbs: Any) -> None:
+    """The service's verbs with their options."""
+    serve = verbs.add_parser("serve", help="serve a home folder of corpora over HTTP")
+    for flag, name, about in FLAGS:
+        serve.add_argument(flag, metavar=name, help=about)
+    serve.set_defaults(run=_serve)
+    keys = verbs.add_parser("keys", help="who may use a service")
+    keys.add_argument("home", metavar="HOME", type=Path)
+    keys.add_argument("action", choices=("add", "list", "remove"))
+    keys.add_argument("id", metavar="ID", nargs="?", help="which to remove")
+    keys.add_argument("--label", metavar="TEXT", default="", help="whose it is")
+    keys.add_argument("--write", action="store_true", help="it may change things, not only ask")
+    keys.add_argument("--corpus", action="append", default=[], metavar="NAME", help="only this corpus; again for more")
+    keys.add_argument("--json", action="store_true", help="one object a key")
+    keys.set_defaults(run=_keys)
+    ui = verbs.add_parser("ui", help="the page for people, over a service")
+    ui.add_argument("--api", metavar="URL", default="http://127.0.0.1:8080", help="address of the service")
+    ui.add_argument("--home", metavar="HOME", type=Path, help="serve this home folder, too, as long as the page runs")
+    ui.add_argument("--reader", metavar="NAME", help="with --home: preset, hub id or folder; `builtin` needs no download")
+    ui.add_argument("--port", type=int, default=8501, metavar="N", help="port of the page (8501)")
+    ui.set_defaults(run=_ui)
+
+
+# -- serve -------------------------------------------------------------------------------------------------------------
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from qa_pipeline.service.settings import server_settings
+
+    settings = server_settings(vars(options), os.environ)
+    refuse_open_door(settings)
+    from indexing.models.registry import resolve
+    from qa_pipeline.reading.malloc import few_heaps
+
+    few_heaps()
+    resolve(settings.reader, "reader")
+    import uvicorn
+
+    _log()
+    server = uvicorn.Server(config(settings))
+    server.run()
+    return 0 if server.started else 2
+
+
+def refuse_open_door(settings: ServerSettings) -> None:
+    """Raises SettingError for an address others can reach while there is no key."""
+    from qa_pipeline.service.api_keys import Keys
+    from qa_pipeline.service.home import Home
+
+    home = Home.open(settings.home, create=True)
+    if not settings.is_local and not Keys(home.keys).list():
+        raise SettingError(
+            f"{settings.host} can be reached from other machines, and there is no key; make one with"
+            f" `docqa keys {settings.home} add --label NAME`, or serve at 127.0.0.1."
+        )
+
+
+def config(settings: ServerSettings, app: ASGIApp | None = None) -> Any:
+    """How the service is run. The address is told on standard error once it listens."""
+    import uvicorn
+
+    return uvicorn.Config(
+        app or _app(settings), host=settings.host, port=settings.port, log_config=None, access_log=False,  # type: ignore[arg-type]
+        server_header=False, proxy_headers=False, lifespan="on", timeout_graceful_shutdown=max(1, settings.shutdown_s),
+    )  # fmt: skip
+
+
+def _app(settings: ServerSettings) -> ASGIApp:
+    from qa_pipeline.api.app import create_app, served
+    from qa_pipeline.service.service import Service
+
+    return served(create_app(Service(settings)))
+
+
+def _log() -> None:
+    """The service's own log, and the server's, to standard error."""
+    import logging
+
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    for name in ("docqa", "qa_pipeline", "indexing", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+# -- keys --------------------------------------------------------------------------------------------------------------
+
+
+def _keys(options: argparse.Namespace) -> int:
+    from qa_pipeline.service.api_keys import Keys
+    from qa_pipeline.service.home import Home
+
+    home = Home.open(options.home, create=options.action == "add")
+    act: Callable[[Keys, argparse.Namespace], int] = {"add": _add, "list": _list, "remove": _remove}[options.action]
+    return act(Keys(home.keys), options)
+
+
+def _add(keys: Keys, options: argparse.Namespace) -> int:
+    key, secret = keys.add(options.label, write=options.write, corpora=options.corpus)
+    if options.json:
+        print_json({**_facts(key), "secret": secret})
+    else:
+        print(secret)
+        print(f"docqa: the key {key.id} {_words(key)}; its secret is shown this once.", file=sys.stderr)
+    return 0
+
+
+def _list(keys: Keys, options: argparse.Namespace) -> int:
+    for key in keys.list():
+        if options.json:
+            print_json(_facts(key))
+        else:
+            print(f"{key.id}  {key.created[:10]}  {key.label}: {_words(key)}")
+    return 0
+
+
+def _remove(keys: Keys, options: argparse.Namespace) -> int:
+    if not options.id:
+        raise SettingError("Name the key to remove by its id; `docqa keys HOME list` shows them.")
+    keys.remove(options.id)
+    return 0
+
+
+def _facts(key: Key) -> dict[str, Any]:
+    return {name: getattr(key, name) for name in ("id", "label", "write", "corpora", "created")}
+
+
+def _words(key: Key) -> str:
+    return f"{'may change' if key.write else 'may ask'} {', '.join(key.corpora) or 'every corpus'}"
+
+
+# -- ui ----------------------------------------------------------------------------------------------------------------
+
+
+def _ui(options: argparse.Namespace) -> int:
+    found = find_spec("ui")
+    page = Path(next(iter(found.submodule_search_locations or [""]), "")) / "app.py" if found else Path("app.py")
+    if not page.is_file():
+        raise SettingError("This docqa was installed without its page; install it with the page's files.")
+    if find_spec("streamlit") is None:
+        raise SettingError("The page needs Streamlit; install it with `pip install streamlit`.")
+    command = [sys.executable, "-m", "streamlit", "run", str(page), "--server.port", str(options.port)]
+    with _served(options) as address:
+        print(f"docqa: the page is at http://127.0.0.1:{options.port} (Ctrl-C ends it)", file=sys.stderr)
+        return subprocess.call(command, env={**os.environ, "DOCQA_API_URL": address}, stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def _served(options: argparse.Namespace) -> Iterator[str]:
+    """The address of the service: the one named, or one of our own over --home for as long as the block lasts."""
+    if options.home is None:
+        yield options.api
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "qa_pipeline.cli", "serve", "--home", str(options.home), "--port", str(port)]
+    service = subprocess.Popen([*command, *(["--reader", options.reader] if options.reader else [])])
+    try:
+        _wait_for(service, port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        service.terminate()
+        service.wait()
+
+
+def _wait_for(service: subprocess.Popen[bytes], port: int) -> None:
+    """Until the service takes connections. Raises SettingError when it ended instead."""
+    while service.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise SettingError("The service did not start; what it said stands above.")

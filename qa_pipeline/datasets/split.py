@@ -1,0 +1,179 @@
+"""Examples -> train and test, with the same number of test questions in each language and no paragraph on both sides.
+
+What belongs together goes to one side as a whole: questions of one paragraph; paragraphs that share a long sentence (two
+windows cut from one article); and the same paragraph in other languages, told by ids or by title and position where two
+files are translations of one another. Surplus questions of a paragraph chosen for the test are left out of both sides.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from indexing.errors import SettingError
+from qa_pipeline.datasets.examples import Example
+
+SENTENCE_END = re.compile(r"(?<=[.!?।؟。！？])\s*|\n+")
+PREFIX = re.compile(r".*[-_.:/]")
+LONG_SENTENCE = 60
+WIDESPREAD = 5
+PARALLEL_SHARE = 0.5
+CONSISTENT_SHARE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """Law: no group of `groups` has examples in both train and test; test has equally many of each language."""
+
+    train: tuple[Example, ...]
+    test: tuple[Example, ...]
+    left_out: int
+
+
+def divide(examples: Sequence[Example], per_language: int, seed: int) -> Division:
+    """The same division for the same examples and seed. Raises SettingError where a language has too few questions."""
+    found = Counter(example.language for example in examples)
+    few = {language: count for language, count in found.items() if count < per_language}
+    if few:
+        language, count = min(few.items(), key=lambda item: (item[1], item[0]))
+        raise SettingError(
+            f"Language {language} has {count:,} questions, fewer than the {per_language:,} asked for the test."
+        )
+    need = dict.fromkeys(found, per_language)
+    train: list[int] = []
+    test: list[int] = []
+    for group in _order(examples, groups(examples), per_language, seed):
+        if any(need[examples[n].language] for n in group):
+            test += _taken(examples, group, need)
+        else:
+            train += group
+    chosen = tuple(examples[n] for n in sorted(train)), tuple(examples[n] for n in sorted(test))
+    return Division(*chosen, left_out=len(examples) - len(train) - len(test))
+
+
+def groups(examples: Sequence[Example]) -> list[list[int]]:
+    """Positions of examples that must stay on one side, in order of their first one."""
+    paragraph = _Paragraphs(examples)
+    sets = _Sets(len(paragraph.contexts))
+    for a, b in (*paragraph.of_shared_sentences(), *paragraph.of_parallel_files()):
+        sets.join(a, b)
+    found: defaultdict[int, list[int]] = defaultdict(list)
+    for n, number in enumerate(paragraph.of_example):
+        found[sets.root(number)].append(n)
+    return list(found.values())
+
+
+def by_language(examples: Sequence[Example]) -> dict[str, list[Example]]:
+    """In order of the languages' codes."""
+    found: defaultdict[str, list[Example]] = defaultdict(list)
+    for example in examples:
+        found[example.language].append(example)
+    return dict(sorted(found.items()))
+
+
+def _order(examples: Sequence[Example], found: list[list[int]], per_language: int, seed: int) -> list[list[int]]:
+    """Shuffled; groups with more questions of a language than the test wants come last, so that few are wasted."""
+    order = found.copy()
+    random.Random(seed).shuffle(order)
+    return sorted(order, key=lambda group: max(Counter(examples[n].language for n in group).values()) > per_language)
+
+
+def _taken(examples: Sequence[Example], group: Sequence[int], need: dict[str, int]) -> list[int]:
+    """Those of a group that the test still needs; `need` falls."""
+    taken: list[int] = []
+    for n in group:
+        if need[examples[n].language]:
+            need[examples[n].language] -= 1
+            taken.append(n)
+    return taken
+
+
+class _Sets:
+    """Disjoint sets of numbers (union-find with path halving)."""
+
+    def __init__(self, count: int) -> None:
+        self._parent = list(range(count))
+
+    def root(self, number: int) -> int:
+        parent = self._parent
+        while parent[number] != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
+
+    def join(self, a: int, b: int) -> None:
+        first, second = sorted((self.root(a), self.root(b)))
+        self._parent[second] = first
+
+
+class _Paragraphs:
+    """Equal contexts (but for white space) have one number."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        numbers: dict[str, int] = {}
+        self.of_example = [numbers.setdefault(" ".join(e.context.split()), len(numbers)) for e in examples]
+        self.contexts = list(numbers)
+        self._ids: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        self._titles: defaultdict[str, dict[str, dict[int, None]]] = defaultdict(dict)
+        self._language: dict[str, str] = {}
+        for example, number in zip(examples, self.of_example, strict=True):
+            file = f"{example.origin}\0{example.language}\0{example.question_language}"
+            self._ids[file][example.id] = number
+            self._language[file] = example.language
+            if example.title:
+                self._titles[file].setdefault(example.title, {})[number] = None
+
+    def of_shared_sentences(self) -> Iterator[tuple[int, int]]:
+        """Pairs with a long sentence in common; one that stands everywhere (a notice, a menu) tells nothing."""
+        holders: defaultdict[str, list[int]] = defaultdict(list)
+        for number, context in enumerate(self.contexts):
+            for sentence in set(SENTENCE_END.split(context)):
+                if len(sentence) >= LONG_SENTENCE:
+                    holders[sentence].append(number)
+        for numbers in holders.values():
+            if len(numbers) <= WIDESPREAD:
+                yield from ((numbers[0], other) for other in numbers[1:])
+
+    def of_parallel_files(self) -> Iterator[tuple[int, int]]:
+        """Pairs that are one paragraph in two files, where those two are translations or pairings of one another."""
+        for one, other in combinations(self._ids, 2):
+            yield from _by_id(self._ids[one], self._ids[other])
+            if self._language[one] != self._language[other]:
+                yield from _by_title(self._titles[one], self._titles[other])
+
+
+def _by_id(one: Mapping[str, int], other: Mapping[str, int]) -> Iterator[tuple[int, int]]:
+    for a, b in ((one, other), (_without_prefix(one), _without_prefix(other))):
+        yield from {(a[id], b[id]) for id in parallel_ids(a, b)}
+
+
+def _without_prefix(numbers: Mapping[str, int]) -> dict[str, int]:
+    """Without what all ids of a file begin with, up to a dash, dot or colon: squad-fi-12 is the squad-en-12 of another."""
+    same = PREFIX.match(os.path.commonprefix(list(numbers)))
+    return {id[same.end() if same else 0 :]: number for id, number in numbers.items()}
+
+
+def parallel_ids(one: Mapping[str, Hashable], other: Mapping[str, Hashable]) -> list[str]:
+    """The ids that two files share, given the paragraph of each id; [] unless the files are translations or pairings.
+
+    They are where most ids are the same and lead to the same pairs of paragraphs; mere counters (1, 2, 3) do not.
+    """
+    few, many = sorted((one, other), key=len)
+    shared = [id for id in few if id in many]
+    if len(shared) < PARALLEL_SHARE * len(few):
+        return []
+    pairs = {(one[id], other[id]) for id in shared}
+    distinct = min(len({a for a, _ in pairs}), len({b for _, b in pairs}))
+    return shared if distinct >= CONSISTENT_SHARE * len(pairs) else []
+
+
+def _by_title(one: Mapping[str, Mapping[int, None]], other: Mapping[str, Mapping[int, None]]) -> Iterator[tuple[int, int]]:
+    """Articles of one title with equally many paragraphs, position by position."""
+    for title, numbers in one.items():
+        if len(numbers) == len(other.get(title, ())):
+            yield from zip(numbers, other[title], strict=True)

@@ -1,0 +1,104 @@
+"""Examples -> files that any SQuAD tool reads: one JSON of articles, or one row a question with where it came from."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qa_pipeline.datasets.examples import Example, find_files, read_examples
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An example that was made from others. how: in a word; made_from: ids of what it was made from, with their file."""
+
+    example: Example
+    how: str
+    made_from: tuple[str, ...]
+
+
+def read_all(paths: Sequence[Path]) -> list[Example]:
+    """The questions of all files (and of all files in folders) named, file by file."""
+    return [example for path in find_files(paths) for example in read_examples(path)]
+
+
+def squad(examples: Sequence[Example]) -> dict[str, Any]:
+    """SQuAD 2.0's shape. Ids that several files use get their file's name in front, so that each is its own."""
+    uses = Counter(example.id for example in examples)
+    articles: dict[str, dict[tuple[str, str], list[dict[str, Any]]]] = {}
+    for example in examples:
+        id = example.id if uses[example.id] == 1 else f"{example.origin}:{example.id}"
+        article = articles.setdefault(example.title, {})
+        article.setdefault((example.context, example.language), []).append({**_question(example), "id": id})
+    return {
+        "version": "v2.0",
+        "data": [
+            {
+                "title": title,
+                "paragraphs": [{"context": c, "language": lang, "qas": qas} for (c, lang), qas in paragraphs.items()],
+            }
+            for title, paragraphs in articles.items()
+        ],
+    }
+
+
+def row(made: Made) -> dict[str, Any]:
+    """One question as an object by itself, with how and from what it was made."""
+    example = made.example
+    return {
+        "id": example.id, "language": example.language, "question_language": example.question_language,
+        "title": example.title, "question": example.question, "context": example.context,
+        "answers": _answers(example), "how": made.how, "made_from": list(made.made_from),
+    }  # fmt: skip
+
+
+def write_squad(examples: Sequence[Example], path: Path) -> None:
+    """Written beside and renamed into place."""
+    _write(path, [json.dumps(squad(examples), ensure_ascii=False)])
+
+
+def write_rows(made: Iterable[Made], path: Path) -> None:
+    """One object a line; packed where the name ends in .xz. Written beside and renamed into place."""
+    _write(path, (json.dumps(row(one), ensure_ascii=False) for one in made))
+
+
+def _question(example: Example) -> dict[str, Any]:
+    return {
+        "question": example.question, "language": example.question_language,
+        "is_impossible": example.is_impossible, "answers": _answers(example),
+    }  # fmt: skip
+
+
+def _answers(example: Example) -> list[dict[str, Any]]:
+    return [{"text": gold.text, "answer_start": gold.start} for gold in example.golds]
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with _opened(beside, packed=path.suffix == ".xz") as file:
+            for line in lines:
+                file.write((line + "\n").encode("utf-8"))
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _opened(path: Path, *, packed: bool) -> Any:
+    return lzma.open(path, "wb") if packed else path.open("wb")
+
+
+def unique(examples: Iterable[Example]) -> Iterator[Example]:
+    """Without exact repeats of question and context; the first one stays."""
+    seen: set[tuple[str, str]] = set()
+    for example in examples:
+        if (example.question, example.context) not in seen:
+            seen.add((example.question, example.context))
+            yield example

@@ -1,0 +1,123 @@
+"""Predictions as their run's scorer judges them, one by one, so that a person can see what went wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from qa_pipeline.errors import EvaluationDamaged
+from qa_pipeline.evaluation.metrics.scorers import SCORERS, Scorer
+from qa_pipeline.evaluation.reading_comprehension.summary import text_scored
+from qa_pipeline.evaluation.runs.predictions import Prediction
+from qa_pipeline.evaluation.runs.question_records import Asked, Span
+from qa_pipeline.evaluation.runs.results_folder import CALIBRATION, READING, Results
+
+Verdict = Literal["right", "partly", "wrong"]
+VERDICTS: tuple[Verdict, ...] = ("right", "partly", "wrong")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One prediction. said: the text that counts, "" for "no answer"; exact, f1: in percent.
+
+    question: None where the folder does not keep it. right, found: where in its text the right answers are, and what was
+    found, None where that is not known; pieces: (start, text) of the text around them. wanted: the right answers, none
+    where "no answer" is right.
+    absent: what was given without the right text, None where that was not asked.
+    """
+
+    origin: str
+    id: str
+    row: str
+    language: str
+    question_language: str
+    question: str | None
+    wanted: tuple[str, ...]
+    said: str
+    best: str
+    exact: float
+    f1: float
+    gap: float | None
+    no_answer: float
+    absent: str | None
+    right: tuple[Span, ...]
+    found: Span | None
+    pieces: tuple[tuple[int, str], ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """right: an exact match; partly: some words of a right answer; wrong: none."""
+        return "right" if self.exact else "partly" if self.f1 else "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Some of the predictions that are wanted, and how many there are.
+
+    verdicts: counted over the rows that are wanted; rows: over the verdicts that are.
+    """
+
+    total: int
+    verdicts: dict[str, int]
+    rows: dict[str, int]
+    predictions: tuple[Judged, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which predictions: of a row (a language, or en→de), of a verdict, in the order asked or the surest first."""
+
+    row: str | None = None
+    verdict: Verdict | None = None
+    surest_first: bool = False
+
+    def of(self, judged: Sequence[Judged], offset: int = 0, limit: int = 50) -> Found:
+        """Those of them, a piece at a time."""
+        of_row = [one for one in judged if self.row in (None, one.row)]
+        of_verdict = [one for one in judged if self.verdict in (None, one.verdict)]
+        found = [one for one in of_row if self.verdict in (None, one.verdict)]
+        if self.surest_first:
+            found.sort(key=lambda one: one.no_answer)
+        verdicts, rows = Counter(one.verdict for one in of_row), Counter(one.row for one in of_verdict)
+        return Found(
+            len(found), {verdict: verdicts[verdict] for verdict in VERDICTS}, dict(sorted(rows.items())),
+            tuple(found[offset : offset + limit]),
+        )  # fmt: skip
+
+
+def judge(results: Results) -> tuple[Judged, ...]:
+    """Every prediction of a results folder. Raises EvaluationDamaged for lines that are none."""
+    kind, metrics = str(results.settings.get("kind")), results.metrics()
+    if not metrics:
+        raise EvaluationDamaged(f"{results.name} is not finished, so nothing is judged yet; run its command again.")
+    try:
+        scorer, questions = SCORERS["mlqa" if kind == CALIBRATION else str(metrics["scorer"])], _questions(results)
+        return tuple(_judged(line, kind, scorer, questions) for line in results.lines)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(results.name) from error
+
+
+def damaged(name: str) -> EvaluationDamaged:
+    """What is said of predictions that are none."""
+    return EvaluationDamaged(f"The predictions of {name} are not what `docqa evaluate` writes; run that again.")
+
+
+def _judged(
+    line: Mapping[str, Any], kind: str, scorer: Scorer, questions: Mapping[tuple[str, str], Asked]
+) -> Judged:  # fmt: skip
+    p = Prediction.from_dict(line)
+    said = text_scored(p, scorer, kind)
+    exact, f1 = scorer.score(said, p.wanted, p.language)
+    absent = str(line["absent"]["given"]) if "absent" in line else None
+    asked = questions.get(p.key)
+    return Judged(
+        p.origin, p.id, p.row, p.language, p.question_language, asked.question if asked else None, p.wanted, said, p.best,
+        100.0 * exact, 100.0 * f1, p.gap, p.no_answer, absent, asked.right if asked else (),
+        (p.start, p.end) if kind == READING and p.best else None, asked.pieces if asked else (),
+    )  # fmt: skip
+
+
+def _questions(results: Results) -> dict[tuple[str, str], Asked]:
+    return {(asked.origin, asked.id): asked for asked in map(Asked.from_dict, results.questions())}

@@ -1,0 +1,224 @@
+"""`docqa calibrate`: questions asked with and without their own text; each half is measured by what the other one taught."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from indexing.errors import SettingError
+from qa_pipeline.answering.calibration_store import Known
+from qa_pipeline.answering.evidence_weights import Lift
+from qa_pipeline.evaluation.calibration.fit_evidence_weights import fit_lift
+from qa_pipeline.evaluation.metrics.calibration import (
+    FEWEST,
+    Bin,
+    CalibratedRow,
+    Fit,
+    Judged,
+    Sample,
+    bins,
+    expected_error,
+    fit,
+)
+from qa_pipeline.evaluation.open_domain.asker import RIGHT, Asked, OpenPrediction
+from qa_pipeline.evaluation.open_domain.run import FORMAT, How, open_predictions
+from qa_pipeline.evaluation.reading_comprehension.run import Measured, Progress, settings_of
+from qa_pipeline.evaluation.runs import plots
+from qa_pipeline.evaluation.runs.predictions import QuestionSet
+from qa_pipeline.evaluation.runs.results_folder import CALIBRATION, PLOTS, Results
+
+if TYPE_CHECKING:
+    from indexing.models.embedder import Embedder
+    from qa_pipeline.answering.calibration import Calibration
+
+WAYS = RAW, BEFORE, AFTER = "raw", "before", "after"
+
+Judge = Callable[[float], float]
+Samples = dict[str, list[Sample]]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What was learned from all questions, and how much better such a thing is on questions it was not learned from."""
+
+    known: Known
+    rows: tuple[CalibratedRow, ...]
+    all: CalibratedRow
+    bins: dict[str, list[Bin]]
+
+
+def calibrate(
+    questions: QuestionSet, reader: Measured, embedder: Embedder, *, retrieve: int = 10, out: Path | None = None,
+    progress: Progress | None = None,
+) -> Calibrated:  # fmt: skip
+    """Ask all questions (going on in `out` where a run was stopped), learn from them, measure each half by the other.
+
+    Raises SettingError where there is too little to learn from.
+    """
+    settings = {
+        **settings_of(questions, reader),
+        "kind": CALIBRATION,
+        "format": FORMAT,
+        "embedder": embedder.facts(),
+        "retrieve": retrieve,
+    }
+    del settings["calibration"]  # only gaps are kept, which it does not change
+    with Results.writing(out, settings) as results:
+        predictions = open_predictions(questions, reader, embedder, How(retrieve), results, progress)
+        found = learned(questions, predictions, reader.loaded.calibration, embedder.nearness)
+        results.write_metrics({"kind": CALIBRATION, **as_dict(found)})
+        if results.path is not None:
+            drawn = plots.reliability([(name, found.bins[name]) for name in WAYS], f"{reader.name}, all languages")
+            for file, data in plots.files("reliability", drawn):
+                results.write(f"{PLOTS}/{file}", data)
+    return found
+
+
+def learned(questions: QuestionSet, predictions: Sequence[OpenPrediction], before: Calibration, embedder: str) -> Calibrated:
+    """Learn and measure. Paragraphs, and their translations, lie in one half. embedder: the name of its nearness."""
+    side = sides(questions)
+    halves: tuple[list[OpenPrediction], list[OpenPrediction]] = ([], [])
+    for prediction in predictions:
+        halves[int(side[prediction.present.key])].append(prediction)
+    names = sorted({prediction.present.question_language for prediction in predictions})
+    lifted, bare = _Learned.of(predictions, embedder), _Learned.of(predictions, None)
+    here = before.with_embedder(embedder)
+    told: dict[str, dict[str, list[_Told]]] = {name: {way: [] for way in WAYS} for name in names}
+    for half, other in (halves, halves[::-1]):
+        there = _Learned.of(other, embedder)
+        for way, lift in ((RAW, None), (BEFORE, here.lift), (AFTER, there.lift)):
+            for name, found in _samples(half, lift).items():
+                judge = _judge(way, here.of(name), there.fits.get(name, there.pooled))
+                told[name][way].extend(judge.of(sample) for sample in found)
+    rows = [_row(name, len(told[name][RAW]), name in lifted.fits, told[name]) for name in names]
+    together = {way: [one for name in names for one in told[name][way]] for way in WAYS}
+    known = replace(bare.known({"questions": len(predictions)}), found=lifted.known({}) if lifted.lift else None)
+    reliability = {way: bins([one.said for one in some], [one.right for one in some]) for way, some in together.items()}
+    return Calibrated(known, tuple(rows), _row("all", len(together[RAW]), True, together), reliability)
+
+
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    """What some questions teach: the lift, the curve of all languages together, those of languages with samples enough."""
+
+    lift: Lift | None
+    pooled: Fit
+    fits: dict[str, Fit]
+
+    @classmethod
+    def of(cls, predictions: Sequence[OpenPrediction], embedder: str | None) -> _Learned:
+        """embedder: None to learn from the reader's gaps alone. Raises SettingError where there is too little."""
+        asked = [asked for prediction in predictions for asked in prediction.asked()]
+        lift = fit_lift(asked, embedder) if embedder is not None else None
+        found = _samples(predictions, lift)
+        pooled = fit([sample for some in found.values() for sample in some])
+        if pooled is None:
+            raise SettingError(
+                f"There is too little to learn from: {FEWEST} questions, some answered rightly and some wrongly, are needed."
+            )
+        own = {name: fit(some, pooled) for name, some in found.items()}
+        return cls(lift, pooled, {name: one for name, one in own.items() if one is not None})
+
+    def known(self, about: Mapping[str, Any]) -> Known:
+        fits = {name: _numbers(found) for name, found in sorted(self.fits.items())}
+        return Known(_numbers(self.pooled), fits, about, self.lift)
+
+
+def _samples(predictions: Sequence[OpenPrediction], lift: Lift | None) -> Samples:
+    """By question language: of each question one with its own text among the passages, and one without."""
+    found: Samples = {}
+    for prediction in predictions:
+        of = found.setdefault(prediction.present.question_language, [])
+        of.extend(sample for asked in prediction.asked() if (sample := _sample(asked, lift)) is not None)
+    return found
+
+
+def _sample(asked: Asked, lift: Lift | None) -> Sample | None:
+    """The best span of all passages; None where they have none."""
+    gaps = [(one.gap + (lift.of(one.evidence) if lift else 0.0), one) for one in asked.passages if one.gap is not None]
+    if not gaps:
+        return None
+    gap, best = max(gaps, key=lambda pair: pair[0])
+    return Sample(gap, asked.answerable and best.right, asked.answerable)
+
+
+def sides(questions: QuestionSet) -> dict[tuple[str, str], bool]:
+    """For each question in which half it is: half of the paragraphs, a paragraph with all its translations.
+
+    Texts belong together that share a question's id, as those of parallel files do. Which half is decided by a digest
+    of the first id, so it does not depend on the order or number of other questions.
+    """
+    parent: dict[Any, Any] = {}
+
+    def root(node: Any) -> Any:
+        while parent.setdefault(node, node) != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    for example in questions.examples:
+        parent[root((example.language, example.context))] = root(("#", example.id))
+    first: dict[Any, str] = {}
+    for example in questions.examples:
+        group = root(("#", example.id))
+        first[group] = min(first.get(group, example.id), example.id)
+    return {(e.origin, e.id): _half(first[root(("#", e.id))]) for e in questions.examples}
+
+
+def _half(id: str) -> bool:
+    return hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=1).digest()[0] % 2 == 0
+
+
+# -- measuring ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What was told of a sample. decided: whether "no answer" was said just where there is none."""
+
+    said: float
+    right: bool
+    decided: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """A probability for a gap, and the no-answer score above which "no answer" is said."""
+
+    probability: Judge
+    threshold: float
+
+    def of(self, sample: Sample) -> _Told:
+        said = self.probability(sample.gap)
+        return _Told(said, sample.right, (1.0 - said > self.threshold) != sample.answerable)
+
+
+def _judge(way: str, before: Calibration, after: Fit) -> _Judge:
+    ways: dict[str, Fit | Calibration] = {RAW: Fit(1.0, 0.0, 0.0), BEFORE: before, AFTER: after}
+    held = ways[way]
+    return _Judge(held.probability, held.threshold)
+
+
+def _row(name: str, count: int, fitted: bool, told: Mapping[str, Sequence[_Told]]) -> CalibratedRow:
+    return CalibratedRow(name, count, fitted, {way: _judged(some) for way, some in told.items()})
+
+
+def _judged(told: Sequence[_Told]) -> Judged:
+    error = expected_error([one.said for one in told], [one.right for one in told])
+    return Judged(100 * error, 100 * sum(one.decided for one in told) / max(1, len(told)))
+
+
+def _numbers(found: Fit) -> tuple[float, float, float]:
+    return round(found.sharp, 4), round(found.shift, 4), round(found.threshold, 4)
+
+
+def as_dict(found: Calibrated) -> dict[str, Any]:
+    """As metrics.json has it."""
+    rows: Iterable[CalibratedRow] = (*found.rows, found.all)
+    return {
+        "right_is": f"F1 of mlqa at least {RIGHT}", "known": asdict(found.known), "rows": [asdict(row) for row in rows],
+        "bins": {way: [asdict(b) for b in several] for way, several in found.bins.items()},
+    }  # fmt: skip

@@ -1,0 +1,3 @@
+"""Metrics as pure functions: SQuAD and MLQA scorers, ranking, no-answer detection, calibration error and bootstrap
+intervals.
+"""

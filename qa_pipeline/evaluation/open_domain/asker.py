@@ -1,0 +1,274 @@
+"""Open domain: the contexts are a corpus, and each question has to find its own before it is read. Read `OpenAsker.ask`.
+
+Every question is asked twice of the corpus of its context's language: as it is, and with its own context taken out
+("absent"), when the right reply is "no answer". All passages retrieved are read, as `docqa ask --thorough` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexing.store.corpus_db import StoredChunk
+from indexing.store.filters import Filter
+from indexing.text.language_id import detect_question
+from qa_pipeline.datasets.examples import Example
+from qa_pipeline.evaluation.metrics.mlqa import f1
+from qa_pipeline.evaluation.metrics.ranking import Found
+from qa_pipeline.evaluation.open_domain.corpus import Corpus
+from qa_pipeline.evaluation.runs.predictions import Prediction
+from qa_pipeline.reading.readings import read_pairs
+from qa_pipeline.retrieval.evidence import Evidence
+from qa_pipeline.retrieval.late_interaction import Matcher
+
+if TYPE_CHECKING:
+    from indexing.models.embedder import Embedder
+    from indexing.store.index import Snapshot
+    from qa_pipeline.answering.calibration import Calibration
+    from qa_pipeline.reading.readings import Reading, ReadsPassages
+
+Vector = NDArray[np.float32]
+Row = tuple["StoredChunk", "Reading", Evidence]
+
+RIGHT = 0.5
+DEPTH = 100
+SYSTEMS = ("dense", "keyword", "fused")
+AT_A_TIME = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A reply over several passages: the best span of all, its gap with what its passage adds, the no-answer score, what is
+    given ("": no answer)."""
+
+    best: str
+    gap: float | None
+    no_answer: float
+    given: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A passage as it was found and read: the gap of its best span (None: it has none), whether that is right, whether the
+    passage is of the question's own context."""
+
+    gap: float | None
+    nearness: float | None
+    words: float | None
+    right: bool
+    own: bool
+
+    @property
+    def evidence(self) -> Evidence:
+        return Evidence(self.nearness, self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The passages read for a question in a language, in their order. answerable: its answer is in their corpus."""
+
+    passages: tuple[Read, ...]
+    answerable: bool
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPrediction:
+    """One question. present: asked of the whole corpus; absent: of the corpus without its own context.
+
+    ranks: of the right passages, by system. across: the same of the fused ranking in corpora of other languages.
+    read: the passages of both, in their order; the first `retrieve` of all are those of present, the first `retrieve` that
+    are not its own those of absent.
+    """
+
+    present: Prediction
+    absent: Said
+    relevant: int
+    ranks: Mapping[str, tuple[int, ...]]
+    across: Mapping[str, tuple[int, ...]]
+    across_relevant: Mapping[str, int]
+    read: tuple[Read, ...] = ()
+    retrieve: int = 0
+
+    def asked(self) -> tuple[Asked, ...]:
+        """What was read for present, and where the question has an answer also for absent."""
+        language = self.present.question_language
+        whole = Asked(self.read[: self.retrieve], bool(self.present.wanted), language)
+        if not whole.answerable:
+            return (whole,)
+        return whole, Asked(tuple(one for one in self.read if not one.own)[: self.retrieve], False, language)
+
+    def found(self, system: str) -> Found:
+        return Found(self.ranks[system], self.relevant)
+
+    def as_dict(self) -> dict[str, Any]:
+        beside = {name: value for name, value in asdict(self).items() if name != "present"}
+        return {**self.present.as_dict(), **beside}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> OpenPrediction:
+        ranks, across = ({name: tuple(r) for name, r in values[key].items()} for key in ("ranks", "across"))
+        absent = Said(**values["absent"])
+        read = tuple(Read(**one) for one in values.get("read", ()))
+        return cls(
+            Prediction.from_dict(values), absent, values["relevant"], ranks, across, values["across_relevant"], read,
+            values.get("retrieve", 0),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    """The same question's examples in other languages, by its id: language of the context -> example."""
+
+    examples: Mapping[str, Mapping[str, Example]]
+
+    @classmethod
+    def of(cls, examples: Sequence[Example]) -> Parallel:
+        found: dict[str, dict[str, Example]] = {}
+        for example in examples:
+            found.setdefault(example.id, {})[example.language] = example
+        return cls(found)
+
+
+class OpenAsker:
+    """Asks questions of a corpus made of their contexts."""
+
+    def __init__(
+        self, corpus: Corpus, embedder: Embedder, reader: ReadsPassages, calibration_for: Callable[[str], Calibration],
+        *, retrieve: int = 10, parallel: Parallel | None = None,
+    ) -> None:  # fmt: skip
+        self.corpus = corpus
+        self.embedder = embedder
+        self.matcher = Matcher.of(embedder)
+        self.reader = reader
+        self.calibration_for = calibration_for
+        self.retrieve = retrieve
+        self.parallel = parallel
+        self._languages = sorted({language for language, _ in corpus.sources})
+
+    def ask(self, examples: Sequence[Example]) -> Iterator[list[OpenPrediction]]:
+        """All examples in their order, AT_A_TIME of them at once."""
+        for first in range(0, len(examples), AT_A_TIME):
+            part = examples[first : first + AT_A_TIME]
+            vectors = self.embedder.questions([example.question for example in part])
+            with self.corpus.index.snapshot() as snapshot:
+                ranked = [self._ranked(snapshot, e, v, e.language) for e, v in zip(part, vectors, strict=True)]
+                across = [self._across(snapshot, e, v) for e, v in zip(part, vectors, strict=True)]
+                chunks = [self._chunks(snapshot, e, r.rankings["fused"]) for e, r in zip(part, ranked, strict=True)]
+            readings = self._read(part, chunks)
+            yield [self._predicted(*row) for row in zip(part, ranked, across, chunks, readings, strict=True)]
+
+    # -- finding ---------------------------------------------------------------------------------------------------
+
+    def _ranked(self, snapshot: Snapshot, example: Example, vector: Vector, language: str) -> Ranked:
+        return ranked(snapshot, self.matcher, example.question, vector, language, self._languages)
+
+    def _across(self, snapshot: Snapshot, example: Example, vector: Vector) -> dict[str, tuple[list[int], tuple[int, ...]]]:
+        """For each other language of a parallel set: the fused ranking in its corpus, and the right passages there."""
+        if self.parallel is None:
+            return {}
+        others = self.parallel.examples[example.id]
+        return {
+            language: (self._ranked(snapshot, example, vector, language).rankings["fused"], self.corpus.right(other))
+            for language, other in sorted(others.items())
+            if language != example.language and other.golds
+        }
+
+    def _chunks(self, snapshot: Snapshot, example: Example, fused: Sequence[int]) -> list[StoredChunk]:
+        """The passages to read: as many as are retrieved, with the question's own context and without."""
+        own = self.corpus.sources[example.language, example.context]
+        found = snapshot.chunks(fused[: 2 * self.retrieve + len(self.corpus.passages[own])])
+        others = [chunk for chunk in found if chunk.source != own][: self.retrieve]
+        return [chunk for n, chunk in enumerate(found) if n < self.retrieve or chunk in others]
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def _read(self, examples: Sequence[Example], chunks: Sequence[Sequence[StoredChunk]]) -> list[list[Reading]]:
+        pairs = [(e.question, chunk.text) for e, found in zip(examples, chunks, strict=True) for chunk in found]
+        readings = iter(read_pairs(self.reader, pairs))
+        return [[next(readings) for _ in found] for found in chunks]
+
+    def _predicted(
+        self, example: Example, ranked: Ranked, across: Mapping[str, tuple[list[int], tuple[int, ...]]],
+        chunks: Sequence[StoredChunk], readings: Sequence[Reading],
+    ) -> OpenPrediction:  # fmt: skip
+        calibration = self.calibration_for(example.question_language)
+        own = self.corpus.sources[example.language, example.context]
+        rows = [(chunk, reading, ranked.evidence(chunk)) for chunk, reading in zip(chunks, readings, strict=True)]
+        said = reply(rows[: self.retrieve], calibration)
+        absent = reply([row for row in rows if row[0].source != own][: self.retrieve], calibration)
+        right = self.corpus.right(example)
+        present = Prediction(
+            example.origin, example.id, example.language, example.question_language, example.wanted, said.given, said.best,
+            0, 0, said.gap, said.no_answer,
+        )  # fmt: skip
+        return OpenPrediction(
+            present, absent, len(right), {name: ranks(ranking, right) for name, ranking in ranked.rankings.items()},
+            {language: ranks(ranking, wanted) for language, (ranking, wanted) in across.items()},
+            {language: len(wanted) for language, (_, wanted) in across.items()},
+            tuple(_read(row, example, own) for row in rows), self.retrieve,
+        )  # fmt: skip
+
+
+def _read(row: Row, example: Example, own: str) -> Read:
+    chunk, reading, found = row
+    span = reading.spans[0] if reading.spans else None
+    said = chunk.text[span.start : span.end] if span else ""
+    right = bool(span and example.wanted) and f1(said, example.wanted, example.language) >= RIGHT
+    return Read(
+        round(float(span.gap), 4) if span else None, _short(found.nearness), _short(found.words), right, chunk.source == own
+    )
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A question's rankings: chunk ids, best first, by system; and how each of the fused was found."""
+
+    rankings: dict[str, list[int]]
+    evidence: Callable[[StoredChunk], Evidence]
+
+
+def ranked(
+    snapshot: Snapshot, matcher: Matcher | None, question: str, vector: Vector, language: str, languages: Sequence[str]
+) -> Ranked:
+    """A question asked of the corpus of a language. languages: those the question may be in."""
+    from qa_pipeline.retrieval.retriever import rank
+    from qa_pipeline.settings import AskSettings
+
+    only: Filter = {"source": {"$glob": f"{language}/*"}}
+    asked_in = detect_question(question, languages)
+    settings = AskSettings(depth=DEPTH)
+    found = rank(snapshot, matcher, question, vector, asked_in, settings, only)
+    fused = {item.id: item for item in found.fused}
+    rankings = {"dense": found.by_meaning, "keyword": [id for id, _ in found.keyword], "fused": list(fused)}
+    return Ranked(rankings, lambda chunk: found.evidence(fused[chunk.id], settings, chunk.language == asked_in))
+
+
+def ranks(ranking: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
+    """At which ranks of a ranking the right ones stand, from 1."""
+    wanted = set(right)
+    return tuple(rank for rank, id in enumerate(ranking, start=1) if id in wanted)
+
+
+def reply(rows: Sequence[Row], calibration: Calibration) -> Said:
+    """The span of the largest gap, as its passage was found, over all of them; the earlier of two alike."""
+    spans = [
+        (calibration.lifted(reading.spans[0].gap, found), reading.spans[0], chunk)
+        for chunk, reading, found in rows
+        if reading.spans
+    ]
+    if not spans:
+        return Said("", None, 1.0, "")
+    gap, span, chunk = max(spans, key=lambda row: row[0])
+    best = chunk.text[span.start : span.end]
+    no_answer = 1.0 - calibration.probability(gap)
+    given = "" if no_answer > calibration.threshold else best
+    return Said(best, round(float(gap), 4), round(no_answer, 6), given)

@@ -1,0 +1,94 @@
+"""The contexts of question files as a corpus: a text file each, indexed as any folder is, and where each answer lies."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexing.atomic_files import store
+from indexing.build import build_index
+from indexing.settings import IndexSettings
+from indexing.store.index import Index
+from qa_pipeline.datasets.examples import NOWHERE, Example, nearest_occurrence
+
+if TYPE_CHECKING:
+    from indexing.models.embedder import Embedder
+
+PART = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Lies:
+    """A passage of the corpus, by its chunk id: code points of its document."""
+
+    id: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """The contexts indexed. sources: (language, context) -> source; texts, passages: by source."""
+
+    index: Index
+    sources: dict[tuple[str, str], str]
+    texts: dict[str, str]
+    passages: dict[str, list[Lies]]
+
+    def right(self, example: Example) -> tuple[int, ...]:
+        """The passages that hold one of the answers in its very place, or, where none holds it whole, a part of it."""
+        source = self.sources[example.language, example.context]
+        text, lies = self.texts[source], self.passages[source]
+        shift = len(example.context) - len(text)
+        spans = []
+        for gold in example.golds:
+            start = nearest_occurrence(text, gold.text, max(0, gold.start - shift)) if gold.start != NOWHERE else NOWHERE
+            if start != NOWHERE:
+                spans.append((start, start + len(gold.text)))
+        whole = {lie.id for lie in lies for start, end in spans if lie.start <= start and end <= lie.end}
+        return tuple(
+            sorted(whole or {lie.id for lie in lies for start, end in spans if lie.start < end and start < lie.end})
+        )
+
+
+def make_corpus(
+    contexts: Sequence[tuple[str, str]], folder: Path, embedder: Embedder, progress: Callable[[int, int], None] | None = None
+) -> Corpus:
+    """Write every context below folder/corpus/LANGUAGE, index it into folder/index; what is there already is not made again.
+
+    contexts: (language, context). progress: bytes done and all bytes.
+    """
+    sources: dict[tuple[str, str], str] = {}
+    counts: dict[str, int] = defaultdict(int)
+    for language, context in dict.fromkeys(contexts):
+        sources[language, context] = f"{language}/{counts[language]:06}.txt"
+        counts[language] += 1
+    for (_, context), source in sources.items():
+        _write(folder / "corpus" / source, context)
+    build_index(
+        folder / "corpus", folder / "index", IndexSettings(embedder=embedder.name), embedder=embedder,
+        progress=(lambda _, done, total: progress(done, total)) if progress else None,
+    )  # fmt: skip
+    index = Index.open(folder / "index")
+    return Corpus(index, sources, *_passages(index))
+
+
+def _write(path: Path, context: str) -> None:
+    data = context.encode("utf-8", "surrogatepass")
+    if not path.is_file() or path.read_bytes() != data:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store(path, data)
+
+
+def _passages(index: Index) -> tuple[dict[str, str], dict[str, list[Lies]]]:
+    """The text and the passages of every source, as indexed."""
+    texts = {row[1]: index.folder.document(row[0]).text for row in list(index.folder.document_rows())}
+    passages: dict[str, list[Lies]] = {source: [] for source in texts}
+    ids = index.folder.chunk_ids().tolist()
+    for first in range(0, len(ids), PART):
+        for chunk in index.folder.chunks(ids[first : first + PART]):
+            passages[chunk.source].append(Lies(chunk.id, chunk.start, chunk.end))
+    return texts, passages

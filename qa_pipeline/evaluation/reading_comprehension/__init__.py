@@ -1,0 +1,1 @@
+"""Evaluation of reading alone: every question is put to its own paragraph."""

@@ -1,0 +1,1 @@
+"""What evaluation runs share: the results folder, stored predictions, records of questions, and plots."""

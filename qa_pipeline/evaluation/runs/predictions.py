@@ -1,0 +1,138 @@
+"""What a reader said to a question over one text, and to which questions it was put."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from indexing.errors import SettingError
+from qa_pipeline.datasets.examples import Example, Tell, find_files, read_examples
+from qa_pipeline.reading.readings import read_pairs
+
+if TYPE_CHECKING:
+    from qa_pipeline.answering.calibration import Calibration
+    from qa_pipeline.reading.readings import Reading, ReadsPassages
+
+AT_A_TIME = 64
+
+Key = tuple[str, str]
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """best: context[start:end], the best span, whether or not it is given; given: the answer, "" for "no answer".
+
+    gap: logits of the best span over "no answer", None where there is no span. no_answer: the score held against the
+    reader's threshold. wanted: the right answers' texts. origin and id name the question.
+    """
+
+    origin: str
+    id: str
+    language: str
+    question_language: str
+    wanted: tuple[str, ...]
+    given: str
+    best: str
+    start: int
+    end: int
+    gap: float | None
+    no_answer: float
+
+    @property
+    def key(self) -> Key:
+        return self.origin, self.id
+
+    @property
+    def row(self) -> str:
+        """The row of a table it is counted in: its language, or question's→context's where they differ."""
+        return row_name(self.question_language, self.language)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Prediction:
+        """From a line of predictions.jsonl; what other kinds of runs keep beside it is left."""
+        return cls(**{**{name: values[name] for name in cls.__slots__}, "wanted": tuple(values["wanted"])})
+
+
+def row_name(question_language: str, language: str) -> str:
+    """
+    >>> row_name("de", "de"), row_name("en", "de")
+    ('de', 'en→de')
+    """
+    return language if question_language == language else f"{question_language}→{language}"
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSet:
+    """The questions of some files, in order, and what tells these files from others.
+
+    contexts: (language, context) of all questions of the files, also of those a limit leaves out.
+    """
+
+    examples: tuple[Example, ...]
+    files: tuple[dict[str, Any], ...]
+    contexts: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def read(cls, paths: Sequence[Path], limit: int | None = None, tell: Tell | None = None) -> QuestionSet:
+        """limit: of each file only so many, evenly spread over it. Raises SettingError, UnreadableFile."""
+        examples: list[Example] = []
+        files: list[dict[str, Any]] = []
+        contexts: dict[tuple[str, str], None] = {}
+        for path in find_files(paths):
+            whole = read_examples(path, tell)
+            contexts.update(((example.language, example.context), None) for example in whole)
+            found = spread(whole, limit)
+            examples += found
+            files.append({"name": path.name, "digest": _digest(path), "questions": len(found)})
+        _refuse_namesakes(files)
+        return cls(tuple(examples), tuple(files), tuple(contexts))
+
+
+def spread(examples: Sequence[Item], limit: int | None) -> list[Item]:
+    """At most `limit` of them, evenly spread; the same places in files of the same length, so parallel ones stay so."""
+    if limit is None or limit >= len(examples):
+        return list(examples)
+    return [examples[n * len(examples) // limit] for n in range(limit)]
+
+
+def predict(
+    reader: ReadsPassages, calibration_for: Callable[[str], Calibration], examples: Sequence[Example]
+) -> Iterator[list[Prediction]]:
+    """The predictions for all examples in their order, AT_A_TIME of them at once. calibration_for: by question language."""
+    for first in range(0, len(examples), AT_A_TIME):
+        part = examples[first : first + AT_A_TIME]
+        readings = read_pairs(reader, [(example.question, example.context) for example in part])
+        yield [
+            predicted(example, reading, calibration_for(example.question_language))
+            for example, reading in zip(part, readings, strict=True)
+        ]
+
+
+def predicted(example: Example, reading: Reading, calibration: Calibration) -> Prediction:
+    """An example with what was read, as the calibration judges it."""
+    span = reading.spans[0] if reading.spans else None
+    best = example.context[span.start : span.end] if span else ""
+    no_answer = 1.0 - calibration.probability(span.gap) if span else 1.0
+    return Prediction(
+        example.origin, example.id, example.language, example.question_language, example.wanted,
+        "" if no_answer > calibration.threshold else best, best, span.start if span else 0, span.end if span else 0,
+        round(float(span.gap), 4) if span else None, round(no_answer, 6),
+    )  # fmt: skip
+
+
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def _refuse_namesakes(files: Sequence[Mapping[str, Any]]) -> None:
+    twice = [name for name, count in Counter(file["name"] for file in files).items() if count > 1]
+    if twice:
+        raise SettingError(f"Two files are called {twice[0]}; evaluate them apart, or rename one.")

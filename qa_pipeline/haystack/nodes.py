@@ -1,0 +1,61 @@
+"""The two nodes of the Haystack pipeline, and the pipeline made of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
+
+from haystack import Pipeline
+from haystack.nodes import BaseComponent
+
+from qa_pipeline.haystack.retriever import FusedRetriever
+from qa_pipeline.reading.early_stop import Stop, read_in_steps
+from qa_pipeline.reading.readings import ReadsPassages
+from qa_pipeline.retrieval.retriever import Retrieved
+from qa_pipeline.settings import AskSettings
+
+
+def two_nodes(retriever: FusedRetriever, reader: ReadsPassages) -> Pipeline:
+    """Question -> passages -> what each of them says."""
+    pipeline = Pipeline()
+    pipeline.add_node(Retrieve(retriever), "Retriever", ["Query"])
+    pipeline.add_node(Read(reader), "Reader", ["Retriever"])
+    return pipeline
+
+
+class Retrieve(BaseComponent):
+    """Node: question -> passages."""
+
+    outgoing_edges = 1
+
+    def __init__(self, retriever: FusedRetriever) -> None:
+        super().__init__()
+        self.retriever = retriever
+
+    def run(self, query: str, settings: AskSettings, filters: Any = None) -> tuple[dict[str, Any], str]:  # type: ignore[override]
+        return {"retrieved": self.retriever.passages(query, settings, filters)}, "output_1"
+
+    def run_batch(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("Ask one question at a time; QAPipeline.ask may be called from several threads.")
+
+
+class Read(BaseComponent):
+    """Node: question and passages -> what each passage says."""
+
+    outgoing_edges = 1
+
+    def __init__(self, reader: ReadsPassages) -> None:
+        super().__init__()
+        self.reader = reader
+
+    def run(self, query: str, retrieved: Retrieved, stop: Stop) -> tuple[dict[str, Any], str]:  # type: ignore[override]
+        began = time.perf_counter()
+        steps = read_in_steps(self.reader, query, retrieved.passages, stop)
+        readings = list(steps)[-1]
+        return {"retrieved": retrieved, "readings": readings, "read_ms": 1e3 * (time.perf_counter() - began)}, "output_1"
+
+    def run_batch(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("Ask one question at a time; QAPipeline.ask may be called from several threads.")

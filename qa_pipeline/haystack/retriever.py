@@ -1,0 +1,55 @@
+"""Dense and keyword retrieval as a Haystack retriever, usable in any Haystack pipeline."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
+
+from haystack import Document
+from haystack.nodes import BaseRetriever
+
+from indexing.models.embedder import Embedder
+from indexing.store.index import Index
+from qa_pipeline.answers import Passage
+from qa_pipeline.retrieval.retriever import Retriever
+from qa_pipeline.settings import AskSettings
+
+
+class FusedRetriever(Retriever, BaseRetriever):
+    """Retrieves from an index folder; usable in any Haystack pipeline."""
+
+    outgoing_edges = 1
+
+    def __init__(self, index: Index, embedder: Embedder, settings: AskSettings | None = None) -> None:
+        BaseRetriever.__init__(self)
+        Retriever.__init__(self, index, embedder, settings)
+        self.top_k = self.settings.retrieve
+        self.document_store = None
+        self.scale_score = False
+
+    def retrieve(  # type: ignore[override]
+        self, query: str, filters: Any = None, top_k: int | None = None, *_: Any, **__: Any
+    ) -> list[Document]:
+        """The passages as Haystack documents, offsets and ranks in their meta, fused score as score."""
+        return [as_document(passage) for passage in self.passages(query, self._with(top_k), filters).passages]
+
+    def retrieve_batch(  # type: ignore[override]
+        self, queries: list[str], filters: Any = None, top_k: int | None = None, *_: Any, **__: Any
+    ) -> list[list[Document]]:
+        each = filters if isinstance(filters, list) else [filters] * len(queries)
+        return [self.retrieve(query, part, top_k) for query, part in zip(queries, each, strict=True)]
+
+    def _with(self, top_k: int | None) -> AskSettings:
+        return self.settings if top_k is None else replace(self.settings, retrieve=top_k)
+
+
+def as_document(passage: Passage) -> Document:
+    """A passage as a Haystack document; its id names the document and the place in it."""
+    meta = {name: value for name, value in passage.as_dict().items() if name != "text"}
+    return Document(
+        id=f"{passage.document_id}-{passage.start}", content=passage.text, score=passage.fused_score,
+        meta={**meta, "content_hash": passage.content_hash},
+    )  # fmt: skip

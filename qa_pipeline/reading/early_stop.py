@@ -1,0 +1,61 @@
+"""Passages read one after the other in fused order, until an answer is sure or the time is spent."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from qa_pipeline.answers import Passage
+from qa_pipeline.reading.readings import Reading, ReadsPassages
+
+FEW, MORE_FOR_FEW = 3, 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """When reading ends before the last passage: at a gap, once `at_least` are read, or when the time is spent.
+
+    While fewer than FEW passages are read the gap must be larger, by MORE_FOR_FEW logits: the best answer of a question is
+    often in the second or third passage, and little is known of how good the others are.
+    """
+
+    gap: float = math.inf
+    at_least: int = 1
+    budget_ms: float = math.inf
+
+    def why(self, readings: Sequence[Reading], passages: int) -> str:
+        """Why the reading of these ended, one of "all", "sure", "budget"."""
+        if len(readings) >= passages:
+            return "all"
+        return "sure" if self.is_sure(readings) else "budget"
+
+    def is_sure(self, readings: Sequence[Reading]) -> bool:
+        """Whether one of the readings gave an answer that the reader is sure of."""
+        wanted = self.gap + (MORE_FOR_FEW if len(readings) < FEW else 0.0)
+        gaps = (span.gap for reading in readings for span in reading.spans)
+        return len(readings) >= self.at_least and any(gap >= wanted for gap in gaps)
+
+
+@dataclass(frozen=True, slots=True)
+class HowRead:
+    """How long the reading of a question took (ms), of how many passages, and why it ended there."""
+
+    ms: float = 0.0
+    passages: int = 0
+    stopped: str = "all"
+
+
+def read_in_steps(
+    reader: ReadsPassages, question: str, passages: Sequence[Passage], stop: Stop
+) -> Iterator[list[Reading]]:  # fmt: skip
+    """The readings of the first passages, after each one of them, in fused order; at least one list."""
+    began = time.perf_counter()
+    readings: list[Reading] = []
+    while True:
+        readings = [*readings, *reader.read(question, [passage.text for passage in passages[len(readings) :][:1]])]
+        yield readings
+        spent = 1e3 * (time.perf_counter() - began)
+        if len(readings) >= len(passages) or stop.is_sure(readings) or spent >= stop.budget_ms:
+            return

@@ -1,0 +1,19 @@
+"""How a passage was found: its nearness to the question, and how many of the question's words it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How a passage was found. nearness: cosine to the question, that of the last one found where it is not among them, and
+    what it matches of the question's tokens where the embedder tells that. words: its BM25 score as a share of what it can
+    be at most, 0 to 1. None: nobody looked.
+    """
+
+    nearness: float | None = None
+    words: float | None = None
+
+
+NOTHING = Evidence()

@@ -1,0 +1,186 @@
+"""API keys: who may use a service, for which corpora, and whether to change them. At rest only salted hashes.
+
+A secret is `docqa_<id>_<43 characters>`: 256 random bits, so that one fast hash is enough. It is shown once, when it is
+made, and cannot be had again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from indexing.atomic_files import store
+from indexing.errors import SettingError
+from qa_pipeline.errors import HomeFolderError
+from qa_pipeline.service.home import corpus_name
+from qa_pipeline.service.service_db import now
+
+FORMAT = 1
+LABEL = 100
+SECRET = 200
+LOCK_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key, without its secret. corpora: the only ones it is for; empty: all. created: ISO 8601, UTC."""
+
+    id: str
+    label: str
+    write: bool
+    corpora: tuple[str, ...]
+    created: str
+
+    def allows(self, corpus: str, *, write: bool = False) -> bool:
+        """Whether it may see a corpus, or change it."""
+        return (self.write or not write) and (not self.corpora or corpus in self.corpora)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+Entries = list[Key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A key as it is kept: salt and hash of its secret, hex."""
+
+    key: Key
+    salt: str
+    hash: str
+
+    def fits(self, secret: str) -> bool:
+        """Whether this is its secret; takes as long when it is not."""
+        return hmac.compare_digest(_hash(secret, self.salt), self.hash)
+
+
+class Keys:
+    """The keys in one file (mode 0600), read again when it changes. Safe from any thread and any process.
+
+    No file, no keys. Raises HomeFolderError where the file cannot be read: then nobody is let in.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._guard = threading.Lock()
+        self._stamp: tuple[int, ...] | None = None
+        self._kept: tuple[_Kept, ...] = ()
+
+    def add(self, label: str, *, write: bool = False, corpora: Iterable[str] = ()) -> tuple[Key, str]:
+        """A new key and its secret, which is kept nowhere. Raises SettingError."""
+        names = tuple(sorted({corpus_name(name) for name in corpora}))
+        key = Key(secrets.token_hex(6), _label(label), bool(write), names, now())
+        secret = f"docqa_{key.id}_{secrets.token_urlsafe(32)}"
+        salt = secrets.token_hex(16)
+        with self._changing():
+            self._write((*self._read(), _Kept(key, salt, _hash(secret, salt))))
+        return key, secret
+
+    def remove(self, id: str) -> None:
+        """Forget a key: its secret is worth nothing from now. Raises SettingError where there is none of that id."""
+        with self._changing():
+            kept = self._read()
+            left = tuple(one for one in kept if one.key.id != id)
+            if len(left) == len(kept):
+                raise SettingError(f"There is no key {str(id)[:80]!r}; `docqa keys HOME list` lists them.")
+            self._write(left)
+
+    def list(self) -> Entries:
+        """Every key, the oldest first."""
+        return [kept.key for kept in self._current()]
+
+    def check(self, secret: str) -> Key | None:
+        """The key this is the secret of. Compares with every key, in a time that tells nothing of them."""
+        if not isinstance(secret, str) or len(secret) > SECRET:
+            return None
+        found: Key | None = None
+        for kept in self._current():
+            if kept.fits(secret):
+                found = kept.key
+        return found
+
+    # -- the file --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Held while the file is read, changed and written, so that no change of another process is lost."""
+        lock = FileLock(str(self.path.with_name(f"{self.path.name}.lock")), timeout=LOCK_S, thread_local=False)
+        try:
+            with lock:
+                yield
+        except Timeout:
+            raise HomeFolderError("Another process is changing the keys; try again when it is done.") from None
+        except OSError as error:
+            raise HomeFolderError(f"The keys cannot be written ({error.strerror}); look at the disk and rights.") from error
+
+    def _current(self) -> tuple[_Kept, ...]:
+        """What is in the file now; read only when it is another than the last time."""
+        with self._guard:
+            stamp = self._stamp_now()
+            if stamp != self._stamp:
+                self._kept = self._read()
+                self._stamp = stamp
+            return self._kept
+
+    def _stamp_now(self) -> tuple[int, ...]:
+        try:
+            facts = self.path.stat()
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise _unreadable(error) from error
+        return facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+
+    def _read(self) -> tuple[_Kept, ...]:
+        try:
+            found = json.loads(self.path.read_text("utf-8"))
+            if found["format"] != FORMAT:
+                raise ValueError(f"its format is not {FORMAT}")
+            return tuple(_kept(values) for values in found["keys"])
+        except FileNotFoundError:
+            return ()
+        except (OSError, ValueError, KeyError, TypeError, SettingError) as error:
+            raise _unreadable(error) from error
+
+    def _write(self, kept: Sequence[_Kept]) -> None:
+        rows = [{**asdict(one.key), "salt": one.salt, "hash": one.hash} for one in kept]
+        store(self.path, json.dumps({"format": FORMAT, "keys": rows}, indent=1).encode("utf-8"), 0o600)
+
+
+def _hash(secret: str, salt: str) -> str:
+    data = secret.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(data, digest_size=32, salt=bytes.fromhex(salt), person=b"docqa key").hexdigest()
+
+
+def _kept(values: dict[str, Any]) -> _Kept:
+    """A key of the file, cast strictly: what is damaged must not let anybody in, nor further."""
+    texts = [values[name] for name in ("id", "label", "created", "salt", "hash")]
+    corpora = values["corpora"]
+    good = all(isinstance(text, str) for text in texts) and isinstance(values["write"], bool) and isinstance(corpora, list)
+    if not good or len(bytes.fromhex(texts[3])) != 16 or len(bytes.fromhex(texts[4])) != 32:
+        raise ValueError("a key in it is damaged")
+    key = Key(texts[0], texts[1], values["write"], tuple(corpus_name(name) for name in corpora), texts[2])
+    return _Kept(key, texts[3], texts[4])
+
+
+def _label(label: object) -> str:
+    text = " ".join(label.split()) if isinstance(label, str) else ""
+    if not text or len(text) > LABEL or not text.isprintable():
+        raise SettingError(f"The label of a key must be a printable text of 1 to {LABEL} characters, as who has it.")
+    return text
+
+
+def _unreadable(error: Exception) -> HomeFolderError:
+    words = error.strerror if isinstance(error, OSError) else str(error)
+    return HomeFolderError(f"The keys cannot be read ({words}); nobody is let in until keys.json is mended or removed.")

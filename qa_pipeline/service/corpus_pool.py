@@ -1,0 +1,166 @@
+"""The corpora that a service keeps open: each once, however many ask it.
+
+A corpus that was deleted, or deleted and made again (by any process), is not answered from what was open before.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from indexing.documents import Document
+from indexing.errors import DocumentMissing, IndexMissing
+from indexing.store.corpus_db import IndexFolder
+from indexing.store.index import Index
+from indexing.store.sqlite import DATABASE
+from qa_pipeline.answers import Answer, Passage, Reply, verified
+from qa_pipeline.pipeline import QAPipeline
+from qa_pipeline.service.home import Corpus
+from qa_pipeline.service.model_pool import Models
+
+CHARACTERS_KEPT = 8_000_000
+
+
+class OpenCorpus:
+    """One corpus, open: its folder at once, its pipeline when it is first asked."""
+
+    def __init__(self, corpus: Corpus, models: Models) -> None:
+        self.corpus = corpus
+        self.folder = IndexFolder.open(corpus.index)
+        self.users = 0
+        self._models = models
+        self._guard = threading.Lock()
+        self._pipeline: QAPipeline | None = None
+        self._counts: tuple[int, dict[str, Any]] = (-1, {})
+        self._documents: OrderedDict[str, Document] = OrderedDict()
+        self._kept = 0
+
+    def pipeline(self) -> QAPipeline:
+        """Retrieval and reader over this corpus. Raises ModelError and its kinds, IndexMismatch, IndexDamaged."""
+        with self._guard:
+            if self._pipeline is None:
+                loaded = self._models.reader()
+                embedder = self._models.embedder(str(self.folder.model["name"]))
+                self._pipeline = QAPipeline(
+                    Index(self.folder), embedder, loaded.reader, reader_name=loaded.name,
+                    calibration=loaded.calibration,
+                )  # fmt: skip
+            return self._pipeline
+
+    def counts(self) -> dict[str, Any]:
+        """`IndexFolder.counts` with the generation they are of, counted once for each."""
+        with self.folder.reading():
+            generation = self.folder.generation()
+            known, counts = self._counts
+            if known != generation:
+                counts = {**self.folder.counts(), "generation": generation}
+                self._counts = (generation, counts)
+        return counts
+
+    def checked(self, reply: Reply) -> Reply:
+        """The reply, if every passage and every answer is its document's text at its offsets; else BrokenCitation.
+
+        What is from a document that was deleted since is left out; when no answer is left, there is none.
+        """
+        passages, answers = self.checked_passages(reply.passages), self.checked_answers(reply.answers)
+        if len(passages) == len(reply.passages) and len(answers) == len(reply.answers):
+            return reply
+        verdict = replace(reply.no_answer, is_no_answer=reply.no_answer.is_no_answer or bool(reply.answers and not answers))
+        return replace(reply, passages=passages, answers=answers, no_answer=verdict)
+
+    def checked_answers(self, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
+        """The answers, each compared with its document; those of a document gone are left out. Raises BrokenCitation."""
+        return tuple(verified(answer, self.document) for answer in answers if self._is_there(answer.document_id))
+
+    def checked_passages(self, passages: tuple[Passage, ...]) -> tuple[Passage, ...]:
+        """The passages, each compared with its document; those of a document gone are left out. Raises BrokenCitation."""
+        return tuple(verified(passage, self.document) for passage in passages if self._is_there(passage.document_id))
+
+    def _is_there(self, document_id: str) -> bool:
+        try:
+            self.document(document_id)
+        except DocumentMissing:
+            return False
+        return True
+
+    def document(self, document_id: str) -> Document:
+        """A document; the last ones asked for are remembered, as an id never stands for another text."""
+        with self._guard:
+            if document_id in self._documents:
+                self._documents.move_to_end(document_id)
+                return self._documents[document_id]
+        document = self.folder.document(document_id)
+        with self._guard:
+            if document_id not in self._documents:
+                self._documents[document_id] = document
+                self._kept += len(document.text)
+            while self._kept > CHARACTERS_KEPT:
+                self._kept -= len(self._documents.popitem(last=False)[1].text)
+        return document
+
+
+class OpenCorpora:
+    """The corpora in use. `using` opens what is not open, and closes what is no longer there once nobody uses it."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self._guard = threading.Lock()
+        self._open: dict[str, tuple[object, OpenCorpus]] = {}
+
+    @contextmanager
+    def using(self, corpus: Corpus) -> Iterator[OpenCorpus]:
+        """The corpus, open while the block lasts. Raises IndexMissing and other kinds of IndexFolderError."""
+        opened = self._taken(corpus)
+        try:
+            yield opened
+        finally:
+            self._given_back(opened)
+
+    def forget(self, name: str) -> None:
+        """Let go of a corpus that was deleted."""
+        with self._guard:
+            _, opened = self._open.pop(name, (None, None))
+            if opened is not None and not opened.users:
+                opened.folder.close()
+
+    def close(self) -> None:
+        """Close everything; nothing may be in use."""
+        with self._guard:
+            for _, opened in self._open.values():
+                opened.folder.close()
+            self._open.clear()
+
+    def _taken(self, corpus: Corpus) -> OpenCorpus:
+        mark = (corpus.created, _mark(corpus.index / DATABASE))
+        with self._guard:
+            known, opened = self._open.get(corpus.name, (None, None))
+            if opened is None or known != mark:
+                fresh = OpenCorpus(corpus, self._models)
+                self._open[corpus.name] = (mark, fresh)
+                if opened is not None and not opened.users:
+                    opened.folder.close()
+                opened = fresh
+            opened.users += 1
+            opened.corpus = corpus
+            return opened
+
+    def _given_back(self, opened: OpenCorpus) -> None:
+        with self._guard:
+            opened.users -= 1
+            _, current = self._open.get(opened.corpus.name, (None, None))
+            if not opened.users and current is not opened:
+                opened.folder.close()
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    """What tells a file from another that was given its name later."""
+    try:
+        facts = path.stat()
+    except OSError:
+        raise IndexMissing(f"The corpus {path.parent.parent.name!r} has no index; delete it and make it anew.") from None
+    return facts.st_dev, facts.st_ino

@@ -1,0 +1,121 @@
+"""The evaluations of a home: results folders of `docqa evaluate`, listed, looked through and compared.
+
+    HOME/evaluations/NAME/    made by `docqa evaluate FILES --home HOME --name NAME`
+
+Laws, each held by a test: what is counted here is what metrics.json says; a folder that is broken hides no other; no
+name leads out of its folder; what was worked out is kept only as long as the files it is from stay as they are.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from indexing.errors import SettingError
+from qa_pipeline.errors import EvaluationDamaged, EvaluationMissing
+from qa_pipeline.evaluation.analysis import stored_run
+from qa_pipeline.evaluation.analysis.compare import Comparison, compare_results
+from qa_pipeline.evaluation.analysis.error_analysis import Judged, damaged, judge
+from qa_pipeline.evaluation.analysis.stored_run import Evaluation
+
+T = TypeVar("T")
+
+RUNS_KEPT, COMPARISONS_KEPT = 2, 16
+
+Runs = list[Evaluation]
+Names = list[str]
+Compared = tuple[Comparison, tuple[str, ...]]
+
+
+def folder_of(evaluations: Path, name: str) -> Path:
+    """The folder of the run of this name. Raises SettingError for what cannot be one."""
+    if not stored_run.NAME.fullmatch(name):
+        raise SettingError(
+            f"{name[:80]!r} cannot name an evaluation; use letters and digits of ASCII, and . _ - behind the first."
+        )
+    return evaluations / name
+
+
+class Evaluations:
+    """All evaluations of a home. Safe from any thread; what the last looks into them took to work out is remembered."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._judged: _Last[tuple[Judged, ...]] = _Last(RUNS_KEPT)
+        self._compared: _Last[Compared] = _Last(COMPARISONS_KEPT)
+
+    def list(self) -> Runs:
+        """Every run, the newest first; also those that are broken or not finished. Raises EvaluationDamaged."""
+        try:
+            folders = sorted(path for path in self.path.iterdir() if path.is_dir() and not path.name.startswith("."))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise EvaluationDamaged(f"The evaluations of this home cannot be read ({error.strerror}).") from error
+        return sorted(map(stored_run.evaluation, folders), key=lambda one: one.made, reverse=True)
+
+    def get(self, name: str) -> Evaluation:
+        """The run of that name. Raises EvaluationMissing."""
+        return stored_run.evaluation(self._folder(name))
+
+    def plots(self, name: str) -> Names:
+        """The names of its pictures. Raises EvaluationMissing."""
+        return stored_run.plots(self._folder(name))
+
+    def plot(self, name: str, file: str) -> bytes:
+        """One picture. Raises EvaluationMissing, EvaluationDamaged."""
+        return stored_run.plot(self._folder(name), file)
+
+    def judged(self, name: str) -> tuple[Judged, ...]:
+        """Every prediction of a run, as its scorer judges it. Raises EvaluationMissing, EvaluationDamaged."""
+        folder = self._folder(name)
+        return self._judged.get(name, stored_run.stamps(folder), lambda: judge(stored_run.results(folder)))
+
+    def compare(self, a: str, b: str, scorer: str | None = None) -> Compared:
+        """What `docqa compare` says of two runs: the table, and what it tells beside it.
+
+        Raises EvaluationMissing, EvaluationDamaged; SettingError for runs that cannot be compared.
+        """
+        left, right = self._folder(a), self._folder(b)
+        stamps = (*stored_run.stamps(left), *stored_run.stamps(right))
+        return self._compared.get((a, b, scorer), stamps, lambda: _compared(left, right, scorer))
+
+    def _folder(self, name: str) -> Path:
+        if not stored_run.NAME.fullmatch(name) or not (self.path / name).is_dir():
+            raise EvaluationMissing(f"There is no evaluation {name[:80]!r}; list the evaluations to see which there are.")
+        return self.path / name
+
+
+def _compared(left: Path, right: Path, scorer: str | None) -> Compared:
+    notes: Names = []
+    try:
+        return compare_results(stored_run.results(left), stored_run.results(right), scorer, notes.append), tuple(notes)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(f"{left.name} or {right.name}") from error
+
+
+class _Last(Generic[T]):
+    """The last few values that were worked out, each as long as the files it is from have the same stamps."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[Hashable, tuple[Hashable, T]] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def get(self, key: Hashable, stamps: Hashable, make: Callable[[], T]) -> T:
+        """What is known of the key, or made now; made twice rather than that one waits for another's."""
+        with self._guard:
+            known = self._kept.get(key)
+            if known is not None and known[0] == stamps:
+                self._kept.move_to_end(key)
+                return known[1]
+        made = make()
+        with self._guard:
+            self._kept[key] = (stamps, made)
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return made

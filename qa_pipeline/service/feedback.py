@@ -1,0 +1,237 @@
+"""What people say of answers, each checked against its document, and all of it as SQuAD 2.0 for training and evaluation.
+
+Laws, each held by a test:
+    no feedback is kept whose text is not the document's text at its offsets
+    in an export, context[answer_start : answer_start + len(text)] == text, in code points
+    of what was said of one question and one document, the last word on each span stands
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from indexing.documents import Document
+from indexing.errors import DocumentMissing, SettingError
+from indexing.store.corpus_db import IndexFolder
+from qa_pipeline.service.service_db import Database, new_id, now
+from qa_pipeline.settings import question_text
+
+VERDICTS = ("right", "wrong", "corrected")
+CHANGED = "the document has changed or is gone"
+NO_DOCUMENT = "no document was named"
+NO_LABEL = "a span is wrong, and nobody said what is right"
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS feedback (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    corpus TEXT NOT NULL,
+    question TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    document_id TEXT,
+    content_hash TEXT,
+    start INTEGER,
+    "end" INTEGER,
+    text TEXT,
+    created TEXT NOT NULL,
+    key TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS feedback_corpus ON feedback (corpus);
+"""
+COLUMNS = 'id, corpus, question, verdict, document_id, content_hash, start, "end", text, created, key'
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What one person said of one answer. Offsets are code points in the document's text; None: no span, no document.
+
+    verdict: "right" or "corrected": this span answers the question; "wrong": this span does not, or, without a span, the
+    document does not say it. created: ISO 8601, UTC. key: id of the API key it came with, or "".
+    """
+
+    id: str
+    corpus: str
+    question: str
+    verdict: str
+    document_id: str | None
+    content_hash: str | None
+    start: int | None
+    end: int | None
+    text: str | None
+    created: str
+    key: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+Entries = list[Feedback]
+
+
+class FeedbackStore:
+    """The feedback of all corpora of a home folder. Safe from any thread and any process."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = Database(database, SCHEMA)
+
+    def add(
+        self, corpus: str, folder: IndexFolder, *, question: str, verdict: str, document_id: str | None = None,
+        start: int | None = None, end: int | None = None, text: str | None = None, key: str = "",
+    ) -> Feedback:  # fmt: skip
+        """Keep what was said, on disk when this returns. White space at the ends of a span is left out of it.
+
+        Raises SettingError for anything that contradicts itself or the document, DocumentMissing.
+        """
+        asked = encodable(question_text(question))
+        if verdict not in VERDICTS:
+            raise SettingError(f"The verdict is {verdict!r}; it must be one of {', '.join(VERDICTS)}.")
+        document = None if document_id is None else folder.document(document_id)
+        span = _span(document, start, end, text)
+        if span is None and verdict != "wrong":
+            raise SettingError(f"The verdict {verdict!r} needs a document_id, a start and an end: the span that answers.")
+        first, last, marked = span or (None, None, None)
+        digest = document.content_hash if document else None
+        said = Feedback(new_id(), corpus, asked, verdict, document_id, digest, first, last, marked, now(), key)
+        values = [getattr(said, name.strip(' "')) for name in COLUMNS.split(",")]
+        with self._database.transaction() as connection:
+            connection.execute(f"INSERT INTO feedback ({COLUMNS}) VALUES ({', '.join('?' * len(values))})", values)
+        return said
+
+    def list(self, corpus: str, limit: int | None = None) -> Entries:
+        """What was said of a corpus, the newest first."""
+        sql = f"SELECT {COLUMNS} FROM feedback WHERE corpus = ? ORDER BY number DESC LIMIT ?"
+        return [Feedback(*row) for row in self._database.rows(sql, (corpus, -1 if limit is None else limit))]
+
+    def delete(self, id: str, *, corpus: str | None = None) -> None:
+        """Forget one entry; with `corpus` only if it is of that corpus. Raises DocumentMissing where there is none."""
+        with self._database.transaction() as connection:
+            sql = "DELETE FROM feedback WHERE id = ? AND corpus = coalesce(?, corpus)"
+            if not connection.execute(sql, (id, corpus)).rowcount:
+                raise DocumentMissing(f"No feedback has the id {id!r}; list the corpus's feedback to see which there are.")
+
+    def forget(self, corpus: str) -> int:
+        """Forget all that was said of a corpus that is deleted. How many entries that were."""
+        with self._database.transaction() as connection:
+            return connection.execute("DELETE FROM feedback WHERE corpus = ?", (corpus,)).rowcount
+
+    def squad(self, corpus: str, folder: IndexFolder) -> dict[str, Any]:
+        """All of it that is a label, as SQuAD 2.0: an article with one paragraph for each document, by source.
+
+        Entries that are no label (any more) are left out, counted in "docqa_skipped" and, each reason,
+        in "docqa_skipped_because".
+        """
+        return squad(reversed(self.list(corpus)), folder)
+
+
+def encodable(text: str) -> str:
+    """`text` if it can be written as UTF-8. Raises SettingError."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise SettingError("The question holds half of a character (a lone surrogate).") from None
+    return text
+
+
+def _span(
+    document: Document | None, start: int | None, end: int | None, text: str | None
+) -> tuple[int, int, str] | None:  # fmt: skip
+    """The span that was marked, without white space at its ends; None when none was. Raises SettingError."""
+    if start is None and end is None and text is None:
+        return None
+    if document is None:
+        raise SettingError("A span needs the document_id of the document that it is in.")
+    numbers = all(isinstance(value, int) and not isinstance(value, bool) for value in (start, end))
+    if not numbers or start is None or end is None:
+        raise SettingError("A span needs a start and an end, as whole numbers; texts are never searched for.")
+    if not 0 <= start < end <= len(document.text):
+        raise SettingError(f"The span {start}..{end} is not inside the document's {len(document.text):,} characters.")
+    found = document.text[start:end]
+    if text is not None and text != found:
+        raise SettingError(f"The text given is not the document's text from {start} to {end}; open the document anew.")
+    if not found.strip():
+        raise SettingError("The span holds nothing but white space.")
+    start += len(found) - len(found.lstrip())
+    return start, start + len(found.strip()), found.strip()
+
+
+# -- export ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What is said of one question in one document so far: spans that answer it, or that it does not say."""
+
+    question: str
+    spans: dict[tuple[int, str], None] = field(default_factory=dict)
+    silent: bool = False
+    entries: int = 0
+
+    def hear(self, said: Feedback) -> None:
+        self.entries += 1
+        if said.start is None or said.text is None:
+            self.spans, self.silent = {}, True
+        elif said.verdict != "wrong":
+            self.spans[said.start, said.text], self.silent = None, False
+        else:
+            self.spans.pop((said.start, said.text), None)
+
+
+def squad(entries: Iterable[Feedback], folder: IndexFolder) -> dict[str, Any]:
+    """Feedback, the oldest first, as SQuAD 2.0."""
+    documents: dict[str, Document | None] = {}
+    asked: dict[str, dict[str, _Asked]] = {}
+    skipped = {CHANGED: 0, NO_DOCUMENT: 0, NO_LABEL: 0}
+    for said in entries:
+        if said.document_id is None:
+            skipped[NO_DOCUMENT] += 1
+        elif not _stands(said, _document(documents, folder, said.document_id)):
+            skipped[CHANGED] += 1
+        else:
+            questions = asked.setdefault(said.document_id, {})
+            questions.setdefault(said.question, _Asked(said.question)).hear(said)
+    found = [document for document in documents.values() if document is not None and document.id in asked]
+    for document in found:
+        skipped[NO_LABEL] += sum(q.entries for q in asked[document.id].values() if not _is_label(q))
+    articles = [_article(document, asked[document.id]) for document in sorted(found, key=lambda d: d.source)]
+    return {
+        "version": "v2.0",
+        "data": [article for article in articles if article["paragraphs"][0]["qas"]],
+        "docqa_skipped": sum(skipped.values()),
+        "docqa_skipped_because": {reason: count for reason, count in skipped.items() if count},
+    }
+
+
+def _document(documents: dict[str, Document | None], folder: IndexFolder, id: str) -> Document | None:
+    if id not in documents:
+        try:
+            documents[id] = folder.document(id)
+        except DocumentMissing:
+            documents[id] = None
+    return documents[id]
+
+
+def _stands(said: Feedback, document: Document | None) -> bool:
+    """Whether the document is still the one it was said of, and the span still the text at its offsets."""
+    if document is None or document.content_hash != said.content_hash:
+        return False
+    return said.start is None or document.text[said.start : said.end] == said.text
+
+
+def _is_label(asked: _Asked) -> bool:
+    return bool(asked.spans) or asked.silent
+
+
+def _article(document: Document, asked: dict[str, _Asked]) -> dict[str, Any]:
+    qas = [_qa(document.id, question) for question in asked.values() if _is_label(question)]
+    return {"title": document.source, "paragraphs": [{"context": document.text, "qas": qas}]}
+
+
+def _qa(document_id: str, asked: _Asked) -> dict[str, Any]:
+    """One question; its id is the same in every export and in no other document."""
+    digest = hashlib.blake2b(f"{document_id}\0{asked.question}".encode(), digest_size=12)
+    answers = [{"text": text, "answer_start": start} for start, text in asked.spans]
+    return {"id": digest.hexdigest(), "question": asked.question, "answers": answers, "is_impossible": not answers}

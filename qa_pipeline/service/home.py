@@ -1,0 +1,382 @@
+"""The home folder of a service: many corpora, each the files people gave and the index made of them.
+
+    HOME/
+      docqa-home.json      marks the folder
+      keys.json            API keys, hashed                 qa_pipeline/service/api_keys.py
+      service.db           jobs, feedback, saved questions  in this folder
+      corpora/NAME/        corpus.json, documents/, index/, incoming/ (files not yet whole)
+      uploads/             files of jobs not yet run
+      evaluations/NAME/    runs of `docqa evaluate` that the page shows    qa_pipeline/service/evaluation_runs.py
+
+Laws, each held by a test: a corpus is there whole or not at all, also after kill -9; no name, whoever gives it, leads
+out of the corpus's documents. Any number of processes may use one home.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from indexing.atomic_files import pieces_of, store, sync_folder, whole
+from indexing.errors import DocumentMissing, SettingError
+from qa_pipeline.errors import CorpusExists, CorpusMissing, HomeFolderError, HomeMissing
+from qa_pipeline.service.service_db import now
+from qa_pipeline.service.uploaded_files import (
+    found_by_walk,
+    leaves,
+    may_be_spelled_otherwise,
+    move_in,
+    plain_file,
+    removed_if_empty,
+    safe_name,
+)
+from qa_pipeline.service.zip_archives import PutReport, UploadLimits, unpack
+
+__all__ = ["Corpus", "Home", "PutReport", "UploadLimits", "corpus_name", "safe_name"]
+
+if TYPE_CHECKING:
+    from indexing.models.embedder import Embedder
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+MARKER = "docqa-home.json"
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+TITLE = 200
+LEFT_BEHIND_S = 24 * 3600.0
+DELETE_WAIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """One corpus. embedder: the name its index is made with. created: ISO 8601, UTC."""
+
+    name: str
+    title: str
+    embedder: str
+    created: str
+    path: Path
+
+    @property
+    def documents(self) -> Path:
+        """The files as people gave them, folders kept."""
+        return self.path / "documents"
+
+    @property
+    def index(self) -> Path:
+        """The index folder made of them."""
+        return self.path / "index"
+
+    @property
+    def incoming(self) -> Path:
+        """Files that are not yet whole, on the same disk."""
+        return self.path / "incoming"
+
+
+class Home:
+    """A home folder. Safe from any thread and any process.
+
+    embedder: name -> loaded model, for those who share models; the home itself loads one only to make a corpus.
+    """
+
+    def __init__(self, path: Path, embedder: Callable[[str], Embedder] | None = None) -> None:
+        self.path = path
+        self.embedder: Callable[[str], Embedder] = embedder or _load_embedder
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = False, embedder: Callable[[str], Embedder] | None = None) -> Home:
+        """The home in `path`; with `create` made there if the folder is missing or empty.
+
+        Raises HomeMissing; HomeFolderError where it cannot be made or used.
+        """
+        try:
+            if create and not (path / MARKER).is_file():
+                _make_home(path)
+            _check_marker(path)
+        except (OSError, ValueError) as error:
+            raise HomeFolderError(f"The home folder {path} cannot be used ({_words(error)}).") from error
+        home = cls(path, embedder)
+        home._sweep()
+        return home
+
+    @property
+    def database(self) -> Path:
+        """The file of jobs, feedback and saved questions."""
+        return self.path / "service.db"
+
+    @property
+    def keys(self) -> Path:
+        """The file of API keys."""
+        return self.path / "keys.json"
+
+    @property
+    def uploads(self) -> Path:
+        """The folder of files that wait for a job."""
+        return self.path / "uploads"
+
+    @property
+    def evaluations(self) -> Path:
+        """The folder of runs of `docqa evaluate`; it may not be there."""
+        return self.path / "evaluations"
+
+    # -- corpora ---------------------------------------------------------------------------------------------------
+
+    def corpora(self) -> list[Corpus]:
+        """Every corpus, by name; one whose facts cannot be read is left out, and logged."""
+        found = []
+        for path in sorted((self.path / "corpora").iterdir()):
+            if NAME.fullmatch(path.name):
+                try:
+                    found.append(self.corpus(path.name))
+                except HomeFolderError as error:
+                    logger.warning("%s", error)
+        return found
+
+    def corpus(self, name: str) -> Corpus:
+        """The corpus of that name. Raises CorpusMissing; HomeFolderError where its facts cannot be read."""
+        path = self._path(name)
+        try:
+            facts = json.loads((path / "corpus.json").read_text("utf-8"))
+            return Corpus(name, str(facts["title"]), str(facts["embedder"]), str(facts["created"]), path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise CorpusMissing(f"There is no corpus {name!r}; make it first, or choose one that is there.") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise HomeFolderError(f"The facts of the corpus {name!r} cannot be read ({_words(error)}).") from error
+
+    def _path(self, name: str) -> Path:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise CorpusMissing(f"There is no corpus {str(name)[:80]!r}; make it first, or choose one that is there.")
+        return self.path / "corpora" / name
+
+    def create(self, name: str, *, title: str = "", embedder: str = "builtin") -> Corpus:
+        """A new corpus with an empty index, which can be asked at once.
+
+        Raises SettingError, CorpusExists, ModelError and its kinds.
+        """
+        path = self.path / "corpora" / corpus_name(name)
+        if path.exists():
+            raise _exists(name)
+        facts = {"name": name, "title": _title(title), "embedder": embedder, "created": now()}
+        beside = path.with_name(f".new-{name}-{os.urandom(4).hex()}")
+        try:
+            self._make(beside, facts)
+            _rename_unless_there(beside, path)
+            sync_folder(path.parent)
+        except FileExistsError:
+            raise _exists(name) from None
+        except OSError as error:
+            raise HomeFolderError(f"The corpus {name!r} cannot be made ({_words(error)}).") from error
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        return self.corpus(name)
+
+    def _make(self, path: Path, facts: dict[str, Any]) -> None:
+        """Everything of a corpus, in a folder nobody looks into yet."""
+        from indexing.settings import IndexSettings
+        from indexing.store.corpus_db import IndexFolder
+        from indexing.store.index import Index
+
+        settings = IndexSettings(embedder=facts["embedder"])
+        model = self.embedder(settings.embedder).facts()
+        for folder in ("documents", "incoming"):
+            (path / folder).mkdir(parents=True)
+        with IndexFolder.create(path / "index", settings, model) as index, index.writer():
+            Index(index).publish()
+        store(path / "corpus.json", json.dumps(facts).encode("utf-8"))
+
+    def delete(self, name: str, *, wait_s: float = DELETE_WAIT_S) -> None:
+        """Delete a corpus: its files, its index, all of it, in one step for everyone who looks.
+
+        Raises CorpusMissing; IndexBusy where something still writes to its index after `wait_s` seconds (cancel its
+        jobs first); HomeFolderError.
+        """
+        path = self._path(name)
+        if not path.is_dir():
+            raise CorpusMissing(f"There is no corpus {name!r}; it may have been deleted already.")
+        aside = path.with_name(f".deleted-{name}-{os.urandom(4).hex()}")
+        try:
+            with _nobody_writing(path / "index", wait_s):
+                path.rename(aside)
+            sync_folder(path.parent)
+        except FileNotFoundError:
+            raise CorpusMissing(f"There is no corpus {name!r}; it may have been deleted already.") from None
+        except OSError as error:
+            raise HomeFolderError(f"The corpus {name!r} cannot be deleted ({_words(error)}).") from error
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Remove what processes left that were stopped: deleted corpora, and what has not been whole for a day."""
+        for path in (self.path / "corpora").glob(".deleted-*"):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in (self.path / "corpora").glob(".new-*"):
+            if _is_old(path):
+                shutil.rmtree(path, ignore_errors=True)
+        for path in (self.path / "corpora").glob("*/incoming/*.part"):
+            if _is_old(path):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def put(self, corpus: Corpus, name: str, content: Path | bytes) -> str:
+        """Keep one file, whole or not at all, in place of an older one of that name. Returns its source.
+
+        Raises SettingError for a name that leads out of the corpus or cannot be one; CorpusMissing; HomeFolderError.
+        """
+        if leaves(name):
+            raise SettingError(f"The file name {name[:80]!r} leads out of the corpus; give it a name inside.")
+        return self._put(corpus, name, [content] if isinstance(content, bytes) else pieces_of(content))
+
+    def _put(self, corpus: Corpus, name: str, pieces: Iterable[bytes]) -> str:
+        source = safe_name(name)
+        try:
+            with whole(pieces, corpus.incoming) as file:
+                move_in(file, corpus.documents, source)
+        except (FileExistsError, IsADirectoryError, NotADirectoryError):
+            raise SettingError(
+                f"{source!r} cannot be a file: a folder has its name, or a file that of its folder."
+            ) from None
+        except OSError as error:
+            if not corpus.documents.is_dir():
+                raise CorpusMissing(f"The corpus {corpus.name!r} was deleted meanwhile.") from None
+            raise HomeFolderError(f"{source!r} cannot be kept ({_words(error)}).") from error
+        return source
+
+    def put_zip(
+        self, corpus: Corpus, archive: Path, limits: UploadLimits | None = None, *, name: str = ""
+    ) -> list[PutReport]:  # fmt: skip
+        """Keep the files of a zip archive; one report a file, or one (of `name`) when the archive cannot be taken apart.
+
+        Raises nothing for what is in the archive; CorpusMissing and HomeFolderError as `put` does.
+        """
+        return unpack(archive, lambda source, pieces: self._put(corpus, source, pieces), limits or UploadLimits(), name)
+
+    def remove(self, corpus: Corpus, file: str) -> None:
+        """Delete an original file, and the folders it leaves empty. Raises DocumentMissing, HomeFolderError."""
+        path = self.original(corpus, file)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            raise _no_file(file) from None
+        except OSError as error:
+            raise HomeFolderError(f"{file!r} cannot be deleted ({_words(error)}).") from error
+        for folder in path.parents:
+            if folder == corpus.documents or not removed_if_empty(folder):
+                break
+
+    def original(self, corpus: Corpus, file: str) -> Path:
+        """The path of an original file, by its source; never outside the documents, never through a link.
+
+        Raises DocumentMissing.
+        """
+        path = plain_file(corpus.documents, file.split("/"))
+        if path is None and may_be_spelled_otherwise(file):
+            path = found_by_walk(corpus.documents, file)
+        if path is None:
+            raise _no_file(file)
+        return path
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+
+def corpus_name(name: object) -> str:
+    """`name` if a corpus can be called that; else SettingError.
+
+    >>> corpus_name("reports-2024")
+    'reports-2024'
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise SettingError(
+            f"The corpus name {str(name)[:80]!r} cannot be used; take 1 to 63 of the letters a to z, digits, - and _,"
+            " a letter or digit first."
+        )
+    return name
+
+
+def _title(title: object) -> str:
+    if not isinstance(title, str) or len(title) > TITLE:
+        raise SettingError(f"The title must be a text of at most {TITLE} characters.")
+    return " ".join("".join(c if c.isprintable() or c in "\u200c\u200d" else " " for c in title).split())
+
+
+def _exists(name: str) -> CorpusExists:
+    return CorpusExists(f"There is a corpus {name!r} already; choose another name, or delete it first.")
+
+
+def _no_file(file: str) -> DocumentMissing:
+    return DocumentMissing(f"The corpus has no file {file[:200]!r}.")
+
+
+def _words(error: BaseException) -> str:
+    """An error without paths of this machine."""
+    return (error.strerror or type(error).__name__).lower() if isinstance(error, OSError) else str(error)
+
+
+# -- on disk -----------------------------------------------------------------------------------------------------------
+
+
+def _make_home(path: Path) -> None:
+    """The folder and its parts; the marker last, so that a stopped start is only continued."""
+    names = {p.name for p in path.iterdir() if p.suffix != ".part"} if path.is_dir() else set()
+    if MARKER in names:
+        return
+    if names - {"corpora", "uploads"}:
+        raise HomeFolderError(f"{path} holds other files; name an empty or new folder for the home.")
+    for folder in ("corpora", "uploads"):
+        (path / folder).mkdir(parents=True, exist_ok=True)
+    store(path / MARKER, json.dumps({"format": FORMAT}).encode("utf-8"))
+
+
+def _check_marker(path: Path) -> None:
+    if not (path / MARKER).is_file():
+        raise HomeMissing(f"There is no docqa home in {path}; `docqa serve --home` makes one in an empty or new folder.")
+    found = json.loads((path / MARKER).read_text("utf-8"))
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise HomeFolderError(f"The home in {path} is not of format {FORMAT}, which this docqa reads; use a newer docqa.")
+    for folder in ("corpora", "uploads"):
+        (path / folder).mkdir(exist_ok=True)
+
+
+def _rename_unless_there(folder: Path, target: Path) -> None:
+    """Rename a folder that is not empty. Raises FileExistsError, never replaces."""
+    try:
+        folder.rename(target)
+    except OSError:
+        if os.path.lexists(target):
+            raise FileExistsError(str(target)) from None
+        raise
+
+
+@contextlib.contextmanager
+def _nobody_writing(index: Path, wait_s: float) -> Iterator[None]:
+    """Hold the writer lock of an index, if it is still one."""
+    if not index.is_dir():
+        yield
+        return
+    from indexing.store.corpus_db import IndexFolder
+
+    with IndexFolder(index, writable=True).writer(wait_s):
+        yield
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return path.lstat().st_mtime < time.time() - LEFT_BEHIND_S
+    except OSError:
+        return False
+
+
+def _load_embedder(name: str) -> Embedder:
+    from indexing.models.embedder import Embedder
+
+    return Embedder.load(name)

@@ -1,0 +1,129 @@
+"""What the jobs of a service do: bring a corpus's index up to date, and answer a file of questions.
+
+An index job that is stopped, by whatever, is done again from where it came: what was committed stays. A file of
+questions is asked from its beginning.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from indexing.errors import IndexBusy
+from indexing.files.file_text import FileLimits
+from qa_pipeline.answers import Reply
+from qa_pipeline.errors import CorpusMissing, JobCancelled, JobNotDone
+from qa_pipeline.service.home import Corpus, Home
+from qa_pipeline.service.job_store import Job
+from qa_pipeline.service.job_worker import POLL_S, Report
+from qa_pipeline.service.question_files import AnsweredRow, Asked, read_questions, run_questions, write_answers
+from qa_pipeline.service.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from indexing.build import Report as Built
+
+ROWS = "answers.jsonl"
+BUSY_S = 600.0
+
+
+class Serving(Protocol):
+    """What jobs need of the service they are worked on for."""
+
+    settings: ServerSettings
+    home: Home
+
+    def ask_in_turn(self, asked: Asked) -> Reply: ...
+
+
+def index(service: Serving, job: Job, report: Report) -> dict[str, Any]:
+    """Index what changed in a corpus's documents; the result is `index_corpus`'s."""
+    limits = FileLimits(max_bytes=service.settings.file_bytes)
+    return index_corpus(service.home, service.home.corpus(job.corpus), report, limits=limits)
+
+
+def questions(service: Serving, job: Job, report: Report) -> dict[str, Any]:
+    """Ask every question of a file. The rows are kept beside the file; the result tells how many there are of each kind."""
+    folder = service.home.uploads / str(job.request["folder"])
+    asked = read_questions(
+        folder / "0", str(job.request["name"]), service.settings.questions, corpus=job.corpus
+    )  # fmt: skip
+    seen = set(job.request["corpora"])
+
+    def ask(question: Asked) -> Any:
+        if question.corpus not in seen:
+            raise CorpusMissing(f"There is no corpus {question.corpus!r}.")
+        return service.ask_in_turn(question)
+
+    rows = run_questions(asked, ask, report)
+    with (folder / ROWS).open("wb") as out:
+        write_answers(rows, "jsonl", out)
+    return {
+        "questions": len(rows),
+        "answered": sum(bool(row.answer) for row in rows),
+        "no_answer": sum(row.no_answer is True for row in rows),
+        "failed": sum(bool(row.error) for row in rows),
+        "format": str(job.request["format"]),
+    }
+
+
+def write_result(uploads: Path, job: Job, kind: str, out: BinaryIO) -> None:
+    """The answers of a question job as a file. Raises JobNotDone, also where they are no longer kept."""
+    if job.kind != "questions":
+        raise JobNotDone(f"The job {job.id} is no batch of questions, so it has no file of answers; its report is in it.")
+    if job.state != "done":
+        raise JobNotDone(f"The job {job.id} is {job.state}; there are answers only when it is done.")
+    path = uploads / str(job.request["folder"]) / ROWS
+    if not path.is_file():
+        raise JobNotDone(f"The answers of the job {job.id} are no longer kept; ask the questions again.")
+    with path.open(encoding="utf-8") as lines:
+        write_answers((AnsweredRow(**json.loads(line)) for line in lines), kind, out)
+
+
+def index_corpus(
+    home: Home, corpus: Corpus, report: Report, *, limits: FileLimits | None = None, busy_s: float = BUSY_S
+) -> dict[str, Any]:  # fmt: skip
+    """Bring a corpus's index up to date with its documents: the work of an index job. done and total are bytes of files.
+
+    What was committed stays when it is stopped. Waits `busy_s` seconds at most for another writer to the index.
+    Returns the build's report as a dictionary: its files without those unchanged, and "counts" of every status.
+    Raises JobCancelled, CorpusMissing where it was deleted meanwhile, and what `build_index` raises.
+    """
+    until = time.monotonic() + busy_s
+    while True:
+        report(0, 0, "Looking at the files.")
+        try:
+            return _told(_built(home, corpus, report, limits))
+        except IndexBusy:
+            if time.monotonic() > until:
+                raise
+            report(0, 0, "Waiting for another process that writes to this index.")
+            time.sleep(POLL_S)
+        except JobCancelled:
+            raise
+        except Exception:
+            if corpus.path.is_dir():
+                raise
+            raise CorpusMissing(f"The corpus {corpus.name!r} was deleted meanwhile.") from None
+
+
+def _built(home: Home, corpus: Corpus, report: Report, limits: FileLimits | None) -> Built:
+    from indexing.build import FileReport, build_index
+
+    def progress(file: FileReport, done: int, total: int) -> None:
+        reason = f" ({file.reason})" if file.reason else ""
+        report(done, total, f"{file.source}: {file.status}{reason}")
+
+    embedder = home.embedder(corpus.embedder)
+    return build_index(
+        corpus.documents, corpus.index, limits=limits, progress=progress, embedder=embedder, emptied=True
+    )  # fmt: skip
+
+
+def _told(built: Built) -> dict[str, Any]:
+    """A report as it is kept: what did not change is only counted."""
+    values = built.as_dict()
+    statuses = [file.status for file in built.files]
+    values["files"] = [file for file in values["files"] if file["status"] != "unchanged"]
+    return {**values, "counts": {status: statuses.count(status) for status in sorted(set(statuses))}}

@@ -1,0 +1,227 @@
+"""Jobs: work that outlives the request that asked for it, kept in service.db so that every process of a home sees it.
+
+Laws, each held by a test:
+    a job is run by one process at a time; one whose process died is run again, at most ATTEMPTS times in all
+    index jobs of a corpus are run in order, and each before the question batches that came after it
+    an ended job never changes
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from qa_pipeline.errors import JobMissing
+from qa_pipeline.service.service_db import Database, new_id, now
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    corpus TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    created TEXT NOT NULL,
+    started TEXT,
+    ended TEXT,
+    done INTEGER NOT NULL DEFAULT 0,
+    total INTEGER NOT NULL DEFAULT 0,
+    message TEXT NOT NULL DEFAULT '',
+    request TEXT NOT NULL,
+    result TEXT,
+    owner TEXT NOT NULL DEFAULT '',
+    beat REAL NOT NULL DEFAULT 0,
+    cancel INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS jobs_corpus ON jobs (corpus, number);
+CREATE INDEX IF NOT EXISTS jobs_state ON jobs (state, corpus, number);
+"""
+COLUMNS = "id, corpus, kind, state, created, started, ended, done, total, message, request"
+
+ENDED = ("done", "failed", "cancelled")
+INDEX = "index"
+ATTEMPTS = 3
+STALE_S = 30.0
+KEPT = 1_000
+MESSAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job. state: queued, running, done, failed or cancelled. Times are ISO 8601, UTC."""
+
+    id: str
+    corpus: str
+    kind: str
+    state: str
+    created: str
+    started: str | None
+    ended: str | None
+    done: int
+    total: int
+    message: str
+    request: dict[str, Any]
+    result: dict[str, Any] | None
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+Entries = list[Job]
+
+
+class Jobs:
+    """The jobs of a home. Safe from any thread and any process.
+
+    owner: whoever claimed a job; where it is given, a job that has another owner by now is left alone.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._database = Database(database, SCHEMA)
+
+    def add(self, corpus: str, kind: str, request: Mapping[str, Any]) -> Job:
+        """A new job, queued. Of ended jobs all but the last KEPT or so are forgotten."""
+        row = (new_id(), corpus, kind, "queued", now(), json.dumps(dict(request)))
+        with self._database.transaction() as connection:
+            sql = "INSERT INTO jobs (id, corpus, kind, state, created, request) VALUES (?, ?, ?, ?, ?, ?)"
+            number = connection.execute(sql, row).lastrowid or 0
+            ended = f"state IN {ENDED!r}"
+            connection.execute(f"DELETE FROM jobs WHERE number <= ? AND {ended}", (number - KEPT,))
+        return self.get(row[0])
+
+    def get(self, id: str) -> Job:
+        """The job of that id. Raises JobMissing."""
+        rows = self._database.rows(f"SELECT {COLUMNS}, result FROM jobs WHERE id = ?", (_text(id),))
+        if not rows:
+            raise JobMissing(f"There is no job {_text(id)[:80]!r}; list the jobs, or start it again.")
+        return _job(rows[0])
+
+    def list(self, corpus: str | None = None, limit: int = 100, *, results: bool = True) -> Entries:
+        """Jobs, the newest first. results: False leaves the results out (None), which may be large."""
+        column = "result" if results else "NULL"
+        sql = f"SELECT {COLUMNS}, {column} FROM jobs WHERE corpus = coalesce(?, corpus) ORDER BY number DESC LIMIT ?"
+        return [_job(row) for row in self._database.rows(sql, (corpus, max(0, limit)))]
+
+    def cancel(self, id: str) -> Job:
+        """Cancel a queued job at once; ask a running one to stop at its next step; leave an ended one. Raises JobMissing."""
+        with self._database.transaction() as connection:
+            _cancel(connection, "id = ?", _text(id))
+        return self.get(id)
+
+    def cancel_all(self, corpus: str) -> None:
+        """Cancel every job of a corpus, as before it is deleted."""
+        with self._database.transaction() as connection:
+            _cancel(connection, "corpus = ?", corpus)
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs are in each state."""
+        found = dict.fromkeys(("queued", "running", *ENDED), 0)
+        return found | dict(self._database.rows("SELECT state, count(*) FROM jobs GROUP BY state"))
+
+    # -- for those who run them ------------------------------------------------------------------------------------
+
+    def claim(self, owner: str, kinds: Sequence[str] | None = None) -> Job | None:
+        """The oldest queued job (of these kinds) that need not wait for an index job of its corpus; it runs from now.
+
+        owner: must be new at each claim. Jobs whose process has not been heard of for STALE_S seconds are queued again.
+        """
+        if not self._database.rows(f"SELECT 1 FROM jobs WHERE {_CLAIMABLE} LIMIT 1", (_stale(),)):
+            return None
+        with self._database.transaction() as connection:
+            _queue_again(connection, "beat < ?", _stale())
+            row = connection.execute(_NEXT, (None if kinds is None else json.dumps(list(kinds)),)).fetchone()
+            if row is None:
+                return None
+            connection.execute(
+                "UPDATE jobs SET state = 'running', started = ?, owner = ?, beat = ?, attempts = attempts + 1, done = 0,"
+                " total = 0, message = '' WHERE id = ?",
+                (now(), owner, time.time(), row[0]),
+            )
+        return self.get(row[0])
+
+    def heartbeat(self, id: str, *, owner: str | None = None) -> bool:
+        """Say that a job is still worked on. False: it is to stop, or is not this owner's any more."""
+        return self._beat(id, owner, "beat = ?", (time.time(),))
+
+    def progress(self, id: str, done: int, total: int, message: str, *, owner: str | None = None) -> bool:
+        """Say how far a running job is; a heartbeat too. False: it is to stop, or is not this owner's any more."""
+        values = (time.time(), done, total, _text(message)[:MESSAGE])
+        return self._beat(id, owner, "beat = ?, done = ?, total = ?, message = ?", values)
+
+    def _beat(self, id: str, owner: str | None, change: str, values: tuple[Any, ...]) -> bool:
+        with self._database.transaction() as connection:
+            connection.execute(f"UPDATE jobs SET {change} WHERE {_MINE}", (*values, id, owner))
+            row = connection.execute(f"SELECT cancel FROM jobs WHERE {_MINE}", (id, owner)).fetchone()
+        return row is not None and not row[0]
+
+    def finish(
+        self, id: str, state: str, message: str = "", result: Mapping[str, Any] | None = None, *, owner: str | None = None
+    ) -> Job:  # fmt: skip
+        """End a running job as done, failed or cancelled; the job as it is now. Raises JobMissing."""
+        assert state in ENDED, state
+        kept = None if result is None else json.dumps(dict(result))
+        with self._database.transaction() as connection:
+            connection.execute(
+                f"UPDATE jobs SET state = ?, ended = ?, message = ?, result = ? WHERE {_MINE}",
+                (state, now(), _text(message)[:MESSAGE], kept, id, owner),
+            )
+        return self.get(id)
+
+    def release(self, id: str, *, owner: str | None = None) -> Job:
+        """Put a running job back into the queue, as when its process ends; the job as it is now. Raises JobMissing."""
+        with self._database.transaction() as connection:
+            connection.execute(f"UPDATE jobs SET attempts = attempts - 1 WHERE {_MINE}", (id, owner))
+            _queue_again(connection, "id = ? AND owner = coalesce(?, owner)", id, owner)
+        return self.get(id)
+
+
+_NAMES = tuple(field.name for field in fields(Job))
+_MINE = "id = ? AND owner = coalesce(?, owner) AND state = 'running'"
+_CLAIMABLE = "state = 'queued' OR (state = 'running' AND beat < ?)"
+_NEXT = f"""
+SELECT id FROM jobs AS job
+WHERE state = 'queued' AND kind IN (SELECT value FROM json_each(coalesce(?, json_array(kind)))) AND NOT EXISTS (
+    SELECT 1 FROM jobs AS earlier
+    WHERE earlier.corpus = job.corpus AND earlier.kind = '{INDEX}' AND earlier.number < job.number
+    AND earlier.state IN ('queued', 'running')
+)
+ORDER BY number LIMIT 1
+"""
+
+
+def _stale() -> float:
+    return time.time() - STALE_S
+
+
+def _cancel(connection: Any, which: str, value: str) -> None:
+    sql = f"UPDATE jobs SET state = 'cancelled', ended = ? WHERE state = 'queued' AND {which}"
+    connection.execute(sql, (now(), value))
+    connection.execute(f"UPDATE jobs SET cancel = 1 WHERE state = 'running' AND {which}", (value,))
+
+
+def _queue_again(connection: Any, which: str, *values: Any) -> None:
+    """Running jobs whose process is gone: queued, or cancelled where that was asked, or given up."""
+    which = f"state = 'running' AND {which}"
+    connection.execute(f"UPDATE jobs SET state = 'cancelled', ended = ? WHERE {which} AND cancel", (now(), *values))
+    connection.execute(
+        f"UPDATE jobs SET state = 'failed', ended = ?, message = ? WHERE {which} AND attempts >= ?",
+        (now(), f"The process that ran it ended {ATTEMPTS} times; look at the service's log.", *values, ATTEMPTS),
+    )
+    connection.execute(f"UPDATE jobs SET state = 'queued', owner = '' WHERE {which}", values)
+
+
+def _text(text: str) -> str:
+    """Text as SQLite takes it: lone surrogates become "?"."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    facts = dict(zip(_NAMES, row, strict=True))
+    facts["request"] = json.loads(facts["request"])
+    facts["result"] = None if facts["result"] is None else json.loads(facts["result"])
+    return Job(**facts)

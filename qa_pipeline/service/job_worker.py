@@ -1,0 +1,176 @@
+"""Jobs at work: the threads of a process that claim and run them.
+
+Laws, each held by a test: whatever a job's work raises, the worker goes on; a worker that is stopped loses no job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from indexing.errors import DocqaError
+from qa_pipeline.errors import JobCancelled
+from qa_pipeline.service.job_store import ENDED, Job, Jobs
+from qa_pipeline.service.service_db import new_id
+
+logger = logging.getLogger(__name__)
+
+BEAT_S = 5.0
+POLL_S = 0.5
+REPORT_S = 0.25
+INTERRUPT_S = 5.0
+
+Report = Callable[[int, int, str], None]
+"""Called by work at each step: done, total, a message. Raises JobCancelled when the work is to stop."""
+
+Work = Callable[[Job, Report], "dict[str, Any] | None"]
+
+
+class _Running:
+    """A job at work in this process."""
+
+    def __init__(self, jobs: Jobs, job: Job, owner: str) -> None:
+        self.job = job
+        self.owner = owner
+        self.stop = threading.Event()
+        self.release = False
+        self._jobs = jobs
+        self._last = (0, 0, "")
+        self._written = 0.0
+
+    def report(self, done: int, total: int, message: str) -> None:
+        """What the work calls; written down a few times a second at most."""
+        if self.stop.is_set():
+            raise JobCancelled(f"The job {self.job.id} was asked to stop.")
+        self._last = (done, total, message)
+        if time.monotonic() - self._written >= REPORT_S:
+            self.write()
+            if self.stop.is_set():
+                raise JobCancelled(f"The job {self.job.id} was asked to stop.")
+
+    def write(self) -> None:
+        self._written = time.monotonic()
+        if not self._jobs.progress(self.job.id, *self._last, owner=self.owner):
+            self.stop.set()
+
+
+class Worker:
+    """Claims and runs the jobs of a home in this process: one thread for each kind, so that no kind waits for another.
+
+    functions: kind -> what does it; its result is kept in the job. on_done: called with each job that ended here.
+    """
+
+    def __init__(
+        self, jobs: Jobs, functions: Mapping[str, Work], *, on_done: Callable[[Job], None] | None = None,
+        poll_s: float = POLL_S,
+    ) -> None:  # fmt: skip
+        self._jobs = jobs
+        self._functions = dict(functions)
+        self._on_done = on_done
+        self._poll_s = poll_s
+        self._running: dict[str, _Running] = {}
+        self._stop = threading.Event()
+        self._ended = threading.Event()
+        self._wakes = {kind: threading.Event() for kind in self._functions}
+        self._threads = [
+            threading.Thread(target=self._serve, args=(kind,), name=f"jobs-{kind}", daemon=True) for kind in self._functions
+        ]
+        self._beating = threading.Thread(target=self._beat, name="jobs-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Begin to claim jobs."""
+        for thread in (*self._threads, self._beating):
+            thread.start()
+
+    def wake(self) -> None:
+        """Look for jobs now instead of at the next poll."""
+        for event in self._wakes.values():
+            event.set()
+
+    def stop(self, wait_s: float = 30.0) -> bool:
+        """Claim no more; give running jobs `wait_s` seconds to end, then put them back into the queue at their next step.
+
+        True: no work goes on here any more.
+        """
+        self._stop.set()
+        self.wake()
+        if not self._joined(wait_s):
+            for running in list(self._running.values()):
+                running.release = True
+                running.stop.set()
+            self._joined(INTERRUPT_S)
+        self._ended.set()
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _joined(self, wait_s: float) -> bool:
+        deadline = time.monotonic() + wait_s
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _serve(self, kind: str) -> None:
+        while not self._stop.is_set():
+            owner = new_id()
+            job = self._claimed(owner, kind)
+            if job is None:
+                self._wakes[kind].wait(self._poll_s)
+                self._wakes[kind].clear()
+            else:
+                self._run(_Running(self._jobs, job, owner))
+
+    def _claimed(self, owner: str, kind: str) -> Job | None:
+        try:
+            return self._jobs.claim(owner, (kind,))
+        except DocqaError as error:
+            logger.warning("No job could be claimed: %s", error)
+            return None
+
+    def _run(self, running: _Running) -> None:
+        self._running[running.owner] = running
+        try:
+            job = self._ended_job(running, *self._outcome(running))
+        except DocqaError as error:
+            logger.warning("The end of the job %s could not be written: %s", running.job.id, error)
+            return
+        finally:
+            del self._running[running.owner]
+        if self._on_done is not None and job.state in ENDED:
+            try:
+                self._on_done(job)
+            except Exception:
+                logger.exception("What follows the job %s failed.", job.id)
+
+    def _outcome(self, running: _Running) -> tuple[str, str, dict[str, Any] | None]:
+        """Do the work: state, message, result."""
+        try:
+            result = self._functions[running.job.kind](running.job, running.report)
+            json.dumps(result)
+            return "done", "", result
+        except JobCancelled:
+            return "cancelled", "", None
+        except DocqaError as error:
+            return "failed", str(error), None
+        except Exception as error:
+            logger.exception("The job %s failed.", running.job.id)
+            return "failed", f"A defect of ours ({type(error).__name__}); the service's log says more.", None
+
+    def _ended_job(self, running: _Running, state: str, message: str, result: dict[str, Any] | None) -> Job:
+        if state == "cancelled" and running.release:
+            return self._jobs.release(running.job.id, owner=running.owner)
+        if state == "done":
+            running.write()
+        return self._jobs.finish(running.job.id, state, message, result, owner=running.owner)
+
+    def _beat(self) -> None:
+        """Heartbeats of all running jobs: work may take long from one step to the next."""
+        while not self._ended.wait(BEAT_S):
+            for running in list(self._running.values()):
+                with contextlib.suppress(DocqaError):
+                    if not self._jobs.heartbeat(running.job.id, owner=running.owner):
+                        running.stop.set()

@@ -1,0 +1,282 @@
+"""What is served, without HTTP: a home's corpora asked, searched and looked into, its jobs worked on, its limits held.
+
+Laws, each held by a test: what leaves is its document's text at its offsets; a question sees one generation; at most
+`concurrency` questions are read at once and `queue` wait, the next is TooBusy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+from indexing.errors import DocqaError, SettingError
+from indexing.store.filters import Filter
+from qa_pipeline.answering.loaded_reader import LoadedReader
+from qa_pipeline.answering.verdict import read_one
+from qa_pipeline.answers import Reply
+from qa_pipeline.errors import CorpusMissing
+from qa_pipeline.pipeline import Step, ask_in_steps
+from qa_pipeline.reading.malloc import give_back
+from qa_pipeline.service import job_handlers
+from qa_pipeline.service.admission import Admission
+from qa_pipeline.service.api_keys import Key, Keys
+from qa_pipeline.service.corpus_pool import OpenCorpora, OpenCorpus
+from qa_pipeline.service.evaluation_runs import Evaluations
+from qa_pipeline.service.feedback import FeedbackStore
+from qa_pipeline.service.home import Corpus, Home
+from qa_pipeline.service.job_store import Job, Jobs
+from qa_pipeline.service.job_worker import Report, Worker
+from qa_pipeline.service.metrics import Measures
+from qa_pipeline.service.model_pool import Models
+from qa_pipeline.service.question_files import Asked
+from qa_pipeline.service.saved_questions import Change, SavedQuestions
+from qa_pipeline.service.settings import ServerSettings
+from qa_pipeline.settings import AskSettings, question_text
+
+T = TypeVar("T")
+
+LOOKERS = 4
+DAY_S = 86_400.0
+TIDY_S = 30.0
+FIRST_QUESTION = "When was the bridge opened?"
+FIRST_TEXT = "The bridge was opened in 1912."
+
+logger = logging.getLogger(__name__)
+
+
+class Service:
+    """One process of a service over a home folder; several may serve the same home. Safe from any thread."""
+
+    def __init__(self, settings: ServerSettings, models: Models | None = None) -> None:
+        self.settings = settings
+        self.models = models or Models(settings.reader, partial(LoadedReader.load, precision=settings.precision))
+        self.home = Home.open(settings.home, create=True, embedder=self.models.embedder)
+        self.jobs = Jobs(self.home.database)
+        self.keys = Keys(self.home.keys)
+        self.feedback = FeedbackStore(self.home.database)
+        self.saved = SavedQuestions(self.home.database)
+        self.evaluations = Evaluations(self.home.evaluations)
+        self.corpora = OpenCorpora(self.models)
+        self.reads = Admission(settings.concurrency, settings.waiting)
+        self.measures = Measures(self)
+        self._lookers = ThreadPoolExecutor(LOOKERS, thread_name_prefix="docqa-look")
+        functions: dict[str, Any] = {"index": self._index, "questions": partial(job_handlers.questions, self)}
+        self._worker = Worker(self.jobs, functions)
+        self._ready = "the models are being loaded"
+        self._stopped = threading.Event()
+
+    # -- its life --------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to work on jobs, and load the models without waiting for them."""
+        self._sweep()
+        self._worker.start()
+        threading.Thread(target=self._warm, name="docqa-warm", daemon=True).start()
+        threading.Thread(target=self._tidy, name="docqa-tidy", daemon=True).start()
+
+    def stop(self) -> None:
+        """Finish the questions that were taken, give back the job at hand, and close everything."""
+        self._stopped.set()
+        self._worker.stop(self.settings.shutdown_s)
+        self.reads.close()
+        self._lookers.shutdown(wait=True)
+        self.corpora.close()
+
+    def ready(self) -> str:
+        """Why it cannot be asked yet, or "": the models are loaded and a question was answered."""
+        return self._ready
+
+    def _warm(self) -> None:
+        try:
+            loaded = self.models.reader()
+            read_one(loaded.reader, FIRST_QUESTION, FIRST_TEXT)
+            for corpus in self.home.corpora():
+                with self.using(corpus.name) as opened:
+                    opened.checked(opened.pipeline().ask(FIRST_QUESTION))
+            self._ready = ""
+        except DocqaError as error:
+            self._ready = str(error)
+        except Exception as error:
+            self._ready = f"the models cannot be used ({type(error).__name__})"
+            logger.exception("The models cannot be used.")
+
+    def _tidy(self) -> None:
+        """Give back, now and then, what the longest questions took."""
+        while not self._stopped.wait(TIDY_S):
+            give_back()
+
+    def _index(self, job: Job, report: Report) -> dict[str, Any]:
+        """An index job; what it took for a while is the system's again when it ends."""
+        try:
+            return job_handlers.index(self, job, report)
+        finally:
+            give_back()
+
+    def _sweep(self) -> None:
+        """Remove uploads nobody comes back for, and results older than `keep_days`."""
+        oldest = time.time() - max(1, self.settings.keep_days) * DAY_S
+        for folder in self.home.uploads.iterdir():
+            try:
+                if folder.stat().st_mtime < oldest:
+                    shutil.rmtree(folder, ignore_errors=True)
+            except OSError:
+                continue
+
+    async def look(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """Run what waits for the disk in a thread, off the event loop."""
+        call = partial(function, *arguments, **named)
+        return await asyncio.get_running_loop().run_in_executor(self._lookers, call)
+
+    # -- who may what ----------------------------------------------------------------------------------------------
+
+    def keys_needed(self) -> bool:
+        """Whether keys are asked for: always where others can reach the service, and once there is any key."""
+        return not self.settings.is_local or bool(self.keys.list())
+
+    @staticmethod
+    def sees(key: Key | None, corpus: str) -> bool:
+        """Whether a key (None: keys are off) may know of a corpus."""
+        return key is None or not key.corpora or corpus in key.corpora
+
+    # -- questions -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def using(self, name: str) -> Iterator[OpenCorpus]:
+        """A corpus, open while the block lasts. Raises CorpusMissing, IndexFolderError and its kinds."""
+        try:
+            corpus = self.home.corpus(name)
+        except CorpusMissing:
+            self.corpora.forget(name)
+            raise
+        with self.corpora.using(corpus) as opened:
+            yield opened
+
+    def ask_settings(self, **asked: Any) -> AskSettings:
+        """Settings of a question, those given as None left as they are. Raises SettingError beyond the service's limits."""
+        values = {name: value for name, value in asked.items() if value is not None}
+        for name in ("top_k", "retrieve"):
+            if values.get(name, 1) > self.settings.top_k:
+                raise SettingError(f"{name} is {values[name]}; {self.settings.top_k} is the most here.")
+        default = AskSettings(top_k=min(5, self.settings.top_k), retrieve=min(10, self.settings.top_k))
+        return replace(default, **values)
+
+    def ask(self, name: str, question: str, settings: AskSettings, filters: Filter | None) -> Reply:
+        """Answers, checked. Raises SettingError, FilterError, CorpusMissing, ModelError and its kinds."""
+        self._log("ask", name, question)
+        with self.using(name) as opened:
+            reply = opened.checked(opened.pipeline().ask(question, settings, filters))
+        self.measures.answered(reply)
+        return reply
+
+    def search(self, name: str, question: str, settings: AskSettings, filters: Filter | None) -> Reply:
+        """The closest passages, checked."""
+        self._log("search", name, question)
+        with self.using(name) as opened:
+            reply = opened.checked(opened.pipeline().search(question, settings, filters))
+        self.measures.searched(reply)
+        return reply
+
+    def steps(self, name: str, question: str, settings: AskSettings, filters: Filter | None) -> Iterator[Step]:
+        """`ask` step by step; every step is checked."""
+        self._log("ask", name, question)
+        with self.using(name) as opened:
+            pipeline, reader = opened.pipeline(), self.models.reader().reader
+            for step in ask_in_steps(pipeline, reader, question, settings, filters):
+                reply = opened.checked(step.reply) if step.reply else None
+                if reply:
+                    self.measures.answered(reply)
+                passages = opened.checked_passages(step.passages)
+                yield replace(step, passages=passages, answers=opened.checked_answers(step.answers), reply=reply)
+
+    def _log(self, what: str, name: str, question: str) -> None:
+        """The text of a question is in the log only where that is asked for."""
+        if self.settings.log_questions:
+            logger.info("%s %s: %r", what, name, question)
+
+    def ask_in_turn(self, asked: Asked) -> Reply:
+        """A question of a batch: it waits its turn among those of people."""
+        ask = partial(self.ask, asked.corpus, asked.question, self.ask_settings(top_k=1), asked.filters)
+        return self.reads.submit(ask, bounded=False).result()
+
+    def run_saved(self, name: str, id: str) -> Change:
+        """A saved question asked again, with what changed."""
+        return self.saved.run(id, _Asker(self, name), corpus=name)
+
+    def read(self, question: str, context: str) -> dict[str, Any]:
+        """One text, no corpus: {"answer", "start", "end", "score"}. Raises SettingError."""
+        question = question_text(question)
+        if not context.strip():
+            raise SettingError("The context is empty.")
+        loaded = self.models.reader()
+        found = read_one(loaded.reader, question, context, calibration=loaded.calibration)
+        assert context[found["start"] : found["end"]] == found["answer"]
+        return found
+
+    # -- corpora ---------------------------------------------------------------------------------------------------
+
+    def status(self, name: str, *, skipped: bool = False) -> dict[str, Any]:
+        """What is in a corpus; with `skipped`, also the files that could not be read, and why."""
+        with self.using(name) as opened:
+            counts, corpus = opened.counts(), opened.corpus
+            facts: dict[str, Any] = {name: getattr(corpus, name) for name in ("name", "title", "embedder", "created")}
+            facts |= {key: counts[key] for key in ("documents", "passages", "languages", "generation")}
+            facts["bytes"] = opened.folder.size()
+            if skipped:
+                records = opened.folder.file_records().values()
+                facts["skipped"] = [{"source": r.source, "reason": r.reason} for r in records if r.reason]
+        return facts
+
+    def statuses(self, key: Key | None) -> list[dict[str, Any]]:
+        """Every corpus a key may see that can be read, by name."""
+        found = []
+        for corpus in self.home.corpora():
+            if self.sees(key, corpus.name):
+                try:
+                    found.append(self.status(corpus.name))
+                except CorpusMissing:
+                    continue
+                except DocqaError as error:
+                    logger.warning("The corpus %s cannot be read: %s", corpus.name, error)
+        return found
+
+    def delete(self, name: str) -> None:
+        """A corpus with all that belongs to it. Raises CorpusMissing, IndexBusy."""
+        self.home.corpus(name)
+        self.jobs.cancel_all(name)
+        self.home.delete(name)
+        self.corpora.forget(name)
+        self.feedback.forget(name)
+        self.saved.forget(name)
+
+    def index_later(self, corpus: Corpus, files: list[str]) -> Job:
+        """A job that brings the index in step with the documents."""
+        return self._later(corpus.name, "index", {"files": files[:100]})
+
+    def ask_later(self, corpus: str, request: dict[str, Any]) -> Job:
+        """A job that answers a file of questions: request has its folder, name, format and the corpora it may ask."""
+        return self._later(corpus, "questions", request)
+
+    def _later(self, corpus: str, kind: str, request: dict[str, Any]) -> Job:
+        job = self.jobs.add(corpus, kind, request)
+        self._worker.wake()
+        return job
+
+
+class _Asker:
+    """One corpus of the service as something that answers."""
+
+    def __init__(self, service: Service, name: str) -> None:
+        self._service = service
+        self._name = name
+
+    def ask(self, question: str, settings: AskSettings = AskSettings(), filters: Filter | None = None) -> Reply:  # noqa: B008
+        return self._service.ask(self._name, question, settings, filters)

@@ -1,0 +1,200 @@
+"""Zip archives taken apart within limits: each file is stored or refused, and the report says why.
+
+Law, held by tests: unpacking is limited by the bytes that come out, never by those an archive says would.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import IO
+
+from indexing.atomic_files import PIECE
+from indexing.errors import SettingError
+from indexing.settings import whole_number
+from qa_pipeline.service.uploaded_files import SEPARATOR, leaves, safe_name
+
+SMALL = 1 << 20
+_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OverflowError, ValueError, NotImplementedError)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """What an archive may cost. Raises SettingError for a value that makes no sense.
+
+    file_bytes: of one unpacked file. total_bytes: of all that is unpacked. members: files in it.
+    ratio: bytes unpacked for each packed one, held against whatever has over 1 MB.
+    """
+
+    file_bytes: int = 50_000_000
+    total_bytes: int = 1_000_000_000
+    members: int = 5_000
+    ratio: int = 200
+
+    def __post_init__(self) -> None:
+        whole_number("file_bytes", self.file_bytes, 1, 1_000_000_000_000)
+        whole_number("total_bytes", self.total_bytes, 1, 1_000_000_000_000)
+        whole_number("members", self.members, 1, 1_000_000)
+        whole_number("ratio", self.ratio, 1, 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class PutReport:
+    """What became of one uploaded file. source: where it is now. status: stored, or refused and then `reason` says why."""
+
+    name: str
+    source: str
+    status: str
+    reason: str = ""
+
+
+class Refused(Exception):
+    """A member, or an archive, is not taken; the text says why."""
+
+
+Put = Callable[[str, Iterable[bytes]], str]
+"""Stores the pieces of one file under a safe name and returns its source."""
+
+
+def unpack(archive: Path, put: Put, limits: UploadLimits, name: str = "") -> list[PutReport]:
+    """Store the files of a zip archive with `put`; one report a member, or one on the archive (`name`) as a whole.
+
+    Never raises for what is in the archive; what `put` raises as SettingError refuses that member.
+    """
+    try:
+        with _Careful(archive, limits) as file, _opened(file) as opened:
+            return _Unpacking(opened, put, limits, archive.stat().st_size).run()
+    except Refused as refused:
+        return [PutReport(name or archive.name, "", "refused", str(refused))]
+
+
+def _opened(file: _Careful) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except (*_DAMAGE, OSError):
+        raise Refused("not a zip archive, or a damaged one") from None
+
+
+class _Careful(FileIO):
+    """An archive whose table of contents is not read when it could not be of `limits.members` files."""
+
+    def __init__(self, path: Path, limits: UploadLimits) -> None:
+        super().__init__(path, "rb")
+        self._limits = limits
+        self._most = (1 << 18) + 512 * limits.members
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        here = os.fstat(self.fileno()).st_size - self.tell()
+        if min(here, here if size is None or size < 0 else size) > self._most:
+            raise Refused(f"more than the {self._limits.members:,} files allowed in one archive")
+        return super().read(size if size is not None else -1) or b""
+
+
+class _Unpacking:
+    """One pass over an archive; counts what came out of it."""
+
+    def __init__(self, opened: zipfile.ZipFile, put: Put, limits: UploadLimits, size: int) -> None:
+        self.opened = opened
+        self.put = put
+        self.limits = limits
+        self.size = size
+        self.out = 0
+        self.taken: dict[str, str] = {}
+
+    def run(self) -> list[PutReport]:
+        members = [member for member in self.opened.infolist() if not member.filename.endswith("/")]
+        if len(members) > self.limits.members:
+            raise Refused(f"{len(members):,} files, more than the {self.limits.members:,} allowed in one archive")
+        return [self._report(member) for member in members]
+
+    def _report(self, member: zipfile.ZipInfo) -> PutReport:
+        name = member_name(member)
+        try:
+            return PutReport(name, self._stored(member, name), "stored")
+        except (Refused, SettingError) as refused:
+            reason = str(refused)
+        except _DAMAGE:
+            reason = "damaged: what is packed is not what the archive says"
+        return PutReport(name, "", "refused", reason)
+
+    def _stored(self, member: zipfile.ZipInfo, name: str) -> str:
+        self._within_total()
+        check_member(member, name, self.limits)
+        source = safe_name(name)
+        folded = unicodedata.normalize("NFC", source.casefold())
+        if folded in self.taken:
+            raise Refused(f"the archive has {self.taken[folded]} already, the same name or the same but for case")
+        stored = self.put(source, self._pieces(member))
+        self.taken[folded] = stored
+        return stored
+
+    def _pieces(self, member: zipfile.ZipInfo) -> Iterator[bytes]:
+        """A member's bytes as they are unpacked; Refused at the first one too many."""
+        mine = 0
+        with self._packed(member) as packed:
+            while piece := packed.read(PIECE):
+                mine += len(piece)
+                self.out += len(piece)
+                self._within_total()
+                if mine > self.limits.file_bytes:
+                    raise _too_big(self.limits)
+                if mine > SMALL and mine > self.limits.ratio * min(member.compress_size, self.size):
+                    raise Refused(f"unpacks to over {self.limits.ratio} times its size, as zip bombs do")
+                yield piece
+
+    def _packed(self, member: zipfile.ZipInfo) -> IO[bytes]:
+        try:
+            return self.opened.open(member)
+        except OSError as error:
+            raise zipfile.BadZipFile("its place is outside the archive") from error
+
+    def _within_total(self) -> None:
+        if self.out > self.limits.total_bytes:
+            raise Refused(f"the archive unpacks to more than the {self.limits.total_bytes:,} bytes allowed")
+        if self.out > SMALL and self.out > self.limits.ratio * self.size:
+            raise Refused(f"the archive unpacks to over {self.limits.ratio} times its size, as zip bombs do")
+
+
+def check_member(member: zipfile.ZipInfo, name: str, limits: UploadLimits) -> None:
+    """Everything that can be said of a member before a byte is unpacked. Raises Refused."""
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    parts = SEPARATOR.split(name)
+    if leaves(name):
+        raise Refused("its name leads out of the folder")
+    if kind == stat.S_IFLNK or (member.create_system == 0 and member.external_attr & 0x400):
+        raise Refused("a link, not a file")
+    if kind not in (0, stat.S_IFREG):
+        raise Refused("not an ordinary file")
+    if any(part.startswith((".", "~$")) for part in parts) or parts[0] == "__MACOSX":
+        raise Refused("a hidden file")
+    if name.lower().endswith(".zip"):
+        raise Refused("an archive in an archive; upload it on its own")
+    if member.flag_bits & 0x2041:
+        raise Refused("encrypted: a password is needed")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise Refused("packed by a method that is not read; pack it as an ordinary zip (deflate)")
+    if member.file_size > limits.file_bytes:
+        raise _too_big(limits)
+
+
+def _too_big(limits: UploadLimits) -> Refused:
+    return Refused(f"more than the {limits.file_bytes:,} bytes allowed for one file")
+
+
+def member_name(member: zipfile.ZipInfo) -> str:
+    """A member's name; where the archive does not say that it is UTF-8 but it is, read as UTF-8."""
+    name = member.orig_filename
+    if member.flag_bits & 0x800 or name.isascii():
+        return name
+    try:
+        return name.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return name

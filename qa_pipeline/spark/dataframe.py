@@ -1,0 +1,252 @@
+"""Cluster door: the same reader, and the same index, over the rows of a Spark DataFrame. Read `answer` and `ask`.
+
+Both give the frame back with every row and every column it had, and one column more. A question that cannot be asked (null,
+empty, too long) and an empty context are a row with a reason, never a lost row or a failed job. Rows go to Python in Arrow
+batches; each Python worker of Spark loads its model once and keeps it for all tasks it is given, and takes as many threads
+as a task has processors (`spark.task.cpus`). docqa must be installed in the Python that executors run (docs/spark.md).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from indexing.errors import DocqaError, IndexMissing, SettingError
+from indexing.models.presets import DEFAULT_READER
+from indexing.settings import whole_number
+from qa_pipeline.settings import MAX_TOP_K, PRECISIONS, AskSettings, number_between
+from qa_pipeline.spark.rows import ANSWER, REPLY, SPAN, AskRows, ReadRows, Told, Work, arrow_type
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import DataType
+
+    from indexing.store.filters import Filter
+
+AT_ONCE = 256
+FORMATS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "json", ".json": "json"}
+SUBMITTED = "PYSPARK_GATEWAY_PORT" in os.environ
+CSV = {"header": "true", "multiLine": "true", "escape": '"'}
+OURS = re.compile(r"(?:indexing|qa_pipeline)\.errors\.\w+: (?P<sentence>.+)")
+
+
+def answer(
+    frame: DataFrame, *, question: str = "question", context: str = "context", into: str = "answer",
+    reader: str = DEFAULT_READER, top_k: int = 1, precision: str = "auto", no_answer_threshold: float | None = None,
+) -> DataFrame:  # fmt: skip
+    """Each row's question answered from its own context, in a new column: a struct of the shape ANSWER.
+
+    Law: context[start:end] == answer, in code points. Where `no_answer` is true the other three are null and `score` is how
+    sure the reader is of that; else of its answer. With top_k above 1 the struct also has `answers`, the best top_k of
+    them that do not overlap. Raises SettingError, ModelMissing, ModelRefused before anything is run.
+    """
+    whole_number("top_k", top_k, 1, MAX_TOP_K)
+    if no_answer_threshold is not None:
+        number_between("no_answer_threshold", no_answer_threshold, 0.0, 1.0)
+    shape = {**ANSWER, "answers": [SPAN]} if top_k > 1 else ANSWER
+    work = ReadRows(_named(reader, precision), precision, top_k, no_answer_threshold)
+    return _with_column(frame, into, shape, (question, context), work)
+
+
+def ask(
+    frame: DataFrame, index: Path | str, *, question: str = "question", into: str = "reply", reader: str = DEFAULT_READER,
+    precision: str = "auto", settings: AskSettings | None = None, filters: Filter | None = None, passages: int = 3,
+) -> DataFrame:  # fmt: skip
+    """Each row's question answered from an index folder, in a new column: a struct of the shape REPLY.
+
+    index: a path that driver and executors see alike, or the name of what was shipped to them (`SparkContext.addFile`,
+    `--archives index.zip#index`). passages: how many of the closest are told beside the answers. Offsets are code points of
+    the document. Raises SettingError, IndexMissing, ModelMissing, ModelRefused before anything is run.
+    """
+    whole_number("passages", passages, 0, MAX_TOP_K)
+    place(str(index))
+    asked = settings or AskSettings()
+    work = AskRows(_named(reader, precision), precision, str(index), place, asked, filters, passages)
+    return _with_column(frame, into, REPLY, (question,), work)
+
+
+# -- the frame, on the driver --------------------------------------------------------------------------------------
+
+
+def _with_column(frame: DataFrame, into: str, shape: Told, reads: tuple[str, ...], work: Work) -> DataFrame:
+    from pyspark.sql.types import StructField, StructType
+
+    for name in reads:
+        _check_text(frame, name)
+    if into in frame.columns:
+        raise SettingError(f"The frame has a column {into!r} already; name another one for the answers (`into`).")
+    schema = StructType([*frame.schema.fields, StructField(into, spark_type(shape))])
+    return frame.mapInArrow(Batches(work, reads, into, shape), schema)
+
+
+def _check_text(frame: DataFrame, name: str) -> None:
+    from pyspark.sql.types import StringType
+
+    found = [field for field in frame.schema.fields if field.name == name]
+    if len(found) != 1:
+        what = "no column" if not found else f"{len(found)} columns"
+        raise SettingError(f"The frame has {what} {name!r}; its columns are {', '.join(frame.columns)}.")
+    if not isinstance(found[0].dataType, StringType):
+        raise SettingError(f"The column {name!r} is {found[0].dataType.simpleString()}; it must be string.")
+
+
+def _named(reader: str, precision: str) -> str:
+    """The name, when a reader of that name can be loaded here: a mistake is told before a job begins."""
+    from indexing.models.registry import resolve
+
+    if precision not in PRECISIONS:
+        raise SettingError(f"precision is {precision!r}; it must be one of {', '.join(PRECISIONS)}.")
+    resolve(reader, "reader")
+    return reader
+
+
+def spark_type(shape: Any) -> DataType:
+    """A shape as Spark's type: a dict is a struct, a list an array of its only item, a word a simple type."""
+    from pyspark.sql import types
+
+    if isinstance(shape, dict):
+        return types.StructType([types.StructField(name, spark_type(part)) for name, part in shape.items()])
+    if isinstance(shape, list):
+        return types.ArrayType(spark_type(shape[0]))
+    simple: dict[str, DataType] = {
+        "string": types.StringType(), "int": types.IntegerType(), "double": types.DoubleType(),
+        "boolean": types.BooleanType(),
+    }  # fmt: skip
+    return simple[shape]
+
+
+# -- the rows, on an executor --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """Arrow batches -> the same with the column `into`, which has `work`'s values for the columns `reads`."""
+
+    work: Work
+    reads: tuple[str, ...]
+    into: str
+    shape: Told
+
+    def __call__(self, batches: Iterable[Any]) -> Iterator[Any]:
+        import pyarrow as pa
+
+        _take_share()
+        for batch in batches:
+            for first in range(0, batch.num_rows, AT_ONCE):
+                part = batch.slice(first, AT_ONCE)
+                made = self.work(*(part.column(name).to_pylist() for name in self.reads))
+                column = pa.array(made, type=arrow_type(self.shape))
+                yield pa.RecordBatch.from_arrays([*part.columns, column], names=[*part.schema.names, self.into])
+
+
+def place(index: str) -> Path:
+    """Where an index lies on this machine: at that path, or among the files shipped by Spark. Raises IndexMissing."""
+    from pyspark import SparkFiles
+
+    from indexing.store.sqlite import DATABASE
+
+    shipped: Any = SparkFiles
+    for found in (lambda: index, lambda: shipped.get(index)):
+        if (path := Path(found()) / DATABASE).is_file():
+            return path.parent
+    raise IndexMissing(f"There is no index in {index}, nor was one shipped under that name (docs/spark.md).")
+
+
+def _take_share() -> None:
+    """As many threads as the task has processors, so that tasks beside one another do not wait for each other."""
+    from pyspark import TaskContext
+
+    task: Any = TaskContext.get()
+    cores = task.cpus() if task else 1
+    os.environ["TOKENIZERS_PARALLELISM"] = "true" if cores > 1 else "false"
+    os.environ["OMP_NUM_THREADS"] = str(cores)
+    import torch
+
+    if torch.get_num_threads() != cores:
+        torch.set_num_threads(cores)
+
+
+# -- whole tables, for the command ----------------------------------------------------------------------------------
+
+
+@contextmanager
+def started(master: str | None) -> Iterator[SparkSession]:
+    """A session of Spark, ended afterwards; on this machine its workers run the Python that runs here."""
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise SettingError("Spark is not installed here; `pip install 'docqa[spark]'` brings it.") from error
+    builder = SparkSession.builder.appName("docqa")
+    if master or not SUBMITTED:
+        builder = builder.master(master or "local[*]")
+    if not SUBMITTED and (master or "local").startswith("local"):
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    try:
+        session = builder.getOrCreate()
+    except Exception as error:
+        raise SettingError(f"Spark does not start ({str(error)[:200]!r}); it needs Java 17 or newer.") from error
+    try:
+        session.sparkContext.setLogLevel("ERROR")
+        yield session
+    finally:
+        session.stop()
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """What Spark raises, as one sentence: ours where a worker raised it, else the first line of Spark's."""
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except DocqaError:
+        raise
+    except PySparkException as error:
+        ours = OURS.search(str(error))
+        raise SettingError(ours["sentence"] if ours else f"Spark stopped: {str(error).splitlines()[0][:300]}") from error
+
+
+def table_format(path: str) -> str:
+    """What Spark calls the kind of a table with that ending. Raises SettingError."""
+    found = FORMATS.get(PurePath(path).suffix.lower())
+    if found is None:
+        raise SettingError(f"{path} must end in {', '.join(FORMATS)}: that tells what it is.")
+    return found
+
+
+def load(session: SparkSession, path: str) -> DataFrame:
+    """The table at a path, its kind told by the ending."""
+    kind = table_format(path)
+    reader = session.read.format(kind)
+    return (reader.options(**CSV) if kind == "csv" else reader).load(path)
+
+
+def in_parts(session: SparkSession, frame: DataFrame, wanted: int | None) -> DataFrame:
+    """The table in as many parts as wanted; else as Spark reads it, but one a core at least."""
+    cores = session.sparkContext.defaultParallelism
+    few = wanted is None and frame.rdd.getNumPartitions() < cores
+    return frame.repartition(wanted or cores) if wanted or few else frame
+
+
+def write(frame: DataFrame, path: str, into: str, overwrite: bool) -> dict[str, int]:
+    """Write a table with answers in `into`, and count its rows on the way; CSV has no structs, so they are JSON there."""
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as F
+
+    seen, told = Observation("docqa"), F.col(f"`{into}`")
+    kind = table_format(path)
+    frame = frame.observe(
+        seen, F.count(F.lit(1)).alias("rows"), F.count_if(told["no_answer"]).alias("none"),
+        F.count(told["reason"]).alias("unasked"),
+    )  # fmt: skip
+    if kind == "csv":
+        frame = frame.withColumn(into, F.to_json(told))
+    writer = frame.write.format(kind).mode("overwrite" if overwrite else "error")
+    (writer.options(**CSV) if kind == "csv" else writer).save(path)
+    return {name: int(value) for name, value in seen.get.items()}

@@ -1,0 +1,157 @@
+"""Rows of a table -> the values of one more column: questions over their own texts, or over an index. Nothing of Spark here.
+
+A question that cannot be asked (missing, empty, too long) and an empty text give a value with a reason. A reader, and an
+index, is loaded once in a process, whoever asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from indexing.errors import SettingError
+from qa_pipeline.settings import AskSettings, question_text
+
+if TYPE_CHECKING:
+    from qa_pipeline.answering.calibration import Calibration
+    from qa_pipeline.answering.loaded_reader import LoadedReader
+    from qa_pipeline.pipeline import QAPipeline
+    from qa_pipeline.reading.readings import Reading
+
+Told = dict[str, Any]
+Column = Sequence[str | None]
+
+SPAN = {"answer": "string", "start": "int", "end": "int", "score": "double"}
+ANSWER: Told = {**SPAN, "no_answer": "boolean", "reason": "string"}
+PLACED = {**SPAN, "document_id": "string", "source": "string", "page": "int", "language": "string"}
+PASSAGE = {
+    "text": "string", "start": "int", "end": "int", "document_id": "string", "source": "string", "page": "int",
+    "language": "string",
+}  # fmt: skip
+REPLY: Told = {"answers": [PLACED], "no_answer": "boolean", "score": "double", "passages": [PASSAGE], "reason": "string"}
+
+
+class Work(Protocol):
+    """Values of the new column, for those of the columns it reads."""
+
+    def __call__(self, *columns: Column) -> list[Told]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRows:
+    """Questions and contexts -> answers."""
+
+    reader: str
+    precision: str
+    top_k: int
+    threshold: float | None
+
+    def __call__(self, *columns: Column) -> list[Told]:
+        loaded = _reader(self.reader, self.precision, self.top_k)
+        return read_rows(loaded, *columns, top_k=self.top_k, threshold=self.threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class AskRows:
+    """Questions -> replies from an index, which `find` finds on the machine where the rows are."""
+
+    reader: str
+    precision: str
+    index: str
+    find: Callable[[str], Path]
+    settings: AskSettings
+    filters: Mapping[str, Any] | None
+    passages: int
+
+    def __call__(self, *columns: Column) -> list[Told]:
+        pipeline = _pipeline(self.find(self.index), self.reader, self.precision)
+        return [self._reply(pipeline, question) for question in columns[0]]
+
+    def _reply(self, pipeline: QAPipeline, question: str | None) -> Told:
+        try:
+            reply = pipeline.ask(question or "", self.settings, self.filters)
+        except SettingError as error:
+            return {"reason": str(error)}
+        answers = [
+            {**{name: getattr(found, name) for name in PLACED if name != "answer"}, "answer": found.text}
+            for found in reply.answers
+        ]
+        return {
+            "answers": answers, "no_answer": reply.no_answer.is_no_answer,
+            "score": reply.no_answer.score if reply.no_answer.is_no_answer else answers[0]["score"],
+            "passages": [{name: getattr(p, name) for name in PASSAGE} for p in reply.passages[: self.passages]],
+        }  # fmt: skip
+
+
+def read_rows(
+    loaded: LoadedReader, questions: Column, contexts: Column, *, top_k: int = 1, threshold: float | None = None
+) -> list[Told]:  # fmt: skip
+    """For each question and its context a value of the shape ANSWER; all are read together."""
+    from qa_pipeline.reading.readings import read_pairs
+
+    told: list[Told] = [{"reason": _why_not(*pair)} for pair in zip(questions, contexts, strict=True)]
+    asked = [n for n, row in enumerate(told) if not row["reason"]]
+    pairs = [(question_text(questions[n]), contexts[n] or "") for n in asked]
+    for n, pair, reading in zip(asked, pairs, read_pairs(loaded.reader, pairs), strict=True):
+        told[n] = _told(*pair, reading, loaded.calibration, top_k, threshold)
+    return told
+
+
+def _told(
+    question: str, context: str, reading: Reading, calibration: Calibration, top_k: int, threshold: float | None
+) -> Told:  # fmt: skip
+    from indexing.text.language_id import detect_question
+
+    calibration = calibration.of(detect_question(question, tuple(calibration.languages)))
+    apart: list[Told] = []
+    for span in reading.spans:
+        if len(apart) < top_k and not any(span.start < one["end"] and one["start"] < span.end for one in apart):
+            found = {"answer": context[span.start : span.end], "start": span.start, "end": span.end}
+            apart.append({**found, "score": calibration.probability(span.gap)})
+    missing = 1.0 - (apart[0]["score"] if apart else 0.0)
+    if not apart or missing > (calibration.threshold if threshold is None else threshold):
+        return {"score": missing, "no_answer": True, "answers": []}
+    return {**apart[0], "no_answer": False, "answers": apart}
+
+
+def _why_not(question: str | None, context: str | None) -> str | None:
+    try:
+        question_text(question)
+    except SettingError as error:
+        return str(error)
+    return None if context and context.strip() else "The context is empty."
+
+
+@lru_cache(maxsize=2)
+def _reader(name: str, precision: str, top_k: int) -> LoadedReader:
+    """The reader of this process, loaded once; spans enough for top_k of a text."""
+    from indexing.models.registry import resolve
+    from qa_pipeline.answering.calibration import calibration_of
+    from qa_pipeline.answering.loaded_reader import LoadedReader
+    from qa_pipeline.haystack.load import load_reader
+
+    model = resolve(name, "reader")
+    spans = {"top_k_per_sample": top_k} if top_k > 1 else {}
+    return LoadedReader(load_reader(model, precision=precision, **spans), model.name, calibration_of(model))
+
+
+@lru_cache(maxsize=2)
+def _pipeline(index: Path, reader: str, precision: str) -> QAPipeline:
+    """The index and the reader of this process, opened once."""
+    from qa_pipeline.pipeline import QAPipeline
+
+    return QAPipeline.open(index, reader, precision=precision)
+
+
+def arrow_type(shape: Any) -> Any:
+    """A shape as Arrow's type."""
+    import pyarrow as pa
+
+    if isinstance(shape, dict):
+        return pa.struct([(name, arrow_type(part)) for name, part in shape.items()])
+    if isinstance(shape, list):
+        return pa.list_(arrow_type(shape[0]))
+    return {"string": pa.string(), "int": pa.int32(), "double": pa.float64(), "boolean": pa.bool_()}[shape]

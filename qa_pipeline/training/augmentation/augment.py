@@ -1,0 +1,112 @@
+"""The whole way from what one has to more of it: `augment`. Spans are checked, what nearly was there already is dropped."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from indexing.errors import SettingError
+from qa_pipeline.datasets.examples import Example
+from qa_pipeline.datasets.squad_writer import Made, read_all, write_rows
+from qa_pipeline.training.alignment.word_dictionary import dictionaries
+from qa_pipeline.training.augmentation import back_translation, cloze, code_switching, cross_lingual_pairs
+from qa_pipeline.training.augmentation.near_duplicates import Met
+
+WAYS = ("pairs", "switch", "cloze", "translate")
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentSettings:
+    """What is asked for. parallel: folder of parallel sentences (switch); models: translation models in the order they
+    are applied, and the language that comes out (translate); limit: examples at most, drawn."""
+
+    files: tuple[Path, ...]
+    into: Path
+    how: str
+    parallel: Path | None = None
+    models: tuple[str, ...] = ()
+    language: str | None = None
+    limit: int | None = None
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.how not in WAYS:
+            raise SettingError(f"--how is {self.how!r}; it must be one of {', '.join(WAYS)}.")
+        if self.how == "switch" and self.parallel is None:
+            raise SettingError(
+                "--how switch learns its dictionary from parallel sentences; name their folder: --parallel DIR."
+            )
+        if self.how == "translate" and not self.models:
+            raise SettingError("--how translate needs a translation model; name one: --model NAME.")
+        if self.limit is not None and self.limit < 1:
+            raise SettingError(f"--limit is {self.limit}; it must be 1 or more.")
+
+
+@dataclass(frozen=True, slots=True)
+class Augmented:
+    """What came of it: examples written, by language of question and context; near repeats and broken spans dropped."""
+
+    written: int
+    languages: dict[str, int]
+    near: int
+    broken: int
+
+
+def augment(settings: AugmentSettings) -> Augmented:
+    """The file `settings.into`: rows, each with `how` and `made_from`. Raises SettingError, UnreadableFile, ModelError."""
+    if settings.how == "cloze":
+        given: list[Example] = []
+        made = list(cloze.clozes(settings.files, settings.seed))
+    else:
+        given = read_all(settings.files)
+        made = list(_made(settings, given))
+    sound = [one for one in made if is_sound(one.example)]
+    fresh = list(new(sound, () if settings.how == "pairs" else given))
+    kept = _limited(fresh, settings)
+    write_rows(kept, settings.into)
+    languages = Counter(f"{one.example.question_language}-{one.example.language}" for one in kept)
+    return Augmented(len(kept), dict(sorted(languages.items())), len(sound) - len(fresh), len(made) - len(sound))
+
+
+def is_sound(example: Example) -> bool:
+    """Whether every answer with a place is the text there."""
+    return all(
+        gold.start < 0 or (gold.text and example.context[gold.start : gold.start + len(gold.text)] == gold.text)
+        for gold in example.golds
+    )
+
+
+def new(made: Iterable[Made], given: Sequence[Example]) -> Iterator[Made]:
+    """Those that are near to none of the given ones and to none before them."""
+    met = Met()
+    for example in given:
+        _is_new(met, example)
+    for one in made:
+        if _is_new(met, one.example):
+            yield one
+
+
+def _is_new(met: Met, example: Example) -> bool:
+    return met.is_new(example.question, example.context, example.golds[0].text if example.golds else "")
+
+
+def _made(settings: AugmentSettings, given: Sequence[Example]) -> Iterator[Made]:
+    if settings.how == "pairs":
+        return cross_lingual_pairs.pairings(given)
+    if settings.how == "switch":
+        assert settings.parallel is not None
+        spoken = sorted({language for e in given for language in (e.language, e.question_language)})
+        return code_switching.switched(given, dictionaries(settings.parallel, spoken), settings.seed)
+    return back_translation.translated(
+        given, [back_translation.translator(name) for name in settings.models], settings.language
+    )
+
+
+def _limited(made: list[Made], settings: AugmentSettings) -> list[Made]:
+    if settings.limit is None or settings.limit >= len(made):
+        return made
+    chosen = random.Random(settings.seed).sample(range(len(made)), settings.limit)
+    return [made[n] for n in sorted(chosen)]

@@ -1,0 +1,102 @@
+"""Examples -> the same with some of their words in another language, word by word, and the answer still in its place.
+
+As in "CoSDA-ML: Multi-Lingual Code-Switching Data Augmentation" (Qin et al. 2020): each word is replaced by chance where a
+dictionary has it. A word that an answer's edge cuts stays, so that every answer begins and ends between two words.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from indexing.errors import SettingError
+from qa_pipeline.datasets.examples import Example, Gold
+from qa_pipeline.datasets.squad_writer import Made
+from qa_pipeline.training.alignment.word_dictionary import Dictionary, by_source, spans
+
+HOW = "switch"
+LOWEST, HIGHEST = 0.3, 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """A text with words replaced. befores, afters: where its pieces, taken by turns as they were and replaced, begin in
+    the old and in the new text."""
+
+    text: str
+    befores: tuple[int, ...]
+    afters: tuple[int, ...]
+
+    def moved(self, place: int) -> int:
+        """Where a place of the old text is in the new one; it must not lie inside a replaced word."""
+        piece = bisect_right(self.befores, place) - 1
+        return self.afters[piece] + place - self.befores[piece]
+
+
+def switched(examples: Sequence[Example], dictionaries: Sequence[Dictionary], seed: int) -> Iterator[Made]:
+    """One variant of each example whose language has a dictionary: question and context each in a mix of its own.
+
+    The share of words replaced is drawn for each text, 0.3 to 0.9. Raises SettingError where no language has a dictionary.
+    """
+    known = by_source(dictionaries)
+    if not any(example.language in known for example in examples):
+        raise SettingError("There is no dictionary for the language of any of these questions; name other sentences.")
+    draw = random.Random(seed)
+    for example in examples:
+        if example.language in known and example.question_language in known:
+            made = _variant(example, known, draw)
+            if made is not None:
+                yield made
+
+
+def replaced(text: str, dictionary: Dictionary, share: float, kept: Sequence[int], draw: random.Random) -> Switched:
+    """A text with that share of the words the dictionary has replaced; none across a place that is `kept`."""
+    pieces: list[str] = []
+    befores, afters = [0], [0]
+    at = length = 0
+    for begin, end in spans(text, dictionary.source):
+        word = dictionary.words.get(text[begin:end].lower())
+        if word is None or draw.random() >= share or any(begin < place < end for place in kept):
+            continue
+        new = _cased(word, text[begin:end])
+        pieces += [text[at:begin], new]
+        befores += [begin, end]
+        afters += [length + begin - at, length + begin - at + len(new)]
+        at, length = end, afters[-1]
+    return Switched("".join([*pieces, text[at:]]), tuple(befores), tuple(afters))
+
+
+def _variant(example: Example, known: dict[str, list[Dictionary]], draw: random.Random) -> Made | None:
+    """None where nothing was replaced, or an answer has no place."""
+    if any(gold.start < 0 for gold in example.golds):
+        return None
+    asked = draw.choice(known[example.question_language])
+    read = draw.choice(known[example.language])
+    edges = [edge for gold in example.golds for edge in (gold.start, gold.start + len(gold.text))]
+    question = replaced(example.question, asked, draw.uniform(LOWEST, HIGHEST), (), draw).text
+    context = replaced(example.context, read, draw.uniform(LOWEST, HIGHEST), edges, draw)
+    if question == example.question and context.text == example.context:
+        return None
+    made = replace(
+        example, id=f"{example.id}:{asked.target}+{read.target}", question=question, context=context.text,
+        golds=tuple(_moved(gold, context) for gold in example.golds),
+    )  # fmt: skip
+    return Made(made, HOW, (f"{example.origin}:{example.id}",))
+
+
+def _moved(gold: Gold, context: Switched) -> Gold:
+    start, end = context.moved(gold.start), context.moved(gold.start + len(gold.text))
+    return Gold(context.text[start:end], start)
+
+
+def _cased(word: str, like: str) -> str:
+    """With the capitals of the word it stands for.
+
+    >>> _cased("brücke", "Bridge"), _cased("usa", "USA"), _cased("橋", "Bridge")
+    ('Brücke', 'USA', '橋')
+    """
+    if len(like) > 1 and like.isupper():
+        return word.upper()
+    return word[:1].upper() + word[1:] if like[:1].isupper() else word

@@ -1,0 +1,1 @@
+"""Smaller models: pruning of layers and vocabulary, PCA of embeddings, and weight averaging."""

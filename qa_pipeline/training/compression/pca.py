@@ -1,0 +1,90 @@
+"""An embedder of token vectors -> one with fewer numbers for each token, the principal components of what it had.
+
+Parts that learned apart find much the same things, so that most of what they know lies in fewer directions. The components
+come in the order of what they hold, so that the first numbers of a vector can be used alone. And what only tells one
+language from another can be taken out first: it makes passages in the question's own language near for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexing.errors import SettingError
+from indexing.models.registry import resolve
+from qa_pipeline.training.alignment.ibm_model1 import Ragged
+from qa_pipeline.training.embedder.contrastive_task import load_embedder, save_static
+from qa_pipeline.training.embedder.pair_sources import plain_text
+from qa_pipeline.training.embedder.static_task import encode, static_vectors
+from qa_pipeline.training.loop.run_folder import new_folder, save
+
+LINES = 1_500
+
+
+def slim(name: str, numbers: int, into: Path, text: Path | None = None) -> float:
+    """The embedder `name` with `numbers` numbers a token, in `into`; the share of the squares that is left.
+
+    text: a folder of plain text, a file a language; with it, what these differ in as a whole is taken out first
+    (`without_languages`), and is not counted in the share. Raises SettingError where it is another kind of model or has no
+    more numbers than that, UnreadableFile, ModelError.
+    """
+    new_folder(into)
+    folder = resolve(name, "embedder")
+    model = load_embedder(folder)
+    vectors = static_vectors(model, folder.name)
+    if not 1 <= numbers < vectors.shape[1]:
+        raise SettingError(
+            f"{folder.name} has {vectors.shape[1]} numbers a token; --numbers must be from 1 to fewer than that."
+        )
+    if text is not None:
+        vectors = without_languages(vectors, list(plain_text(text, encode(folder), LINES).values()))
+    rows, share = components(vectors, numbers)
+    into.mkdir(parents=True, exist_ok=True)
+    save(lambda target: save_static(model[0].tokenizer, rows, target), into, "modules.json")
+    return share
+
+
+def components(vectors: NDArray[np.float32], numbers: int) -> tuple[NDArray[np.float32], float]:
+    """float32 [V, d] -> [V, numbers], their products with the first eigenvectors of the uncentred covariance, and the share
+    of the squares that these hold; products of the rows with one another change as little as they can.
+
+    >>> rows, share = components(np.array([[3, 4, 0], [6, 8, 0.1]], dtype=np.float32), 1)
+    >>> abs(rows).round(2).tolist(), round(share, 3)
+    ([[5.0], [10.0]], 1.0)
+    """
+    exact = vectors.astype(np.float64)
+    values, directions = np.linalg.eigh(exact.T @ exact)
+    rows = exact @ directions[:, ::-1][:, :numbers]
+    return rows.astype(np.float32), float(values[::-1][:numbers].sum() / values.sum())
+
+
+def without_languages(vectors: NDArray[np.float32], languages: Sequence[Ragged]) -> NDArray[np.float32]:
+    """float32 [V, d] without the at most L - 1 directions in which the mean vectors of L languages' texts differ.
+
+    A simple form of Yang, Yang, Cer and Darve (2021, "A simple and effective method to eliminate the self language bias in
+    multilingual representations"), who take principal components of each language out; a language's mean is that of its
+    lines' vectors, each of unit length. With one language there is nothing to tell apart.
+
+    >>> from qa_pipeline.training.alignment.ibm_model1 import ragged
+    >>> rows = np.array([[1, 5], [2, 5], [1, -5], [2, -5]], dtype=np.float32)
+    >>> without_languages(rows, [ragged([[0, 1]]), ragged([[2, 3]])]).round(3).tolist()
+    [[1.0, 0.0], [2.0, 0.0], [1.0, 0.0], [2.0, 0.0]]
+    """
+    means = np.stack([_mean(vectors, some) for some in languages])
+    _, sizes, directions = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
+    apart = directions[sizes > 1e-6 * max(float(sizes.max()), 1e-12)].astype(np.float32)
+    rest: NDArray[np.float32] = vectors - (vectors @ apart.T) @ apart
+    return rest
+
+
+def _mean(vectors: NDArray[np.float32], lines: Ragged) -> NDArray[np.float64]:
+    """The mean of lines' vectors, float64 [d], each of unit length."""
+    begins = lines.begins[:-1][lines.lengths > 0]
+    if not len(begins):
+        return np.zeros(vectors.shape[1])
+    sums = np.add.reduceat(vectors[lines.words].astype(np.float64), begins, axis=0)
+    mean: NDArray[np.float64] = (sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)).mean(axis=0)
+    return mean

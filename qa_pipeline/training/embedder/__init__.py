@@ -1,0 +1,1 @@
+"""Training of embedders: contrastive learning, static embeddings, sources of pairs, and co-occurrence counts."""

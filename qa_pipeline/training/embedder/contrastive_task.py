@@ -1,0 +1,149 @@
+"""What an embedder learns: of two texts that belong together, to tell the right partner from all others of the update.
+
+The in-batch softmax both ways of "Efficient Natural Language Response Suggestion" (Henderson et al. 2017) over cosines, for
+the whole vector and for its first 128 numbers alone ("Matryoshka Representation Learning", Kusupati et al. 2022).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from indexing.errors import ModelRefused
+from indexing.models.registry import ModelFolder
+from qa_pipeline.datasets.examples import Example
+from qa_pipeline.training.alignment.word_dictionary import parallel_files, sentence_pairs
+from qa_pipeline.training.loop.trainer import device
+
+SCALE = 20.0
+SHORT = 128
+PASSAGE = 800
+OPEN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two texts that belong together: a question and a passage that answers it, or a sentence and its translation."""
+
+    asked: str
+    found: str
+
+
+class Contrast:
+    """The `Task` of an embedder."""
+
+    def __init__(self, folder: ModelFolder, pairs: Sequence[Pair]) -> None:
+        self.model: Any = load_embedder(folder).to(device()).train()
+        self.tokens = _token_embeddings(self.model)
+        self._pairs, self._prefixes = pairs, folder.prefixes
+        self.count = len(pairs)
+
+    def groups(self, size: int, seed: int, epoch: int) -> list[list[int]]:
+        """In no group does a text come twice: its second partner would be taken for a wrong one."""
+        order = np.random.default_rng([seed, epoch]).permutation(len(self._pairs)).tolist()
+        return apart(order, [(pair.asked, pair.found) for pair in self._pairs], size)
+
+    def backward(self, rows: Sequence[int]) -> tuple[float, int]:
+        """Of the whole group at once, since each pair is told from all others."""
+        pairs = [self._pairs[row] for row in rows]
+        asked, a = self._vectors([self._prefixes[0] + pair.asked for pair in pairs])
+        found, b = self._vectors([self._prefixes[1] + pair.found for pair in pairs])
+        loss = contrast(asked, found)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach()), a + b
+
+    def save(self, folder: Path) -> None:
+        """As an ordinary sentence-transformers folder."""
+        self.model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
+
+    def _vectors(self, texts: list[str]) -> tuple[torch.Tensor, int]:
+        """Their vectors [texts, d], and how many tokens they have."""
+        features = {name: value.to(device()) for name, value in self.model.preprocess(texts).items()
+                    if isinstance(value, torch.Tensor)}  # fmt: skip
+        vectors: torch.Tensor = self.model(features)["sentence_embedding"]
+        return vectors, int(features.get("attention_mask", torch.ones_like(features["input_ids"])).sum())
+
+
+def contrast(asked: torch.Tensor, found: torch.Tensor, short: int = SHORT) -> torch.Tensor:
+    """The mean loss of rows that belong together, over both directions and both lengths of vector, whole and `short`.
+
+    A cosine is at most 1, so the exponents of both softmaxes need no row's maximum taken off: they are the same numbers.
+    """
+    losses = []
+    for size in dict.fromkeys((asked.shape[1], min(short, asked.shape[1]))):
+        a, b = (functional.normalize(side[:, :size].float(), dim=1) for side in (asked, found))
+        below = SCALE * (a @ b.T) - SCALE
+        likely = below.exp()
+        losses.append(torch.log(likely.sum(0)) + torch.log(likely.sum(1)) - 2 * below.diagonal())
+    return torch.stack(losses).mean() / 2
+
+
+def apart(order: Sequence[int], texts: Sequence[tuple[str, str]], size: int) -> list[list[int]]:
+    """Groups of at most `size` in which no text comes twice; a new one is begun where none of the last ones can take it.
+
+    >>> apart([0, 1, 2], [("a", "x"), ("b", "x"), ("c", "y")], 2)
+    [[0, 2], [1]]
+    """
+    groups: list[list[int]] = []
+    open_: list[tuple[list[int], set[str]]] = []
+    for n in order:
+        place = next((held for held in open_ if held[1].isdisjoint(texts[n])), None)
+        if place is None:
+            place = ([], set())
+            groups.append(place[0])
+            open_ = [*open_[-OPEN + 1 :], place]
+        place[0].append(n)
+        place[1].update(texts[n])
+        if len(place[0]) == size:
+            open_.remove(place)
+    return groups
+
+
+def question_pairs(examples: Sequence[Example]) -> Iterator[Pair]:
+    """Answered questions with the passage around their answer."""
+    for example in examples:
+        if not example.is_impossible:
+            middle = max(0, example.golds[0].start)
+            begin = max(0, min(middle - PASSAGE // 2, len(example.context) - PASSAGE))
+            yield Pair(example.question, example.context[begin : begin + PASSAGE])
+
+
+def translations(folder: Path, limit: int | None, seed: int) -> list[Pair]:
+    """The sentence pairs of a folder of parallel files, at most `limit`, drawn. Raises SettingError, UnreadableFile."""
+    pairs = [Pair(*columns) for path, *_ in parallel_files(folder) for columns in sentence_pairs(path)]
+    return pairs if limit is None or limit >= len(pairs) else random.Random(seed).sample(pairs, limit)
+
+
+def load_embedder(folder: ModelFolder) -> Any:
+    """The model of sentence-transformers in a folder, on the processor. Raises ModelRefused."""
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        return SentenceTransformer(str(folder.path), device="cpu", trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelRefused(f"The embedder {folder.name} cannot be loaded for training: {reason}") from error
+
+
+def save_static(tokenizer: Any, vectors: NDArray[np.float32], folder: Path) -> None:
+    """A folder of sentence-transformers whose vectors are means of these, [V, d]."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import StaticEmbedding
+
+    made: Any = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=vectors)], device="cpu")
+    made.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
+
+
+def _token_embeddings(model: Any) -> torch.nn.Parameter:
+    """The largest matrix with a row a token."""
+    embeddings: list[Any] = [m.weight for m in model.modules() if isinstance(m, torch.nn.Embedding | torch.nn.EmbeddingBag)]
+    found: torch.nn.Parameter = max(embeddings, key=len)
+    return found

@@ -1,0 +1,110 @@
+"""Which tokens stand near which, in all languages at once -> a vector for each token to begin with: `counted`.
+
+Positive pointwise mutual information with its contexts smoothed, and its singular vectors (Levy, Goldberg and Dagan 2015,
+"Improving distributional similarity with lessons learned from word embeddings"), found by random projections (Halko,
+Martinsson and Tropp 2011, "Finding structure with randomness"). What a token stands near counts a second time as what it
+means in English, by a lexicon, so that words of like meaning are near one another in whatever language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from qa_pipeline.training.alignment.ibm_model1 import Ragged
+from qa_pipeline.training.alignment.token_lexicon import Lexicon
+
+NEAR = 5
+LIKELY = 0.03
+LINKED = 4.0
+FEWEST = 0.5
+SMOOTHED = 0.75
+MORE, ROUNDS = 30, 4
+
+Counts = Any
+
+
+def near_one_another(texts: Ragged, size: int) -> Counts:
+    """How often two tokens stand at most five places apart in one text, float32 [size, size], symmetric."""
+    words, text = texts.words.astype(np.int64), np.repeat(np.arange(len(texts)), texts.lengths)
+    keys = [
+        words[:-apart][same] * size + words[apart:][same]
+        for apart in range(1, NEAR + 1)
+        for same in (text[:-apart] == text[apart:],)
+    ]
+    found, seen = np.unique(np.concatenate(keys), return_counts=True)
+    one_way = sparse.csr_matrix((seen.astype(np.float32), (found // size, found % size)), shape=(size, size))
+    return one_way + one_way.T
+
+
+def counted(
+    texts: Mapping[str, Iterable[Ragged]], lexicons: Mapping[str, Lexicon], size: int, dimension: int, seed: int
+) -> NDArray[np.float32]:
+    """A vector for each of `size` tokens, float32 [size, dimension], the norm of a median one 1.
+
+    texts: of each language. lexicons: of English with each other language, English first.
+    """
+    none: Counts = sparse.csr_matrix((size, size), dtype=np.float32)
+    total = none
+    for language, parts in texts.items():
+        counts = sum((near_one_another(part, size) for part in parts), start=none)
+        if language in lexicons:
+            counts = counts + counts @ _into_english(lexicons[language])
+        total = total + counts
+    for found in lexicons.values():
+        linked = _linked(found)
+        total = total + linked + linked.T
+    return _vectors(_information(total), dimension, np.random.default_rng(seed))
+
+
+def drawn(size: int, dimension: int, seed: int) -> NDArray[np.float32]:
+    """The same at random: normal, the mean squared norm 1."""
+    vectors: NDArray[np.float32] = np.random.default_rng(seed).standard_normal((size, dimension), dtype=np.float32)
+    vectors /= np.float32(dimension**0.5)
+    return vectors
+
+
+def _into_english(found: Lexicon) -> Counts:
+    """P(English | other), [other, English]."""
+    sure = found.back > LIKELY
+    rows, columns = found.key[sure] % found.size, found.key[sure] // found.size
+    return sparse.csr_matrix((found.back[sure], (rows, columns)), shape=(found.size, found.size))
+
+
+def _linked(found: Lexicon) -> Counts:
+    """What stands for one another counts as near."""
+    weights = LINKED * found.seen * np.maximum(found.forth, found.back)
+    shape = (found.size, found.size)
+    return sparse.csr_matrix((weights.astype(np.float32), (found.key // found.size, found.key % found.size)), shape=shape)
+
+
+def _information(total: Counts) -> Counts:
+    """max(0, log(P(token, context) / (P(token) * P(context) ** 0.75))), the contexts' chances made to add up to 1 again."""
+    total = total.tocoo()
+    often = total.data >= FEWEST
+    rows, columns, counts = total.row[often], total.col[often], total.data[often].astype(np.float64)
+    size = total.shape[0]
+    tokens = np.bincount(rows, counts, size)
+    contexts = np.bincount(columns, counts, size) ** SMOOTHED
+    contexts *= tokens.sum() / max(contexts.sum(), 1e-12)
+    information = np.log(counts * tokens.sum() / (tokens[rows] * contexts[columns]))
+    sure = information > 0
+    return sparse.csr_matrix((information[sure].astype(np.float32), (rows[sure], columns[sure])), shape=total.shape)
+
+
+def _vectors(information: Counts, dimension: int, draw: np.random.Generator) -> NDArray[np.float32]:
+    """Singular vectors by the roots of their singular values."""
+    size = information.shape[0]
+    basis = draw.normal(size=(size, min(size, dimension + MORE))).astype(np.float32)
+    for _ in range(ROUNDS):
+        basis = np.linalg.qr(information @ (information.T @ basis))[0].astype(np.float32)
+    left, values, _ = np.linalg.svd((information.T @ basis).T, full_matrices=False)
+    vectors = (basis @ left)[:, :dimension] * np.sqrt(values[:dimension])
+    norms = np.linalg.norm(vectors, axis=1)
+    whole: NDArray[np.float32] = np.zeros((size, dimension), dtype=np.float32)
+    whole[:, : vectors.shape[1]] = vectors / max(float(np.median(norms[norms > 0])) if (norms > 0).any() else 1.0, 1e-9)
+    return whole

@@ -1,0 +1,238 @@
+"""Where an embedder's pairs come from, in tokens: questions, the same switched, translations, lines and their surroundings.
+
+Each source draws some pairs of one kind and one language (pair) at a time, so that what has to be told apart cannot be told
+by its language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexing.errors import SettingError
+from qa_pipeline.datasets.examples import Example, read_text
+from qa_pipeline.training.alignment.ibm_model1 import Ragged, ragged
+from qa_pipeline.training.alignment.token_lexicon import Bitext, Choices, Encode, Lexicon, lexicon
+
+PIVOT = "en"
+LONGEST = 320
+SHORTEST_LINE = 24
+LEAST, MOST = 0.25, 0.5
+SWITCHED, SWITCHED_BACK = 0.7, 0.9
+FROM_PIVOT = 0.75
+OF_ONE_MIX = 0.3
+
+Draw = np.random.Generator
+Sides = tuple[Ragged, Ragged]
+
+
+class Source(Protocol):
+    """Gives pairs of texts that belong together. count: how many there are."""
+
+    count: int
+
+    def draw(self, count: int, draw: Draw) -> Sides:
+        """At most `count` pairs, row by row; no text twice."""
+        ...
+
+
+def taken(whole: Ragged, rows: NDArray[np.int64], longest: int = LONGEST) -> Ragged:
+    """These rows, each cut after `longest` tokens."""
+    lengths = np.minimum(whole.lengths[rows], longest)
+    begins = np.concatenate([[0], np.cumsum(lengths)])
+    at = np.repeat(whole.begins[rows] - begins[:-1], lengths) + np.arange(begins[-1])
+    return Ragged(whole.words[at], begins)
+
+
+def joined(parts: Sequence[Ragged]) -> Ragged:
+    """The rows of all, one after the other."""
+    begins = np.cumsum([0, *(len(part.words) for part in parts)])
+    rows = [part.begins[:-1] + at for part, at in zip(parts, begins, strict=False)]
+    return Ragged(np.concatenate([part.words for part in parts]), np.concatenate([*rows, begins[-1:]]))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Answered questions of one language, and the passage of each."""
+
+    questions: Ragged
+    passages: Ragged
+    passage: NDArray[np.int64]
+
+    def draw(self, count: int, draw: Draw) -> Sides:
+        rows = draw.choice(len(self.passage), min(count, len(self.passage)), replace=False)
+        rows = rows[np.unique(self.passage[rows], return_index=True)[1]]
+        return taken(self.questions, rows), taken(self.passages, self.passage[rows])
+
+
+class Questions:
+    """Of all languages, each by the square root of what it has."""
+
+    def __init__(self, by_language: Mapping[str, Asked]) -> None:
+        self._asked = list(by_language.values())
+        self.count = sum(len(asked.passage) for asked in self._asked)
+        self._chances = _shares([len(asked.passage) ** 0.5 for asked in self._asked])
+
+    def draw(self, count: int, draw: Draw) -> Sides:
+        return self._asked[draw.choice(len(self._asked), p=self._chances)].draw(count, draw)
+
+
+class Switched:
+    """Questions in a mix of languages over passages in another: English ones into others, the others into English."""
+
+    def __init__(self, by_language: Mapping[str, Asked], choices: Mapping[str, tuple[Choices, Choices]]) -> None:
+        if PIVOT not in by_language:
+            raise SettingError(f"There are no questions in {PIVOT}, the language the others learn from.")
+        self.count = 0
+        self._pivot = by_language[PIVOT]
+        self._others = [(asked, choices[name][1]) for name, asked in by_language.items() if name in choices]
+        self._into = [forth for forth, _ in choices.values()]
+
+    def draw(self, count: int, draw: Draw) -> Sides:
+        if self._others and draw.random() >= FROM_PIVOT:
+            asked, back = self._others[draw.integers(len(self._others))]
+            return _one_side(asked.draw(count, draw), back, draw)
+        return self._sides(self._pivot.draw(count, draw), draw)
+
+    def _sides(self, sides: Sides, draw: Draw) -> Sides:
+        """Either side, or both, then now and then in the same language."""
+        questions, passages = sides
+        which, first, second = draw.integers(3), *draw.integers(len(self._into), size=2)
+        second = first if which == 2 and draw.random() < OF_ONE_MIX else second
+        if which != 1:
+            questions = _switch(questions, self._into[first], SWITCHED, draw)
+        if which != 0:
+            passages = _switch(passages, self._into[second], SWITCHED, draw)
+        return questions, passages
+
+
+class Translations:
+    """Sentences and their translations, all language pairs alike."""
+
+    def __init__(self, texts: Sequence[Bitext]) -> None:
+        self._texts = list(texts)
+        self.count = sum(len(text.ones) for text in self._texts)
+
+    def draw(self, count: int, draw: Draw) -> Sides:
+        text = self._texts[int(draw.integers(len(self._texts)))]
+        rows = draw.choice(len(text.ones), min(count, len(text.ones)), replace=False)
+        return taken(text.ones, rows), taken(text.others, rows)
+
+
+class Lines:
+    """A run of tokens out of a line of plain text, and the rest of the line: the inverse cloze task of Lee, Chang and
+    Toutanova 2019, "Latent retrieval for weakly supervised open domain question answering"."""
+
+    def __init__(self, by_language: Sequence[Ragged]) -> None:
+        self._lines = [(lines, np.flatnonzero(lines.lengths >= SHORTEST_LINE)) for lines in by_language]
+        self._lines = [(lines, rows) for lines, rows in self._lines if len(rows)]
+        self.count = sum(len(rows) for _, rows in self._lines)
+
+    def draw(self, count: int, draw: Draw) -> Sides:
+        lines, long = self._lines[draw.integers(len(self._lines))]
+        cut = taken(lines, draw.choice(long, min(count, len(long)), replace=False))
+        lengths = cut.lengths
+        sizes = (lengths * draw.uniform(LEAST, MOST, len(cut))).astype(np.int64)
+        first = (draw.random(len(cut)) * (lengths - sizes)).astype(np.int64)
+        place = np.arange(len(cut.words)) - np.repeat(cut.begins[:-1], lengths)
+        inside = (place >= np.repeat(first, lengths)) & (place < np.repeat(first + sizes, lengths))
+        return _kept(cut, inside, sizes), _kept(cut, ~inside, lengths - sizes)
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+
+class SwitchedLines:
+    """`Lines` of plain text of which a side, or both, are switched: English into others, the others into English.
+
+    So what plain text tells of words that no question and no sentence pair has, it tells across languages.
+    """
+
+    count = 0
+
+    def __init__(self, by_language: Mapping[str, Ragged], choices: Mapping[str, tuple[Choices, Choices]]) -> None:
+        lines = {name: Lines([texts]) for name, texts in by_language.items() if name == PIVOT or name in choices}
+        self._lines = [(some, name) for name, some in lines.items() if some]
+        self._choices = choices
+        self._into = [forth for forth, _ in choices.values()]
+
+    def draw(self, count: int, draw: Draw) -> Sides:
+        lines, language = self._lines[draw.integers(len(self._lines))]
+        sides = lines.draw(count, draw)
+        if language != PIVOT:
+            return _one_side(sides, self._choices[language][1], draw)
+        run, rest = sides
+        which, first, second = draw.integers(3), *draw.integers(len(self._into), size=2)
+        if which != 1:
+            run = _switch(run, self._into[first], SWITCHED, draw)
+        if which != 0:
+            rest = _switch(rest, self._into[second], SWITCHED, draw)
+        return run, rest
+
+    def __bool__(self) -> bool:
+        return bool(self._lines and self._into)
+
+
+def asked(examples: Iterable[Example], encode: Encode) -> dict[str, Asked]:
+    """The answered questions of each language."""
+    by_language: dict[str, list[Example]] = {}
+    for example in examples:
+        if not example.is_impossible and example.question_language == example.language:
+            by_language.setdefault(example.language, []).append(example)
+    return {language: _asked(found, encode) for language, found in by_language.items()}
+
+
+def lexicons(texts: Sequence[Bitext], size: int) -> dict[str, Lexicon]:
+    """Of English with each other language. size: of the vocabulary."""
+    return {text.other: lexicon(text, size) for text in texts if text.one == PIVOT}
+
+
+def plain_text(folder: Path, encode: Encode, most: int | None = None) -> dict[str, Ragged]:
+    """The lines of each file NAME.txt (plain, .xz, .gz) of the folder, by NAME; `most` of each at most, from all over it.
+
+    Raises SettingError, UnreadableFile.
+    """
+    paths = sorted(folder.glob("*.txt*"))
+    if not paths:
+        raise SettingError(f"{folder} holds no plain text: files named de.txt or de.txt.xz, one text a line.")
+    return {path.name.split(".")[0]: ragged(encode(_lines(path, most))) for path in paths}
+
+
+def _lines(path: Path, most: int | None) -> list[str]:
+    lines = [line for line in read_text(path).split("\n") if line.strip()]
+    if most is None or len(lines) <= most:
+        return lines
+    return [lines[n] for n in np.linspace(0, len(lines) - 1, most).astype(int).tolist()]
+
+
+def _asked(examples: Sequence[Example], encode: Encode) -> Asked:
+    passages = {context: n for n, context in enumerate(dict.fromkeys(example.context for example in examples))}
+    return Asked(
+        ragged(encode([example.question for example in examples])), ragged(encode(list(passages))),
+        np.array([passages[example.context] for example in examples]),
+    )  # fmt: skip
+
+
+def _one_side(sides: Sides, choices: Choices, draw: Draw) -> Sides:
+    """One of the two sides, either, nearly all of it switched."""
+    one, other = sides
+    if draw.random() < 0.5:
+        return _switch(one, choices, SWITCHED_BACK, draw), other
+    return one, _switch(other, choices, SWITCHED_BACK, draw)
+
+
+def _switch(texts: Ragged, choices: Choices, share: float, draw: Draw) -> Ragged:
+    return Ragged(choices.switch(texts.words, share, draw).astype(np.int64), texts.begins)
+
+
+def _kept(texts: Ragged, keep: NDArray[np.bool_], lengths: NDArray[np.int64]) -> Ragged:
+    return Ragged(texts.words[keep], np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def _shares(weights: Sequence[float]) -> NDArray[np.float64]:
+    return np.array(weights, dtype=np.float64) / sum(weights)

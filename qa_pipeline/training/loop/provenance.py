@@ -1,0 +1,40 @@
+"""What a training run was made by: docqa's version and commit, the model's name, the machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+
+def made_by() -> str:
+    """docqa's version, and its commit where it runs from a repository."""
+    from importlib.metadata import version
+
+    return version("docqa") + (f", commit {commit()}" if commit() else "")
+
+
+def named(model: str) -> str:
+    """A model's name; of a folder only its own name, no path of this machine."""
+    return Path(model).resolve().name if Path(model).is_dir() else model
+
+
+def machine(kind: torch.dtype = torch.float32) -> str:
+    """What a run ran on and multiplied in, in a few words."""
+    count = torch.get_num_threads()
+    threads = f"{count} thread{'s' if count > 1 else ''} of {platform.machine()}"
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else threads
+    return f"{where}, {str(kind).removeprefix('torch.')}"
+
+
+def commit() -> str:
+    """The commit docqa runs from, "" where it runs from no repository."""
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True
+        )
+    except OSError:
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""

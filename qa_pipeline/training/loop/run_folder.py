@@ -1,0 +1,82 @@
+"""The folder a run writes to: the model in it is whole or not there, and a finished run is known again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from indexing.errors import SettingError
+from qa_pipeline.training.loop import checkpoints
+
+RUN = "training.json"
+CARD = "README.md"
+MODELS = ("config.json", "modules.json")
+
+
+def save(write: Callable[[Path], None], into: Path, last: str) -> None:
+    """What `write` writes, made beside and moved in file by file, `last` at the end: before it the folder is no model."""
+    beside = into / ".saved"
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    write(beside)
+    for path in sorted(beside.iterdir(), key=lambda path: path.name == last):
+        if path.is_dir():
+            shutil.rmtree(into / path.name, ignore_errors=True)
+        os.replace(path, into / path.name)
+    beside.rmdir()
+
+
+def contents(*folders: Path | None) -> str:
+    """A digest of the files in these folders, by name and content; None stands for no folder."""
+    whole = hashlib.blake2b(digest_size=16)
+    for folder in folders:
+        whole.update(b"\0")
+        for path in sorted(folder.iterdir()) if folder and folder.is_dir() else ():
+            if path.is_file():
+                whole.update(path.name.encode() + b"\0" + hashlib.blake2b(path.read_bytes()).digest())
+    return whole.hexdigest()
+
+
+def finished(into: Path, key: str) -> dict[str, Any] | None:
+    """What the folder tells of this run if it is done. Raises SettingError where something else is in the folder."""
+    run = into / RUN
+    if run.is_file():
+        told: dict[str, Any] = json.loads(run.read_bytes())
+        if told.get("key") == key:
+            return told
+    holds_model = any((into / name).is_file() for name in MODELS)
+    if run.is_file() or (holds_model and not (into / checkpoints.NAME).is_file()):
+        raise SettingError(f"{into} holds another model; name a folder that is new, or that of the same run.")
+    return None
+
+
+def new_folder(into: Path) -> None:
+    """Raises SettingError where the folder holds a model."""
+    if any((into / name).exists() for name in MODELS):
+        raise SettingError(f"{into} holds a model already; name a folder that is new.")
+
+
+def before_file(into: Path, key: str) -> Path:
+    """Where a run keeps what was measured before it, until it is done."""
+    return into / f"before-{key}.json"
+
+
+def written(into: Path, key: str, facts: dict[str, Any], card: str) -> dict[str, Any]:
+    """The card and training.json written; what is in the latter."""
+    replace_text(into / CARD, card)
+    replace_text(into / RUN, json.dumps({"key": key, **facts}, ensure_ascii=False, indent=1, default=str))
+    before_file(into, key).unlink(missing_ok=True)
+    told: dict[str, Any] = json.loads((into / RUN).read_bytes())
+    return told
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Written beside and renamed into place."""
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)

@@ -1,0 +1,201 @@
+"""The page Batch over a real service with known models: a file of questions in, answers with their places out."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import openpyxl
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.known import WordReader
+from tests.live import BRIDGE, MINE, Live, known_models, live
+from tests.ui.views.test_corpora import PROBE, opened, press, runs, said, settled, shown, sound
+from ui.client.schemas import ApiError
+from ui.render.batch_rows import Preview, Row, answers, counts, preview
+
+QUESTIONS = (
+    "id;question;corpus;filters\n"
+    f"{PROBE};When was the bridge opened in?;;\n"
+    "2;When was the mine closed in?;;source=none*\n"
+    f"3;nothing shared {PROBE};;\n"
+).encode()
+
+
+class PatientReader(WordReader):
+    """Takes its time, so that there is something to cancel."""
+
+    def read(self, question: str, texts: Sequence[str]) -> Any:
+        time.sleep(0.3)
+        return super().read(question, texts)
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with live(tmp_path_factory.mktemp("batch") / "home") as api:
+        api.fill("c", {"bridge.txt": BRIDGE, "mine.txt": MINE})
+        api.fill("other", {"bridge.txt": BRIDGE})
+        yield api
+
+
+@pytest.fixture(autouse=True)
+def _here(api: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCQA_API_URL", api.url)
+
+
+def chosen(name: str, data: bytes, corpus: str = "c") -> AppTest:
+    """The page with a file of questions put into it."""
+    at = opened("batch", corpus=corpus)
+    at.file_uploader[0].set_value((name, data, "application/octet-stream"))
+    return sound(at.run())
+
+
+def asked(api: Live, name: str, data: bytes) -> AppTest:
+    return settled(api, press(chosen(name, data), "Ask these questions"))
+
+
+def workbook(rows: list[list[object]]) -> bytes:
+    book, out = openpyxl.Workbook(), io.BytesIO()
+    for row in rows:
+        book.active.append(row)  # type: ignore[union-attr]
+    book.save(out)
+    return out.getvalue()
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_looked_at_asked_and_answered_with_places(api: Live) -> None:
+    at = chosen("q.csv", QUESTIONS)
+    before = shown(at)
+    assert "When was the bridge opened in?" in before and "source=none*" in before and not runs(before)
+    at = settled(api, press(at, "Ask these questions"))
+    told = shown(at)
+    assert "<b>1912</b>" in told and "Not in these documents" in told and not runs(told)
+    assert [button.label for button in at.get("download_button")] == [
+        f"Download {x}" for x in ("CSV", "Excel", "JSON lines")
+    ]
+    place = parse_qs(told.partition('href="document?')[2].partition('"')[0].replace("&amp;", "&"))
+    document = api.http.get(f"/v1/corpora/c/documents/{place['document'][0]}").json()
+    assert document["text"][int(place["start"][0]) : int(place["end"][0])] == "1912" and place["corpus"] == ["c"]
+
+
+def test_one_kind_of_answers_at_a_time(api: Live) -> None:
+    job = said(asked(api, "q.csv", QUESTIONS), "job")
+    none = shown(opened("batch", corpus="c", job=job, show="none"))
+    assert "Not in these documents" in none and "<b>1912</b>" not in none
+    assert "none of this kind" in shown(opened("batch", corpus="c", job=job, show="failed"))
+    at = opened("batch", corpus="c", job=job)
+    at = sound(at.get("button_group")[0].set_value("answered").run())
+    assert said(at, "show") == "answered" and "<em>Not in" not in shown(at)
+
+
+def test_many_answers_come_in_pages(api: Live) -> None:
+    lines = "\n".join(json.dumps({"question": f"When was the bridge {number} opened in?"}) for number in range(60))
+    job = said(asked(api, "q.jsonl", lines.encode()), "job")
+    first, second = (shown(opened("batch", corpus="c", job=job, at=at)) for at in ("1", "2"))
+    assert "bridge 0 opened" in first and "bridge 59" not in first and "Page 1 of 2, 60 questions" in first
+    assert "bridge 59 opened" in second and "bridge 0 opened" not in second
+
+
+def test_a_file_with_mistakes_is_refused_with_its_rows(api: Live) -> None:
+    at = press(chosen("q.csv", b"question;filters\nWho?;no sign\n;\n"), "Ask these questions")
+    assert len(at.error) == 1 and "Row 2" in at.error[0].value and not said(at, "job")
+
+
+def test_batches_before_are_listed_each_with_its_corpus(api: Live) -> None:
+    job = said(asked(api, "q.xlsx", workbook([["question"], ["When was the bridge opened in?"]])), "job")
+    links = [link.proto.query_string for link in opened("batch", corpus="c").get("page_link")]
+    assert any(job in link for link in links)
+    assert "another corpus" in shown(opened("batch", corpus="other", job=job))
+    assert len(opened("batch", corpus="c", job="none").error) == 1
+
+
+def test_a_failed_batch_says_why(api: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = api.service.jobs.add("c", "questions", {"folder": "gone", "name": "q.csv", "format": "csv", "corpora": ["c"]})
+    api.service._worker.wake()
+    assert api.wait(job.id)["state"] == "failed"
+    assert len(opened("batch", corpus="c", job=job.id).error) == 1
+
+
+def test_a_batch_that_runs_is_shown_and_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with live(tmp_path / "home", known_models(PatientReader())) as slow:
+        slow.fill("c", {"bridge.txt": BRIDGE})
+        monkeypatch.setenv("DOCQA_API_URL", slow.url)
+        lines = "\n".join(f'{{"question": "When was the bridge {number} opened in?"}}' for number in range(50))
+        at = press(chosen("q.jsonl", lines.encode()), "Ask these questions")
+        assert "Waiting" in progress(at) or "Reading" in progress(at) or "of 50 questions" in progress(at)
+        at = press(at, "Cancel")
+        assert slow.wait(said(at, "job"))["state"] == "cancelled"
+        assert "This was cancelled." in [warning.value for warning in sound(at.run()).warning]
+
+
+def progress(at: AppTest) -> str:
+    return str(at.get("progress")[0].proto.text)
+
+
+def test_without_a_corpus_there_is_a_way_to_one(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with live(tmp_path_factory.mktemp("none") / "home") as empty:
+        monkeypatch.setenv("DOCQA_API_URL", empty.url)
+        at = opened("batch")
+        assert "no corpus yet" in shown(at) and len(at.get("page_link")) == 1
+
+
+# -- a look at a file --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, data",
+    [
+        ("q.csv", b"id;question\n1;Who?\n"),
+        ("q.tsv", b"\xef\xbb\xbfid\tquestion\r\n\r\n1\tWho?\r\n"),
+        ("q.csv", "id,question\n1,Who?".encode("utf-16")),
+        ("q.csv", b"sep=;\nid;question\n1;Who?"),
+        ("q.json", b'[{"id": 1, "question": "Who?"}]'),
+        ("q.jsonl", b'{"id": 1, "question": "Who?"}\n\n'),
+        ("q.xlsx", workbook([[], ["id", "question"], [1, "Who?"]])),
+    ],
+)
+def test_the_first_rows_of_any_kind_of_file(name: str, data: bytes) -> None:
+    assert preview(name, data) == Preview(("id", "question"), (("1", "Who?"),))
+
+
+@pytest.mark.parametrize("name", ["q.csv", "q.xlsx", "q.json", "q.jsonl", "q"])
+@pytest.mark.parametrize("data", [b"", b"\0\0", b"[", b"[1]", b"PK\x03\x04", b"\xff\xfe\xff", b"\n\n", b'"', b"{}" * 9])
+def test_no_file_breaks_the_look_at_it(name: str, data: bytes) -> None:
+    found = preview(name, data)
+    assert found is None or all(len(row) == len(found.columns) for row in found.rows)
+
+
+def test_a_workbook_is_looked_at_within_bounds() -> None:
+    bomb, entity = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as book:
+        book.writestr("xl/worksheets/sheet1.xml", b" " * 30_000_000)
+    with zipfile.ZipFile(entity, "w") as book:
+        book.writestr("xl/worksheets/sheet1.xml", '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')
+    assert preview("q.xlsx", bomb.getvalue()) is None and preview("q.xlsx", entity.getvalue()) is None
+    wide = workbook([[f"c{number}" for number in range(40)], ["x" * 1_000]])
+    found = preview("q.xlsx", wide)
+    assert found is not None and len(found.columns) == 8 and len(found.rows[0][0]) == 300
+
+
+def test_rows_of_answers() -> None:
+    rows = [
+        Row("1", "c", "q", answer="a", no_answer=False),
+        Row("2", "c", "q", no_answer=True),
+        Row("3", "c", "q", error="x"),
+    ]
+    assert counts(rows) == {"all": 3, "answered": 1, "none": 1, "failed": 1}
+    line = json.dumps({"id": "1", "corpus": "c", "question": "q\u2028r", "score": None, "newer": 1}, ensure_ascii=False)
+    assert answers(line.encode() + b"\n") == [Row("1", "c", "q\u2028r")]
+    with pytest.raises(ApiError):
+        answers(b"[1]")

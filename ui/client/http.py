@@ -1,0 +1,423 @@
+"""A client of the service over HTTP: every route as a method, every answer as a plain frozen value.
+
+Usable on its own: it needs httpx and nothing else of docqa. Errors are `ApiError` with the sentence the service gave;
+fields a newer service sends beside the known ones are passed over.
+
+    with Client("http://127.0.0.1:8080") as client:
+        client.ask("reports", "When was the bridge opened?").answers[0].text
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote, unquote
+
+import httpx
+
+from ui.client.schemas import (
+    ENDED,
+    ApiError,
+    Change,
+    Compared,
+    Corpus,
+    Document,
+    Documents,
+    Evaluation,
+    Event,
+    FailedQuestion,
+    Feedback,
+    File,
+    Job,
+    Model,
+    Page,
+    Predictions,
+    ReadAnswer,
+    Ready,
+    Reply,
+    Saved,
+    Uploaded,
+    value,
+)
+
+Content = bytes | str | Path | IO[bytes]
+Filters = Mapping[str, Any]
+Many = str | Iterable[str] | None
+
+
+# -- the client --------------------------------------------------------------------------------------------------------
+
+
+class Client:
+    """A service at `url`. Safe from several threads. Use it in a `with` block, or close it.
+
+    key: sent with every request. timeout: seconds for one request. patience: seconds in all to wait and ask again while
+    the service says that it is busy; 0 raises at once.
+    """
+
+    def __init__(
+        self, url: str = "http://127.0.0.1:8080", key: str = "", *, timeout: float = 60.0, patience: float = 0.0
+    ) -> None:  # fmt: skip
+        self.url = url.rstrip("/")
+        self.patience = patience
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        limits = httpx.Timeout(timeout, connect=min(timeout, 5.0))
+        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=limits, trust_env=False)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    # the service
+
+    def health(self) -> str:
+        """ "up" when the process is."""
+        return str(self._json("GET", "/health")["status"])
+
+    def ready(self) -> Ready:
+        """Whether it can be asked, and why not yet."""
+        return value(Ready, self._send("GET", "/ready", fine=(503,)).json())
+
+    def metrics(self) -> str:
+        """Figures in Prometheus's text format."""
+        return self._send("GET", "/metrics").text
+
+    def description(self) -> dict[str, Any]:
+        """The OpenAPI description."""
+        return dict(self._json("GET", "/schema/openapi.json"))
+
+    def models(self) -> tuple[Model, ...]:
+        """The models known by name."""
+        return value(tuple[Model, ...], self._json("GET", "/v1/models"))
+
+    # corpora
+
+    def corpora(self) -> tuple[Corpus, ...]:
+        """The corpora the key may see."""
+        return value(tuple[Corpus, ...], self._json("GET", "/v1/corpora"))
+
+    def create_corpus(self, name: str, *, title: str = "", embedder: str = "builtin") -> Corpus:
+        """A new corpus without documents."""
+        body = {"name": name, "title": title, "embedder": embedder}
+        return value(Corpus, self._json("POST", "/v1/corpora", json=body))
+
+    def corpus(self, name: str) -> Corpus:
+        """What is in a corpus, and which files could not be read."""
+        return value(Corpus, self._json("GET", _at(name)))
+
+    def delete_corpus(self, name: str) -> None:
+        """Delete a corpus with all that belongs to it."""
+        self._send("DELETE", _at(name))
+
+    # documents
+
+    def upload(self, corpus: str, files: Iterable[tuple[str, Content]]) -> Uploaded:
+        """Upload (name, content) files; a Path or an open file is sent without being read into memory."""
+        return value(Uploaded, self._files("POST", _at(corpus, "documents"), "files", files, {}))
+
+    def documents(
+        self, corpus: str, *, language: Many = None, type: Many = None, folder: Many = None, source: str | None = None,
+        offset: int = 0, limit: int = 50, **more: Any,
+    ) -> Documents:  # fmt: skip
+        """Documents by source, and how many there are of each language, type and folder; of several values any counts.
+
+        more: id (documents), meta ("field=value"), since, until (of the date), fields (True counts fields of meta, too).
+        """
+        query = {"language": language, "type": type, "folder": folder, "source": source, "offset": offset, "limit": limit}
+        return value(Documents, self._json("GET", _at(corpus, "documents"), params=_given({**query, **more})))
+
+    def document(self, corpus: str, id: str, *, start: int | None = None, end: int | None = None) -> Document:
+        """A document with its text, or a piece of it."""
+        return value(
+            Document, self._json("GET", _at(corpus, "documents", id), params=_given({"start": start, "end": end}))
+        )  # fmt: skip
+
+    def original(self, corpus: str, id: str) -> File:
+        """The file a document is from."""
+        return _file(self._send("GET", _at(corpus, "documents", id, "original")))
+
+    def page(
+        self, corpus: str, id: str, page: int, *, start: int | None = None, end: int | None = None, scale: float = 1.5
+    ) -> Page:  # fmt: skip
+        """A page of a PDF as a picture, with boxes around what of start..end is on it."""
+        query = _given({"start": start, "end": end, "scale": scale})
+        return value(Page, self._json("GET", _at(corpus, "documents", id, "pages", str(page)), params=query))
+
+    def delete_document(self, corpus: str, id: str, *, whole_file: bool = False) -> Job:
+        """Delete the file of a document; whole_file: also when it holds others."""
+        query = {"whole_file": "true"} if whole_file else {}
+        return value(Job, self._json("DELETE", _at(corpus, "documents", id), params=query)["job"])
+
+    def delete_file(self, corpus: str, source: str) -> Job:
+        """Delete a file by its name, also one that could not be read."""
+        return value(Job, self._json("DELETE", _at(corpus, "files"), params={"source": source})["job"])
+
+    # questions
+
+    def ask(self, corpus: str, question: str, filters: Filters | None = None, **settings: Any) -> Reply:
+        """Answers. settings: top_k, retrieve, no_answer_threshold, thorough, read_at_least, budget_ms."""
+        return value(Reply, self._json("POST", _at(corpus, "ask"), json=_body(question, filters, settings)))
+
+    def search(self, corpus: str, question: str, filters: Filters | None = None, **settings: Any) -> Reply:
+        """The closest passages. settings: retrieve."""
+        return value(Reply, self._json("POST", _at(corpus, "search"), json=_body(question, filters, settings)))
+
+    def ask_batch(self, corpus: str, questions: Iterable[Mapping[str, Any]]) -> tuple[Reply | FailedQuestion, ...]:
+        """Answers to each of {"question", "filters"?, "top_k"?, …}, in order."""
+        return _replies(self._json("POST", _at(corpus, "ask", "batch"), json={"questions": list(map(dict, questions))}))
+
+    def search_batch(self, corpus: str, questions: Iterable[Mapping[str, Any]]) -> tuple[Reply | FailedQuestion, ...]:
+        """Passages for each of {"question", "filters"?, "retrieve"?}, in order."""
+        return _replies(self._json("POST", _at(corpus, "search", "batch"), json={"questions": list(map(dict, questions))}))
+
+    def ask_stream(
+        self, corpus: str, question: str, filters: Filters | None = None, **settings: Any
+    ) -> Iterator[Event]:  # fmt: skip
+        """Events while the answer is found, the last one with the reply; stop iterating to stop the reading."""
+        request = self._http.build_request("POST", _at(corpus, "ask", "stream"), json=_body(question, filters, settings))
+        response = self._sent(request, stream=True)
+        try:
+            for name, data in _events(response.iter_bytes()):
+                yield _event(name, data)
+        except httpx.HTTPError as error:
+            raise _unreached(self.url, error) from error
+        finally:
+            response.close()
+
+    def read(self, question: str, context: str) -> ReadAnswer:
+        """The answer from one text, "" when it does not say."""
+        return value(ReadAnswer, self._json("POST", "/v1/read", json={"question": question, "context": context}))
+
+    def read_batch(self, items: Iterable[tuple[str, str]]) -> tuple[ReadAnswer, ...]:
+        """An answer for each (question, text), in order."""
+        body = {"items": [{"question": question, "context": context} for question, context in items]}
+        return value(tuple[ReadAnswer, ...], self._json("POST", "/v1/read/batch", json=body)["answers"])
+
+    # jobs
+
+    def jobs(self, corpus: str | None = None, *, limit: int = 100) -> tuple[Job, ...]:
+        """Jobs, the newest first, without their results."""
+        return value(tuple[Job, ...], self._json("GET", "/v1/jobs", params=_given({"corpus": corpus, "limit": limit})))
+
+    def job(self, id: str) -> Job:
+        """How far a job is."""
+        return value(Job, self._json("GET", f"/v1/jobs/{quote(id, safe='')}"))
+
+    def cancel(self, id: str) -> Job:
+        """Cancel a job."""
+        return value(Job, self._json("DELETE", f"/v1/jobs/{quote(id, safe='')}"))
+
+    def wait(self, id: str, timeout: float = 600.0, every: float = 0.2) -> Job:
+        """A job once it has ended. Raises ApiError when that takes longer than `timeout` seconds."""
+        until = time.monotonic() + timeout
+        while (job := self.job(id)).state not in ENDED:
+            if time.monotonic() > until:
+                raise ApiError(f"The job {id} did not end within {timeout:g} seconds; ask for it again later.")
+            time.sleep(every)
+        return job
+
+    def ask_file(self, corpus: str, name: str, content: Content, *, format: str = "csv") -> Job:
+        """Have a file of questions answered; `result` gives the answers when the job is done."""
+        sent = self._files("POST", _at(corpus, "questions"), "file", [(name, content)], {"format": format})
+        return value(Job, sent["job"])
+
+    def result(self, id: str, format: str | None = None) -> File:
+        """The answers to a file of questions, as csv, xlsx or jsonl."""
+        return _file(self._send("GET", f"/v1/jobs/{quote(id, safe='')}/result", params=_given({"format": format})))
+
+    # feedback and saved questions
+
+    def say(
+        self, corpus: str, question: str, verdict: str, *, document_id: str | None = None, start: int | None = None,
+        end: int | None = None, text: str | None = None,
+    ) -> Feedback:  # fmt: skip
+        """Say that an answer is right, wrong, or corrected to this span."""
+        body = {"document_id": document_id, "start": start, "end": end, "text": text}
+        body = {"question": question, "verdict": verdict, **_given(body)}
+        return value(Feedback, self._json("POST", _at(corpus, "feedback"), json=body))
+
+    def feedback(self, corpus: str) -> tuple[Feedback, ...]:
+        """What was said, the newest first."""
+        return value(tuple[Feedback, ...], self._json("GET", _at(corpus, "feedback")))
+
+    def export_feedback(self, corpus: str) -> dict[str, Any]:
+        """What was said, as SQuAD 2.0."""
+        return dict(self._json("GET", _at(corpus, "feedback", "export")))
+
+    def delete_feedback(self, corpus: str, id: str) -> None:
+        """Take back what was said."""
+        self._send("DELETE", _at(corpus, "feedback", id))
+
+    def save(
+        self, corpus: str, question: str, filters: Filters | None = None, settings: Mapping[str, Any] | None = None
+    ) -> Saved:  # fmt: skip
+        """Keep a question, to be asked again."""
+        body = {"question": question, **_given({"filters": filters, "settings": settings})}
+        return value(Saved, self._json("POST", _at(corpus, "saved"), json=body))
+
+    def saved(self, corpus: str) -> tuple[Saved, ...]:
+        """The saved questions, the newest first."""
+        return value(tuple[Saved, ...], self._json("GET", _at(corpus, "saved")))
+
+    def run_saved(self, corpus: str, id: str) -> Change:
+        """Ask a saved question again: what is new, what is gone."""
+        return value(Change, self._json("POST", _at(corpus, "saved", id, "run")))
+
+    def delete_saved(self, corpus: str, id: str) -> None:
+        """Forget a saved question."""
+        self._send("DELETE", _at(corpus, "saved", id))
+
+    # evaluations
+
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        """The runs of `docqa evaluate` in the home, the newest first, without their tables."""
+        return value(tuple[Evaluation, ...], self._json("GET", "/v1/evaluations"))
+
+    def evaluation(self, name: str) -> Evaluation:
+        """A run with its table."""
+        return value(Evaluation, self._json("GET", f"/v1/evaluations/{quote(name, safe='')}"))
+
+    def plot(self, name: str, file: str) -> File:
+        """One of the pictures that a run lists."""
+        run = quote(name, safe="")
+        found = self._send("GET", f"/v1/evaluations/{run}/plots/{quote(file, safe='')}")
+        return File(file, found.headers.get("content-type", ""), found.content)
+
+    def predictions(
+        self, name: str, *, language: str | None = None, verdict: str | None = None, order: str = "asked", offset: int = 0,
+        limit: int = 50,
+    ) -> Predictions:  # fmt: skip
+        """What was said to the questions. verdict: right, partly or wrong; order: asked or surest."""
+        query = {"language": language, "verdict": verdict, "order": order, "offset": offset, "limit": limit}
+        run = quote(name, safe="")
+        return value(Predictions, self._json("GET", f"/v1/evaluations/{run}/predictions", params=_given(query)))
+
+    def compare(self, a: str, b: str, scorer: str | None = None) -> Compared:
+        """Two runs over the same questions. scorer: whose figures; without it the one both were scored by."""
+        left, right = quote(a, safe=""), quote(b, safe="")
+        query = _given({"scorer": scorer})
+        return value(Compared, self._json("GET", f"/v1/evaluations/{left}/compare/{right}", params=query))
+
+    # over HTTP
+
+    def _json(self, method: str, path: str, **sent: Any) -> Any:
+        response = self._send(method, path, **sent)
+        try:
+            return response.json()
+        except ValueError as error:
+            raise ApiError(f"{self.url} did not answer with JSON; is it docqa's address?", response.status_code) from error
+
+    def _files(
+        self, method: str, path: str, name: str, files: Iterable[tuple[str, Content]], data: dict[str, str]
+    ) -> Any:  # fmt: skip
+        opened: list[IO[bytes]] = []
+        try:
+            parts = []
+            for called, content in files:
+                if isinstance(content, Path):
+                    content = content.open("rb")
+                    opened.append(content)
+                parts.append((name, (called, content)))
+            return self._json(method, path, files=parts, data=data)
+        finally:
+            for file in opened:
+                file.close()
+
+    def _send(self, method: str, path: str, fine: tuple[int, ...] = (), **sent: Any) -> httpx.Response:
+        until = time.monotonic() + self.patience
+        while True:
+            try:
+                return self._sent(self._http.build_request(method, path, **sent), fine=fine)
+            except ApiError as error:
+                wait = error.retry_after or 1.0
+                if error.status != 429 or "files" in sent or time.monotonic() + wait > until:
+                    raise
+            time.sleep(wait)
+
+    def _sent(self, request: httpx.Request, *, stream: bool = False, fine: tuple[int, ...] = ()) -> httpx.Response:
+        try:
+            response = self._http.send(request, stream=stream)
+            if response.is_success or response.status_code in fine:
+                return response
+            response.read()
+        except httpx.HTTPError as error:
+            raise _unreached(self.url, error) from error
+        response.close()
+        raise _refused(response)
+
+
+def _at(corpus: str, *parts: str) -> str:
+    return "/".join(["/v1/corpora", *(quote(part, safe="") for part in (corpus, *parts))])
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: given for name, given in values.items() if given is not None}
+
+
+def _body(question: str, filters: Filters | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {"question": question, **_given({"filters": filters, **settings})}
+
+
+def _replies(found: Mapping[str, Any]) -> tuple[Reply | FailedQuestion, ...]:
+    return tuple(value(FailedQuestion, one) if "error" in one else value(Reply, one) for one in found["replies"])
+
+
+def _events(pieces: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
+    """(name, JSON) of server-sent events, as the service writes them: one line each, ended by a line feed only.
+
+    >>> list(_events([b'event: answers\\nda', b'ta: {"read": 3}\\n\\n']))
+    [('answers', {'read': 3})]
+    """
+    name, rest = "", b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            kind, _, text = line.partition(b": ")
+            if kind == b"event":
+                name = text.decode()
+            elif kind == b"data":
+                yield name, json.loads(text)
+
+
+def _event(name: str, data: Mapping[str, Any]) -> Event:
+    if name == "error":
+        raise _problem(data, int(data.get("status", 500)), None)
+    if name == "reply":
+        reply = value(Reply, data)
+        return Event(name, reply.passages, reply.answers, len(reply.passages), len(reply.passages), reply)
+    return value(Event, {"name": name, **data})
+
+
+def _file(response: httpx.Response) -> File:
+    told = response.headers.get("content-disposition", "")
+    name = re.search(r"filename\*=UTF-8''([^;]+)", told)
+    return File(unquote(name[1]) if name else "", response.headers.get("content-type", ""), response.content)
+
+
+def _refused(response: httpx.Response) -> ApiError:
+    after = response.headers.get("retry-after", "")
+    try:
+        return _problem(dict(response.json()), response.status_code, float(after) if after.isdigit() else None)
+    except ValueError:
+        return ApiError(f"{response.url} answered {response.status_code}; is it docqa's address?", response.status_code)
+
+
+def _problem(data: Mapping[str, Any], status: int, retry_after: float | None) -> ApiError:
+    kind = str(data.get("type", "")).rpartition(":")[2]
+    return ApiError(str(data.get("detail", "")) or f"The service answered {status}.", status, kind, retry_after)
+
+
+def _unreached(url: str, error: httpx.HTTPError) -> ApiError:
+    if isinstance(error, httpx.TimeoutException):
+        return ApiError(f"{url} did not answer in time; ask again, or allow more time.")
+    return ApiError(f"{url} cannot be reached ({error}); start it with `docqa serve`.")

@@ -1,0 +1,445 @@
+"""The values of the API: every answer as a plain frozen value; fields a newer service sends are passed over."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+ENDED = ("done", "failed", "cancelled")
+
+
+class ApiError(Exception):
+    """The service refused or failed. status: of HTTP, 0 when it was not reached; kind: of the problem, as CorpusMissing."""
+
+    def __init__(self, detail: str, status: int = 0, kind: str = "", retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.detail, self.status, self.kind, self.retry_after = detail, status, kind, retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """document.text[start:end] == text, in code points; ranks from 1, None where a ranking does not have it."""
+
+    document_id: str
+    source: str
+    page: int | None
+    language: str
+    start: int
+    end: int
+    text: str
+    dense_rank: int | None = None
+    dense_score: float | None = None
+    keyword_rank: int | None = None
+    keyword_score: float | None = None
+    fused_rank: int = 1
+    fused_score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """document.text[start:end] == text, in code points. passage: None for one that is only remembered."""
+
+    text: str
+    start: int
+    end: int
+    score: float
+    document_id: str
+    source: str
+    page: int | None
+    language: str
+    content_hash: str
+    passage: Passage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    score: float
+    threshold: float
+    is_no_answer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    question: str
+    language: str
+    answers: tuple[Answer, ...]
+    passages: tuple[Passage, ...]
+    no_answer: NoAnswer
+    timings_ms: dict[str, float]
+    models: dict[str, str]
+    generation: int
+    passages_read: int = 0
+    stopped: str = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class FailedQuestion:
+    """What stands in a batch in place of the reply to a question that failed."""
+
+    question: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a stream: passages; answers, with how many passages are read of how many; reply."""
+
+    name: str
+    passages: tuple[Passage, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    read: int = 0
+    of: int = 0
+    reply: Reply | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAnswer:
+    answer: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """languages: code -> {"documents", "passages"}; skipped: files that could not be read, where they were asked for."""
+
+    name: str
+    title: str
+    embedder: str
+    created: str
+    documents: int
+    passages: int
+    languages: dict[str, dict[str, int]]
+    generation: int
+    bytes: int
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """state: queued, running, done, failed or cancelled. result: what it did, once it is done; lists leave it out."""
+
+    id: str
+    corpus: str
+    kind: str
+    state: str
+    created: str
+    started: str | None
+    ended: str | None
+    done: int
+    total: int
+    message: str
+    result: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutFile:
+    name: str
+    source: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """job: None when no file was stored."""
+
+    job: Job | None
+    files: tuple[PutFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedDocument:
+    id: str
+    source: str
+    language: str
+    type: str
+    folder: str
+    characters: int
+    passages: int
+    pages: int
+    title: str
+    meta: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """facets, meta: value -> documents, of each facet and field; fields: documents of the corpus that have a field."""
+
+    total: int
+    documents: tuple[ListedDocument, ...]
+    facets: dict[str, dict[str, int]]
+    fields: dict[str, int] = field(default_factory=dict)
+    meta: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """text: the piece start..end of the whole, which has `characters`. pages: start of each; headings: start, end, level."""
+
+    id: str
+    source: str
+    language: str
+    content_hash: str
+    pages: tuple[int, ...]
+    headings: tuple[tuple[int, ...], ...]
+    meta: dict[str, Any]
+    text: str
+    start: int
+    end: int
+    characters: int
+    page_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """image: a data URI; boxes: left, top, right, bottom in 0..1; exact: False when no box could be placed for sure."""
+
+    page: int
+    width: int
+    height: int
+    image: str
+    boxes: tuple[tuple[float, ...], ...]
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    id: str
+    corpus: str
+    question: str
+    verdict: str
+    document_id: str | None
+    content_hash: str | None
+    start: int | None
+    end: int | None
+    text: str | None
+    created: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    id: str
+    corpus: str
+    question: str
+    filters: dict[str, Any] | None
+    settings: dict[str, Any]
+    created: str
+    ran: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    new: tuple[Answer, ...]
+    gone: tuple[Answer, ...]
+    same: int
+    since: str | None
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    name: str
+    kind: str
+    model: str
+    about: str
+    languages: str
+    licence: str
+    available: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    ready: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A mean and its 95 % interval, in percent."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Run B less run A, its interval, and p that the runs are alike."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRow:
+    """One line of a run's table; what its kind of run does not have is None.
+
+    retrieval: dense, keyword, fused -> {"recall": {"10": …}, "mrr", "ndcg"}; silence: {"precision", "recall", "accuracy"};
+    judged: raw, before, after -> {"error", "decided"}.
+    """
+
+    name: str
+    questions: int
+    answerable: int | None = None
+    exact: Figure | None = None
+    f1: Figure | None = None
+    best_f1: float | None = None
+    details: dict[str, float] = field(default_factory=dict)
+    retrieval: dict[str, dict[str, Any]] | None = None
+    silence: dict[str, float] | None = None
+    judged: dict[str, dict[str, float]] | None = None
+    fitted: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationFile:
+    name: str
+    questions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A run. state: done, unfinished or broken, then `problem` says what is wrong. From `about` on: of one run only."""
+
+    name: str
+    kind: str
+    state: str
+    problem: str
+    made: str
+    reader: str
+    embedder: str
+    scorer: str
+    asked: int
+    answered: int
+    languages: int
+    files: tuple[EvaluationFile, ...]
+    exact: Figure | None
+    f1: Figure | None
+    recall: float | None
+    about: str = ""
+    rows: tuple[EvaluationRow, ...] = ()
+    mean: EvaluationRow | None = None
+    all: EvaluationRow | None = None
+    mean_leaves_out: tuple[str, ...] = ()
+    confidence: float = 0.0
+    resamples: int = 0
+    matrix: dict[str, dict[str, float]] = field(default_factory=dict)
+    retrieve: int | None = None
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    plots: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    start: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """said: the text that is scored, "" for "no answer"; wanted: the right answers, none where "no answer" is right.
+
+    right, found: where they are in the text that was read; pieces: the text around them.
+    """
+
+    origin: str
+    id: str
+    row: str
+    language: str
+    question_language: str
+    question: str | None
+    wanted: tuple[str, ...]
+    said: str
+    best: str
+    exact: float
+    f1: float
+    gap: float | None
+    no_answer: float
+    absent: str | None
+    verdict: str
+    right: tuple[tuple[int, ...], ...] = ()
+    found: tuple[int, ...] | None = None
+    pieces: tuple[TextPiece, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """verdicts, rows: how many there are of each, under the other condition."""
+
+    total: int
+    verdicts: dict[str, int]
+    rows: dict[str, int]
+    predictions: tuple[Prediction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRow:
+    """a, b: F1 of both runs; better: "A", "B", or "" where chance could have done it."""
+
+    name: str
+    questions: int
+    a: float
+    b: float
+    exact: Difference
+    f1: Difference
+    better: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two runs, row by row."""
+
+    a: str
+    b: str
+    a_reader: str
+    b_reader: str
+    scorer: str
+    rows: tuple[ComparedRow, ...]
+    all: ComparedRow
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that was fetched: what it is called, of what type, and its bytes."""
+
+    name: str
+    type: str
+    data: bytes = field(repr=False)
+
+
+def value(shape: type[T], data: Any) -> T:
+    """JSON as a value of a shape: objects as dataclasses, arrays as tuples. Raises ApiError when it does not fit."""
+    try:
+        made: T = _made(shape, data)
+        return made
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ApiError(f"The service answered otherwise than expected ({error}); is it another version?") from error
+
+
+def _made(shape: Any, data: Any) -> Any:
+    if dataclasses.is_dataclass(shape):
+        hints = typing.get_type_hints(shape)
+        return shape(**{name: _made(hints[name], data[name]) for name in hints if name in data})  # type: ignore[operator]
+    origin, inner = typing.get_origin(shape), typing.get_args(shape)
+    if origin in (types.UnionType, typing.Union):
+        return None if data is None else _made(next(kind for kind in inner if kind is not type(None)), data)
+    if origin is tuple:
+        return tuple(_made(inner[0], item) for item in data)
+    return float(data) if shape is float else data

@@ -1,0 +1,222 @@
+"""How answers and passages look: while they come, and when they are there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from ui.client.schemas import Answer, ApiError, Corpus, Event, ListedDocument, Passage
+from ui.components.feedback import span_button, thumbs
+from ui.components.score_explanation import why
+from ui.render.answer_groups import Said, against, by_language, confidence, documents_say, fold
+from ui.render.export import citations, table
+from ui.render.highlight import ANSWER, SENTENCE, Mark, block, escaped, excerpt, name, sentence
+from ui.render.names import language_name, plain
+from ui.state.query import Asked
+from ui.state.reply_cache import Outcome
+from ui.state.session import client, problem
+from ui.state.url import DOCUMENT, address, follow, followed, link, parameter, url
+
+Documents = Mapping[str, ListedDocument]
+WHILE_READING = 3
+SHORT = 500
+ORDERS = ("By language", "By confidence")
+
+
+def progress_shown(place: Any, event: Event) -> None:
+    """What is known so far: how far the reading is, the best answers, the closest passages."""
+    with place.container():
+        total = len(event.passages) or event.of
+        if event.name == "passages":
+            st.session_state["passages_coming"] = event.passages
+            st.progress(0.0, f"Found {total} passage{'s' * (total != 1)}; reading them.")
+        else:
+            st.progress(event.read / max(1, event.of), f"Read {event.read} of {event.of} passages.")
+        for answer in event.answers[:WHILE_READING]:
+            st.html(answer_html(answer, _score(answer)))
+        for passage in st.session_state.get("passages_coming", ())[:WHILE_READING]:
+            st.html(passage_html(passage))
+
+
+def answers_shown(corpus: Corpus, asked: Asked, found: Outcome, documents: Documents) -> None:
+    """The whole outcome of a question."""
+    reply = found.reply
+    if reply.no_answer.is_no_answer or not reply.answers:
+        nothing_said(asked, found)
+        passages_shown(corpus, asked, reply.passages, documents)
+    else:
+        said = fold(reply.answers)
+        differing(said)
+        _grouped(corpus, asked, found, documents, said)
+        with st.expander(f"The {len(reply.passages)} closest passages"):
+            passages_shown(corpus, asked, reply.passages, documents)
+    tools(corpus, asked, found, documents)
+
+
+def nothing_said(asked: Asked, found: Outcome) -> None:
+    """The state of no answer, told as such."""
+    verdict, count = found.reply.no_answer, len(found.reply.passages)
+    held = f"no-answer score {verdict.score:.2f}, threshold {verdict.threshold:.2f}" if count else "no passage was found"
+    limits = " Only part of the documents was searched; filters are on." if asked.is_filtered or found.own else ""
+    closest = " The closest passages:" if count else ""
+    st.html(
+        '<div class="docqa-none" role="status"><strong>Not in these documents</strong>'
+        f"<p>No passage answers this question ({held}).{limits}{closest}</p></div>"
+    )
+
+
+def differing(said: list[Said]) -> None:
+    """Answers set against each other, by how many documents say each."""
+    held = against([one for one in said if confidence(one.best.score) != "low"])
+    if held:
+        parts = [
+            f"{documents_say(count, first=number == 0)} <bdi><strong>{escaped(short(text))}</strong></bdi>"
+            for number, (count, text) in enumerate(held)
+        ]
+        st.html(f'<p class="docqa-against">{", ".join(parts)}.</p>')
+
+
+def _grouped(corpus: Corpus, asked: Asked, found: Outcome, documents: Documents, said: list[Said]) -> None:
+    groups = by_language(said)
+    if len(groups) > 1 and order() == ORDERS[0]:
+        for language, items in groups.items():
+            st.html(f'<h2 class="docqa-language">{escaped(language_name(language))} <span>{len(items)}</span></h2>')
+            for one in items:
+                _card(corpus, asked, found, documents, one)
+    else:
+        for one in said:
+            _card(corpus, asked, found, documents, one)
+
+
+def order() -> str:
+    """One of ORDERS, as chosen; kept in the address."""
+    follow("order", ORDERS[1] if parameter("order") == "confidence" else ORDERS[0])
+    picked = st.segmented_control("Order", ORDERS, key="order", label_visibility="collapsed", required=True)
+    address(order="confidence" if followed("order", picked) == ORDERS[1] else None)
+    return str(picked)
+
+
+def _card(corpus: Corpus, asked: Asked, found: Outcome, documents: Documents, said: Said) -> None:
+    """One answer with all that says it."""
+    best, key = said.best, f"{said.best.document_id}-{said.best.start}-{said.best.end}"
+    with st.container(border=True, key=f"answer-{key}"):
+        st.html(answer_html(best, _score(best), _support(said), documents.get(best.document_id)))
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            _document_link("Open in the document", corpus, asked, best)
+            thumbs(corpus, asked.question, best)
+            if best.passage is not None:
+                span_button(corpus, asked.question, best.passage, (best.start, best.end), f"span-{key}")
+        if len(said.places) > 1:
+            with st.expander(f"Said in {len(said.places)} places"):
+                for place in said.places:
+                    st.html(answer_html(place, _score(place), "", documents.get(place.document_id)))
+                    _document_link("Open in the document", corpus, asked, place)
+        with st.expander("Why this answer"):
+            st.html(why(best, found))
+
+
+def _score(answer: Answer) -> str:
+    words = confidence(answer.score)
+    return f'<span class="docqa-score docqa-{words}">{words} confidence <b>{answer.score:.2f}</b></span>'
+
+
+def _support(said: Said) -> str:
+    if said.documents < 2:
+        return ""
+    languages = ", ".join(
+        f"{escaped(language_name(code))}{f' {count}' if count > 1 else ''}" for code, count in said.languages.items()
+    )
+    return f'<span class="docqa-support">{said.documents} documents say so: {languages}</span>'
+
+
+def answer_html(answer: Answer, score: str, support: str = "", document: ListedDocument | None = None) -> str:
+    """An answer: its text, how sure it is, and its sentence in context. score, support: HTML."""
+    lang = escaped(answer.language)
+    head = f'<span class="docqa-said" dir="auto" lang="{lang}">{escaped(answer.text)}</span>{score}{support}'
+    text = ""
+    if answer.passage is not None:
+        passage = answer.passage
+        first, last = sentence(passage.text, answer.start - passage.start, answer.end - passage.start)
+        marks = [Mark(first + passage.start, last + passage.start, SENTENCE), Mark(answer.start, answer.end, ANSWER)]
+        text = excerpt(passage.text, marks, passage.start, (first + passage.start, last + passage.start), answer.language)
+    about = where(answer, document)
+    return f'<article class="docqa-answer" tabindex="-1"><header>{head}</header>{text}{about}</article>'
+
+
+def passage_html(passage: Passage, document: ListedDocument | None = None) -> str:
+    """A passage as it was found, cut when it is long."""
+    text = re.sub(r"\n\s*\n", "\n", escaped(short(passage.text, SHORT)))
+    return f'<article class="docqa-passage">{block(text, passage.language)}{where(passage, document)}</article>'
+
+
+def short(text: str, size: int = 80) -> str:
+    """The text, or its beginning with an ellipsis.
+
+    >>> short("abcdef", 3)
+    'abc…'
+    """
+    return text if len(text) <= size else text[:size].rstrip() + "…"
+
+
+def where(item: Answer | Passage, document: ListedDocument | None = None) -> str:
+    """Source, page, language and date, as HTML."""
+    facts = [name(item.source)]
+    if document is not None and document.title and document.title != item.source:
+        facts.insert(0, name(document.title))
+    facts += [f"page {item.page}"] if item.page else []
+    facts.append(escaped(language_name(item.language)))
+    dated = str(document.meta.get("date") or "") if document is not None else ""
+    facts += [f"<time>{escaped(dated)}</time>"] if dated else []
+    return f'<footer class="docqa-where">{"<span>·</span>".join(facts)}</footer>'
+
+
+def passages_shown(corpus: Corpus, asked: Asked, passages: tuple[Passage, ...], documents: Documents) -> None:
+    """Passages, the closest first, each with a way to its place."""
+    for passage in passages:
+        key = f"{passage.document_id}-{passage.start}"
+        with st.container(border=True, key=f"passage-{key}"):
+            st.html(passage_html(passage, documents.get(passage.document_id)))
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                _document_link("Open in the document", corpus, asked, passage)
+                span_button(corpus, asked.question, passage, None, f"passage-span-{key}")
+
+
+def _document_link(label: str, corpus: Corpus, asked: Asked, item: Answer | Passage) -> None:
+    link(DOCUMENT, label, **_place(corpus, asked, item.document_id, item.start, item.end))
+
+
+def _place(corpus: Corpus, asked: Asked, document_id: str, start: int, end: int) -> dict[str, Any]:
+    place = {"corpus": corpus.name, "document": document_id, "start": str(start), "end": str(end)}
+    return {**place, **asked.query(), "order": parameter("order")}
+
+
+def tools(corpus: Corpus, asked: Asked, found: Outcome, documents: Documents) -> None:
+    """What to take away: files, and the question itself."""
+    reply = found.reply
+
+    def address_of(document_id: str, start: int, end: int) -> str:
+        return url(DOCUMENT, **_place(corpus, asked, document_id, start, end))
+
+    metas = {id: document.meta for id, document in documents.items()}
+    with st.container(horizontal=True, key="tools"):
+        st.download_button("Results as CSV", table(reply, address_of), "results.csv", "text/csv", on_click="ignore")
+        listed = citations(reply, metas, address_of)
+        st.download_button(
+            "Citation list", listed.encode("utf-8", "replace"), "citations.txt", "text/plain", on_click="ignore"
+        )
+        if st.button("Save this question"):
+            _save(corpus, asked, found)
+    used = ", ".join(f"{kind} {plain(model)}" for kind, model in reply.models.items())
+    st.caption(f"{reply.timings_ms.get('total', 0):,.0f} ms · question in {language_name(reply.language)} · {used}")
+
+
+def _save(corpus: Corpus, asked: Asked, found: Outcome) -> None:
+    try:
+        client().save(corpus.name, asked.question, asked.filters(found.own), asked.settings())
+    except ApiError as error:
+        problem(error)
+    else:
+        st.success("Saved. The page Saved questions asks it again and shows what changed.")

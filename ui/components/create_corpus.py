@@ -1,0 +1,59 @@
+"""Making a corpus."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+import streamlit as st
+
+from ui.client.schemas import ApiError, Model
+from ui.state.session import client, problem
+from ui.state.url import address
+
+NAME_CHARACTERS = 63
+
+
+def new_corpus(embedders: Sequence[Model], *, is_first: bool) -> None:
+    """A form for a new corpus; it is shown once it is made."""
+    usable = {model.name: model for model in embedders if model.available}
+    with st.expander("New corpus", expanded=is_first), st.form("new_corpus", border=False):
+        title = st.text_input("Title", max_chars=200, key="new_title", autocomplete="off")
+        typed = st.text_input(
+            "Name in addresses", max_chars=NAME_CHARACTERS, key="new_name", autocomplete="off",
+            help="Small letters a to z, digits, - and _. Made of the title when it is left empty.",
+        )  # fmt: skip
+        embedder = st.selectbox(
+            "Vectors by", list(usable) or ["builtin"], key="new_embedder",
+            format_func=lambda one: f"{one}: {usable[one].about}" if one in usable else one,
+            help="The model that says which texts are near a question. It cannot be changed later.",
+        )  # fmt: skip
+        pressed = st.form_submit_button("Make the corpus", type="primary")
+    if pressed:
+        _make(typed.strip() or address_name(title), title.strip(), str(embedder))
+
+
+def _make(name: str, title: str, embedder: str) -> None:
+    if not name:
+        st.error("Give the corpus a name of small letters a to z, digits, - and _.")
+        return
+    try:
+        made = client().create_corpus(name, title=title, embedder=embedder)
+    except ApiError as error:
+        wrong = error.status == 422 and not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name)
+        st.error("A name has small letters a to z, digits, - and _ only.") if wrong else problem(error)
+        return
+    st.session_state["told"] = f"{made.title or made.name} is made; now upload documents."
+    address(corpus=made.name)
+    st.rerun()
+
+
+def address_name(title: str) -> str:
+    """A name for addresses made of a title; "" where nothing of it can be kept.
+
+    >>> address_name("  Städte & Märkte 2024"), address_name("الجزر")
+    ('stadte-markte-2024', '')
+    """
+    letters = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    return re.sub("[^a-z0-9]+", "-", letters).strip("-")[:NAME_CHARACTERS].strip("-")

@@ -1,0 +1,78 @@
+"""Deleting for good: only after its name was typed."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import streamlit as st
+
+from ui.client.schemas import ApiError
+from ui.render.highlight import escaped, name
+from ui.state.session import problem
+
+WAITING = "deletion_to_confirm"
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What is to be deleted: as "corpus", its name, a sentence on what goes with it, and how."""
+
+    what: str
+    called: str
+    about: str
+    act: Callable[[], None]
+
+
+def delete_button(label: str, deletion: Deletion, key: str, type: Literal["secondary", "tertiary"] = "tertiary") -> None:
+    """A button that asks for the name first; `confirmed` at the end of the page does that."""
+    st.button(label, key=key, type=type, on_click=_wait_for, args=(deletion,))
+
+
+def _wait_for(deletion: Deletion) -> None:
+    st.session_state[WAITING] = deletion
+
+
+def forget() -> None:
+    """Nothing is to be deleted any more."""
+    st.session_state.pop(WAITING, None)
+
+
+def confirmed() -> None:
+    """Ask for the name of what is to be deleted, if anything is; when it was given, delete and draw the page anew."""
+    deletion: Deletion | None = st.session_state.get(WAITING)
+    if deletion is not None:
+        _dialog(deletion)
+
+
+@st.dialog("Delete for good", on_dismiss=forget)
+def _dialog(deletion: Deletion) -> None:
+    asked = f"Type the name of the {escaped(deletion.what)} to delete it:"
+    st.html(f'<p dir="auto">{escaped(deletion.about)}</p><p>{asked} <b>{name(deletion.called)}</b></p>')
+    with st.form("confirm", border=False):
+        typed = st.text_input(f"Name of the {deletion.what}", autocomplete="off")
+        pressed = st.form_submit_button("Delete", type="primary")
+    if not pressed:
+        return
+    if not same_name(typed, deletion.called):
+        st.error("That is not its name; nothing was deleted.")
+        return
+    try:
+        deletion.act()
+    except ApiError as error:
+        problem(error)
+        return
+    forget()
+    st.rerun()
+
+
+def same_name(typed: str, called: str) -> bool:
+    """Whether a name was typed, in whatever Unicode form and with whatever white space a keyboard or a paste gives it.
+
+    >>> same_name(" Cafe\\u0301.txt", "Caf\\u00e9.txt"), same_name("", ""), same_name("a.TXT", "a.txt")
+    (True, False, False)
+    """
+    left, right = (" ".join(unicodedata.normalize("NFC", text).split()) for text in (typed, called))
+    return left == right != ""

@@ -1,0 +1,225 @@
+"""The files of a corpus: uploaded, reported on, listed, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from ui.client.schemas import ENDED, Corpus, Documents, ListedDocument, PutFile
+from ui.components.delete_dialog import Deletion, delete_button
+from ui.components.job_progress import ended_badly, past, watch
+from ui.render.highlight import escaped, name
+from ui.render.html_tables import count, facts, heading, table, text
+from ui.render.names import language_name
+from ui.render.upload_report import FileLine, as_csv, report, summary
+from ui.state.session import client, problems_shown
+from ui.state.url import CORPORA, DOCUMENT, address, follow, followed, link, number, parameter
+
+PAGE = 25
+LINES, FEW = 200, 30
+JOBS = 10
+FOLDERS = "A folder with all that is in it"
+FILES = "Files"
+
+
+# -- uploads -----------------------------------------------------------------------------------------------------------
+
+
+def upload_shown(corpus: Corpus) -> None:
+    """A place to drop files at, what is going on with them, and what became of them."""
+    turn = st.session_state.setdefault("upload_turn", 0)
+    follow("upload_way", FOLDERS if parameter("upload") == "folder" else FILES)
+    way = st.segmented_control("What", (FILES, FOLDERS), key="upload_way", label_visibility="collapsed", required=True)
+    address(upload="folder" if followed("upload_way", way) == FOLDERS else None)
+    many: Any = "directory" if way == FOLDERS else True
+    label = "Drop a folder here" if way == FOLDERS else "Drop documents here, or a zip archive of them"
+    files = st.file_uploader(
+        label, accept_multiple_files=many, key=f"files-{way}-{turn}",
+        help="PDF, Word, PowerPoint, Excel, HTML, Markdown, text, mail and more. Files of the same name are replaced.",
+    )  # fmt: skip
+    added = f"Add {count(len(files), 'file')} to the corpus" if files else "Add to the corpus"
+    if st.button(added, type="primary", disabled=not files, key="add"):
+        with problems_shown(stop=False), st.spinner(f"Sending {count(len(files), 'file')}."):
+            _send(corpus, [(file.name, file) for file in files])
+    _progress(corpus)
+
+
+def _send(corpus: Corpus, files: list[tuple[str, Any]]) -> None:
+    """Send files, remember what was said of each, and begin anew with an empty place to drop at."""
+    sent = client().upload(corpus.name, files)
+    id = sent.job.id if sent.job else ""
+    _put()[(corpus.name, id)] = sent.files
+    st.session_state["upload_turn"] += 1
+    st.session_state["refused_whole"] = "" if sent.job else corpus.name
+    address(job=id)
+    st.rerun()
+
+
+def _put() -> dict[tuple[str, str], tuple[PutFile, ...]]:
+    """What was said of each file of the uploads of this session, by corpus and job."""
+    kept: dict[tuple[str, str], tuple[PutFile, ...]] = st.session_state.setdefault("put_files", {})
+    return kept
+
+
+def _progress(corpus: Corpus) -> None:
+    """Jobs that run, the report of the one in the address, and the ones before."""
+    with problems_shown():
+        jobs = [job for job in client().jobs(corpus.name) if job.kind == "index"]
+    for job in reversed([job for job in jobs if job.state not in ENDED][-3:]):
+        watch(job)
+    if st.session_state.get("refused_whole") == corpus.name:
+        report_shown(report(_put().get((corpus.name, ""), ()), None), "")
+    chosen = parameter("job")
+    if chosen:
+        _job_shown(corpus, chosen)
+    ended = [job for job in jobs if job.state in ENDED and job.id != chosen][:JOBS]
+    if ended:
+        with st.expander("Earlier uploads and deletions"):
+            past(ended, CORPORA, corpus.name)
+
+
+def _job_shown(corpus: Corpus, id: str) -> None:
+    with problems_shown(stop=False):
+        job = client().job(id)
+        if job.corpus == corpus.name and job.kind == "index" and job.state in ENDED:
+            ended_badly(job)
+            report_shown(report(_put().get((corpus.name, id), ()), job), id)
+
+
+def report_shown(lines: Sequence[FileLine], id: str) -> None:
+    """What became of each file, those that cannot be asked first."""
+    if not lines:
+        return
+    st.markdown(f"**{summary(lines)}**")
+    bad, good = [line for line in lines if line.is_bad], [line for line in lines if not line.is_bad]
+    if len(lines) <= FEW:
+        _lines(lines)
+    else:
+        _lines(bad)
+        with st.expander(f"The other {count(len(good), 'file')}"):
+            _lines(good)
+    st.download_button(
+        "Report as CSV", as_csv(lines), "report.csv", "text/csv", on_click="ignore", key=f"report-{id}", type="tertiary"
+    )  # fmt: skip
+
+
+def _lines(lines: Sequence[FileLine]) -> None:
+    if lines:
+        rows = [[name(line.file), text(line.words, "bad" * line.is_bad), text(line.about)] for line in lines[:LINES]]
+        st.html(table(("File", "Status", "About"), rows))
+    if len(lines) > LINES:
+        st.caption(f"The first {LINES:,} of {len(lines):,}; the whole report is in the file.")
+
+
+# -- documents ---------------------------------------------------------------------------------------------------------
+
+
+def files_shown(corpus: Corpus) -> None:
+    """The documents, a page at a time, by name and language."""
+    wanted, language = _choice(corpus)
+    at = max(1, number("at", 1) or 1)
+    with problems_shown():
+        found = client().documents(
+            corpus.name, source=containing(wanted) or None, language=language or None, offset=(at - 1) * PAGE, limit=PAGE
+        )
+    for document in found.documents:
+        _document(corpus, document)
+    if not found.documents:
+        st.info("No document is like that.")
+    _pages(corpus, found, at, wanted, language)
+
+
+def _choice(corpus: Corpus) -> tuple[str, str]:
+    """What is looked for: a part of the name, and a language; both in the address."""
+    before = (parameter("name"), parameter("language"))
+    follow("files_name", before[0])
+    follow("files_language", before[1] if before[1] in corpus.languages else "")
+    left, right = st.columns((2, 1))
+    wanted = left.text_input("Name holds", key="files_name", autocomplete="off")
+    language = right.selectbox(
+        "Language", ["", *sorted(corpus.languages)], key="files_language",
+        format_func=lambda code: language_name(code) if code else "All",
+    )  # fmt: skip
+    chosen = (str(followed("files_name", wanted.strip())), str(followed("files_language", language or "")))
+    if chosen != before:
+        address(name=chosen[0], language=chosen[1], at=None)
+    return chosen
+
+
+def containing(wanted: str) -> str:
+    """A pattern for names that hold a text in any case, "" for any.
+
+    >>> containing("a*1")
+    '*[aA][*]1*'
+    """
+    return f"*{''.join(map(_either, wanted))}*" if wanted else ""
+
+
+def _either(letter: str) -> str:
+    low, high = letter.lower(), letter.upper()
+    if low != high and len(low) == len(high) == 1:
+        return f"[{low}{high}]"
+    return f"[{letter}]" if letter in "*?[" else letter
+
+
+def _document(corpus: Corpus, document: ListedDocument) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"document-{document.id}"):
+        titled = document.title and document.title != document.source
+        about = [
+            name(document.title) if titled else "", escaped(language_name(document.language)),
+            count(document.pages, "page") if document.pages > 1 else "", count(document.passages, "passage"),
+        ]  # fmt: skip
+        st.html(f"{heading(name(document.source))}{facts(about)}")
+        link(DOCUMENT, "Open", corpus=corpus.name, document=document.id)
+        file, _, record = document.source.partition("#")
+        about_it = f"{file} goes with all the documents made of it." if record else f"{file} goes from this corpus."
+        act = partial(_delete_document, corpus.name, document.id)
+        delete_button("Delete", Deletion("file", base(file), about_it, act), f"delete-{document.id}")
+
+
+def _delete_document(corpus: str, id: str) -> None:
+    address(job=client().delete_document(corpus, id, whole_file=True).id)
+
+
+def _pages(corpus: Corpus, found: Documents, at: int, wanted: str, language: str) -> None:
+    last = max(1, -(-found.total // PAGE))
+    if last == 1 and at == 1:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        state = {"corpus": corpus.name, "name": wanted, "language": language}
+        if at > 1:
+            link(CORPORA, "Previous", **state, at=at - 1 if at > 2 else None)
+        st.caption(f"Page {at:,} of {last:,}, {count(found.total, 'document')}", width="content")
+        if at < last:
+            link(CORPORA, "Next", **state, at=at + 1)
+
+
+# -- what could not be read --------------------------------------------------------------------------------------------
+
+
+def skipped_shown(corpus: Corpus) -> None:
+    """Files that are there but cannot be asked, with why."""
+    if not corpus.skipped:
+        return
+    st.header("Not readable")
+    st.caption("These files were stored, but hold nothing that could be indexed. No answer comes from them.")
+    for item in corpus.skipped[:LINES]:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"skipped-{item.source}"):
+            st.html(f"{heading(name(item.source))}{facts([text(item.reason)])}")
+            act = partial(_delete_file, corpus.name, item.source)
+            gone = Deletion("file", base(item.source), f"{item.source} goes from this corpus.", act)
+            delete_button("Delete", gone, f"drop-{item.source}")
+    if len(corpus.skipped) > LINES:
+        st.caption(f"The first {LINES:,} of {len(corpus.skipped):,}.")
+
+
+def _delete_file(corpus: str, source: str) -> None:
+    address(job=client().delete_file(corpus, source).id)
+
+
+def base(source: str) -> str:
+    """The name of a file without its folders."""
+    return source.rpartition("/")[2]

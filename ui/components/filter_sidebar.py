@@ -1,0 +1,137 @@
+"""What a reader chooses beside the question: filters with counts, languages, how much is read. Drawn in the sidebar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from ui.client.schemas import ApiError, Corpus, Documents
+from ui.render.names import language_name, plain
+from ui.state.query import OWN_PLACE, Asked, date
+from ui.state.reply_cache import counted, question_language
+from ui.state.session import problem
+from ui.state.url import follow, followed
+
+MOST_FIELDS = 8
+
+
+def choose(corpus: Corpus, asked: Asked, question: str) -> Asked:
+    """What is asked, with the choices as they are made now."""
+    with st.sidebar:
+        crosslingual = _toggle("Answers in any language", "crosslingual", asked.crosslingual)
+        asked = replace(asked, question=question, crosslingual=crosslingual)
+        if not crosslingual:
+            _own_language(corpus, asked)
+        thorough = _toggle("Read everything", "thorough", asked.thorough, help="Also after a sure answer was found; slower.")
+        asked = replace(asked, thorough=thorough)
+        try:
+            return _more(_filters(corpus, asked))
+        except ApiError as error:
+            problem(error)
+            return asked
+
+
+def _toggle(label: str, key: str, value: bool, **more: Any) -> bool:
+    follow(key, value)
+    return bool(followed(key, st.toggle(label, key=key, **more)))
+
+
+def _own_language(corpus: Corpus, asked: Asked) -> None:
+    if not asked.question or not corpus.documents:
+        return
+    try:
+        language = question_language(corpus.name, asked.question)
+    except ApiError as error:
+        problem(error)
+        return
+    st.caption(f"The question is in {language_name(language)}; only {language_name(language)} is searched.")
+
+
+def _filters(corpus: Corpus, asked: Asked) -> Asked:
+    """Each facet counts what the choices of all others leave."""
+    st.markdown("###### Filters")
+    found = counted(corpus.name, corpus.created, corpus.generation, filters_of(asked))
+    languages = _facet("Language", "language", found.facets["language"], asked.languages, language_name)
+    types = _facet("File type", "type", found.facets["type"], asked.types, lambda kind: kind.upper() or "Unknown")
+    folders = _facet("Folder", "folder", found.facets["folder"], asked.folders, lambda folder: folder or "(no folder)")
+    meta = _meta(found, asked)
+    since, until = _dates(found, asked)
+    return replace(asked, languages=languages, types=types, folders=folders, meta=meta, since=since, until=until)
+
+
+def filters_of(asked: Asked) -> Asked:
+    """Nothing but the filters, so that another question does not count anew."""
+    kept = {name: getattr(asked, name) for name in ("languages", "types", "folders", "meta", "since", "until")}
+    return Asked(**kept)
+
+
+def _facet(
+    label: str, key: str, counts: Mapping[str, int], chosen: Sequence[str], named: Callable[[str], str], total: int = 0
+) -> tuple[str, ...]:  # fmt: skip
+    """The values chosen of a facet; one that is chosen stays, whatever the others leave of it.
+
+    total: of how many documents the counts are, 0 for all that are counted; a facet that tells none apart is not shown.
+    """
+    options = list(dict.fromkeys([*counts, *chosen]))
+    if len(options) < 2 and not chosen and sum(counts.values()) >= total:
+        return ()
+    follow(f"facet_{key}", list(chosen))
+    picked = st.multiselect(
+        label, options, key=f"facet_{key}", placeholder="All",
+        format_func=lambda one: f"{named(one)} ({counts.get(one, 0):,})",
+    )  # fmt: skip
+    return tuple(followed(f"facet_{key}", list(picked)))
+
+
+def _meta(found: Documents, asked: Asked) -> tuple[tuple[str, str], ...]:
+    """Choices by fields of meta."""
+    facets = dict([(name, values) for name, values in found.meta.items() if name not in OWN_PLACE][:MOST_FIELDS])
+    chosen: dict[str, list[str]] = {}
+    for field, text in asked.meta:
+        chosen.setdefault(field, []).append(text)
+    picked = []
+    for field in dict.fromkeys([*facets, *chosen]):
+        counts, label = facets.get(field, {}), plain(labelled(field))
+        values = _facet(label, f"meta_{field}", counts, chosen.get(field, []), str, found.total)
+        picked += [(field, text) for text in values]
+    return tuple(picked)
+
+
+def labelled(field: str) -> str:
+    """A field of meta as a label.
+
+    >>> labelled("publication_date"), labelled("URL"), labelled("_")
+    ('Publication date', 'URL', '_')
+    """
+    words = " ".join(field.replace("_", " ").split()) or field
+    return words[:1].upper() + words[1:]
+
+
+def _dates(found: Documents, asked: Asked) -> tuple[str, str]:
+    if "date" not in found.fields and not (asked.since or asked.until):
+        return "", ""
+    left, right = st.columns(2)
+    return _date(left, "From", "since", asked.since), _date(right, "Until", "until", asked.until)
+
+
+def _date(place: Any, label: str, key: str, value: str) -> str:
+    follow(key, value)
+    typed = place.text_input(
+        label, key=key, placeholder="2019-07", help="A year, a month or a day: 2019, 2019-07, 2019-07-01"
+    )
+    if typed and not date(typed):
+        place.caption("Not a date; write 2019, 2019-07 or 2019-07-01.")
+        return ""
+    return str(followed(key, date(typed)))
+
+
+def _more(asked: Asked) -> Asked:
+    with st.expander("How much"):
+        follow("top_k", asked.top_k)
+        follow("retrieve", asked.retrieve)
+        top_k = st.number_input("Answers", 1, 100, key="top_k")
+        retrieve = st.number_input("Passages to read", 1, 100, key="retrieve")
+    return replace(asked, top_k=int(followed("top_k", top_k)), retrieve=int(followed("retrieve", retrieve)))

@@ -1,0 +1,81 @@
+"""Jobs: how far a running one is, live, with a way to cancel it; and which there were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import streamlit as st
+
+from ui.client.schemas import ENDED, ApiError, Job
+from ui.render.html_tables import count, when
+from ui.render.names import plain
+from ui.state.session import client, problem
+from ui.state.url import link
+
+EVERY_S = 0.7
+STATES = {
+    "queued": "waiting for its turn", "running": "running", "done": "done", "failed": "failed", "cancelled": "cancelled",
+}  # fmt: skip
+
+
+def watch(job: Job) -> None:
+    """How far a job is, until it ends; then the page is drawn anew."""
+    _watched(job.id)
+
+
+@st.fragment(run_every=EVERY_S)
+def _watched(id: str) -> None:
+    try:
+        job = client().job(id)
+    except ApiError as error:
+        problem(error)
+        return
+    if job.state in ENDED:
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center", key=f"job-{id}"):
+        st.progress(fraction(job), plain(words(job), isolate=True))
+        st.button("Cancel", key=f"cancel-{id}", on_click=_cancel, args=(id,), disabled=id in _cancelled())
+
+
+def _cancelled() -> set[str]:
+    asked: set[str] = st.session_state.setdefault("cancelled_jobs", set())
+    return asked
+
+
+def _cancel(id: str) -> None:
+    try:
+        client().cancel(id)
+        _cancelled().add(id)
+    except ApiError as error:
+        st.toast(plain(error.detail))
+
+
+def fraction(job: Job) -> float:
+    """How much of a job is done, 0 to 1."""
+    return min(1.0, max(0.0, job.done / job.total)) if job.total else 0.0
+
+
+def words(job: Job) -> str:
+    """What a job that has not ended is doing."""
+    if job.state == "queued":
+        return "Waiting for its turn."
+    if job.kind == "questions":
+        return f"{job.done:,} of {count(job.total, 'question')} answered." if job.total else "Reading the questions."
+    return job.message or "Looking at the files."
+
+
+def ended_badly(job: Job) -> None:
+    """Say of a job that failed or was cancelled what there is to say."""
+    if job.state == "failed":
+        st.error(plain(job.message or "The job failed; start it again."))
+    elif job.state == "cancelled":
+        kept = " What was indexed before stays." if job.kind == "index" else ""
+        st.warning(f"This was cancelled.{kept}")
+
+
+def past(jobs: Iterable[Job], page: str, corpus: str) -> None:
+    """Jobs with what became of them, each with a way to its report."""
+    for job in jobs:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"past-{job.id}"):
+            many = f" · {count(job.total, 'question')}" if job.kind == "questions" and job.total else ""
+            link(page, f"{when(job.created)}{many} · {STATES.get(job.state, plain(job.state))}", corpus=corpus, job=job.id)

@@ -1,0 +1,36 @@
+"""Why an answer is where it is: what each stage made of it, in one table."""
+
+from __future__ import annotations
+
+from ui.client.schemas import Answer, Passage
+from ui.render.highlight import escaped
+from ui.state.reply_cache import Outcome
+
+
+def why(answer: Answer, found: Outcome) -> str:
+    """HTML: ranks and scores of the passage, the reader's score, the margin over "no answer", times, how much was read."""
+    rows = [*(_ranks(answer.passage) if answer.passage else []), ("Reader", "", f"{answer.score:.3f}")]
+    verdict = found.reply.no_answer
+    margin = verdict.threshold - verdict.score
+    facts = [
+        ("No-answer margin", f"{margin:+.3f} (no-answer score {verdict.score:.3f}, threshold {verdict.threshold:.3f})"),
+        ("Passages read", f"{found.read} of {len(found.reply.passages)}"),
+        ("Time", ", ".join(f"{escaped(stage)} {ms:,.0f} ms" for stage, ms in found.reply.timings_ms.items())),
+        ("Index", f"generation {found.reply.generation}"),
+    ]
+    ranked = "".join(f"<tr><th>{label}</th><td>{rank}</td><td>{score}</td></tr>" for label, rank, score in rows)
+    told = "".join(f'<tr><th>{label}</th><td colspan="2">{text}</td></tr>' for label, text in facts)
+    head = "<thead><tr><th>Stage</th><th>Rank</th><th>Score</th></tr></thead>"
+    return f'<table class="docqa-why">{head}<tbody>{ranked}{told}</tbody></table>'
+
+
+def _ranks(passage: Passage) -> list[tuple[str, str, str]]:
+    return [
+        ("Meaning (dense)", *_pair(passage.dense_rank, passage.dense_score)),
+        ("Words (keyword)", *_pair(passage.keyword_rank, passage.keyword_score)),
+        ("Both (fused)", str(passage.fused_rank), f"{passage.fused_score:.4f}"),
+    ]
+
+
+def _pair(rank: int | None, score: float | None) -> tuple[str, str]:
+    return ("not ranked", "") if rank is None else (str(rank), "" if score is None else f"{score:.3f}")

@@ -1,0 +1,79 @@
+"""What the answers come to together: the same answer folded into one with its support, differing ones told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ui.client.schemas import Answer
+from ui.render.answer_key import same
+
+HIGH, MEDIUM = 0.75, 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One answer text and every place that says it, the surest first; never without one."""
+
+    places: tuple[Answer, ...]
+
+    @property
+    def best(self) -> Answer:
+        return self.places[0]
+
+    @property
+    def documents(self) -> int:
+        """How many documents say it."""
+        return len({place.document_id for place in self.places})
+
+    @property
+    def languages(self) -> dict[str, int]:
+        """Documents that say it, by language."""
+        seen = dict.fromkeys((place.language, place.document_id) for place in self.places)
+        counts: dict[str, int] = {}
+        for language, _ in seen:
+            counts[language] = counts.get(language, 0) + 1
+        return counts
+
+
+def fold(answers: Iterable[Answer]) -> list[Said]:
+    """Answers that say the same as one, by the surest of each."""
+    groups: dict[str, list[Answer]] = {}
+    for answer in sorted(answers, key=lambda answer: -answer.score):
+        groups.setdefault(same(answer.text), []).append(answer)
+    return [Said(tuple(group)) for group in groups.values()]
+
+
+def by_language(said: Sequence[Said]) -> dict[str, list[Said]]:
+    """Folded answers under the language of their surest place, in the order of the surest."""
+    groups: dict[str, list[Said]] = {}
+    for one in said:
+        groups.setdefault(one.best.language, []).append(one)
+    return groups
+
+
+def against(said: Sequence[Said], most: int = 4) -> list[tuple[int, str]]:
+    """(documents, text) of the answers that most documents say, when several documents say several; else nothing."""
+    if len(said) < 2 or len({place.document_id for one in said for place in one.places}) < 2:
+        return []
+    ranked = sorted(said, key=lambda one: (-one.documents, -one.best.score))
+    return [(one.documents, one.best.text) for one in ranked[:most]]
+
+
+def documents_say(count: int, *, first: bool = True) -> str:
+    """
+    >>> documents_say(3), documents_say(1, first=False)
+    ('3 documents say', '1 says')
+    """
+    noun = " document" if first else ""
+    return f"{count:,}{noun} says" if count == 1 else f"{count:,}{noun}{'s' if first else ''} say"
+
+
+def confidence(score: float) -> str:
+    """A score in words, by the two decimals that are shown.
+
+    >>> confidence(0.9), confidence(0.746), confidence(0.1)
+    ('high', 'high', 'low')
+    """
+    score = round(score, 2)
+    return "high" if score >= HIGH else "medium" if score >= MEDIUM else "low"

@@ -1,0 +1,63 @@
+"""Results as files to take away: a table for spreadsheets, and a list of citations."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ui.client.schemas import Answer, Passage, Reply
+
+COLUMNS = (
+    "kind", "rank", "question", "text", "score", "source", "page", "language", "start", "end", "document_id", "link",
+)  # fmt: skip
+Link = Callable[[str, int, int], str]
+
+
+def table(reply: Reply, link: Link) -> bytes:
+    """Answers, then passages, as CSV: UTF-8 with the mark spreadsheets want, and no cell that would run as a formula."""
+    out = io.StringIO(newline="")
+    rows = csv.DictWriter(out, COLUMNS)
+    rows.writeheader()
+    kinds: tuple[tuple[str, Sequence[Answer | Passage]], ...] = (("answer", reply.answers), ("passage", reply.passages))
+    for kind, items in kinds:
+        for rank, item in enumerate(items, 1):
+            rows.writerow({name: cell(value) for name, value in _row(kind, rank, item, reply, link).items()})
+    return out.getvalue().encode("utf-8-sig", "replace")
+
+
+def _row(kind: str, rank: int, item: Answer | Passage, reply: Reply, link: Link) -> dict[str, Any]:
+    score = f"{item.score:.4f}" if isinstance(item, Answer) else ""
+    return {
+        "kind": kind, "rank": rank, "question": reply.question, "text": item.text, "score": score, "source": item.source,
+        "page": item.page or "", "language": item.language, "start": item.start, "end": item.end,
+        "document_id": item.document_id, "link": link(item.document_id, item.start, item.end),
+    }  # fmt: skip
+
+
+def cell(value: Any) -> Any:
+    """A cell as text that a spreadsheet does not run.
+
+    >>> cell("=1+1"), cell("a"), cell(-3)
+    ("'=1+1", 'a', -3)
+    """
+    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
+
+
+def citations(reply: Reply, metas: Mapping[str, Mapping[str, Any]], link: Link) -> str:
+    """A numbered list of where each answer is said, with the quotation; of the passages where there is no answer."""
+    items: Iterable[Answer | Passage] = reply.answers or reply.passages
+    head = "" if reply.answers else "Not in these documents. The closest passages:\n"
+    lines = [reply.question, head]
+    for number, item in enumerate(items, 1):
+        quoted = " ".join(item.text.split())
+        lines.append(f"{number}. “{quoted}” {_where(item, metas.get(item.document_id, {}))}")
+        lines.append(f"   {link(item.document_id, item.start, item.end)}\n")
+    return "\n".join(lines)
+
+
+def _where(item: Answer | Passage, meta: Mapping[str, Any]) -> str:
+    facts = [str(meta.get("author") or ""), str(meta.get("title") or ""), item.source, str(meta.get("date") or "")]
+    facts += [f"p. {item.page}" if item.page else "", f"characters {item.start:,}–{item.end:,}"]
+    return ", ".join(fact for fact in facts if fact) + "."

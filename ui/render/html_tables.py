@@ -1,0 +1,92 @@
+"""Tables and lists as HTML: every text in them escaped, in its own writing direction, readable on a narrow screen too."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from ui.render.highlight import escaped
+
+STYLE = Path(__file__).with_name("tables.css")
+UNITS = ("bytes", "KB", "MB", "GB")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], told: Collection[str] = ()) -> str:
+    """A table. columns: plain text; rows: cells as HTML, as `text`, `figure` and `highlight.name` give them.
+
+    told: columns whose cells name them where the screen is narrow and a row stands as a block.
+
+    >>> table(["File"], [[text("<a>")]]).partition("<tbody>")[2]
+    '<tr><td><div dir="auto">&lt;a&gt;</div></td></tr></tbody></table>'
+    """
+    head = "".join(f"<th>{escaped(column)}</th>" for column in columns)
+    labels = [f' data-label="{escaped(column)}"' if column in told else "" for column in columns]
+    body = "".join(f"<tr>{_cells(labels, row)}</tr>" for row in rows)
+    return f'<table class="docqa-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _cells(labels: Sequence[str], row: Sequence[str]) -> str:
+    return "".join(f"<td{label}>{cell}</td>" for label, cell in zip(labels, row, strict=True))
+
+
+def text(words: str, kind: str = "") -> str:
+    """A text as a cell, in its own writing direction.
+
+    >>> text("a & b")
+    '<div dir="auto">a &amp; b</div>'
+    """
+    shown = f'<span class="docqa-{escaped(kind)}">{escaped(words)}</span>' if kind else escaped(words)
+    return f'<div dir="auto">{shown}</div>' if words else ""
+
+
+def figure(number: int) -> str:
+    """
+    >>> figure(12345)
+    '12,345'
+    """
+    return f"{number:,}"
+
+
+def heading(inner: str) -> str:
+    """What an entry of a list is called. inner: HTML."""
+    return f'<div class="docqa-entry" dir="auto">{inner}</div>'
+
+
+def facts(items: Iterable[str]) -> str:
+    """A line of facts, each HTML; empty ones are left out."""
+    return f'<div class="docqa-facts">{"".join(f"<span>{item}</span>" for item in items if item)}</div>'
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """
+    >>> count(1, "document"), count(2000, "document"), count(0, "reply", "replies")
+    ('1 document', '2,000 documents', '0 replies')
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def size(number: float) -> str:
+    """Bytes in a unit people read.
+
+    >>> size(1), size(999), size(1_234_000), size(5e12)
+    ('1 byte', '999 bytes', '1.2 MB', '5,000.0 GB')
+    """
+    if number < 1_000:
+        return count(int(number), "byte")
+    unit = 0
+    while number >= 1_000 and unit < len(UNITS) - 1:
+        number, unit = number / 1_000, unit + 1
+    return f"{number:,.1f} {UNITS[unit]}"
+
+
+def when(time: str | None) -> str:
+    """A time of the service (ISO 8601, UTC) to the minute, "" for none; what is no time as it is.
+
+    >>> when("2026-11-21T09:05:59.123+00:00"), when(None), when("soon")
+    ('2026-11-21 09:05 UTC', '', 'soon')
+    """
+    try:
+        return datetime.fromisoformat((time or "").replace("Z", "+00:00")).strftime("%Y-%m-%d %H:%M UTC") if time else ""
+    except ValueError:
+        return str(time)

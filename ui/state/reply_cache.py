@@ -1,0 +1,90 @@
+"""Replies of a session: asked once for one state of a corpus, then kept while the reader looks around."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from ui.client.schemas import Corpus, Documents, Event, ListedDocument, Reply
+from ui.state.query import Asked
+from ui.state.session import client
+
+KEPT = 20
+LISTED, TOGETHER = 1_000, 200
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A reply, how many of its passages were read, and the only language that was searched ("" for any)."""
+
+    reply: Reply
+    read: int
+    own: str = ""
+
+
+def outcome(corpus: Corpus, asked: Asked, show: Callable[[Event], None] = lambda event: None) -> Outcome:
+    """The outcome of a question, kept from before or asked now, with each event shown as it comes. Raises ApiError."""
+    kept, key = _kept(), _key(corpus, asked)
+    if key not in kept:
+        kept[key] = _ask(corpus, asked, show)
+        while len(kept) > KEPT:
+            del kept[next(iter(kept))]
+    return kept[key]
+
+
+def is_kept(corpus: Corpus, asked: Asked) -> bool:
+    """Whether the outcome of a question is there without asking."""
+    return _key(corpus, asked) in _kept()
+
+
+def _kept() -> dict[Any, Outcome]:
+    kept: dict[Any, Outcome] = st.session_state.setdefault("outcomes", {})
+    return kept
+
+
+def _key(corpus: Corpus, asked: Asked) -> Any:
+    return corpus.name, corpus.created, corpus.generation, asked
+
+
+def _ask(corpus: Corpus, asked: Asked, show: Callable[[Event], None]) -> Outcome:
+    own = "" if asked.crosslingual else question_language(corpus.name, asked.question)
+    read = 0
+    for event in client().ask_stream(corpus.name, asked.question, asked.filters(own), **asked.settings()):
+        if event.reply is not None:
+            return Outcome(event.reply, read, own)
+        read = event.read
+        show(event)
+    raise AssertionError("a stream ends with a reply or an error")
+
+
+@st.cache_data(show_spinner=False, max_entries=1_000)
+def question_language(corpus: str, question: str) -> str:
+    """The language the service takes the question for. Raises ApiError."""
+    return client().search(corpus, question, retrieve=1).language
+
+
+@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
+def counted(corpus: str, created: str, generation: int, asked: Asked) -> Documents:
+    """What can be chosen in one state of a corpus: how many documents of each value are left by the other choices."""
+    return client().documents(
+        corpus, language=asked.languages or None, type=asked.types or None, folder=asked.folders or None,
+        meta=[f"{name}={text}" for name, text in asked.meta] or None, since=asked.since or None, until=asked.until or None,
+        fields=True, limit=1,
+    )  # fmt: skip
+
+
+@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
+def cited(corpus: str, created: str, generation: int, ids: tuple[str, ...]) -> dict[str, ListedDocument]:
+    """These documents of one state of a corpus, by id. Raises ApiError."""
+    parts = [ids[at : at + TOGETHER] for at in range(0, len(ids), TOGETHER)]
+    found = [client().documents(corpus, id=part, limit=TOGETHER).documents for part in parts]
+    return {document.id: document for documents in found for document in documents}
+
+
+@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
+def listing(corpus: str, created: str, generation: int, source: str = "") -> Documents:
+    """The first documents of one state of a corpus, perhaps of those whose name is like a pattern. Raises ApiError."""
+    return client().documents(corpus, source=source or None, limit=LISTED)

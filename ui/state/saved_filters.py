@@ -1,0 +1,107 @@
+"""Saved questions: their filters in words, and the way back to the page where they were asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ui.render.names import language_name
+from ui.state.query import RETRIEVE, TOP_K, Asked
+
+NAMES = {"file_type": "file type", "source": "file", "document_id": "document"}
+SIGNS = {"$ne": "not", "$gt": "above", "$gte": "from", "$lt": "below", "$lte": "up to", "$glob": "like"}
+LAST = "\uffff"
+
+
+def filter_words(filters: Mapping[str, Any] | None) -> str:
+    """A filter in words, "" for none. It reads any filter of the service, also one that was not made here.
+
+    >>> filter_words({"$and": [{"language": ["de", "fr"]}, {"date": {"$gte": "2019", "$lt": "2020\\uffff"}}]})
+    'language German or French; date from 2019, up to 2020'
+    """
+    return "; ".join(_all_of(filters)) if filters else ""
+
+
+def _all_of(clause: Any) -> list[str]:
+    if not isinstance(clause, Mapping):
+        return [str(clause)]
+    return [words for name, held in clause.items() for words in _clause(str(name), held)]
+
+
+def _clause(name: str, held: Any) -> list[str]:
+    if name in ("$and", "$or", "$not"):
+        parts = held if isinstance(held, Sequence) and not isinstance(held, str) else [held]
+        if name == "$and":
+            return [words for part in parts for words in _all_of(part)]
+        if name == "$or":
+            return [" or ".join(dict.fromkeys(" and ".join(_all_of(part)) for part in parts)) or "nothing"]
+        return [f"not ({'; '.join(words for part in parts for words in _all_of(part))})"]
+    if isinstance(held, Mapping):
+        return [f"{_named(name)} {', '.join(_compared(name, sign, value) for sign, value in held.items())}"]
+    return [f"{_named(name)} {_value(name, held)}"]
+
+
+def _named(name: str) -> str:
+    return NAMES.get(name, name)
+
+
+def _compared(name: str, sign: str, value: Any) -> str:
+    if sign == "$lt" and isinstance(value, str) and value.endswith(LAST):
+        return f"up to {value.rstrip(LAST)}"
+    if sign in ("$eq", "$in", "$nin"):
+        return f"{'none of ' * (sign == '$nin')}{_value(name, value)}"
+    return f"{SIGNS.get(sign, sign)} {_value(name, value)}"
+
+
+def _value(name: str, value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " or ".join(_value(name, one) for one in value) or "nothing"
+    return language_name(str(value)) if name == "language" else str(value)
+
+
+def asked_of(question: str, filters: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> Asked | None:
+    """The question with the choices that make this filter; None where no choices of the page Ask make it.
+
+    >>> asked_of("q", {"$and": [{"language": ["de"]}]}, {"top_k": 3})
+    Asked(question='q', languages=('de',), types=(), folders=(), meta=(), since='', until='', crosslingual=True, \
+thorough=False, top_k=3, retrieve=10)
+    """
+    found: dict[str, Any] = {"folders": (), "meta": ()}
+    own = ""
+    for term in (filters or {}).get("$and", []):
+        if isinstance(term.get("language"), str):
+            own = term["language"]
+        for name, value in _choice(term).items():
+            found[name] = found[name] + value if name in ("folders", "meta") else value
+    asked = Asked(
+        question, **found, crosslingual=not own, thorough=bool(settings.get("thorough")),
+        top_k=int(settings.get("top_k") or TOP_K), retrieve=int(settings.get("retrieve") or RETRIEVE),
+    )  # fmt: skip
+    return asked if asked.filters(own) == (dict(filters) if filters else None) else None
+
+
+def _choice(term: Mapping[str, Any]) -> dict[str, Any]:
+    """What one term of a filter was chosen as; something else when it was not, which the caller finds out."""
+    for field, name in (("language", "languages"), ("file_type", "types")):
+        if isinstance(term.get(field), list):
+            return {name: tuple(map(str, term[field]))}
+    if isinstance(term.get("date"), Mapping):
+        dates = term["date"]
+        return {"since": str(dates.get("$gte", "")), "until": str(dates.get("$lt", "")).rstrip(LAST)}
+    choices = term.get("$or")
+    parts = [part for part in choices if isinstance(part, Mapping) and part] if isinstance(choices, list) else []
+    if any("source" in part or "$not" in part for part in parts):
+        return {"folders": tuple(_folder(part) for part in parts)}
+    pairs = [(str(name), value) for part in parts for name, value in part.items()]
+    return {"meta": tuple((name, value) for name, value in pairs if isinstance(value, str))} if pairs else {}
+
+
+def _folder(part: Mapping[str, Any]) -> str:
+    source = part.get("source")
+    pattern = str(source.get("$glob", "")) if isinstance(source, Mapping) else ""
+    for sign in "*?[":
+        pattern = pattern.replace(f"[{sign}]", f"\0{ord(sign)}\0")
+    pattern = pattern.removesuffix("/*")
+    for sign in "*?[":
+        pattern = pattern.replace(f"\0{ord(sign)}\0", sign)
+    return pattern

@@ -1,0 +1,70 @@
+"""What the pages share: the client, the corpus in hand, and how errors are shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from ui.client.http import Client
+from ui.client.schemas import ApiError, Corpus
+from ui.render.names import plain
+from ui.state.url import CORPORA, address, follow, followed, link, parameter
+
+DEFAULT_API = "http://127.0.0.1:8080"
+
+
+@st.cache_resource(show_spinner=False)
+def _client(url: str, key: str) -> Client:
+    return Client(url, key, timeout=300.0, patience=20.0)
+
+
+def client() -> Client:
+    """The client of the service named by DOCQA_API_URL and DOCQA_API_KEY, one for all sessions."""
+    url = os.environ.get("DOCQA_API_URL") or os.environ.get("DOCQA_API") or DEFAULT_API
+    return _client(url, os.environ.get("DOCQA_API_KEY", ""))
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+def problem(error: ApiError) -> None:
+    """Show an error of the service as its one sentence."""
+    st.error(plain(error.detail))
+
+
+@contextmanager
+def problems_shown(*, stop: bool = True) -> Iterator[None]:
+    """Show an ApiError raised in the block as one sentence; with `stop`, end the page there."""
+    try:
+        yield
+    except ApiError as error:
+        problem(error)
+        if stop:
+            st.stop()
+
+
+# -- the corpus --------------------------------------------------------------------------------------------------------
+
+
+def pick_corpus() -> Corpus:
+    """The corpus in hand, chosen in the sidebar and kept in the address. Ends the page where there is none."""
+    with problems_shown():
+        corpora = {corpus.name: corpus for corpus in client().corpora()}
+    if not corpora:
+        st.info("There is no corpus yet. Make one and upload documents to it.")
+        link(CORPORA, "Make a corpus")
+        st.stop()
+    wanted = parameter("corpus") or st.session_state.get("corpus_in_hand", "")
+    if parameter("corpus") and wanted not in corpora:
+        st.warning(plain(f"There is no corpus {wanted!r}; another one is shown."))
+    chosen = wanted if wanted in corpora else next(iter(corpora))
+    follow("corpus_picked", chosen)
+    with st.sidebar:
+        st.selectbox("Corpus", list(corpora), key="corpus_picked", format_func=lambda name: corpora[name].title or name)
+    name = followed("corpus_picked", st.session_state["corpus_picked"])
+    st.session_state["corpus_in_hand"] = name
+    address(corpus=name)
+    return corpora[name]

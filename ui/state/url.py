@@ -1,0 +1,107 @@
+"""The address of a page (its query parameters) holds its whole state: what is in it is shown, what is chosen is put into
+it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import streamlit as st
+
+# Not `pages/`: Streamlit runs the files of a folder of that name on their own when a deep link is the first to come.
+ASK, DOCUMENT, CORPORA = "views/ask.py", "views/document.py", "views/corpora.py"
+PAGE, LEFT = "page_in_hand", "address_left"
+BATCH, SAVED, QUALITY = "views/batch.py", "views/saved.py", "views/quality.py"
+
+
+def parameter(name: str, default: str = "") -> str:
+    """A parameter of the address, or the default."""
+    return str(st.query_params.get(name, default))
+
+
+def parameters(name: str) -> list[str]:
+    """All values of a parameter of the address."""
+    return list(st.query_params.get_all(name))
+
+
+def number(name: str, default: int | None = None) -> int | None:
+    """A whole number >= 0 of the address, or the default, also for anything else."""
+    text = parameter(name)
+    return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else default
+
+
+def address(**query: Any) -> None:
+    """Put these into the address and leave the rest; None, "", False and empty lists take a parameter out."""
+    for name, value in query.items():
+        said = [] if value in (None, False, "") else _said(value)
+        if said and st.query_params.get_all(name) != said:
+            st.query_params[name] = said
+        elif not said and name in st.query_params:
+            del st.query_params[name]
+
+
+def _said(value: Any) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list | tuple) else ["1" if value is True else str(value)]
+
+
+@contextmanager
+def addressed(page: str) -> Iterator[None]:
+    """Keep the browser's address that of the page drawn in the block.
+
+    A link to the page one is on already draws it anew, but leaves the old address in the browser, and the next click would
+    bring the old state back: so where the address is another than the last run left, the browser is told it.
+    """
+    state: MutableMapping[Any, Any] = st.session_state
+    said = _whole()
+    left_at, left = state.get(LEFT, (page, said))
+    if left_at == page and left != said:
+        st.query_params.from_dict(said)
+    try:
+        yield
+    finally:
+        state[LEFT] = (page, _whole())
+
+
+def _whole() -> dict[str, list[str]]:
+    return {name: st.query_params.get_all(name) for name in st.query_params}
+
+
+def url(page: str, **query: Any) -> str:
+    """The whole address of a page of ours with a state, to be shared. Ask, the first page, has the site's own address."""
+    base = urlsplit(st.context.url or "http://localhost:8501/")
+    names = {Path(one).stem for one in (ASK, DOCUMENT, CORPORA, BATCH, SAVED, QUALITY)}
+    before = "/".join(part for part in base.path.split("/") if part and part not in names)
+    given = [(name, one) for name, value in _given(query).items() for one in value]
+    path = "/".join(["", *([before] if before else []), "" if page == ASK else Path(page).stem])
+    return urlunsplit((base.scheme, base.netloc, path, urlencode(given), ""))
+
+
+def _given(query: dict[str, Any]) -> dict[str, list[str]]:
+    return {name: _said(value) for name, value in query.items() if value not in (None, "", False, [])}
+
+
+def follow(key: str, given: Any) -> None:
+    """Set the widget `key` to what the address gives, on a new page and whenever that changed otherwise than by the widget.
+
+    Call it before the widget is made, and `followed` with the widget's value after it was put into the address.
+    """
+    state: MutableMapping[Any, Any] = st.session_state
+    if key not in state or state.get(f"_{key}") != (state.get(PAGE), given):
+        state[key] = given
+        state[f"_{key}"] = (state.get(PAGE), given)
+
+
+def followed(key: str, value: Any) -> Any:
+    """Remember that the address now says `value`, so that it does not set the widget again. Returns the value."""
+    st.session_state[f"_{key}"] = (st.session_state.get(PAGE), value)
+    return value
+
+
+def link(page: str, label: str, **query: Any) -> None:
+    """A link to a page of ours with a state. label: Markdown; give names through `plain`."""
+    st.page_link(page, label=label, query_params=_given(query))
