@@ -1,4 +1,4 @@
-"""Fill the generated parts of the reference from the code: commands, HTTP routes, settings of the service.
+"""Fill the generated parts of the documents: commands, HTTP routes, settings of the service, the list of decisions.
 
     python docs/generate.py            write them
     python docs/generate.py --check    exit status 1 when a page is stale; a test does the same
@@ -313,6 +313,15 @@ def _word(value: object) -> str:
     return "none" if value in ((), None, "") else str(value)
 
 
+def _decisions() -> Iterator[str]:
+    yield "| decision | date |"
+    yield "|---|---|"
+    for path in sorted((DOCS / "decisions").glob("*.md")):
+        if path.name != "index.md":
+            title, _, date, *_ = path.read_text("utf-8").splitlines()
+            yield f"| [{title.removeprefix('# ')}]({path.name}) | {date} |"
+
+
 # -- pages -------------------------------------------------------------------------------------------------------------
 
 
@@ -336,6 +345,7 @@ def part(name: str) -> str:
     else:
         makers: dict[str, Callable[[], Iterator[str]]] = {
             "commands": _overview, "routes": _routes, "schemas": _schemas, "server-settings": _server_settings,
+            "decisions": _decisions,
         }  # fmt: skip
         lines = makers[name]()
     return "\n".join(lines).rstrip() + "\n"
