@@ -126,7 +126,9 @@ def _meaning(verb: str, action: argparse.Action) -> tuple[str, str]:
     name = next(iter(_names(action)), "") or _value(action)
     text = _new(action.help or MEANINGS.get((verb, name)) or COMMON.get(name, ""))
     found = TRAILING.search(text)
-    if found and (action.nargs == "?" or isinstance(action, argparse._AppendAction) or any(p in found[1] for p in NO_DEFAULT)):
+    if found and (
+        action.nargs == "?" or isinstance(action, argparse._AppendAction) or any(p in found[1] for p in NO_DEFAULT)
+    ):
         found = None
     told = found[1].removeprefix("default: ") if found else ""
     text = text.replace(found[0], "", 1) if found else text
@@ -170,7 +172,7 @@ def description() -> dict[str, Any]:
     needs = {OPEN: "no key", WRITES: "a key that may write", ALL_CORPORA: "a key for every corpus"}
     with tempfile.TemporaryDirectory() as folder:
         app = create_app(Service(ServerSettings(home=Path(folder) / "home")))
-        document = app.openapi_schema.to_schema()
+        document: dict[str, Any] = app.openapi_schema.to_schema()
     for route in app.routes:
         path = getattr(route, "path_format", "")
         for handler in getattr(route, "route_handlers", ()):
@@ -232,7 +234,9 @@ def _answers(operation: Mapping[str, Any]) -> Iterator[str]:
         if "application/problem+json" in content:
             errors.append(status)
             continue
-        kinds = [f"{_type(c['schema'])} (`{m}`)" if m != "application/json" else _type(c["schema"]) for m, c in content.items()]
+        kinds = [
+            f"{_type(c['schema'])} (`{m}`)" if m != "application/json" else _type(c["schema"]) for m, c in content.items()
+        ]
         yield f"{status}{' ' + ' or '.join(kinds) if kinds else ''}"
     if errors:
         yield f"problems {' '.join(errors)}"
@@ -254,7 +258,12 @@ def _schemas() -> Iterator[str]:
 def _field(schema: Mapping[str, Any]) -> str:
     limits = [
         f"{words} {schema[name]:,}"
-        for name, words in (("minimum", "from"), ("maximum", "to"), ("maxLength", "characters at most"), ("maxItems", "items at most"))
+        for name, words in (
+            ("minimum", "from"),
+            ("maximum", "to"),
+            ("maxLength", "characters at most"),
+            ("maxItems", "items at most"),
+        )
         if name in schema
     ]
     return "; ".join(filter(None, [_type(schema), *limits, schema.get("description", "")]))
@@ -301,9 +310,12 @@ def _server_settings() -> Iterator[str]:
     for setting in fields(ServerSettings):
         option = f"--{setting.name.replace('_', '-')}"
         meaning, told = _meaning("serve", known[option]) if option in known else ("", "")
-        default = told or ("required" if setting.default is MISSING and setting.default_factory is MISSING else setting.default)
+        default = told or (
+            "required" if setting.default is MISSING and setting.default_factory is MISSING else setting.default
+        )
         yield (
-            f"| `{setting.name}` | `{option}` | `DOCQA_{setting.name.upper()}` | {_cell(_word(default))} | {_cell(meaning)} |"
+            f"| `{setting.name}` | `{option}` | `DOCQA_{setting.name.upper()}`"
+            f" | {_cell(_word(default))} | {_cell(meaning)} |"
         )
 
 

@@ -20,7 +20,8 @@ DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text("utf-8")
 PACKAGES = ("indexing", "qa_pipeline", "ui")
 NOT_OURS = {
-    ".venv", ".git", ".demo", ".hypothesis", ".ruff_cache", ".mypy_cache", ".pytest_cache", "docqa.egg-info", "site", ".home",
+    ".venv", ".git", ".demo", ".home", ".hypothesis", ".ruff_cache", ".mypy_cache", ".pytest_cache", "docqa.egg-info",
+    "site",
 }  # fmt: skip
 
 
@@ -229,7 +230,9 @@ def test_the_words_are_those_of_the_field(page: Path) -> None:
 
 
 def wrong_words(text: str) -> list[str]:
-    return [f"{found[0]!r}: say {say}" for pattern, say in SAY.items() for found in re.finditer(pattern, text, re.IGNORECASE)]
+    return [
+        f"{found[0]!r}: say {say}" for pattern, say in SAY.items() for found in re.finditer(pattern, text, re.IGNORECASE)
+    ]
 
 
 @pytest.mark.xfail(strict=False, reason="the code is being renamed")
