@@ -84,20 +84,17 @@ class Packed:
         return [found[begin:end] for begin, end in zip(begins, inputs.ends, strict=True)]
 
     def _inputs(self, ids: Sequence[Sequence[int]], types: Sequence[Sequence[int]], pads: bool) -> Inputs:
-        tail = [self._pad] if pads else []
-        rows = [torch.tensor([*row, *tail]) for row in ids]
-        kinds = [token for row in types for token in (*row, *([0] * pads))]
-        positions = torch.cat([self._positions(row) for row in rows])
         device = self._embeddings.position_embeddings.weight.device
-        return Inputs(
-            torch.cat(rows).to(device), torch.tensor(kinds).to(device), positions.to(device),
-            tuple(accumulate(map(len, rows))), pads,
-        )  # fmt: skip
+        tail = [self._pad] if pads else []
+        rows = [torch.tensor([*row, *tail], device=device) for row in ids]
+        kinds = torch.tensor([token for row in types for token in (*row, *([0] * pads))], device=device)
+        positions = torch.cat([self._positions(row) for row in rows])
+        return Inputs(torch.cat(rows), kinds, positions, tuple(accumulate(map(len, rows))), pads)
 
     def _positions(self, row: Tensor) -> Tensor:
         """RoBERTa numbers what is no pad from pad + 1 on, and gives every pad the number pad; the others number all."""
         if not self.pads_alike:
-            return torch.arange(len(row))
+            return torch.arange(len(row), device=row.device)
         real = (row != self._pad).long()
         return torch.cumsum(real, 0) * real + self._pad
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from indexing.build import build_index
 from indexing.embed import Embedder
-from indexing.index import Index
+from indexing.folder import StoredChunk
+from indexing.index import Index, Snapshot
 from qa_pipeline import matching
 from qa_pipeline.matching import Matcher
 from qa_pipeline.nearness import nearness
@@ -94,24 +98,51 @@ def test_the_one_thing_asked_for_is_found_in_another_language(index: Index, buil
     assert found.passages[0].source == "university.txt" and GERMAN in found.passages[0].text
 
 
-def test_a_filter_bounds_what_is_compared(index: Index, builtin: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
-    compared: list[int] = []
-    real = Matcher.matches
+class Reads:
+    """A snapshot that notes which passages are read from it."""
 
-    def spied(self: Matcher, snapshot: object, question: str, ids: list[int]) -> object:
-        compared.extend(ids)
-        return real(self, snapshot, question, ids)  # type: ignore[arg-type]
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.read: list[int] = []
+        self._snapshot = snapshot
 
-    monkeypatch.setattr(Matcher, "matches", spied)
-    retriever = FusedRetriever(index, builtin)
-    assert retriever.passages(ASKED).passages and compared
-    compared.clear()
-    found = retriever.passages(ASKED, filters={"source": "market.txt"})
-    with index.snapshot() as snapshot:
-        sources = {chunk.source for chunk in snapshot.chunks(compared)}
-    assert sources == {"market.txt"} == {passage.source for passage in found.passages}
-    compared.clear()
-    assert not retriever.passages(ASKED, filters={"source": "nowhere.txt"}).passages and not compared
+    def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:
+        self.read += ids
+        return self._snapshot.chunks(ids)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._snapshot, name)
+
+
+class ReadIndex:
+    """An index whose snapshots note which passages are read from them."""
+
+    def __init__(self, index: Index) -> None:
+        self.folder = index.folder
+        self.read: list[int] = []
+        self._index = index
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Reads]:
+        with self._index.snapshot() as snapshot:
+            reads = Reads(snapshot)
+            yield reads
+            self.read += reads.read
+
+
+def test_nothing_outside_a_filter_is_even_read(index: Index, builtin: Embedder) -> None:
+    """But for the sample of each language, which is of the whole index and is drawn first here."""
+    read: dict[str | None, set[str]] = {}
+    for source in ("market.txt", "nowhere.txt", None):
+        spied = ReadIndex(index)
+        retriever = FusedRetriever(spied, builtin)  # type: ignore[arg-type]
+        assert retriever.matcher is not None
+        with index.snapshot() as snapshot:
+            retriever.matcher.behind(snapshot, ASKED, builtin.questions([ASKED])[0])
+        found = retriever.passages(ASKED, filters={"source": source} if source else None).passages
+        with index.snapshot() as snapshot:
+            read[source] = {chunk.source for chunk in snapshot.chunks(spied.read)}
+        assert {passage.source for passage in found} <= read[source]
+    assert read["market.txt"] == {"market.txt"} and read["nowhere.txt"] == set() and len(read[None]) > 1
 
 
 def test_passages_are_remembered_and_the_oldest_forgotten(
@@ -123,13 +154,13 @@ def test_passages_are_remembered_and_the_oldest_forgotten(
     with index.snapshot() as snapshot:
         ids = index.folder.chunk_ids().tolist()
         whole = matcher.matches(snapshot, ASKED, ids)
-        assert list(whole) == ids and list(matcher._passages) == ids[-4:]
-        asked: list[list[int]] = []
-        monkeypatch.setattr(type(snapshot), "chunks", lambda self, ids: asked.append(list(ids)) or [])
-        again = matcher.matches(snapshot, ASKED, ids[-4:])
-        assert asked == [[]] and list(again) == ids[-4:]
+        assert list(whole) == ids
+        spy = Reads(snapshot)
+        again = matcher.matches(spy, ASKED, ids[-4:])  # type: ignore[arg-type]
+        assert spy.read == [] and list(again) == ids[-4:]
         for number, match in again.items():
             assert match.language == whole[number].language and match.share == pytest.approx(whole[number].share, abs=1e-6)
+        assert matcher.matches(spy, ASKED, ids[:1]).keys() == {ids[0]} and spy.read == ids[:1]  # type: ignore[arg-type]
         assert matcher.matches(snapshot, ASKED, [10_000]) == {}, "gone"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -59,6 +60,14 @@ class Gate:
         return doubled(batch)
 
 
+def waiting(together: Together[int, int], callers: int) -> None:
+    """Until so many callers wait; fails after two minutes."""
+    until = time.monotonic() + 120
+    while len(together._calls) < callers:
+        assert time.monotonic() < until, "nobody came to wait"
+        time.sleep(0.001)
+
+
 def test_who_waits_is_taken_along_and_in_turn() -> None:
     gate = Gate()
     together = Together(gate, lambda _: 1, 4)
@@ -66,11 +75,9 @@ def test_who_waits_is_taken_along_and_in_turn() -> None:
         first = threads.submit(together, [0])
         assert gate.entered.wait(120)
         long = threads.submit(together, [1, 2, 3, 4, 5, 6])
-        while len(together._calls) < 1:
-            pass
+        waiting(together, 1)
         short = threads.submit(together, [7, 8])
-        while len(together._calls) < 2:
-            pass
+        waiting(together, 2)
         gate.open.set()
         assert first.result(120) == [0] and long.result(120) == [2, 4, 6, 8, 10, 12] and short.result(120) == [14, 16]
     assert gate.batches == [[0], [1, 7, 2, 8], [3, 4, 5, 6]]

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
@@ -19,12 +18,12 @@ from indexing.static import StaticModel
 from indexing.weights import narrow, widen
 from indexing.words import word_tokens
 from qa_pipeline import cli
-from qa_pipeline.training import model1, static_task, train_embedder
+from qa_pipeline.training import model1, train_embedder
 from qa_pipeline.training.data import TrainSettings
 from qa_pipeline.training.lexicon import Bitext, among_others, bitexts, lexicon
 from qa_pipeline.training.model1 import ragged
 from qa_pipeline.training.pairing import Asked, Lines, Switched, SwitchedLines, joined, taken
-from qa_pipeline.training.recipes import RECIPES, recipe
+from qa_pipeline.training.recipes import recipe
 from qa_pipeline.training.slim import slim, without_languages
 from tests.test_training import SILENT, Stop, rows, stopping, weights, write
 from tests.tiny import make_reader
@@ -327,6 +326,21 @@ def test_a_stopped_embedder_goes_on_to_the_same_vectors(
         train_embedder.train_embedder(replace(parts, checkpoint_seconds=0.0), stopping(3))
     train_embedder.train_embedder(replace(parts, checkpoint_seconds=0.0), SILENT)
     assert weights(tmp_path / "whole") == weights(tmp_path / "parts")
-    with pytest.raises(SettingError, match="another kind"):
-        static_task._static([torch.nn.Linear(2, 2)], "x")
-    assert RECIPES["builtin-embedder"].kind == "embedder"
+
+
+def test_an_embedder_that_is_not_static_gets_no_new_numbers(data: Path, parallel: Path, tmp_path: Path) -> None:
+    """Only a model of one vector a token can have more numbers for each; a transformer is refused in one sentence."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import models as parts
+    from transformers import AutoTokenizer, BertModel
+
+    reader = make_reader("bert", tmp_path / "reader", 4)
+    BertModel.from_pretrained(reader).save_pretrained(tmp_path / "body")
+    AutoTokenizer.from_pretrained(reader).save_pretrained(tmp_path / "body")
+    body = parts.Transformer(str(tmp_path / "body"), max_seq_length=64)
+    SentenceTransformer(modules=[body, parts.Pooling(32)], device="cpu").save(str(tmp_path / "model"))
+    asked = settings("builtin-embedder", data, parallel, tmp_path / "out", numbers=32)
+    asked = replace(asked, recipe=replace(asked.recipe, base=str(tmp_path / "model")))
+    with pytest.raises(SettingError, match="another kind") as refused:
+        train_embedder.train_embedder(asked, SILENT)
+    assert "\n" not in str(refused.value) and not (tmp_path / "out" / "model.safetensors").exists()
