@@ -2,7 +2,7 @@
 
 Every question of parallel question files (the same ids in each language) against all paragraphs of every language, whole
 paragraphs, no index and no words. Vectors: by the cosine. With tokens: the 100 nearest in the order of cosine and match, as
-`docs/evaluation.md` says of nearness. Recall at 1, 5 and 10; across: the mean over all pairs of languages.
+`docs/explanation/retrieval.md` says of the dense score. Recall at 1, 5 and 10; across: the mean over all pairs of languages.
 
     python -m benchmarks.nearness XQUAD_FILES [--embedder builtin] [--limit N]
 """

@@ -406,6 +406,6 @@ def test_a_linter_has_nothing_to_say(image: str) -> None:
 
 
 def test_how_to_run_them_is_told() -> None:
-    told = (ROOT / "docs" / "api.md").read_text("utf-8").partition("## In containers")[2]
+    told = (ROOT / "docs" / "reference" / "api.md").read_text("utf-8").partition("## In containers")[2]
     assert "docker/compose.yaml" in told and "chown 10001:10001" in told and "DOCQA_BIND" in told
     assert all("useradd --uid 10001" in rest for image in IMAGES for name, rest in instructions(image) if "useradd" in rest)

@@ -2,7 +2,7 @@
 
 Facts are what the model's card, or a copy of it, states; "not stated" where the card is silent, "not
 confirmed" where no copy of the card was at hand. Counts of parameters marked "by its config" are computed
-from the layer sizes. Published figures are the card's own; `docs/models.md` tells by which command they are had.
+from the layer sizes. Published figures are the card's own; `docs/reference/models.md` tells by which command they are had.
 """
 
 from __future__ import annotations

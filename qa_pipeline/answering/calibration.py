@@ -20,7 +20,7 @@ class Calibration:
     """What a reader's gaps mean: the probability that its best span is right is logistic(sharp * (gap - shift)).
 
     threshold: "no answer" when 1 - that probability is above it. stop_gap: a span this far (logits) above "no answer" is
-    seldom beaten by passages further down the ranking, so reading stops there; docs/cli.md tells what that costs.
+    seldom beaten by passages further down the ranking, so reading stops there; docs/results.md has the cost.
     scope: "language" (learned from questions in one language), "pooled" (from several together), "none" (not learned).
     lift: what is added to a gap for how its passage was found. languages: by question language, what holds for it instead.
     found: what holds instead for passages that were found by the embedder of its lift; this is for texts given by hand.

@@ -3,7 +3,7 @@
 Both give the frame back with every row and every column it had, and one column more. A question that cannot be asked (null,
 empty, too long) and an empty context are a row with a reason, never a lost row or a failed job. Rows go to Python in Arrow
 batches; each Python worker of Spark loads its model once and keeps it for all tasks it is given, and takes as many threads
-as a task has processors (`spark.task.cpus`). docqa must be installed in the Python that executors run (docs/spark.md).
+as a task has processors (`spark.task.cpus`). docqa must be installed in the Python that executors run (docs/explanation/spark.md).
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def place(index: str) -> Path:
     for found in (lambda: index, lambda: shipped.get(index)):
         if (path := Path(found()) / DATABASE).is_file():
             return path.parent
-    raise IndexMissing(f"There is no index in {index}, nor was one shipped under that name (docs/spark.md).")
+    raise IndexMissing(f"There is no index in {index}, nor was one shipped under that name (docs/explanation/spark.md).")
 
 
 def _take_share() -> None:

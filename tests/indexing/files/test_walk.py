@@ -270,7 +270,7 @@ REFUSED = {
     "run.txt": (b"MZ\x90\x00\x03\x00\x00\x00", "a program (Windows), not a format we read"),
     "a.out": (b"\x7fELF\x02\x01\x01" + bytes(90), "a program (ELF), not a format we read"),
     "film.mp4": (b"\x00\x00\x00\x18ftypmp42" + bytes(90), "a video, sound or image file (MP4 family), not a format we read"),
-    "old.txt.gz": (gzip.compress(b"text"), "a compressed file (gzip), not a format we read"),
+    "old.txt.gz": (gzip.compress(b"text", mtime=0), "a compressed file (gzip), not a format we read"),
     "pack.docx": (archive({"a.txt": b"hello"}), "a zip archive, not a format we read"),
     "book.epub": (archive({"mimetype": b"application/epub+zip"}), "an e-book (EPUB), not a format we read"),
     "old.docx": (ole("WordDocument"), "an old Word document (.doc), not a format we read; save it as .docx"),

@@ -389,7 +389,7 @@ def test_presets_are_complete() -> None:
 
 
 def test_every_preset_is_in_the_documentation() -> None:
-    text = (ROOT / "docs" / "models.md").read_text("utf-8")
+    text = (ROOT / "docs" / "reference" / "models.md").read_text("utf-8")
     for preset in PRESETS.values():
         assert f"`{preset.name}`" in text and preset.model in text and preset.licence in text
 

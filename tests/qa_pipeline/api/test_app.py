@@ -28,7 +28,7 @@ from tests.live import BRIDGE, MINE, Live, known_models, live
 from tests.pdfs import make_pdf, paragraph
 
 ROOT = Path(__file__).resolve().parents[3]
-DOCS = (ROOT / "docs" / "api.md").read_text("utf-8")
+DOCS = (ROOT / "docs" / "reference" / "api.md").read_text("utf-8")
 PDF = make_pdf([paragraph(["The tower was built in 1731."]), paragraph(["The second page says 1999."])])
 FORM = "multipart/form-data; boundary=x"
 ASKED = {"question": "When was the bridge opened in?"}

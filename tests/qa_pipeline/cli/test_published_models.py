@@ -87,7 +87,7 @@ def test_every_published_figure_that_can_be_had_again_is_measured() -> None:
 
 
 def test_the_documentation_has_every_figure_and_its_commands_are_real() -> None:
-    text = (ROOT / "docs" / "models.md").read_text("utf-8")
+    text = (ROOT / "docs" / "reference" / "models.md").read_text("utf-8")
     for preset in PRESETS.values():
         assert all(f"{figure.exact:.2f} / {figure.f1:.2f}" in text for figure in preset.published), preset.name
         assert preset.spark_nlp in text

@@ -267,6 +267,6 @@ def test_the_command_alone_starts_spark_and_ends_it(tmp_path: Path, index: Path,
 
 
 def test_the_example_of_the_documentation_runs(session: SparkSession, capsys: pytest.CaptureFixture[str]) -> None:
-    code = (ROOT / "docs" / "spark.md").read_text("utf-8").split("```python", 1)[1].split("```", 1)[0]
-    exec(compile(code, "docs/spark.md", "exec"), {"spark": session})
+    code = (ROOT / "docs" / "explanation" / "spark.md").read_text("utf-8").split("```python", 1)[1].split("```", 1)[0]
+    exec(compile(code, "docs/explanation/spark.md", "exec"), {"spark": session})
     assert "|Clara |11   |16 |" in capsys.readouterr().out
