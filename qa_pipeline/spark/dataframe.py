@@ -3,7 +3,8 @@
 Both give the frame back with every row and every column it had, and one column more. A question that cannot be asked (null,
 empty, too long) and an empty context are a row with a reason, never a lost row or a failed job. Rows go to Python in Arrow
 batches; each Python worker of Spark loads its model once and keeps it for all tasks it is given, and takes as many threads
-as a task has processors (`spark.task.cpus`). docqa must be installed in the Python that executors run (docs/explanation/spark.md).
+as a task has processors (`spark.task.cpus`). docqa must be installed in the Python that executors run
+(docs/explanation/spark.md).
 """
 
 from __future__ import annotations

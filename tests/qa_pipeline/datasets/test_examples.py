@@ -52,7 +52,9 @@ def test_squad_is_read_with_its_facts(tmp_path: Path) -> None:
     assert CONTEXT[58:62] == "1950"
 
 
-@pytest.mark.parametrize("pack", [str.encode, lambda t: gzip.compress(t.encode(), mtime=0), lambda t: lzma.compress(t.encode())])
+@pytest.mark.parametrize(
+    "pack", [str.encode, lambda t: gzip.compress(t.encode(), mtime=0), lambda t: lzma.compress(t.encode())]
+)
 @pytest.mark.parametrize(
     "text",
     [
