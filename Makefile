@@ -10,7 +10,7 @@ TORCH_INDEX ?=
 READER ?= builtin
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-spark lint ui bench clean
+.PHONY: demo test test-spark lint docs ui bench clean
 
 # Installed once per change of what is to be installed; torch first, so that nothing else chooses a build of it.
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -45,5 +45,14 @@ lint: $(VENV)/.ready
 	$(PY) -m ruff check .
 	$(PY) -m mypy indexing qa_pipeline
 
+# The site of docs/ into .site/, strict: a link or anchor that leads nowhere stops it. Needs no docqa, and no network once installed.
+$(VENV)/.docs-ready: constraints.txt
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --constraint constraints.txt "$$(grep '^mkdocs-material==' constraints.txt)"
+	touch $@
+
+docs: $(VENV)/.docs-ready
+	$(PY) -m mkdocs build --strict --quiet
+
 clean:
-	rm -rf $(VENV) .demo
+	rm -rf $(VENV) .demo .site
