@@ -7,7 +7,6 @@ Laws, each held by a test, through every door:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -138,12 +137,8 @@ class Quoted(Protocol):
 Quotation = TypeVar("Quotation", Answer, Passage)
 
 
-def verified(quotation: Quotation, document_of: Callable[[str], Quoted]) -> Quotation:
-    """The answer or passage, if it is the text at its offsets and its hash is the document's. Raises BrokenCitation.
-
-    document_of: document id -> the document.
-    """
-    document = document_of(quotation.document_id)
+def verified(quotation: Quotation, document: Quoted) -> Quotation:
+    """The answer or passage, if it is the document's text at its offsets and has its hash. Raises BrokenCitation."""
     text = document.text[quotation.start : quotation.end]
     if not quotation.text or text != quotation.text or document.content_hash != quotation.content_hash:
         raise BrokenCitation(

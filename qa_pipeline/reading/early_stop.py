@@ -38,15 +38,6 @@ class Stop:
         return len(readings) >= self.at_least and any(gap >= wanted for gap in gaps)
 
 
-@dataclass(frozen=True, slots=True)
-class HowRead:
-    """How long the reading of a question took (ms), of how many passages, and why it ended there."""
-
-    ms: float = 0.0
-    passages: int = 0
-    stopped: str = "all"
-
-
 def read_in_steps(
     reader: ReadsPassages, question: str, passages: Sequence[Passage], stop: Stop
 ) -> Iterator[list[Reading]]:  # fmt: skip

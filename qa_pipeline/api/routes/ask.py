@@ -15,6 +15,7 @@ from litestar.response import Stream
 
 from indexing.errors import DocqaError, SettingError
 from qa_pipeline import answers
+from qa_pipeline.answering.ask import Step
 from qa_pipeline.api.problems import problem, told
 from qa_pipeline.api.schemas import (
     AskBatchBody,
@@ -30,7 +31,6 @@ from qa_pipeline.api.schemas import (
     ServerEvent,
     shaped,
 )
-from qa_pipeline.pipeline import Step
 from qa_pipeline.service.service import Service
 from qa_pipeline.settings import AskSettings
 

@@ -288,7 +288,7 @@ def test_one_that_fails_does_not_stop_the_others(caplog: pytest.LogCaptureFixtur
     assert [row.error != "" for row in rows] == [True, True, False]
     assert rows[0].error == "There is no corpus `south`." and rows[0].no_answer is None
     assert "ZeroDivisionError" in rows[1].error and "secret" not in rows[1].error
-    assert "ZeroDivisionError" in caplog.text and "test_questions" in caplog.text and "my secret" not in caplog.text
+    assert "ZeroDivisionError" in caplog.text and "test_question_files" in caplog.text and "my secret" not in caplog.text
 
 
 def test_a_cancelled_batch_ends() -> None:
