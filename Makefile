@@ -52,7 +52,7 @@ $(VENV)/.docs-ready: constraints.txt
 	touch $@
 
 docs: $(VENV)/.docs-ready
-	$(PY) -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 
 clean:
 	rm -rf $(VENV) .demo .site
