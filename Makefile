@@ -45,7 +45,8 @@ lint: $(VENV)/.ready
 	$(PY) -m ruff check .
 	$(PY) -m mypy indexing qa_pipeline
 
-# The site of docs/ into .site/; a link or anchor that leads nowhere stops it (not with --quiet, which hides warnings from --strict too). Needs no docqa, and no network once installed.
+# The site of docs/ into .site/; a link or anchor that leads nowhere stops it (not with --quiet, which
+# hides warnings from --strict too). Needs no docqa, and no network once installed.
 $(VENV)/.docs-ready: constraints.txt
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --constraint constraints.txt "$$(grep '^mkdocs-material==' constraints.txt)"
