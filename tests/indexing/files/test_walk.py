@@ -464,7 +464,7 @@ def test_the_worker_is_renewed_and_ends_with_the_reader(tmp_path: Path, monkeypa
             process = reader._worker._process
             assert process is not None
             pids.add(process.pid)
-    assert len(pids) == 3 and process.poll() is not None
+    assert len(pids) == 3 and process is not None and process.poll() is not None
 
 
 def test_nothing_from_the_current_folder_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ def chosen(count: int, a: float, b: float, c: float, d: float) -> list[Asked]:
     for _ in range(count):
         rows = [(dice.gauss(1, 4), dice.uniform(0, 1), dice.uniform(0, 1)) for _ in range(5)]
         chances = np.exp([0.0, *(a * gap + b * near + c * words + d for gap, near, words in rows)])
-        which = dice.choices(range(6), weights=chances)[0]
+        which = dice.choices(range(6), weights=chances.tolist())[0]
         found.append(Asked(tuple(Read(*row, n == which, False) for n, row in enumerate(rows, start=1)), which > 0, "en"))
     return found
 

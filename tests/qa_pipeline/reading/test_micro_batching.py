@@ -119,4 +119,5 @@ def test_the_least_recently_used_goes_first() -> None:
     assert memory.get("b") is None and memory.get("a") == "1" and memory.get("c") == "3"
     memory.clear()
     assert memory.get("a") is None and memory.facts()["entries"] == 0
-    Remembered(0).put("a", "1")
+    nothing: Remembered[str] = Remembered(0)
+    nothing.put("a", "1")

@@ -97,7 +97,7 @@ def test_csv_with_any_delimiter(reads: Reads, delimiter: str, ends: str) -> None
 
 
 def test_xlsx_is_read_as_csv_is(reads: Reads) -> None:
-    rows = [["id", " QUESTION ", "corpus", "filters"], [7.0, "Wann?", "north", "language=de"], [], [None, "Who?"]]
+    rows: list[list[Any]] = [["id", " QUESTION ", "corpus", "filters"], [7.0, "Wann?", "north", "language=de"], [], [None, "Who?"]]
     assert reads(workbook(rows), "q.xlsx", corpus="home") == EXPECTED
     assert reads(workbook([["notes"], ["not here"]], [], rows), "q.xlsx", corpus="home") == EXPECTED
 
@@ -353,7 +353,8 @@ def test_known_rows() -> None:
 def test_no_cell_is_a_formula(head: str) -> None:
     evil = f'{head}HYPERLINK("x")'
     names = ("id", "corpus", "question", "answer", "source", "link", "error")
-    row = replace(ROW, **dict.fromkeys(names, evil))
+    changes: dict[str, Any] = dict.fromkeys(names, evil)
+    row = replace(ROW, **changes)
     for cell in csv_cells(written([row], "csv"))[1]:
         assert cell[:1] not in tuple("=+-@\t\r＝＋－＠")
     for cell in xlsx_cells(written([row], "xlsx"))[1]:
