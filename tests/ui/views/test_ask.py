@@ -52,7 +52,7 @@ class PatientReader(WordReader):
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:  # type: ignore[no-redef]  # noqa: F811
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:  # noqa: F811
     """A service with one filled corpus and an empty one."""
     chromium()
     with live(tmp_path_factory.mktemp("home"), known_models(PatientReader())) as service:
