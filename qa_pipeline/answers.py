@@ -1,4 +1,4 @@
-"""The only shapes that leave the system, and what every door speaks: `Answer`, `Passage`, `Reply`, `Asker`.
+"""The values of a reply: `Answer`, `Passage`, `NoAnswer`, `Timings`, `Reply`; and `Asker`, what an entry point needs.
 
 Laws, each held by a test, through every door:
     document.text[answer.start:answer.end] == answer.text, and the same for every passage

@@ -1,4 +1,4 @@
-"""What goes in and out over HTTP, by shape: the OpenAPI description is made of these, and what leaves is held against them.
+"""Request and response schemas; the OpenAPI document is made of them.
 
 A field that is not known is refused, so that a misspelled filter is never a question without one.
 """
