@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from indexing.arrays import Ids, Matrix
-from indexing.atomic_files import file_checksum, fsync, write_atomically
+from indexing.atomic_files import file_checksum, remove_leftovers, store, sync_file
 from indexing.errors import IndexDamaged
 from indexing.store import faiss_index as faiss_file
 from indexing.store.bm25 import ARRAYS, KeywordIndex, Segment, Weighed
@@ -296,7 +296,7 @@ class Index:
         if state.vectors.base is not None:
             manifest["vectors"] = self._write(f"vectors-{stamp}.faiss", state.vectors.base)
         manifest["keywords"] = self._write(f"keywords-{stamp}.npz", state.keywords.segments)
-        write_atomically(self.folder.path / MANIFEST, json.dumps(manifest).encode("utf-8"))
+        store(self.folder.path / MANIFEST, json.dumps(manifest).encode("utf-8"))
         self._sweep({manifest["keywords"]["file"], (manifest["vectors"] or {}).get("file")})
         with self._guard:
             self._state = state
@@ -327,12 +327,13 @@ class Index:
             (content[0] if content else Segment.build([])).save(path)
         else:
             faiss_file.save_base(content, path)
-        fsync(path)
+        sync_file(path)
         return {"file": name, "checksum": file_checksum(path)}
 
     def _sweep(self, keep: set[str | None]) -> None:
         """Remove derived files no manifest names any more, and manifests a stopped process did not finish."""
-        for pattern in ("vectors-*.faiss", "keywords-*.npz", f".{MANIFEST}.*"):
+        remove_leftovers(self.folder.path / MANIFEST)
+        for pattern in ("vectors-*.faiss", "keywords-*.npz"):
             for path in self.folder.path.glob(pattern):
                 if path.name not in keep:
                     path.unlink(missing_ok=True)
