@@ -7,8 +7,6 @@ A static model, such as the built-in one, is computed by `indexing.models.static
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -16,6 +14,7 @@ import numpy as np
 
 from indexing.arrays import Matrix
 from indexing.errors import ModelRefused
+from indexing.lru_cache import LRUCache
 from indexing.models.hardware import this_machine
 from indexing.models.registry import ModelFolder, resolve
 from indexing.models.static_embeddings import static_model
@@ -52,8 +51,7 @@ class Embedder:
         self.nearness = nearness_name(self.fingerprint, static=static is not None)
         self._encoder: Encoder = static or SentenceTransformerModel(folder, bfloat16)
         self.dimension = self._encoder.dimension
-        self._guard = threading.Lock()
-        self._questions: OrderedDict[str, Matrix] = OrderedDict()
+        self._questions: LRUCache[Matrix] = LRUCache(REMEMBERED_QUESTIONS)
 
     @classmethod
     def load(cls, name: str) -> Embedder:
@@ -70,16 +68,11 @@ class Embedder:
 
     def questions(self, texts: Sequence[str]) -> Matrix:
         """Unit vectors of questions, float32 [n, d], in order; recent questions are remembered."""
-        with self._guard:
-            known = {text: self._questions[text] for text in texts if text in self._questions}
+        known = self._questions.get_many(dict.fromkeys(texts))
         missing = list(dict.fromkeys(text for text in texts if text not in known))
-        for text, vector in zip(missing, self._encode([self._prefixes[0] + text for text in missing]), strict=True):
-            known[text] = vector
-        with self._guard:
-            for text in missing:
-                self._questions[text] = known[text]
-            while len(self._questions) > REMEMBERED_QUESTIONS:
-                self._questions.popitem(last=False)
+        made = dict(zip(missing, self._encode([self._prefixes[0] + text for text in missing]), strict=True))
+        self._questions.put_many(made)
+        known |= made
         return np.stack([known[text] for text in texts]) if texts else np.zeros((0, self.dimension), dtype=np.float32)
 
     def _encode(self, texts: Sequence[str]) -> Matrix:

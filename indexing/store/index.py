@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from indexing.arrays import Ids, Matrix
-from indexing.atomic_files import file_checksum, fsync, write_atomically
+from indexing.atomic_files import file_checksum, remove_leftovers, store, sync_file
 from indexing.errors import IndexDamaged
+from indexing.lru_cache import LRUCache
 from indexing.store import faiss_index as faiss_file
 from indexing.store.bm25 import ARRAYS, KeywordIndex, Segment, Weighed
 from indexing.store.corpus_db import IndexFolder, StoredChunk
@@ -38,6 +38,7 @@ SEGMENTS_AT_MOST = 8
 SEGMENT_PART = 2_000
 NO_IDS: Ids = np.empty(0, np.int64)
 REBUILD_SHARE = 0.3
+REMEMBERED_FILTERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class Index:
     def __init__(self, folder: IndexFolder) -> None:
         self.folder = folder
         self._guard = threading.Lock()
-        self._allowed: OrderedDict[tuple[int, Any], Ids] = OrderedDict()
+        self._allowed: LRUCache[Ids] = LRUCache(REMEMBERED_FILTERS)
         self._written: list[Written] = []
         with folder.reading():
             self._state = self._load()
@@ -158,14 +159,10 @@ class Index:
         if condition is None:
             return None
         key = (generation, condition)
-        with self._guard:
-            found = self._allowed.get(key)
+        found = self._allowed.get(key)
         if found is None:
             found = self.folder.chunk_ids(condition)
-            with self._guard:
-                self._allowed[key] = found
-                while len(self._allowed) > 64:
-                    self._allowed.popitem(last=False)
+            self._allowed.put(key, found)
         return found
 
     def refresh(self) -> None:
@@ -296,7 +293,7 @@ class Index:
         if state.vectors.base is not None:
             manifest["vectors"] = self._write(f"vectors-{stamp}.faiss", state.vectors.base)
         manifest["keywords"] = self._write(f"keywords-{stamp}.npz", state.keywords.segments)
-        write_atomically(self.folder.path / MANIFEST, json.dumps(manifest).encode("utf-8"))
+        store(self.folder.path / MANIFEST, json.dumps(manifest).encode("utf-8"))
         self._sweep({manifest["keywords"]["file"], (manifest["vectors"] or {}).get("file")})
         with self._guard:
             self._state = state
@@ -327,12 +324,13 @@ class Index:
             (content[0] if content else Segment.build([])).save(path)
         else:
             faiss_file.save_base(content, path)
-        fsync(path)
+        sync_file(path)
         return {"file": name, "checksum": file_checksum(path)}
 
     def _sweep(self, keep: set[str | None]) -> None:
         """Remove derived files no manifest names any more, and manifests a stopped process did not finish."""
-        for pattern in ("vectors-*.faiss", "keywords-*.npz", f".{MANIFEST}.*"):
+        remove_leftovers(self.folder.path / MANIFEST)
+        for pattern in ("vectors-*.faiss", "keywords-*.npz"):
             for path in self.folder.path.glob(pattern):
                 if path.name not in keep:
                     path.unlink(missing_ok=True)

@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 
 from indexing.documents import Document, page_of
 from indexing.errors import DocumentMissing
+from indexing.lru_cache import LRUCache
 from qa_pipeline.answers import Answer, Passage, verified
-from qa_pipeline.reading.lru_cache import Remembered
 
 CACHED_CHARACTERS = 8_000_000
 
@@ -30,7 +30,7 @@ class Verifier:
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
-        self._cache: Remembered[Document] = Remembered(CACHED_CHARACTERS, lambda document: len(document.text) + 1)
+        self._cache: LRUCache[Document] = LRUCache(CACHED_CHARACTERS, lambda document: len(document.text) + 1)
 
     def document(self, document_id: str) -> Document:
         """The document of that id. Raises DocumentMissing."""

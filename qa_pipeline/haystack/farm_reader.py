@@ -30,10 +30,10 @@ from haystack.nodes import FARMReader
 from numpy.typing import NDArray
 
 from indexing.errors import SettingError
+from indexing.lru_cache import LRUCache
 from indexing.models.hardware import Hardware, this_machine
 from qa_pipeline.haystack.farm_loading import fill
 from qa_pipeline.reading import precision as precisions
-from qa_pipeline.reading.lru_cache import Remembered
 from qa_pipeline.reading.micro_batching import Together
 from qa_pipeline.reading.readings import BATCH_TOKENS, Reading, Span
 from qa_pipeline.reading.span_decoding import Logits, TokenSpan, candidates, windows
@@ -92,8 +92,8 @@ class Reader(FARMReader):
         self.precision = precisions.chosen(precision, self._hardware)
         precisions.apply(self._model.language_model.model, self._head, self.precision)
         self._model.eval()
-        self._tokens: Remembered[_Tokens] = Remembered(REMEMBERED_TOKENS, lambda tokens: len(tokens.ids) + 16)
-        self._readings: Remembered[list[_Found]] = Remembered(remember)
+        self._tokens: LRUCache[_Tokens] = LRUCache(REMEMBERED_TOKENS, lambda tokens: len(tokens.ids) + 16)
+        self._readings: LRUCache[list[_Found]] = LRUCache(remember)
         self._together: Together[_Window, tuple[Logits, int]] = Together(
             self._logits, lambda window: len(window.ids), BATCH_TOKENS
         )
@@ -148,8 +148,8 @@ class Reader(FARMReader):
 
     def _tokenised(self, texts: dict[bytes, str]) -> dict[bytes, _Tokens]:
         """The tokens of texts, by their digest; those not remembered are made in one call."""
-        known = {digest: self._tokens.get(digest) for digest in texts}
-        new = [digest for digest, tokens in known.items() if tokens is None]
+        known = self._tokens.get_many(texts)
+        new = [digest for digest in texts if digest not in known]
         if new:
             made = self._processor.tokenizer(
                 [texts[digest] for digest in new], return_offsets_mapping=True, add_special_tokens=False, verbose=False
@@ -158,7 +158,7 @@ class Reader(FARMReader):
                 starts = np.fromiter((start for start, _ in offsets), dtype=np.int32, count=len(offsets))
                 known[digest] = tokens = _Tokens(np.array(ids, dtype=np.int32), starts)
                 self._tokens.put(digest, tokens)
-        return {digest: tokens for digest, tokens in known.items() if tokens is not None}
+        return known
 
     def _read(self, pairs: Sequence[tuple[str, _Tokens]]) -> list[list[_Found]]:
         """For each (question, text) the candidates of its windows; none for a text without tokens."""

@@ -6,7 +6,6 @@ function words, its script, its style. A sample of each language's passages tell
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexing.arrays import Matrix
+from indexing.lru_cache import LRUCache
 from indexing.models.static_embeddings import Ids, StaticModel
 from indexing.store.index import Snapshot
 from qa_pipeline.retrieval.dense_score import by_chance
@@ -47,8 +47,7 @@ class Levels:
         self._by_chance = np.array([np.mean([by_chance(len(ids)) for ids in one.held]) for one in samples.values()])
         self._counts = np.array([len(one.held) for one in samples.values()])
         self._held = [ids for one in samples.values() for ids in one.held]
-        self._guard = threading.Lock()
-        self._likest: dict[int, NDArray[np.float64]] = {}
+        self._likest: LRUCache[NDArray[np.float64]] = LRUCache(REMEMBERED_TOKENS)
 
     @classmethod
     def of(cls, model: StaticModel, snapshot: Snapshot, before: Levels | None = None) -> Levels:
@@ -85,16 +84,12 @@ class Levels:
     def _likeness(self, asked: Ids) -> NDArray[np.float64]:
         """Of each token the mean over each language's sample of the cosine to the likest token, float64 [k, languages]."""
         tokens = asked.tolist()
-        with self._guard:
-            known = {token: self._likest[token] for token in tokens if token in self._likest}
+        known = self._likest.get_many(dict.fromkeys(tokens))
         unknown = sorted(set(tokens) - known.keys())
         for start in range(0, len(unknown), TOGETHER):
             some = unknown[start : start + TOGETHER]
             ids = np.array((some + some[:1] * TOGETHER)[:TOGETHER], dtype=np.int32)
             sums = np.add.reduceat(self._model.likest(ids, self._held), np.cumsum(self._counts) - self._counts, axis=0)
-            known.update(zip(some, sums.T / self._counts, strict=False))
-        with self._guard:
-            if len(self._likest) > REMEMBERED_TOKENS:
-                self._likest.clear()
-            self._likest.update((token, known[token]) for token in unknown)
+            known.update(zip(some, map(np.copy, sums.T / self._counts), strict=False))
+        self._likest.put_many({token: known[token] for token in unknown})
         return np.stack([known[token] for token in tokens])

@@ -7,11 +7,11 @@ that was asked for. An embedder with a vector for each token can look for that, 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from indexing.arrays import Matrix
+from indexing.lru_cache import LRUCache
 from indexing.models.embedder import Embedder
 from indexing.models.static_embeddings import Ids, StaticModel
 from indexing.store.index import Snapshot
@@ -47,8 +47,7 @@ class Matcher:
 
     def __init__(self, model: StaticModel) -> None:
         self._model = model
-        self._guard = threading.Lock()
-        self._passages: OrderedDict[int, _Passage] = OrderedDict()
+        self._passages: LRUCache[_Passage] = LRUCache(REMEMBERED_PASSAGES)
         self._sampling = threading.Lock()
         self._levels: tuple[int, Levels] | None = None
 
@@ -77,15 +76,9 @@ class Matcher:
         return levels.behind(question, vector)
 
     def _of(self, snapshot: Snapshot, ids: Sequence[int]) -> dict[int, _Passage]:
-        with self._guard:
-            known = {number: self._passages[number] for number in ids if number in self._passages}
-            for number in known:
-                self._passages.move_to_end(number)
+        known = self._passages.get_many(ids)
         chunks = snapshot.chunks([number for number in ids if number not in known])
         tokens = self._model.distinct([chunk.text for chunk in chunks])
         fresh = {c.id: _Passage(held, c.language) for c, held in zip(chunks, tokens, strict=True)}
-        with self._guard:
-            self._passages.update(fresh)
-            while len(self._passages) > REMEMBERED_PASSAGES:
-                self._passages.popitem(last=False)
+        self._passages.put_many(fresh)
         return known | fresh

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from indexing.atomic_files import store_text
 from indexing.errors import SettingError
 from indexing.models.registry import ModelFolder, resolve
 from qa_pipeline.datasets.examples import Example
@@ -38,7 +39,7 @@ from qa_pipeline.training.embedder.static_task import Static, encode, vocabulary
 from qa_pipeline.training.embedder_card import card
 from qa_pipeline.training.loop.provenance import machine, made_by, named
 from qa_pipeline.training.loop.recipes import Anew
-from qa_pipeline.training.loop.run_folder import before_file, contents, finished, replace_text, save, written
+from qa_pipeline.training.loop.run_folder import before_file, contents, finished, save, written
 from qa_pipeline.training.loop.trainer import Plan, fit
 from qa_pipeline.training.model_card import data_files
 from qa_pipeline.training.reader.validation import Score, change, table
@@ -164,7 +165,7 @@ def _rows(found: Sequence[Score]) -> list[dict[str, Any]]:
 def _before(settings: TrainSettings, data: Data, base: ModelFolder, key: str) -> list[Score]:
     path = before_file(settings.into, key)
     if not path.is_file():
-        replace_text(path, json.dumps([asdict(score) for score in finds(base, data)]))
+        store_text(path, json.dumps([asdict(score) for score in finds(base, data)]))
     return [Score(**score) for score in json.loads(path.read_bytes())]
 
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 
+from indexing.atomic_files import store_text
 from indexing.errors import SettingError
 from indexing.models.hardware import this_machine
 from qa_pipeline.training.loop import checkpoints
 from qa_pipeline.training.loop.provenance import machine, made_by, named
-from qa_pipeline.training.loop.run_folder import before_file, finished, replace_text, save, written
+from qa_pipeline.training.loop.run_folder import before_file, finished, save, written
 from qa_pipeline.training.loop.trainer import Plan, device, fit, multiplied_in
 from qa_pipeline.training.model_card import Run, card, data_files
 from qa_pipeline.training.reader.distillation import Teacher
@@ -104,7 +105,7 @@ def _before(settings: TrainSettings, data: Data, encoder: Encoder, key: str, tel
     if encoder.is_reader and data.held_out:
         tell.words("Measuring the model as it is.")
         found = scores(encoder.folder, data.held_out, settings.recipe, lambda n: tell.measured(n, len(data.held_out)))
-    replace_text(path, json.dumps([asdict(score) for score in found]))
+    store_text(path, json.dumps([asdict(score) for score in found]))
     return found
 
 

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_pipeline.reading.lru_cache import Remembered
 from qa_pipeline.reading.micro_batching import Together
 
 
@@ -94,30 +93,3 @@ def test_an_error_is_told_to_whom_it_concerns_and_to_nobody_else() -> None:
     with pytest.raises(ValueError, match="thirteen"):
         together([1, 2, 13, 4, 5])
     assert together([5]) == [10] and together([]) == []
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 6)), max_size=60))
-def test_what_is_remembered_is_right_and_bounded(steps: list[tuple[int, int]]) -> None:
-    memory: Remembered[str] = Remembered(10, len)
-    put: dict[int, str] = {}
-    for key, size in steps:
-        found = memory.get(key)
-        assert found is None or found == put[key]
-        if found is None:
-            put[key] = "x" * size
-            memory.put(key, put[key])
-    assert memory._used == sum(map(len, memory._values.values())) <= 10
-    assert memory.facts()["hits"] + memory.facts()["misses"] == len(steps)
-
-
-def test_the_least_recently_used_goes_first() -> None:
-    memory: Remembered[str] = Remembered(2)
-    memory.put("a", "1")
-    memory.put("b", "2")
-    memory.get("a")
-    memory.put("c", "3")
-    assert memory.get("b") is None and memory.get("a") == "1" and memory.get("c") == "3"
-    memory.clear()
-    assert memory.get("a") is None and memory.facts()["entries"] == 0
-    nothing: Remembered[str] = Remembered(0)
-    nothing.put("a", "1")
