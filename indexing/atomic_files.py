@@ -1,4 +1,4 @@
-"""Files written whole or not at all: beside, fsynced, then renamed; and checksums of what was written."""
+"""Atomic file writes: a temporary file, fsync, rename; and checksums of what was written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The only shapes that leave the system, and what every door speaks: `Answer`, `Passage`, `Reply`, `Asker`.
+"""The values of a reply: `Answer`, `Passage`, `NoAnswer`, `Timings`, `Reply`; and `Asker`, what an entry point needs.
 
 They are msgspec structs: their fields, in this order, are the JSON of the REST API and of `docqa ask --json`.
 

@@ -1,4 +1,4 @@
-"""An index folder and a reader as one Haystack Pipeline of two nodes that answers questions.
+"""`QAPipeline`: an index folder and a reader as one Haystack Pipeline that answers questions.
 
 Read `QAPipeline.ask`. What is decided of the spans that the pipeline finds stands in `answering.ask`.
 """

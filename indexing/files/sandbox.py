@@ -1,4 +1,4 @@
-"""The worker process that parses files: a crash, a hang or too much memory there is one file's reason, not our end.
+"""Sandboxed worker process for parsing: a crash, a hang or too much memory costs one file, and names the reason.
 
 The worker is a fresh interpreter (no fork, so threads and locks of ours are not copied) that speaks over one socket, its
 standard input: a header line of JSON and the file's bytes go in, one line of JSON comes back. What comes back is only

@@ -1,4 +1,4 @@
-"""One question, answered as a stream: the passages first, better answers as passages are read, the whole reply last.
+"""The answer stream of one question: passages first, better answers as passages are read, the whole reply last.
 
 Read `ask_stream`: retrieve, read, decide, verify, reply. Whoever wants the reply alone takes the last step's.
 """

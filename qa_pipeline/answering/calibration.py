@@ -1,4 +1,4 @@
-"""What a reader's scores mean: from a gap in logits to the probability that an answer is right."""
+"""Score calibration: from a reader's margin in logits to the probability that an answer is right (Platt scaling)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spans of passages -> scored candidates, best first, and the verdict: whether the documents answer at all.
+"""Answer selection and the no-answer verdict: spans of passages become scored candidates, best first.
 
 The verdict falls once, over the whole question: the best span of all passages against "no answer". Every caller comes
 here for it: a corpus, one text, a table on Spark, and the evaluation of each.

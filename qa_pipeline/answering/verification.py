@@ -1,4 +1,4 @@
-"""What leaves the system is compared with its document, once, whoever asked: text at the offsets, and content hash."""
+"""Citation verification: each quotation is compared with its document, text at the offsets and content hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes in and out over HTTP, by shape: the OpenAPI description is made of these, and what leaves is held against them.
+"""Request and response schemas; the OpenAPI document is made of them.
 
 What an entry point of its own speaks is served as it is: `qa_pipeline.answers`, feedback and saved questions.
 

@@ -1,4 +1,4 @@
-"""The terminal's verbs that answer: `ask`, `search`, `read`. Nothing heavy is imported before a verb needs it."""
+"""Commands that answer: `ask`, `search`, `read`. Heavy modules load when a command runs."""
 
 from __future__ import annotations
 

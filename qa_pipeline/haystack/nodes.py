@@ -1,4 +1,4 @@
-"""The two nodes of the Haystack pipeline, and the pipeline made of them."""
+"""Haystack nodes for retrieval and reading, and the pipeline made of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dense and keyword retrieval as a Haystack retriever, usable in any Haystack pipeline."""
+"""Hybrid retrieval as a Haystack retriever node."""
 
 from __future__ import annotations
 

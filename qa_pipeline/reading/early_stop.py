@@ -1,4 +1,4 @@
-"""Passages read one after the other in fused order, until an answer is sure or the time is spent."""
+"""Early stopping: passages are read in fused order until an answer is sure or the time budget is spent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bounded memory of what was worked out before, safe from any thread, that tells how often it helped."""
+"""A thread-safe LRU cache with a size function and hit counts."""
 
 from __future__ import annotations
 

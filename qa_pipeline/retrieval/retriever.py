@@ -1,4 +1,4 @@
-"""Question -> fused passages: dense and keyword rankings joined by what their scores mean.
+"""Hybrid retrieval: dense and BM25 rankings, fused by their scores.
 
 Both rankings come from one generation of the index and obey the same filter before they are made, so nothing has to be
 thrown away afterwards.

@@ -1,4 +1,4 @@
-"""The corpora that a service keeps open: each once, however many ask it.
+"""The pool of open corpora: each is opened once, however many questions use it.
 
 A corpus that was deleted, or deleted and made again (by any process), is not answered from what was open before.
 """

@@ -1,4 +1,4 @@
-"""What people say of answers, each checked against its document, and all of it as SQuAD 2.0 for training and evaluation.
+"""The feedback store: judgements on answers, verified against documents, exported as SQuAD 2.0.
 
 Laws, each held by a test:
     no feedback is kept whose text is not the document's text at its offsets

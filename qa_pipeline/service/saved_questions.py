@@ -1,4 +1,4 @@
-"""Saved questions: asked again whenever a person likes, with only what changed since the last time.
+"""Saved questions, asked again with only the changes since the last run.
 
 Two answers are the same when they are the same span of the same document. Laws, each held by a test:
 

@@ -1,4 +1,4 @@
-"""What is served, without HTTP: a home's corpora asked, searched and looked into, its jobs worked on, its limits held.
+"""The service without HTTP: corpora, questions, jobs and limits of one home folder.
 
 Laws, each held by a test: what leaves is its document's text at its offsets; a question sees one generation; at most
 `concurrency` questions are read at once and `queue` wait, the next is TooBusy.

@@ -1,4 +1,4 @@
-"""Rows of a table -> the values of one more column: questions over their own texts, or over an index. Nothing of Spark here.
+"""Rows of a table to values of a new column, by reading or by asking an index. Nothing of Spark here.
 
 A question that cannot be asked (missing, empty, too long) and an empty text give a value with a reason. A reader, and an
 index, is loaded once in a process, whoever asks.

@@ -1,4 +1,4 @@
-"""What was said to each question of an evaluation, beside what would have been right."""
+"""Error analysis of an evaluation: each prediction beside the right answers."""
 
 from __future__ import annotations
 

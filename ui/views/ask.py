@@ -1,4 +1,4 @@
-"""Ask: one box; passages at once, answers as they are read, each in its place."""
+"""The page Ask: one box; passages at once, answers as they are read, each in its place."""
 
 from __future__ import annotations
 

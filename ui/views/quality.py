@@ -1,4 +1,4 @@
-"""Quality: the runs of `docqa evaluate`, their figures by language, their plots, what went wrong, and two compared."""
+"""The page Quality: evaluation runs, figures by language, plots, errors, and comparison."""
 
 from __future__ import annotations
 

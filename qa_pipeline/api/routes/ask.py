@@ -1,4 +1,4 @@
-"""Routes that answer: ask, search, read, each also for a list, and ask as a stream."""
+"""Routes that answer: ask, search and read, each also for a list, and ask as a stream of server-sent events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes of what people keep beside the documents: feedback on answers, and questions to ask again."""
+"""Routes of feedback on answers, and of saved questions."""
 
 from __future__ import annotations
 

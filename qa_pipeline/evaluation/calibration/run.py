@@ -1,4 +1,4 @@
-"""`docqa calibrate`: questions asked with and without their own text; each half is measured by what the other one taught."""
+"""`docqa calibrate`: asks questions with and without their own text, and cross-fits calibration on two halves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Open domain: the contexts are a corpus, and each question has to find its own before it is read. Read `OpenAsker.ask`.
+"""Open-domain evaluation: the contexts are the corpus, and each question must retrieve its own before it is read.
+
+Read `OpenAsker.ask`.
 
 Every question is asked twice of the corpus of its context's language: as it is, and with its own context taken out
 ("absent"), when the right reply is "no answer". All passages retrieved are read, as `docqa ask --thorough` does.

@@ -1,4 +1,4 @@
-"""What a reader said to a question over one text, and to which questions it was put."""
+"""Predictions of a reader over single texts, and the question set they belong to."""
 
 from __future__ import annotations
 
