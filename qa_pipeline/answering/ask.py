@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from qa_pipeline.answering.calibration import NEVER, Calibration
 from qa_pipeline.answering.verdict import answers_of, best_score, decide
 from qa_pipeline.answering.verification import Verifier
-from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Timings
+from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Timings, UsedModels
 from qa_pipeline.reading.early_stop import Stop
 from qa_pipeline.reading.readings import Reading
 from qa_pipeline.retrieval.retriever import Retrieved
@@ -29,6 +29,11 @@ class Models:
     embedder: str
     reader: str
     calibration: Calibration
+
+    @property
+    def used(self) -> UsedModels:
+        """Their names, as a reply has them."""
+        return UsedModels(self.embedder, self.reader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ def ask_stream(
     calibration = models.calibration.of(retrieved.language)
     own = settings.no_answer_threshold
     threshold = calibration.threshold if own is None else own
-    passages = verifier.passages(retrieved.passages)
+    passages = verifier.passages(retrieved.passages, retrieved.content_hashes)
     last = Step(passages)
     yield last
     read_ms, at, read = 0.0, time.perf_counter(), list[Reading]()
@@ -77,8 +82,8 @@ def ask_stream(
         yield last
         at = time.perf_counter()
     reply = Reply(
-        question, retrieved.language, last.answers, passages, verdict, clock.timings(retrieved, read_ms), models.embedder,
-        models.reader, retrieved.generation, len(read), stop.why(read, len(retrieved.passages)), calibration.scope,
+        question, retrieved.language, last.answers, passages, verdict, clock.timings(retrieved, read_ms), models.used,
+        retrieved.generation, len(read), stop.why(read, len(retrieved.passages)), calibration.scope,
     )  # fmt: skip
     yield Step(passages, last.answers, last.read, reply)
 
@@ -89,8 +94,8 @@ def search_reply(
     """The closest passages only, verified; nothing is read, so nothing is answered."""
     clock = _Clock(time.perf_counter())
     retrieved = retrieve()
+    passages = verifier.passages(retrieved.passages, retrieved.content_hashes)
     return Reply(
-        question, retrieved.language, (), verifier.passages(retrieved.passages), NoAnswer(0.0, NEVER.threshold, False),
-        clock.timings(retrieved, 0.0), models.embedder, models.reader, retrieved.generation,
-        calibration=models.calibration.of(retrieved.language).scope,
+        question, retrieved.language, (), passages, NoAnswer(0.0, NEVER.threshold, False), clock.timings(retrieved, 0.0),
+        models.used, retrieved.generation, 0, "all", models.calibration.of(retrieved.language).scope,
     )  # fmt: skip

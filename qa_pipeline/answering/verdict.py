@@ -67,9 +67,10 @@ def answers_of(retrieved: Retrieved, readings: Sequence[Reading], calibration: C
     answers = []
     for candidate in candidates(readings, calibration, retrieved.evidence):
         passage, start, end = retrieved.passages[candidate.passage], candidate.start, candidate.end
+        content_hash = retrieved.content_hashes[candidate.passage]
         answer = Answer(
             passage.text[start:end], passage.start + start, passage.start + end, candidate.score, passage.document_id,
-            passage.source, passage.page, passage.language, passage.content_hash, passage,
+            passage.source, passage.page, passage.language, content_hash, passage,
         )  # fmt: skip
         answers.append(answer)
     return distinct(answers)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Protocol, TypeVar
+
+from msgspec.structs import replace
 
 from indexing.documents import Document, page_of
 from indexing.errors import DocumentMissing
@@ -40,21 +41,24 @@ class Verifier:
             self._cache.put(document_id, document)
         return document
 
-    def passages(self, passages: Iterable[Passage]) -> tuple[Passage, ...]:
-        """The passages whose document is there, in order, each verified. Raises BrokenCitation."""
-        return tuple(self._verified(passages))
+    def passages(self, passages: Iterable[Passage], content_hashes: Iterable[str]) -> tuple[Passage, ...]:
+        """The passages whose document is there, in order, each verified. Raises BrokenCitation.
+
+        content_hashes: of each passage's document, when it was retrieved.
+        """
+        return tuple(self._verified(zip(passages, content_hashes, strict=True)))
 
     def answers(self, answers: Iterable[Answer]) -> list[Answer]:
         """The answers whose document is there, in order, each verified and with its page. Raises BrokenCitation."""
         return [
             replace(answer, page=page_of(self.document(answer.document_id).pages, answer.start))
-            for answer in self._verified(answers)
+            for answer in self._verified((answer, answer.content_hash) for answer in answers)
         ]
 
-    def _verified(self, quotations: Iterable[Quotation]) -> Iterator[Quotation]:
-        for quotation in quotations:
+    def _verified(self, quotations: Iterable[tuple[Quotation, str]]) -> Iterator[Quotation]:
+        for quotation, content_hash in quotations:
             try:
                 document = self.document(quotation.document_id)
             except DocumentMissing:
                 continue
-            yield verified(quotation, document)
+            yield verified(quotation, document, content_hash)

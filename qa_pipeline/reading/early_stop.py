@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from qa_pipeline.answers import Passage
+from qa_pipeline.answers import Passage, Stopped
 from qa_pipeline.reading.readings import Reading, ReadsPassages
 
 FEW, MORE_FOR_FEW = 3, 2.5
@@ -25,8 +25,8 @@ class Stop:
     at_least: int = 1
     budget_ms: float = math.inf
 
-    def why(self, readings: Sequence[Reading], passages: int) -> str:
-        """Why the reading of these ended, one of "all", "sure", "budget"."""
+    def why(self, readings: Sequence[Reading], passages: int) -> Stopped:
+        """Why the reading of these ended."""
         if len(readings) >= passages:
             return "all"
         return "sure" if self.is_sure(readings) else "budget"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,7 +105,7 @@ def test_asking_step_by_step_ends_with_the_reply_of_asking(pipeline: QAPipeline)
         steps = list(pipeline.stream(question, AskSettings()))
         reply, asked = steps[-1].reply, pipeline.ask(question)
         assert steps[0].passages == asked.passages and not steps[0].answers and reply is not None
-        assert replace(reply, timings_ms=asked.timings_ms, reader=asked.reader) == asked
+        assert msgspec.structs.replace(reply, timings_ms=asked.timings_ms, models=asked.models) == asked
         assert [step.read for step in steps[1:]] == sorted(step.read for step in steps[1:])
 
 
@@ -167,7 +169,7 @@ def test_another_model_is_refused(pipeline: QAPipeline) -> None:
 
 
 def test_json_shape_is_the_documented_one(pipeline: QAPipeline) -> None:
-    reply = pipeline.ask("When was the bridge opened in?").as_dict()
+    reply = msgspec.to_builtins(pipeline.ask("When was the bridge opened in?"))
     passage = {"document_id", "source", "page", "language", "start", "end", "text", "dense_rank", "dense_score",
                "keyword_rank", "keyword_score", "fused_rank", "fused_score"}  # fmt: skip
     answer = {"text", "start", "end", "score", "document_id", "source", "page", "language", "content_hash", "passage"}
@@ -178,6 +180,14 @@ def test_json_shape_is_the_documented_one(pipeline: QAPipeline) -> None:
     assert set(reply["no_answer"]) == {"score", "threshold", "is_no_answer"}
     assert set(reply["timings_ms"]) == {"embed", "retrieve", "read", "total"}
     assert set(reply["models"]) == {"embedder", "reader"}
+
+
+def test_a_reply_travels_between_processes_and_as_json(pipeline: QAPipeline) -> None:
+    reply = pipeline.ask("When was the bridge opened in?")
+    for copy in (pickle.loads(pickle.dumps(reply)), msgspec.json.decode(msgspec.json.encode(reply), type=Reply)):
+        assert copy == reply and hash(copy) == hash(reply) and copy.answers[0].passage == reply.answers[0].passage
+    with pytest.raises(AttributeError):
+        reply.question = "another"  # type: ignore[misc]
 
 
 ranking = st.lists(st.integers(0, 20), unique=True, max_size=15).map(

@@ -95,7 +95,7 @@ def test_the_reply_says_whose_calibration_it_is(corpus: Path, tmp_path: Path) ->
     pipeline = QAPipeline(Index.open(tmp_path / "i"), embedder, WordReader(), calibration=known)  # type: ignore[arg-type]
     reply = pipeline.ask("When was the bridge opened in?")
     assert reply.language == "en" and (reply.calibration, reply.no_answer.threshold) == ("language", 0.5)
-    assert reply.as_dict()["calibration"] == "language"
+    assert reply.calibration == "language"
     last = list(pipeline.stream("When was the bridge opened in?", AskSettings()))[-1].reply
     assert last is not None and last.answers == reply.answers and last.calibration == "language"
     other = pipeline.ask("Wann wurde die alte Brücke eröffnet?")

@@ -16,7 +16,7 @@ from tests.known import WordReader
 
 
 def answer(start: int, end: int, score: float, document: str = "d") -> Answer:
-    passage = Passage(document, "s", None, "en", 0, 100, "x" * 100, "h")
+    passage = Passage(document, "s", None, "en", 0, 100, "x" * 100, None, None, None, None, 1, 0.0)
     return Answer("x" * (end - start), start, end, score, document, "s", None, "en", "h", passage)
 
 

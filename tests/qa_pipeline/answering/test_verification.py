@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from indexing.build import build_index
 from indexing.documents import Document
@@ -56,15 +56,19 @@ def test_a_quotation_is_text_offsets_and_hash(path: Path) -> None:
     pipeline = pipeline_of(path)
     good = pipeline.ask(QUESTION).answers[0]
     document = pipeline.index.folder.document(good.document_id)
-    assert verified(good, document) is good and verified(good.passage, document) is good.passage
+    known = document.content_hash
+    assert good.content_hash == known and verified(good, document, known) is good
+    assert verified(good.passage, document, known) is good.passage
     changes: list[dict[str, Any]] = [
-        {"start": good.start + 1}, {"text": "1913"}, {"text": "", "end": good.start}, {"content_hash": "0" * 32},
+        {"start": good.start + 1}, {"text": "1913"}, {"text": "", "end": good.start},
     ]  # fmt: skip
     for change in changes:
         with pytest.raises(BrokenCitation):
-            verified(replace(good, **change), document)
+            verified(replace(good, **change), document, known)
     with pytest.raises(BrokenCitation):
-        verified(replace(good.passage, content_hash="0" * 32), document)
+        verified(good, document, "0" * 32)
+    with pytest.raises(BrokenCitation):
+        verified(good.passage, document, "0" * 32)
 
 
 @pytest.mark.parametrize("field", ["text", "content_hash"])

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexing.errors import DocumentMissing, FilterError, SettingError
-from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Timings
+from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Timings, UsedModels
 from qa_pipeline.errors import JobCancelled
 from qa_pipeline.service.question_files import (
     COLUMNS,
@@ -60,10 +60,11 @@ def workbook(*sheets: Sequence[Sequence[Any]]) -> bytes:
 
 
 def reply(question: str, text: str = "1912", language: str = "en", answers: int = 1) -> Reply:
-    passage = Passage("d1", "reports/bridge.txt", 3, "en", 0, 40, "x", "hash")
+    passage = Passage("d1", "reports/bridge.txt", 3, "en", 0, 40, "x", None, None, None, None, 1, 0.0)
     found = Answer(text, 21, 21 + len(text), 0.9, "d1", "reports/bridge.txt", 3, "en", "hash", passage)
     verdict = NoAnswer(0.1 if answers else 0.9, 0.5, not answers)
-    return Reply(question, language, (found,) * answers, (passage,), verdict, Timings(), "words", "words", 4)
+    timings, models = Timings(0.0, 0.0, 0.0, 0.0), UsedModels("words", "words")
+    return Reply(question, language, (found,) * answers, (passage,), verdict, timings, models, 4, 1, "all", "none")
 
 
 def silent(done: int, total: int, message: str) -> None:
