@@ -21,7 +21,7 @@ from indexing.models.static_embeddings import static_model
 
 BATCH_TOKENS = 8_192
 BYTES_A_TOKEN = 4
-REMEMBERED_QUESTIONS = 1_024
+CACHED_QUESTIONS = 1_024
 
 
 class Encoder(Protocol):
@@ -48,10 +48,10 @@ class Embedder:
         static = static_model(folder)
         self.static = folder if static is not None else None
         self.tokens = static
-        self.nearness = nearness_name(self.fingerprint, static=static is not None)
+        self.nearness = dense_score_name(self.fingerprint, static=static is not None)
         self._encoder: Encoder = static or SentenceTransformerModel(folder, bfloat16)
         self.dimension = self._encoder.dimension
-        self._questions: LRUCache[Matrix] = LRUCache(REMEMBERED_QUESTIONS)
+        self._questions: LRUCache[Matrix] = LRUCache(CACHED_QUESTIONS)
 
     @classmethod
     def load(cls, name: str) -> Embedder:
@@ -79,10 +79,10 @@ class Embedder:
         return unit(self._encoder.encode(texts))
 
 
-def nearness_name(fingerprint: str, *, static: bool) -> str:
+def dense_score_name(fingerprint: str, *, static: bool) -> str:
     """`Embedder.nearness` of a model with that fingerprint.
 
-    >>> nearness_name("1a2b", static=True), nearness_name("1a2b", static=False)
+    >>> dense_score_name("1a2b", static=True), dense_score_name("1a2b", static=False)
     ('1a2b and tokens, languages level', '1a2b')
     """
     return f"{fingerprint} and tokens, languages level" if static else fingerprint

@@ -24,7 +24,7 @@ from indexing.atomic_files import file_checksum, remove_leftovers, store, sync_f
 from indexing.errors import IndexDamaged
 from indexing.lru_cache import LRUCache
 from indexing.store import faiss_index as faiss_file
-from indexing.store.bm25 import ARRAYS, KeywordIndex, Segment, Weighed
+from indexing.store.bm25 import ARRAYS, KeywordIndex, Segment, WeightedQuery
 from indexing.store.corpus_db import IndexFolder, StoredChunk
 from indexing.store.faiss_index import VectorIndex
 from indexing.store.filters import Filter, where
@@ -51,7 +51,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenBatch:
     """What one transaction of this process added: the postings and the vectors [n, d] of the same passages."""
 
     words: Segment
@@ -92,12 +92,12 @@ class Snapshot:
         """Passages best by words: (id, BM25 score), best first."""
         return self.find(self.weigh(question, language), top_k, filters, all_terms)
 
-    def weigh(self, question: str, language: str) -> Weighed:
+    def weigh(self, question: str, language: str) -> WeightedQuery:
         """The question's terms, and what each counts for."""
         return self.state.keywords.weigh(terms(question, language), language)
 
     def find(
-        self, question: Weighed, top_k: int, filters: Filter | None = None, all_terms: bool = False
+        self, question: WeightedQuery, top_k: int, filters: Filter | None = None, all_terms: bool = False
     ) -> list[tuple[int, float]]:
         """Passages best by these terms: (id, BM25 score), best first."""
         return self.state.keywords.find(question, top_k, self._allowed(filters), all_terms)
@@ -116,7 +116,7 @@ class Index:
         self.folder = folder
         self._guard = threading.Lock()
         self._allowed: LRUCache[Ids] = LRUCache(REMEMBERED_FILTERS)
-        self._written: list[Written] = []
+        self._written: list[WrittenBatch] = []
         with folder.reading():
             self._state = self._load()
 
@@ -178,7 +178,7 @@ class Index:
         ids = self.folder.chunk_ids(after=generation - 1)
         if len(ids) == len(words.ids) == len(vectors):
             with self._guard:
-                self._written.append(Written(replace(words, ids=ids), vectors))
+                self._written.append(WrittenBatch(replace(words, ids=ids), vectors))
 
     # -- keeping in step -------------------------------------------------------------------------------------------
 

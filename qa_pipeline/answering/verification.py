@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from indexing.documents import Document, page_of
 from indexing.errors import DocumentMissing
 from indexing.lru_cache import LRUCache
-from qa_pipeline.answers import Answer, Passage, verified
+from qa_pipeline.answers import Answer, Passage, verify
 
 CACHED_CHARACTERS = 8_000_000
 
@@ -61,4 +61,4 @@ class Verifier:
                 document = self.document(quotation.document_id)
             except DocumentMissing:
                 continue
-            yield verified(quotation, document, content_hash)
+            yield verify(quotation, document, content_hash)

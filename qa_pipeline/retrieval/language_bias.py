@@ -16,41 +16,41 @@ from indexing.arrays import Matrix
 from indexing.lru_cache import LRUCache
 from indexing.models.static_embeddings import Ids, StaticModel
 from indexing.store.index import Snapshot
-from qa_pipeline.retrieval.dense_score import by_chance
+from qa_pipeline.retrieval.dense_score import length_penalty
 
 SAMPLE = 32
 DOUBT = 8
-REMEMBERED_TOKENS = 50_000
+CACHED_TOKENS = 50_000
 TOGETHER = 8  # tokens, always so many, as BLAS may add up in another order for fewer
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class LanguageSample:
     """Passages of one language: the mean of their vectors [d], the different tokens of each."""
 
     vector: Matrix
     held: tuple[Ids, ...]
 
 
-class Levels:
+class LanguageBias:
     """What is typical in an index. Safe in several threads.
 
     The match of a token with the sample is remembered, as questions are mostly made of the same tokens: eight bytes for each
     token and language. sampled: the ids of the passages, which stay the same at most new generations.
     """
 
-    def __init__(self, model: StaticModel, sampled: Mapping[str, Sequence[int]], samples: Mapping[str, Sample]) -> None:
+    def __init__(self, model: StaticModel, sampled: Mapping[str, Sequence[int]], samples: Mapping[str, LanguageSample]) -> None:
         self.sampled = sampled
         self._model = model
         self._languages = tuple(samples)
         self._vectors = np.stack([one.vector for one in samples.values()]) if samples else np.empty((0, model.dimension))
-        self._by_chance = np.array([np.mean([by_chance(len(ids)) for ids in one.held]) for one in samples.values()])
+        self._by_chance = np.array([np.mean([length_penalty(len(ids)) for ids in one.held]) for one in samples.values()])
         self._counts = np.array([len(one.held) for one in samples.values()])
         self._held = [ids for one in samples.values() for ids in one.held]
-        self._likest: LRUCache[NDArray[np.float64]] = LRUCache(REMEMBERED_TOKENS)
+        self._likest: LRUCache[NDArray[np.float64]] = LRUCache(CACHED_TOKENS)
 
     @classmethod
-    def of(cls, model: StaticModel, snapshot: Snapshot, before: Levels | None = None) -> Levels:
+    def of(cls, model: StaticModel, snapshot: Snapshot, before: LanguageBias | None = None) -> LanguageBias:
         """From at most `SAMPLE` passages of each language, from all over the index; `before` if it is of the same ones."""
         folder = snapshot.index.folder
         sampled, samples = folder.spread(SAMPLE), {}
@@ -60,10 +60,10 @@ class Levels:
             there, vectors = folder.vectors(np.array(ids, dtype=np.int64))
             if len(there):
                 held = model.distinct([chunk.text for chunk in snapshot.chunks(there.tolist())])
-                samples[language] = Sample(vectors.mean(axis=0), tuple(held))
+                samples[language] = LanguageSample(vectors.mean(axis=0), tuple(held))
         return cls(model, sampled, samples)
 
-    def behind(self, question: str, vector: Matrix) -> dict[str, float]:
+    def language_offsets(self, question: str, vector: Matrix) -> dict[str, float]:
         """By how much each language is less near to the question than the nearest one, 0 and more; {} where there is one.
 
         behind(q, l) = max over languages of level(q, .) - level(q, l)

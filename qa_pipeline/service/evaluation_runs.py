@@ -17,7 +17,7 @@ from indexing.lru_cache import LRUCache
 from qa_pipeline.errors import EvaluationDamaged, EvaluationMissing
 from qa_pipeline.evaluation.analysis import stored_run
 from qa_pipeline.evaluation.analysis.compare import Comparison, compare_results
-from qa_pipeline.evaluation.analysis.error_analysis import Judged, damaged, judge
+from qa_pipeline.evaluation.analysis.error_analysis import JudgedQuestion, damaged, judge
 from qa_pipeline.evaluation.analysis.stored_run import Evaluation
 
 T = TypeVar("T")
@@ -38,12 +38,12 @@ def folder_of(evaluations: Path, name: str) -> Path:
     return evaluations / name
 
 
-class Evaluations:
+class EvaluationRuns:
     """All evaluations of a home. Safe from any thread; what the last looks into them took to work out is remembered."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._judged: LRUCache[tuple[Hashable, tuple[Judged, ...]]] = LRUCache(RUNS_KEPT)
+        self._judged: LRUCache[tuple[Hashable, tuple[JudgedQuestion, ...]]] = LRUCache(RUNS_KEPT)
         self._compared: LRUCache[tuple[Hashable, Compared]] = LRUCache(COMPARISONS_KEPT)
 
     def list(self) -> Runs:
@@ -68,7 +68,7 @@ class Evaluations:
         """One picture. Raises EvaluationMissing, EvaluationDamaged."""
         return stored_run.plot(self._folder(name), file)
 
-    def judged(self, name: str) -> tuple[Judged, ...]:
+    def judged(self, name: str) -> tuple[JudgedQuestion, ...]:
         """Every prediction of a run, as its scorer judges it. Raises EvaluationMissing, EvaluationDamaged."""
         folder = self._folder(name)
         return _cached(self._judged, name, stored_run.stamps(folder), lambda: judge(stored_run.results(folder)))

@@ -18,7 +18,7 @@ from indexing.errors import SettingError
 from indexing.models.hardware import this_machine
 from qa_pipeline.training.loop import checkpoints
 from qa_pipeline.training.loop.provenance import machine, made_by, named
-from qa_pipeline.training.loop.run_folder import before_file, finished, save, written
+from qa_pipeline.training.loop.run_folder import before_file, finished_run, save, write_run
 from qa_pipeline.training.loop.trainer import Plan, device, fit, multiplied_in
 from qa_pipeline.training.model_card import Run, card, data_files
 from qa_pipeline.training.reader.distillation import Teacher
@@ -43,7 +43,7 @@ def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
         encoder = load_encoder(settings.recipe.base, settings.recipe.dropout)
     teacher = _teacher(settings, data, encoder)
     key = _key(settings, data, encoder, teacher)
-    done = finished(settings.into, key)
+    done = finished_run(settings.into, key)
     if done is not None:
         tell.words(f"{settings.into} holds this very run, finished; nothing to do.")
         return done
@@ -59,7 +59,7 @@ def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     save(encoder.save, settings.into, CONFIG)
     after = _scores(settings, data, settings.into, tell)
     run = _run(settings, data, features, at, encoder, before, after)
-    return written(settings.into, key, asdict(run), card(run))
+    return write_run(settings.into, key, asdict(run), card(run))
 
 
 # -- data --------------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ NOT_CARRIED = (PLAIN, CARD, RUN, checkpoints.NAME, calibration_store.NAME)
 OF_ITS_OWN = ("_name_or_path", "transformers_version", "torch_dtype")
 
 
-def mean(names: Sequence[str], into: Path) -> None:
+def average(names: Sequence[str], into: Path) -> None:
     """A reader in `into` whose every weight is the mean of theirs. Raises SettingError, ModelError."""
     if len(names) < 2:
         raise SettingError("A mean is of two readers or more; name them.")

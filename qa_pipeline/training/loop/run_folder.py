@@ -43,7 +43,7 @@ def contents(*folders: Path | None) -> str:
     return whole.hexdigest()
 
 
-def finished(into: Path, key: str) -> dict[str, Any] | None:
+def finished_run(into: Path, key: str) -> dict[str, Any] | None:
     """What the folder tells of this run if it is done. Raises SettingError where something else is in the folder."""
     run = into / RUN
     if run.is_file():
@@ -67,7 +67,7 @@ def before_file(into: Path, key: str) -> Path:
     return into / f"before-{key}.json"
 
 
-def written(into: Path, key: str, facts: dict[str, Any], card: str) -> dict[str, Any]:
+def write_run(into: Path, key: str, facts: dict[str, Any], card: str) -> dict[str, Any]:
     """The card and training.json written; what is in the latter."""
     store_text(into / CARD, card)
     store_text(into / RUN, json.dumps({"key": key, **facts}, ensure_ascii=False, indent=1, default=str))

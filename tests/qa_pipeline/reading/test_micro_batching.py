@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_pipeline.reading.micro_batching import Together
+from qa_pipeline.reading.micro_batching import MicroBatcher
 
 
 def doubled(items: list[int]) -> list[int]:
@@ -25,7 +25,7 @@ def test_every_item_has_its_result_within_the_budget(items: list[int], budget: i
         batches.append(batch)
         return doubled(batch)
 
-    together = Together(work, lambda item: item, budget)
+    together = MicroBatcher(work, lambda item: item, budget)
     assert together(items) == doubled(items)
     assert sum(batches, []) == items
     assert all(len(batch) == 1 or sum(batch) <= budget for batch in batches) and together.batches == len(batches)
@@ -40,7 +40,7 @@ def test_many_callers_get_their_own() -> None:
         running.clear()
         return doubled(batch)
 
-    together = Together(work, lambda _: 1, 7)
+    together = MicroBatcher(work, lambda _: 1, 7)
     asked = [list(range(n, n + 30)) for n in range(0, 600, 30)]
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(together, asked)) == [doubled(items) for items in asked]
@@ -59,7 +59,7 @@ class Gate:
         return doubled(batch)
 
 
-def waiting(together: Together[int, int], callers: int) -> None:
+def waiting(together: MicroBatcher[int, int], callers: int) -> None:
     """Until so many callers wait; fails after two minutes."""
     until = time.monotonic() + 120
     while len(together._calls) < callers:
@@ -69,7 +69,7 @@ def waiting(together: Together[int, int], callers: int) -> None:
 
 def test_who_waits_is_taken_along_and_in_turn() -> None:
     gate = Gate()
-    together = Together(gate, lambda _: 1, 4)
+    together = MicroBatcher(gate, lambda _: 1, 4)
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(together, [0])
         assert gate.entered.wait(120)
@@ -89,7 +89,7 @@ def test_an_error_is_told_to_whom_it_concerns_and_to_nobody_else() -> None:
             raise ValueError("thirteen")
         return doubled(batch)
 
-    together = Together(work, lambda _: 1, 2)
+    together = MicroBatcher(work, lambda _: 1, 2)
     with pytest.raises(ValueError, match="thirteen"):
         together([1, 2, 13, 4, 5])
     assert together([5]) == [10] and together([]) == []
