@@ -22,7 +22,6 @@ _MARKS = (
 )
 _SAMPLE = 60_000
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\x0b\x0c\x1a\x1b\x08"))
-_BEYOND_ASCII = re.compile(rb"[^\x00-\x7f]")
 _SEQUENCES = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _SIGNS = frozenset("‘’“”„‚«»‹›–—…€£¥§©®°·•¡¿ªº№´×½¼¾²³µ™†، ؛؟،״׳\xa0‎‏‌‍")
 
