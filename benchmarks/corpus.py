@@ -112,13 +112,15 @@ def _texts(folders: Sequence[Path]) -> Iterator[tuple[str, str]]:
 
 def _material(language: str, sentences: list[str]) -> Material:
     """With the mean length of a passage, found by cutting a sample as the index does."""
+    from indexing.documents import Document
     from indexing.models.word_tokenizer import count_tokens
     from indexing.text.chunks import cut
 
     words = tuple(word for text in sentences for word in text.split(" ") if len(word) > 3 and word[:-1].isalpha())
     rough = Material(language, tuple(sentences), words, 500.0)
     sample = document(rough, 60, random.Random(0))
-    return Material(language, tuple(sentences), words, len(sample) / max(1, len(cut(sample, language, count_tokens))))
+    (spans,) = cut([Document("", "", "", sample, language)], count_tokens)
+    return Material(language, tuple(sentences), words, len(sample) / max(1, len(spans)))
 
 
 def _word(word: str, language: Material, rng: random.Random) -> str:

@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-MetaValue = str | int | float | bool
-
 
 @dataclass(frozen=True, slots=True)
 class Document:

@@ -69,3 +69,21 @@ class ModelMissing(ModelError):
 
 class ModelRefused(ModelError):
     """Loading the model would run its code or unpickle its objects."""
+
+
+def one_line(error: BaseException, most: int = 200) -> str:
+    """An error's message on one line of at most `most` characters; its class where it has no message.
+
+    >>> one_line(ValueError("bad\\n  file")), one_line(KeyError())
+    ('bad file', 'KeyError')
+    """
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+def os_reason(error: OSError) -> str:
+    """The reason of the operating system, without paths of this machine and without a number.
+
+    >>> os_reason(PermissionError(13, "Permission denied", "/home/me/file"))
+    'permission denied'
+    """
+    return (error.strerror or type(error).__name__).lower()

@@ -19,7 +19,7 @@ from indexing.settings import ChunkSettings
 from indexing.store.bm25 import Segment
 from indexing.store.corpus_db import FileRecord, NewDocument
 from indexing.store.term_hashes import hashes
-from indexing.text.chunks import pack, page_of_chunk, split
+from indexing.text.chunks import cut
 from indexing.text.language_id import detect_all
 
 BATCH_CHARACTERS = 400_000
@@ -116,12 +116,7 @@ def _cut(batch: Sequence[ReadFile], settings: ChunkSettings) -> list[tuple[ReadF
     """Every text of the batch as a document with its passages; the sentences of all are counted in one call."""
     documents = _documents(batch)
     flat = [document for part in documents for document in part]
-    units = [split(document.text, document.language, document.pages, document.headings) for document in flat]
-    counts = iter(count_tokens([d.text[a:b] for d, unit in zip(flat, units, strict=True) for a, b in unit.spans]))
-    spans = [
-        pack(document.text, unit, [next(counts) for _ in unit.spans], count_tokens, settings)
-        for document, unit in zip(flat, units, strict=True)
-    ]
+    spans = cut(flat, count_tokens, settings)
     languages = iter(_chunk_languages(flat, spans))
     made = iter([_chunks(document, places, languages) for document, places in zip(flat, spans, strict=True)])
     return [
@@ -147,8 +142,7 @@ def _document(file: str, text: FileText, language: str) -> Document:
 
 def _chunks(document: Document, spans: Sequence[tuple[int, int]], languages: Iterator[str]) -> tuple[Chunk, ...]:
     """The chunks of a document, each with its own page and language."""
-    text, pages = document.text, document.pages
-    return tuple(Chunk(a, b, text[a:b], next(languages), page_of_chunk(pages, a)) for a, b in spans)
+    return tuple(Chunk(a, b, document.text[a:b], next(languages), document.page_of(a)) for a, b in spans)
 
 
 def _chunk_languages(documents: Sequence[Document], spans: Sequence[Sequence[tuple[int, int]]]) -> list[str]:

@@ -1,31 +1,28 @@
 """Prefetching worker processes: files become prepared batches, in order, beside the writing process.
 
 The files are dealt out in groups: a helper is given one more when it has handed one in, and whoever would wait here for a
-batch prepares a group meanwhile. Batches come out in the order of the files, whoever made them. A helper is a fresh
-interpreter (no fork) that speaks over a socket, its standard input; it blocks while its next batch is not wanted yet. Files
-are still parsed in worker processes of their own (`files.sandbox`). What a helper has not handed in when it dies is done
-anew.
+batch prepares a group meanwhile. Batches come out in the order of the files, whoever made them. A helper is a
+`ChildProcess`; it blocks while its next batch is not wanted yet. Files are still parsed in worker processes of their own
+(`files.sandbox`). What a helper has not handed in when it dies is done anew.
 """
 
 from __future__ import annotations
 
 import logging
+import multiprocessing.connection
 import os
 import pickle
 import queue
-import select
-import socket
-import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing.connection import Connection
 from typing import Any
 
+from indexing.child_process import ChildProcess, code_to_serve, parent
 from indexing.documents import Chunk, Document
 from indexing.files.file_text import FileLimits
-from indexing.files.sandbox import import_path
 from indexing.files.walk import FileReader, FoundFile
 from indexing.models.embedder import Embedder
 from indexing.models.registry import ModelFolder
@@ -40,7 +37,6 @@ GROUP_BYTES, GROUP_FILES = 500_000, 400
 HELPERS_AT_MOST = 3
 AHEAD = 2
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-_CODE = "import sys; sys.path[:] = sys.argv[1:]; from indexing.workers import serve; serve()"
 
 Group = Sequence[FoundFile]
 Here = Callable[[Group], Iterator[Batch]]
@@ -128,7 +124,7 @@ class _InOrder:
                 known = {file.source: self._known[file.source] for file in group if file.source in self._known}
                 helper.given.append(self._todo.popleft())
                 try:
-                    _send(helper.connection, (number, group, known))
+                    _send(helper.child.connection, (number, group, known))
                 except OSError as error:
                     self._gone(helper, error)
                     break
@@ -136,11 +132,12 @@ class _InOrder:
     def _ready(self, wait: float | None) -> list[Helper]:
         """Helpers that have something to hand in, or are gone."""
         busy = [helper for helper in self._helpers if helper.given]
-        return select.select(busy, [], [], wait)[0] if busy else []
+        ready = multiprocessing.connection.wait([helper.child.connection for helper in busy], wait) if busy else []
+        return [helper for helper in busy if helper.child.connection in ready]
 
     def _receive(self, helper: Helper) -> None:
         try:
-            number, batch = _receive(helper.connection)
+            number, batch = _receive(helper.child.connection)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             self._gone(helper, error)
             return
@@ -167,37 +164,25 @@ class Helper:
     """A process that prepares groups of files, in the order it is given them; here, the end of it that others hold."""
 
     def __init__(self, request: Any) -> None:
-        self.process, self.connection = _started()
+        self.child = _started()
         self.given: list[int] = []
         with suppress(OSError):  # it is gone already: seen when it is given something
-            _send(self.connection, request)
+            _send(self.child.connection, request)
 
     def __enter__(self) -> Helper:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.connection.close()
-        self.process.kill()
-        self.process.wait()
-
-    def fileno(self) -> int:
-        return self.connection.fileno()
+        self.child.close()
 
 
-def _started() -> tuple[subprocess.Popen[bytes], socket.socket]:
-    ours, theirs = socket.socketpair()
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-c", _CODE, *import_path()],
-        stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, close_fds=True,
-        env={**os.environ, **ONE_THREAD},
-    )  # fmt: skip
-    theirs.close()
-    return process, ours
+def _started() -> ChildProcess:
+    return ChildProcess(code_to_serve("indexing.workers"), ONE_THREAD)
 
 
 def serve() -> None:
     """The life of a helper: what to do, then group after group until the other side hangs up."""
-    connection = socket.socket(fileno=os.dup(0))
+    connection = parent()
     limits, settings, static = _receive(connection)
     waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, waiting), daemon=True).start()
@@ -210,7 +195,7 @@ def serve() -> None:
             _send(connection, (number, None))
 
 
-def _listen(connection: socket.socket, waiting: queue.SimpleQueue[Any]) -> None:
+def _listen(connection: Connection, waiting: queue.SimpleQueue[Any]) -> None:
     """Take in what is given at once, so that nobody waits for a helper that waits to hand in."""
     try:
         while True:
@@ -239,25 +224,13 @@ def _with_texts(document: Document, file: str, places: Sequence[tuple[int, int, 
     return NewDocument(document, chunks, None, file)
 
 
-# -- over the socket ---------------------------------------------------------------------------------------------------
+# -- over the connection -----------------------------------------------------------------------------------------------
 
 
-def _send(connection: socket.socket, value: Any) -> None:
-    data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
-    connection.sendall(len(data).to_bytes(8, "big") + data)
+def _send(connection: Connection, value: Any) -> None:
+    connection.send_bytes(pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL))
 
 
-def _receive(connection: socket.socket) -> Any:
+def _receive(connection: Connection) -> Any:
     """What the other side sent. Raises EOFError when it is gone."""
-    return pickle.loads(_exactly(connection, int.from_bytes(_exactly(connection, 8), "big")))
-
-
-def _exactly(connection: socket.socket, size: int) -> bytearray:
-    data = bytearray(size)
-    view, at = memoryview(data), 0
-    while at < size:
-        count = connection.recv_into(view[at:])
-        if not count:
-            raise EOFError("the other side is gone")
-        at += count
-    return data
+    return pickle.loads(connection.recv_bytes())

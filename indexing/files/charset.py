@@ -22,7 +22,6 @@ _MARKS = (
 )
 _SAMPLE = 60_000
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\x0b\x0c\x1a\x1b\x08"))
-_BEYOND_ASCII = re.compile(rb"[^\x00-\x7f]")
 _SEQUENCES = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _SIGNS = frozenset("‘’“”„‚«»‹›–—…€£¥§©®°·•¡¿ªº№´×½¼¾²³µ™†، ؛؟،״׳\xa0‎‏‌‍")
 
@@ -262,13 +261,18 @@ def _trimmed(sample: bytes, name: str) -> str | None:
     return None
 
 
+def _beyond_ascii(text: str) -> tuple[Counter[str], int]:
+    """The characters beyond ASCII, counted, and how many they are in all."""
+    counts = Counter(character for character in text if character > "\x7f")
+    return counts, counts.total()
+
+
 def _score_wide(sample: bytes, name: str) -> float:
     """Mean over characters beyond ASCII: 1 for those common in the languages of the encoding."""
     text = _trimmed(sample, name)
     if text is None:
         return float("-inf")
-    counts = Counter(character for character in text if character > "\x7f")
-    total = sum(counts.values())
+    counts, total = _beyond_ascii(text)
     kana = sum(number for character, number in counts.items() if "ぁ" <= character <= "ヿ")
     weight: Callable[[str], float] = _WEIGHTS[name]
     score = sum(number * weight(character) for character, number in counts.items()) / total if total else 0.0
@@ -325,8 +329,7 @@ def _score_family(sample: bytes, name: str, languages: dict[str, str] | dict[str
     text = _trimmed(sample, name)
     if text is None:
         return float("-inf")
-    counts = Counter(character for character in text if character > "\x7f")
-    total = sum(counts.values())
+    counts, total = _beyond_ascii(text)
     best = max(_coverage(counts, language) for language in map(_weights, languages.values()))
     odd = 1.5 * _odd_cases(text) + len(_LONELY.findall(text)) + 2.0 * len(_MIXED.findall(text))
     return (best - odd) / total + _likelihood(name, text, counts) if total else 0.0

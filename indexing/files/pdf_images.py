@@ -9,16 +9,14 @@ from __future__ import annotations
 import ctypes
 import json
 import struct
-import subprocess
-import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from indexing.child_process import ChildProcess, code_to_serve, parent
 from indexing.errors import UnreadableFile
-from indexing.files.sandbox import import_path
 
 Box = tuple[float, float, float, float]
 
@@ -26,7 +24,8 @@ SECONDS = 20.0
 MEMORY = 2 * 2**30
 PIXELS = 12_000_000
 GRID = 1_000_000
-_CODE = "import sys; sys.path[:] = sys.argv[1:]; from indexing.files.pdf_images import serve; serve()"
+LARGEST = 2**28
+_CODE = code_to_serve("indexing.files.pdf_images")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +50,17 @@ def page_image(
     """
     span = None if start is None or end is None else [start, end]
     asked = {"page": page, "span": span, "scale": scale, "text": text, "path": str(path)}
+    child = ChildProcess(_CODE)
     try:
-        run = subprocess.run(
-            [sys.executable, "-I", "-c", _CODE, *import_path()], input=json.dumps(asked).encode(), capture_output=True,
-            timeout=SECONDS, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
+        with child.within(SECONDS):
+            child.connection.send_bytes(json.dumps(asked).encode())
+            values, png = json.loads(child.connection.recv_bytes(LARGEST)), child.connection.recv_bytes(LARGEST)
+    except TimeoutError:
         raise UnreadableFile(f"The page was not drawn within {SECONDS:g} seconds; open the original instead.") from None
-    facts, _, png = run.stdout.partition(b"\n")
-    if run.returncode or not png:
-        raise UnreadableFile("The page cannot be drawn (the PDF may be damaged); open the original instead.")
-    values = json.loads(facts)
+    except (OSError, EOFError, ValueError):
+        raise UnreadableFile("The page cannot be drawn (the PDF may be damaged); open the original instead.") from None
+    finally:
+        child.close()
     boxes = tuple((box[0], box[1], box[2], box[3]) for box in values["boxes"])
     return PageImage(int(values["width"]), int(values["height"]), png, boxes, bool(values["exact"]))
 
@@ -70,11 +69,12 @@ def page_image(
 
 
 def serve() -> None:
-    """Draw one page: the request as JSON from standard input, a line of JSON and the picture to standard output."""
+    """Draw one page: a request as JSON comes in, the facts as JSON and the picture go out."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    asked = json.loads(sys.stdin.buffer.read())
+    connection = parent()
+    asked = json.loads(connection.recv_bytes())
     import pypdfium2
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -83,7 +83,8 @@ def serve() -> None:
     found = boxes(page, asked["text"], asked["span"])
     width, height, png = _drawn(page, asked["scale"])
     facts = {"width": width, "height": height, "boxes": found or [], "exact": found is not None}
-    sys.stdout.buffer.write(json.dumps(facts).encode() + b"\n" + png)
+    connection.send_bytes(json.dumps(facts).encode())
+    connection.send_bytes(png)
 
 
 def boxes(page: Any, text: str, span: Sequence[int] | None) -> list[Box] | None:

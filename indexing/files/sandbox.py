@@ -1,8 +1,7 @@
 """Sandboxed worker process for parsing: a crash, a hang or too much memory costs one file, and names the reason.
 
-The worker is a fresh interpreter (no fork, so threads and locks of ours are not copied) that speaks over one socket, its
-standard input: a header line of JSON and the file's bytes go in, one line of JSON comes back. What comes back is only
-ever parsed as JSON, so a parser that was taken over can give wrong text but not run code here.
+The worker is a `ChildProcess`: a file's kind and its bytes go in, one JSON comes back. What comes back is only ever parsed
+as JSON, so a parser that was taken over can give wrong text but not run code here.
 """
 
 from __future__ import annotations
@@ -10,14 +9,14 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
 import subprocess
-import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from indexing.child_process import ChildProcess, code_to_serve, parent
 from indexing.errors import UnreadableFile
 from indexing.files.file_text import FileLimits, FileText
 
@@ -27,7 +26,7 @@ FILES_PER_WORKER = 1_000
 _GRACE = 2.0
 _START = 30.0
 _LARGEST = 2**33
-_CODE = "import sys; sys.path[:] = sys.argv[1:]; from indexing.files.sandbox import serve; serve()"
+_CODE = code_to_serve("indexing.files.sandbox")
 
 
 class Worker:
@@ -35,52 +34,47 @@ class Worker:
 
     def __init__(self, limits: FileLimits) -> None:
         self.limits = limits
-        self._process: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
+        self._child: ChildProcess | None = None
         self._files = 0
 
     def close(self) -> None:
         """End the process, if there is one."""
-        if self._socket is not None:
-            self._socket.close()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._process = self._socket = None
+        if self._child is not None:
+            self._child.close()
+        self._child = None
         self._files = 0
 
     def parse(self, data: bytes, kind: str, source: str) -> list[FileText]:
         """The texts of a file of that kind. Raises UnreadableFile, also when the process dies over it."""
-        if self._files >= FILES_PER_WORKER or (self._process is not None and self._process.poll() is not None):
+        if self._files >= FILES_PER_WORKER or (self._child is not None and self._child.process.poll() is not None):
             self.close()
-        connection = self._started()
+        child = self._started()
         self._files += 1
         began = time.monotonic()
         try:
-            reply = self._ask(connection, data, kind)
+            reply = self._ask(child, data, kind)
         except TimeoutError:
             self.close()
             raise UnreadableFile(
                 f"not read within the {self.limits.seconds:g} seconds allowed for one file (--seconds)"
             ) from None
-        except (OSError, ValueError):
-            raise UnreadableFile(self._why_it_died(time.monotonic() - began)) from None
+        except (OSError, EOFError, ValueError):
+            raise UnreadableFile(self._why_it_died(child)) from None
         except BaseException:
             self.close()
             raise
         logger.debug("%s was parsed in %.3f s.", source, time.monotonic() - began)
         return self._texts(reply)
 
-    def _ask(self, connection: socket.socket, data: bytes, kind: str) -> dict[str, Any]:
-        """One request and its reply. Raises TimeoutError, or another OSError when the connection breaks."""
-        deadline = time.monotonic() + self.limits.seconds
-        connection.settimeout(self.limits.seconds)
-        connection.sendall(json.dumps({"kind": kind, "size": len(data)}).encode() + b"\n")
-        connection.sendall(data)
-        size = int.from_bytes(_exactly(connection, 8, deadline), "big")
-        if size > _LARGEST:
-            raise ConnectionError
-        return dict(json.loads(_exactly(connection, size, deadline)))
+    def _ask(self, child: ChildProcess, data: bytes, kind: str) -> dict[str, Any]:
+        """One request and its reply. Raises TimeoutError; OSError or EOFError when the connection breaks; ValueError."""
+        with child.within(self.limits.seconds):
+            child.connection.send_bytes(kind.encode())
+            child.connection.send_bytes(data)
+            reply = json.loads(child.connection.recv_bytes(_LARGEST))
+        if not isinstance(reply, dict):
+            raise ValueError("no object")
+        return reply
 
     def _texts(self, reply: dict[str, Any]) -> list[FileText]:
         if reply.get("memory"):
@@ -90,64 +84,29 @@ class Worker:
             raise UnreadableFile(str(reply["reason"]))
         return [_text(values) for values in reply["texts"]]
 
-    def _started(self) -> socket.socket:
-        """The connection to a living worker."""
-        if self._socket is not None:
-            return self._socket
-        ours, theirs = socket.socketpair()
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _CODE, *import_path()],
-            stdin=theirs.fileno(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            close_fds=True,
-        )
-        theirs.close()
-        self._socket = ours
-        ours.settimeout(_START)
+    def _started(self) -> ChildProcess:
+        """A living worker."""
+        if self._child is not None:
+            return self._child
+        child = self._child = ChildProcess(_CODE)
         try:
-            ours.sendall(json.dumps(asdict(self.limits)).encode() + b"\n")
-            _exactly(ours, 1, time.monotonic() + _START)
-        except OSError:
+            with child.within(_START):
+                child.connection.send_bytes(json.dumps(asdict(self.limits)).encode())
+                child.connection.recv_bytes(1)
+        except (OSError, EOFError):
             self.close()
             raise UnreadableFile("the process that parses files could not be started") from None
-        return ours
+        return child
 
-    def _why_it_died(self, seconds: float) -> str:
+    def _why_it_died(self, child: ChildProcess) -> str:
         """The reason after the connection broke, by how the process ended; it is closed."""
-        assert self._process is not None
         try:
-            code = self._process.wait(timeout=_GRACE)
+            code = child.process.wait(timeout=_GRACE)
         except subprocess.TimeoutExpired:
             code = 0
         self.close()
-        if seconds >= self.limits.seconds:
-            return f"not read within the {self.limits.seconds:g} seconds allowed for one file (--seconds)"
         memory = f"it needs more than {self.limits.memory_mb:,} MB of memory (memory_mb)"
         return f"the parser crashed on it (exit {code}): it is damaged, or {memory}"
-
-
-def import_path() -> list[str]:
-    """Where the worker finds its modules: where we do, never the current folder, which may hold the documents."""
-    root = str(Path(__file__).resolve().parents[2])
-    path = [entry for entry in sys.path if entry and os.path.isabs(entry)]
-    return path if root in path else [*path, root]
-
-
-def _exactly(connection: socket.socket, size: int, deadline: float) -> bytearray:
-    """`size` bytes. Raises TimeoutError after `deadline`, ConnectionError when the other side is gone."""
-    data = bytearray(size)
-    view, at = memoryview(data), 0
-    while at < size:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        connection.settimeout(left)
-        count = connection.recv_into(view[at:])
-        if not count:
-            raise ConnectionError
-        at += count
-    return data
 
 
 def _memory(limits: FileLimits) -> str:
@@ -172,18 +131,17 @@ def _text(values: dict[str, Any]) -> FileText:
 
 def serve() -> None:
     """The worker's life: limits, then one file after the other until the other side hangs up."""
-    connection = socket.socket(fileno=os.dup(0))
-    stream = connection.makefile("rb")
-    limits = FileLimits(**json.loads(stream.readline()))
-    connection.sendall(b".")
-    while line := stream.readline():
-        request = json.loads(line)
-        data = stream.read(request["size"])
-        _arm(limits)
-        reply = json.dumps(_answer(data, request["kind"], limits), ensure_ascii=False).encode("utf-8", "replace")
-        del data
-        connection.sendall(len(reply).to_bytes(8, "big") + reply)
-        _disarm()
+    connection = parent()
+    limits = FileLimits(**json.loads(connection.recv_bytes()))
+    connection.send_bytes(b".")
+    with suppress(EOFError, ConnectionError):
+        while True:
+            kind, data = connection.recv_bytes().decode(), connection.recv_bytes()
+            _arm(limits)
+            reply = json.dumps(_answer(data, kind, limits), ensure_ascii=False).encode("utf-8", "replace")
+            del data
+            connection.send_bytes(reply)
+            _disarm()
 
 
 def _answer(data: bytes, kind: str, limits: FileLimits) -> dict[str, Any]:

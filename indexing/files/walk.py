@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from indexing.errors import IndexFolderError, UnreadableFile
+from indexing.errors import IndexFolderError, UnreadableFile, os_reason
 from indexing.files.file_text import FileLimits, FileText
 from indexing.files.file_type import kind_of
 from indexing.files.formats import PLAIN, check, plain_text
@@ -54,7 +54,7 @@ def find_files(folder: Path) -> Iterator[FoundFile]:
     try:
         mode = os.stat(top).st_mode
     except OSError as error:
-        raise IndexFolderError(f"{folder} cannot be opened ({_words(error)}); name a folder of documents.") from None
+        raise IndexFolderError(f"{folder} cannot be opened ({os_reason(error)}); name a folder of documents.") from None
     except ValueError:
         raise IndexFolderError(f"{str(folder)!r} is not the name of a folder.") from None
     if stat.S_ISREG(mode):
@@ -106,7 +106,7 @@ class _Walk:
             with os.scandir(path) as found:
                 entries = [entry for entry in found if not entry.name.startswith((".", "~$"))]
         except OSError as error:
-            logger.warning("%s cannot be listed (%s).", path, _words(error))
+            logger.warning("%s cannot be listed (%s).", path, os_reason(error))
             return []
         return sorted(entries, key=lambda entry: (_part(entry.name) != entry.name, entry.name))
 
@@ -199,7 +199,7 @@ def _bytes_of(path: Path, limit: int) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise UnreadableFile(f"cannot be opened: {_words(error)}") from None
+        raise UnreadableFile(f"cannot be opened: {os_reason(error)}") from None
     try:
         facts = os.fstat(handle)
         if stat.S_ISDIR(facts.st_mode):
@@ -209,7 +209,7 @@ def _bytes_of(path: Path, limit: int) -> bytes:
         _check_size(facts.st_size, limit)
         data = _read_all(handle, facts.st_size, limit)
     except OSError as error:
-        raise UnreadableFile(f"cannot be read: {_words(error)}") from None
+        raise UnreadableFile(f"cannot be read: {os_reason(error)}") from None
     finally:
         os.close(handle)
     if not data:
@@ -232,8 +232,3 @@ def _read_all(handle: int, size: int, limit: int) -> bytes:
 def _check_size(size: int, limit: int) -> None:
     if size > limit:
         raise UnreadableFile(f"{size:,} bytes, more than the {limit:,} allowed (--max-bytes)")
-
-
-def _words(error: OSError) -> str:
-    """An operating system's error in words, without its number."""
-    return (error.strerror or type(error).__name__).lower()

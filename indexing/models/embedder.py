@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from indexing.arrays import Matrix
-from indexing.errors import ModelRefused
+from indexing.errors import ModelRefused, one_line
 from indexing.lru_cache import LRUCache
 from indexing.models.hardware import this_machine
 from indexing.models.registry import ModelFolder, resolve
@@ -143,5 +143,4 @@ def _load(folder: ModelFolder) -> Any:
         model.default_prompt_name = None
         return model
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelRefused(f"The embedder {folder.name} cannot be loaded from {folder.path}: {reason}") from error
+        raise ModelRefused(f"The embedder {folder.name} cannot be loaded from {folder.path}: {one_line(error)}") from error

@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from indexing.errors import ModelMissing
+from indexing.errors import ModelMissing, one_line
 
 Found = TypeVar("Found")
 
@@ -119,16 +119,12 @@ def _reason(repo: str, revision: str | None, error: Exception) -> str:
         (errors.RepositoryNotFoundError, f"the hub has no model {repo} that can be seen without logging in"),
         (errors.RevisionNotFoundError, f"{repo} has no revision {revision}"),
         (errors.OfflineModeIsEnabled, f"{repo} is not on this machine, and HF_HUB_OFFLINE is set"),
-        (errors.HfHubHTTPError, f"the hub refused {repo} ({_line(error)})"),
+        (errors.HfHubHTTPError, f"the hub refused {repo} ({one_line(error, 120).rstrip(' .')})"),
     ]
     if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EACCES, EPERM, EROFS) and error.filename:
         return f"{repo} cannot be written to the hub's cache ({error.strerror})"
     for kind, words in kinds:
         if isinstance(error, kind):
             return words
-    why = f" ({_line(error)})" if isinstance(error, TimeoutError) else ""
+    why = f" ({one_line(error, 120).rstrip(' .')})" if isinstance(error, TimeoutError) else ""
     return f"{repo} is not on this machine, and the hub cannot be reached{why}"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120].rstrip(" .") or type(error).__name__

@@ -75,7 +75,7 @@ def resolve(name: str, kind: Kind, *, offline: bool | None = None) -> ModelFolde
     hub_ids = [hub_id for hub_id in map(split_id, _spellings(name, preset)) if hub_id is not None]
     if not hub_ids:
         raise ModelMissing(_unknown(name, kind))
-    offline = _is_offline() if offline is None else offline
+    offline = is_offline() if offline is None else offline
     for other in hub_ids[1:]:
         if cached(*hub_ids[0]) is None and cached(*other) is not None:
             return _from_hub(name, other, kind, preset, offline)
@@ -235,8 +235,11 @@ def _why_not(preset: Preset) -> str:
     return ""
 
 
-def _is_offline() -> bool:
-    """Strict for our own variable; the hub's own is read as the hub reads it."""
+def is_offline() -> bool:
+    """Whether nothing may be fetched: by DOCQA_OFFLINE, strictly read, or by HF_HUB_OFFLINE, read as the hub reads it.
+
+    Raises SettingError.
+    """
     asked = os.environ.get("DOCQA_OFFLINE", "").strip().lower()
     if asked not in (*YES, *NO):
         raise SettingError(f"DOCQA_OFFLINE is {asked!r}; it must be one of {', '.join((*YES, *NO[1:]))}.")

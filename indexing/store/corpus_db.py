@@ -126,14 +126,12 @@ class IndexFolder(Database):
         with self.writing() as (connection, generation):
             deleted = 0
             for key in keys:
-                row = connection.execute("SELECT id, document_id FROM chunks WHERE key = ?", (key,)).fetchone()
+                row = _delete_chunk(connection, key, "document_id", generation)
                 if row is None:
                     continue
-                connection.execute("INSERT INTO deleted VALUES (?, ?)", (row[0], generation))
-                connection.execute("DELETE FROM chunks WHERE id = ?", (row[0],))
-                left = connection.execute("SELECT 1 FROM chunks WHERE document_id = ? LIMIT 1", (row[1],)).fetchone()
+                left = connection.execute("SELECT 1 FROM chunks WHERE document_id = ? LIMIT 1", row).fetchone()
                 if left is None:
-                    connection.execute("DELETE FROM documents WHERE id = ?", (row[1],))
+                    connection.execute("DELETE FROM documents WHERE id = ?", row)
                 deleted += 1
         return deleted
 
@@ -142,14 +140,12 @@ class IndexFolder(Database):
         columns = 'key, document_id, start, "end", language, page, text'
         with self.writing() as (connection, generation):
             for key, vector in zip(keys, np.ascontiguousarray(vectors, dtype="<f4"), strict=True):
-                row = connection.execute(f"SELECT id, {columns} FROM chunks WHERE key = ?", (key,)).fetchone()
+                row = _delete_chunk(connection, key, columns, generation)
                 if row is None:
                     continue
-                connection.execute("INSERT INTO deleted VALUES (?, ?)", (row[0], generation))
-                connection.execute("DELETE FROM chunks WHERE id = ?", (row[0],))
                 connection.execute(
                     f"INSERT INTO chunks ({columns}, generation, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (*row[1:], generation, vector.tobytes()),
+                    (*row, generation, vector.tobytes()),
                 )
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -288,6 +284,16 @@ class IndexFolder(Database):
                 yield f"Passage {number} is not the text of its document from {start} to {end}."
         for (number,) in self.connection().execute("SELECT id FROM chunks WHERE id IN (SELECT id FROM deleted)"):
             yield f"Passage {number} is both there and deleted."
+
+
+def _delete_chunk(connection: Connection, key: str, columns: str, generation: int) -> tuple[Any, ...] | None:
+    """Delete a chunk and record its id as deleted; its columns before, None where there is no chunk of that key."""
+    row = connection.execute(f"SELECT id, {columns} FROM chunks WHERE key = ?", (key,)).fetchone()
+    if row is None:
+        return None
+    connection.execute("INSERT INTO deleted VALUES (?, ?)", (row[0], generation))
+    connection.execute("DELETE FROM chunks WHERE id = ?", (row[0],))
+    return tuple(row[1:])
 
 
 def now_ns() -> int:

@@ -165,11 +165,6 @@ class Index:
             self._allowed.put(key, found)
         return found
 
-    def refresh(self) -> None:
-        """Catch up with the truth now instead of at the next question."""
-        with self.snapshot():
-            pass
-
     def wrote(self, generation: int, words: Segment, vectors: Matrix) -> None:
         """Remember what this process has just written, all passages of `generation`, to catch up without reading it back.
 

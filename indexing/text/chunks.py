@@ -20,7 +20,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from indexing.documents import page_of
+from indexing.documents import Document
 from indexing.settings import ChunkSettings
 from indexing.text.sentences import sentences
 
@@ -51,33 +51,30 @@ class Units:
     starts: set[int]
 
 
-def cut(
-    text: str,
-    language: str,
-    count_tokens: CountTokens,
-    settings: ChunkSettings = DEFAULT,
-    pages: Sequence[int] = (),
-    headings: Sequence[tuple[int, int, int]] = (),
-) -> list[Span]:
-    """Where the chunks of a document lie: (start, end) offsets in code points, ascending; [] for blank text.
+def cut(documents: Sequence[Document], count_tokens: CountTokens, settings: ChunkSettings = DEFAULT) -> list[list[Span]]:
+    """Where the chunks of each document lie: (start, end) offsets in code points, ascending; [] for blank text.
 
-    count_tokens: how many tokens each of several strings has, in one call.
+    count_tokens: how many tokens each of several strings has; the sentences of all documents are counted in one call.
     """
-    units = split(text, language, pages, headings)
-    return pack(text, units, count_tokens([text[start:end] for start, end in units.spans]), count_tokens, settings)
+    units = [_split(document) for document in documents]
+    pairs = list(zip([document.text for document in documents], units, strict=True))
+    counts = iter(count_tokens([text[a:b] for text, unit in pairs for a, b in unit.spans]))
+    return [_pack(text, unit, [next(counts) for _ in unit.spans], count_tokens, settings) for text, unit in pairs]
 
 
-def split(text: str, language: str, pages: Sequence[int] = (), headings: Sequence[tuple[int, int, int]] = ()) -> Units:
-    """The sentences of a document: the first half of `cut`, so that those of many are counted in one call."""
-    borders = sorted({_with_marks(text, start) for start, _, _ in headings} | {start for start in pages if start})
-    spans = _trimmed(text, _split_at(sentences(text, language), borders))
+def _split(document: Document) -> Units:
+    """The sentences of a document, parted where a heading or page begins."""
+    text = document.text
+    headings = {_with_marks(text, start) for start, *_ in document.headings}
+    borders = sorted(headings | {start for start in document.pages if start})
+    spans = _trimmed(text, _split_at(sentences(text, document.language), borders))
     return Units(spans, _section_starts(spans, borders))
 
 
-def pack(
-    text: str, units: Units, counts: Sequence[int], count_tokens: CountTokens, settings: ChunkSettings = DEFAULT
+def _pack(
+    text: str, units: Units, counts: Sequence[int], count_tokens: CountTokens, settings: ChunkSettings
 ) -> list[Span]:  # fmt: skip
-    """The chunks made of a document's sentences, counts: the tokens of each. The second half of `cut`."""
+    """The chunks made of a document's sentences; counts: the tokens of each."""
     starts = units.starts
     pieces: list[Piece] = []
     for (start, end), tokens in zip(units.spans, counts, strict=True):
@@ -86,11 +83,6 @@ def pack(
         for (a, b), size in zip(parts, sizes, strict=True):
             pieces.append(Piece(a, b, size, a in starts))
     return [(pieces[first].start, pieces[last].end) for first, last in _packed(pieces, settings)]
-
-
-def page_of_chunk(pages: tuple[int, ...], start: int) -> int | None:
-    """The 1-based page a chunk begins on; None for formats without pages."""
-    return page_of(pages, start)
 
 
 def _with_marks(text: str, heading: int) -> int:

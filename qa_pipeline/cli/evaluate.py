@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexing.errors import SettingError
-from qa_pipeline.cli.output import print_json
+from qa_pipeline.cli.output import ProgressBar, print_json
 
 if TYPE_CHECKING:
     from qa_pipeline.datasets.examples import Example
@@ -117,28 +117,6 @@ def _stats(options: argparse.Namespace) -> int:
     return 0
 
 
-class _Bar:
-    """Questions done on standard error, with rate and time left; nothing where that is not a terminal."""
-
-    def __init__(self, label: str) -> None:
-        self.label = label
-        self._bar: Any = None
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def update(self, done: int, total: int) -> None:
-        if self._bar is None:
-            from tqdm import tqdm
-
-            self._bar = tqdm(desc=self.label, total=total, unit="question", file=sys.stderr, disable=None, initial=done)
-        self._bar.update(done - self._bar.n)
-
-
 # -- evaluate ----------------------------------------------------------------------------------------------------------
 
 
@@ -157,7 +135,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     reader = MeasuredReader.load(options.reader or DEFAULT_READER)
     if options.open_domain:
         return _evaluate_open(options, questions, reader, scorer)
-    with _Bar("reading") as bar:
+    with ProgressBar("reading") as bar:
         summary = evaluate_reading(questions, reader, scorer, options.out, bar.update)
     if options.json:
         _print_rows_json((*summary.rows, summary.mean, summary.all), scorer=scorer.name, reader=reader.name)
@@ -222,7 +200,7 @@ def _evaluate_open(options: argparse.Namespace, questions: QuestionSet, reader: 
 
     how = OpenDomainSettings(whole_number("--retrieve", options.retrieve, 1, 50), options.across)
     embedder = Embedder.load(options.embedder or DEFAULT_EMBEDDER)
-    with _Bar("asking") as bar:
+    with ProgressBar("asking") as bar:
         summary = evaluate_open(questions, reader, embedder, scorer, how=how, out=options.out, progress=bar.update)
     if options.json:
         _print_rows_json((*summary.rows, summary.all), scorer=scorer.name, reader=reader.name, embedder=embedder.name)
@@ -248,7 +226,7 @@ def _find_only(options: argparse.Namespace, questions: QuestionSet) -> int:
     if options.out or not options.open_domain:
         raise SettingError("--find-only belongs to --open-domain and keeps no folder; leave --out, --home and --name out.")
     embedder = Embedder.load(options.embedder or DEFAULT_EMBEDDER)
-    with _Bar("finding") as bar:
+    with ProgressBar("finding") as bar:
         found = find(questions.examples, questions.contexts, embedder, options.across, bar.update)
     if options.json:
         _print_rows_json((*found.rows, found.all), embedder=embedder.name)
@@ -356,7 +334,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     retrieve = whole_number("--retrieve", options.retrieve, 1, 50)
     reader = MeasuredReader.load(options.reader or DEFAULT_READER)
     embedder = Embedder.load(options.embedder or DEFAULT_EMBEDDER)
-    with _Bar("asking") as bar:
+    with ProgressBar("asking") as bar:
         found = calibrate(questions, reader, embedder, retrieve=retrieve, out=options.out, progress=bar.update)
     if options.json:
         _print_rows_json((*found.rows, found.all), reader=reader.name)

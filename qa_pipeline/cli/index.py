@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexing.errors import SettingError
-from qa_pipeline.cli.output import print_json, printable
+from qa_pipeline.cli.output import ProgressBar, print_json, printable
 
 if TYPE_CHECKING:
     from indexing.build import FileReport
@@ -70,8 +71,8 @@ def _index(options: argparse.Namespace) -> int:
     settings = IndexSettings(**values) if new or options.embedder or options.chunk_tokens else None
     names = ("max_bytes", "max_chars", "max_pages", "seconds")
     limits = FileLimits(**{name: getattr(options, name) for name in names if getattr(options, name) is not None})
-    with _Bar("indexing") as bar:
-        report = build_index(options.documents, options.into, settings, limits=limits, progress=bar.update)
+    with ProgressBar("indexing", "B") as bar:
+        report = build_index(options.documents, options.into, settings, limits=limits, progress=partial(_shown, bar))
     if options.json:
         for file in report.files:
             print_json(_file_dict(file))
@@ -108,31 +109,8 @@ def _counted(passages: int) -> str:
     return f" ({passages:,} passage{'s' if passages > 1 else ''})"
 
 
-class _Bar:
-    """A bar on standard error with rate and time left; nothing where that is not a terminal."""
-
-    def __init__(self, label: str) -> None:
-        self.label = label
-        self._bar: Any = None
-        self._done = 0
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def update(self, file: FileReport, done: int, total: int) -> None:
-        if self._bar is None:
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                desc=self.label, total=total, unit="B", unit_scale=True, file=sys.stderr, disable=None, initial=0
-            )
-        self._bar.update(done - self._done)
-        self._bar.set_postfix_str(printable(file.source)[-40:], refresh=False)
-        self._done = done
+def _shown(bar: ProgressBar, file: FileReport, done: int, total: int) -> None:
+    bar.update(done, total, printable(file.source)[-40:])
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -8,6 +8,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from qa_pipeline.answers import Answer, Passage, Reply
 
 
@@ -88,3 +90,33 @@ def _bold(text: str) -> str:
 
 def _colours() -> bool:
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+
+class ProgressBar:
+    """A bar on standard error with rate and time left; nothing where that is not a terminal."""
+
+    def __init__(self, label: str, unit: str = "question") -> None:
+        """unit: of what is counted; "B" is shown in kB, MB and so on."""
+        self.label = label
+        self.unit = unit
+        self._bar: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, done: int, total: int, detail: str = "") -> None:
+        """done: of `total`, with what was done before this run; detail: shown behind the bar."""
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                desc=self.label, total=total, unit=self.unit, unit_scale=self.unit == "B", file=sys.stderr, disable=None,
+                initial=done,
+            )  # fmt: skip
+        if detail:
+            self._bar.set_postfix_str(detail, refresh=False)
+        self._bar.update(done - self._bar.n)

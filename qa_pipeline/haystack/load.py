@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from indexing.errors import ModelMissing, ModelRefused, SettingError
+from indexing.errors import ModelMissing, ModelRefused, SettingError, one_line
 from indexing.models.registry import ModelFolder
 from qa_pipeline.haystack.farm_reader import Reader
 from qa_pipeline.reading.readings import ReadsPassages
@@ -30,9 +30,9 @@ def load_reader(folder: ModelFolder, **options: Any) -> ReadsPassages:
     except SettingError:
         raise
     except OSError as error:
-        raise ModelMissing(f"The reader {folder.name} cannot be loaded from {folder.path}: {_line(error)}") from error
+        raise ModelMissing(f"The reader {folder.name} cannot be loaded from {folder.path}: {one_line(error)}") from error
     except Exception as error:
-        raise ModelRefused(f"The reader {folder.name} cannot be loaded from {folder.path}: {_line(error)}") from error
+        raise ModelRefused(f"The reader {folder.name} cannot be loaded from {folder.path}: {one_line(error)}") from error
 
 
 def window_sizes(folder: ModelFolder) -> dict[str, int]:
@@ -46,7 +46,3 @@ def window_sizes(folder: ModelFolder) -> dict[str, int]:
     except (OSError, ValueError, KeyError, TypeError):
         return usual
     return sizes if 16 <= sizes["max_seq_len"] <= 4_096 and 0 < sizes["doc_stride"] < sizes["max_seq_len"] else usual
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from indexing.errors import ModelMissing, ModelRefused
+from indexing.errors import ModelMissing, ModelRefused, one_line
 from indexing.models.embedder import batches
 from indexing.models.hardware import this_machine
 from indexing.models.registry import ModelFolder
@@ -240,7 +240,7 @@ def _load(folder: ModelFolder) -> tuple[Any, bool]:
                 str(folder.path), local_files_only=True, use_safetensors=True, output_loading_info=True
             )
     except Exception as error:
-        raise ModelRefused(f"The reader {folder.name} cannot be loaded: {_line(error)}") from error
+        raise ModelRefused(f"The reader {folder.name} cannot be loaded: {one_line(error)}") from error
     if info["missing_keys"]:
         missing = ", ".join(sorted(info["missing_keys"])[:3])
         raise ModelRefused(f"The reader {folder.name} is not complete: its weights lack {missing}.")
@@ -256,7 +256,7 @@ def _weight_names(folder: ModelFolder) -> set[str]:
             with safe_open(path, framework="pt") as weights:
                 names.update(weights.keys())
     except Exception as error:
-        raise ModelRefused(f"The weights of {folder.name} cannot be read: {_line(error)}") from error
+        raise ModelRefused(f"The weights of {folder.name} cannot be read: {one_line(error)}") from error
     if not names:
         raise ModelMissing(f"The reader {folder.name} has no weights in {folder.path}; fetch it again.")
     return names
@@ -266,8 +266,4 @@ def _tokens(folder: ModelFolder) -> XlmTokens:
     try:
         return XlmTokens(Path(folder.path))
     except Exception as error:
-        raise ModelRefused(f"The tokenizer of {folder.name} cannot be loaded: {_line(error)}") from error
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+        raise ModelRefused(f"The tokenizer of {folder.name} cannot be loaded: {one_line(error)}") from error

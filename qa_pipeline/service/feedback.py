@@ -106,15 +106,12 @@ class FeedbackStore:
 
     def delete(self, id: str, *, corpus: str | None = None) -> None:
         """Forget one entry; with `corpus` only if it is of that corpus. Raises DocumentMissing where there is none."""
-        with self._database.transaction() as connection:
-            sql = "DELETE FROM feedback WHERE id = ? AND corpus = coalesce(?, corpus)"
-            if not connection.execute(sql, (id, corpus)).rowcount:
-                raise DocumentMissing(f"No feedback has the id {id!r}; list the corpus's feedback to see which there are.")
+        if not self._database.delete("feedback", id, corpus):
+            raise DocumentMissing(f"No feedback has the id {id!r}; list the corpus's feedback to see which there are.")
 
     def forget(self, corpus: str) -> int:
         """Forget all that was said of a corpus that is deleted. How many entries that were."""
-        with self._database.transaction() as connection:
-            return connection.execute("DELETE FROM feedback WHERE corpus = ?", (corpus,)).rowcount
+        return self._database.delete_corpus("feedback", corpus)
 
     def squad(self, corpus: str, folder: IndexFolder) -> dict[str, Any]:
         """All of it that is a label, as SQuAD 2.0: an article with one paragraph for each document, by source.

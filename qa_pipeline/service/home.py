@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexing.atomic_files import move, pieces_of, store, whole
-from indexing.errors import DocumentMissing, SettingError
+from indexing.errors import DocumentMissing, SettingError, os_reason
 from qa_pipeline.errors import CorpusExists, CorpusMissing, HomeFolderError, HomeMissing
 from qa_pipeline.service.service_db import now
 from qa_pipeline.service.uploaded_files import (
@@ -317,7 +317,7 @@ def _no_file(file: str) -> DocumentMissing:
 
 def _words(error: BaseException) -> str:
     """An error without paths of this machine."""
-    return (error.strerror or type(error).__name__).lower() if isinstance(error, OSError) else str(error)
+    return os_reason(error) if isinstance(error, OSError) else str(error)
 
 
 # -- on disk -----------------------------------------------------------------------------------------------------------

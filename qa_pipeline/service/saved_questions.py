@@ -103,15 +103,12 @@ class SavedQuestions:
 
     def delete(self, id: str, *, corpus: str | None = None) -> None:
         """Forget one of them; with `corpus` only if it is of that corpus. Raises DocumentMissing where there is none."""
-        with self._database.transaction() as connection:
-            sql = "DELETE FROM saved WHERE id = ? AND corpus = coalesce(?, corpus)"
-            if not connection.execute(sql, (id, corpus)).rowcount:
-                raise _missing(id)
+        if not self._database.delete("saved", id, corpus):
+            raise _missing(id)
 
     def forget(self, corpus: str) -> int:
         """Forget all saved questions of a corpus that is deleted. How many they were."""
-        with self._database.transaction() as connection:
-            return connection.execute("DELETE FROM saved WHERE corpus = ?", (corpus,)).rowcount
+        return self._database.delete_corpus("saved", corpus)
 
     def run(self, id: str, asker: Asker, *, corpus: str | None = None) -> Change:
         """Ask again, and compare with the last run; this run is the last one from now on.

@@ -47,6 +47,17 @@ class Database:
         with self._connected() as connection:
             return connection.execute(sql, values).fetchall()
 
+    def delete(self, table: str, id: str, corpus: str | None = None) -> bool:
+        """Delete the row with that id; with `corpus` only if it is of that corpus. False where there is none."""
+        sql = f"DELETE FROM {table} WHERE id = ? AND corpus = coalesce(?, corpus)"
+        with self.transaction() as connection:
+            return connection.execute(sql, (id, corpus)).rowcount > 0
+
+    def delete_corpus(self, table: str, corpus: str) -> int:
+        """Delete all rows of a corpus. How many they were."""
+        with self.transaction() as connection:
+            return connection.execute(f"DELETE FROM {table} WHERE corpus = ?", (corpus,)).rowcount
+
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
         try:

@@ -74,7 +74,7 @@ def train_embedder(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     save(task.save, settings.into, "modules.json")
     tell.words("Measuring the trained model.")
     after = finds(resolve(str(settings.into.absolute()), "embedder"), data)
-    found = change(before, after, settings.seed)
+    found = change(before, after)
     facts: dict[str, Any] = {
         "name": settings.into.resolve().name, "base": named(base.name), "recipe": asdict(settings.recipe),
         "seed": settings.seed, "change": asdict(found) if found else None,

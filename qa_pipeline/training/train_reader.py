@@ -139,5 +139,5 @@ def _run(
         recipe=settings.recipe, seed=settings.seed, files=data_files(data.paths, data.learn, data.held_out),
         windows=len(features.windows), left_out=len(features.left_out), updates=at.done, tokens=at.tokens,
         seconds=at.seconds, loss=at.loss, machine=machine(_kind(settings)), teacher=taught_by, before=tuple(table(before)),
-        after=tuple(table(after)), change=change(before, after, settings.seed) if before else None, version=made_by(),
+        after=tuple(table(after)), change=change(before, after) if before else None, version=made_by(),
     )  # fmt: skip

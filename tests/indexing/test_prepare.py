@@ -224,11 +224,11 @@ def test_when_helpers_die_their_part_is_prepared_here(
     started, processes = workers._started, []
 
     def doomed() -> object:
-        process, connection = started()
-        processes.append(process)
+        child = started()
+        processes.append(child.process)
         if when == "at once":
-            _end(process)
-        return process, connection
+            _end(child.process)
+        return child
 
     monkeypatch.setattr(workers, "_started", doomed)
     found = []
@@ -254,7 +254,7 @@ def test_leaving_early_ends_the_helpers(corpus: list[FoundFile], monkeypatch: py
     with pytest.raises(KeyboardInterrupt), shared(corpus) as batches:
         next(batches)
         raise KeyboardInterrupt
-    assert len(kept) == 2 and all(process.poll() is not None for process, _ in kept)
+    assert len(kept) == 2 and all(process.poll() is not None for process in (child.process for child in kept))
 
 
 def test_few_files_are_prepared_without_helpers(corpus: list[FoundFile], monkeypatch: pytest.MonkeyPatch) -> None:

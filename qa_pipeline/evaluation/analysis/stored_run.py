@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from indexing.atomic_files import pieces_of
 from qa_pipeline.errors import EvaluationDamaged, EvaluationMissing
 from qa_pipeline.evaluation.metrics.calibration import CalibratedRow
 from qa_pipeline.evaluation.open_domain.summary import OpenRow
@@ -235,7 +236,6 @@ def _made(folder: Path) -> str:
 def _count_lines(path: Path) -> int:
     """Whole lines, without holding them."""
     try:
-        with open(path, "rb") as file:
-            return sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))
+        return sum(piece.count(b"\n") for piece in pieces_of(path, 1 << 20))
     except OSError:
         return 0

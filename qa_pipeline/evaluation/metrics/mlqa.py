@@ -16,7 +16,6 @@ from collections.abc import Sequence
 
 from qa_pipeline.evaluation.metrics.squad import best, no_answer_scores, overlap
 
-MLQA_LANGUAGES = ("ar", "de", "en", "es", "hi", "vi", "zh")
 ARTICLES = {
     "en": re.compile(r"\b(?:a|an|the)\b"),
     "es": re.compile(r"\b(?:un|una|unos|unas|el|la|los|las)\b"),

@@ -7,13 +7,13 @@ hub name. Weights are loaded as nothing but tensors, code that came with a model
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from indexing.errors import ModelMissing, ModelRefused
+from indexing.errors import ModelMissing, ModelRefused, one_line
+from indexing.models.registry import is_offline
 from indexing.text.language_id import detect_question
 from qa_pipeline.datasets.examples import Example
 from qa_pipeline.datasets.squad_writer import Made
@@ -21,7 +21,6 @@ from qa_pipeline.datasets.squad_writer import Made
 HOW = "translate"
 AT_ONCE = 32
 LONGEST = 128
-YES = ("1", "true", "yes", "on")
 
 
 class Translator(Protocol):
@@ -68,18 +67,10 @@ def _loaded(name: str) -> tuple[Any, Any]:
     here = Path(name).is_dir()
     kind: Any = AutoModelForSeq2SeqLM
     words: Any = AutoTokenizer
-    options = {"local_files_only": here or _is_offline(), "trust_remote_code": False}
+    options = {"local_files_only": here or is_offline(), "trust_remote_code": False}
     try:
         return kind.from_pretrained(name, weights_only=True, **options).eval(), words.from_pretrained(name, **options)
     except OSError as error:
-        raise ModelMissing(f"The translation model {name} is not here and cannot be fetched: {_line(error)}") from error
+        raise ModelMissing(f"The translation model {name} is not here and cannot be fetched: {one_line(error)}") from error
     except Exception as error:
-        raise ModelRefused(f"The translation model {name} cannot be loaded: {_line(error)}") from error
-
-
-def _is_offline() -> bool:
-    return any(os.environ.get(name, "").strip().lower() in YES for name in ("DOCQA_OFFLINE", "HF_HUB_OFFLINE"))
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+        raise ModelRefused(f"The translation model {name} cannot be loaded: {one_line(error)}") from error

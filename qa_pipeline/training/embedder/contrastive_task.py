@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from indexing.errors import ModelRefused
+from indexing.errors import ModelRefused, one_line
 from indexing.models.registry import ModelFolder
 from qa_pipeline.datasets.examples import Example
 from qa_pipeline.training.alignment.word_dictionary import parallel_files, sentence_pairs
@@ -129,8 +129,7 @@ def load_embedder(folder: ModelFolder) -> Any:
     try:
         return SentenceTransformer(str(folder.path), device="cpu", trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelRefused(f"The embedder {folder.name} cannot be loaded for training: {reason}") from error
+        raise ModelRefused(f"The embedder {folder.name} cannot be loaded for training: {one_line(error)}") from error
 
 
 def save_static(tokenizer: Any, vectors: NDArray[np.float32], folder: Path) -> None:

@@ -101,14 +101,9 @@ class CodeSwitchedPairs:
 
     def _sides(self, sides: Sides, draw: Draw) -> Sides:
         """Either side, or both, then now and then in the same language."""
-        questions, passages = sides
         which, first, second = draw.integers(3), *draw.integers(len(self._into), size=2)
         second = first if which == 2 and draw.random() < OF_ONE_MIX else second
-        if which != 1:
-            questions = _switch(questions, self._into[first], SWITCHED, draw)
-        if which != 0:
-            passages = _switch(passages, self._into[second], SWITCHED, draw)
-        return questions, passages
+        return _switch_sides(sides, int(which), (self._into[first], self._into[second]), draw)
 
 
 class TranslationPairs:
@@ -166,13 +161,8 @@ class CodeSwitchedLines:
         sides = lines.draw(count, draw)
         if language != PIVOT:
             return _one_side(sides, self._choices[language][1], draw)
-        run, rest = sides
         which, first, second = draw.integers(3), *draw.integers(len(self._into), size=2)
-        if which != 1:
-            run = _switch(run, self._into[first], SWITCHED, draw)
-        if which != 0:
-            rest = _switch(rest, self._into[second], SWITCHED, draw)
-        return run, rest
+        return _switch_sides(sides, int(which), (self._into[first], self._into[second]), draw)
 
     def __bool__(self) -> bool:
         return bool(self._lines and self._into)
@@ -224,6 +214,16 @@ def _one_side(sides: Sides, choices: Choices, draw: Draw) -> Sides:
     if draw.random() < 0.5:
         return _switch(one, choices, SWITCHED_BACK, draw), other
     return one, _switch(other, choices, SWITCHED_BACK, draw)
+
+
+def _switch_sides(sides: Sides, which: int, choices: tuple[Choices, Choices], draw: Draw) -> Sides:
+    """which: 0 for the first side, 1 for the second, 2 for both."""
+    one, other = sides
+    if which != 1:
+        one = _switch(one, choices[0], SWITCHED, draw)
+    if which != 0:
+        other = _switch(other, choices[1], SWITCHED, draw)
+    return one, other
 
 
 def _switch(texts: Ragged, choices: Choices, share: float, draw: Draw) -> Ragged:

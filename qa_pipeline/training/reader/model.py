@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import torch
 
-from indexing.errors import ModelRefused
+from indexing.errors import ModelRefused, one_line
 from indexing.models.registry import ModelFolder, resolve
 from qa_pipeline.reading.xlm_tokenizer import Tokens, XlmTokens
 
@@ -88,7 +88,7 @@ def load_encoder(name: str, dropout: float | None = None) -> Encoder:
         model, missing = _model(folder, dropout)
         tokeniser = _tokeniser(folder, model)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise ModelRefused(f"{name} cannot be loaded for training: {' '.join(str(error).split())[:200]}") from error
+        raise ModelRefused(f"{name} cannot be loaded for training: {one_line(error)}") from error
     lacking = [weight for weight in missing if not weight.startswith(HEAD)]
     if lacking:
         raise ModelRefused(f"The model {name} is not complete: its weights lack {', '.join(sorted(lacking)[:3])}.")

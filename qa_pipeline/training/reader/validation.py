@@ -16,13 +16,13 @@ import numpy as np
 from indexing.models.presets import Preset
 from indexing.models.registry import ModelFolder, resolve
 from qa_pipeline.datasets.examples import Example
+from qa_pipeline.evaluation.metrics.bootstrap import figure, resampled
 from qa_pipeline.evaluation.metrics.mlqa import exact_match, f1
 from qa_pipeline.evaluation.metrics.no_answer import auroc
 from qa_pipeline.training.loop.recipes import Recipe
 
 POOLED = "all"
 NO_SPAN = -1e9
-RESAMPLES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +90,14 @@ def table(found: Sequence[Score]) -> list[Row]:
     return rows + ([_row(POOLED, found)] if len(rows) > 1 else [])
 
 
-def change(before: Sequence[Score], after: Sequence[Score], seed: int) -> Change | None:
+def change(before: Sequence[Score], after: Sequence[Score]) -> Change | None:
     """Paired bootstrap over the answerable questions: each drawn with its score before and after. None without any."""
     pairs = zip(before, after, strict=True)
-    differences = np.array([b.f1 - a.f1 for a, b in pairs if a.answerable]) * 100
+    differences = np.array([b.f1 - a.f1 for a, b in pairs if a.answerable])
     if not len(differences):
         return None
-    draw = np.random.default_rng(seed)
-    means = [draw.choice(differences, len(differences)).mean() for _ in range(RESAMPLES)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Change(float(differences.mean()), float(low), float(high))
+    found = figure(float(differences.mean()), resampled(differences[:, None])[:, 0])
+    return Change(found.value, found.low, found.high)
 
 
 def _row(language: str, found: Sequence[Score]) -> Row:

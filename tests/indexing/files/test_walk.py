@@ -12,6 +12,7 @@ import struct
 import unicodedata
 import zipfile
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -241,7 +242,7 @@ def test_small_text_files_start_no_process(tmp_path: Path) -> None:
     with FileReader() as reader:
         for file in files:
             reader.read(file)
-        assert reader._worker._process is None
+        assert reader._worker._child is None
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
@@ -431,11 +432,11 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     file = put(tmp_path, "a.html", b"<p>fine")
     with FileReader() as reader:
         reader.read(file)
-        process = reader._worker._process
-        assert process is not None
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        assert only(reader.read(file)).text == "fine" and reader._worker._process is not process
+        child = reader._worker._child
+        assert child is not None
+        os.kill(child.process.pid, signal.SIGKILL)
+        child.process.wait()
+        assert only(reader.read(file)).text == "fine" and reader._worker._child is not child
 
 
 def test_a_crash_while_parsing_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -443,7 +444,7 @@ def test_a_crash_while_parsing_is_a_reason(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(sandbox, "_CODE", sandbox._CODE.partition("from ")[0] + crash)
     with FileReader() as reader:
         words = reason(reader, put(tmp_path, "a.html", b"<p>fine"))
-        assert words.startswith("the parser crashed on it (exit -11)") and reader._worker._process is None
+        assert words.startswith("the parser crashed on it (exit -11)") and reader._worker._child is None
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is only bounded where the system can")
@@ -461,10 +462,10 @@ def test_the_worker_is_renewed_and_ends_with_the_reader(tmp_path: Path, monkeypa
     with FileReader() as reader:
         for _ in range(5):
             reader.read(file)
-            process = reader._worker._process
-            assert process is not None
-            pids.add(process.pid)
-    assert len(pids) == 3 and process is not None and process.poll() is not None
+            child = reader._worker._child
+            assert child is not None
+            pids.add(child.process.pid)
+    assert len(pids) == 3 and child is not None and child.process.poll() is not None
 
 
 def test_nothing_from_the_current_folder_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -475,15 +476,42 @@ def test_nothing_from_the_current_folder_is_run(tmp_path: Path, monkeypatch: pyt
         assert only(reader.read(put(tmp_path / "d", "a.html", b"<p>fine"))).text == "fine"
 
 
-def test_a_worker_that_talks_nonsense_is_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, theirs = socket.socketpair()
-    theirs.sendall((5).to_bytes(8, "big") + b"{nope")
+NONSENSE = {
+    "no JSON": (5).to_bytes(4, "big") + b"{nope",
+    "JSON of another kind": (2).to_bytes(4, "big") + b"17",
+    "a length below nothing": (-9).to_bytes(4, "big", signed=True),
+    "more than is ever taken": (-1).to_bytes(4, "big", signed=True) + (2**40).to_bytes(8, "big"),
+    "a pickle": (3).to_bytes(4, "big") + b"\x80\x04.",
+}
+
+
+@pytest.mark.parametrize("sent", NONSENSE.values(), ids=NONSENSE)
+def test_a_worker_that_talks_nonsense_is_a_crash(tmp_path: Path, sent: bytes) -> None:
     with FileReader() as reader:
         file = put(tmp_path, "a.html", b"<p>fine")
         reader.read(file)
-        assert reader._worker._socket is not None
-        reader._worker._socket.close()
-        reader._worker._socket = ours
+        theirs = replaced_connection(reader)
+        theirs.sendall(sent)
         assert "crashed" in reason(reader, file)
         assert only(reader.read(file)).text == "fine"
     theirs.close()
+
+
+def test_a_worker_that_reads_nothing_is_ended_by_the_clock(tmp_path: Path) -> None:
+    with FileReader(FileLimits(seconds=1.5)) as reader:
+        file = put(tmp_path, "a.html", b"<p>fine")
+        reader.read(file)
+        assert reader._worker._child is not None
+        os.kill(reader._worker._child.process.pid, signal.SIGSTOP)
+        big = put(tmp_path, "big.html", b"<p>fine" * 1_000_000)
+        assert reason(reader, big) == "not read within the 1.5 seconds allowed for one file (--seconds)"
+        assert only(reader.read(file)).text == "fine"
+
+
+def replaced_connection(reader: FileReader) -> socket.socket:
+    """The other end of a new connection, in place of that to the worker."""
+    assert reader._worker._child is not None
+    ours, theirs = socket.socketpair()
+    reader._worker._child.connection.close()
+    reader._worker._child.connection = Connection(ours.detach())
+    return theirs

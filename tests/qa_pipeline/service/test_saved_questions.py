@@ -193,7 +193,6 @@ def test_after_new_documents_only_their_answers_are_new(saved: SavedQuestions, c
     assert "1912" in [found.text for found in first.new]
     (corpus / "second.txt").write_text("The bridge was opened again in 1950 when it was new.\n", encoding="utf-8")
     build_index(corpus, tmp_path / "i", embedder=embedder)  # type: ignore[arg-type]
-    pipeline.index.refresh()
     second = saved.run(number, pipeline)
     assert [found.source for found in second.new] == ["second.txt"] and second.gone == ()
     assert second.same == len(first.new)

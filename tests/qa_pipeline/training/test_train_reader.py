@@ -297,12 +297,12 @@ def test_differences_are_paired() -> None:
     """Every question better by the same: no doubt, though the questions differ widely."""
     before = [Score("en", True, 0.0, n / 100, 0.0) for n in range(50)]
     after = [replace(score, f1=score.f1 + 0.1) for score in before]
-    found = change(before, after, 1)
+    found = change(before, after)
     assert found is not None
     assert found.mean == pytest.approx(10) and found.low == pytest.approx(10) and found.high == pytest.approx(10)
-    none = change(before, before, 1)
+    none = change(before, before)
     assert none is not None and none.low == none.mean == none.high == 0
-    assert change([], [], 1) is None
+    assert change([], []) is None
 
 
 def test_figures_are_by_language() -> None:
