@@ -61,6 +61,7 @@ SEAMS = {
     "prometheus_client": {"qa_pipeline/service/metrics.py"},
     "streamlit": {"ui/app.py", "ui/state/", "ui/render/", "ui/components/", "ui/views/"},
     "httpx": {"ui/client/http.py"},
+    "httpx_sse": {"ui/client/http.py"},
     "jieba": {"qa_pipeline/datasets/token_counts.py"},
     "sacremoses": {"qa_pipeline/datasets/token_counts.py"},
     "matplotlib": {"qa_pipeline/evaluation/runs/plots.py"},
