@@ -20,7 +20,7 @@ from benchmarks import machine
 from indexing.errors import DocqaError
 from indexing.models.embedder import Embedder
 from qa_pipeline.datasets.examples import Example, find_files, read_examples
-from qa_pipeline.retrieval.dense_score import nearness
+from qa_pipeline.retrieval.dense_score import dense_score
 
 DEPTH = 100
 CUTS = (1, 5, 10)
@@ -54,7 +54,7 @@ def places(
         if embedder.tokens:
             best = nearest[:DEPTH]
             shares = embedder.tokens.matches(one.question, [held[n] for n in best.tolist()])
-            near = np.array([nearness(cosines[n], share, len(held[n])) for n, share in zip(best, shares, strict=True)])
+            near = np.array([dense_score(cosines[n], share, len(held[n])) for n, share in zip(best, shares, strict=True)])
             order["vectors and tokens"] = np.concatenate([best[np.argsort(-near, kind="stable")], nearest[DEPTH:]])
         for way, numbers in order.items():
             ranks[way].append(int(np.flatnonzero(numbers == number[other.context])[0]) + 1)

@@ -91,14 +91,14 @@ def told(result: dict[str, Any]) -> dict[str, Any]:
     return top(result["answers"], result["no_ans_gap"])
 
 
-def top(answers: Sequence[Any], gap: float) -> dict[str, Any]:
+def top(answers: Sequence[Any], margin: float) -> dict[str, Any]:
     if not answers:
-        return {"answer": "", "start": -1, "document": None, "score": 0.0, "gap": gap}
+        return {"answer": "", "start": -1, "document": None, "score": 0.0, "gap": margin}
     best = answers[0]
     place = best.offsets_in_document[0] if best.offsets_in_document else None
     return {
         "answer": best.answer, "start": place.start if place else -1, "end": place.end if place else -1,
-        "document": (best.document_ids or [None])[0], "score": float(best.score), "gap": float(gap),
+        "document": (best.document_ids or [None])[0], "score": float(best.score), "gap": float(margin),
     }  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def batched(reader: Any, asked: Sequence[Asked], at_once: int = 64) -> list[dict
     for at in range(0, len(asked), at_once):
         part = asked[at : at + at_once]
         result = reader.predict_batch([one.question for one in part], [documents(one) for one in part])
-        found += [top(answers, gap) for answers, gap in zip(result["answers"], result["no_ans_gaps"], strict=True)]
+        found += [top(answers, margin) for answers, margin in zip(result["answers"], result["no_ans_gaps"], strict=True)]
     return found
 
 

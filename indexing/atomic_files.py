@@ -1,82 +1,162 @@
-"""Atomic file writes: a temporary file, fsync, rename; and checksums of what was written."""
+"""Atomic writes: after any failure a file holds its old bytes or all of the new ones, never a part.
+
+A file is written beside its target, fsynced, and renamed; then its folder is fsynced, so that the name survives a loss of
+power. `durable=False` leaves out both fsyncs: for caches, which can be made again.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import hashlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 PIECE = 1 << 16
+MODE = 0o644
 
 
-def pieces_of(path: Path) -> Iterator[bytes]:
-    """A file's bytes, a piece at a time."""
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            yield piece
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def store(target: Path, data: bytes, mode: int = MODE, *, durable: bool = True) -> None:
+    """Make `target` of `data`, all of it or nothing. mode: the file's permissions, less the umask."""
+    with open_atomic(target, mode, durable=durable) as file:
+        file.write(data)
+
+
+def store_text(target: Path, text: str) -> None:
+    """Make `target` of a text in UTF-8, all of it or nothing."""
+    store(target, text.encode("utf-8"))
 
 
 @contextmanager
-def whole(pieces: Iterable[bytes], beside: Path, mode: int = 0o644) -> Iterator[Path]:
+def open_atomic(target: Path, mode: int = MODE, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """A file that takes the place of `target` at the end of the block; an exception leaves `target` as it is."""
+    beside = target.with_name(f".{target.name}.{os.urandom(8).hex()}.part")
+    with _new_file(beside, mode) as file:
+        yield file
+        _finish(file, durable)
+        move(beside, target, durable=durable)
+
+
+@contextmanager
+def whole(pieces: Iterable[bytes], beside: Path, mode: int = MODE) -> Iterator[Path]:
     """A file of these pieces in the folder `beside`, on disk; it is removed unless it was moved meanwhile."""
     temporary = beside / f"{os.urandom(8).hex()}.part"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with _new_file(temporary, mode) as file:
+        file.writelines(pieces)
+        _finish(file, durable=True)
+        yield temporary
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove the temporary files of stopped writers of `target`. Only for a process that is its only writer."""
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        path.unlink(missing_ok=True)
+
+
+def move(path: Path, target: Path, *, durable: bool = True) -> None:
+    """Rename a whole file or folder within its file system. A file replaces a file; a folder, an empty folder only."""
+    os.replace(path, target)
+    if durable:
+        sync_folder(target.parent)
+
+
+@contextmanager
+def _new_file(path: Path, mode: int) -> Iterator[BinaryIO]:
+    """A new file, which is closed and removed at the end of the block unless it was moved."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), mode)
     try:
         with open(descriptor, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        yield temporary
+            yield file
     finally:
-        temporary.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
-def store(target: Path, data: bytes, mode: int = 0o644) -> None:
-    """Make `target` of `data`: written beside, fsynced, renamed. All of it or nothing."""
-    with whole([data], target.parent, mode) as file:
-        file.replace(target)
-    sync_folder(target.parent)
+def _finish(file: BinaryIO, durable: bool) -> None:
+    file.flush()
+    if durable:
+        os.fsync(file.fileno())
+    file.close()
+
+
+# -- folders -----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def replace_folder(target: Path) -> Iterator[Path]:
+    """An empty folder to fill, which takes the place of `target` at the end of the block. The caller is the only writer.
+
+    What stopped writers left is removed. An exception leaves `target` as it is.
+    """
+    _remove_folders_beside(target)
+    beside = _folder_beside(target)
+    try:
+        yield beside
+        sync_tree(beside)
+        beside.chmod(0o755)
+        if target.exists():
+            move(target, _folder_beside(target) / "old", durable=False)
+        move(beside, target)
+    finally:
+        _remove_folders_beside(target)
+
+
+def _folder_beside(target: Path) -> Path:
+    return Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+
+
+def _remove_folders_beside(target: Path) -> None:
+    for left in target.parent.glob(f".{glob.escape(target.name)}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+# -- fsync -------------------------------------------------------------------------------------------------------------
+
+
+def sync_file(path: Path) -> None:
+    """Have a file's bytes on disk before going on."""
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
     """Have a folder's names on disk, where the system can do that."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(OSError):
+        sync_file(folder)
+
+
+def sync_tree(folder: Path) -> None:
+    """Have a folder, and all files and folders in it, on disk before going on."""
+    for path in [*folder.rglob("*"), folder]:
+        (sync_folder if path.is_dir() else sync_file)(path)
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def pieces_of(path: Path, piece: int = PIECE) -> Iterator[bytes]:
+    """A file's bytes, a piece at a time."""
+    with path.open("rb") as file:
+        while block := file.read(piece):
+            yield block
 
 
 def file_checksum(path: Path) -> str:
     """BLAKE2b-256 of a file's bytes, hex; "" when it cannot be read."""
     digest = hashlib.blake2b(digest_size=32)
     try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        for block in pieces_of(path, 1 << 20):
+            digest.update(block)
     except OSError:
         return ""
     return digest.hexdigest()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write beside, fsync, rename, fsync the folder: afterwards `path` holds the old bytes or all of the new ones."""
-    beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    beside.write_bytes(data)
-    fsync(beside)
-    beside.replace(path)
-    fsync(path.parent)
-
-
-def fsync(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk before going on."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -23,7 +23,7 @@ from indexing.settings import IndexSettings
 from indexing.store.corpus_db import FileRecord, IndexFolder, NewDocument, now_ns
 from indexing.store.index import Index
 from indexing.store.sqlite import DATABASE
-from indexing.workers import prepared_ahead
+from indexing.workers import prefetch_batches
 
 RACY_NS = 2_000_000_000
 
@@ -92,7 +92,7 @@ def build_index(
         reports.update((report.source, report) for report in unchanged)
         done, total = sum(f.size for f in found) - sum(f.size for f in changed), sum(f.size for f in found)
         static = getattr(embedder, "static", None)
-        with prepared_ahead(
+        with prefetch_batches(
             changed, known, limits or FileLimits(), folder.settings.chunks,
             None if static is None else embedder.passages, static,
         ) as batches:  # fmt: skip

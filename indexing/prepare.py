@@ -55,7 +55,7 @@ class Batch:
     vectors: Matrix | None = None
 
 
-def prepared(
+def prepare_batches(
     reader: FileReader, files: Iterable[FoundFile], known: Mapping[str, FileRecord], settings: ChunkSettings,
     embed: Embed | None = None,
 ) -> Iterator[Batch]:  # fmt: skip

@@ -29,7 +29,7 @@ from indexing.files.sandbox import import_path
 from indexing.files.walk import FileReader, FoundFile
 from indexing.models.embedder import Embedder
 from indexing.models.registry import ModelFolder
-from indexing.prepare import Batch, Embed, prepared
+from indexing.prepare import Batch, Embed, prepare_batches
 from indexing.settings import ChunkSettings
 from indexing.store.corpus_db import FileRecord, NewDocument
 
@@ -47,7 +47,7 @@ Here = Callable[[Group], Iterator[Batch]]
 
 
 @contextmanager
-def prepared_ahead(
+def prefetch_batches(
     files: Sequence[FoundFile], known: Mapping[str, FileRecord], limits: FileLimits, settings: ChunkSettings,
     embed: Embed | None = None, static: ModelFolder | None = None,
 ) -> Iterator[Iterator[Batch]]:  # fmt: skip
@@ -60,7 +60,7 @@ def prepared_ahead(
         count = _helpers_for(files, groups)
         request = (limits, settings, static)
         started = [kept.enter_context(Helper(request)) for _ in range(count)]
-        yield _InOrder(groups, known, started, lambda group: prepared(reader, group, known, settings, embed)).batches()
+        yield _InOrder(groups, known, started, lambda group: prepare_batches(reader, group, known, settings, embed)).batches()
 
 
 def _groups(files: Sequence[FoundFile]) -> list[list[FoundFile]]:
@@ -205,7 +205,7 @@ def serve() -> None:
     with FileReader(limits) as reader:
         while (given := waiting.get()) is not None:
             number, group, known = given
-            for batch in prepared(reader, group, known, settings, embed):
+            for batch in prepare_batches(reader, group, known, settings, embed):
                 _send(connection, (number, _thin(batch)))
             _send(connection, (number, None))
 

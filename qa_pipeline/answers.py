@@ -124,7 +124,7 @@ class Quoted(Protocol):
 Quotation = TypeVar("Quotation", Answer, Passage)
 
 
-def verified(quotation: Quotation, document: Quoted, content_hash: str) -> Quotation:
+def verify(quotation: Quotation, document: Quoted, content_hash: str) -> Quotation:
     """The answer or passage, if it is the document's text at its offsets and of this hash. Raises BrokenCitation."""
     text = document.text[quotation.start : quotation.end]
     if not quotation.text or text != quotation.text or document.content_hash != content_hash:

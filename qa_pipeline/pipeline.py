@@ -16,16 +16,16 @@ from indexing.models.registry import resolve
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.filters import Filter
 from indexing.store.index import Index
-from qa_pipeline.answering.ask import Models, Step, ask_stream, search_reply
+from qa_pipeline.answering.ask import AnsweringModels, Step, ask_stream, search_reply
 from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration, calibration_of
 from qa_pipeline.answering.verification import Verifier
 from qa_pipeline.answers import Reply
 from qa_pipeline.haystack.load import load_reader
-from qa_pipeline.haystack.nodes import two_nodes
+from qa_pipeline.haystack.nodes import haystack_pipeline
 from qa_pipeline.haystack.retriever import FusedRetriever
-from qa_pipeline.reading.early_stop import Stop
+from qa_pipeline.reading.early_stop import StopRule
 from qa_pipeline.reading.readings import Reading, ReadsPassages
-from qa_pipeline.retrieval.retriever import Retrieved
+from qa_pipeline.retrieval.retriever import RetrievedPassages
 from qa_pipeline.settings import AskSettings, question_text
 
 
@@ -46,9 +46,9 @@ class QAPipeline:
         self.retriever = FusedRetriever(index, embedder, settings)
         self.reader = reader
         self.settings = settings or AskSettings()
-        self.models = Models(embedder.name, reader_name, calibration.with_embedder(embedder.nearness))
+        self.models = AnsweringModels(embedder.name, reader_name, calibration.with_embedder(embedder.nearness))
         self.verifier = Verifier(index.folder)
-        self.pipeline: Any = None if reader is None else two_nodes(self.retriever, reader)
+        self.pipeline: Any = None if reader is None else haystack_pipeline(self.retriever, reader)
 
     @classmethod
     def open(
@@ -92,12 +92,12 @@ class QAPipeline:
             question, lambda: self.retriever.passages(question, settings, filters), self.models, self.verifier
         )  # fmt: skip
 
-    def _stop(self, settings: AskSettings) -> Stop:
+    def _stop(self, settings: AskSettings) -> StopRule:
         """When the reading of a question ends."""
-        gap = math.inf if settings.thorough else self.models.calibration.stop_gap
-        return Stop(gap, settings.read_at_least, math.inf if settings.budget_ms is None else settings.budget_ms)
+        margin = math.inf if settings.thorough else self.models.calibration.stop_margin
+        return StopRule(margin, settings.read_at_least, math.inf if settings.budget_ms is None else settings.budget_ms)
 
-    def _run(self, question: str, parameters: dict[str, Any]) -> tuple[Retrieved, Iterator[list[Reading]]]:
+    def _run(self, question: str, parameters: dict[str, Any]) -> tuple[RetrievedPassages, Iterator[list[Reading]]]:
         """Run the Haystack pipeline; it wraps every error of a node, ours come out as they were raised."""
         if self.pipeline is None:
             raise SettingError("This index was opened without a reader; it can be searched, not asked.")

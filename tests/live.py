@@ -14,9 +14,9 @@ import httpx
 import uvicorn
 
 from qa_pipeline.answering.loaded_reader import LoadedReader
-from qa_pipeline.api.app import create_app, served
+from qa_pipeline.api.app import create_app, with_headers
 from qa_pipeline.cli.serve import config
-from qa_pipeline.service.model_pool import Models
+from qa_pipeline.service.model_pool import ModelPool
 from qa_pipeline.service.service import Service
 from qa_pipeline.service.settings import ServerSettings
 from tests.known import WordEmbedder, WordReader
@@ -25,9 +25,9 @@ BRIDGE = "The bridge opened in 1912. It is long.\n"
 MINE = "The mine closed in 1974. It was wet.\n"
 
 
-def known_models(reader: Any = None) -> Models:
+def known_models(reader: Any = None) -> ModelPool:
     """Models by words: one embedder whatever it is called, and the reader given or one by words."""
-    return Models("words", lambda name: LoadedReader(reader or WordReader(), "words"), lambda name: WordEmbedder())  # type: ignore
+    return ModelPool("words", lambda name: LoadedReader(reader or WordReader(), "words"), lambda name: WordEmbedder())  # type: ignore
 
 
 @dataclass
@@ -59,11 +59,11 @@ class Live:
 
 
 @contextmanager
-def live(home: Path, models: Models | None = None, key: str = "", **settings: Any) -> Iterator[Live]:
+def live(home: Path, models: ModelPool | None = None, key: str = "", **settings: Any) -> Iterator[Live]:
     """Serve `home` while the block lasts."""
     chosen = ServerSettings(home, port=0, reader="words", **{"concurrency": 2, "shutdown_s": 5, **settings})
     service = Service(chosen, models or known_models())
-    server = uvicorn.Server(config(chosen, served(create_app(service))))
+    server = uvicorn.Server(config(chosen, with_headers(create_app(service))))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until = time.monotonic() + 120

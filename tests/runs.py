@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from qa_pipeline.answering.calibration import Calibration
-from qa_pipeline.answering.calibration_store import Known
+from qa_pipeline.answering.calibration_store import StoredCalibration
 from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.evaluation.analysis.stored_run import QuestionFile
-from qa_pipeline.evaluation.calibration.run import Calibrated, as_dict
+from qa_pipeline.evaluation.calibration.run import CalibrationResult, as_dict
 from qa_pipeline.evaluation.metrics.calibration import CalibratedRow
-from qa_pipeline.evaluation.metrics.calibration import Judged as CalibrationJudged
+from qa_pipeline.evaluation.metrics.calibration import DecisionFigures as CalibrationJudged
 from qa_pipeline.evaluation.metrics.scorers import SCORERS
 from qa_pipeline.evaluation.open_domain.run import evaluate_open
-from qa_pipeline.evaluation.reading_comprehension.run import Measured, evaluate_reading
+from qa_pipeline.evaluation.reading_comprehension.run import MeasuredReader, evaluate_reading
 from qa_pipeline.evaluation.runs.predictions import Prediction, QuestionSet
 from qa_pipeline.evaluation.runs.results_folder import CALIBRATION, Results
 from qa_pipeline.reading.readings import Reading
@@ -51,8 +51,8 @@ class Silent(WordReader):
         return Reading()
 
 
-def measured(reader: Any = None, name: str = "words") -> Measured:
-    return Measured(LoadedReader(reader or WordReader(), name, Calibration(threshold=0.5)), name, "1")
+def measured(reader: Any = None, name: str = "words") -> MeasuredReader:
+    return MeasuredReader(LoadedReader(reader or WordReader(), name, Calibration(threshold=0.5)), name, "1")
 
 
 def questions(folder: Path, rows: list[dict[str, Any]] | None = None, name: str = "asked.jsonl") -> QuestionSet:
@@ -89,4 +89,4 @@ def make_calibration(out: Path) -> None:
     with Results.writing(out, settings) as results:
         results.append([said.as_dict()])
         results.write_questions([{"origin": "asked.jsonl", "id": "1", "question": "When opened the bridge?"}])
-        results.write_metrics(as_dict(Calibrated(Known((1.0, 0.0, 0.5), {}, {}), rows[:1], rows[1], {})))
+        results.write_metrics(as_dict(CalibrationResult(StoredCalibration((1.0, 0.0, 0.5), {}, {}), rows[:1], rows[1], {})))

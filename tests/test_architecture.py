@@ -20,7 +20,7 @@ ROOMS = {"indexing": {"indexing"}, "qa_pipeline": {"indexing", "qa_pipeline"}, "
 # What stands in each folder, in the order data walks through it: a part imports parts before it, none after it.
 ORDER = {
     "indexing": (
-        "errors", "settings", "documents", "arrays", "atomic_files",
+        "errors", "settings", "documents", "arrays", "atomic_files", "lru_cache",
         "files", "models", "text", "store", "prepare", "workers", "build",
     ),
     "qa_pipeline": (

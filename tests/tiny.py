@@ -37,7 +37,7 @@ def check_laws(readings: Sequence[Reading], texts: Sequence[str]) -> None:
     for reading, text in zip(readings, texts, strict=True):
         places = [(span.start, span.end) for span in reading.spans]
         assert len(set(places)) == len(places)
-        assert [span.gap for span in reading.spans] == sorted((span.gap for span in reading.spans), reverse=True)
+        assert [span.margin for span in reading.spans] == sorted((span.margin for span in reading.spans), reverse=True)
         for span in reading.spans:
             assert 0 <= span.start < span.end <= len(text)
             piece = text[span.start : span.end]
@@ -52,7 +52,7 @@ def close(ours: Sequence[Reading], theirs: Sequence[Reading]) -> None:
         assert found.keys() == wanted.keys()
         for place, a in found.items():
             b = wanted[place]
-            assert (a.score, a.gap, a.confidence) == pytest.approx((b.score, b.gap, b.confidence), abs=1e-3)
+            assert (a.score, a.margin, a.confidence) == pytest.approx((b.score, b.margin, b.confidence), abs=1e-3)
 
 
 def same_ranking(ours: Sequence[tuple[float, str]], theirs: Sequence[tuple[float, str]], within: float = 1e-4) -> None:

@@ -83,7 +83,7 @@ _NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedText:
     """A text, the name of the encoding it was in, and a remark if bytes had to be replaced."""
 
     text: str
@@ -91,21 +91,21 @@ class Decoded:
     notes: tuple[str, ...] = ()
 
 
-def decode(data: bytes, hint: str = "") -> Decoded | None:
+def decode(data: bytes, hint: str = "") -> DecodedText | None:
     """The text in `data` without a byte order mark, or None when it is no text. `hint`: an encoding that was declared.
 
     >>> decode("Ο φάρος".encode("utf-16")).text
     'Ο φάρος'
     >>> decode("où l’été brûle".encode("cp1252"))
-    Decoded(text='où l’été brûle', encoding='cp1252', notes=())
+    DecodedText(text='où l’été brûle', encoding='cp1252', notes=())
     """
     marked = _marked(data)
     if marked:
         return marked
     if (wide := _zeros(data)) and (text := _strict(data, wide)) is not None:
-        return Decoded(text, wide)
+        return DecodedText(text, wide)
     try:
-        return Decoded(data.decode("utf-8"), "utf-8")
+        return DecodedText(data.decode("utf-8"), "utf-8")
     except UnicodeDecodeError:
         pass
     if is_binary(data):
@@ -119,22 +119,22 @@ def is_binary(data: bytes) -> bool:
     return b"\x00" in sample or (len(sample) - len(sample.translate(None, _CONTROLS))) * 200 > len(sample)
 
 
-def _marked(data: bytes) -> Decoded | None:
+def _marked(data: bytes) -> DecodedText | None:
     """By byte order mark; bytes that do not fit it are replaced, and counted."""
     for mark, name in _MARKS:
         if data.startswith(mark):
             body = data[len(mark) :]
             text = _strict(body, name)
             if text is not None:
-                return Decoded(text, name)
+                return DecodedText(text, name)
             if name == "utf-8" or name.startswith("utf-16"):
                 return _replaced(body, name)
     return None
 
 
-def _replaced(data: bytes, name: str) -> Decoded:
+def _replaced(data: bytes, name: str) -> DecodedText:
     text = data.decode(name, "replace")
-    return Decoded(text, name, (f"bytes that are not {name} were replaced by U+FFFD: {text.count(chr(0xFFFD)):,}",))
+    return DecodedText(text, name, (f"bytes that are not {name} were replaced by U+FFFD: {text.count(chr(0xFFFD)):,}",))
 
 
 def _strict(data: bytes, name: str) -> str | None:
@@ -180,7 +180,7 @@ def _ideographs(high: bytes, low: bytes) -> bool:
     return zeros > 2 * low.count(0) and (known + zeros) * 100 >= 97 * len(high)
 
 
-def _declared(data: bytes, hint: str) -> Decoded | None:
+def _declared(data: bytes, hint: str) -> DecodedText | None:
     """As the document itself says, when that works."""
     hint = hint.strip().lower()
     if not hint or hint.startswith(("utf-16", "utf-32", "utf-7")):
@@ -206,10 +206,10 @@ def _declared(data: bytes, hint: str) -> Decoded | None:
         text = data.decode(name.name)
     except (LookupError, UnicodeDecodeError, ValueError, TypeError):
         return None
-    return Decoded(text, hint) if isinstance(text, str) else None
+    return DecodedText(text, hint) if isinstance(text, str) else None
 
 
-def _mostly_utf8(data: bytes) -> Decoded | None:
+def _mostly_utf8(data: bytes) -> DecodedText | None:
     """UTF-8 with a few bad bytes: at least twenty times as many good sequences."""
     good = len(_SEQUENCES.findall(data))
     text = data.decode("utf-8", "replace") if good else ""
@@ -219,16 +219,16 @@ def _mostly_utf8(data: bytes) -> Decoded | None:
 # -- old encodings -----------------------------------------------------------------------------------------------------
 
 
-def _guessed(data: bytes) -> Decoded:
+def _guessed(data: bytes) -> DecodedText:
     """The likeliest old encoding; Windows-1252 with replacements when none decodes it strictly."""
     sample = _sample(data)
     scores = {name: _score_wide(sample, name) for name in _WIDE}
     scores.update((name, _score_family(sample, name, letters)) for names, letters in _FAMILIES for name in names)
     for name in sorted(scores, key=lambda name: -scores[name]):
         if scores[name] > float("-inf") and (text := _strict(data, name)) is not None:
-            return Decoded(text, _NAMES.get(name, name))
+            return DecodedText(text, _NAMES.get(name, name))
     if _unused_only(data):
-        return Decoded(data.decode("latin-1"), "latin-1")
+        return DecodedText(data.decode("latin-1"), "latin-1")
     return _replaced(data, "cp1252")
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from indexing.errors import UnreadableFile
-from indexing.files.charset import Decoded, decode
+from indexing.files.charset import DecodedText, decode
 from indexing.files.file_text import FileLimits, FileText, Heading, Scalar, TextBuilder, check_chars, clean_meta
 
 TEXT_FIELDS = ("text", "content", "contents", "body")
@@ -25,7 +25,7 @@ _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?")
 _DELIMITERS = ",;\t|"
 
 
-def _decoded(data: bytes, kind: str) -> Decoded:
+def _decoded(data: bytes, kind: str) -> DecodedText:
     decoded = decode(data)
     if decoded is None:
         raise UnreadableFile(f"not {kind}: binary data")
@@ -38,7 +38,7 @@ def _decoded(data: bytes, kind: str) -> Decoded:
 class _Records:
     """Makes documents of records, with names unique in the file."""
 
-    def __init__(self, decoded: Decoded, kind: str, max_chars: int) -> None:
+    def __init__(self, decoded: DecodedText, kind: str, max_chars: int) -> None:
         self.facts: dict[str, Scalar] = {"file_type": kind, "encoding": decoded.encoding}
         self.notes = list(decoded.notes)
         self.texts: list[FileText] = []
@@ -117,7 +117,7 @@ def read_tsv(data: bytes, limits: FileLimits) -> list[FileText]:
     return _table(_decoded(data, "a TSV table"), "\t", "tsv", limits)
 
 
-def _table(decoded: Decoded, delimiter: str, kind: str, limits: FileLimits) -> list[FileText]:
+def _table(decoded: DecodedText, delimiter: str, kind: str, limits: FileLimits) -> list[FileText]:
     """Documents, when a column holds texts; else one document, one line a row."""
     rows = _rows(decoded.text, delimiter)
     first, second = next(rows, (0, [])), next(rows, (0, []))
@@ -239,7 +239,7 @@ def read_jsonl(data: bytes, limits: FileLimits) -> list[FileText]:
     return _json_lines(_decoded(data, "JSON lines"), "jsonl", limits)
 
 
-def _json_lines(decoded: Decoded, kind: str, limits: FileLimits) -> list[FileText]:
+def _json_lines(decoded: DecodedText, kind: str, limits: FileLimits) -> list[FileText]:
     values: list[tuple[int, Any]] = []
     bad: list[int] = []
     for number, line in enumerate(decoded.text.split("\n"), 1):
@@ -281,7 +281,7 @@ def _where(error: ValueError) -> str:
 
 
 def _as_lines(
-    values: Iterable[Any], decoded: Decoded, kind: str, limits: FileLimits, notes: tuple[str, ...] = ()
+    values: Iterable[Any], decoded: DecodedText, kind: str, limits: FileLimits, notes: tuple[str, ...] = ()
 ) -> FileText:
     """One document with each value on a line of its own, a blank line between the values given."""
     builder = TextBuilder(limits.max_chars)

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from indexing.atomic_files import pieces_of, replace_folder, store
 from indexing.errors import ModelMissing
 
 logger = logging.getLogger(__name__)
@@ -107,38 +108,16 @@ def _made_alone(target: Path, make: Callable[[Path], None]) -> Path:
 
 
 def _make_and_swap(target: Path, make: Callable[[Path], None]) -> None:
-    for left in target.parent.glob(f".{target.name}-*"):
-        shutil.rmtree(left, ignore_errors=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
+    if target.exists():
+        logger.warning("%s is not as it was made; making it again", target)
+    with replace_folder(target) as beside:
         make(beside)
         (beside / MANIFEST).write_text(json.dumps(_contents(beside), indent=1), encoding="utf-8")
-        _flush(beside)
-        beside.chmod(0o755)
-        if target.exists():
-            logger.warning("%s is not as it was made; making it again", target)
-            target.rename(Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent)) / "old")
-        beside.rename(target)
-    finally:
-        for left in target.parent.glob(f".{target.name}-*"):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def _contents(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     return {path.relative_to(folder).as_posix(): digest(path) for path in files}
-
-
-def _flush(folder: Path) -> None:
-    """Files and folders reach the disk before the rename does."""
-    for path in [*folder.rglob("*"), folder]:
-        if path.is_dir() and os.name == "nt":
-            continue
-        handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _stamp(path: Path) -> list[int]:
@@ -163,9 +142,8 @@ def _remembered(path: Path) -> str | None:
 
 def _hashed(path: Path) -> str:
     before, whole = _stamp(path), hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            whole.update(block)
+    for block in pieces_of(path, 1 << 20):
+        whole.update(block)
     settled = time.time_ns() - max(before[1:3]) > SETTLED_NS
     if settled and before == _stamp(path):
         _remember(path, before, whole.hexdigest())
@@ -179,10 +157,8 @@ def _remember(path: Path, stamp: list[int], found: str) -> None:
         return
     with contextlib.suppress(OSError):
         note.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=note.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({"path": os.fspath(path), "stamp": stamp, "digest": found}, file)
-        os.replace(name, note)
+        text = json.dumps({"path": os.fspath(path), "stamp": stamp, "digest": found})
+        store(note, text.encode("utf-8"), 0o600, durable=False)
 
 
 def _writable(folder: Path) -> bool:

@@ -7,8 +7,6 @@ A static model, such as the built-in one, is computed by `indexing.models.static
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -16,13 +14,14 @@ import numpy as np
 
 from indexing.arrays import Matrix
 from indexing.errors import ModelRefused
+from indexing.lru_cache import LRUCache
 from indexing.models.hardware import this_machine
 from indexing.models.registry import ModelFolder, resolve
 from indexing.models.static_embeddings import static_model
 
 BATCH_TOKENS = 8_192
 BYTES_A_TOKEN = 4
-REMEMBERED_QUESTIONS = 1_024
+CACHED_QUESTIONS = 1_024
 
 
 class Encoder(Protocol):
@@ -49,11 +48,10 @@ class Embedder:
         static = static_model(folder)
         self.static = folder if static is not None else None
         self.tokens = static
-        self.nearness = nearness_name(self.fingerprint, static=static is not None)
+        self.nearness = dense_score_name(self.fingerprint, static=static is not None)
         self._encoder: Encoder = static or SentenceTransformerModel(folder, bfloat16)
         self.dimension = self._encoder.dimension
-        self._guard = threading.Lock()
-        self._questions: OrderedDict[str, Matrix] = OrderedDict()
+        self._questions: LRUCache[Matrix] = LRUCache(CACHED_QUESTIONS)
 
     @classmethod
     def load(cls, name: str) -> Embedder:
@@ -70,26 +68,21 @@ class Embedder:
 
     def questions(self, texts: Sequence[str]) -> Matrix:
         """Unit vectors of questions, float32 [n, d], in order; recent questions are remembered."""
-        with self._guard:
-            known = {text: self._questions[text] for text in texts if text in self._questions}
+        known = self._questions.get_many(dict.fromkeys(texts))
         missing = list(dict.fromkeys(text for text in texts if text not in known))
-        for text, vector in zip(missing, self._encode([self._prefixes[0] + text for text in missing]), strict=True):
-            known[text] = vector
-        with self._guard:
-            for text in missing:
-                self._questions[text] = known[text]
-            while len(self._questions) > REMEMBERED_QUESTIONS:
-                self._questions.popitem(last=False)
+        made = dict(zip(missing, self._encode([self._prefixes[0] + text for text in missing]), strict=True))
+        self._questions.put_many(made)
+        known |= made
         return np.stack([known[text] for text in texts]) if texts else np.zeros((0, self.dimension), dtype=np.float32)
 
     def _encode(self, texts: Sequence[str]) -> Matrix:
         return unit(self._encoder.encode(texts))
 
 
-def nearness_name(fingerprint: str, *, static: bool) -> str:
+def dense_score_name(fingerprint: str, *, static: bool) -> str:
     """`Embedder.nearness` of a model with that fingerprint.
 
-    >>> nearness_name("1a2b", static=True), nearness_name("1a2b", static=False)
+    >>> dense_score_name("1a2b", static=True), dense_score_name("1a2b", static=False)
     ('1a2b and tokens, languages level', '1a2b')
     """
     return f"{fingerprint} and tokens, languages level" if static else fingerprint

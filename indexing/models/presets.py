@@ -43,7 +43,7 @@ class Preset:
     reader that was trained with unanswerable questions. `calibration`: what its gaps mean, measured on questions over
     their own texts, as (sharp, shift, threshold, stop_gap) of `qa_pipeline.answering.calibration.Calibration`; () where it
     was not measured. `found`: the same for passages found by the built-in embedder, as (sharp, shift, threshold) and the
-    (near, words, typical nearness, typical share of words) of `qa_pipeline.answering.evidence_weights.Lift`; () likewise.
+    (near, words, typical nearness, typical share of words) of `qa_pipeline.answering.evidence_weights.EvidenceWeights`; () likewise.
     The prefixes are put before texts given to an embedder. `also`: other hub ids it goes by. `published`: what its card says
     it scores. `spark_nlp`: what the same weights are called by Spark NLP's BertForQuestionAnswering.
     """

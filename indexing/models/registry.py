@@ -21,7 +21,7 @@ from indexing.errors import ModelError, ModelMissing, ModelRefused, SettingError
 from indexing.models.cache import cache_folder, fingerprint, made
 from indexing.models.hub import cached, download, split_id
 from indexing.models.presets import BUILTIN, DEFAULT_EMBEDDER, DEFAULT_READER, PRESETS, Kind, Preset, preset_for
-from indexing.models.safety import Inspected, inspect
+from indexing.models.safety import ModelInspection, inspect
 from indexing.models.weights import STORED_SMALL, convert, widen
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _ready(name: str, folder: Path, kind: Kind, preset: Preset | None) -> ModelF
     return ModelFolder(name, path, mark, preset, found.model_type, _prefixes(name, folder, preset, found))
 
 
-def _convert(found: Inspected, target: Path) -> None:
+def _convert(found: ModelInspection, target: Path) -> None:
     """The whole folder with safetensors for pickles."""
     whole = [(n, path) for part in found.parts if not part.pickled for n, path in _inside(found, part.files)]
     for inside, path in [*found.deciding(with_weights=False), *whole]:
@@ -194,7 +194,7 @@ def _convert(found: Inspected, target: Path) -> None:
             convert(part, place)
 
 
-def _inside(found: Inspected, files: tuple[Path, ...]) -> list[tuple[str, Path]]:
+def _inside(found: ModelInspection, files: tuple[Path, ...]) -> list[tuple[str, Path]]:
     return [(path.relative_to(found.folder).as_posix(), path) for path in files]
 
 
@@ -212,7 +212,7 @@ def _packaged(kind: Kind) -> Path:
     return PACKAGED / kind
 
 
-def _prefixes(name: str, folder: Path, preset: Preset | None, found: Inspected) -> tuple[str, str]:
+def _prefixes(name: str, folder: Path, preset: Preset | None, found: ModelInspection) -> tuple[str, str]:
     if preset is not None:
         return preset.query_prefix, preset.passage_prefix
     if found.prompts is not None:

@@ -33,7 +33,7 @@ UNPICKLED = ("prediction_head*.bin", "language_model*.bin")
 
 
 @dataclass(frozen=True, slots=True)
-class Inspected:
+class ModelInspection:
     """What a folder turned out to be. Law: it can be loaded without running code that came with it.
 
     `parts` are the folders with weights: the folder itself, or those of sentence-transformers modules.
@@ -59,7 +59,7 @@ class Inspected:
         return [(path.relative_to(self.folder).as_posix(), path) for path in sorted(found)]
 
 
-def inspect(folder: Path, name: str, kind: Kind) -> Inspected:
+def inspect(folder: Path, name: str, kind: Kind) -> ModelInspection:
     """The judgement on a folder; `name` is what messages call it. Raises ModelMissing, ModelRefused."""
     modules = modules_of(folder, name)
     places = tuple(dict.fromkeys([folder, *(folder / path for path, _ in modules)]))
@@ -71,7 +71,7 @@ def inspect(folder: Path, name: str, kind: Kind) -> Inspected:
         _check_head(parts, name, kind)
     else:
         model_type, parts = _embedder(folder, name, modules)
-    return Inspected(folder, model_type, parts, places, _prompts(folder, name))
+    return ModelInspection(folder, model_type, parts, places, _prompts(folder, name))
 
 
 def read_json(path: Path, name: str) -> Any:

@@ -180,7 +180,7 @@ EMPTY = Segment.build([])
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
+class WeightedQuery:
     """A question's different terms in an index: how often it has each, the term's idf, its postings in each segment.
 
     ceiling: what no passage's score can reach, whatever it says: the sum of the idfs times k1 + 1, 0.0 without terms. A
@@ -229,7 +229,7 @@ class KeywordIndex:
         """`find` of these terms, of a question whose language is not known."""
         return self.find(self.weigh(terms), top_k, allowed, all_terms)
 
-    def weigh(self, terms: Sequence[str], language: str = "") -> Weighed:
+    def weigh(self, terms: Sequence[str], language: str = "") -> WeightedQuery:
         """The terms of a question in this language, "" for not known."""
         code = language_code(language)
         spoken = tuple(alive & (s.languages == code) for s, alive in zip(self.segments, self._alive, strict=True))
@@ -242,10 +242,10 @@ class KeywordIndex:
             dfs = [sum(int(p[rows].sum()) for p, (rows, _) in zip(parts, postings, strict=True)) for parts in among]
             idfs = [np.log1p((total - df + 0.5) / (df + 0.5)) for total, df in zip(totals, dfs, strict=True)]
             found.append((weight, float(min(idfs)), postings))
-        return Weighed(tuple(found))
+        return WeightedQuery(tuple(found))
 
     def find(
-        self, question: Weighed, top_k: int, allowed: Ids | None = None, all_terms: bool = False
+        self, question: WeightedQuery, top_k: int, allowed: Ids | None = None, all_terms: bool = False
     ) -> list[tuple[int, float]]:
         """The best `top_k` (id, BM25 score > 0), best first, equal scores by ascending id.
 
@@ -266,7 +266,7 @@ class KeywordIndex:
             found_scores.append(score[keep])
         return best(np.concatenate(found_ids), np.concatenate(found_scores), top_k)
 
-    def _scores(self, question: Weighed, total: int) -> tuple[list[Scores], list[NDArray[np.int32]]]:
+    def _scores(self, question: WeightedQuery, total: int) -> tuple[list[Scores], list[NDArray[np.int32]]]:
         """BM25 of every row of every segment, and how many different terms of the question each row has."""
         words = sum(int(s.lengths[a].sum()) for s, a in zip(self.segments, self._alive, strict=True))
         mean = max(words / total, 1e-9)

@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from indexing.arrays import Ids, Matrix
-from indexing.atomic_files import file_checksum, fsync, write_atomically
+from indexing.atomic_files import file_checksum, remove_leftovers, store, sync_file
 from indexing.errors import IndexDamaged
+from indexing.lru_cache import LRUCache
 from indexing.store import faiss_index as faiss_file
-from indexing.store.bm25 import ARRAYS, KeywordIndex, Segment, Weighed
+from indexing.store.bm25 import ARRAYS, KeywordIndex, Segment, WeightedQuery
 from indexing.store.corpus_db import IndexFolder, StoredChunk
 from indexing.store.faiss_index import VectorIndex
 from indexing.store.filters import Filter, where
@@ -38,6 +38,7 @@ SEGMENTS_AT_MOST = 8
 SEGMENT_PART = 2_000
 NO_IDS: Ids = np.empty(0, np.int64)
 REBUILD_SHARE = 0.3
+REMEMBERED_FILTERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenBatch:
     """What one transaction of this process added: the postings and the vectors [n, d] of the same passages."""
 
     words: Segment
@@ -91,12 +92,12 @@ class Snapshot:
         """Passages best by words: (id, BM25 score), best first."""
         return self.find(self.weigh(question, language), top_k, filters, all_terms)
 
-    def weigh(self, question: str, language: str) -> Weighed:
+    def weigh(self, question: str, language: str) -> WeightedQuery:
         """The question's terms, and what each counts for."""
         return self.state.keywords.weigh(terms(question, language), language)
 
     def find(
-        self, question: Weighed, top_k: int, filters: Filter | None = None, all_terms: bool = False
+        self, question: WeightedQuery, top_k: int, filters: Filter | None = None, all_terms: bool = False
     ) -> list[tuple[int, float]]:
         """Passages best by these terms: (id, BM25 score), best first."""
         return self.state.keywords.find(question, top_k, self._allowed(filters), all_terms)
@@ -114,8 +115,8 @@ class Index:
     def __init__(self, folder: IndexFolder) -> None:
         self.folder = folder
         self._guard = threading.Lock()
-        self._allowed: OrderedDict[tuple[int, Any], Ids] = OrderedDict()
-        self._written: list[Written] = []
+        self._allowed: LRUCache[Ids] = LRUCache(REMEMBERED_FILTERS)
+        self._written: list[WrittenBatch] = []
         with folder.reading():
             self._state = self._load()
 
@@ -158,14 +159,10 @@ class Index:
         if condition is None:
             return None
         key = (generation, condition)
-        with self._guard:
-            found = self._allowed.get(key)
+        found = self._allowed.get(key)
         if found is None:
             found = self.folder.chunk_ids(condition)
-            with self._guard:
-                self._allowed[key] = found
-                while len(self._allowed) > 64:
-                    self._allowed.popitem(last=False)
+            self._allowed.put(key, found)
         return found
 
     def refresh(self) -> None:
@@ -181,7 +178,7 @@ class Index:
         ids = self.folder.chunk_ids(after=generation - 1)
         if len(ids) == len(words.ids) == len(vectors):
             with self._guard:
-                self._written.append(Written(replace(words, ids=ids), vectors))
+                self._written.append(WrittenBatch(replace(words, ids=ids), vectors))
 
     # -- keeping in step -------------------------------------------------------------------------------------------
 
@@ -296,7 +293,7 @@ class Index:
         if state.vectors.base is not None:
             manifest["vectors"] = self._write(f"vectors-{stamp}.faiss", state.vectors.base)
         manifest["keywords"] = self._write(f"keywords-{stamp}.npz", state.keywords.segments)
-        write_atomically(self.folder.path / MANIFEST, json.dumps(manifest).encode("utf-8"))
+        store(self.folder.path / MANIFEST, json.dumps(manifest).encode("utf-8"))
         self._sweep({manifest["keywords"]["file"], (manifest["vectors"] or {}).get("file")})
         with self._guard:
             self._state = state
@@ -327,12 +324,13 @@ class Index:
             (content[0] if content else Segment.build([])).save(path)
         else:
             faiss_file.save_base(content, path)
-        fsync(path)
+        sync_file(path)
         return {"file": name, "checksum": file_checksum(path)}
 
     def _sweep(self, keep: set[str | None]) -> None:
         """Remove derived files no manifest names any more, and manifests a stopped process did not finish."""
-        for pattern in ("vectors-*.faiss", "keywords-*.npz", f".{MANIFEST}.*"):
+        remove_leftovers(self.folder.path / MANIFEST)
+        for pattern in ("vectors-*.faiss", "keywords-*.npz"):
             for path in self.folder.path.glob(pattern):
                 if path.name not in keep:
                     path.unlink(missing_ok=True)

@@ -31,7 +31,7 @@ HAS_FIELD = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ListingQuery:
     """Which documents: None takes all, several values any of them.
 
     folder: the first folder of a file's path, "" for none; source: a glob pattern; ids: of documents; meta: (field, value as
@@ -49,7 +49,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedDocument:
     """A document without its text. pages: how many, 0 for formats without pages; passages: chunks it was cut into."""
 
     id: str
@@ -73,14 +73,14 @@ class Listing:
     """
 
     total: int
-    documents: tuple[Listed, ...]
+    documents: tuple[ListedDocument, ...]
     facets: dict[str, dict[str, int]]
     fields: dict[str, int] = field(default_factory=dict)
     meta: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def list_documents(
-    folder: IndexFolder, wanted: Wanted, offset: int = 0, limit: int = 50, *, fields: bool = False
+    folder: IndexFolder, wanted: ListingQuery, offset: int = 0, limit: int = 50, *, fields: bool = False
 ) -> Listing:  # fmt: skip
     """Documents by source, all counts from one generation.
 
@@ -110,7 +110,7 @@ def file_of(folder: IndexFolder, document_id: str) -> tuple[str, int]:
     return str(row[0]), int(row[1])
 
 
-def _where(wanted: Wanted, without: str = "", without_field: str = "") -> tuple[str, tuple[str, ...]]:
+def _where(wanted: ListingQuery, without: str = "", without_field: str = "") -> tuple[str, tuple[str, ...]]:
     """The conditions but those on the facet `without` and the field `without_field`."""
     tests = [(f"{FACETS[name]} IN {GIVEN}", _many(getattr(wanted, name))) for name in FACETS if name != without]
     tests += [(f"d.id IN {GIVEN}", _many(wanted.ids))]
@@ -129,7 +129,7 @@ def _many(values: str | Sequence[str] | None) -> str | None:
     return None if values is None else json.dumps([values] if isinstance(values, str) else list(values))
 
 
-def _fields(connection: Any, wanted: Wanted) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+def _fields(connection: Any, wanted: ListingQuery) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
     """How many documents have each field of meta; and the counts of the values of those that tell documents apart."""
     rows = connection.execute(
         f"SELECT j.key, count(*) AS n, count(DISTINCT {WRITTEN}) FROM documents AS d, json_each(d.meta) AS j WHERE {SCALAR}"
@@ -145,7 +145,7 @@ def _fields(connection: Any, wanted: Wanted) -> tuple[dict[str, int], dict[str, 
     return {name: count for name, count, _ in rows}, {name: values.get(name, {}) for name in telling}
 
 
-def _values(connection: Any, wanted: Wanted, names: Sequence[str], without: str = "") -> dict[str, dict[str, int]]:
+def _values(connection: Any, wanted: ListingQuery, names: Sequence[str], without: str = "") -> dict[str, dict[str, int]]:
     """How many documents of each value of these fields, the most frequent first."""
     sql, values = _where(wanted, without_field=without)
     rows = connection.execute(
@@ -159,7 +159,7 @@ def _values(connection: Any, wanted: Wanted, names: Sequence[str], without: str 
     return counts
 
 
-def _counts(connection: Any, name: str, wanted: Wanted) -> dict[str, int]:
+def _counts(connection: Any, name: str, wanted: ListingQuery) -> dict[str, int]:
     """How many documents of each value of a facet, the most frequent first."""
     sql, values = _where(wanted, without=name)
     rows = connection.execute(
@@ -170,11 +170,11 @@ def _counts(connection: Any, name: str, wanted: Wanted) -> dict[str, int]:
     return {str(value): int(count) for value, count in rows}
 
 
-def _listed(row: Sequence[Any]) -> Listed:
+def _listed(row: Sequence[Any]) -> ListedDocument:
     id, source, language, kind, folder, length, pages, meta, passages = row
     facts = json.loads(meta)
     title = facts.get("title", "")
-    return Listed(
+    return ListedDocument(
         id, source, language, kind, folder, length, passages, len(json.loads(pages)),
         title if isinstance(title, str) else str(title), facts,
     )  # fmt: skip

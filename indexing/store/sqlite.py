@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
-from indexing.atomic_files import fsync
+from indexing.atomic_files import move
 from indexing.errors import IndexBusy, IndexDamaged, IndexFolderError, IndexMismatch, IndexMissing
 from indexing.settings import IndexSettings
 
@@ -127,8 +127,7 @@ class Database:
             connection.execute("COMMIT")
         finally:
             connection.close()
-        beside.rename(self.path / DATABASE)
-        fsync(self.path)
+        move(beside, self.path / DATABASE)
 
     @classmethod
     def open(cls, path: Path, *, writable: bool = False) -> Self:

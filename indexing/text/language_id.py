@@ -38,14 +38,14 @@ PLANE = 0x10000
 
 
 @dataclass(frozen=True, slots=True)
-class Detected:
+class Detection:
     """A language (ISO 639-1, or "und") and how sure that is, 0 to 1."""
 
     language: str
     confidence: float
 
 
-def detect(text: str) -> Detected:
+def detect(text: str) -> Detection:
     """The language of a text of any length; long ones are judged by their start, middle and end.
 
     >>> detect("Die Fähre fährt jeden Morgen um sieben Uhr nach Vorn.").language
@@ -54,7 +54,7 @@ def detect(text: str) -> Detected:
     return detect_all([text])[0]
 
 
-def detect_all(texts: Sequence[str]) -> list[Detected]:
+def detect_all(texts: Sequence[str]) -> list[Detection]:
     """The same of many texts, several times as fast."""
     samples = [_sample(text) for text in texts]
     found = [_by_script(sample) for sample in samples]
@@ -62,8 +62,8 @@ def detect_all(texts: Sequence[str]) -> list[Detected]:
     if open_:
         languages, chances = _model().chances([samples[at] for at in open_])
         for at, row, best in zip(open_, chances, chances.argmax(axis=1).tolist(), strict=True):
-            found[at] = Detected(languages[best], float(row[best]))
-    return [known or Detected(UNKNOWN, 0.0) for known in found]
+            found[at] = Detection(languages[best], float(row[best]))
+    return [known or Detection(UNKNOWN, 0.0) for known in found]
 
 
 def detect_question(text: str, among: Collection[str] = ()) -> str:
@@ -91,7 +91,7 @@ def _sample(text: str) -> str:
     return NOISE.sub(" ", text)
 
 
-def _by_script(sample: str) -> Detected | None:
+def _by_script(sample: str) -> Detection | None:
     """The language of a script that has only one; Han with Kana is Japanese, Han alone Chinese."""
     if sample.isascii():
         return None
@@ -103,9 +103,9 @@ def _by_script(sample: str) -> Detected | None:
     if not letters:
         return None
     if east * 2 > letters:
-        return Detected("ja" if counts[JAPANESE] * 20 > east else "zh", 0.99)
+        return Detection("ja" if counts[JAPANESE] * 20 > east else "zh", 0.99)
     most = int(counts[:JAPANESE].argmax())
-    return Detected(SCRIPTS[most][0], 0.99) if counts[most] * 2 > letters else None
+    return Detection(SCRIPTS[most][0], 0.99) if counts[most] * 2 > letters else None
 
 
 @lru_cache(maxsize=1)

@@ -13,17 +13,17 @@ from qa_pipeline.answering.calibration import NEVER, Calibration
 from qa_pipeline.answering.verdict import answers_of, best_score, decide
 from qa_pipeline.answering.verification import Verifier
 from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Timings, UsedModels
-from qa_pipeline.reading.early_stop import Stop
+from qa_pipeline.reading.early_stop import StopRule
 from qa_pipeline.reading.readings import Reading
-from qa_pipeline.retrieval.retriever import Retrieved
+from qa_pipeline.retrieval.retriever import RetrievedPassages
 from qa_pipeline.settings import AskSettings
 
-Run = Callable[[], tuple[Retrieved, Iterator[list[Reading]]]]
+Run = Callable[[], tuple[RetrievedPassages, Iterator[list[Reading]]]]
 """Retrieves the passages of a question; its readings are of the first passages, after each one more of them is read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Models:
+class AnsweringModels:
     """What answers: the names of embedder and reader, and what the reader's margins mean with that embedder."""
 
     embedder: str
@@ -52,13 +52,13 @@ class _Clock:
 
     began: float
 
-    def timings(self, retrieved: Retrieved, read_ms: float) -> Timings:
+    def timings(self, retrieved: RetrievedPassages, read_ms: float) -> Timings:
         total = 1e3 * (time.perf_counter() - self.began)
         return Timings(*(round(ms, 2) for ms in (retrieved.embed_ms, retrieved.retrieve_ms, read_ms, total)))
 
 
 def ask_stream(
-    question: str, run: Run, settings: AskSettings, stop: Stop, models: Models, verifier: Verifier
+    question: str, run: Run, settings: AskSettings, stop: StopRule, models: AnsweringModels, verifier: Verifier
 ) -> Iterator[Step]:  # fmt: skip
     """First the passages, then a step for each passage read, in fused order; the last step has the reply.
 
@@ -89,7 +89,7 @@ def ask_stream(
 
 
 def search_reply(
-    question: str, retrieve: Callable[[], Retrieved], models: Models, verifier: Verifier
+    question: str, retrieve: Callable[[], RetrievedPassages], models: AnsweringModels, verifier: Verifier
 ) -> Reply:  # fmt: skip
     """The closest passages only, verified; nothing is read, so nothing is answered."""
     clock = _Clock(time.perf_counter())

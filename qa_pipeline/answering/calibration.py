@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from indexing.models.embedder import nearness_name
+from indexing.models.embedder import dense_score_name
 from indexing.models.presets import BUILTIN, Preset
 from indexing.models.registry import ModelFolder, resolve
 from qa_pipeline.answering import calibration_store
-from qa_pipeline.answering.calibration_store import Known
-from qa_pipeline.answering.evidence_weights import Lift
+from qa_pipeline.answering.calibration_store import StoredCalibration
+from qa_pipeline.answering.evidence_weights import EvidenceWeights
 from qa_pipeline.answers import Scope
 from qa_pipeline.retrieval.evidence import NOTHING, Evidence
 
@@ -27,12 +27,12 @@ class Calibration:
     found: what holds instead for passages that were found by the embedder of its lift; this is for texts given by hand.
     """
 
-    sharp: float = 1.0
-    shift: float = 0.0
+    slope: float = 1.0
+    offset: float = 0.0
     threshold: float = 0.5
-    stop_gap: float = 4.6
+    stop_margin: float = 4.6
     scope: Scope = "none"
-    lift: Lift | None = None
+    evidence_weights: EvidenceWeights | None = None
     languages: Mapping[str, Calibration] = field(default_factory=dict)
     found: Calibration | None = None
 
@@ -42,20 +42,20 @@ class Calibration:
 
     def with_embedder(self, nearness: str) -> Calibration:
         """What holds for passages found with the embedder of that nearness: this, where nothing was learned with it."""
-        lift = self.found.lift if self.found else None
-        return self.found if self.found and lift and lift.embedder == nearness else self
+        evidence_weights = self.found.evidence_weights if self.found else None
+        return self.found if self.found and evidence_weights and evidence_weights.embedder == nearness else self
 
-    def lifted(self, gap: float, found: Evidence = NOTHING) -> float:
+    def with_evidence(self, margin: float, found: Evidence = NOTHING) -> float:
         """The gap of a span in a passage that was found so; in logits."""
-        return gap if self.lift is None else gap + self.lift.of(found)
+        return margin if self.evidence_weights is None else margin + self.evidence_weights.of(found)
 
-    def probability(self, gap: float) -> float:
+    def probability(self, margin: float) -> float:
         """How sure the reader is of a span, in [0, 1].
 
-        >>> Calibration(shift=3.0).probability(3.0)
+        >>> Calibration(offset=3.0).probability(3.0)
         0.5
         """
-        return 1.0 / (1.0 + math.exp(-max(-500.0, min(500.0, self.sharp * (gap - self.shift)))))
+        return 1.0 / (1.0 + math.exp(-max(-500.0, min(500.0, self.slope * (margin - self.offset)))))
 
 
 UNCALIBRATED = Calibration()
@@ -72,24 +72,24 @@ def calibration_of(model: ModelFolder) -> Calibration:
     if preset is not None and not preset.knows_no_answer:
         base = NEVER
     elif preset is not None and preset.calibration:
-        sharp, shift, threshold, stop_gap = preset.calibration
-        base = Calibration(sharp, shift, threshold, stop_gap, "pooled", found=_own_found(preset))
+        slope, offset, threshold, stop_margin = preset.calibration
+        base = Calibration(slope, offset, threshold, stop_margin, "pooled", found=_own_found(preset))
     known = calibration_store.load(model)
     if known is None:
         return base
-    found = _made(known.found, base.stop_gap) if known.found else None
-    return replace(_made(known, base.stop_gap), found=found)
+    found = _made(known.found, base.stop_margin) if known.found else None
+    return replace(_made(known, base.stop_margin), found=found)
 
 
-def _made(known: Known, stop_gap: float) -> Calibration:
-    languages = {name: Calibration(*numbers, stop_gap, "language", known.lift) for name, numbers in known.languages.items()}
-    return Calibration(*known.pooled, stop_gap, "pooled", known.lift, languages)
+def _made(known: StoredCalibration, stop_margin: float) -> Calibration:
+    languages = {name: Calibration(*numbers, stop_margin, "language", known.evidence_weights) for name, numbers in known.languages.items()}
+    return Calibration(*known.pooled, stop_margin, "pooled", known.evidence_weights, languages)
 
 
 def _own_found(preset: Preset) -> Calibration | None:
     """What a preset knows of passages that the built-in embedder found."""
     if not preset.found:
         return None
-    sharp, shift, threshold, near, words, nearness, share = preset.found
-    lift = Lift(near, words, Evidence(nearness, share), nearness_name(resolve(BUILTIN, "embedder").fingerprint, static=True))
-    return Calibration(sharp, shift, threshold, preset.calibration[3], "pooled", lift)
+    slope, offset, threshold, near, words, nearness, share = preset.found
+    evidence_weights = EvidenceWeights(near, words, Evidence(nearness, share), dense_score_name(resolve(BUILTIN, "embedder").fingerprint, static=True))
+    return Calibration(slope, offset, threshold, preset.calibration[3], "pooled", evidence_weights)

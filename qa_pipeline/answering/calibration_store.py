@@ -21,7 +21,7 @@ from indexing.atomic_files import store
 from indexing.errors import SettingError
 from indexing.models.presets import BUILTIN
 from indexing.models.registry import PACKAGED, ModelFolder
-from qa_pipeline.answering.evidence_weights import Lift
+from qa_pipeline.answering.evidence_weights import EvidenceWeights
 from qa_pipeline.retrieval.evidence import Evidence
 
 NAME = "docqa-calibration.json"
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class StoredCalibration:
     """(sharp, shift, threshold) of `calibration.Calibration`, pooled and by language, and its lift; about: how it was
     learned.
 
@@ -42,11 +42,11 @@ class Known:
     pooled: tuple[float, float, float]
     languages: Mapping[str, tuple[float, float, float]]
     about: Mapping[str, Any] = field(default_factory=dict)
-    lift: Lift | None = None
-    found: Known | None = None
+    evidence_weights: EvidenceWeights | None = None
+    found: StoredCalibration | None = None
 
 
-def load(model: ModelFolder) -> Known | None:
+def load(model: ModelFolder) -> StoredCalibration | None:
     """What is known of a model; None where nothing is, or what is there is for other weights."""
     for path in (*_places(model), *([SHIPPED] if model.name == BUILTIN else [])):
         try:
@@ -61,7 +61,7 @@ def load(model: ModelFolder) -> Known | None:
     return None
 
 
-def save(model: ModelFolder, known: Known) -> Path:
+def save(model: ModelFolder, known: StoredCalibration) -> Path:
     """Keep what was learned of a model, where `load` finds it; the file. Raises SettingError where none can be written."""
     text = json.dumps(
         {"fingerprint": model.fingerprint, "about": dict(known.about), **_told(known)}, ensure_ascii=False, indent=1
@@ -92,37 +92,37 @@ def _places(model: ModelFolder) -> list[Path]:
 
 
 def _numbers(values: Mapping[str, Any]) -> tuple[float, float, float]:
-    sharp, shift, threshold = (float(values[name]) for name in NUMBERS)
-    if not (sharp > 0 and 0 <= threshold <= 1):
+    slope, offset, threshold = (float(values[name]) for name in NUMBERS)
+    if not (slope > 0 and 0 <= threshold <= 1):
         raise ValueError("its numbers cannot be")
-    return sharp, shift, threshold
+    return slope, offset, threshold
 
 
-def _told(known: Known) -> dict[str, Any]:
+def _told(known: StoredCalibration) -> dict[str, Any]:
     """As the file has it."""
     told: dict[str, Any] = {
         "pooled": dict(zip(NUMBERS, known.pooled, strict=True)),
         "languages": {name: dict(zip(NUMBERS, values, strict=True)) for name, values in sorted(known.languages.items())},
     }
-    if known.lift:
-        told["lift"] = asdict(known.lift)
+    if known.evidence_weights:
+        told["lift"] = asdict(known.evidence_weights)
     if known.found:
         told["found"] = _told(known.found)
     return told
 
 
-def _known(told: Mapping[str, Any]) -> Known:
+def _known(told: Mapping[str, Any]) -> StoredCalibration:
     languages = {str(language): _numbers(values) for language, values in told["languages"].items()}
     found = _known(told["found"]) if "found" in told else None
-    lift = _lift(told["lift"]) if "lift" in told else None
-    return Known(_numbers(told["pooled"]), languages, told.get("about", {}), lift, found)
+    evidence_weights = _lift(told["lift"]) if "lift" in told else None
+    return StoredCalibration(_numbers(told["pooled"]), languages, told.get("about", {}), evidence_weights, found)
 
 
-def _lift(values: Mapping[str, Any]) -> Lift:
+def _lift(values: Mapping[str, Any]) -> EvidenceWeights:
     typical = Evidence(
         *(None if values["typical"][n] is None else float(values["typical"][n]) for n in ("nearness", "words"))
     )
     near, words = float(values["near"]), float(values["words"])
     if not (0 <= near < math.inf and 0 <= words < math.inf):
         raise ValueError("its lift cannot be")
-    return Lift(near, words, typical, str(values["embedder"]))
+    return EvidenceWeights(near, words, typical, str(values["embedder"]))

@@ -13,7 +13,7 @@ from qa_pipeline.retrieval.evidence import Evidence
 
 
 @dataclass(frozen=True, slots=True)
-class Lift:
+class EvidenceWeights:
     """Logits added to the gap of a span: near * (nearness - typical nearness) + words * (words - typical words).
 
     What nobody looked for is taken as typical. embedder: what the nearness is called (`Embedder.nearness`); it means nothing
@@ -27,7 +27,7 @@ class Lift:
 
     def of(self, found: Evidence) -> float:
         """
-        >>> Lift(10.0, 6.0, Evidence(0.5, 0.25), "").of(Evidence(0.75, 0.5))
+        >>> EvidenceWeights(10.0, 6.0, Evidence(0.5, 0.25), "").of(Evidence(0.75, 0.5))
         4.0
         """
         return self.near * _above(found.nearness, self.typical.nearness) + self.words * _above(

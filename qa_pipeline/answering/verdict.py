@@ -15,7 +15,7 @@ from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration
 from qa_pipeline.answers import Answer, NoAnswer
 from qa_pipeline.reading.readings import Reading, ReadsPassages
 from qa_pipeline.retrieval.evidence import Evidence
-from qa_pipeline.retrieval.retriever import Retrieved
+from qa_pipeline.retrieval.retriever import RetrievedPassages
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def candidates(
     found: list[Candidate] = []
     for number, reading in enumerate(readings):
         for span in reading.spans:
-            margin = span.gap if evidence is None else calibration.lifted(span.gap, evidence[number])
+            margin = span.margin if evidence is None else calibration.with_evidence(span.margin, evidence[number])
             found.append(Candidate(number, span.start, span.end, margin, calibration.probability(margin)))
     return sorted(found, key=lambda candidate: (-candidate.margin, candidate.passage))
 
@@ -62,7 +62,7 @@ def best_score(found: Sequence[Candidate] | Sequence[Answer]) -> float | None:
     return found[0].score if found else None
 
 
-def answers_of(retrieved: Retrieved, readings: Sequence[Reading], calibration: Calibration) -> list[Answer]:
+def answers_of(retrieved: RetrievedPassages, readings: Sequence[Reading], calibration: Calibration) -> list[Answer]:
     """Candidates as answers with places in their documents, best first; of those that overlap in a document the best."""
     answers = []
     for candidate in candidates(readings, calibration, retrieved.evidence):
@@ -99,7 +99,7 @@ def overlap(one: Candidate | Answer, other: Candidate | Answer) -> bool:
     return one.start < other.end and other.start < one.end
 
 
-def read_one(
+def answer_text(
     reader: ReadsPassages, question: str, context: str, calibration: Calibration = UNCALIBRATED
 ) -> dict[str, Any]:  # fmt: skip
     """One text, no index: {"answer", "start", "end", "score"}, the shape of the model cards; "" when it does not say."""

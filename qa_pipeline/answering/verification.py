@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from indexing.documents import Document, page_of
 from indexing.errors import DocumentMissing
-from qa_pipeline.answers import Answer, Passage, verified
-from qa_pipeline.reading.lru_cache import Remembered
+from indexing.lru_cache import LRUCache
+from qa_pipeline.answers import Answer, Passage, verify
 
 CACHED_CHARACTERS = 8_000_000
 
@@ -31,7 +31,7 @@ class Verifier:
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
-        self._cache: Remembered[Document] = Remembered(CACHED_CHARACTERS, lambda document: len(document.text) + 1)
+        self._cache: LRUCache[Document] = LRUCache(CACHED_CHARACTERS, lambda document: len(document.text) + 1)
 
     def document(self, document_id: str) -> Document:
         """The document of that id. Raises DocumentMissing."""
@@ -61,4 +61,4 @@ class Verifier:
                 document = self.document(quotation.document_id)
             except DocumentMissing:
                 continue
-            yield verified(quotation, document, content_hash)
+            yield verify(quotation, document, content_hash)

@@ -24,7 +24,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from qa_pipeline.api.auth import OPEN, guard
 from qa_pipeline.api.bodies import BoundedRequest
 from qa_pipeline.api.openapi_page import POLICY, Description, InteractivePage
-from qa_pipeline.api.problems import answered
+from qa_pipeline.api.problems import exception_handler
 from qa_pipeline.api.routes import ask, corpora, documents, evaluations, feedback, jobs, system
 from qa_pipeline.service.service import Service
 
@@ -59,7 +59,7 @@ def create_app(service: Service) -> Litestar:
         await asyncio.to_thread(service.stop)
 
     app = Litestar(
-        ROUTES, guards=[guard], exception_handlers={Exception: answered}, on_startup=[start], on_shutdown=[stop],
+        ROUTES, guards=[guard], exception_handlers={Exception: exception_handler}, on_startup=[start], on_shutdown=[stop],
         dependencies={"service": Provide(lambda: service, sync_to_thread=False, use_cache=True)},
         request_max_body_size=settings.body_bytes, openapi_config=_description(), cors_config=_cors(settings.cors_origins),
         request_class=BoundedRequest, logging_config=None,
@@ -68,7 +68,7 @@ def create_app(service: Service) -> Litestar:
     return app
 
 
-def served(app: Litestar) -> ASGIApp:
+def with_headers(app: Litestar) -> ASGIApp:
     """The application with what holds for every response, also for those to addresses that are not there."""
     service: Service = app.state.service
     methods = {route.path_format: ", ".join(sorted(route.methods)) for route in app.routes if isinstance(route, HTTPRoute)}
@@ -131,10 +131,16 @@ def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
     )  # fmt: skip
 
 
+def operation_id(handler: Any, method: Any, path: Any) -> str:
+    """The operation id of a route: its handler's name in camel case, such as addFeedback."""
+    first, *rest = str(handler.handler_name).split("_")
+    return first + "".join(part.title() for part in rest)
+
+
 def _description() -> OpenAPIConfig:
     """OpenAPI 3.1 of every route, and the page that shows it."""
     return OpenAPIConfig(
-        title="docqa", version="1", use_handler_docstrings=True,
+        title="docqa", version="1", use_handler_docstrings=True, operation_id_creator=operation_id,
         description=DESCRIPTION,
         components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
         security=[{"key": []}, {}],

@@ -7,9 +7,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from qa_pipeline.api.schemas import shaped
+from qa_pipeline.api.schemas import to_schema
 from qa_pipeline.evaluation.analysis.compare import Comparison
-from qa_pipeline.evaluation.analysis.error_analysis import Judged
+from qa_pipeline.evaluation.analysis.error_analysis import JudgedQuestion
 from qa_pipeline.evaluation.analysis.stored_run import CalibrationMetrics, OpenMetrics, ReadingMetrics
 from qa_pipeline.evaluation.analysis.stored_run import Evaluation as Kept
 from qa_pipeline.evaluation.metrics.bootstrap import CONFIDENCE, RESAMPLES
@@ -197,7 +197,7 @@ class Compared(Struct):
 # -- made of our values ------------------------------------------------------------------------------------------------
 
 
-def told(run: Kept) -> Evaluation:
+def evaluation_schema(run: Kept) -> Evaluation:
     """A run as a list tells it."""
     settings, metrics = run.settings, run.metrics
     whole = metrics.all if isinstance(metrics, ReadingMetrics | OpenMetrics) else None
@@ -209,13 +209,13 @@ def told(run: Kept) -> Evaluation:
         "" if metrics is None else "mlqa" if isinstance(metrics, CalibrationMetrics) else metrics.scorer,
         settings.asked if settings else 0, run.answered, len(rows),
         [EvaluationFile(file.name, file.questions) for file in settings.set_of_questions] if settings else [],
-        shaped(whole.exact, Figure) if whole else None, shaped(whole.f1, Figure) if whole else None, recall,
+        to_schema(whole.exact, Figure) if whole else None, to_schema(whole.f1, Figure) if whole else None, recall,
     )  # fmt: skip
 
 
-def told_in_full(run: Kept, plots: list[str]) -> EvaluationDetail:
+def evaluation_detail_schema(run: Kept, plots: list[str]) -> EvaluationDetail:
     """A run with its table and the names of its pictures."""
-    metrics, settings, head = run.metrics, run.settings, told(run)
+    metrics, settings, head = run.metrics, run.settings, evaluation_schema(run)
     rows = [] if metrics is None else [_row(row) for row in metrics.rows]
     whole = next((row for row in rows if row.name == "all"), None)
     if isinstance(metrics, ReadingMetrics | OpenMetrics):
@@ -232,15 +232,15 @@ def told_in_full(run: Kept, plots: list[str]) -> EvaluationDetail:
     )  # fmt: skip
 
 
-def told_one(judged: Judged) -> JudgedPrediction:
+def prediction_schema(judged: JudgedQuestion) -> JudgedPrediction:
     """One prediction."""
     pieces = [TextPiece(start, text) for start, text in judged.pieces]
-    return shaped({**asdict(judged), "verdict": judged.verdict, "pieces": pieces}, JudgedPrediction)
+    return to_schema({**asdict(judged), "verdict": judged.verdict, "pieces": pieces}, JudgedPrediction)
 
 
-def told_compared(found: Comparison, a: str, b: str, notes: tuple[str, ...]) -> Compared:
+def comparison_schema(found: Comparison, a: str, b: str, notes: tuple[str, ...]) -> Compared:
     """Two runs side by side."""
-    rows = [shaped({**asdict(row), "better": row.verdict}, ComparedRow) for row in (*found.rows, found.all)]
+    rows = [to_schema({**asdict(row), "better": row.verdict}, ComparedRow) for row in (*found.rows, found.all)]
     return Compared(a, b, *found.readers, found.scorer, rows[:-1], rows[-1], list(notes))
 
 
@@ -252,9 +252,9 @@ def _about(metrics: ReadingMetrics | OpenMetrics | CalibrationMetrics | None) ->
 
 def _row(row: Row | OpenRow | CalibratedRow) -> EvaluationRow:
     if isinstance(row, CalibratedRow):
-        return EvaluationRow(row.name, row.samples, judged=shaped(row.judged, dict[str, Judgement]), fitted=row.fitted)
+        return EvaluationRow(row.name, row.samples, judged=to_schema(row.judged, dict[str, Judgement]), fitted=row.fitted)
     facts = asdict(row)
     if isinstance(row, OpenRow):
         for ranking in facts["retrieval"].values():
             ranking["recall"] = {str(cut): share for cut, share in ranking["recall"].items()}
-    return shaped(facts, EvaluationRow)
+    return to_schema(facts, EvaluationRow)

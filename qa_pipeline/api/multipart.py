@@ -38,7 +38,7 @@ class SentFile:
 
 
 @dataclass(slots=True)
-class Sent:
+class UploadResult:
     """A whole upload. folder: where its files are, named "0", "1" and so on."""
 
     folder: Path
@@ -52,12 +52,12 @@ class Sent:
 
 
 @asynccontextmanager
-async def upload(request: Request[Any, Any, Any], uploads: Path, settings: ServerSettings) -> AsyncIterator[Sent]:
+async def upload(request: Request[Any, Any, Any], uploads: Path, settings: ServerSettings) -> AsyncIterator[UploadResult]:
     """The upload of a request, whole. Raises TooLarge, SettingError, and ClientException for a body that is no multipart.
 
     A file that is larger than `settings.file_bytes` is passed over, with the reason; the others are taken.
     """
-    sent = Sent(uploads / os.urandom(16).hex())
+    sent = UploadResult(uploads / os.urandom(16).hex())
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > settings.upload_bytes:
         raise _too_large(settings)
@@ -99,7 +99,7 @@ async def _received(request: Request[Any, Any, Any], boundary: str, writing: _Wr
 class _Writing:
     """What comes out of the parser, written down."""
 
-    def __init__(self, sent: Sent, settings: ServerSettings) -> None:
+    def __init__(self, sent: UploadResult, settings: ServerSettings) -> None:
         self._sent = sent
         self._settings = settings
         self._part: MultipartSegment | None = None

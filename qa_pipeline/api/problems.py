@@ -51,7 +51,7 @@ def status_of(error: errors.DocqaError) -> int:
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
-def told(*statuses: int) -> dict[int, ResponseSpec]:
+def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
     """Which errors a route can answer with, for its description; beside those that every route has."""
     return {
         status: ResponseSpec(Problem, generate_examples=False, description=_phrase(status), media_type=MEDIA_TYPE)
@@ -76,7 +76,7 @@ def problem(error: Exception, *, with_text: bool = False) -> Problem:
     return _problem("Defect", 500, "The service has a defect; its log says where.")
 
 
-def answered(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+def exception_handler(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """The response to an error, whatever it is."""
     found = problem(error, with_text=request.app.state.service.settings.log_questions)
     headers: dict[str, str] = {}

@@ -26,7 +26,7 @@ Milliseconds = Annotated[float, Meta(ge=0, le=3_600_000)]
 Many = Annotated[int, Meta(ge=1, le=MAX_TOP_K)]
 
 
-def shaped(value: Any, shape: type[T]) -> T:
+def to_schema(value: Any, shape: type[T]) -> T:
     """A value as the shape that is told of it. Raises msgspec.ValidationError: a defect of ours."""
     return msgspec.convert(value, shape, from_attributes=True)
 

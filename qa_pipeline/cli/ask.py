@@ -139,10 +139,10 @@ def _read(options: argparse.Namespace) -> int:
     context = _context(options.context)
     folder = resolve(options.reader or DEFAULT_READER, "reader")
     from qa_pipeline.answering.calibration import calibration_of
-    from qa_pipeline.answering.verdict import read_one
+    from qa_pipeline.answering.verdict import answer_text
     from qa_pipeline.haystack.load import load_reader
 
-    found = read_one(load_reader(folder, precision=options.precision), question, context, calibration_of(folder))
+    found = answer_text(load_reader(folder, precision=options.precision), question, context, calibration_of(folder))
     if options.json:
         print_json(found)
     elif found["answer"]:

@@ -13,11 +13,11 @@ from qa_pipeline.cli.output import print_json
 
 if TYPE_CHECKING:
     from qa_pipeline.datasets.examples import Example
-    from qa_pipeline.evaluation.calibration.run import Calibrated
+    from qa_pipeline.evaluation.calibration.run import CalibrationResult
     from qa_pipeline.evaluation.metrics.ranking import Ranking
     from qa_pipeline.evaluation.metrics.scorers import Scorer
     from qa_pipeline.evaluation.open_domain.summary import OpenRow
-    from qa_pipeline.evaluation.reading_comprehension.run import Measured
+    from qa_pipeline.evaluation.reading_comprehension.run import MeasuredReader
     from qa_pipeline.evaluation.reading_comprehension.summary import Row, Summary
     from qa_pipeline.evaluation.runs.predictions import QuestionSet
 
@@ -145,7 +145,7 @@ class _Bar:
 def _evaluate(options: argparse.Namespace) -> int:
     from indexing.models.presets import DEFAULT_READER
     from qa_pipeline.evaluation.metrics.scorers import SCORERS, scorer_for
-    from qa_pipeline.evaluation.reading_comprehension.run import Measured, evaluate_reading
+    from qa_pipeline.evaluation.reading_comprehension.run import MeasuredReader, evaluate_reading
 
     options.out = _out(options)
     if options.sentences:
@@ -154,7 +154,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.find_only:
         return _find_only(options, questions)
     scorer = SCORERS[options.scorer] if options.scorer else scorer_for(questions.examples)
-    reader = Measured.load(options.reader or DEFAULT_READER)
+    reader = MeasuredReader.load(options.reader or DEFAULT_READER)
     if options.open_domain:
         return _evaluate_open(options, questions, reader, scorer)
     with _Bar("reading") as bar:
@@ -214,13 +214,13 @@ def _questions(options: argparse.Namespace) -> QuestionSet:
     return questions
 
 
-def _evaluate_open(options: argparse.Namespace, questions: QuestionSet, reader: Measured, scorer: Scorer) -> int:
+def _evaluate_open(options: argparse.Namespace, questions: QuestionSet, reader: MeasuredReader, scorer: Scorer) -> int:
     from indexing.models.embedder import Embedder
     from indexing.models.presets import DEFAULT_EMBEDDER
     from indexing.settings import whole_number
-    from qa_pipeline.evaluation.open_domain.run import How, evaluate_open
+    from qa_pipeline.evaluation.open_domain.run import OpenDomainSettings, evaluate_open
 
-    how = How(whole_number("--retrieve", options.retrieve, 1, 50), options.across)
+    how = OpenDomainSettings(whole_number("--retrieve", options.retrieve, 1, 50), options.across)
     embedder = Embedder.load(options.embedder or DEFAULT_EMBEDDER)
     with _Bar("asking") as bar:
         summary = evaluate_open(questions, reader, embedder, scorer, how=how, out=options.out, progress=bar.update)
@@ -350,11 +350,11 @@ def _calibrate(options: argparse.Namespace) -> int:
     from indexing.settings import whole_number
     from qa_pipeline.answering.calibration_store import save
     from qa_pipeline.evaluation.calibration.run import calibrate
-    from qa_pipeline.evaluation.reading_comprehension.run import Measured
+    from qa_pipeline.evaluation.reading_comprehension.run import MeasuredReader
 
     questions = _questions(options)
     retrieve = whole_number("--retrieve", options.retrieve, 1, 50)
-    reader = Measured.load(options.reader or DEFAULT_READER)
+    reader = MeasuredReader.load(options.reader or DEFAULT_READER)
     embedder = Embedder.load(options.embedder or DEFAULT_EMBEDDER)
     with _Bar("asking") as bar:
         found = calibrate(questions, reader, embedder, retrieve=retrieve, out=options.out, progress=bar.update)
@@ -368,7 +368,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_calibrated(found: Calibrated) -> None:
+def _print_calibrated(found: CalibrationResult) -> None:
     print(f"{'':<22}{'calibration error (ECE), %':<27}{'no-answer decision right, %':<27}")
     print(f"{'':<10}{'samples':>9}   " + 2 * f"{'raw':>7}{'before':>8}{'after':>7}     ")
     for row in (*found.rows, found.all):
@@ -377,5 +377,5 @@ def _print_calibrated(found: Calibrated) -> None:
         columns = "     ".join(f"{a:>7.1f}{b:>8.1f}{c:>7.1f}" for a, b, c in (errors, decisions))
         print(f"{row.name:<10}{row.samples:>9,}   {columns}" + ("" if row.fitted else "   (pooled: too few)"))
     print("half of the paragraphs measured by what the others taught, both ways; raw: bare logits, before: what held so far")
-    if found.known.found and (lift := found.known.found.lift):
-        print(f"beside a logit of the reader a passage's cosine counts {lift.near:.1f}, its share of words {lift.words:.1f}")
+    if found.known.found and (weights := found.known.found.evidence_weights):
+        print(f"beside a logit of the reader a passage's cosine counts {weights.near:.1f}, its share of words {weights.words:.1f}")

@@ -20,7 +20,7 @@ from qa_pipeline.cli.output import print_json
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
-    from qa_pipeline.service.api_keys import Key, Keys
+    from qa_pipeline.service.api_keys import Key, KeyStore
     from qa_pipeline.service.settings import ServerSettings
 
 FLAGS = (
@@ -91,11 +91,11 @@ def _serve(options: argparse.Namespace) -> int:
 
 def refuse_open_door(settings: ServerSettings) -> None:
     """Raises SettingError for an address others can reach while there is no key."""
-    from qa_pipeline.service.api_keys import Keys
+    from qa_pipeline.service.api_keys import KeyStore
     from qa_pipeline.service.home import Home
 
     home = Home.open(settings.home, create=True)
-    if not settings.is_local and not Keys(home.keys).list():
+    if not settings.is_local and not KeyStore(home.keys).list():
         raise SettingError(
             f"{settings.host} can be reached from other machines, and there is no key; make one with"
             f" `docqa keys {settings.home} add --label NAME`, or serve at 127.0.0.1."
@@ -113,10 +113,10 @@ def config(settings: ServerSettings, app: ASGIApp | None = None) -> Any:
 
 
 def _app(settings: ServerSettings) -> ASGIApp:
-    from qa_pipeline.api.app import create_app, served
+    from qa_pipeline.api.app import create_app, with_headers
     from qa_pipeline.service.service import Service
 
-    return served(create_app(Service(settings)))
+    return with_headers(create_app(Service(settings)))
 
 
 def _log() -> None:
@@ -132,15 +132,15 @@ def _log() -> None:
 
 
 def _keys(options: argparse.Namespace) -> int:
-    from qa_pipeline.service.api_keys import Keys
+    from qa_pipeline.service.api_keys import KeyStore
     from qa_pipeline.service.home import Home
 
     home = Home.open(options.home, create=options.action == "add")
-    act: Callable[[Keys, argparse.Namespace], int] = {"add": _add, "list": _list, "remove": _remove}[options.action]
-    return act(Keys(home.keys), options)
+    act: Callable[[KeyStore, argparse.Namespace], int] = {"add": _add, "list": _list, "remove": _remove}[options.action]
+    return act(KeyStore(home.keys), options)
 
 
-def _add(keys: Keys, options: argparse.Namespace) -> int:
+def _add(keys: KeyStore, options: argparse.Namespace) -> int:
     key, secret = keys.add(options.label, write=options.write, corpora=options.corpus)
     if options.json:
         print_json({**_facts(key), "secret": secret})
@@ -150,7 +150,7 @@ def _add(keys: Keys, options: argparse.Namespace) -> int:
     return 0
 
 
-def _list(keys: Keys, options: argparse.Namespace) -> int:
+def _list(keys: KeyStore, options: argparse.Namespace) -> int:
     for key in keys.list():
         if options.json:
             print_json(_facts(key))
@@ -159,7 +159,7 @@ def _list(keys: Keys, options: argparse.Namespace) -> int:
     return 0
 
 
-def _remove(keys: Keys, options: argparse.Namespace) -> int:
+def _remove(keys: KeyStore, options: argparse.Namespace) -> int:
     if not options.id:
         raise SettingError("Name the key to remove by its id; `docqa keys HOME list` shows them.")
     keys.remove(options.id)

@@ -153,31 +153,31 @@ def _print_run(told: dict[str, Any], into: Path, names: tuple[str, str]) -> None
 
 def _cut(options: argparse.Namespace) -> int:
     from qa_pipeline.datasets.squad_writer import read_all
-    from qa_pipeline.training.compression.pruning import counted, cut, texts
+    from qa_pipeline.training.compression.pruning import count_tokens, prune, texts
     from qa_pipeline.training.loop.run_folder import new_folder
     from qa_pipeline.training.reader.model import resolve_base
 
     new_folder(options.into)
     folder, _ = resolve_base(options.base)
     found = texts(read_all(options.files), options.text)
-    counts = {language: counted(folder, some) for language, some in found.items()}
-    cut(folder, counts, options.tokens, options.layers, options.into)
+    counts = {language: count_tokens(folder, some) for language, some in found.items()}
+    prune(folder, counts, options.tokens, options.layers, options.into)
     print(f"The model is in {options.into}; it has no head yet (docqa train --from {options.into}).")
     return 0
 
 
 def _mean(options: argparse.Namespace) -> int:
-    from qa_pipeline.training.compression.weight_averaging import mean
+    from qa_pipeline.training.compression.weight_averaging import average
 
-    mean(options.readers, options.into)
+    average(options.readers, options.into)
     print(f"The reader is in {options.into}.")
     return 0
 
 
 def _slim(options: argparse.Namespace) -> int:
-    from qa_pipeline.training.compression.pca import slim
+    from qa_pipeline.training.compression.pca import reduce
 
-    share = slim(options.embedder, options.numbers, options.into, options.text)
+    share = reduce(options.embedder, options.numbers, options.into, options.text)
     print(f"The embedder is in {options.into}; its {options.numbers} numbers hold {share:.1%} of the squares.")
     return 0
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import lzma
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from indexing.atomic_files import open_atomic
 from qa_pipeline.datasets.examples import Example, find_files, read_examples
 
 
@@ -81,18 +82,8 @@ def _answers(example: Example) -> list[dict[str, Any]]:
 
 def _write(path: Path, lines: Iterable[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with _opened(beside, packed=path.suffix == ".xz") as file:
-            for line in lines:
-                file.write((line + "\n").encode("utf-8"))
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def _opened(path: Path, *, packed: bool) -> Any:
-    return lzma.open(path, "wb") if packed else path.open("wb")
+    with open_atomic(path) as file, lzma.open(file, "wb") if path.suffix == ".xz" else nullcontext(file) as out:
+        out.writelines((line + "\n").encode("utf-8") for line in lines)
 
 
 def unique(examples: Iterable[Example]) -> Iterator[Example]:

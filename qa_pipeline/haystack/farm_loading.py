@@ -32,7 +32,7 @@ from haystack.nodes.reader.base import BaseReader
 OWN_FORMATS = ("language_model.bin", "model.onnx")
 
 
-def fill(reader: FARMReader, stock: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+def load_into(reader: FARMReader, stock: Callable[..., None], *args: Any, **kwargs: Any) -> None:
     """What FARMReader.__init__ (`stock`) does with these arguments; the weights are read once where that is possible."""
     bound = inspect.signature(FARMReader.__init__).bind(reader, *args, **kwargs)
     bound.apply_defaults()

@@ -30,17 +30,17 @@ from haystack.nodes import FARMReader
 from numpy.typing import NDArray
 
 from indexing.errors import SettingError
+from indexing.lru_cache import LRUCache
 from indexing.models.hardware import Hardware, this_machine
-from qa_pipeline.haystack.farm_loading import fill
+from qa_pipeline.haystack.farm_loading import load_into
 from qa_pipeline.reading import precision as precisions
-from qa_pipeline.reading.lru_cache import Remembered
-from qa_pipeline.reading.micro_batching import Together
+from qa_pipeline.reading.micro_batching import MicroBatcher
 from qa_pipeline.reading.readings import BATCH_TOKENS, Reading, Span
 from qa_pipeline.reading.span_decoding import Logits, TokenSpan, candidates, windows
-from qa_pipeline.reading.unpadded import packed
+from qa_pipeline.reading.unpadded import unpadded_encoder
 
-REMEMBERED_TOKENS = 1_000_000
-REMEMBERED_READINGS = 20_000
+CACHED_TOKENS = 1_000_000
+CACHED_READINGS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +81,20 @@ class Reader(FARMReader):
 
     def __init__(
         self, model_name_or_path: str, *args: Any, exact_confidence: bool = False, precision: str = "auto",
-        remember: int = REMEMBERED_READINGS, hardware: Hardware | None = None, **kwargs: Any,
+        remember: int = CACHED_READINGS, hardware: Hardware | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         kwargs.setdefault("num_processes", 0)
         kwargs.setdefault("progress_bar", False)
         with _random_state_kept():
-            fill(self, super().__init__, model_name_or_path, *args, **kwargs)
+            load_into(self, super().__init__, model_name_or_path, *args, **kwargs)
         self.exact_confidence = exact_confidence
         self._hardware = hardware or this_machine(torch.device(self.devices[0]).type)
-        self.precision = precisions.chosen(precision, self._hardware)
-        precisions.apply(self._model.language_model.model, self._head, self.precision)
+        self.precision = precisions.resolve_precision(precision, self._hardware)
+        precisions.apply_precision(self._model.language_model.model, self._head, self.precision)
         self._model.eval()
-        self._tokens: Remembered[_Tokens] = Remembered(REMEMBERED_TOKENS, lambda tokens: len(tokens.ids) + 16)
-        self._readings: Remembered[list[_Found]] = Remembered(remember)
-        self._together: Together[_Window, tuple[Logits, int]] = Together(
+        self._tokens: LRUCache[_Tokens] = LRUCache(CACHED_TOKENS, lambda tokens: len(tokens.ids) + 16)
+        self._readings: LRUCache[list[_Found]] = LRUCache(remember)
+        self._together: MicroBatcher[_Window, tuple[Logits, int]] = MicroBatcher(
             self._logits, lambda window: len(window.ids), BATCH_TOKENS
         )
 
@@ -148,8 +148,8 @@ class Reader(FARMReader):
 
     def _tokenised(self, texts: dict[bytes, str]) -> dict[bytes, _Tokens]:
         """The tokens of texts, by their digest; those not remembered are made in one call."""
-        known = {digest: self._tokens.get(digest) for digest in texts}
-        new = [digest for digest, tokens in known.items() if tokens is None]
+        known = self._tokens.get_many(texts)
+        new = [digest for digest in texts if digest not in known]
         if new:
             made = self._processor.tokenizer(
                 [texts[digest] for digest in new], return_offsets_mapping=True, add_special_tokens=False, verbose=False
@@ -158,7 +158,7 @@ class Reader(FARMReader):
                 starts = np.fromiter((start for start, _ in offsets), dtype=np.int32, count=len(offsets))
                 known[digest] = tokens = _Tokens(np.array(ids, dtype=np.int32), starts)
                 self._tokens.put(digest, tokens)
-        return {digest: tokens for digest, tokens in known.items() if tokens is not None}
+        return known
 
     def _read(self, pairs: Sequence[tuple[str, _Tokens]]) -> list[list[_Found]]:
         """For each (question, text) the candidates of its windows; none for a text without tokens."""
@@ -195,7 +195,7 @@ class Reader(FARMReader):
         Where there are any, the last of the L is a pad.
         """
         full = self._processor.max_seq_len
-        engine = packed(self._model.language_model.model, self._head)
+        engine = unpadded_encoder(self._model.language_model.model, self._head)
         if engine is None or (self.exact_confidence and not engine.pads_alike):
             return [(row, 0) for row in self._padded(group)]
         found = engine.logits([window.ids for window in group], [window.types for window in group], engine.pads_alike)
@@ -260,8 +260,8 @@ class Reader(FARMReader):
 
     def predict(self, query: str, documents: list[Document], top_k: int | None = None) -> dict[str, Any]:
         """FARMReader.predict: {"query", "no_ans_gap", "answers"}, answers by falling score."""
-        answers, gap = self._answers([(query, documents)], top_k)[0]
-        return {"query": query, "no_ans_gap": gap, "answers": answers}
+        answers, margin = self._answers([(query, documents)], top_k)[0]
+        return {"query": query, "no_ans_gap": margin, "answers": answers}
 
     def predict_batch(
         self,
@@ -282,7 +282,7 @@ class Reader(FARMReader):
         answers: list[Any] = [found for found, _ in results]
         if documents and isinstance(documents[0], Document) and len(queries) > 1:
             answers = [answers[n : n + len(documents)] for n in range(0, len(answers), len(documents))]
-        return {"queries": queries, "answers": answers, "no_ans_gaps": [gap for _, gap in results]}
+        return {"queries": queries, "answers": answers, "no_ans_gaps": [margin for _, margin in results]}
 
     def _answers(self, asked: Sequence[tuple[str, list[Document]]], top_k: int | None) -> list[tuple[Any, float]]:
         """FARM's answers and no-answer gap for each question over its documents; all are read in one go."""
@@ -298,8 +298,8 @@ class Reader(FARMReader):
             ]
             at += len(documents)
             predictions = self._deduplicate_predictions(predictions, documents)
-            answers, gap = self._extract_answers_of_predictions(predictions, self.top_k if top_k is None else top_k)
-            results.append(([self._add_answer_page_number(documents, answer) for answer in answers], gap))
+            answers, margin = self._extract_answers_of_predictions(predictions, self.top_k if top_k is None else top_k)
+            results.append(([self._add_answer_page_number(documents, answer) for answer in answers], margin))
         return results
 
     def _prediction(self, query: str, document: Document, found: Sequence[_Found], offsets: NDArray[np.int32]) -> QAPred:
@@ -309,11 +309,11 @@ class Reader(FARMReader):
              _candidate(part.null, "no_answer", -1, -1)]
             for part in found
         ]  # fmt: skip
-        predictions, gap = self._head.reduce_preds(per_window)
+        predictions, margin = self._head.reduce_preds(per_window)
         return QAPred(
             id=document.id, prediction=predictions, context=str(document.content), question=query,
             token_offsets=offsets.tolist(), context_window_size=self._head.context_window_size,
-            aggregation_level="document", no_answer_gap=gap,
+            aggregation_level="document", no_answer_gap=margin,
         )  # fmt: skip
 
 
@@ -333,11 +333,11 @@ def _spans(found: Sequence[_Found], starts: NDArray[np.int32], text: str) -> Ite
     """The spans of all windows of a text by falling gap; the same span from two windows once."""
     seen: set[tuple[int, int]] = set()
     scored = [(span.score - part.null.score, span) for part in found for span in part.spans]
-    for gap, span in sorted(scored, key=lambda item: (-item[0], item[1].start, item[1].end)):
+    for margin, span in sorted(scored, key=lambda item: (-item[0], item[1].start, item[1].end)):
         start, end = char_span(starts, span.start, span.end, text)
         if end > start and (start, end) not in seen:
             seen.add((start, end))
-            yield Span(start, end, span.score, gap, span.confidence)
+            yield Span(start, end, span.score, margin, span.confidence)
 
 
 def _candidate(span: TokenSpan, kind: str, start: int, end: int) -> QACandidate:

@@ -11,21 +11,21 @@ from haystack import Pipeline
 from haystack.nodes import BaseComponent
 
 from qa_pipeline.haystack.retriever import FusedRetriever
-from qa_pipeline.reading.early_stop import Stop, read_in_steps
+from qa_pipeline.reading.early_stop import StopRule, read_until_sure
 from qa_pipeline.reading.readings import ReadsPassages
-from qa_pipeline.retrieval.retriever import Retrieved
+from qa_pipeline.retrieval.retriever import RetrievedPassages
 from qa_pipeline.settings import AskSettings
 
 
-def two_nodes(retriever: FusedRetriever, reader: ReadsPassages) -> Pipeline:
+def haystack_pipeline(retriever: FusedRetriever, reader: ReadsPassages) -> Pipeline:
     """Question -> passages -> what each of them says."""
     pipeline = Pipeline()
-    pipeline.add_node(Retrieve(retriever), "Retriever", ["Query"])
-    pipeline.add_node(Read(reader), "Reader", ["Retriever"])
+    pipeline.add_node(RetrieverNode(retriever), "Retriever", ["Query"])
+    pipeline.add_node(ReaderNode(reader), "Reader", ["Retriever"])
     return pipeline
 
 
-class Retrieve(BaseComponent):
+class RetrieverNode(BaseComponent):
     """Node: question -> passages."""
 
     outgoing_edges = 1
@@ -41,7 +41,7 @@ class Retrieve(BaseComponent):
         raise TypeError("Ask one question at a time; QAPipeline.ask may be called from several threads.")
 
 
-class Read(BaseComponent):
+class ReaderNode(BaseComponent):
     """Node: question and passages -> what each passage says, read as it is asked for: an iterator, as of `read_in_steps`."""
 
     outgoing_edges = 1
@@ -50,8 +50,8 @@ class Read(BaseComponent):
         super().__init__()
         self.reader = reader
 
-    def run(self, query: str, retrieved: Retrieved, stop: Stop) -> tuple[dict[str, Any], str]:  # type: ignore[override]
-        readings = read_in_steps(self.reader, query, retrieved.passages, stop)
+    def run(self, query: str, retrieved: RetrievedPassages, stop: StopRule) -> tuple[dict[str, Any], str]:  # type: ignore[override]
+        readings = read_until_sure(self.reader, query, retrieved.passages, stop)
         return {"retrieved": retrieved, "readings": readings}, "output_1"
 
     def run_batch(self, *_: Any, **__: Any) -> Any:

@@ -14,14 +14,14 @@ FEW, MORE_FOR_FEW = 3, 2.5
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class StopRule:
     """When reading ends before the last passage: at a gap, once `at_least` are read, or when the time is spent.
 
     While fewer than FEW passages are read the gap must be larger, by MORE_FOR_FEW logits: the best answer of a question is
     often in the second or third passage, and little is known of how good the others are.
     """
 
-    gap: float = math.inf
+    margin: float = math.inf
     at_least: int = 1
     budget_ms: float = math.inf
 
@@ -33,13 +33,13 @@ class Stop:
 
     def is_sure(self, readings: Sequence[Reading]) -> bool:
         """Whether one of the readings gave an answer that the reader is sure of."""
-        wanted = self.gap + (MORE_FOR_FEW if len(readings) < FEW else 0.0)
-        gaps = (span.gap for reading in readings for span in reading.spans)
-        return len(readings) >= self.at_least and any(gap >= wanted for gap in gaps)
+        wanted = self.margin + (MORE_FOR_FEW if len(readings) < FEW else 0.0)
+        margins = (span.margin for reading in readings for span in reading.spans)
+        return len(readings) >= self.at_least and any(margin >= wanted for margin in margins)
 
 
-def read_in_steps(
-    reader: ReadsPassages, question: str, passages: Sequence[Passage], stop: Stop
+def read_until_sure(
+    reader: ReadsPassages, question: str, passages: Sequence[Passage], stop: StopRule
 ) -> Iterator[list[Reading]]:  # fmt: skip
     """The readings of the first passages, after each one of them, in fused order; at least one list."""
     began = time.perf_counter()

@@ -26,7 +26,7 @@ class _Call(Generic[Item, Result]):
         self.error: BaseException | None = None
 
 
-class Together(Generic[Item, Result]):
+class MicroBatcher(Generic[Item, Result]):
     """`work` on many items at a time, called from any thread; at most one call of `work` runs at once.
 
     size: what an item takes of `budget`; a batch holds at least one item.

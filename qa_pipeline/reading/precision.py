@@ -23,7 +23,7 @@ TINY = 1e-8
 BLOCK = 4_096
 
 
-def chosen(precision: str, hardware: Hardware) -> str:
+def resolve_precision(precision: str, hardware: Hardware) -> str:
     """The precision to compute in: the one that was named, or what "auto" means there. Raises SettingError."""
     if precision not in PRECISIONS:
         raise SettingError(f"precision is {precision!r}; it must be one of {', '.join(PRECISIONS)}.")
@@ -34,7 +34,7 @@ def chosen(precision: str, hardware: Hardware) -> str:
     return hardware.auto() if precision == "auto" else precision
 
 
-def apply(encoder: nn.Module, head: nn.Module, precision: str) -> None:
+def apply_precision(encoder: nn.Module, head: nn.Module, precision: str) -> None:
     """Bring an encoder into a precision, in place; its head stays in float32, so that logits keep their differences.
 
     On a processor its word embeddings stay too: they are a mapped file, of which only rows that are looked up take memory.

@@ -16,7 +16,7 @@ class Span:
     start: int
     end: int
     score: float
-    gap: float
+    margin: float
     confidence: float
 
 

@@ -5,7 +5,7 @@ of them in one matrix; attention runs within each input. So nothing is computed 
 The modules are those of the loaded model itself, not copies: training changes what is computed here, and a model whose
 linear layers were made smaller (bfloat16, int8) is computed in that.
 
-Other architectures are not packed; `packed` gives None for them, and the reader pads as usual.
+Other architectures are not packed; `unpadded_encoder` gives None for them, and the reader pads as usual.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Inputs:
     pads: bool
 
 
-class Packed:
+class UnpaddedEncoder:
     """One encoder with its question answering head. Stateless between calls, so safe from several threads."""
 
     def __init__(self, model: Any, head: Module, layers: Sequence[Layer], activation: Callable[[Tensor], Tensor]) -> None:
@@ -126,7 +126,7 @@ class Packed:
         return result
 
 
-def packed(model: Any, head: Module) -> Packed | None:
+def unpadded_encoder(model: Any, head: Module) -> UnpaddedEncoder | None:
     """The packed form of a transformers encoder and its head; None for an architecture not known here.
 
     model: BertModel, RobertaModel, XLMRobertaModel, CamembertModel or DistilBertModel. head: [tokens, width] -> [tokens, 2].
@@ -142,7 +142,7 @@ def packed(model: Any, head: Module) -> Packed | None:
         layers = [_distilbert(layer) for layer in model.transformer.layer]
     else:
         return None
-    return Packed(model, head, layers, ACTIVATIONS[name])
+    return UnpaddedEncoder(model, head, layers, ACTIVATIONS[name])
 
 
 def _bert(layer: Any) -> Layer:

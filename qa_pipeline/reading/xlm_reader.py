@@ -220,7 +220,7 @@ def _spans(parts: Sequence[tuple[_Window, _Found]], tokens: Tokens) -> Iterator[
         for span in found.spans
     ]  # fmt: skip
     seen: set[tuple[int, int]] = set()
-    for span in sorted(every, key=lambda span: (-span.gap, span.start, span.end)):
+    for span in sorted(every, key=lambda span: (-span.margin, span.start, span.end)):
         if (span.start, span.end) not in seen:
             seen.add((span.start, span.end))
             yield span

@@ -6,7 +6,6 @@ function words, its script, its style. A sample of each language's passages tell
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,44 +13,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexing.arrays import Matrix
+from indexing.lru_cache import LRUCache
 from indexing.models.static_embeddings import Ids, StaticModel
 from indexing.store.index import Snapshot
-from qa_pipeline.retrieval.dense_score import by_chance
+from qa_pipeline.retrieval.dense_score import length_penalty
 
 SAMPLE = 32
 DOUBT = 8
-REMEMBERED_TOKENS = 50_000
+CACHED_TOKENS = 50_000
 TOGETHER = 8  # tokens, always so many, as BLAS may add up in another order for fewer
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class LanguageSample:
     """Passages of one language: the mean of their vectors [d], the different tokens of each."""
 
     vector: Matrix
     held: tuple[Ids, ...]
 
 
-class Levels:
+class LanguageBias:
     """What is typical in an index. Safe in several threads.
 
     The match of a token with the sample is remembered, as questions are mostly made of the same tokens: eight bytes for each
     token and language. sampled: the ids of the passages, which stay the same at most new generations.
     """
 
-    def __init__(self, model: StaticModel, sampled: Mapping[str, Sequence[int]], samples: Mapping[str, Sample]) -> None:
+    def __init__(self, model: StaticModel, sampled: Mapping[str, Sequence[int]], samples: Mapping[str, LanguageSample]) -> None:
         self.sampled = sampled
         self._model = model
         self._languages = tuple(samples)
         self._vectors = np.stack([one.vector for one in samples.values()]) if samples else np.empty((0, model.dimension))
-        self._by_chance = np.array([np.mean([by_chance(len(ids)) for ids in one.held]) for one in samples.values()])
+        self._by_chance = np.array([np.mean([length_penalty(len(ids)) for ids in one.held]) for one in samples.values()])
         self._counts = np.array([len(one.held) for one in samples.values()])
         self._held = [ids for one in samples.values() for ids in one.held]
-        self._guard = threading.Lock()
-        self._likest: dict[int, NDArray[np.float64]] = {}
+        self._likest: LRUCache[NDArray[np.float64]] = LRUCache(CACHED_TOKENS)
 
     @classmethod
-    def of(cls, model: StaticModel, snapshot: Snapshot, before: Levels | None = None) -> Levels:
+    def of(cls, model: StaticModel, snapshot: Snapshot, before: LanguageBias | None = None) -> LanguageBias:
         """From at most `SAMPLE` passages of each language, from all over the index; `before` if it is of the same ones."""
         folder = snapshot.index.folder
         sampled, samples = folder.spread(SAMPLE), {}
@@ -61,10 +60,10 @@ class Levels:
             there, vectors = folder.vectors(np.array(ids, dtype=np.int64))
             if len(there):
                 held = model.distinct([chunk.text for chunk in snapshot.chunks(there.tolist())])
-                samples[language] = Sample(vectors.mean(axis=0), tuple(held))
+                samples[language] = LanguageSample(vectors.mean(axis=0), tuple(held))
         return cls(model, sampled, samples)
 
-    def behind(self, question: str, vector: Matrix) -> dict[str, float]:
+    def language_offsets(self, question: str, vector: Matrix) -> dict[str, float]:
         """By how much each language is less near to the question than the nearest one, 0 and more; {} where there is one.
 
         behind(q, l) = max over languages of level(q, .) - level(q, l)
@@ -85,16 +84,12 @@ class Levels:
     def _likeness(self, asked: Ids) -> NDArray[np.float64]:
         """Of each token the mean over each language's sample of the cosine to the likest token, float64 [k, languages]."""
         tokens = asked.tolist()
-        with self._guard:
-            known = {token: self._likest[token] for token in tokens if token in self._likest}
+        known = self._likest.get_many(dict.fromkeys(tokens))
         unknown = sorted(set(tokens) - known.keys())
         for start in range(0, len(unknown), TOGETHER):
             some = unknown[start : start + TOGETHER]
             ids = np.array((some + some[:1] * TOGETHER)[:TOGETHER], dtype=np.int32)
             sums = np.add.reduceat(self._model.likest(ids, self._held), np.cumsum(self._counts) - self._counts, axis=0)
-            known.update(zip(some, sums.T / self._counts, strict=False))
-        with self._guard:
-            if len(self._likest) > REMEMBERED_TOKENS:
-                self._likest.clear()
-            self._likest.update((token, known[token]) for token in unknown)
+            known.update(zip(some, map(np.copy, sums.T / self._counts), strict=False))
+        self._likest.put_many({token: known[token] for token in unknown})
         return np.stack([known[token] for token in tokens])

@@ -7,22 +7,22 @@ that was asked for. An embedder with a vector for each token can look for that, 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from indexing.arrays import Matrix
+from indexing.lru_cache import LRUCache
 from indexing.models.embedder import Embedder
 from indexing.models.static_embeddings import Ids, StaticModel
 from indexing.store.index import Snapshot
-from qa_pipeline.retrieval.language_bias import Levels
+from qa_pipeline.retrieval.language_bias import LanguageBias
 
-REMEMBERED_PASSAGES = 20_000
+CACHED_PASSAGES = 20_000
 AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class TokenMatch:
     """How much of a question's tokens a passage has, -1 to 1 as `StaticModel.matches`.
 
     tokens: how many different ones the passage has. language: the passage's.
@@ -39,7 +39,7 @@ class _Passage:
     language: str
 
 
-class Matcher:
+class LateInteraction:
     """Compares a question with passages of one index, token by token. Safe in several threads.
 
     The tokens of passages are remembered by chunk id, which never comes to mean another text: half a kilobyte each.
@@ -47,45 +47,38 @@ class Matcher:
 
     def __init__(self, model: StaticModel) -> None:
         self._model = model
-        self._guard = threading.Lock()
-        self._passages: OrderedDict[int, _Passage] = OrderedDict()
+        self._passages: LRUCache[_Passage] = LRUCache(CACHED_PASSAGES)
         self._sampling = threading.Lock()
-        self._levels: tuple[int, Levels] | None = None
+        self._levels: tuple[int, LanguageBias] | None = None
 
     @classmethod
-    def of(cls, embedder: Embedder) -> Matcher | None:
+    def of(cls, embedder: Embedder) -> LateInteraction | None:
         """None for an embedder that has no vectors of tokens."""
         return None if embedder.tokens is None else cls(embedder.tokens)
 
-    def matches(self, snapshot: Snapshot, question: str, ids: Sequence[int]) -> dict[int, Match]:
+    def matches(self, snapshot: Snapshot, question: str, ids: Sequence[int]) -> dict[int, TokenMatch]:
         """What each of these passages matches; those that are gone are left out."""
-        matched: dict[int, Match] = {}
+        matched: dict[int, TokenMatch] = {}
         for first in range(0, len(ids), AT_ONCE):
             found = self._of(snapshot, ids[first : first + AT_ONCE])
             shares = self._model.matches(question, [passage.tokens for passage in found.values()]).tolist()
             for (number, passage), share in zip(found.items(), shares, strict=True):
-                matched[number] = Match(share, len(passage.tokens), passage.language)
+                matched[number] = TokenMatch(share, len(passage.tokens), passage.language)
         return matched
 
-    def behind(self, snapshot: Snapshot, question: str, vector: Matrix) -> dict[str, float]:
-        """What to add to the nearness of passages of each language, so that all are on one level: `Levels.behind`."""
+    def language_offsets(self, snapshot: Snapshot, question: str, vector: Matrix) -> dict[str, float]:
+        """What to add to the nearness of passages of each language, so that all are on one level: `LanguageBias.behind`."""
         with self._sampling:
             generation, levels = self._levels or (-1, None)
             if levels is None or generation != snapshot.generation:
-                levels = Levels.of(self._model, snapshot, levels)
+                levels = LanguageBias.of(self._model, snapshot, levels)
                 self._levels = (snapshot.generation, levels)
-        return levels.behind(question, vector)
+        return levels.language_offsets(question, vector)
 
     def _of(self, snapshot: Snapshot, ids: Sequence[int]) -> dict[int, _Passage]:
-        with self._guard:
-            known = {number: self._passages[number] for number in ids if number in self._passages}
-            for number in known:
-                self._passages.move_to_end(number)
+        known = self._passages.get_many(ids)
         chunks = snapshot.chunks([number for number in ids if number not in known])
         tokens = self._model.distinct([chunk.text for chunk in chunks])
         fresh = {c.id: _Passage(held, c.language) for c, held in zip(chunks, tokens, strict=True)}
-        with self._guard:
-            self._passages.update(fresh)
-            while len(self._passages) > REMEMBERED_PASSAGES:
-                self._passages.popitem(last=False)
+        self._passages.put_many(fresh)
         return known | fresh

@@ -18,9 +18,9 @@ from indexing.store.filters import Filter
 from indexing.store.index import Index, Snapshot
 from indexing.text.language_id import detect_question
 from qa_pipeline.answers import Passage
-from qa_pipeline.retrieval.dense_score import nearness
+from qa_pipeline.retrieval.dense_score import dense_score
 from qa_pipeline.retrieval.evidence import Evidence
-from qa_pipeline.retrieval.late_interaction import Matcher
+from qa_pipeline.retrieval.late_interaction import LateInteraction
 from qa_pipeline.settings import AskSettings
 
 Ranking = Sequence[tuple[int, float]]
@@ -30,7 +30,7 @@ OTHERS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Retrieved:
+class RetrievedPassages:
     """The passages for a question, best first, how each was found, the generation they are from, and milliseconds spent.
 
     content_hashes: of each passage's document.
@@ -46,7 +46,7 @@ class Retrieved:
 
 
 @dataclass(frozen=True, slots=True)
-class Fused:
+class FusedHit:
     """One passage's place in the rankings; ranks begin at 1."""
 
     id: int
@@ -57,7 +57,7 @@ class Fused:
 
 def fuse(
     dense: Ranking, keyword: Ranking, ceiling: float, settings: AskSettings, translated: Mapping[int, float] | None = None
-) -> list[Fused]:
+) -> list[FusedHit]:
     """A weighted sum of both scores, each brought to 0..1, best first; equal scores by ascending id.
 
     score(p) = dense_weight * (near(p) - near(last)) / (near(first) - near(last))
@@ -81,7 +81,7 @@ def fuse(
         for rank, (number, score) in enumerate(ranking, start=1):
             places.setdefault(number, [None, None])[column] = (rank, score)
     fused = [
-        Fused(
+        FusedHit(
             number,
             (settings.dense_weight * (near[1] - last) / spread if near else 0.0)
             + settings.keyword_weight * math.hypot(words[1] / most if words else 0.0, other.get(number, 0.0)),
@@ -93,7 +93,7 @@ def fuse(
     return sorted(fused, key=lambda item: (-item.score, item.id))
 
 
-def evidence(item: Fused, dense: Ranking, ceiling: float, settings: AskSettings, alike: bool = True) -> Evidence:
+def evidence(item: FusedHit, dense: Ranking, ceiling: float, settings: AskSettings, alike: bool = True) -> Evidence:
     """How an item of `fuse` was found; the other arguments are those of `fuse`.
 
     alike: it is in the question's language; words of another one cannot be expected to be the question's.
@@ -114,15 +114,15 @@ class Rankings:
     dense: Ranking
     keyword: Ranking
     ceiling: float
-    fused: list[Fused]
+    fused: list[FusedHit]
 
-    def evidence(self, item: Fused, settings: AskSettings, alike: bool) -> Evidence:
+    def evidence(self, item: FusedHit, settings: AskSettings, alike: bool) -> Evidence:
         """As the function of that name."""
         return evidence(item, self.dense, self.ceiling, settings, alike)
 
 
 def rank(
-    snapshot: Snapshot, matcher: Matcher | None, question: str, vector: Matrix, language: str, settings: AskSettings,
+    snapshot: Snapshot, matcher: LateInteraction | None, question: str, vector: Matrix, language: str, settings: AskSettings,
     filters: Filter | None = None,
 ) -> Rankings:  # fmt: skip
     """The best `settings.depth` by meaning and by words, and both fused. vector, language: the question's.
@@ -139,12 +139,12 @@ def rank(
     if not nearest or matcher is None:
         by_meaning = [number for number, _ in nearest]
         return Rankings(by_meaning, nearest, keyword, words.ceiling, fuse(nearest, keyword, words.ceiling, settings))
-    behind, last = matcher.behind(snapshot, question, vector), nearest[-1][1]
-    others = snapshot.nearest_elsewhere(vector, language, OTHERS, filters) if behind else []
+    language_offsets, last = matcher.language_offsets(snapshot, question, vector), nearest[-1][1]
+    others = snapshot.nearest_elsewhere(vector, language, OTHERS, filters) if language_offsets else []
     cosines = dict(nearest) | dict(others)
     matches = matcher.matches(snapshot, question, list(cosines | dict(keyword)))
     near = [
-        (number, nearness(cosines.get(number, last), m.share, m.tokens) + behind.get(m.language, 0.0))
+        (number, dense_score(cosines.get(number, last), m.share, m.tokens) + language_offsets.get(m.language, 0.0))
         for number, m in matches.items()
     ]
     dense = sorted(near, key=lambda item: (-item[1], item[0]))
@@ -159,11 +159,11 @@ class Retriever:
     def __init__(self, index: Index, embedder: Embedder, settings: AskSettings | None = None) -> None:
         self.index = index
         self.embedder = embedder
-        self.matcher = Matcher.of(embedder)
+        self.matcher = LateInteraction.of(embedder)
         self.settings = settings or AskSettings()
         self._languages: tuple[int, tuple[str, ...]] = (-1, ())
 
-    def passages(self, question: str, settings: AskSettings | None = None, filters: Filter | None = None) -> Retrieved:
+    def passages(self, question: str, settings: AskSettings | None = None, filters: Filter | None = None) -> RetrievedPassages:
         """The best `settings.retrieve` passages. Raises FilterError for a filter that cannot be honoured."""
         settings = settings or self.settings
         began = time.perf_counter()
@@ -180,7 +180,7 @@ class Retriever:
         hashes = tuple(chunk.content_hash for chunk, _ in found)
         how = tuple(ranked.evidence(item, settings, chunk.language == language) for chunk, item in found)
         done = time.perf_counter()
-        return Retrieved(passages, hashes, how, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded))
+        return RetrievedPassages(passages, hashes, how, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded))
 
     def _among(self, generation: int) -> tuple[str, ...]:
         """The languages of the index, counted once per generation."""
@@ -191,7 +191,7 @@ class Retriever:
         return languages
 
 
-def _passage(chunk: StoredChunk, item: Fused, rank: int) -> Passage:
+def _passage(chunk: StoredChunk, item: FusedHit, rank: int) -> Passage:
     dense_rank, dense_score = item.dense or (None, None)
     keyword_rank, keyword_score = item.keyword or (None, None)
     return Passage(

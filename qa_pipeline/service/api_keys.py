@@ -65,7 +65,7 @@ class _Kept:
         return hmac.compare_digest(_hash(secret, self.salt), self.hash)
 
 
-class Keys:
+class KeyStore:
     """The keys in one file (mode 0600), read again when it changes. Safe from any thread and any process.
 
     No file, no keys. Raises HomeFolderError where the file cannot be read: then nobody is let in.

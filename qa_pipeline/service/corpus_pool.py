@@ -17,13 +17,13 @@ from indexing.store.index import Index
 from indexing.store.sqlite import DATABASE
 from qa_pipeline.pipeline import QAPipeline
 from qa_pipeline.service.home import Corpus
-from qa_pipeline.service.model_pool import Models
+from qa_pipeline.service.model_pool import ModelPool
 
 
 class OpenCorpus:
     """One corpus, open: its folder at once, its pipeline when it is first asked."""
 
-    def __init__(self, corpus: Corpus, models: Models) -> None:
+    def __init__(self, corpus: Corpus, models: ModelPool) -> None:
         self.corpus = corpus
         self.folder = IndexFolder.open(corpus.index)
         self.users = 0
@@ -55,10 +55,10 @@ class OpenCorpus:
         return counts
 
 
-class OpenCorpora:
+class CorpusPool:
     """The corpora in use. `using` opens what is not open, and closes what is no longer there once nobody uses it."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: ModelPool) -> None:
         self._models = models
         self._guard = threading.Lock()
         self._open: dict[str, tuple[object, OpenCorpus]] = {}

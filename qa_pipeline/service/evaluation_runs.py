@@ -8,17 +8,16 @@ name leads out of its folder; what was worked out is kept only as long as the fi
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from indexing.errors import SettingError
+from indexing.lru_cache import LRUCache
 from qa_pipeline.errors import EvaluationDamaged, EvaluationMissing
 from qa_pipeline.evaluation.analysis import stored_run
 from qa_pipeline.evaluation.analysis.compare import Comparison, compare_results
-from qa_pipeline.evaluation.analysis.error_analysis import Judged, damaged, judge
+from qa_pipeline.evaluation.analysis.error_analysis import JudgedQuestion, damaged, judge
 from qa_pipeline.evaluation.analysis.stored_run import Evaluation
 
 T = TypeVar("T")
@@ -39,13 +38,13 @@ def folder_of(evaluations: Path, name: str) -> Path:
     return evaluations / name
 
 
-class Evaluations:
+class EvaluationRuns:
     """All evaluations of a home. Safe from any thread; what the last looks into them took to work out is remembered."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._judged: _Last[tuple[Judged, ...]] = _Last(RUNS_KEPT)
-        self._compared: _Last[Compared] = _Last(COMPARISONS_KEPT)
+        self._judged: LRUCache[tuple[Hashable, tuple[JudgedQuestion, ...]]] = LRUCache(RUNS_KEPT)
+        self._compared: LRUCache[tuple[Hashable, Compared]] = LRUCache(COMPARISONS_KEPT)
 
     def list(self) -> Runs:
         """Every run, the newest first; also those that are broken or not finished. Raises EvaluationDamaged."""
@@ -69,10 +68,10 @@ class Evaluations:
         """One picture. Raises EvaluationMissing, EvaluationDamaged."""
         return stored_run.plot(self._folder(name), file)
 
-    def judged(self, name: str) -> tuple[Judged, ...]:
+    def judged(self, name: str) -> tuple[JudgedQuestion, ...]:
         """Every prediction of a run, as its scorer judges it. Raises EvaluationMissing, EvaluationDamaged."""
         folder = self._folder(name)
-        return self._judged.get(name, stored_run.stamps(folder), lambda: judge(stored_run.results(folder)))
+        return _cached(self._judged, name, stored_run.stamps(folder), lambda: judge(stored_run.results(folder)))
 
     def compare(self, a: str, b: str, scorer: str | None = None) -> Compared:
         """What `docqa compare` says of two runs: the table, and what it tells beside it.
@@ -81,7 +80,7 @@ class Evaluations:
         """
         left, right = self._folder(a), self._folder(b)
         stamps = (*stored_run.stamps(left), *stored_run.stamps(right))
-        return self._compared.get((a, b, scorer), stamps, lambda: _compared(left, right, scorer))
+        return _cached(self._compared, (a, b, scorer), stamps, lambda: _compared(left, right, scorer))
 
     def _folder(self, name: str) -> Path:
         if not stored_run.NAME.fullmatch(name) or not (self.path / name).is_dir():
@@ -97,25 +96,11 @@ def _compared(left: Path, right: Path, scorer: str | None) -> Compared:
         raise damaged(f"{left.name} or {right.name}") from error
 
 
-class _Last(Generic[T]):
-    """The last few values that were worked out, each as long as the files it is from have the same stamps."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept: OrderedDict[Hashable, tuple[Hashable, T]] = OrderedDict()
-        self._guard = threading.Lock()
-
-    def get(self, key: Hashable, stamps: Hashable, make: Callable[[], T]) -> T:
-        """What is known of the key, or made now; made twice rather than that one waits for another's."""
-        with self._guard:
-            known = self._kept.get(key)
-            if known is not None and known[0] == stamps:
-                self._kept.move_to_end(key)
-                return known[1]
-        made = make()
-        with self._guard:
-            self._kept[key] = (stamps, made)
-            self._kept.move_to_end(key)
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
-        return made
+def _cached(cache: LRUCache[tuple[Hashable, T]], key: Hashable, stamps: Hashable, make: Callable[[], T]) -> T:
+    """The cached value if the files it is from still have these stamps, else made; concurrent calls may each make it."""
+    known = cache.get(key)
+    if known is not None and known[0] == stamps:
+        return known[1]
+    made = make()
+    cache.put(key, (stamps, made))
+    return made

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexing.atomic_files import pieces_of, store, sync_folder, whole
+from indexing.atomic_files import move, pieces_of, store, whole
 from indexing.errors import DocumentMissing, SettingError
 from qa_pipeline.errors import CorpusExists, CorpusMissing, HomeFolderError, HomeMissing
 from qa_pipeline.service.service_db import now
@@ -170,7 +170,6 @@ class Home:
         try:
             self._make(beside, facts)
             _rename_unless_there(beside, path)
-            sync_folder(path.parent)
         except FileExistsError:
             raise _exists(name) from None
         except OSError as error:
@@ -205,8 +204,7 @@ class Home:
         aside = path.with_name(f".deleted-{name}-{os.urandom(4).hex()}")
         try:
             with _nobody_writing(path / "index", wait_s):
-                path.rename(aside)
-            sync_folder(path.parent)
+                move(path, aside)
         except FileNotFoundError:
             raise CorpusMissing(f"There is no corpus {name!r}; it may have been deleted already.") from None
         except OSError as error:
@@ -350,7 +348,7 @@ def _check_marker(path: Path) -> None:
 def _rename_unless_there(folder: Path, target: Path) -> None:
     """Rename a folder that is not empty. Raises FileExistsError, never replaces."""
     try:
-        folder.rename(target)
+        move(folder, target)
     except OSError:
         if os.path.lexists(target):
             raise FileExistsError(str(target)) from None

@@ -18,7 +18,7 @@ from qa_pipeline.errors import CorpusMissing, JobCancelled, JobNotDone
 from qa_pipeline.service.home import Corpus, Home
 from qa_pipeline.service.job_store import Job
 from qa_pipeline.service.job_worker import POLL_S, Report
-from qa_pipeline.service.question_files import AnsweredRow, Asked, read_questions, run_questions, write_answers
+from qa_pipeline.service.question_files import AnsweredRow, BatchQuestion, read_questions, run_questions, write_answers
 from qa_pipeline.service.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -28,22 +28,22 @@ ROWS = "answers.jsonl"
 BUSY_S = 600.0
 
 
-class Serving(Protocol):
+class JobContext(Protocol):
     """What jobs need of the service they are worked on for."""
 
     settings: ServerSettings
     home: Home
 
-    def ask_in_turn(self, asked: Asked) -> Reply: ...
+    def ask_in_turn(self, asked: BatchQuestion) -> Reply: ...
 
 
-def index(service: Serving, job: Job, report: Report) -> dict[str, Any]:
+def index(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
     """Index what changed in a corpus's documents; the result is `index_corpus`'s."""
     limits = FileLimits(max_bytes=service.settings.file_bytes)
     return index_corpus(service.home, service.home.corpus(job.corpus), report, limits=limits)
 
 
-def questions(service: Serving, job: Job, report: Report) -> dict[str, Any]:
+def questions(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
     """Ask every question of a file. The rows are kept beside the file; the result tells how many there are of each kind."""
     folder = service.home.uploads / str(job.request["folder"])
     asked = read_questions(
@@ -51,7 +51,7 @@ def questions(service: Serving, job: Job, report: Report) -> dict[str, Any]:
     )  # fmt: skip
     seen = set(job.request["corpora"])
 
-    def ask(question: Asked) -> Any:
+    def ask(question: BatchQuestion) -> Any:
         if question.corpus not in seen:
             raise CorpusMissing(f"There is no corpus {question.corpus!r}.")
         return service.ask_in_turn(question)

@@ -75,7 +75,7 @@ class Job:
 Entries = list[Job]
 
 
-class Jobs:
+class JobStore:
     """The jobs of a home. Safe from any thread and any process.
 
     owner: whoever claimed a job; where it is given, a job that has another owner by now is left alone.

@@ -15,7 +15,7 @@ from typing import Any
 
 from indexing.errors import DocqaError
 from qa_pipeline.errors import JobCancelled
-from qa_pipeline.service.job_store import ENDED, Job, Jobs
+from qa_pipeline.service.job_store import ENDED, Job, JobStore
 from qa_pipeline.service.service_db import new_id
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ Work = Callable[[Job, Report], "dict[str, Any] | None"]
 class _Running:
     """A job at work in this process."""
 
-    def __init__(self, jobs: Jobs, job: Job, owner: str) -> None:
+    def __init__(self, jobs: JobStore, job: Job, owner: str) -> None:
         self.job = job
         self.owner = owner
         self.stop = threading.Event()
@@ -66,7 +66,7 @@ class Worker:
     """
 
     def __init__(
-        self, jobs: Jobs, functions: Mapping[str, Work], *, on_done: Callable[[Job], None] | None = None,
+        self, jobs: JobStore, functions: Mapping[str, Work], *, on_done: Callable[[Job], None] | None = None,
         poll_s: float = POLL_S,
     ) -> None:  # fmt: skip
         self._jobs = jobs

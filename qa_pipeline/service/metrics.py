@@ -12,29 +12,29 @@ from prometheus_client.registry import Collector
 from qa_pipeline.answers import Reply
 from qa_pipeline.service.admission import Admission
 from qa_pipeline.service.api_keys import Key
-from qa_pipeline.service.job_store import Jobs
-from qa_pipeline.service.model_pool import Models
+from qa_pipeline.service.job_store import JobStore
+from qa_pipeline.service.model_pool import ModelPool
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
-class Watched(Protocol):
+class MonitoredService(Protocol):
     """What figures are taken from: the service."""
 
     reads: Admission
-    jobs: Jobs
-    models: Models
+    jobs: JobStore
+    models: ModelPool
 
     def ready(self) -> str: ...
 
     def statuses(self, key: Key | None) -> list[dict[str, Any]]: ...
 
 
-class Measures:
+class ServiceMetrics:
     """The figures of one process. Safe from any thread."""
 
-    def __init__(self, service: Watched) -> None:
+    def __init__(self, service: MonitoredService) -> None:
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "docqa_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
@@ -77,7 +77,7 @@ class Measures:
 class _State(Collector):
     """What is so now: asked for when the figures are."""
 
-    def __init__(self, service: Watched) -> None:
+    def __init__(self, service: MonitoredService) -> None:
         self._service = service
 
     def describe(self) -> Iterator[GaugeMetricFamily]:

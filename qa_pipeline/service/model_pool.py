@@ -10,7 +10,7 @@ from indexing.models.embedder import Embedder
 from qa_pipeline.answering.loaded_reader import LoadedReader
 
 
-class Models:
+class ModelPool:
     """One reader, and one embedder for each name, loaded when first needed. Safe from any thread."""
 
     def __init__(

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class BatchQuestion:
     """One question of a file. row: where it stands there, from 1; id: its own, else the row; corpus: "" for none."""
 
     question: str
@@ -78,13 +78,13 @@ COLUMNS = tuple(field.name for field in fields(AnsweredRow))
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def read_questions(path: Path, name: str, limit: int, *, corpus: str = "") -> list[Asked]:
+def read_questions(path: Path, name: str, limit: int, *, corpus: str = "") -> list[BatchQuestion]:
     """The questions of a file, in its order, at most `limit`.
 
     name: what the file is called, which tells its format. corpus: for questions that name none.
     Raises SettingError: one sentence for each mistake, with its row; nothing is returned when there is any.
     """
-    asked: list[Asked] = []
+    asked: list[BatchQuestion] = []
     mistakes: list[str] = []
     for row, record in read_records(path.read_bytes(), name, "question", limit + 1):
         if len(asked) + len(mistakes) == limit:
@@ -101,14 +101,14 @@ def read_questions(path: Path, name: str, limit: int, *, corpus: str = "") -> li
     return asked
 
 
-def _asked(row: int, record: Record, corpus: str) -> Asked:
+def _asked(row: int, record: Record, corpus: str) -> BatchQuestion:
     """One record as a question. Raises SettingError or FilterError, without the row."""
     values = _known(record)
     question = values.get("question")
     if question is not None and not isinstance(question, str):
         raise SettingError("The question is not a text.")
     text, name = question_text(question), _plain(values, "id") or str(row)
-    return Asked(text, row, name, _plain(values, "corpus") or corpus, filters_of(values.get("filters")))
+    return BatchQuestion(text, row, name, _plain(values, "corpus") or corpus, filters_of(values.get("filters")))
 
 
 def _known(record: Record) -> dict[str, object]:
@@ -161,7 +161,7 @@ def api_link(corpus: str, answer: Answer) -> str:
 
 
 def run_questions(
-    asked: Sequence[Asked], ask: Callable[[Asked], Reply], report: Report, *,
+    asked: Sequence[BatchQuestion], ask: Callable[[BatchQuestion], Reply], report: Report, *,
     link: Callable[[str, Answer], str] = api_link,
 ) -> list[AnsweredRow]:  # fmt: skip
     """Ask them one after the other; a row for each, in order. What `report` raises, and JobCancelled, ends the batch."""
@@ -173,7 +173,7 @@ def run_questions(
     return rows
 
 
-def _answered(asked: Asked, ask: Callable[[Asked], Reply], link: Callable[[str, Answer], str]) -> AnsweredRow:
+def _answered(asked: BatchQuestion, ask: Callable[[BatchQuestion], Reply], link: Callable[[str, Answer], str]) -> AnsweredRow:
     """Its row, or what went wrong. The log tells where a defect is, not what was asked."""
     try:
         return _row(asked, ask(asked), link)
@@ -188,7 +188,7 @@ def _answered(asked: Asked, ask: Callable[[Asked], Reply], link: Callable[[str, 
     return AnsweredRow(asked.id, asked.corpus, asked.question, error=told)
 
 
-def _row(asked: Asked, reply: Reply, link: Callable[[str, Answer], str]) -> AnsweredRow:
+def _row(asked: BatchQuestion, reply: Reply, link: Callable[[str, Answer], str]) -> AnsweredRow:
     values: dict[str, Any] = {"no_answer": not reply.answers, "no_answer_score": reply.no_answer.score}
     if reply.answers:
         best = reply.answers[0]

@@ -42,7 +42,7 @@ COLUMNS = "id, corpus, question, filters, settings, created, ran"
 SETTINGS = tuple(field.name for field in fields(AskSettings))
 
 
-class Saved(Struct, frozen=True):
+class SavedQuestion(Struct, frozen=True):
     """A question that is kept. settings: those of AskSettings that were chosen. created, ran: ISO 8601, UTC; None: never."""
 
     id: str
@@ -64,7 +64,7 @@ class Change(Struct, frozen=True):
     reply: Reply
 
 
-Entries = list[Saved]
+Entries = list[SavedQuestion]
 Told = list[ToldAnswer]
 
 
@@ -77,7 +77,7 @@ class SavedQuestions:
     def add(
         self, corpus: str, question: str, filters: Filter | None = None,
         settings: AskSettings | Mapping[str, Any] | None = None,
-    ) -> Saved:  # fmt: skip
+    ) -> SavedQuestion:  # fmt: skip
         """Keep a question. Raises SettingError, FilterError."""
         asked = encodable(question_text(question))
         where(filters)
@@ -93,7 +93,7 @@ class SavedQuestions:
         rows = self._database.rows(f"SELECT {COLUMNS} FROM saved WHERE corpus = ? ORDER BY number DESC", (corpus,))
         return [_saved(row) for row in rows]
 
-    def get(self, id: str, *, corpus: str | None = None) -> Saved:
+    def get(self, id: str, *, corpus: str | None = None) -> SavedQuestion:
         """One of them; with `corpus` only if it is of that corpus. Raises DocumentMissing where there is none."""
         sql = f"SELECT {COLUMNS} FROM saved WHERE id = ? AND corpus = coalesce(?, corpus)"
         rows = self._database.rows(sql, (id, corpus))
@@ -149,9 +149,9 @@ def _span(answer: ToldAnswer) -> tuple[str, int, int, str]:
     return answer.document_id, answer.start, answer.end, answer.text
 
 
-def _saved(row: tuple[Any, ...]) -> Saved:
+def _saved(row: tuple[Any, ...]) -> SavedQuestion:
     id, corpus, question, filters, settings, created, ran = row
-    return Saved(id, corpus, question, json.loads(filters), json.loads(settings), created, ran)
+    return SavedQuestion(id, corpus, question, json.loads(filters), json.loads(settings), created, ran)
 
 
 def _missing(id: str) -> DocumentMissing:

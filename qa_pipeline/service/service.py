@@ -22,22 +22,22 @@ from indexing.errors import DocqaError, SettingError
 from indexing.store.filters import Filter
 from qa_pipeline.answering.ask import Step
 from qa_pipeline.answering.loaded_reader import LoadedReader
-from qa_pipeline.answering.verdict import read_one
+from qa_pipeline.answering.verdict import answer_text
 from qa_pipeline.answers import Reply
 from qa_pipeline.errors import CorpusMissing
 from qa_pipeline.reading.malloc import give_back
 from qa_pipeline.service import job_handlers
 from qa_pipeline.service.admission import Admission
-from qa_pipeline.service.api_keys import Key, Keys
-from qa_pipeline.service.corpus_pool import OpenCorpora, OpenCorpus
-from qa_pipeline.service.evaluation_runs import Evaluations
+from qa_pipeline.service.api_keys import Key, KeyStore
+from qa_pipeline.service.corpus_pool import CorpusPool, OpenCorpus
+from qa_pipeline.service.evaluation_runs import EvaluationRuns
 from qa_pipeline.service.feedback import FeedbackStore
 from qa_pipeline.service.home import Corpus, Home
-from qa_pipeline.service.job_store import Job, Jobs
+from qa_pipeline.service.job_store import Job, JobStore
 from qa_pipeline.service.job_worker import Report, Worker
-from qa_pipeline.service.metrics import Measures
-from qa_pipeline.service.model_pool import Models
-from qa_pipeline.service.question_files import Asked
+from qa_pipeline.service.metrics import ServiceMetrics
+from qa_pipeline.service.model_pool import ModelPool
+from qa_pipeline.service.question_files import BatchQuestion
 from qa_pipeline.service.saved_questions import Change, SavedQuestions
 from qa_pipeline.service.settings import ServerSettings
 from qa_pipeline.settings import AskSettings, question_text
@@ -56,18 +56,18 @@ logger = logging.getLogger(__name__)
 class Service:
     """One process of a service over a home folder; several may serve the same home. Safe from any thread."""
 
-    def __init__(self, settings: ServerSettings, models: Models | None = None) -> None:
+    def __init__(self, settings: ServerSettings, models: ModelPool | None = None) -> None:
         self.settings = settings
-        self.models = models or Models(settings.reader, partial(LoadedReader.load, precision=settings.precision))
+        self.models = models or ModelPool(settings.reader, partial(LoadedReader.load, precision=settings.precision))
         self.home = Home.open(settings.home, create=True, embedder=self.models.embedder)
-        self.jobs = Jobs(self.home.database)
-        self.keys = Keys(self.home.keys)
+        self.jobs = JobStore(self.home.database)
+        self.keys = KeyStore(self.home.keys)
         self.feedback = FeedbackStore(self.home.database)
         self.saved = SavedQuestions(self.home.database)
-        self.evaluations = Evaluations(self.home.evaluations)
-        self.corpora = OpenCorpora(self.models)
+        self.evaluations = EvaluationRuns(self.home.evaluations)
+        self.corpora = CorpusPool(self.models)
         self.reads = Admission(settings.concurrency, settings.waiting)
-        self.measures = Measures(self)
+        self.measures = ServiceMetrics(self)
         self._lookers = ThreadPoolExecutor(LOOKERS, thread_name_prefix="docqa-look")
         functions: dict[str, Any] = {"index": self._index, "questions": partial(job_handlers.questions, self)}
         self._worker = Worker(self.jobs, functions)
@@ -98,7 +98,7 @@ class Service:
     def _warm(self) -> None:
         try:
             loaded = self.models.reader()
-            read_one(loaded.reader, FIRST_QUESTION, FIRST_TEXT)
+            answer_text(loaded.reader, FIRST_QUESTION, FIRST_TEXT)
             for corpus in self.home.corpora():
                 with self.using(corpus.name) as opened:
                     opened.pipeline().ask(FIRST_QUESTION)
@@ -199,7 +199,7 @@ class Service:
         if self.settings.log_questions:
             logger.info("%s %s: %r", what, name, question)
 
-    def ask_in_turn(self, asked: Asked) -> Reply:
+    def ask_in_turn(self, asked: BatchQuestion) -> Reply:
         """A question of a batch: it waits its turn among those of people."""
         ask = partial(self.ask, asked.corpus, asked.question, self.ask_settings(top_k=1), asked.filters)
         return self.reads.submit(ask, bounded=False).result()
@@ -214,7 +214,7 @@ class Service:
         if not context.strip():
             raise SettingError("The context is empty.")
         loaded = self.models.reader()
-        found = read_one(loaded.reader, question, context, calibration=loaded.calibration)
+        found = answer_text(loaded.reader, question, context, calibration=loaded.calibration)
         assert context[found["start"] : found["end"]] == found["answer"]
         return found
 

@@ -15,7 +15,7 @@ import stat
 import unicodedata
 from pathlib import Path
 
-from indexing.atomic_files import sync_folder
+from indexing.atomic_files import move
 from indexing.errors import SettingError
 
 PART_BYTES = 200
@@ -107,12 +107,11 @@ def move_in(file: Path, documents: Path, source: str) -> None:
     for left in reversed(range(MOVES)):
         try:
             make_folders(documents, source)
-            file.replace(documents / source)
+            move(file, documents / source)
             break
         except FileNotFoundError:
             if not left or not file.exists():
                 raise
-    sync_folder((documents / source).parent)
 
 
 def make_folders(documents: Path, source: str) -> None:

@@ -56,7 +56,7 @@ class PutReport:
     reason: str = ""
 
 
-class Refused(Exception):
+class RefusedMember(Exception):
     """A member, or an archive, is not taken; the text says why."""
 
 
@@ -72,7 +72,7 @@ def unpack(archive: Path, put: Put, limits: UploadLimits, name: str = "") -> lis
     try:
         with _Careful(archive, limits) as file, _opened(file) as opened:
             return _Unpacking(opened, put, limits, archive.stat().st_size).run()
-    except Refused as refused:
+    except RefusedMember as refused:
         return [PutReport(name or archive.name, "", "refused", str(refused))]
 
 
@@ -80,7 +80,7 @@ def _opened(file: _Careful) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
     except (*_DAMAGE, OSError):
-        raise Refused("not a zip archive, or a damaged one") from None
+        raise RefusedMember("not a zip archive, or a damaged one") from None
 
 
 class _Careful(FileIO):
@@ -94,7 +94,7 @@ class _Careful(FileIO):
     def read(self, size: int | None = -1, /) -> bytes:
         here = os.fstat(self.fileno()).st_size - self.tell()
         if min(here, here if size is None or size < 0 else size) > self._most:
-            raise Refused(f"more than the {self._limits.members:,} files allowed in one archive")
+            raise RefusedMember(f"more than the {self._limits.members:,} files allowed in one archive")
         return super().read(size if size is not None else -1) or b""
 
 
@@ -112,14 +112,14 @@ class _Unpacking:
     def run(self) -> list[PutReport]:
         members = [member for member in self.opened.infolist() if not member.filename.endswith("/")]
         if len(members) > self.limits.members:
-            raise Refused(f"{len(members):,} files, more than the {self.limits.members:,} allowed in one archive")
+            raise RefusedMember(f"{len(members):,} files, more than the {self.limits.members:,} allowed in one archive")
         return [self._report(member) for member in members]
 
     def _report(self, member: zipfile.ZipInfo) -> PutReport:
         name = member_name(member)
         try:
             return PutReport(name, self._stored(member, name), "stored")
-        except (Refused, SettingError) as refused:
+        except (RefusedMember, SettingError) as refused:
             reason = str(refused)
         except _DAMAGE:
             reason = "damaged: what is packed is not what the archive says"
@@ -131,7 +131,7 @@ class _Unpacking:
         source = safe_name(name)
         folded = unicodedata.normalize("NFC", source.casefold())
         if folded in self.taken:
-            raise Refused(f"the archive has {self.taken[folded]} already, the same name or the same but for case")
+            raise RefusedMember(f"the archive has {self.taken[folded]} already, the same name or the same but for case")
         stored = self.put(source, self._pieces(member))
         self.taken[folded] = stored
         return stored
@@ -147,7 +147,7 @@ class _Unpacking:
                 if mine > self.limits.file_bytes:
                     raise _too_big(self.limits)
                 if mine > SMALL and mine > self.limits.ratio * min(member.compress_size, self.size):
-                    raise Refused(f"unpacks to over {self.limits.ratio} times its size, as zip bombs do")
+                    raise RefusedMember(f"unpacks to over {self.limits.ratio} times its size, as zip bombs do")
                 yield piece
 
     def _packed(self, member: zipfile.ZipInfo) -> IO[bytes]:
@@ -158,9 +158,9 @@ class _Unpacking:
 
     def _within_total(self) -> None:
         if self.out > self.limits.total_bytes:
-            raise Refused(f"the archive unpacks to more than the {self.limits.total_bytes:,} bytes allowed")
+            raise RefusedMember(f"the archive unpacks to more than the {self.limits.total_bytes:,} bytes allowed")
         if self.out > SMALL and self.out > self.limits.ratio * self.size:
-            raise Refused(f"the archive unpacks to over {self.limits.ratio} times its size, as zip bombs do")
+            raise RefusedMember(f"the archive unpacks to over {self.limits.ratio} times its size, as zip bombs do")
 
 
 def check_member(member: zipfile.ZipInfo, name: str, limits: UploadLimits) -> None:
@@ -168,25 +168,25 @@ def check_member(member: zipfile.ZipInfo, name: str, limits: UploadLimits) -> No
     kind = stat.S_IFMT(member.external_attr >> 16)
     parts = SEPARATOR.split(name)
     if leaves(name):
-        raise Refused("its name leads out of the folder")
+        raise RefusedMember("its name leads out of the folder")
     if kind == stat.S_IFLNK or (member.create_system == 0 and member.external_attr & 0x400):
-        raise Refused("a link, not a file")
+        raise RefusedMember("a link, not a file")
     if kind not in (0, stat.S_IFREG):
-        raise Refused("not an ordinary file")
+        raise RefusedMember("not an ordinary file")
     if any(part.startswith((".", "~$")) for part in parts) or parts[0] == "__MACOSX":
-        raise Refused("a hidden file")
+        raise RefusedMember("a hidden file")
     if name.lower().endswith(".zip"):
-        raise Refused("an archive in an archive; upload it on its own")
+        raise RefusedMember("an archive in an archive; upload it on its own")
     if member.flag_bits & 0x2041:
-        raise Refused("encrypted: a password is needed")
+        raise RefusedMember("encrypted: a password is needed")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise Refused("packed by a method that is not read; pack it as an ordinary zip (deflate)")
+        raise RefusedMember("packed by a method that is not read; pack it as an ordinary zip (deflate)")
     if member.file_size > limits.file_bytes:
         raise _too_big(limits)
 
 
-def _too_big(limits: UploadLimits) -> Refused:
-    return Refused(f"more than the {limits.file_bytes:,} bytes allowed for one file")
+def _too_big(limits: UploadLimits) -> RefusedMember:
+    return RefusedMember(f"more than the {limits.file_bytes:,} bytes allowed for one file")
 
 
 def member_name(member: zipfile.ZipInfo) -> str:

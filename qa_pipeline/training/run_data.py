@@ -14,7 +14,7 @@ from qa_pipeline.datasets.split import divide
 from qa_pipeline.training.embedder.pair_sources import PIVOT
 from qa_pipeline.training.loop.recipes import RECIPES, Recipe
 from qa_pipeline.training.loop.trainer import PRECISIONS, Progress
-from qa_pipeline.training.reader.unanswerable import silent
+from qa_pipeline.training.reader.unanswerable import unanswerable
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def read_data(settings: TrainSettings, tell: Tell) -> Data:
     if settings.held_out:
         examples, held_out = _divided(examples, settings)
     learn = limited(examples, settings.limit, draw, settings.recipe.english)
-    return Data(paths, learn + silent(learn, settings.recipe.silent, settings.seed), held_out)
+    return Data(paths, learn + unanswerable(learn, settings.recipe.silent, settings.seed), held_out)
 
 
 def _divided(examples: Sequence[Example], settings: TrainSettings) -> tuple[list[Example], list[Example]]:

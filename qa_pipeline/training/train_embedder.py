@@ -15,21 +15,22 @@ from typing import Any
 
 import numpy as np
 
+from indexing.atomic_files import store_text
 from indexing.errors import SettingError
 from indexing.models.registry import ModelFolder, resolve
 from qa_pipeline.datasets.examples import Example
 from qa_pipeline.training.alignment.ibm_model1 import Ragged
 from qa_pipeline.training.alignment.token_lexicon import Bitext, among_others, bitexts
 from qa_pipeline.training.embedder.contrastive_task import Contrast, Pair, question_pairs, translations
-from qa_pipeline.training.embedder.cooccurrence import counted, drawn
+from qa_pipeline.training.embedder.cooccurrence import cooccurrence_vectors, random_vectors
 from qa_pipeline.training.embedder.pair_sources import (
-    Asked,
-    Lines,
+    CodeSwitchedLines,
+    CodeSwitchedPairs,
+    LinePairs,
+    QuestionPairs,
     Questions,
     Source,
-    Switched,
-    SwitchedLines,
-    Translations,
+    TranslationPairs,
     asked,
     lexicons,
     plain_text,
@@ -37,8 +38,8 @@ from qa_pipeline.training.embedder.pair_sources import (
 from qa_pipeline.training.embedder.static_task import Static, encode, vocabulary
 from qa_pipeline.training.embedder_card import card
 from qa_pipeline.training.loop.provenance import machine, made_by, named
-from qa_pipeline.training.loop.recipes import Anew
-from qa_pipeline.training.loop.run_folder import before_file, contents, finished, replace_text, save, written
+from qa_pipeline.training.loop.recipes import NewVectors
+from qa_pipeline.training.loop.run_folder import before_file, contents, finished_run, save, write_run
 from qa_pipeline.training.loop.trainer import Plan, fit
 from qa_pipeline.training.model_card import data_files
 from qa_pipeline.training.reader.validation import Score, change, table
@@ -59,7 +60,7 @@ def train_embedder(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     base = resolve(settings.recipe.base, "embedder")
     pairs = _pairs(settings, data)
     key = _key(settings, pairs, data.held_out, base)
-    done = finished(settings.into, key)
+    done = finished_run(settings.into, key)
     if done is not None:
         tell.words(f"{settings.into} holds this very run, finished; nothing to do.")
         return done
@@ -81,10 +82,10 @@ def train_embedder(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
         "updates": at.done, "tokens": at.tokens, "seconds": at.seconds, "loss": at.loss, "machine": machine(),
         "before": _rows(before), "after": _rows(after), "version": made_by(),
     }  # fmt: skip
-    return written(settings.into, key, facts, card(facts))
+    return write_run(settings.into, key, facts, card(facts))
 
 
-def made_anew(settings: TrainSettings, anew: Anew, data: Data, base: ModelFolder) -> Static:
+def made_anew(settings: TrainSettings, anew: NewVectors, data: Data, base: ModelFolder) -> Static:
     """What the recipes of the built-in embedder train. Raises SettingError, UnreadableFile."""
     ids = encode(base)
     texts = list(bitexts(parallel(settings), ids, settings.seed))
@@ -94,18 +95,18 @@ def made_anew(settings: TrainSettings, anew: Anew, data: Data, base: ModelFolder
     questions = asked(data.learn, ids)
     others = list(among_others(parallel(settings), ids, FEWEST))
     plain = plain_text(settings.text, ids) if settings.text else {}
-    mix, lines, switched = anew.mix, Lines(list(plain.values())), SwitchedLines(plain, into)
+    mix, lines, switched = anew.mix, LinePairs(list(plain.values())), CodeSwitchedLines(plain, into)
     sources: list[tuple[Source, float]] = [
-        (Questions(questions), mix.questions), (Switched(questions, into), mix.switched),
-        (Translations(texts), mix.translations),
+        (Questions(questions), mix.questions), (CodeSwitchedPairs(questions, into), mix.switched),
+        (TranslationPairs(texts), mix.translations),
     ]  # fmt: skip
-    sources += [(Translations(others), mix.others)] if others else []
+    sources += [(TranslationPairs(others), mix.others)] if others else []
     sources += [(lines, mix.lines)] if lines else []
     sources += [(switched, mix.switched_lines)] if switched else []
     if anew.counted:
-        begun = counted(_texts(questions, texts, plain), meanings, size, anew.numbers, settings.seed)
+        begun = cooccurrence_vectors(_texts(questions, texts, plain), meanings, size, anew.numbers, settings.seed)
     else:
-        begun = drawn(size, anew.numbers, settings.seed)
+        begun = random_vectors(size, anew.numbers, settings.seed)
     return Static(base, begun, sources, UPDATES, anew)
 
 
@@ -116,7 +117,7 @@ def parallel(settings: TrainSettings) -> Path:
     return settings.parallel
 
 
-def _texts(questions: Mapping[str, Asked], pairs: Sequence[Bitext], plain: Mapping[str, Ragged]) -> dict[str, list[Ragged]]:
+def _texts(questions: Mapping[str, QuestionPairs], pairs: Sequence[Bitext], plain: Mapping[str, Ragged]) -> dict[str, list[Ragged]]:
     """Of each language what there is to count in: plain text, passages, the translations of English sentences."""
     texts: defaultdict[str, list[Ragged]] = defaultdict(list)
     for language, one in (*plain.items(), *((name, found.passages) for name, found in questions.items())):
@@ -164,7 +165,7 @@ def _rows(found: Sequence[Score]) -> list[dict[str, Any]]:
 def _before(settings: TrainSettings, data: Data, base: ModelFolder, key: str) -> list[Score]:
     path = before_file(settings.into, key)
     if not path.is_file():
-        replace_text(path, json.dumps([asdict(score) for score in finds(base, data)]))
+        store_text(path, json.dumps([asdict(score) for score in finds(base, data)]))
     return [Score(**score) for score in json.loads(path.read_bytes())]
 
 

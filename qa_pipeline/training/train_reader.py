@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 
+from indexing.atomic_files import store_text
 from indexing.errors import SettingError
 from indexing.models.hardware import this_machine
 from qa_pipeline.training.loop import checkpoints
 from qa_pipeline.training.loop.provenance import machine, made_by, named
-from qa_pipeline.training.loop.run_folder import before_file, finished, replace_text, save, written
+from qa_pipeline.training.loop.run_folder import before_file, finished_run, save, write_run
 from qa_pipeline.training.loop.trainer import Plan, device, fit, multiplied_in
 from qa_pipeline.training.model_card import Run, card, data_files
 from qa_pipeline.training.reader.distillation import Teacher
@@ -42,7 +43,7 @@ def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
         encoder = load_encoder(settings.recipe.base, settings.recipe.dropout)
     teacher = _teacher(settings, data, encoder)
     key = _key(settings, data, encoder, teacher)
-    done = finished(settings.into, key)
+    done = finished_run(settings.into, key)
     if done is not None:
         tell.words(f"{settings.into} holds this very run, finished; nothing to do.")
         return done
@@ -58,7 +59,7 @@ def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     save(encoder.save, settings.into, CONFIG)
     after = _scores(settings, data, settings.into, tell)
     run = _run(settings, data, features, at, encoder, before, after)
-    return written(settings.into, key, asdict(run), card(run))
+    return write_run(settings.into, key, asdict(run), card(run))
 
 
 # -- data --------------------------------------------------------------------------------------------------------------
@@ -104,7 +105,7 @@ def _before(settings: TrainSettings, data: Data, encoder: Encoder, key: str, tel
     if encoder.is_reader and data.held_out:
         tell.words("Measuring the model as it is.")
         found = scores(encoder.folder, data.held_out, settings.recipe, lambda n: tell.measured(n, len(data.held_out)))
-    replace_text(path, json.dumps([asdict(score) for score in found]))
+    store_text(path, json.dumps([asdict(score) for score in found]))
     return found
 
 

@@ -24,12 +24,12 @@ from indexing.files.walk import FileReader, FoundFile, find_files
 from indexing.models.embedder import Embedder
 from indexing.models.registry import builtin_tokenizer, resolve
 from indexing.models.word_tokenizer import BEGINS, LETTERS, LONGEST, MARKS, PLAIN, WordTokens, count_tokens
-from indexing.prepare import Batch, prepared
+from indexing.prepare import Batch, prepare_batches
 from indexing.settings import ChunkSettings
 from indexing.store.bm25 import ARRAYS, Segment, term_hash
 from indexing.store.term_hashes import hashes
 from indexing.text.search_terms import terms
-from indexing.workers import prepared_ahead
+from indexing.workers import prefetch_batches
 from tests.known import SCRIPTS
 
 pieces = st.sampled_from(
@@ -171,7 +171,7 @@ def with_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def here(files: list[FoundFile]) -> list[Batch]:
     with FileReader(FileLimits()) as reader:
-        return list(prepared(reader, files, {}, ChunkSettings(64), Embedder.load("builtin").passages))
+        return list(prepare_batches(reader, files, {}, ChunkSettings(64), Embedder.load("builtin").passages))
 
 
 def shared(files: list[FoundFile]) -> AbstractContextManager[Iterator[Batch]]:
@@ -183,7 +183,7 @@ def shared(files: list[FoundFile]) -> AbstractContextManager[Iterator[Batch]]:
         time.sleep(0.3)
         return embedder.passages(texts)
 
-    return prepared_ahead(files, {}, FileLimits(), ChunkSettings(64), passages, static)
+    return prefetch_batches(files, {}, FileLimits(), ChunkSettings(64), passages, static)
 
 
 def same(found: list[Batch], wanted: list[Batch]) -> bool:
@@ -212,7 +212,7 @@ def test_helpers_give_the_same_in_the_same_order(corpus: list[FoundFile]) -> Non
 
 @pytest.mark.usefixtures("with_helpers")
 def test_without_a_static_model_nothing_is_embedded_ahead(corpus: list[FoundFile]) -> None:
-    with prepared_ahead(corpus, {}, FileLimits(), ChunkSettings(64)) as batches:
+    with prefetch_batches(corpus, {}, FileLimits(), ChunkSettings(64)) as batches:
         assert all(batch.vectors is None for batch in batches)
 
 

@@ -17,10 +17,10 @@ from indexing.build import build_index
 from indexing.errors import FilterError, IndexMismatch, SettingError
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.index import Index
-from qa_pipeline.answering.verdict import read_one
+from qa_pipeline.answering.verdict import answer_text
 from qa_pipeline.answers import Answer, Reply
 from qa_pipeline.pipeline import QAPipeline
-from qa_pipeline.reading.early_stop import FEW, MORE_FOR_FEW, Stop, read_in_steps
+from qa_pipeline.reading.early_stop import FEW, MORE_FOR_FEW, StopRule, read_until_sure
 from qa_pipeline.retrieval.retriever import fuse
 from qa_pipeline.settings import AskSettings, question_text
 from tests.known import SCRIPTS, WordEmbedder, WordReader
@@ -84,15 +84,15 @@ def QUESTIONED() -> QAPipeline:
 
 def test_reading_stops_when_an_answer_is_sure_unless_all_is_asked_for(pipeline: QAPipeline) -> None:
     question, all_of_it = "When was the bridge opened in the years and over the river?", AskSettings(thorough=True)
-    readings = list(read_in_steps(WordReader(), question, pipeline.ask(question, all_of_it).passages, Stop()))
+    readings = list(read_until_sure(WordReader(), question, pipeline.ask(question, all_of_it).passages, StopRule()))
     assert [len(part) for part in readings] == list(range(1, len(readings[-1]) + 1))
-    sure = replace(pipeline.models.calibration, stop_gap=readings[0][0].spans[0].gap - MORE_FOR_FEW)
+    sure = replace(pipeline.models.calibration, stop_margin=readings[0][0].spans[0].margin - MORE_FOR_FEW)
     stopping = QAPipeline(pipeline.index, EMBEDDER, WordReader(), calibration=sure)  # type: ignore[arg-type]
     reply, whole = stopping.ask(question), stopping.ask(question, all_of_it)
     assert reply.passages_read == 1 < whole.passages_read == len(whole.passages)
     assert reply.stopped == "sure" and whole.stopped == "all"
     assert stopping.ask(question, AskSettings(read_at_least=3)).passages_read == 3
-    nearly = replace(sure, stop_gap=sure.stop_gap + 0.5)
+    nearly = replace(sure, stop_margin=sure.stop_margin + 0.5)
     careful = QAPipeline(pipeline.index, EMBEDDER, WordReader(), calibration=nearly)  # type: ignore[arg-type]
     assert careful.ask(question).passages_read == FEW
     hurried = stopping.ask(question, AskSettings(thorough=True, budget_ms=0.0))
@@ -230,6 +230,6 @@ def test_settings_are_cast_strictly() -> None:
 
 
 def test_reading_one_text() -> None:
-    found = read_one(WordReader(), "When did the bridge open?", "The bridge opened in 1912. The bridge is long.")
+    found = answer_text(WordReader(), "When did the bridge open?", "The bridge opened in 1912. The bridge is long.")
     assert found["answer"] == "1912" and set(found) == {"answer", "start", "end", "score"}
-    assert read_one(WordReader(), "zebra", "The bridge opened in 1912.")["answer"] == ""
+    assert answer_text(WordReader(), "zebra", "The bridge opened in 1912.")["answer"] == ""

@@ -11,12 +11,12 @@ import streamlit as st
 from ui.client.schemas import Answer, ApiError, Corpus, Event, ListedDocument, Passage
 from ui.components.feedback import span_button, thumbs
 from ui.components.score_explanation import why
-from ui.render.answer_groups import Said, against, by_language, confidence, documents_say, fold
+from ui.render.answer_groups import AnswerGroup, against, by_language, confidence, documents_say, fold
 from ui.render.export import citations, table
 from ui.render.highlight import ANSWER, SENTENCE, Mark, block, escaped, excerpt, name, sentence
 from ui.render.names import language_name, plain
-from ui.state.query import Asked
-from ui.state.reply_cache import Outcome
+from ui.state.query import Query
+from ui.state.reply_cache import CachedReply
 from ui.state.session import client, problem
 from ui.state.url import DOCUMENT, address, follow, followed, link, parameter, url
 
@@ -41,7 +41,7 @@ def progress_shown(place: Any, event: Event) -> None:
             st.html(passage_html(passage))
 
 
-def answers_shown(corpus: Corpus, asked: Asked, found: Outcome, documents: Documents) -> None:
+def answers_shown(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents) -> None:
     """The whole outcome of a question."""
     reply = found.reply
     if reply.no_answer.is_no_answer or not reply.answers:
@@ -56,7 +56,7 @@ def answers_shown(corpus: Corpus, asked: Asked, found: Outcome, documents: Docum
     tools(corpus, asked, found, documents)
 
 
-def nothing_said(asked: Asked, found: Outcome) -> None:
+def nothing_said(asked: Query, found: CachedReply) -> None:
     """The state of no answer, told as such."""
     verdict, count = found.reply.no_answer, len(found.reply.passages)
     held = f"no-answer score {verdict.score:.2f}, threshold {verdict.threshold:.2f}" if count else "no passage was found"
@@ -68,7 +68,7 @@ def nothing_said(asked: Asked, found: Outcome) -> None:
     )
 
 
-def differing(said: list[Said]) -> None:
+def differing(said: list[AnswerGroup]) -> None:
     """Answers set against each other, by how many documents say each."""
     held = against([one for one in said if confidence(one.best.score) != "low"])
     if held:
@@ -79,7 +79,7 @@ def differing(said: list[Said]) -> None:
         st.html(f'<p class="docqa-against">{", ".join(parts)}.</p>')
 
 
-def _grouped(corpus: Corpus, asked: Asked, found: Outcome, documents: Documents, said: list[Said]) -> None:
+def _grouped(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents, said: list[AnswerGroup]) -> None:
     groups = by_language(said)
     if len(groups) > 1 and order() == ORDERS[0]:
         for language, items in groups.items():
@@ -99,7 +99,7 @@ def order() -> str:
     return str(picked)
 
 
-def _card(corpus: Corpus, asked: Asked, found: Outcome, documents: Documents, said: Said) -> None:
+def _card(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents, said: AnswerGroup) -> None:
     """One answer with all that says it."""
     best, key = said.best, f"{said.best.document_id}-{said.best.start}-{said.best.end}"
     with st.container(border=True, key=f"answer-{key}"):
@@ -123,7 +123,7 @@ def _score(answer: Answer) -> str:
     return f'<span class="docqa-score docqa-{words}">{words} confidence <b>{answer.score:.2f}</b></span>'
 
 
-def _support(said: Said) -> str:
+def _support(said: AnswerGroup) -> str:
     if said.documents < 2:
         return ""
     languages = ", ".join(
@@ -173,7 +173,7 @@ def where(item: Answer | Passage, document: ListedDocument | None = None) -> str
     return f'<footer class="docqa-where">{"<span>·</span>".join(facts)}</footer>'
 
 
-def passages_shown(corpus: Corpus, asked: Asked, passages: tuple[Passage, ...], documents: Documents) -> None:
+def passages_shown(corpus: Corpus, asked: Query, passages: tuple[Passage, ...], documents: Documents) -> None:
     """Passages, the closest first, each with a way to its place."""
     for passage in passages:
         key = f"{passage.document_id}-{passage.start}"
@@ -184,16 +184,16 @@ def passages_shown(corpus: Corpus, asked: Asked, passages: tuple[Passage, ...], 
                 span_button(corpus, asked.question, passage, None, f"passage-span-{key}")
 
 
-def _document_link(label: str, corpus: Corpus, asked: Asked, item: Answer | Passage) -> None:
+def _document_link(label: str, corpus: Corpus, asked: Query, item: Answer | Passage) -> None:
     link(DOCUMENT, label, **_place(corpus, asked, item.document_id, item.start, item.end))
 
 
-def _place(corpus: Corpus, asked: Asked, document_id: str, start: int, end: int) -> dict[str, Any]:
+def _place(corpus: Corpus, asked: Query, document_id: str, start: int, end: int) -> dict[str, Any]:
     place = {"corpus": corpus.name, "document": document_id, "start": str(start), "end": str(end)}
     return {**place, **asked.query(), "order": parameter("order")}
 
 
-def tools(corpus: Corpus, asked: Asked, found: Outcome, documents: Documents) -> None:
+def tools(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents) -> None:
     """What to take away: files, and the question itself."""
     reply = found.reply
 
@@ -213,7 +213,7 @@ def tools(corpus: Corpus, asked: Asked, found: Outcome, documents: Documents) ->
     st.caption(f"{reply.timings_ms.get('total', 0):,.0f} ms · question in {language_name(reply.language)} · {used}")
 
 
-def _save(corpus: Corpus, asked: Asked, found: Outcome) -> None:
+def _save(corpus: Corpus, asked: Query, found: CachedReply) -> None:
     try:
         client().save(corpus.name, asked.question, asked.filters(found.own), asked.settings())
     except ApiError as error:

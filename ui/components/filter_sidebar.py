@@ -10,7 +10,7 @@ import streamlit as st
 
 from ui.client.schemas import ApiError, Corpus, Documents
 from ui.render.names import language_name, plain
-from ui.state.query import OWN_PLACE, Asked, date
+from ui.state.query import OWN_PLACE, Query, date
 from ui.state.reply_cache import counted, question_language
 from ui.state.session import problem
 from ui.state.url import follow, followed
@@ -18,7 +18,7 @@ from ui.state.url import follow, followed
 MOST_FIELDS = 8
 
 
-def choose(corpus: Corpus, asked: Asked, question: str) -> Asked:
+def choose(corpus: Corpus, asked: Query, question: str) -> Query:
     """What is asked, with the choices as they are made now."""
     with st.sidebar:
         crosslingual = _toggle("Answers in any language", "crosslingual", asked.crosslingual)
@@ -39,7 +39,7 @@ def _toggle(label: str, key: str, value: bool, **more: Any) -> bool:
     return bool(followed(key, st.toggle(label, key=key, **more)))
 
 
-def _own_language(corpus: Corpus, asked: Asked) -> None:
+def _own_language(corpus: Corpus, asked: Query) -> None:
     if not asked.question or not corpus.documents:
         return
     try:
@@ -50,7 +50,7 @@ def _own_language(corpus: Corpus, asked: Asked) -> None:
     st.caption(f"The question is in {language_name(language)}; only {language_name(language)} is searched.")
 
 
-def _filters(corpus: Corpus, asked: Asked) -> Asked:
+def _filters(corpus: Corpus, asked: Query) -> Query:
     """Each facet counts what the choices of all others leave."""
     st.markdown("###### Filters")
     found = counted(corpus.name, corpus.created, corpus.generation, filters_of(asked))
@@ -62,10 +62,10 @@ def _filters(corpus: Corpus, asked: Asked) -> Asked:
     return replace(asked, languages=languages, types=types, folders=folders, meta=meta, since=since, until=until)
 
 
-def filters_of(asked: Asked) -> Asked:
+def filters_of(asked: Query) -> Query:
     """Nothing but the filters, so that another question does not count anew."""
     kept = {name: getattr(asked, name) for name in ("languages", "types", "folders", "meta", "since", "until")}
-    return Asked(**kept)
+    return Query(**kept)
 
 
 def _facet(
@@ -86,7 +86,7 @@ def _facet(
     return tuple(followed(f"facet_{key}", list(picked)))
 
 
-def _meta(found: Documents, asked: Asked) -> tuple[tuple[str, str], ...]:
+def _meta(found: Documents, asked: Query) -> tuple[tuple[str, str], ...]:
     """Choices by fields of meta."""
     facets = dict([(name, values) for name, values in found.meta.items() if name not in OWN_PLACE][:MOST_FIELDS])
     chosen: dict[str, list[str]] = {}
@@ -110,7 +110,7 @@ def labelled(field: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _dates(found: Documents, asked: Asked) -> tuple[str, str]:
+def _dates(found: Documents, asked: Query) -> tuple[str, str]:
     if "date" not in found.fields and not (asked.since or asked.until):
         return "", ""
     left, right = st.columns(2)
@@ -128,7 +128,7 @@ def _date(place: Any, label: str, key: str, value: str) -> str:
     return str(followed(key, date(typed)))
 
 
-def _more(asked: Asked) -> Asked:
+def _more(asked: Query) -> Query:
     with st.expander("How much"):
         follow("top_k", asked.top_k)
         follow("retrieve", asked.retrieve)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ui.client.schemas import Answer, Passage
 from ui.render.highlight import escaped
-from ui.state.reply_cache import Outcome
+from ui.state.reply_cache import CachedReply
 
 
-def why(answer: Answer, found: Outcome) -> str:
+def why(answer: Answer, found: CachedReply) -> str:
     """HTML: ranks and scores of the passage, the reader's score, the margin over "no answer", times, how much was read."""
     rows = [*(_ranks(answer.passage) if answer.passage else []), ("Reader", "", f"{answer.score:.3f}")]
     verdict = found.reply.no_answer

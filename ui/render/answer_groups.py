@@ -12,7 +12,7 @@ HIGH, MEDIUM = 0.75, 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class AnswerGroup:
     """One answer text and every place that says it, the surest first; never without one."""
 
     places: tuple[Answer, ...]
@@ -36,23 +36,23 @@ class Said:
         return counts
 
 
-def fold(answers: Iterable[Answer]) -> list[Said]:
+def fold(answers: Iterable[Answer]) -> list[AnswerGroup]:
     """Answers that say the same as one, by the surest of each."""
     groups: dict[str, list[Answer]] = {}
     for answer in sorted(answers, key=lambda answer: -answer.score):
         groups.setdefault(same(answer.text), []).append(answer)
-    return [Said(tuple(group)) for group in groups.values()]
+    return [AnswerGroup(tuple(group)) for group in groups.values()]
 
 
-def by_language(said: Sequence[Said]) -> dict[str, list[Said]]:
+def by_language(said: Sequence[AnswerGroup]) -> dict[str, list[AnswerGroup]]:
     """Folded answers under the language of their surest place, in the order of the surest."""
-    groups: dict[str, list[Said]] = {}
+    groups: dict[str, list[AnswerGroup]] = {}
     for one in said:
         groups.setdefault(one.best.language, []).append(one)
     return groups
 
 
-def against(said: Sequence[Said], most: int = 4) -> list[tuple[int, str]]:
+def against(said: Sequence[AnswerGroup], most: int = 4) -> list[tuple[int, str]]:
     """(documents, text) of the answers that most documents say, when several documents say several; else nothing."""
     if len(said) < 2 or len({place.document_id for one in said for place in one.places}) < 2:
         return []

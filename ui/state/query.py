@@ -15,7 +15,7 @@ OWN_PLACE = ("file_type", "title", "date", "encoding", "page_count")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Query:
     """A question and its settings. folders: first folders of files, "" for none; meta: (field, value written) pairs.
 
     crosslingual: False keeps to the question's own language. since, until: of the date field, ISO 8601 or a beginning of it.
@@ -51,7 +51,7 @@ class Asked:
     def filters(self, own: str = "") -> dict[str, Any] | None:
         """Which passages may be seen, in the service's notation; own: the only language, "" for any.
 
-        >>> Asked("q", languages=("de", "fr"), folders=("a*b",)).filters()
+        >>> Query("q", languages=("de", "fr"), folders=("a*b",)).filters()
         {'$and': [{'language': ['de', 'fr']}, {'$or': [{'source': {'$glob': 'a[*]b/*'}}]}]}
         """
         terms: list[dict[str, Any]] = [{"language": own}] if own else []
@@ -70,10 +70,10 @@ class Asked:
         return self.filters() is not None
 
 
-def from_query(one: Callable[[str], str], many: Callable[[str], Sequence[str]]) -> Asked:
+def from_query(one: Callable[[str], str], many: Callable[[str], Sequence[str]]) -> Query:
     """What an address says; what it says wrongly is as usual. one, many: the value, the values of a parameter."""
     pairs = (pair.partition("=") for pair in many("meta"))
-    return Asked(
+    return Query(
         one("q").strip()[:QUESTION_CHARACTERS], tuple(many("language")), tuple(many("type")),
         tuple("" if folder == "." else folder for folder in many("folder")),
         tuple((name, text) for name, sign, text in pairs if name and sign), date(one("since")), date(one("until")),

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from ui.client.schemas import Corpus, Documents, Event, ListedDocument, Reply
-from ui.state.query import Asked
+from ui.state.query import Query
 from ui.state.session import client
 
 KEPT = 20
@@ -17,7 +17,7 @@ LISTED, TOGETHER = 1_000, 200
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CachedReply:
     """A reply, how many of its passages were read, and the only language that was searched ("" for any)."""
 
     reply: Reply
@@ -25,7 +25,7 @@ class Outcome:
     own: str = ""
 
 
-def outcome(corpus: Corpus, asked: Asked, show: Callable[[Event], None] = lambda event: None) -> Outcome:
+def outcome(corpus: Corpus, asked: Query, show: Callable[[Event], None] = lambda event: None) -> CachedReply:
     """The outcome of a question, kept from before or asked now, with each event shown as it comes. Raises ApiError."""
     kept, key = _kept(), _key(corpus, asked)
     if key not in kept:
@@ -35,26 +35,26 @@ def outcome(corpus: Corpus, asked: Asked, show: Callable[[Event], None] = lambda
     return kept[key]
 
 
-def is_kept(corpus: Corpus, asked: Asked) -> bool:
+def is_kept(corpus: Corpus, asked: Query) -> bool:
     """Whether the outcome of a question is there without asking."""
     return _key(corpus, asked) in _kept()
 
 
-def _kept() -> dict[Any, Outcome]:
-    kept: dict[Any, Outcome] = st.session_state.setdefault("outcomes", {})
+def _kept() -> dict[Any, CachedReply]:
+    kept: dict[Any, CachedReply] = st.session_state.setdefault("outcomes", {})
     return kept
 
 
-def _key(corpus: Corpus, asked: Asked) -> Any:
+def _key(corpus: Corpus, asked: Query) -> Any:
     return corpus.name, corpus.created, corpus.generation, asked
 
 
-def _ask(corpus: Corpus, asked: Asked, show: Callable[[Event], None]) -> Outcome:
+def _ask(corpus: Corpus, asked: Query, show: Callable[[Event], None]) -> CachedReply:
     own = "" if asked.crosslingual else question_language(corpus.name, asked.question)
     read = 0
     for event in client().ask_stream(corpus.name, asked.question, asked.filters(own), **asked.settings()):
         if event.reply is not None:
-            return Outcome(event.reply, read, own)
+            return CachedReply(event.reply, read, own)
         read = event.read
         show(event)
     raise AssertionError("a stream ends with a reply or an error")
@@ -67,7 +67,7 @@ def question_language(corpus: str, question: str) -> str:
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
-def counted(corpus: str, created: str, generation: int, asked: Asked) -> Documents:
+def counted(corpus: str, created: str, generation: int, asked: Query) -> Documents:
     """What can be chosen in one state of a corpus: how many documents of each value are left by the other choices."""
     return client().documents(
         corpus, language=asked.languages or None, type=asked.types or None, folder=asked.folders or None,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ui.render.names import language_name
-from ui.state.query import RETRIEVE, TOP_K, Asked
+from ui.state.query import RETRIEVE, TOP_K, Query
 
 NAMES = {"file_type": "file type", "source": "file", "document_id": "document"}
 SIGNS = {"$ne": "not", "$gt": "above", "$gte": "from", "$lt": "below", "$lte": "up to", "$glob": "like"}
@@ -59,7 +59,7 @@ def _value(name: str, value: Any) -> str:
     return language_name(str(value)) if name == "language" else str(value)
 
 
-def asked_of(question: str, filters: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> Asked | None:
+def asked_of(question: str, filters: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> Query | None:
     """The question with the choices that make this filter; None where no choices of the page Ask make it.
 
     >>> asked_of("q", {"$and": [{"language": ["de"]}]}, {"top_k": 3})
@@ -73,7 +73,7 @@ thorough=False, top_k=3, retrieve=10)
             own = term["language"]
         for name, value in _choice(term).items():
             found[name] = found[name] + value if name in ("folders", "meta") else value
-    asked = Asked(
+    asked = Query(
         question, **found, crosslingual=not own, thorough=bool(settings.get("thorough")),
         top_k=int(settings.get("top_k") or TOP_K), retrieve=int(settings.get("retrieve") or RETRIEVE),
     )  # fmt: skip

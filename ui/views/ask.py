@@ -8,7 +8,7 @@ from ui.client.schemas import Answer, Corpus, Passage
 from ui.components.answer_cards import answers_shown, progress_shown
 from ui.components.filter_sidebar import choose
 from ui.components.keyboard import arrows
-from ui.state.query import PARAMETERS, QUESTION_CHARACTERS, Asked, from_query
+from ui.state.query import PARAMETERS, QUESTION_CHARACTERS, Query, from_query
 from ui.state.reply_cache import cited, outcome
 from ui.state.session import pick_corpus, problems_shown
 from ui.state.url import address, follow, followed, parameter, parameters
@@ -30,7 +30,7 @@ def page() -> None:
     arrows()
 
 
-def box(asked: Asked) -> str:
+def box(asked: Query) -> str:
     """The question as typed; Enter asks."""
     follow("question", asked.question)
     with st.form("ask", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
@@ -51,7 +51,7 @@ def about(corpus: Corpus) -> None:
     )
 
 
-def results(corpus: Corpus, asked: Asked) -> None:
+def results(corpus: Corpus, asked: Query) -> None:
     """The answers, or that there are none."""
     place = st.empty()
     with problems_shown():

@@ -12,7 +12,7 @@ from ui.components.hit_navigation import Hits, Span, hits_of, page_of, window
 from ui.components.keyboard import bring
 from ui.render.highlight import block, escaped, find, marked, name
 from ui.render.names import language_name, plain
-from ui.state.query import Asked, from_query
+from ui.state.query import Query, from_query
 from ui.state.reply_cache import is_kept, listing, outcome
 from ui.state.session import client, pick_corpus, problem, problems_shown
 from ui.state.url import ASK, DOCUMENT, address, follow, followed, link, number, parameter, parameters
@@ -76,7 +76,7 @@ def _found(corpus: Corpus, wanted: str) -> tuple[list[ListedDocument], int]:
 # -- one document ------------------------------------------------------------------------------------------------------
 
 
-def shown(corpus: Corpus, document: Document, asked: Asked) -> None:
+def shown(corpus: Corpus, document: Document, asked: Query) -> None:
     """A document with its marks, and the ways through it."""
     span = span_of(document)
     head(corpus, document, asked)
@@ -102,7 +102,7 @@ def span_of(document: Document) -> Span | None:
     return start, end
 
 
-def head(corpus: Corpus, document: Document, asked: Asked) -> None:
+def head(corpus: Corpus, document: Document, asked: Query) -> None:
     """What document it is, and the ways out of it."""
     title = str(document.meta.get("title") or "") or document.source
     st.html(f'<h1 class="docqa-title">{name(title)}</h1>')
@@ -122,7 +122,7 @@ def _original(corpus: str, id: str) -> bytes:
     return client().original(corpus, id).data
 
 
-def replied(corpus: Corpus, document: Document, asked: Asked, span: Span | None) -> Reply | None:
+def replied(corpus: Corpus, document: Document, asked: Query, span: Span | None) -> Reply | None:
     """What the question in the address found; None without one. The text is there before it is known."""
     if not asked.question:
         return None

@@ -16,7 +16,7 @@ from litestar.response import Stream
 from indexing.errors import DocqaError, SettingError
 from qa_pipeline.answering.ask import Step
 from qa_pipeline.answers import Reply
-from qa_pipeline.api.problems import problem, told
+from qa_pipeline.api.problems import error_responses, problem
 from qa_pipeline.api.schemas import (
     AskBatchBody,
     AskBody,
@@ -28,7 +28,7 @@ from qa_pipeline.api.schemas import (
     SearchBatchBody,
     SearchBody,
     ServerEvent,
-    shaped,
+    to_schema,
 )
 from qa_pipeline.service.service import Service
 from qa_pipeline.settings import AskSettings
@@ -56,7 +56,7 @@ def _search(service: Service, corpus: str, body: SearchBody) -> Reply:
 
 
 @post(
-    "/v1/corpora/{corpus:str}/ask", status_code=200, tags=["ask"], summary="Answers to a question", responses=told(*ERRORS)
+    "/v1/corpora/{corpus:str}/ask", status_code=200, tags=["ask"], summary="Answers to a question", responses=error_responses(*ERRORS)
 )  # fmt: skip
 async def ask(corpus: str, data: AskBody, service: Service) -> Reply:
     """The answers to a question, or that there is none, with the closest passages either way."""
@@ -64,7 +64,7 @@ async def ask(corpus: str, data: AskBody, service: Service) -> Reply:
 
 
 @post(
-    "/v1/corpora/{corpus:str}/search", status_code=200, tags=["ask"], summary="The closest passages", responses=told(*ERRORS)
+    "/v1/corpora/{corpus:str}/search", status_code=200, tags=["ask"], summary="The closest passages", responses=error_responses(*ERRORS)
 )  # fmt: skip
 async def search(corpus: str, data: SearchBody, service: Service) -> Reply:
     """The closest passages only; nothing is read, so nothing is answered."""
@@ -73,7 +73,7 @@ async def search(corpus: str, data: SearchBody, service: Service) -> Reply:
 
 @post(
     "/v1/corpora/{corpus:str}/ask/batch", status_code=200, tags=["ask"], summary="Answers to many questions",
-    responses=told(*ERRORS),
+    responses=error_responses(*ERRORS),
 )  # fmt: skip
 async def ask_batch(corpus: str, data: AskBatchBody, service: Service) -> Replies:
     """Answers to each question, in order; a question that fails has its error in its place."""
@@ -82,33 +82,33 @@ async def ask_batch(corpus: str, data: AskBatchBody, service: Service) -> Replie
 
 @post(
     "/v1/corpora/{corpus:str}/search/batch", status_code=200, tags=["ask"], summary="Passages for many questions",
-    responses=told(*ERRORS),
+    responses=error_responses(*ERRORS),
 )  # fmt: skip
 async def search_batch(corpus: str, data: SearchBatchBody, service: Service) -> Replies:
     """The closest passages for each question, in order; a question that fails has its error in its place."""
     return Replies(await _each(service, data.questions, lambda body: partial(_search, service, corpus, body), corpus))
 
 
-@post("/v1/read", status_code=200, tags=["ask"], summary="An answer from one text", responses=told(413, 429, 503))
+@post("/v1/read", status_code=200, tags=["ask"], summary="An answer from one text", responses=error_responses(413, 429, 503))
 async def read(data: ReadBody, service: Service) -> ReadAnswer:
     """The answer from the text given, "" when it does not say."""
-    return shaped(await service.reads.run(partial(service.read, data.question, data.context)), ReadAnswer)
+    return to_schema(await service.reads.run(partial(service.read, data.question, data.context)), ReadAnswer)
 
 
-@post("/v1/read/batch", status_code=200, tags=["ask"], summary="Answers from many texts", responses=told(413, 429, 503))
+@post("/v1/read/batch", status_code=200, tags=["ask"], summary="Answers from many texts", responses=error_responses(413, 429, 503))
 async def read_batch(data: ReadBatchBody, service: Service) -> ReadAnswers:
     """An answer from each text, in order. All are read, or none."""
     _check_many(service, len(data.items))
     found = []
     for number, item in enumerate(data.items):
         work = partial(service.read, item.question, item.context)
-        found.append(shaped(await service.reads.run(work, bounded=number == 0), ReadAnswer))
+        found.append(to_schema(await service.reads.run(work, bounded=number == 0), ReadAnswer))
     return ReadAnswers(found)
 
 
 @post(
     "/v1/corpora/{corpus:str}/ask/stream", status_code=200, tags=["ask"], summary="Answers while they are found",
-    media_type=SSE, responses=told(*ERRORS) | EVENTS,
+    media_type=SSE, responses=error_responses(*ERRORS) | EVENTS,
 )  # fmt: skip
 async def ask_stream(corpus: str, data: AskBody, service: Service, request: Request[Any, Any, Any]) -> Stream:
     """Server-sent events: `passages`, then `answers` with how many passages are read, then `reply`; or `error`."""

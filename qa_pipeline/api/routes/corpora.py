@@ -8,16 +8,16 @@ from litestar import Request, delete, get, post
 
 from indexing.errors import ModelError, SettingError
 from qa_pipeline.api.auth import WRITES
-from qa_pipeline.api.problems import told
-from qa_pipeline.api.schemas import CorpusBody, CorpusDetail, CorpusStatus, Model, shaped
+from qa_pipeline.api.problems import error_responses
+from qa_pipeline.api.schemas import CorpusBody, CorpusDetail, CorpusStatus, Model, to_schema
 from qa_pipeline.errors import NotAllowed
 from qa_pipeline.service.service import Service
 
 Asked = Request[Any, Any, Any]
 
 
-@get("/v1/models", tags=["service"], summary="The models known by name", responses=told())
-async def models(service: Service) -> list[Model]:
+@get("/v1/models", tags=["service"], summary="The models known by name", responses=error_responses())
+async def list_models(service: Service) -> list[Model]:
     """Readers and embedders, and which can be loaded on the service's machine now."""
     from indexing.models.registry import available
 
@@ -27,17 +27,17 @@ async def models(service: Service) -> list[Model]:
     ]  # fmt: skip
 
 
-@get("/v1/corpora", tags=["corpora"], summary="The corpora", responses=told(503))
-async def corpora(service: Service, request: Asked) -> list[CorpusStatus]:
+@get("/v1/corpora", tags=["corpora"], summary="The corpora", responses=error_responses(503))
+async def list_corpora(service: Service, request: Asked) -> list[CorpusStatus]:
     """Every corpus the key may see, by name."""
-    return shaped(await service.look(service.statuses, request.auth), list[CorpusStatus])
+    return to_schema(await service.look(service.statuses, request.auth), list[CorpusStatus])
 
 
 @post(
     "/v1/corpora", status_code=201, opt={WRITES: True}, tags=["corpora"], summary="Make a corpus",
-    responses=told(409, 413, 503),
+    responses=error_responses(409, 413, 503),
 )  # fmt: skip
-async def create(data: CorpusBody, service: Service, request: Asked) -> CorpusDetail:
+async def create_corpus(data: CorpusBody, service: Service, request: Asked) -> CorpusDetail:
     """A new corpus without documents, which can be asked at once."""
     if not service.sees(request.auth, data.name):
         raise NotAllowed("This key is limited to other corpora; use one that is not.")
@@ -45,22 +45,22 @@ async def create(data: CorpusBody, service: Service, request: Asked) -> CorpusDe
         await service.look(service.home.create, data.name, title=data.title, embedder=data.embedder)
     except ModelError as error:
         raise SettingError(str(error)) from error
-    return shaped(await service.look(service.status, data.name, skipped=True), CorpusDetail)
+    return to_schema(await service.look(service.status, data.name, skipped=True), CorpusDetail)
 
 
-@get("/v1/corpora/{corpus:str}", tags=["corpora"], summary="What is in a corpus", responses=told(404, 503))
-async def status(corpus: str, service: Service) -> CorpusDetail:
+@get("/v1/corpora/{corpus:str}", tags=["corpora"], summary="What is in a corpus", responses=error_responses(404, 503))
+async def get_corpus(corpus: str, service: Service) -> CorpusDetail:
     """What is in a corpus, and which files could not be read."""
-    return shaped(await service.look(service.status, corpus, skipped=True), CorpusDetail)
+    return to_schema(await service.look(service.status, corpus, skipped=True), CorpusDetail)
 
 
 @delete(
     "/v1/corpora/{corpus:str}", opt={WRITES: True}, tags=["corpora"], summary="Delete a corpus",
-    responses=told(404, 409, 503),
+    responses=error_responses(404, 409, 503),
 )  # fmt: skip
-async def remove(corpus: str, service: Service) -> None:
+async def delete_corpus(corpus: str, service: Service) -> None:
     """Delete a corpus: its files, its index, its feedback and its saved questions."""
     await service.look(service.delete, corpus)
 
 
-ROUTES = (models, corpora, create, status, remove)
+ROUTES = (list_models, list_corpora, create_corpus, get_corpus, delete_corpus)

@@ -16,12 +16,12 @@ from litestar.response import File
 from indexing.documents import Document
 from indexing.errors import DocumentMissing, SettingError
 from indexing.files.pdf_images import page_image
-from indexing.store.listing import Wanted, file_of, list_documents
+from indexing.store.listing import ListingQuery, file_of, list_documents
 from qa_pipeline.api.auth import WRITES
 from qa_pipeline.api.files import A_FILE, ANY_TYPE, HARMLESS, attachment, files_body
-from qa_pipeline.api.multipart import Sent, SentFile, upload
-from qa_pipeline.api.problems import told
-from qa_pipeline.api.schemas import Documents, DocumentText, JobTaken, Page, Uploaded, shaped
+from qa_pipeline.api.multipart import SentFile, UploadResult, upload
+from qa_pipeline.api.problems import error_responses
+from qa_pipeline.api.schemas import Documents, DocumentText, JobTaken, Page, Uploaded, to_schema
 from qa_pipeline.service.home import Corpus
 from qa_pipeline.service.service import Service
 from qa_pipeline.service.zip_archives import PutReport, UploadLimits
@@ -55,9 +55,9 @@ class _FilesForm(Operation):
 
 @post(
     "/v1/corpora/{corpus:str}/documents", status_code=202, opt={WRITES: True}, request_max_body_size=None,
-    tags=["documents"], summary="Upload files", operation_class=_FilesForm, responses=told(404, 409, 413, 503),
+    tags=["documents"], summary="Upload files", operation_class=_FilesForm, responses=error_responses(404, 409, 413, 503),
 )  # fmt: skip
-async def put(corpus: str, service: Service, request: Asked) -> Uploaded:
+async def add_documents(corpus: str, service: Service, request: Asked) -> Uploaded:
     """Upload files (field `files`, one or many; a .zip is unpacked) and have them indexed by a job.
 
     A file of the same name is replaced. Each file is told as stored or refused; the job tells what became of the stored.
@@ -69,10 +69,10 @@ async def put(corpus: str, service: Service, request: Asked) -> Uploaded:
         files = await service.look(_stored, service, into, sent)
     stored = [file.source for file in files if file.status == "stored"]
     job = await service.look(service.index_later, into, stored) if stored else None
-    return shaped({"job": job, "files": files}, Uploaded)
+    return to_schema({"job": job, "files": files}, Uploaded)
 
 
-def _stored(service: Service, corpus: Corpus, sent: Sent) -> list[PutReport]:
+def _stored(service: Service, corpus: Corpus, sent: UploadResult) -> list[PutReport]:
     """Every file of an upload in its corpus, or the reason why not."""
     reports: list[PutReport] = []
     limits = UploadLimits(
@@ -99,8 +99,8 @@ def _put(service: Service, corpus: Corpus, file: SentFile) -> PutReport:
 # -- look --------------------------------------------------------------------------------------------------------------
 
 
-@get("/v1/corpora/{corpus:str}/documents", tags=["documents"], summary="The documents", responses=told(404, 503))
-async def documents(
+@get("/v1/corpora/{corpus:str}/documents", tags=["documents"], summary="The documents", responses=error_responses(404, 503))
+async def list_corpus_documents(
     corpus: str, service: Service, language: Chosen = None, folder: Chosen = None, source: Pattern = None,
     file_type: Annotated[list[str] | None, Parameter(query="type", max_items=1_000)] = None,
     ids: Annotated[list[str] | None, Parameter(query="id", max_items=1_000)] = None,
@@ -112,11 +112,11 @@ async def documents(
 
     A parameter given again means any of its values. With fields, also of the fields of meta that tell documents apart.
     """
-    wanted = Wanted(language, file_type, folder, source, ids, [_pair(text) for text in meta or ()], since, until)
+    wanted = ListingQuery(language, file_type, folder, source, ids, [_pair(text) for text in meta or ()], since, until)
 
     def listed() -> Documents:
         with service.using(corpus) as opened:
-            return shaped(list_documents(opened.folder, wanted, offset, limit, fields=fields), Documents)
+            return to_schema(list_documents(opened.folder, wanted, offset, limit, fields=fields), Documents)
 
     return await service.look(listed)
 
@@ -130,9 +130,9 @@ def _pair(text: str) -> tuple[str, str]:
 
 @get(
     "/v1/corpora/{corpus:str}/documents/{document:str}", tags=["documents"], summary="A document's text",
-    responses=told(404, 503),
+    responses=error_responses(404, 503),
 )  # fmt: skip
-async def text(corpus: str, document: str, service: Service, start: Place = None, end: Place = None) -> DocumentText:
+async def get_document(corpus: str, document: str, service: Service, start: Place = None, end: Place = None) -> DocumentText:
     """A document with its text, or with a piece of it."""
     found = await service.look(_document, service, corpus, document)
     first, last = _span(found, start, end)
@@ -145,9 +145,9 @@ async def text(corpus: str, document: str, service: Service, start: Place = None
 
 @get(
     "/v1/corpora/{corpus:str}/documents/{document:str}/original", tags=["documents"], summary="The original file",
-    responses=told(404, 503) | A_FILE,
+    responses=error_responses(404, 503) | A_FILE,
 )  # fmt: skip
-async def original(corpus: str, document: str, service: Service) -> File:
+async def get_original(corpus: str, document: str, service: Service) -> File:
     """The file a document is from, as it was uploaded."""
     found = await service.look(_original, service, corpus, document)
     kind, name = TYPES.get(found.path.suffix.lower(), ANY_TYPE), found.source.rpartition("/")[2]
@@ -159,9 +159,9 @@ async def original(corpus: str, document: str, service: Service) -> File:
 
 @get(
     "/v1/corpora/{corpus:str}/documents/{document:str}/pages/{page:int}", tags=["documents"],
-    summary="A page of a PDF as a picture", responses=told(404, 503),
+    summary="A page of a PDF as a picture", responses=error_responses(404, 503),
 )  # fmt: skip
-async def page(
+async def get_page_image(
     corpus: str, document: str, page: int, service: Service, start: Place = None, end: Place = None,
     scale: Annotated[float, Parameter(ge=0.1, le=4)] = 1.5,
 ) -> Page:  # fmt: skip
@@ -184,9 +184,9 @@ async def page(
 
 @delete(
     "/v1/corpora/{corpus:str}/documents/{document:str}", status_code=202, opt={WRITES: True}, tags=["documents"],
-    summary="Delete a document", responses=told(404, 409, 503),
+    summary="Delete a document", responses=error_responses(404, 409, 503),
 )  # fmt: skip
-async def remove(
+async def delete_document(
     corpus: str, document: str, service: Service,
     whole_file: Annotated[bool, Parameter(description="Also when its file holds other documents, which go too.")] = False,
 ) -> JobTaken:  # fmt: skip
@@ -201,9 +201,9 @@ async def remove(
 
 @delete(
     "/v1/corpora/{corpus:str}/files", status_code=202, opt={WRITES: True}, tags=["documents"],
-    summary="Delete a file by its name", responses=told(404, 409, 503),
+    summary="Delete a file by its name", responses=error_responses(404, 409, 503),
 )  # fmt: skip
-async def remove_file(
+async def delete_file(
     corpus: str, service: Service, source: Annotated[str, Parameter(min_length=1, max_length=4_000)]
 ) -> JobTaken:
     """Delete a file, also one that could not be read and so has no document; a job takes it out of the index."""
@@ -211,7 +211,7 @@ async def remove_file(
     return await service.look(_removed, service, Original(into, source, Path(), 0))
 
 
-ROUTES = (put, documents, text, original, page, remove, remove_file)
+ROUTES = (add_documents, list_corpus_documents, get_document, get_original, get_page_image, delete_document, delete_file)
 
 
 class Original(NamedTuple):
@@ -236,7 +236,7 @@ def _original(service: Service, corpus: str, document: str) -> Original:
 
 def _removed(service: Service, file: Original) -> JobTaken:
     service.home.remove(file.corpus, file.source)
-    return shaped({"job": service.index_later(file.corpus, [file.source])}, JobTaken)
+    return to_schema({"job": service.index_later(file.corpus, [file.source])}, JobTaken)
 
 
 def _span(document: Document, start: int | None, end: int | None) -> tuple[int, int]:

@@ -18,13 +18,13 @@ from qa_pipeline.api.evaluation_schemas import (
     Evaluation,
     EvaluationDetail,
     Predictions,
-    told_compared,
-    told_in_full,
-    told_one,
+    comparison_schema,
+    evaluation_detail_schema,
+    prediction_schema,
 )
-from qa_pipeline.api.evaluation_schemas import told as told_run
-from qa_pipeline.api.problems import told
-from qa_pipeline.evaluation.analysis.error_analysis import Verdict, Wanted
+from qa_pipeline.api.evaluation_schemas import evaluation_schema as told_run
+from qa_pipeline.api.problems import error_responses
+from qa_pipeline.evaluation.analysis.error_analysis import JudgedQuery, Verdict
 from qa_pipeline.service.service import Service
 
 ScorerName = Literal["squad1", "squad2", "mlqa", "tydiqa"]
@@ -36,30 +36,30 @@ A_PICTURE = {200: ResponseSpec(bytes, generate_examples=False, media_type="image
 HARMLESS = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
 
-@get("/v1/evaluations", opt={ALL_CORPORA: True}, tags=["evaluations"], summary="The evaluations", responses=told(503))
-async def evaluations(service: Service) -> list[Evaluation]:
+@get("/v1/evaluations", opt={ALL_CORPORA: True}, tags=["evaluations"], summary="The evaluations", responses=error_responses(503))
+async def list_evaluations(service: Service) -> list[Evaluation]:
     """The runs of `docqa evaluate` in this home, the newest first; one that is broken or not finished says so itself."""
     return [told_run(run) for run in await service.look(service.evaluations.list)]
 
 
 @get(
     "/v1/evaluations/{evaluation:str}", opt={ALL_CORPORA: True}, tags=["evaluations"], summary="A run's figures",
-    responses=told(404, 503),
+    responses=error_responses(404, 503),
 )  # fmt: skip
-async def one(evaluation: str, service: Service) -> EvaluationDetail:
+async def get_evaluation(evaluation: str, service: Service) -> EvaluationDetail:
     """A run with its table, a line a language, each figure with its interval."""
 
     def found() -> EvaluationDetail:
-        return told_in_full(service.evaluations.get(evaluation), service.evaluations.plots(evaluation))
+        return evaluation_detail_schema(service.evaluations.get(evaluation), service.evaluations.plots(evaluation))
 
     return await service.look(found)
 
 
 @get(
     "/v1/evaluations/{evaluation:str}/plots/{plot:str}", opt={ALL_CORPORA: True}, tags=["evaluations"],
-    summary="A picture of a run", responses=told(404, 503) | A_PICTURE,
+    summary="A picture of a run", responses=error_responses(404, 503) | A_PICTURE,
 )  # fmt: skip
-async def plot(evaluation: str, plot: str, service: Service) -> Response[bytes]:
+async def get_plot(evaluation: str, plot: str, service: Service) -> Response[bytes]:
     """One of the pictures that a run lists, as PNG or SVG; nothing in it can run."""
     data = await service.look(service.evaluations.plot, evaluation, plot)
     headers = {
@@ -71,9 +71,9 @@ async def plot(evaluation: str, plot: str, service: Service) -> Response[bytes]:
 
 @get(
     "/v1/evaluations/{evaluation:str}/predictions", opt={ALL_CORPORA: True}, tags=["evaluations"],
-    summary="What was said to each question", responses=told(404, 429, 503),
+    summary="What was said to each question", responses=error_responses(404, 429, 503),
 )  # fmt: skip
-async def predictions(
+async def list_predictions(
     evaluation: str, service: Service, row: RowName = None, verdict: Verdict | None = None,
     order: Literal["asked", "surest"] = "asked", offset: Annotated[int, Parameter(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Parameter(ge=1, le=1_000)] = 50,
@@ -83,26 +83,26 @@ async def predictions(
     verdict: `right` an exact match, `partly` some words of a right answer, `wrong` none. order: as `asked`, or the `surest`
     first.
     """
-    wanted = Wanted(row, verdict, order == "surest")
+    wanted = JudgedQuery(row, verdict, order == "surest")
 
     def found() -> Predictions:
         some = wanted.of(service.evaluations.judged(evaluation), offset, limit)
-        return Predictions(some.total, some.verdicts, some.rows, [told_one(judged) for judged in some.predictions])
+        return Predictions(some.total, some.verdicts, some.rows, [prediction_schema(judged) for judged in some.predictions])
 
     return await service.reads.run(found)
 
 
 @get(
     "/v1/evaluations/{evaluation:str}/compare/{other:str}", opt={ALL_CORPORA: True}, tags=["evaluations"],
-    summary="Two runs compared", responses=told(404, 429, 503),
+    summary="Two runs compared", responses=error_responses(404, 429, 503),
 )  # fmt: skip
-async def compare(evaluation: str, other: str, service: Service, scorer: ScorerName | None = None) -> Compared:
+async def compare_evaluations(evaluation: str, other: str, service: Service, scorer: ScorerName | None = None) -> Compared:
     """The first run (A) and the other (B) over the questions both were asked, as `docqa compare` does.
 
     scorer: whose figures; without it the one both were scored by.
     """
     found, notes = await service.reads.run(partial(service.evaluations.compare, evaluation, other, scorer))
-    return told_compared(found, evaluation, other, notes)
+    return comparison_schema(found, evaluation, other, notes)
 
 
-ROUTES = (evaluations, one, plot, predictions, compare)
+ROUTES = (list_evaluations, get_evaluation, get_plot, list_predictions, compare_evaluations)

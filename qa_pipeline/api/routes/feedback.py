@@ -9,10 +9,10 @@ import msgspec
 from litestar import Request, delete, get, post
 
 from qa_pipeline.api.auth import WRITES
-from qa_pipeline.api.problems import told
+from qa_pipeline.api.problems import error_responses
 from qa_pipeline.api.schemas import FeedbackBody, SavedBody
 from qa_pipeline.service.feedback import Feedback
-from qa_pipeline.service.saved_questions import Change, Saved
+from qa_pipeline.service.saved_questions import Change, SavedQuestion
 from qa_pipeline.service.service import Service
 
 Asked = Request[Any, Any, Any]
@@ -23,9 +23,9 @@ Asked = Request[Any, Any, Any]
 
 @post(
     "/v1/corpora/{corpus:str}/feedback", status_code=201, opt={WRITES: True}, tags=["feedback"],
-    summary="Say that an answer is right or wrong", responses=told(404, 413, 503),
+    summary="Say that an answer is right or wrong", responses=error_responses(404, 413, 503),
 )  # fmt: skip
-async def say(corpus: str, data: FeedbackBody, service: Service, request: Asked) -> Feedback:
+async def add_feedback(corpus: str, data: FeedbackBody, service: Service, request: Asked) -> Feedback:
     """`right` or `corrected` with the span that answers; `wrong` with a span that does not, or alone: it is not said."""
     key = request.auth.id if request.auth else ""
 
@@ -39,17 +39,17 @@ async def say(corpus: str, data: FeedbackBody, service: Service, request: Asked)
     return await service.look(add)
 
 
-@get("/v1/corpora/{corpus:str}/feedback", tags=["feedback"], summary="What was said", responses=told(404, 503))
-async def said(corpus: str, service: Service) -> list[Feedback]:
+@get("/v1/corpora/{corpus:str}/feedback", tags=["feedback"], summary="What was said", responses=error_responses(404, 503))
+async def list_feedback(corpus: str, service: Service) -> list[Feedback]:
     """The feedback on a corpus, the newest first."""
     await service.look(service.home.corpus, corpus)
     return await service.look(service.feedback.list, corpus)
 
 
 @get(
-    "/v1/corpora/{corpus:str}/feedback/export", tags=["feedback"], summary="Feedback as SQuAD 2.0", responses=told(404, 503)
+    "/v1/corpora/{corpus:str}/feedback/export", tags=["feedback"], summary="Feedback as SQuAD 2.0", responses=error_responses(404, 503)
 )  # fmt: skip
-async def export(corpus: str, service: Service) -> dict[str, Any]:
+async def export_feedback(corpus: str, service: Service) -> dict[str, Any]:
     """What was said as SQuAD 2.0, for training and evaluation."""
 
     def squad() -> dict[str, Any]:
@@ -61,9 +61,9 @@ async def export(corpus: str, service: Service) -> dict[str, Any]:
 
 @delete(
     "/v1/corpora/{corpus:str}/feedback/{feedback:str}", opt={WRITES: True}, tags=["feedback"], summary="Take it back",
-    responses=told(404, 503),
+    responses=error_responses(404, 503),
 )  # fmt: skip
-async def unsay(corpus: str, feedback: str, service: Service) -> None:
+async def delete_feedback(corpus: str, feedback: str, service: Service) -> None:
     """Forget one piece of feedback."""
     await service.look(service.home.corpus, corpus)
     await service.look(service.feedback.delete, feedback, corpus=corpus)
@@ -74,9 +74,9 @@ async def unsay(corpus: str, feedback: str, service: Service) -> None:
 
 @post(
     "/v1/corpora/{corpus:str}/saved", status_code=201, opt={WRITES: True}, tags=["saved"], summary="Save a question",
-    responses=told(404, 413, 503),
+    responses=error_responses(404, 413, 503),
 )  # fmt: skip
-async def save(corpus: str, data: SavedBody, service: Service) -> Saved:
+async def save_question(corpus: str, data: SavedBody, service: Service) -> SavedQuestion:
     """Keep a question, to be asked again when there are new documents."""
     await service.look(service.home.corpus, corpus)
     chosen = {} if data.settings is None else msgspec.to_builtins(data.settings)
@@ -84,8 +84,8 @@ async def save(corpus: str, data: SavedBody, service: Service) -> Saved:
     return await service.look(service.saved.add, corpus, data.question, data.filters, chosen)
 
 
-@get("/v1/corpora/{corpus:str}/saved", tags=["saved"], summary="The saved questions", responses=told(404, 503))
-async def saved(corpus: str, service: Service) -> list[Saved]:
+@get("/v1/corpora/{corpus:str}/saved", tags=["saved"], summary="The saved questions", responses=error_responses(404, 503))
+async def list_saved_questions(corpus: str, service: Service) -> list[SavedQuestion]:
     """The saved questions of a corpus, the newest first."""
     await service.look(service.home.corpus, corpus)
     return await service.look(service.saved.list, corpus)
@@ -93,9 +93,9 @@ async def saved(corpus: str, service: Service) -> list[Saved]:
 
 @post(
     "/v1/corpora/{corpus:str}/saved/{saved:str}/run", status_code=200, opt={WRITES: True}, tags=["saved"],
-    summary="Ask a saved question again", responses=told(404, 429, 503),
+    summary="Ask a saved question again", responses=error_responses(404, 429, 503),
 )  # fmt: skip
-async def run(corpus: str, saved: str, service: Service) -> Change:
+async def run_saved_question(corpus: str, saved: str, service: Service) -> Change:
     """Ask again: which answers are new, which are gone; this run is the one the next is compared with."""
     await service.look(service.home.corpus, corpus)
     return await service.reads.run(partial(service.run_saved, corpus, saved))
@@ -103,12 +103,12 @@ async def run(corpus: str, saved: str, service: Service) -> Change:
 
 @delete(
     "/v1/corpora/{corpus:str}/saved/{saved:str}", opt={WRITES: True}, tags=["saved"], summary="Forget a saved question",
-    responses=told(404, 503),
+    responses=error_responses(404, 503),
 )  # fmt: skip
-async def forget(corpus: str, saved: str, service: Service) -> None:
+async def delete_saved_question(corpus: str, saved: str, service: Service) -> None:
     """Forget a saved question."""
     await service.look(service.home.corpus, corpus)
     await service.look(service.saved.delete, saved, corpus=corpus)
 
 
-ROUTES = (say, said, export, unsay, save, saved, run, forget)
+ROUTES = (add_feedback, list_feedback, export_feedback, delete_feedback, save_question, list_saved_questions, run_saved_question, delete_saved_question)

@@ -17,9 +17,9 @@ from litestar.response import Stream
 from indexing.errors import SettingError
 from qa_pipeline.api.auth import WRITES
 from qa_pipeline.api.files import A_FILE, HARMLESS, attachment, files_body
-from qa_pipeline.api.multipart import Sent, upload
-from qa_pipeline.api.problems import told
-from qa_pipeline.api.schemas import Job, JobTaken, shaped
+from qa_pipeline.api.multipart import UploadResult, upload
+from qa_pipeline.api.problems import error_responses
+from qa_pipeline.api.schemas import Job, JobTaken, to_schema
 from qa_pipeline.errors import CorpusMissing, JobMissing
 from qa_pipeline.service import job_store
 from qa_pipeline.service.api_keys import Key
@@ -49,37 +49,37 @@ class _QuestionsForm(Operation):
 # -- jobs --------------------------------------------------------------------------------------------------------------
 
 
-@get("/v1/jobs", tags=["jobs"], summary="The jobs", responses=told(503))
-async def jobs(
+@get("/v1/jobs", tags=["jobs"], summary="The jobs", responses=error_responses(503))
+async def list_jobs(
     service: Service, request: Asked, corpus: Annotated[str | None, Parameter(max_length=1_000)] = None,
     limit: Annotated[int, Parameter(ge=1, le=1_000)] = 100,
 ) -> list[Job]:  # fmt: skip
     """Jobs of the corpora the key may see, the newest first, without their results."""
     found = await service.look(service.jobs.list, corpus, limit, results=False)
-    return [shaped(job, Job) for job in found if service.sees(request.auth, job.corpus)]
+    return [to_schema(job, Job) for job in found if service.sees(request.auth, job.corpus)]
 
 
-@get("/v1/jobs/{job:str}", tags=["jobs"], summary="A job", responses=told(404, 503))
-async def one(job: str, service: Service, request: Asked) -> Job:
+@get("/v1/jobs/{job:str}", tags=["jobs"], summary="A job", responses=error_responses(404, 503))
+async def get_job(job: str, service: Service, request: Asked) -> Job:
     """How far a job is, and when it is done, what it did."""
-    return shaped(await service.look(_seen, service, request.auth, job), Job)
+    return to_schema(await service.look(_seen, service, request.auth, job), Job)
 
 
 @delete(
     "/v1/jobs/{job:str}", status_code=200, opt={WRITES: True}, tags=["jobs"], summary="Cancel a job",
-    responses=told(404, 503),
+    responses=error_responses(404, 503),
 )  # fmt: skip
-async def cancel(job: str, service: Service, request: Asked) -> Job:
+async def cancel_job(job: str, service: Service, request: Asked) -> Job:
     """Cancel a queued job at once, a running one at its next step; an ended one stays as it is."""
     await service.look(_seen, service, request.auth, job)
-    return shaped(await service.look(service.jobs.cancel, job), Job)
+    return to_schema(await service.look(service.jobs.cancel, job), Job)
 
 
 @get(
     "/v1/jobs/{job:str}/result", tags=["jobs"], summary="The answers to a file of questions",
-    responses=told(404, 409, 503) | A_FILE,
+    responses=error_responses(404, 409, 503) | A_FILE,
 )  # fmt: skip
-async def result(job: str, service: Service, request: Asked, format: Format | None = None) -> Stream:
+async def get_job_result(job: str, service: Service, request: Asked, format: Format | None = None) -> Stream:
     """The answers as a file, in the format asked for or the one chosen with the questions."""
     found = await service.look(_seen, service, request.auth, job)
     kind = format or str(found.request.get("format", "csv"))
@@ -98,9 +98,9 @@ async def result(job: str, service: Service, request: Asked, format: Format | No
 
 @post(
     "/v1/corpora/{corpus:str}/questions", status_code=202, request_max_body_size=None, tags=["jobs"],
-    summary="Ask a file of questions", operation_class=_QuestionsForm, responses=told(404, 413, 503),
+    summary="Ask a file of questions", operation_class=_QuestionsForm, responses=error_responses(404, 413, 503),
 )  # fmt: skip
-async def questions(corpus: str, service: Service, request: Asked) -> JobTaken:
+async def add_question_file(corpus: str, service: Service, request: Asked) -> JobTaken:
     """Have a file of questions (field `file`: CSV, XLSX, JSON or JSON lines) answered by a job.
 
     A file with a mistake in any row is refused whole. The field `format` says how the answers are wanted.
@@ -110,10 +110,10 @@ async def questions(corpus: str, service: Service, request: Asked) -> JobTaken:
         asked = await service.look(_request, service, request.auth, corpus, sent)
         job = await service.look(service.ask_later, corpus, asked)
         sent.keep()
-    return shaped({"job": job}, JobTaken)
+    return to_schema({"job": job}, JobTaken)
 
 
-ROUTES = (jobs, one, cancel, result, questions)
+ROUTES = (list_jobs, get_job, cancel_job, get_job_result, add_question_file)
 
 
 def _seen(service: Service, key: Key | None, id: str) -> job_store.Job:
@@ -124,7 +124,7 @@ def _seen(service: Service, key: Key | None, id: str) -> job_store.Job:
     return job
 
 
-def _request(service: Service, key: Key | None, corpus: str, sent: Sent) -> dict[str, Any]:
+def _request(service: Service, key: Key | None, corpus: str, sent: UploadResult) -> dict[str, Any]:
     """What a job has to know of a file of questions, all of it checked. Raises SettingError, CorpusMissing."""
     kind = sent.fields.get("format", "csv")
     if kind not in KINDS:

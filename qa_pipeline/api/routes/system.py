@@ -6,14 +6,14 @@ from litestar import Response, get
 from litestar.openapi.datastructures import ResponseSpec
 
 from qa_pipeline.api.auth import ALL_CORPORA, OPEN
-from qa_pipeline.api.problems import told
+from qa_pipeline.api.problems import error_responses
 from qa_pipeline.api.schemas import Health, Ready
 from qa_pipeline.service.metrics import CONTENT_TYPE
 from qa_pipeline.service.service import Service
 
 
 @get("/health", opt={OPEN: True}, tags=["service"], summary="Whether the process is up")
-async def health(service: Service) -> Health:
+async def get_health(service: Service) -> Health:
     """The process is up; /ready tells whether it can be asked. How the reader computes is empty until it is loaded."""
     facts = service.models.reader_facts()
     return Health("up", facts.get("precision", ""), facts.get("instruction_set", ""))
@@ -23,7 +23,7 @@ async def health(service: Service) -> Health:
     "/ready", opt={OPEN: True}, tags=["service"], summary="Whether it can be asked",
     responses={503: ResponseSpec(Ready, generate_examples=False, description="Not yet, and why.")},
 )  # fmt: skip
-async def ready(service: Service) -> Response[Ready]:
+async def get_readiness(service: Service) -> Response[Ready]:
     """The models are loaded and a question was answered."""
     reason = service.ready()
     return Response(Ready(not reason, reason), status_code=503 if reason else 200)
@@ -31,12 +31,12 @@ async def ready(service: Service) -> Response[Ready]:
 
 @get(
     "/metrics", opt={ALL_CORPORA: True}, tags=["service"], summary="Figures for Prometheus", media_type="text/plain",
-    responses=told(),
+    responses=error_responses(),
 )  # fmt: skip
-async def metrics(service: Service) -> Response[str]:
+async def get_metrics(service: Service) -> Response[str]:
     """Requests, time of each stage, what waits, what is in the corpora."""
     figures = await service.look(service.measures.text)
     return Response(figures.decode(), headers={"Content-Type": CONTENT_TYPE})
 
 
-ROUTES = (health, ready, metrics)
+ROUTES = (get_health, get_readiness, get_metrics)

@@ -11,7 +11,7 @@ from qa_pipeline.errors import EvaluationDamaged
 from qa_pipeline.evaluation.metrics.scorers import SCORERS, Scorer
 from qa_pipeline.evaluation.reading_comprehension.summary import text_scored
 from qa_pipeline.evaluation.runs.predictions import Prediction
-from qa_pipeline.evaluation.runs.question_records import Asked, Span
+from qa_pipeline.evaluation.runs.question_records import QuestionRecord, Span
 from qa_pipeline.evaluation.runs.results_folder import CALIBRATION, READING, Results
 
 Verdict = Literal["right", "partly", "wrong"]
@@ -19,7 +19,7 @@ VERDICTS: tuple[Verdict, ...] = ("right", "partly", "wrong")
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedQuestion:
     """One prediction. said: the text that counts, "" for "no answer"; exact, f1: in percent.
 
     question: None where the folder does not keep it. right, found: where in its text the right answers are, and what was
@@ -53,7 +53,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class JudgedPage:
     """Some of the predictions that are wanted, and how many there are.
 
     verdicts: counted over the rows that are wanted; rows: over the verdicts that are.
@@ -62,18 +62,18 @@ class Found:
     total: int
     verdicts: dict[str, int]
     rows: dict[str, int]
-    predictions: tuple[Judged, ...]
+    predictions: tuple[JudgedQuestion, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class JudgedQuery:
     """Which predictions: of a row (a language, or en→de), of a verdict, in the order asked or the surest first."""
 
     row: str | None = None
     verdict: Verdict | None = None
     surest_first: bool = False
 
-    def of(self, judged: Sequence[Judged], offset: int = 0, limit: int = 50) -> Found:
+    def of(self, judged: Sequence[JudgedQuestion], offset: int = 0, limit: int = 50) -> JudgedPage:
         """Those of them, a piece at a time."""
         of_row = [one for one in judged if self.row in (None, one.row)]
         of_verdict = [one for one in judged if self.verdict in (None, one.verdict)]
@@ -81,13 +81,13 @@ class Wanted:
         if self.surest_first:
             found.sort(key=lambda one: one.no_answer)
         verdicts, rows = Counter(one.verdict for one in of_row), Counter(one.row for one in of_verdict)
-        return Found(
+        return JudgedPage(
             len(found), {verdict: verdicts[verdict] for verdict in VERDICTS}, dict(sorted(rows.items())),
             tuple(found[offset : offset + limit]),
         )  # fmt: skip
 
 
-def judge(results: Results) -> tuple[Judged, ...]:
+def judge(results: Results) -> tuple[JudgedQuestion, ...]:
     """Every prediction of a results folder. Raises EvaluationDamaged for lines that are none."""
     kind, metrics = str(results.settings.get("kind")), results.metrics()
     if not metrics:
@@ -105,19 +105,19 @@ def damaged(name: str) -> EvaluationDamaged:
 
 
 def _judged(
-    line: Mapping[str, Any], kind: str, scorer: Scorer, questions: Mapping[tuple[str, str], Asked]
-) -> Judged:  # fmt: skip
+    line: Mapping[str, Any], kind: str, scorer: Scorer, questions: Mapping[tuple[str, str], QuestionRecord]
+) -> JudgedQuestion:  # fmt: skip
     p = Prediction.from_dict(line)
     said = text_scored(p, scorer, kind)
     exact, f1 = scorer.score(said, p.wanted, p.language)
     absent = str(line["absent"]["given"]) if "absent" in line else None
     asked = questions.get(p.key)
-    return Judged(
+    return JudgedQuestion(
         p.origin, p.id, p.row, p.language, p.question_language, asked.question if asked else None, p.wanted, said, p.best,
         100.0 * exact, 100.0 * f1, p.gap, p.no_answer, absent, asked.right if asked else (),
         (p.start, p.end) if kind == READING and p.best else None, asked.pieces if asked else (),
     )  # fmt: skip
 
 
-def _questions(results: Results) -> dict[tuple[str, str], Asked]:
-    return {(asked.origin, asked.id): asked for asked in map(Asked.from_dict, results.questions())}
+def _questions(results: Results) -> dict[tuple[str, str], QuestionRecord]:
+    return {(asked.origin, asked.id): asked for asked in map(QuestionRecord.from_dict, results.questions())}

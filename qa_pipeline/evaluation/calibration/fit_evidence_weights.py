@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from qa_pipeline.answering.evidence_weights import Lift
+from qa_pipeline.answering.evidence_weights import EvidenceWeights
 from qa_pipeline.evaluation.metrics.calibration import FEWEST
-from qa_pipeline.evaluation.open_domain.asker import Asked, Read
+from qa_pipeline.evaluation.open_domain.asker import ReadPassage, ReadQuestion
 from qa_pipeline.retrieval.evidence import Evidence
 
 Numbers = NDArray[np.float64]
@@ -28,7 +28,7 @@ LEAST_GAP = 0.01
 TINY = 1e-300
 
 
-def fit_lift(asked: Sequence[Asked], embedder: str) -> Lift | None:
+def fit_evidence_weights(asked: Sequence[ReadQuestion], embedder: str) -> EvidenceWeights | None:
     """The lift learned from questions, in any order; None where too few of them tell anything.
 
     One whose answer is there, and no right span among its passages, says nothing of which to choose, and is left out. Where
@@ -50,16 +50,16 @@ def fit_lift(asked: Sequence[Asked], embedder: str) -> Lift | None:
     near, words = b / a, c / a
     best = [max(one.passages, key=lambda read: _score(read, near, words)) for one in chosen]
     typical = Evidence(_mean(read.nearness for read in best), _mean(read.words for read in best))
-    return Lift(round(near, 3), round(words, 3), typical, embedder)
+    return EvidenceWeights(round(near, 3), round(words, 3), typical, embedder)
 
 
-def _filled(asked: Sequence[Asked]) -> list[Asked]:
+def _filled(asked: Sequence[ReadQuestion]) -> list[ReadQuestion]:
     """What nobody looked for is as it is on average where somebody did."""
     nearness, words = (
         _mean(getattr(read, name) for one in asked for read in one.passages) for name in ("nearness", "words")
     )
 
-    def fill(read: Read) -> Read:
+    def fill(read: ReadPassage) -> ReadPassage:
         return replace(
             read,
             nearness=nearness if read.nearness is None else read.nearness,
@@ -69,7 +69,7 @@ def _filled(asked: Sequence[Asked]) -> list[Asked]:
     return [replace(one, passages=tuple(map(fill, one.passages))) for one in asked]
 
 
-def _score(one: Read, near: float, words: float) -> float:
+def _score(one: ReadPassage, near: float, words: float) -> float:
     return (one.gap or 0.0) + near * _number(one.nearness) + words * _number(one.words)
 
 
@@ -83,7 +83,7 @@ def _number(value: float | None) -> float:
     return 0.0 if value is None else value
 
 
-def _weights(asked: Sequence[Asked]) -> tuple[float, ...] | None:
+def _weights(asked: Sequence[ReadQuestion]) -> tuple[float, ...] | None:
     """(a, b, c) of largest likelihood; None where a is not above 0. Every one has passages, and all of these have gaps."""
     rows = [read for one in asked for read in one.passages]
     columns = np.array([[read.gap, _number(read.nearness), _number(read.words)] for read in rows], dtype=np.float64)

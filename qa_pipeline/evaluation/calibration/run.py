@@ -9,24 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexing.errors import SettingError
-from qa_pipeline.answering.calibration_store import Known
-from qa_pipeline.answering.evidence_weights import Lift
+from qa_pipeline.answering.calibration_store import StoredCalibration
+from qa_pipeline.answering.evidence_weights import EvidenceWeights
 from qa_pipeline.answering.verdict import decide
-from qa_pipeline.evaluation.calibration.fit_evidence_weights import fit_lift
+from qa_pipeline.evaluation.calibration.fit_evidence_weights import fit_evidence_weights
 from qa_pipeline.evaluation.metrics.calibration import (
     FEWEST,
     Bin,
     CalibratedRow,
+    DecisionFigures,
     Fit,
-    Judged,
     Sample,
     bins,
     expected_error,
     fit,
 )
-from qa_pipeline.evaluation.open_domain.asker import RIGHT, Asked, OpenPrediction
-from qa_pipeline.evaluation.open_domain.run import FORMAT, How, open_predictions
-from qa_pipeline.evaluation.reading_comprehension.run import Measured, Progress, settings_of
+from qa_pipeline.evaluation.open_domain.asker import RIGHT, OpenPrediction, ReadQuestion
+from qa_pipeline.evaluation.open_domain.run import FORMAT, OpenDomainSettings, open_predictions
+from qa_pipeline.evaluation.reading_comprehension.run import MeasuredReader, Progress, settings_of
 from qa_pipeline.evaluation.runs import plots
 from qa_pipeline.evaluation.runs.predictions import QuestionSet
 from qa_pipeline.evaluation.runs.results_folder import CALIBRATION, PLOTS, Results
@@ -42,19 +42,19 @@ Samples = dict[str, list[Sample]]
 
 
 @dataclass(frozen=True, slots=True)
-class Calibrated:
+class CalibrationResult:
     """What was learned from all questions, and how much better such a thing is on questions it was not learned from."""
 
-    known: Known
+    known: StoredCalibration
     rows: tuple[CalibratedRow, ...]
     all: CalibratedRow
     bins: dict[str, list[Bin]]
 
 
 def calibrate(
-    questions: QuestionSet, reader: Measured, embedder: Embedder, *, retrieve: int = 10, out: Path | None = None,
+    questions: QuestionSet, reader: MeasuredReader, embedder: Embedder, *, retrieve: int = 10, out: Path | None = None,
     progress: Progress | None = None,
-) -> Calibrated:  # fmt: skip
+) -> CalibrationResult:  # fmt: skip
     """Ask all questions (going on in `out` where a run was stopped), learn from them, measure each half by the other.
 
     Raises SettingError where there is too little to learn from.
@@ -68,8 +68,8 @@ def calibrate(
     }
     del settings["calibration"]  # only gaps are kept, which it does not change
     with Results.writing(out, settings) as results:
-        predictions = open_predictions(questions, reader, embedder, How(retrieve), results, progress)
-        found = learned(questions, predictions, reader.loaded.calibration, embedder.nearness)
+        predictions = open_predictions(questions, reader, embedder, OpenDomainSettings(retrieve), results, progress)
+        found = learn(questions, predictions, reader.loaded.calibration, embedder.nearness)
         results.write_metrics({"kind": CALIBRATION, **as_dict(found)})
         if results.path is not None:
             drawn = plots.reliability([(name, found.bins[name]) for name in WAYS], f"{reader.name}, all languages")
@@ -78,34 +78,34 @@ def calibrate(
     return found
 
 
-def learned(questions: QuestionSet, predictions: Sequence[OpenPrediction], before: Calibration, embedder: str) -> Calibrated:
+def learn(questions: QuestionSet, predictions: Sequence[OpenPrediction], before: Calibration, embedder: str) -> CalibrationResult:
     """Learn and measure. Paragraphs, and their translations, lie in one half. embedder: the name of its nearness."""
     side = sides(questions)
     halves: tuple[list[OpenPrediction], list[OpenPrediction]] = ([], [])
     for prediction in predictions:
         halves[int(side[prediction.present.key])].append(prediction)
     names = sorted({prediction.present.question_language for prediction in predictions})
-    lifted, bare = _Learned.of(predictions, embedder), _Learned.of(predictions, None)
+    with_evidence, bare = _Learned.of(predictions, embedder), _Learned.of(predictions, None)
     here = before.with_embedder(embedder)
     told: dict[str, dict[str, list[_Told]]] = {name: {way: [] for way in WAYS} for name in names}
     for half, other in (halves, halves[::-1]):
         there = _Learned.of(other, embedder)
-        for way, lift in ((RAW, None), (BEFORE, here.lift), (AFTER, there.lift)):
-            for name, found in _samples(half, lift).items():
+        for way, evidence_weights in ((RAW, None), (BEFORE, here.evidence_weights), (AFTER, there.evidence_weights)):
+            for name, found in _samples(half, evidence_weights).items():
                 judge = _judge(way, here.of(name), there.fits.get(name, there.pooled))
                 told[name][way].extend(judge.of(sample) for sample in found)
-    rows = [_row(name, len(told[name][RAW]), name in lifted.fits, told[name]) for name in names]
+    rows = [_row(name, len(told[name][RAW]), name in with_evidence.fits, told[name]) for name in names]
     together = {way: [one for name in names for one in told[name][way]] for way in WAYS}
-    known = replace(bare.known({"questions": len(predictions)}), found=lifted.known({}) if lifted.lift else None)
+    known = replace(bare.known({"questions": len(predictions)}), found=with_evidence.known({}) if with_evidence.evidence_weights else None)
     reliability = {way: bins([one.said for one in some], [one.right for one in some]) for way, some in together.items()}
-    return Calibrated(known, tuple(rows), _row("all", len(together[RAW]), True, together), reliability)
+    return CalibrationResult(known, tuple(rows), _row("all", len(together[RAW]), True, together), reliability)
 
 
 @dataclass(frozen=True, slots=True)
 class _Learned:
     """What some questions teach: the lift, the curve of all languages together, those of languages with samples enough."""
 
-    lift: Lift | None
+    evidence_weights: EvidenceWeights | None
     pooled: Fit
     fits: dict[str, Fit]
 
@@ -113,33 +113,33 @@ class _Learned:
     def of(cls, predictions: Sequence[OpenPrediction], embedder: str | None) -> _Learned:
         """embedder: None to learn from the reader's gaps alone. Raises SettingError where there is too little."""
         asked = [asked for prediction in predictions for asked in prediction.asked()]
-        lift = fit_lift(asked, embedder) if embedder is not None else None
-        found = _samples(predictions, lift)
+        evidence_weights = fit_evidence_weights(asked, embedder) if embedder is not None else None
+        found = _samples(predictions, evidence_weights)
         pooled = fit([sample for some in found.values() for sample in some])
         if pooled is None:
             raise SettingError(
                 f"There is too little to learn from: {FEWEST} questions, some answered rightly and some wrongly, are needed."
             )
         own = {name: fit(some, pooled) for name, some in found.items()}
-        return cls(lift, pooled, {name: one for name, one in own.items() if one is not None})
+        return cls(evidence_weights, pooled, {name: one for name, one in own.items() if one is not None})
 
-    def known(self, about: Mapping[str, Any]) -> Known:
+    def known(self, about: Mapping[str, Any]) -> StoredCalibration:
         fits = {name: _numbers(found) for name, found in sorted(self.fits.items())}
-        return Known(_numbers(self.pooled), fits, about, self.lift)
+        return StoredCalibration(_numbers(self.pooled), fits, about, self.evidence_weights)
 
 
-def _samples(predictions: Sequence[OpenPrediction], lift: Lift | None) -> Samples:
+def _samples(predictions: Sequence[OpenPrediction], evidence_weights: EvidenceWeights | None) -> Samples:
     """By question language: of each question one with its own text among the passages, and one without."""
     found: Samples = {}
     for prediction in predictions:
         of = found.setdefault(prediction.present.question_language, [])
-        of.extend(sample for asked in prediction.asked() if (sample := _sample(asked, lift)) is not None)
+        of.extend(sample for asked in prediction.asked() if (sample := _sample(asked, evidence_weights)) is not None)
     return found
 
 
-def _sample(asked: Asked, lift: Lift | None) -> Sample | None:
+def _sample(asked: ReadQuestion, evidence_weights: EvidenceWeights | None) -> Sample | None:
     """The best span of all passages; None where they have none."""
-    gaps = [(one.gap + (lift.of(one.evidence) if lift else 0.0), one) for one in asked.passages if one.gap is not None]
+    gaps = [(one.gap + (evidence_weights.of(one.evidence) if evidence_weights else 0.0), one) for one in asked.passages if one.gap is not None]
     if not gaps:
         return None
     gap, best = max(gaps, key=lambda pair: pair[0])
@@ -193,7 +193,7 @@ class _Judge:
     threshold: float
 
     def of(self, sample: Sample) -> _Told:
-        said = self.probability(sample.gap)
+        said = self.probability(sample.margin)
         return _Told(said, sample.right, decide(said, self.threshold).is_no_answer != sample.answerable)
 
 
@@ -207,16 +207,16 @@ def _row(name: str, count: int, fitted: bool, told: Mapping[str, Sequence[_Told]
     return CalibratedRow(name, count, fitted, {way: _judged(some) for way, some in told.items()})
 
 
-def _judged(told: Sequence[_Told]) -> Judged:
+def _judged(told: Sequence[_Told]) -> DecisionFigures:
     error = expected_error([one.said for one in told], [one.right for one in told])
-    return Judged(100 * error, 100 * sum(one.decided for one in told) / max(1, len(told)))
+    return DecisionFigures(100 * error, 100 * sum(one.decided for one in told) / max(1, len(told)))
 
 
 def _numbers(found: Fit) -> tuple[float, float, float]:
-    return round(found.sharp, 4), round(found.shift, 4), round(found.threshold, 4)
+    return round(found.slope, 4), round(found.offset, 4), round(found.threshold, 4)
 
 
-def as_dict(found: Calibrated) -> dict[str, Any]:
+def as_dict(found: CalibrationResult) -> dict[str, Any]:
     """As metrics.json has it."""
     rows: Iterable[CalibratedRow] = (*found.rows, found.all)
     return {

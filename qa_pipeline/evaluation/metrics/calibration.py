@@ -24,13 +24,13 @@ STEEPEST = 20.0
 class Sample:
     """gap: of the best span, logits. right: it is a right answer. answerable: the passages hold one."""
 
-    gap: float
+    margin: float
     right: bool
     answerable: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class DecisionFigures:
     """One way to judge the same samples, in percent: expected calibration error, and how often the decision is right."""
 
     error: float
@@ -46,23 +46,23 @@ class CalibratedRow:
     name: str
     samples: int
     fitted: bool
-    judged: dict[str, Judged]
+    judged: dict[str, DecisionFigures]
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
     """P(right) = logistic(sharp * (gap - shift)); "no answer" below the gap `cut`."""
 
-    sharp: float
-    shift: float
+    slope: float
+    offset: float
     cut: float
 
-    def probability(self, gap: float) -> float:
+    def probability(self, margin: float) -> float:
         """
         >>> Fit(2.0, 1.5, 0.0).probability(1.5)
         0.5
         """
-        return 1.0 / (1.0 + math.exp(-max(-500.0, min(500.0, self.sharp * (gap - self.shift)))))
+        return 1.0 / (1.0 + math.exp(-max(-500.0, min(500.0, self.slope * (margin - self.offset)))))
 
     @property
     def threshold(self) -> float:
@@ -84,21 +84,21 @@ def fit(samples: Sequence[Sample], prior: Fit | None = None) -> Fit | None:
     enough = len(samples) >= FEWEST and len({s.right for s in samples}) == len({s.answerable for s in samples}) == 2
     if not enough:
         return None
-    gaps = np.array([sample.gap for sample in samples])
-    sharp, shift = logistic(gaps, np.array([s.right for s in samples]), (prior.sharp, prior.shift) if prior else None)
-    return Fit(sharp, shift, cut(samples))
+    margins = np.array([sample.margin for sample in samples])
+    slope, offset = logistic(margins, np.array([s.right for s in samples]), (prior.slope, prior.offset) if prior else None)
+    return Fit(slope, offset, cut(samples))
 
 
 def logistic(
-    gaps: NDArray[np.float64], right: NDArray[np.bool_], prior: tuple[float, float] | None = None
+    margins: NDArray[np.float64], right: NDArray[np.bool_], prior: tuple[float, float] | None = None
 ) -> tuple[float, float]:
     """(sharp, shift) of largest likelihood, by Newton's steps; sharp is above 0 and at most STEEPEST.
 
     Both are drawn a little to the prior (to 1 standard deviation where there is none), which matters only where samples are
     few or separable.
     """
-    centre, spread = float(gaps.mean()), float(gaps.std()) or 1.0
-    x = np.stack([(gaps - centre) / spread, np.ones(len(gaps))], axis=1)
+    centre, spread = float(margins.mean()), float(margins.std()) or 1.0
+    x = np.stack([(margins - centre) / spread, np.ones(len(margins))], axis=1)
     start = np.array([prior[0] * spread, prior[0] * (centre - prior[1])]) if prior else np.array([1.0, 0.0])
     weights, ridge = start.copy(), (0.5 if prior else 0.01) * np.eye(2)
     for _ in range(STEPS):
@@ -108,8 +108,8 @@ def logistic(
         weights -= np.clip(step, -2, 2)
         if np.abs(step).max() < 1e-10:
             break
-    sharp = float(np.clip(weights[0] / spread, 1e-3, STEEPEST))
-    return sharp, centre - float(weights[1]) / sharp
+    slope = float(np.clip(weights[0] / spread, 1e-3, STEEPEST))
+    return slope, centre - float(weights[1]) / slope
 
 
 def cut(samples: Sequence[Sample]) -> float:
@@ -117,9 +117,9 @@ def cut(samples: Sequence[Sample]) -> float:
 
     A curve, not the very gap that decides these samples best: with some hundred samples that one follows chance.
     """
-    gaps = np.array([sample.gap for sample in samples])
-    _, even = logistic(gaps, np.array([sample.answerable for sample in samples]))
-    return float(np.clip(even, gaps.min() - 1.0, gaps.max() + 1.0))
+    margins = np.array([sample.margin for sample in samples])
+    _, even = logistic(margins, np.array([sample.answerable for sample in samples]))
+    return float(np.clip(even, margins.min() - 1.0, margins.max() + 1.0))
 
 
 def bins(said: Sequence[float], right: Sequence[bool], count: int = BINS) -> list[Bin]:

@@ -14,7 +14,7 @@ import string
 import unicodedata
 from collections.abc import Sequence
 
-from qa_pipeline.evaluation.metrics.squad import best, overlap, silence
+from qa_pipeline.evaluation.metrics.squad import best, no_answer_scores, overlap
 
 MLQA_LANGUAGES = ("ar", "de", "en", "es", "hi", "vi", "zh")
 ARTICLES = {
@@ -57,7 +57,7 @@ def tokens(text: str, language: str) -> list[str]:
 def mlqa(given: str, wanted: Sequence[str], language: str) -> tuple[float, float]:
     """(exact match, F1), each the best over the right answers."""
     if not wanted:
-        return silence(given)
+        return no_answer_scores(given)
     return best(tokens(given, language), [tokens(text, language) for text in wanted], overlap)
 
 

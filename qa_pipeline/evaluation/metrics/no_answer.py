@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
+class BestThreshold:
     """The best mean score that any threshold gives, and that threshold."""
 
     score: float
@@ -46,23 +46,23 @@ def with_threshold(
 
 def best_threshold(
     scores: Sequence[float], answerable: Sequence[bool], no_answer: Sequence[float], answered: Sequence[bool]
-) -> Best:  # fmt: skip
+) -> BestThreshold:  # fmt: skip
     """The threshold that serves these very questions best, 0.0 when silence throughout does. answered: a span was given.
 
     It is chosen on what it is measured on, so its score says what could be reached, not what will be.
 
     >>> best_threshold([1.0, 0.0, 0.0], [True, False, True], [0.1, 0.5, 0.4], [True, True, True])
-    Best(score=0.6666666666666666, threshold=0.1)
+    BestThreshold(score=0.6666666666666666, threshold=0.1)
     """
     if not scores:
-        return Best(0.0, 0.0)
+        return BestThreshold(0.0, 0.0)
     current = float(sum(not has for has in answerable))
     most, threshold = current, 0.0
     for row in sorted(range(len(scores)), key=no_answer.__getitem__):
         current += scores[row] if answerable[row] else -float(answered[row])
         if current > most:
             most, threshold = current, no_answer[row]
-    return Best(most / len(scores), threshold)
+    return BestThreshold(most / len(scores), threshold)
 
 
 def precision_recall(

@@ -11,7 +11,7 @@ NDCG_CUT = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RelevantRanks:
     """The ranks of a question's right passages in one ranking, ascending, those found; and how many right ones there are."""
 
     ranks: tuple[int, ...]
@@ -28,28 +28,28 @@ class Ranking:
     ndcg: float
 
 
-def recall(found: Found, cut: int) -> float:
+def recall(found: RelevantRanks, cut: int) -> float:
     """1.0 when a right passage stands among the first `cut`.
 
-    >>> recall(Found((3, 7), 2), 3), recall(Found((3, 7), 2), 2)
+    >>> recall(RelevantRanks((3, 7), 2), 3), recall(RelevantRanks((3, 7), 2), 2)
     (1.0, 0.0)
     """
     return float(bool(found.ranks) and found.ranks[0] <= cut)
 
 
-def reciprocal_rank(found: Found) -> float:
+def reciprocal_rank(found: RelevantRanks) -> float:
     """1 / rank of the first right passage, 0.0 when none was found.
 
-    >>> reciprocal_rank(Found((4,), 1)), reciprocal_rank(Found((), 1))
+    >>> reciprocal_rank(RelevantRanks((4,), 1)), reciprocal_rank(RelevantRanks((), 1))
     (0.25, 0.0)
     """
     return 1.0 / found.ranks[0] if found.ranks else 0.0
 
 
-def ndcg(found: Found, cut: int = NDCG_CUT) -> float:
+def ndcg(found: RelevantRanks, cut: int = NDCG_CUT) -> float:
     """Normalised discounted cumulative gain of right or wrong (Järvelin and Kekäläinen 2002): 1.0 with all right ones first.
 
-    >>> ndcg(Found((1, 2), 2)), round(ndcg(Found((2,), 1)), 4)
+    >>> ndcg(RelevantRanks((1, 2), 2)), round(ndcg(RelevantRanks((2,), 1)), 4)
     (1.0, 0.6309)
     """
     gained = sum(1.0 / math.log2(rank + 1) for rank in found.ranks if rank <= cut)
@@ -57,16 +57,16 @@ def ndcg(found: Found, cut: int = NDCG_CUT) -> float:
     return gained / ideal if ideal else 0.0
 
 
-def average_precision(found: Found) -> float:
+def average_precision(found: RelevantRanks) -> float:
     """Mean, over the right passages, of the precision at each one's rank; one that was not found counts 0.
 
-    >>> average_precision(Found((1, 3), 2)), average_precision(Found((2,), 2))
+    >>> average_precision(RelevantRanks((1, 3), 2)), average_precision(RelevantRanks((2,), 2))
     (0.8333333333333333, 0.25)
     """
     return sum(place / rank for place, rank in enumerate(found.ranks, start=1)) / found.relevant if found.relevant else 0.0
 
 
-def ranking(found: Sequence[Found]) -> Ranking:
+def ranking(found: Sequence[RelevantRanks]) -> Ranking:
     """The means over several questions, 0.0 of none."""
     count = max(1, len(found))
     return Ranking(

@@ -35,7 +35,7 @@ def squad1(given: str, wanted: Sequence[str]) -> tuple[float, float]:
     >>> squad1("in the year 1912", ["1912", "year 1912"])
     (0.0, 0.8)
     """
-    return best(words(given), [words(text) for text in wanted], overlap) if wanted else silence(given)
+    return best(words(given), [words(text) for text in wanted], overlap) if wanted else no_answer_scores(given)
 
 
 def squad2(given: str, wanted: Sequence[str]) -> tuple[float, float]:
@@ -64,6 +64,6 @@ def overlap(given: list[str], gold: list[str]) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def silence(given: str) -> tuple[float, float]:
+def no_answer_scores(given: str) -> tuple[float, float]:
     """Where there is no right answer, only the empty one is right."""
     return float(not given), float(not given)

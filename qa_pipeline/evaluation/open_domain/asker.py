@@ -21,12 +21,12 @@ from indexing.text.language_id import detect_question
 from qa_pipeline.answering.verdict import best_score, candidates, decide
 from qa_pipeline.datasets.examples import Example
 from qa_pipeline.evaluation.metrics.mlqa import f1
-from qa_pipeline.evaluation.metrics.ranking import Found
+from qa_pipeline.evaluation.metrics.ranking import RelevantRanks
 from qa_pipeline.evaluation.open_domain.corpus import Corpus
 from qa_pipeline.evaluation.runs.predictions import Prediction
 from qa_pipeline.reading.readings import read_pairs
 from qa_pipeline.retrieval.evidence import Evidence
-from qa_pipeline.retrieval.late_interaction import Matcher
+from qa_pipeline.retrieval.late_interaction import LateInteraction
 
 if TYPE_CHECKING:
     from indexing.models.embedder import Embedder
@@ -44,7 +44,7 @@ AT_A_TIME = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class OpenReply:
     """A reply over several passages: the best span of all, its gap with what its passage adds, the no-answer score, what is
     given ("": no answer)."""
 
@@ -55,7 +55,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadPassage:
     """A passage as it was found and read: the gap of its best span (None: it has none), whether that is right, whether the
     passage is of the question's own context."""
 
@@ -71,10 +71,10 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReadQuestion:
     """The passages read for a question in a language, in their order. answerable: its answer is in their corpus."""
 
-    passages: tuple[Read, ...]
+    passages: tuple[ReadPassage, ...]
     answerable: bool
     language: str
 
@@ -89,24 +89,24 @@ class OpenPrediction:
     """
 
     present: Prediction
-    absent: Said
+    absent: OpenReply
     relevant: int
     ranks: Mapping[str, tuple[int, ...]]
     across: Mapping[str, tuple[int, ...]]
     across_relevant: Mapping[str, int]
-    read: tuple[Read, ...] = ()
+    read: tuple[ReadPassage, ...] = ()
     retrieve: int = 0
 
-    def asked(self) -> tuple[Asked, ...]:
+    def asked(self) -> tuple[ReadQuestion, ...]:
         """What was read for present, and where the question has an answer also for absent."""
         language = self.present.question_language
-        whole = Asked(self.read[: self.retrieve], bool(self.present.wanted), language)
+        whole = ReadQuestion(self.read[: self.retrieve], bool(self.present.wanted), language)
         if not whole.answerable:
             return (whole,)
-        return whole, Asked(tuple(one for one in self.read if not one.own)[: self.retrieve], False, language)
+        return whole, ReadQuestion(tuple(one for one in self.read if not one.own)[: self.retrieve], False, language)
 
-    def found(self, system: str) -> Found:
-        return Found(self.ranks[system], self.relevant)
+    def found(self, system: str) -> RelevantRanks:
+        return RelevantRanks(self.ranks[system], self.relevant)
 
     def as_dict(self) -> dict[str, Any]:
         beside = {name: value for name, value in asdict(self).items() if name != "present"}
@@ -115,8 +115,8 @@ class OpenPrediction:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> OpenPrediction:
         ranks, across = ({name: tuple(r) for name, r in values[key].items()} for key in ("ranks", "across"))
-        absent = Said(**values["absent"])
-        read = tuple(Read(**one) for one in values.get("read", ()))
+        absent = OpenReply(**values["absent"])
+        read = tuple(ReadPassage(**one) for one in values.get("read", ()))
         return cls(
             Prediction.from_dict(values), absent, values["relevant"], ranks, across, values["across_relevant"], read,
             values.get("retrieve", 0),
@@ -146,7 +146,7 @@ class OpenAsker:
     ) -> None:  # fmt: skip
         self.corpus = corpus
         self.embedder = embedder
-        self.matcher = Matcher.of(embedder)
+        self.matcher = LateInteraction.of(embedder)
         self.reader = reader
         self.calibration_for = calibration_for
         self.retrieve = retrieve
@@ -167,8 +167,8 @@ class OpenAsker:
 
     # -- finding ---------------------------------------------------------------------------------------------------
 
-    def _ranked(self, snapshot: Snapshot, example: Example, vector: Vector, language: str) -> Ranked:
-        return ranked(snapshot, self.matcher, example.question, vector, language, self._languages)
+    def _ranked(self, snapshot: Snapshot, example: Example, vector: Vector, language: str) -> QuestionRankings:
+        return rank_question(snapshot, self.matcher, example.question, vector, language, self._languages)
 
     def _across(self, snapshot: Snapshot, example: Example, vector: Vector) -> dict[str, tuple[list[int], tuple[int, ...]]]:
         """For each other language of a parallel set: the fused ranking in its corpus, and the right passages there."""
@@ -196,7 +196,7 @@ class OpenAsker:
         return [[next(readings) for _ in found] for found in chunks]
 
     def _predicted(
-        self, example: Example, ranked: Ranked, across: Mapping[str, tuple[list[int], tuple[int, ...]]],
+        self, example: Example, ranked: QuestionRankings, across: Mapping[str, tuple[list[int], tuple[int, ...]]],
         chunks: Sequence[StoredChunk], readings: Sequence[Reading],
     ) -> OpenPrediction:  # fmt: skip
         calibration = self.calibration_for(example.question_language)
@@ -217,13 +217,13 @@ class OpenAsker:
         )  # fmt: skip
 
 
-def _read(row: Row, example: Example, own: str) -> Read:
+def _read(row: Row, example: Example, own: str) -> ReadPassage:
     chunk, reading, found = row
     span = reading.spans[0] if reading.spans else None
     said = chunk.text[span.start : span.end] if span else ""
     right = bool(span and example.wanted) and f1(said, example.wanted, example.language) >= RIGHT
-    return Read(
-        round(float(span.gap), 4) if span else None, _short(found.nearness), _short(found.words), right, chunk.source == own
+    return ReadPassage(
+        round(float(span.margin), 4) if span else None, _short(found.nearness), _short(found.words), right, chunk.source == own
     )
 
 
@@ -232,16 +232,16 @@ def _short(value: float | None) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class QuestionRankings:
     """A question's rankings: chunk ids, best first, by system; and how each of the fused was found."""
 
     rankings: dict[str, list[int]]
     evidence: Callable[[StoredChunk], Evidence]
 
 
-def ranked(
-    snapshot: Snapshot, matcher: Matcher | None, question: str, vector: Vector, language: str, languages: Sequence[str]
-) -> Ranked:
+def rank_question(
+    snapshot: Snapshot, matcher: LateInteraction | None, question: str, vector: Vector, language: str, languages: Sequence[str]
+) -> QuestionRankings:
     """A question asked of the corpus of a language. languages: those the question may be in."""
     from qa_pipeline.retrieval.retriever import rank
     from qa_pipeline.settings import AskSettings
@@ -252,7 +252,7 @@ def ranked(
     found = rank(snapshot, matcher, question, vector, asked_in, settings, only)
     fused = {item.id: item for item in found.fused}
     rankings = {"dense": found.by_meaning, "keyword": [id for id, _ in found.keyword], "fused": list(fused)}
-    return Ranked(rankings, lambda chunk: found.evidence(fused[chunk.id], settings, chunk.language == asked_in))
+    return QuestionRankings(rankings, lambda chunk: found.evidence(fused[chunk.id], settings, chunk.language == asked_in))
 
 
 def ranks(ranking: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
@@ -261,12 +261,12 @@ def ranks(ranking: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
     return tuple(rank for rank, id in enumerate(ranking, start=1) if id in wanted)
 
 
-def reply(rows: Sequence[Row], calibration: Calibration) -> Said:
+def reply(rows: Sequence[Row], calibration: Calibration) -> OpenReply:
     """The span of the largest gap, as its passage was found, over all of them; the earlier of two alike."""
     found = candidates([reading for _, reading, _ in rows], calibration, [evidence for _, _, evidence in rows])
     verdict = decide(best_score(found), calibration.threshold)
     if not found:
-        return Said("", None, verdict.score, "")
+        return OpenReply("", None, verdict.score, "")
     span = found[0]
     best = rows[span.passage][0].text[span.start : span.end]
-    return Said(best, round(float(span.margin), 4), round(verdict.score, 6), "" if verdict.is_no_answer else best)
+    return OpenReply(best, round(float(span.margin), 4), round(verdict.score, 6), "" if verdict.is_no_answer else best)

@@ -21,7 +21,7 @@ PART = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Lies:
+class AnswerPlace:
     """A passage of the corpus, by its chunk id: code points of its document."""
 
     id: int
@@ -36,7 +36,7 @@ class Corpus:
     index: Index
     sources: dict[tuple[str, str], str]
     texts: dict[str, str]
-    passages: dict[str, list[Lies]]
+    passages: dict[str, list[AnswerPlace]]
 
     def right(self, example: Example) -> tuple[int, ...]:
         """The passages that hold one of the answers in its very place, or, where none holds it whole, a part of it."""
@@ -83,12 +83,12 @@ def _write(path: Path, context: str) -> None:
         store(path, data)
 
 
-def _passages(index: Index) -> tuple[dict[str, str], dict[str, list[Lies]]]:
+def _passages(index: Index) -> tuple[dict[str, str], dict[str, list[AnswerPlace]]]:
     """The text and the passages of every source, as indexed."""
     texts = {row[1]: index.folder.document(row[0]).text for row in list(index.folder.document_rows())}
-    passages: dict[str, list[Lies]] = {source: [] for source in texts}
+    passages: dict[str, list[AnswerPlace]] = {source: [] for source in texts}
     ids = index.folder.chunk_ids().tolist()
     for first in range(0, len(ids), PART):
         for chunk in index.folder.chunks(ids[first : first + PART]):
-            passages[chunk.source].append(Lies(chunk.id, chunk.start, chunk.end))
+            passages[chunk.source].append(AnswerPlace(chunk.id, chunk.start, chunk.end))
     return texts, passages

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qa_pipeline.datasets.examples import Example
-from qa_pipeline.evaluation.metrics.ranking import Found, Ranking, ranking, recall
-from qa_pipeline.evaluation.open_domain.asker import SYSTEMS, Parallel, ranked, ranks
+from qa_pipeline.evaluation.metrics.ranking import Ranking, RelevantRanks, ranking, recall
+from qa_pipeline.evaluation.open_domain.asker import SYSTEMS, Parallel, rank_question, ranks
 from qa_pipeline.evaluation.open_domain.corpus import Corpus, make_corpus
 from qa_pipeline.evaluation.runs.predictions import row_name
-from qa_pipeline.retrieval.late_interaction import Matcher
+from qa_pipeline.retrieval.late_interaction import LateInteraction
 
 if TYPE_CHECKING:
     from indexing.models.embedder import Embedder
@@ -30,7 +30,7 @@ Cells = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class FoundRow:
+class RetrievalRow:
     """One line: a language's questions among its own contexts. across: mean recall@10 among those of each other language."""
 
     name: str
@@ -40,11 +40,11 @@ class FoundRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RetrievalTable:
     """The table. matrices: by system, question's language -> documents' language -> recall@10 in percent."""
 
-    rows: tuple[FoundRow, ...]
-    all: FoundRow
+    rows: tuple[RetrievalRow, ...]
+    all: RetrievalRow
     matrices: Mapping[str, Cells]
 
     def as_dict(self) -> dict[str, Any]:
@@ -54,12 +54,12 @@ class Finding:
 def find(
     examples: Sequence[Example], contexts: Sequence[tuple[str, str]], embedder: Embedder, across: bool,
     progress: Callable[[int, int], None],
-) -> Finding:  # fmt: skip
+) -> RetrievalTable:  # fmt: skip
     """All questions with an answer, asked of the corpora. progress: questions done, and all."""
     asked = [example for example in examples if not example.is_impossible]
-    found: dict[tuple[str, str, str], list[Found]] = defaultdict(list)
+    found: dict[tuple[str, str, str], list[RelevantRanks]] = defaultdict(list)
     parallel = Parallel.of(asked) if across else None
-    matcher = Matcher.of(embedder)
+    matcher = LateInteraction.of(embedder)
     with tempfile.TemporaryDirectory(prefix="docqa-evaluate-") as folder:
         corpus = make_corpus(contexts, Path(folder), embedder)
         with corpus.index:
@@ -71,8 +71,8 @@ def find(
 
 
 def _find(
-    corpus: Corpus, embedder: Embedder, matcher: Matcher | None, part: Sequence[Example], parallel: Parallel | None,
-    found: dict[tuple[str, str, str], list[Found]],
+    corpus: Corpus, embedder: Embedder, matcher: LateInteraction | None, part: Sequence[Example], parallel: Parallel | None,
+    found: dict[tuple[str, str, str], list[RelevantRanks]],
 ) -> None:  # fmt: skip
     """Adds for (question's language, documents' language, system) how the right passages were ranked."""
     languages = sorted({language for language, _ in corpus.sources})
@@ -83,25 +83,25 @@ def _find(
             for language, there in {**others, example.language: example}.items():
                 if there.golds:
                     right = corpus.right(there)
-                    rankings = ranked(snapshot, matcher, example.question, vector, language, languages).rankings
+                    rankings = rank_question(snapshot, matcher, example.question, vector, language, languages).rankings
                     for system, ids in rankings.items():
-                        found[example.question_language, language, system].append(Found(ranks(ids, right), len(right)))
+                        found[example.question_language, language, system].append(RelevantRanks(ranks(ids, right), len(right)))
 
 
-def _table(found: Mapping[tuple[str, str, str], Sequence[Found]]) -> Finding:
+def _table(found: Mapping[tuple[str, str, str], Sequence[RelevantRanks]]) -> RetrievalTable:
     matrices: dict[str, Cells] = {system: {} for system in SYSTEMS}
     for (asked_in, language, system), some in sorted(found.items()):
         matrices[system].setdefault(asked_in, {})[language] = 100 * sum(recall(f, CUT) for f in some) / len(some)
     pairs = sorted({(asked_in, language) for asked_in, language, _ in found})
     own = [(a, b) for a, b in pairs if a == b or not any(a == x == y for x, y in pairs)]
     rows = tuple(
-        FoundRow(row_name(a, b), len(found[a, b, SYSTEMS[0]]), {s: ranking(found[a, b, s]) for s in SYSTEMS},
+        RetrievalRow(row_name(a, b), len(found[a, b, SYSTEMS[0]]), {s: ranking(found[a, b, s]) for s in SYSTEMS},
                  {s: _mean([cell for other, cell in matrices[s][a].items() if other != b]) for s in SYSTEMS})
         for a, b in own
     )  # fmt: skip
     everything = {s: ranking([f for a, b in own for f in found[a, b, s]]) for s in SYSTEMS}
     across = {s: _mean([matrices[s][a][b] for a, b in pairs if (a, b) not in own]) for s in SYSTEMS}
-    return Finding(rows, FoundRow("all", sum(row.questions for row in rows), everything, across), matrices)
+    return RetrievalTable(rows, RetrievalRow("all", sum(row.questions for row in rows), everything, across), matrices)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -13,10 +13,10 @@ from qa_pipeline.evaluation.metrics.scorers import Scorer
 from qa_pipeline.evaluation.open_domain.asker import SYSTEMS, OpenAsker, OpenPrediction, Parallel
 from qa_pipeline.evaluation.open_domain.corpus import make_corpus
 from qa_pipeline.evaluation.open_domain.summary import MATRIX_CUT, OpenSummary, summarise_open
-from qa_pipeline.evaluation.reading_comprehension.run import Measured, Progress, settings_of
+from qa_pipeline.evaluation.reading_comprehension.run import MeasuredReader, Progress, settings_of
 from qa_pipeline.evaluation.runs import plots
 from qa_pipeline.evaluation.runs.predictions import QuestionSet
-from qa_pipeline.evaluation.runs.question_records import asked_of
+from qa_pipeline.evaluation.runs.question_records import question_record
 from qa_pipeline.evaluation.runs.results_folder import OPEN_DOMAIN, PLOTS, Results
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
-class How:
+class OpenDomainSettings:
     """retrieve: passages read for a question. across: also look for its passage in the other languages' corpora."""
 
     retrieve: int = 10
@@ -35,7 +35,7 @@ class How:
 
 
 def evaluate_open(
-    questions: QuestionSet, reader: Measured, embedder: Embedder, scorer: Scorer, *, how: How = How(),
+    questions: QuestionSet, reader: MeasuredReader, embedder: Embedder, scorer: Scorer, *, how: OpenDomainSettings = OpenDomainSettings(),
     out: Path | None = None, progress: Progress | None = None,
 ) -> OpenSummary:  # fmt: skip
     """Ask the corpus every question that it was not asked in `out` before; the table of all of them.
@@ -53,10 +53,10 @@ def evaluate_open(
 
 
 def open_predictions(
-    questions: QuestionSet, reader: Measured, embedder: Embedder, how: How, results: Results, progress: Progress | None
+    questions: QuestionSet, reader: MeasuredReader, embedder: Embedder, how: OpenDomainSettings, results: Results, progress: Progress | None
 ) -> list[OpenPrediction]:  # fmt: skip
     """What was asked before, and now the rest."""
-    results.write_questions(map(asdict, asked_of(questions.examples)))
+    results.write_questions(map(asdict, question_record(questions.examples)))
     done = {(line["origin"], line["id"]) for line in results.lines}
     left = [example for example in questions.examples if (example.origin, example.id) not in done]
     if left:

@@ -30,7 +30,7 @@ Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SentenceQuestion:
     """A question and the candidates that are right for it in its own file: places in `SentenceSet.sentences`."""
 
     id: str
@@ -44,7 +44,7 @@ class SentenceSet:
 
     language: str
     sentences: tuple[str, ...]
-    questions: tuple[Asked, ...]
+    questions: tuple[SentenceQuestion, ...]
     given: bool
 
 
@@ -77,7 +77,7 @@ def read_xquad_r(path: Path) -> SentenceSet:
         for start, end in breaks.get(context) or _split(context, language):
             places[context].append(((start, end), len(sentences)))
             sentences.append(context[start:end])
-    asked = tuple(Asked(e.id, e.question, _holding(e, places[e.context])) for e in examples if e.golds)
+    asked = tuple(SentenceQuestion(e.id, e.question, _holding(e, places[e.context])) for e in examples if e.golds)
     return SentenceSet(language, tuple(sentences), asked, bool(breaks))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from qa_pipeline.evaluation.metrics.bootstrap import CONFIDENCE, RESAMPLES, Figure, figure, resampled
 from qa_pipeline.evaluation.metrics.no_answer import auroc
-from qa_pipeline.evaluation.metrics.ranking import Found, Ranking, ranking, recall
+from qa_pipeline.evaluation.metrics.ranking import Ranking, RelevantRanks, ranking, recall
 from qa_pipeline.evaluation.metrics.scorers import Scorer
 from qa_pipeline.evaluation.open_domain.asker import SYSTEMS, OpenPrediction
 
@@ -19,7 +19,7 @@ NO_SPAN = -1e9
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class NoAnswerFigures:
     """ "No answer", over every question asked of its corpus and of the same without its context, all in percent.
 
     precision: of the times it was said, how often rightly; recall: of the times it was right, how often it was said;
@@ -43,7 +43,7 @@ class OpenRow:
     exact: Figure
     f1: Figure
     best_f1: float
-    silence: Silence
+    silence: NoAnswerFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def matrix(predictions: Sequence[OpenPrediction]) -> dict[str, dict[str, float]]
         if p.across:
             cells.setdefault((asked_in, p.present.language), []).append(recall(p.found("fused"), MATRIX_CUT))
         for language, ranks in p.across.items():
-            cells.setdefault((asked_in, language), []).append(recall(Found(ranks, p.across_relevant[language]), MATRIX_CUT))
+            cells.setdefault((asked_in, language), []).append(recall(RelevantRanks(ranks, p.across_relevant[language]), MATRIX_CUT))
     found: dict[str, dict[str, float]] = {}
     for (asked_in, language), values in sorted(cells.items()):
         found.setdefault(asked_in, {})[language] = 100 * sum(values) / len(values)
@@ -95,10 +95,10 @@ def _row(name: str, predictions: Sequence[OpenPrediction], scorer: Scorer) -> Op
     means = resampled(given, name)
     exact, f1 = (figure(float(given[:, n].mean()), means[:, n]) for n in (0, 1))
     best_f1 = 100 * sum(best) / len(best) if best else 0.0
-    return OpenRow(name, len(predictions), retrieval, exact, f1, best_f1, silence(predictions))
+    return OpenRow(name, len(predictions), retrieval, exact, f1, best_f1, no_answer_figures(predictions))
 
 
-def silence(predictions: Sequence[OpenPrediction]) -> Silence:
+def no_answer_figures(predictions: Sequence[OpenPrediction]) -> NoAnswerFigures:
     """How well "no answer" was said; 0.0 of nothing."""
     asked = [(not p.present.wanted, not p.present.given) for p in predictions]
     asked += [(True, not p.absent.given) for p in predictions if p.present.wanted]
@@ -108,7 +108,7 @@ def silence(predictions: Sequence[OpenPrediction]) -> Silence:
     shares = [
         100 * part / whole if whole else 0.0 for part, whole in ((rightly, said), (rightly, right), (agreed, len(asked)))
     ]
-    return Silence(shares[0], shares[1], shares[2], _told_apart(predictions))
+    return NoAnswerFigures(shares[0], shares[1], shares[2], _told_apart(predictions))
 
 
 def _told_apart(predictions: Sequence[OpenPrediction]) -> float | None:

@@ -12,7 +12,7 @@ from qa_pipeline.evaluation.metrics.scorers import Scorer
 from qa_pipeline.evaluation.reading_comprehension.summary import Summary, summarise
 from qa_pipeline.evaluation.runs import plots
 from qa_pipeline.evaluation.runs.predictions import Prediction, QuestionSet, predict
-from qa_pipeline.evaluation.runs.question_records import asked_of
+from qa_pipeline.evaluation.runs.question_records import question_record
 from qa_pipeline.evaluation.runs.results_folder import PLOTS, READING, Results
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredReader:
     """A reader to be measured: loaded, what it was asked for as, and what tells its weights from others."""
 
     loaded: LoadedReader
@@ -30,7 +30,7 @@ class Measured:
     fingerprint: str
 
     @classmethod
-    def load(cls, name: str) -> Measured:
+    def load(cls, name: str) -> MeasuredReader:
         """By preset, hub id or folder. Raises ModelMissing, ModelRefused."""
         from indexing.models.registry import resolve
         from qa_pipeline.answering.loaded_reader import LoadedReader
@@ -42,7 +42,7 @@ class Measured:
         return {"name": self.name, "fingerprint": self.fingerprint}
 
 
-def settings_of(questions: QuestionSet, reader: Measured) -> dict[str, Any]:
+def settings_of(questions: QuestionSet, reader: MeasuredReader) -> dict[str, Any]:
     """What is kept in settings.json: two runs with the same settings make the same predictions."""
     return {
         "format": 1, "kind": READING, "reader": reader.facts(), "calibration": asdict(reader.loaded.calibration),
@@ -51,7 +51,7 @@ def settings_of(questions: QuestionSet, reader: Measured) -> dict[str, Any]:
 
 
 def evaluate_reading(
-    questions: QuestionSet, reader: Measured, scorer: Scorer, out: Path | None = None, progress: Progress | None = None
+    questions: QuestionSet, reader: MeasuredReader, scorer: Scorer, out: Path | None = None, progress: Progress | None = None
 ) -> Summary:
     """Put every question to the reader that was not put to it in `out` before; the table of all of them.
 
@@ -65,7 +65,7 @@ def evaluate_reading(
             if progress:
                 progress(len(results.lines), len(questions.examples))
         predictions = [Prediction.from_dict(line) for line in results.lines]
-        results.write_questions(map(asdict, asked_of(questions.examples, predictions)))
+        results.write_questions(map(asdict, question_record(questions.examples, predictions)))
         summary = summarise(predictions, scorer)
         write_metrics(results, summary)
     return summary

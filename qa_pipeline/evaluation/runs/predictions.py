@@ -112,12 +112,12 @@ def predict(
         part = examples[first : first + AT_A_TIME]
         readings = read_pairs(reader, [(example.question, example.context) for example in part])
         yield [
-            predicted(example, reading, calibration_for(example.question_language))
+            prediction_of(example, reading, calibration_for(example.question_language))
             for example, reading in zip(part, readings, strict=True)
         ]
 
 
-def predicted(example: Example, reading: Reading, calibration: Calibration) -> Prediction:
+def prediction_of(example: Example, reading: Reading, calibration: Calibration) -> Prediction:
     """An example with what was read, as the calibration judges it."""
     found = candidates([reading], calibration)
     verdict, span = decide(best_score(found), calibration.threshold), found[0] if found else None

@@ -15,7 +15,7 @@ Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QuestionRecord:
     """right: where the right answers are; pieces: (start, text) of the text around them and around what was found.
 
     Law: context[start : start + len(text)] == text for every piece; all offsets are the context's code points.
@@ -28,14 +28,14 @@ class Asked:
     pieces: tuple[tuple[int, str], ...] = ()
 
     @classmethod
-    def of(cls, example: Example, found: Span | None = None) -> Asked:
+    def of(cls, example: Example, found: Span | None = None) -> QuestionRecord:
         """found: where the reader's best span is, None where that is not known."""
         right = dict.fromkeys((g.start, g.start + len(g.text)) for g in example.golds if g.start != NOWHERE)
         spans = [*right, *([found] if found else [])]
         return cls(example.origin, example.id, example.question, tuple(right), tuple(pieces(example.context, spans)))
 
     @classmethod
-    def from_dict(cls, line: Mapping[str, Any]) -> Asked:
+    def from_dict(cls, line: Mapping[str, Any]) -> QuestionRecord:
         """From a line of questions.jsonl. Raises KeyError, TypeError, ValueError for another."""
         right = tuple((int(start), int(end)) for start, end in line.get("right", ()))
         kept = tuple((int(start), str(text)) for start, text in line.get("pieces", ()))
@@ -69,7 +69,7 @@ def _to_words(context: str, start: int, end: int) -> Span:
     return (start if first < 0 else first + 1), (end if last < 0 else last)
 
 
-def asked_of(examples: Sequence[Example], predictions: Iterable[Prediction] = ()) -> Iterator[Asked]:
+def question_record(examples: Sequence[Example], predictions: Iterable[Prediction] = ()) -> Iterator[QuestionRecord]:
     """What each question was; with the predictions, also the text around what was found."""
     found = {p.key: (p.start, p.end) for p in predictions if p.best}
-    return (Asked.of(example, found.get((example.origin, example.id))) for example in examples)
+    return (QuestionRecord.of(example, found.get((example.origin, example.id))) for example in examples)

@@ -13,7 +13,7 @@ from qa_pipeline.datasets.examples import Example
 from qa_pipeline.datasets.squad_writer import Made, read_all, write_rows
 from qa_pipeline.training.alignment.word_dictionary import dictionaries
 from qa_pipeline.training.augmentation import back_translation, cloze, code_switching, cross_lingual_pairs
-from qa_pipeline.training.augmentation.near_duplicates import Met
+from qa_pipeline.training.augmentation.near_duplicates import NearDuplicateIndex
 
 WAYS = ("pairs", "switch", "cloze", "translate")
 
@@ -46,7 +46,7 @@ class AugmentSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Augmented:
+class AugmentReport:
     """What came of it: examples written, by language of question and context; near repeats and broken spans dropped."""
 
     written: int
@@ -55,7 +55,7 @@ class Augmented:
     broken: int
 
 
-def augment(settings: AugmentSettings) -> Augmented:
+def augment(settings: AugmentSettings) -> AugmentReport:
     """The file `settings.into`: rows, each with `how` and `made_from`. Raises SettingError, UnreadableFile, ModelError."""
     if settings.how == "cloze":
         given: list[Example] = []
@@ -68,7 +68,7 @@ def augment(settings: AugmentSettings) -> Augmented:
     kept = _limited(fresh, settings)
     write_rows(kept, settings.into)
     languages = Counter(f"{one.example.question_language}-{one.example.language}" for one in kept)
-    return Augmented(len(kept), dict(sorted(languages.items())), len(sound) - len(fresh), len(made) - len(sound))
+    return AugmentReport(len(kept), dict(sorted(languages.items())), len(sound) - len(fresh), len(made) - len(sound))
 
 
 def is_sound(example: Example) -> bool:
@@ -81,7 +81,7 @@ def is_sound(example: Example) -> bool:
 
 def new(made: Iterable[Made], given: Sequence[Example]) -> Iterator[Made]:
     """Those that are near to none of the given ones and to none before them."""
-    met = Met()
+    met = NearDuplicateIndex()
     for example in given:
         _is_new(met, example)
     for one in made:
@@ -89,7 +89,7 @@ def new(made: Iterable[Made], given: Sequence[Example]) -> Iterator[Made]:
             yield one
 
 
-def _is_new(met: Met, example: Example) -> bool:
+def _is_new(met: NearDuplicateIndex, example: Example) -> bool:
     return met.is_new(example.question, example.context, example.golds[0].text if example.golds else "")
 
 
@@ -99,8 +99,8 @@ def _made(settings: AugmentSettings, given: Sequence[Example]) -> Iterator[Made]
     if settings.how == "switch":
         assert settings.parallel is not None
         spoken = sorted({language for e in given for language in (e.language, e.question_language)})
-        return code_switching.switched(given, dictionaries(settings.parallel, spoken), settings.seed)
-    return back_translation.translated(
+        return code_switching.code_switch(given, dictionaries(settings.parallel, spoken), settings.seed)
+    return back_translation.translate_questions(
         given, [back_translation.translator(name) for name in settings.models], settings.language
     )
 

@@ -24,13 +24,13 @@ LONGEST = 128
 YES = ("1", "true", "yes", "on")
 
 
-class Translates(Protocol):
+class Translator(Protocol):
     """Texts of one language -> texts of another, in order."""
 
     def __call__(self, texts: Sequence[str]) -> list[str]: ...
 
 
-def translated(examples: Sequence[Example], models: Sequence[Translates], language: str | None) -> Iterator[Made]:
+def translate_questions(examples: Sequence[Example], models: Sequence[Translator], language: str | None) -> Iterator[Made]:
     """Each question through all models in turn. language: of what comes out; None: the question's own where two models
     lead back to it, else detected."""
     for at in range(0, len(examples), AT_ONCE):
@@ -46,7 +46,7 @@ def translated(examples: Sequence[Example], models: Sequence[Translates], langua
                 yield Made(made, HOW, (f"{example.origin}:{example.id}",))
 
 
-def translator(name: str) -> Translates:
+def translator(name: str) -> Translator:
     """The model of that folder or hub name. Raises ModelMissing, ModelRefused."""
     model, tokenizer = _loaded(name)
 

@@ -21,7 +21,7 @@ LOWEST, HIGHEST = 0.3, 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Switched:
+class CodeSwitcher:
     """A text with words replaced. befores, afters: where its pieces, taken by turns as they were and replaced, begin in
     the old and in the new text."""
 
@@ -35,7 +35,7 @@ class Switched:
         return self.afters[piece] + place - self.befores[piece]
 
 
-def switched(examples: Sequence[Example], dictionaries: Sequence[Dictionary], seed: int) -> Iterator[Made]:
+def code_switch(examples: Sequence[Example], dictionaries: Sequence[Dictionary], seed: int) -> Iterator[Made]:
     """One variant of each example whose language has a dictionary: question and context each in a mix of its own.
 
     The share of words replaced is drawn for each text, 0.3 to 0.9. Raises SettingError where no language has a dictionary.
@@ -51,7 +51,7 @@ def switched(examples: Sequence[Example], dictionaries: Sequence[Dictionary], se
                 yield made
 
 
-def replaced(text: str, dictionary: Dictionary, share: float, kept: Sequence[int], draw: random.Random) -> Switched:
+def replaced(text: str, dictionary: Dictionary, share: float, kept: Sequence[int], draw: random.Random) -> CodeSwitcher:
     """A text with that share of the words the dictionary has replaced; none across a place that is `kept`."""
     pieces: list[str] = []
     befores, afters = [0], [0]
@@ -65,7 +65,7 @@ def replaced(text: str, dictionary: Dictionary, share: float, kept: Sequence[int
         befores += [begin, end]
         afters += [length + begin - at, length + begin - at + len(new)]
         at, length = end, afters[-1]
-    return Switched("".join([*pieces, text[at:]]), tuple(befores), tuple(afters))
+    return CodeSwitcher("".join([*pieces, text[at:]]), tuple(befores), tuple(afters))
 
 
 def _variant(example: Example, known: dict[str, list[Dictionary]], draw: random.Random) -> Made | None:
@@ -86,7 +86,7 @@ def _variant(example: Example, known: dict[str, list[Dictionary]], draw: random.
     return Made(made, HOW, (f"{example.origin}:{example.id}",))
 
 
-def _moved(gold: Gold, context: Switched) -> Gold:
+def _moved(gold: Gold, context: CodeSwitcher) -> Gold:
     start, end = context.moved(gold.start), context.moved(gold.start + len(gold.text))
     return Gold(context.text[start:end], start)
 

@@ -18,7 +18,7 @@ ALIKE = 0.8
 FEW = 200
 
 
-class Met:
+class NearDuplicateIndex:
     """Remembers examples. Two are near where their answers are equal, and their contexts and their questions near."""
 
     def __init__(self, seed: int = 1) -> None:

@@ -24,7 +24,7 @@ from qa_pipeline.training.loop.run_folder import new_folder, save
 LINES = 1_500
 
 
-def slim(name: str, numbers: int, into: Path, text: Path | None = None) -> float:
+def reduce(name: str, numbers: int, into: Path, text: Path | None = None) -> float:
     """The embedder `name` with `numbers` numbers a token, in `into`; the share of the squares that is left.
 
     text: a folder of plain text, a file a language; with it, what these differ in as a whole is taken out first

@@ -37,15 +37,15 @@ SIZES = (
 Counts = NDArray[np.int64]
 
 
-def cut(folder: ModelFolder, counts: Mapping[str, Counts], tokens: int, layers: int, into: Path) -> None:
+def prune(folder: ModelFolder, counts: Mapping[str, Counts], tokens: int, layers: int, into: Path) -> None:
     """A model folder in `into`: XLM-R without a head, with `tokens` tokens and the first `layers` layers of `folder`'s.
 
-    counts: how often each token is in texts of each language, as `counted` tells; each language weighs the same. Kept are
+    counts: how often each token is in texts of each language, as `count_tokens` tells; each language weighs the same. Kept are
     what stands for no text, all single characters, and then the tokens that make up most of the languages' texts. Raises
     SettingError for a model that is not of this kind.
     """
     stored = _stored(folder)
-    kept = chosen(stored, counts, tokens)
+    kept = choose_tokens(stored, counts, tokens)
     model = _model(folder, kept, layers)
     into.mkdir(parents=True, exist_ok=True)
 
@@ -73,7 +73,7 @@ def texts(examples: Sequence[Example], plain: Path | None) -> dict[str, Iterable
     return {language: [some[n] for n in draw.permutation(len(some))] for language, some in found.items()}
 
 
-def counted(folder: ModelFolder, some_texts: Iterable[str]) -> Counts:
+def count_tokens(folder: ModelFolder, some_texts: Iterable[str]) -> Counts:
     """How often each token of the model is in the first 1.5 million characters of these texts, int64 [V]."""
     tokenizer = load_tokenizer(folder.path / TOKENIZER, folder.name)
     tokenizer.no_truncation()
@@ -84,7 +84,7 @@ def counted(folder: ModelFolder, some_texts: Iterable[str]) -> Counts:
     return counts
 
 
-def chosen(stored: Mapping[str, Any], counts: Mapping[str, Counts], tokens: int) -> NDArray[np.int64]:
+def choose_tokens(stored: Mapping[str, Any], counts: Mapping[str, Counts], tokens: int) -> NDArray[np.int64]:
     """The ids to keep, in their order, int64 [at most tokens]. Raises SettingError."""
     pieces = [piece for piece, _ in stored["model"]["vocab"]]
     share = np.zeros(len(pieces))

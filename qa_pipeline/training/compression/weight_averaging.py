@@ -12,19 +12,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from indexing.atomic_files import store_text
 from indexing.errors import SettingError
 from indexing.models.registry import TOKENIZER, ModelFolder, load_tokenizer, resolve
 from indexing.models.weights import PLAIN
 from qa_pipeline.answering import calibration_store
 from qa_pipeline.training.loop import checkpoints
-from qa_pipeline.training.loop.run_folder import CARD, RUN, new_folder, replace_text, save
+from qa_pipeline.training.loop.run_folder import CARD, RUN, new_folder, save
 
 CONFIG = "config.json"
 NOT_CARRIED = (PLAIN, CARD, RUN, checkpoints.NAME, calibration_store.NAME)
 OF_ITS_OWN = ("_name_or_path", "transformers_version", "torch_dtype")
 
 
-def mean(names: Sequence[str], into: Path) -> None:
+def average(names: Sequence[str], into: Path) -> None:
     """A reader in `into` whose every weight is the mean of theirs. Raises SettingError, ModelError."""
     if len(names) < 2:
         raise SettingError("A mean is of two readers or more; name them.")
@@ -42,7 +43,7 @@ def mean(names: Sequence[str], into: Path) -> None:
     folders, facts = [first.path, *(other.path for other in others)], {"recipe": windows, "mean_of": list(names)}
     save(lambda target: _write(folders, facts, target), into, CONFIG)
     told = ", ".join(Path(name).name for name in names)
-    replace_text(into / CARD, f"# {into.resolve().name}\n\nThe mean of the weights of {told}.\n")
+    store_text(into / CARD, f"# {into.resolve().name}\n\nThe mean of the weights of {told}.\n")
 
 
 def _write(folders: Sequence[Path], facts: dict[str, Any], target: Path) -> None:
@@ -57,7 +58,7 @@ def _write(folders: Sequence[Path], facts: dict[str, Any], target: Path) -> None
     for path in folders[0].iterdir():
         if path.is_file() and path.name not in NOT_CARRIED and not path.name.startswith("before-"):
             shutil.copyfile(path, target / path.name)
-    replace_text(target / RUN, json.dumps(facts, ensure_ascii=False, indent=1))
+    store_text(target / RUN, json.dumps(facts, ensure_ascii=False, indent=1))
 
 
 def _shape(folder: ModelFolder) -> tuple[dict[str, Any], dict[str, int], bool]:

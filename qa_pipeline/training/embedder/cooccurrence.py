@@ -41,7 +41,7 @@ def near_one_another(texts: Ragged, size: int) -> Counts:
     return one_way + one_way.T
 
 
-def counted(
+def cooccurrence_vectors(
     texts: Mapping[str, Iterable[Ragged]], lexicons: Mapping[str, Lexicon], size: int, dimension: int, seed: int
 ) -> NDArray[np.float32]:
     """A vector for each of `size` tokens, float32 [size, dimension], the norm of a median one 1.
@@ -61,7 +61,7 @@ def counted(
     return _vectors(_information(total), dimension, np.random.default_rng(seed))
 
 
-def drawn(size: int, dimension: int, seed: int) -> NDArray[np.float32]:
+def random_vectors(size: int, dimension: int, seed: int) -> NDArray[np.float32]:
     """The same at random: normal, the mean squared norm 1."""
     vectors: NDArray[np.float32] = np.random.default_rng(seed).standard_normal((size, dimension), dtype=np.float32)
     vectors /= np.float32(dimension**0.5)

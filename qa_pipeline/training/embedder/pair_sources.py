@@ -41,7 +41,7 @@ class Source(Protocol):
         ...
 
 
-def taken(whole: Ragged, rows: NDArray[np.int64], longest: int = LONGEST) -> Ragged:
+def draw_pairs(whole: Ragged, rows: NDArray[np.int64], longest: int = LONGEST) -> Ragged:
     """These rows, each cut after `longest` tokens."""
     lengths = np.minimum(whole.lengths[rows], longest)
     begins = np.concatenate([[0], np.cumsum(lengths)])
@@ -49,7 +49,7 @@ def taken(whole: Ragged, rows: NDArray[np.int64], longest: int = LONGEST) -> Rag
     return Ragged(whole.words[at], begins)
 
 
-def joined(parts: Sequence[Ragged]) -> Ragged:
+def mix(parts: Sequence[Ragged]) -> Ragged:
     """The rows of all, one after the other."""
     begins = np.cumsum([0, *(len(part.words) for part in parts)])
     rows = [part.begins[:-1] + at for part, at in zip(parts, begins, strict=False)]
@@ -57,7 +57,7 @@ def joined(parts: Sequence[Ragged]) -> Ragged:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QuestionPairs:
     """Answered questions of one language, and the passage of each."""
 
     questions: Ragged
@@ -67,13 +67,13 @@ class Asked:
     def draw(self, count: int, draw: Draw) -> Sides:
         rows = draw.choice(len(self.passage), min(count, len(self.passage)), replace=False)
         rows = rows[np.unique(self.passage[rows], return_index=True)[1]]
-        return taken(self.questions, rows), taken(self.passages, self.passage[rows])
+        return draw_pairs(self.questions, rows), draw_pairs(self.passages, self.passage[rows])
 
 
 class Questions:
     """Of all languages, each by the square root of what it has."""
 
-    def __init__(self, by_language: Mapping[str, Asked]) -> None:
+    def __init__(self, by_language: Mapping[str, QuestionPairs]) -> None:
         self._asked = list(by_language.values())
         self.count = sum(len(asked.passage) for asked in self._asked)
         self._chances = _shares([len(asked.passage) ** 0.5 for asked in self._asked])
@@ -82,10 +82,10 @@ class Questions:
         return self._asked[draw.choice(len(self._asked), p=self._chances)].draw(count, draw)
 
 
-class Switched:
+class CodeSwitchedPairs:
     """Questions in a mix of languages over passages in another: English ones into others, the others into English."""
 
-    def __init__(self, by_language: Mapping[str, Asked], choices: Mapping[str, tuple[Choices, Choices]]) -> None:
+    def __init__(self, by_language: Mapping[str, QuestionPairs], choices: Mapping[str, tuple[Choices, Choices]]) -> None:
         if PIVOT not in by_language:
             raise SettingError(f"There are no questions in {PIVOT}, the language the others learn from.")
         self.count = 0
@@ -111,7 +111,7 @@ class Switched:
         return questions, passages
 
 
-class Translations:
+class TranslationPairs:
     """Sentences and their translations, all language pairs alike."""
 
     def __init__(self, texts: Sequence[Bitext]) -> None:
@@ -121,10 +121,10 @@ class Translations:
     def draw(self, count: int, draw: Draw) -> Sides:
         text = self._texts[int(draw.integers(len(self._texts)))]
         rows = draw.choice(len(text.ones), min(count, len(text.ones)), replace=False)
-        return taken(text.ones, rows), taken(text.others, rows)
+        return draw_pairs(text.ones, rows), draw_pairs(text.others, rows)
 
 
-class Lines:
+class LinePairs:
     """A run of tokens out of a line of plain text, and the rest of the line: the inverse cloze task of Lee, Chang and
     Toutanova 2019, "Latent retrieval for weakly supervised open domain question answering"."""
 
@@ -135,7 +135,7 @@ class Lines:
 
     def draw(self, count: int, draw: Draw) -> Sides:
         lines, long = self._lines[draw.integers(len(self._lines))]
-        cut = taken(lines, draw.choice(long, min(count, len(long)), replace=False))
+        cut = draw_pairs(lines, draw.choice(long, min(count, len(long)), replace=False))
         lengths = cut.lengths
         sizes = (lengths * draw.uniform(LEAST, MOST, len(cut))).astype(np.int64)
         first = (draw.random(len(cut)) * (lengths - sizes)).astype(np.int64)
@@ -147,8 +147,8 @@ class Lines:
         return bool(self._lines)
 
 
-class SwitchedLines:
-    """`Lines` of plain text of which a side, or both, are switched: English into others, the others into English.
+class CodeSwitchedLines:
+    """`LinePairs` of plain text of which a side, or both, are switched: English into others, the others into English.
 
     So what plain text tells of words that no question and no sentence pair has, it tells across languages.
     """
@@ -156,7 +156,7 @@ class SwitchedLines:
     count = 0
 
     def __init__(self, by_language: Mapping[str, Ragged], choices: Mapping[str, tuple[Choices, Choices]]) -> None:
-        lines = {name: Lines([texts]) for name, texts in by_language.items() if name == PIVOT or name in choices}
+        lines = {name: LinePairs([texts]) for name, texts in by_language.items() if name == PIVOT or name in choices}
         self._lines = [(some, name) for name, some in lines.items() if some]
         self._choices = choices
         self._into = [forth for forth, _ in choices.values()]
@@ -178,7 +178,7 @@ class SwitchedLines:
         return bool(self._lines and self._into)
 
 
-def asked(examples: Iterable[Example], encode: Encode) -> dict[str, Asked]:
+def asked(examples: Iterable[Example], encode: Encode) -> dict[str, QuestionPairs]:
     """The answered questions of each language."""
     by_language: dict[str, list[Example]] = {}
     for example in examples:
@@ -210,9 +210,9 @@ def _lines(path: Path, most: int | None) -> list[str]:
     return [lines[n] for n in np.linspace(0, len(lines) - 1, most).astype(int).tolist()]
 
 
-def _asked(examples: Sequence[Example], encode: Encode) -> Asked:
+def _asked(examples: Sequence[Example], encode: Encode) -> QuestionPairs:
     passages = {context: n for n, context in enumerate(dict.fromkeys(example.context for example in examples))}
-    return Asked(
+    return QuestionPairs(
         ragged(encode([example.question for example in examples])), ragged(encode(list(passages))),
         np.array([passages[example.context] for example in examples]),
     )  # fmt: skip

@@ -20,8 +20,8 @@ from indexing.models.registry import ModelFolder
 from qa_pipeline.training.alignment.ibm_model1 import Ragged
 from qa_pipeline.training.alignment.token_lexicon import Encode
 from qa_pipeline.training.embedder.contrastive_task import SHORT, contrast, load_embedder, save_static
-from qa_pipeline.training.embedder.pair_sources import Sides, Source, joined
-from qa_pipeline.training.loop.recipes import Anew
+from qa_pipeline.training.embedder.pair_sources import Sides, Source, mix
+from qa_pipeline.training.loop.recipes import NewVectors
 from qa_pipeline.training.loop.trainer import device
 
 
@@ -36,7 +36,7 @@ class Static:
 
     def __init__(
         self, folder: ModelFolder, begun: NDArray[np.float32], sources: Sequence[tuple[Source, float]], updates: int,
-        anew: Anew,
+        anew: NewVectors,
     ) -> None:  # fmt: skip
         self._whole: Any = load_embedder(folder)
         _static(self._whole, folder.name)
@@ -73,7 +73,7 @@ class Static:
             return self._source(draw).draw(size, draw)
         parts = self._anew.parts
         sides = [self._source(draw).draw(max(1, size // parts), draw) for _ in range(parts)]
-        return joined([one for one, _ in sides]), joined([other for _, other in sides])
+        return mix([one for one, _ in sides]), mix([other for _, other in sides])
 
     def _source(self, draw: np.random.Generator) -> Source:
         return self._sources[draw.choice(len(self._sources), p=self._chances)]

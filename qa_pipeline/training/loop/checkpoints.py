@@ -5,7 +5,6 @@ It is read as nothing but tensors and plain values.
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 import torch
 
+from indexing.atomic_files import open_atomic, remove_leftovers
 from indexing.errors import SettingError
 
 NAME = "checkpoint.pt"
@@ -40,12 +40,9 @@ def save(path: Path, key: str, position: Position, model: Any, optimiser: torch.
         "key": key, "position": asdict(position), "model": model.state_dict(), "optimiser": optimiser.state_dict(),
         "random": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }  # fmt: skip
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("wb") as file:
+    remove_leftovers(path)
+    with open_atomic(path) as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
 
 
 def restore(path: Path, key: str, model: Any, optimiser: torch.optim.Optimizer) -> Position | None:

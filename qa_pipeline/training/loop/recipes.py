@@ -32,7 +32,7 @@ class Mix:
 
 
 @dataclass(frozen=True, slots=True)
-class Anew:
+class NewVectors:
     """What an embedder of token vectors learns from nothing, beside the numbers it has.
 
     numbers: for each token. kept: of the numbers it has so many stay before them, the first ones (None: all, 0: none).
@@ -76,7 +76,7 @@ class Recipe:
     dropout: float | None = None
     embeddings_rate: float = 1.0
     empty_windows: float | None = None
-    anew: Anew | None = None
+    anew: NewVectors | None = None
     frozen: int = 0
     english: float = 0.0
     silent: float = 0.0
@@ -129,18 +129,18 @@ _ALL = (
     ),
     Recipe(
         "builtin-embedder", BUILTIN, "How the built-in embedder begins: numbers for each token, from what stands near what.",
-        1024, 1, 256, 96, 2e-2, warmup=0.02, weight_decay=0.0, anew=Anew(256, kept=0), kind="embedder",
+        1024, 1, 256, 96, 2e-2, warmup=0.02, weight_decay=0.0, anew=NewVectors(256, kept=0), kind="embedder",
     ),
     Recipe(
         "builtin-beside", BUILTIN,
         "How it is made better: beside those numbers, others from nothing, learned from many languages at a time.",
-        1024, 1, 256, 96, 2e-2, warmup=0.02, weight_decay=0.0, anew=Anew(192, counted=False, mixed=1.0, parts=16),
+        1024, 1, 256, 96, 2e-2, warmup=0.02, weight_decay=0.0, anew=NewVectors(192, counted=False, mixed=1.0, parts=16),
         kind="embedder",
     ),
     Recipe(
         "builtin-third", BUILTIN, "And a third time, from more of what is in two languages: plain text switched, too.",
         1024, 2, 256, 96, 2e-2, warmup=0.02, weight_decay=0.0, kind="embedder",
-        anew=Anew(192, counted=False, mixed=1.0, parts=16, mix=Mix(0.1, 0.3, 0.25, 0.1, 0.05, 0.2)),
+        anew=NewVectors(192, counted=False, mixed=1.0, parts=16, mix=Mix(0.1, 0.3, 0.25, 0.1, 0.05, 0.2)),
     ),
 )  # fmt: skip
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from indexing.atomic_files import move, store_text, sync_tree
 from indexing.errors import SettingError
 from qa_pipeline.training.loop import checkpoints
 
@@ -24,10 +24,11 @@ def save(write: Callable[[Path], None], into: Path, last: str) -> None:
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir()
     write(beside)
+    sync_tree(beside)
     for path in sorted(beside.iterdir(), key=lambda path: path.name == last):
         if path.is_dir():
             shutil.rmtree(into / path.name, ignore_errors=True)
-        os.replace(path, into / path.name)
+        move(path, into / path.name)
     beside.rmdir()
 
 
@@ -42,7 +43,7 @@ def contents(*folders: Path | None) -> str:
     return whole.hexdigest()
 
 
-def finished(into: Path, key: str) -> dict[str, Any] | None:
+def finished_run(into: Path, key: str) -> dict[str, Any] | None:
     """What the folder tells of this run if it is done. Raises SettingError where something else is in the folder."""
     run = into / RUN
     if run.is_file():
@@ -66,17 +67,10 @@ def before_file(into: Path, key: str) -> Path:
     return into / f"before-{key}.json"
 
 
-def written(into: Path, key: str, facts: dict[str, Any], card: str) -> dict[str, Any]:
+def write_run(into: Path, key: str, facts: dict[str, Any], card: str) -> dict[str, Any]:
     """The card and training.json written; what is in the latter."""
-    replace_text(into / CARD, card)
-    replace_text(into / RUN, json.dumps({"key": key, **facts}, ensure_ascii=False, indent=1, default=str))
+    store_text(into / CARD, card)
+    store_text(into / RUN, json.dumps({"key": key, **facts}, ensure_ascii=False, indent=1, default=str))
     before_file(into, key).unlink(missing_ok=True)
     told: dict[str, Any] = json.loads((into / RUN).read_bytes())
     return told
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Written beside and renamed into place."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)

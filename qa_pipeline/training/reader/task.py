@@ -21,7 +21,7 @@ from qa_pipeline.training.reader.windows import Window
 PADDED_TOKENS = {"cpu": 4_096, "cuda": 49_152}
 
 
-class Teaches(Protocol):
+class TeacherLoss(Protocol):
     """What is learned beside the labels: a loss for each window of a batch, [windows]."""
 
     def __call__(self, windows: Sequence[Window], batch: Batch, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor: ...
@@ -35,7 +35,7 @@ class Reading:
     """
 
     def __init__(
-        self, encoder: Encoder, windows: Sequence[Window], teacher: Teaches | None = None, frozen: int = 0,
+        self, encoder: Encoder, windows: Sequence[Window], teacher: TeacherLoss | None = None, frozen: int = 0,
         kind: torch.dtype = torch.float32,
     ) -> None:  # fmt: skip
         self._device, self._kind = device(), kind

@@ -18,7 +18,7 @@ from qa_pipeline.datasets.examples import Example
 REACH = 16
 
 
-def silent(examples: Sequence[Example], share: float, seed: int) -> list[Example]:
+def unanswerable(examples: Sequence[Example], share: float, seed: int) -> list[Example]:
     """For that share of the questions with an answer, drawn, one more without it, where there is such a passage."""
     if not share:
         return []

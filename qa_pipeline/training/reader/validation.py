@@ -33,7 +33,7 @@ class Score:
     answerable: bool
     exact: float
     f1: float
-    gap: float
+    margin: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ def scores(folder: ModelFolder, examples: Sequence[Example], recipe: Recipe, tel
     for example in examples:
         spans = reader.read(example.question, [example.context])[0].spans
         given = example.context[spans[0].start : spans[0].end] if spans else ""
-        gap = spans[0].gap if spans else NO_SPAN
+        margin = spans[0].margin if spans else NO_SPAN
         exact, overlap = (rate(given, example.wanted, example.language) for rate in (exact_match, f1))
-        found.append(Score(example.language, not example.is_impossible, exact, overlap, float(gap)))
+        found.append(Score(example.language, not example.is_impossible, exact, overlap, float(margin)))
         tell(len(found))
     return found
 
@@ -104,10 +104,10 @@ def change(before: Sequence[Score], after: Sequence[Score], seed: int) -> Change
 
 def _row(language: str, found: Sequence[Score]) -> Row:
     answerable = [score for score in found if score.answerable]
-    gaps = [np.array([s.gap for s in found if s.answerable is kind], dtype=np.float64) for kind in (True, False)]
+    margins = [np.array([s.margin for s in found if s.answerable is kind], dtype=np.float64) for kind in (True, False)]
     return Row(
         language, len(found), _percent([s.exact for s in answerable]), _percent([s.f1 for s in answerable]),
-        auroc(*gaps) if all(len(part) for part in gaps) else None,
+        auroc(*margins) if all(len(part) for part in margins) else None,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from indexing.lru_cache import LRUCache
 from qa_pipeline.datasets.examples import Example
 from qa_pipeline.reading.span_decoding import windows
 from qa_pipeline.reading.xlm_tokenizer import Tokens
@@ -56,12 +57,11 @@ def build(examples: Sequence[Example], tokeniser: Tokeniser, max_seq_len: int, d
     """Windows of at most max_seq_len tokens, doc_stride passage tokens apart."""
     made: list[Window] = []
     left_out: list[int] = []
-    passages = _Remembered(tokeniser)
-    asked_of = _Remembered(tokeniser)
+    cache: LRUCache[Tokens] = LRUCache(2 * TEXTS_AT_ONCE)
     for at in range(0, len(examples), TEXTS_AT_ONCE):
         part = examples[at : at + TEXTS_AT_ONCE]
-        texts = passages.tokens([example.context for example in part])
-        questions = asked_of.tokens([example.question for example in part])
+        texts = _tokens(cache, tokeniser, [example.context for example in part])
+        questions = _tokens(cache, tokeniser, [example.question for example in part])
         for n, (example, question, tokens) in enumerate(zip(part, questions, texts, strict=True), start=at):
             cut = list(_windows(n, example, question, tokens, tokeniser, max_seq_len, doc_stride))
             usable = bool(cut) and (example.is_impossible or any(window.end for window in cut))
@@ -126,16 +126,12 @@ def langs(example: Example, tokeniser: Tokeniser, first: int, length: int) -> ND
     return np.array([asked] * first + [read] * (length - first), dtype=np.int16)
 
 
-class _Remembered:
-    """Tokens of texts; a text that came lately is not cut again (questions of one paragraph follow one another)."""
-
-    def __init__(self, tokeniser: Tokeniser) -> None:
-        self._tokeniser = tokeniser
-        self._known: dict[str, Tokens] = {}
-
-    def tokens(self, texts: Sequence[str]) -> list[Tokens]:
-        self._known = {text: self._known[text] for text in dict.fromkeys(texts) if text in self._known}
-        missing = [text for text in dict.fromkeys(texts) if text not in self._known]
-        if missing:
-            self._known |= zip(missing, self._tokeniser.tokens(missing), strict=True)
-        return [self._known[text] for text in texts]
+def _tokens(cache: LRUCache[Tokens], tokeniser: Tokeniser, texts: Sequence[str]) -> list[Tokens]:
+    """Tokens of texts; those in the cache are not cut again (questions of one paragraph follow one another)."""
+    known = cache.get_many(dict.fromkeys(texts))
+    missing = [text for text in dict.fromkeys(texts) if text not in known]
+    if missing:
+        made = dict(zip(missing, tokeniser.tokens(missing), strict=True))
+        cache.put_many(made)
+        known |= made
+    return [known[text] for text in texts]

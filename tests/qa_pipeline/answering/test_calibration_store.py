@@ -14,14 +14,14 @@ from indexing.models.registry import ModelFolder, resolve
 from indexing.store.index import Index
 from qa_pipeline.answering import calibration_store
 from qa_pipeline.answering.calibration import NEVER, UNCALIBRATED, Calibration, calibration_of
-from qa_pipeline.answering.calibration_store import NAME, Known, load, save
-from qa_pipeline.answering.verdict import read_one
+from qa_pipeline.answering.calibration_store import NAME, StoredCalibration, load, save
+from qa_pipeline.answering.verdict import answer_text
 from qa_pipeline.pipeline import QAPipeline
 from qa_pipeline.settings import AskSettings
 from tests.known import WordEmbedder, WordReader
 from tests.tiny import make_reader
 
-KNOWN = Known((0.5, 2.0, 0.6), {"de": (0.7, 1.0, 0.4)}, {"questions": 9})
+KNOWN = StoredCalibration((0.5, 2.0, 0.6), {"de": (0.7, 1.0, 0.4)}, {"questions": 9})
 
 
 @pytest.fixture(autouse=True)
@@ -67,8 +67,8 @@ def test_a_language_never_seen_is_judged_by_all_together() -> None:
     assert calibration_of(model()) == UNCALIBRATED
     save(model(), KNOWN)
     found = calibration_of(model())
-    assert (found.sharp, found.shift, found.threshold, found.scope) == (0.5, 2.0, 0.6, "pooled")
-    assert found.of("de") == Calibration(0.7, 1.0, 0.4, found.stop_gap, "language") and found.of("fi") is found
+    assert (found.slope, found.offset, found.threshold, found.scope) == (0.5, 2.0, 0.6, "pooled")
+    assert found.of("de") == Calibration(0.7, 1.0, 0.4, found.stop_margin, "language") and found.of("fi") is found
 
 
 def test_presets_have_their_own_until_calibrated() -> None:
@@ -78,7 +78,7 @@ def test_presets_have_their_own_until_calibrated() -> None:
     assert calibration_of(never) == NEVER
     save(builtin, KNOWN)
     assert calibration_of(builtin).of("de").scope == "language"
-    assert calibration_of(builtin).stop_gap == builtin.preset.calibration[3]
+    assert calibration_of(builtin).stop_margin == builtin.preset.calibration[3]
 
 
 def test_the_shipped_one_is_used_where_nothing_else_is_known() -> None:
@@ -90,7 +90,7 @@ def test_the_shipped_one_is_used_where_nothing_else_is_known() -> None:
 def test_the_reply_says_whose_calibration_it_is(corpus: Path, tmp_path: Path) -> None:
     embedder = WordEmbedder()
     build_index(corpus, tmp_path / "i", embedder=embedder)  # type: ignore[arg-type]
-    english = Calibration(sharp=9.0, threshold=0.5, scope="language")
+    english = Calibration(slope=9.0, threshold=0.5, scope="language")
     known = Calibration(threshold=1.0, scope="pooled", languages={"en": english})
     pipeline = QAPipeline(Index.open(tmp_path / "i"), embedder, WordReader(), calibration=known)  # type: ignore[arg-type]
     reply = pipeline.ask("When was the bridge opened in?")
@@ -106,5 +106,5 @@ def test_one_text_is_judged_by_the_questions_language() -> None:
     silent = Calibration(threshold=0.0, scope="language")
     known = Calibration(threshold=1.0, scope="pooled", languages={"de": silent})
     text = "Die Brücke wurde 1912 eröffnet."
-    assert read_one(WordReader(), "Wann wurde die Brücke eröffnet?", text, known)["answer"] == ""
-    assert read_one(WordReader(), "When was the bridge opened, and by whom?", text, known)["answer"] == "1912"
+    assert answer_text(WordReader(), "Wann wurde die Brücke eröffnet?", text, known)["answer"] == ""
+    assert answer_text(WordReader(), "When was the bridge opened, and by whom?", text, known)["answer"] == "1912"

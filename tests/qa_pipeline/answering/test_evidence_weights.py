@@ -16,10 +16,10 @@ from indexing.models.registry import resolve
 from indexing.store.index import Index
 from qa_pipeline.answering import calibration_store
 from qa_pipeline.answering.calibration import Calibration, calibration_of
-from qa_pipeline.answering.evidence_weights import Lift
-from qa_pipeline.evaluation.calibration.fit_evidence_weights import fit_lift
-from qa_pipeline.evaluation.calibration.run import calibrate, learned
-from qa_pipeline.evaluation.open_domain.asker import Asked, OpenPrediction, Read
+from qa_pipeline.answering.evidence_weights import EvidenceWeights
+from qa_pipeline.evaluation.calibration.fit_evidence_weights import fit_evidence_weights
+from qa_pipeline.evaluation.calibration.run import calibrate, learn
+from qa_pipeline.evaluation.open_domain.asker import OpenPrediction, ReadPassage, ReadQuestion
 from qa_pipeline.evaluation.runs.predictions import QuestionSet
 from qa_pipeline.evaluation.runs.results_folder import Results
 from qa_pipeline.pipeline import QAPipeline
@@ -30,7 +30,7 @@ from qa_pipeline.settings import AskSettings
 from tests.known import WordEmbedder
 from tests.qa_pipeline.evaluation.calibration.test_run import EMBEDDER, measured, write
 
-LIFT = Lift(10.0, 6.0, Evidence(0.4, 0.2), WordEmbedder.fingerprint)
+LIFT = EvidenceWeights(10.0, 6.0, Evidence(0.4, 0.2), WordEmbedder.fingerprint)
 
 
 # -- the formula -------------------------------------------------------------------------------------------------------
@@ -56,70 +56,70 @@ def test_what_nobody_looked_for_is_typical() -> None:
 # -- learning it -------------------------------------------------------------------------------------------------------
 
 
-def chosen(count: int, a: float, b: float, c: float, d: float) -> list[Asked]:
+def chosen(count: int, a: float, b: float, c: float, d: float) -> list[ReadQuestion]:
     """Questions over five passages each, whose choice of a passage, or of none, is a known conditional logit."""
     dice, found = random.Random(3), []
     for _ in range(count):
         rows = [(dice.gauss(1, 4), dice.uniform(0, 1), dice.uniform(0, 1)) for _ in range(5)]
         chances = np.exp([0.0, *(a * gap + b * near + c * words + d for gap, near, words in rows)])
         which = dice.choices(range(6), weights=chances.tolist())[0]
-        found.append(Asked(tuple(Read(*row, n == which, False) for n, row in enumerate(rows, start=1)), which > 0, "en"))
+        found.append(ReadQuestion(tuple(ReadPassage(*row, n == which, False) for n, row in enumerate(rows, start=1)), which > 0, "en"))
     return found
 
 
 @pytest.mark.parametrize("near, words", [(10.0, 6.0), (0.0, 12.0), (3.0, 0.0)])
 def test_the_weights_that_chose_are_found_again(near: float, words: float) -> None:
-    found = fit_lift(chosen(12_000, 0.5, 0.5 * near, 0.5 * words, -3.0), "e")
+    found = fit_evidence_weights(chosen(12_000, 0.5, 0.5 * near, 0.5 * words, -3.0), "e")
     assert found is not None and found.embedder == "e"
     assert found.near == pytest.approx(near, abs=0.5) and found.words == pytest.approx(words, abs=0.5)
     assert min(found.near, found.words) >= 0.0
 
 
 def test_what_speaks_against_a_passage_is_not_learned() -> None:
-    found = fit_lift(chosen(4_000, 0.5, -4.0, 2.0, -2.0), "e")
+    found = fit_evidence_weights(chosen(4_000, 0.5, -4.0, 2.0, -2.0), "e")
     assert found is not None and found.near == 0.0 and found.words > 2.0
 
 
 def test_a_gap_that_says_nothing_is_not_weighed_against() -> None:
-    assert fit_lift(chosen(4_000, -0.5, 2.0, 2.0, -1.0), "e") is None
+    assert fit_evidence_weights(chosen(4_000, -0.5, 2.0, 2.0, -1.0), "e") is None
 
-    def same(one: Asked) -> Asked:
+    def same(one: ReadQuestion) -> ReadQuestion:
         return replace(one, passages=tuple(replace(read, gap=3.0) for read in one.passages))
 
-    assert fit_lift([same(one) for one in chosen(1_000, 0.5, 2.0, 2.0, -1.0)], "e") is None
+    assert fit_evidence_weights([same(one) for one in chosen(1_000, 0.5, 2.0, 2.0, -1.0)], "e") is None
 
 
 def test_spans_that_are_missing_and_evidence_nobody_has_do_not_stop_it() -> None:
     whole = chosen(1_000, 1, 0, 3, -6)
-    asked = [replace(one, passages=(Read(None, 0.1, 0.1, False, False), *one.passages)) for one in whole]
-    assert fit_lift(asked, "e") == fit_lift(whole, "e") is not None
+    asked = [replace(one, passages=(ReadPassage(None, 0.1, 0.1, False, False), *one.passages)) for one in whole]
+    assert fit_evidence_weights(asked, "e") == fit_evidence_weights(whole, "e") is not None
     blind = [replace(one, passages=tuple(replace(r, nearness=None) for r in one.passages)) for one in asked]
-    found = fit_lift(blind, "e")
+    found = fit_evidence_weights(blind, "e")
     assert found is not None and found.near == 0.0 and found.words > 0.0 and found.typical.nearness is None
 
 
 def test_few_or_one_sided_questions_teach_nothing() -> None:
-    assert fit_lift(chosen(40, 1, 2, 3, -1), "e") is None and fit_lift([], "e") is None
-    assert fit_lift([one for one in chosen(2_000, 1, 2, 3, -1) if one.answerable], "e") is None
+    assert fit_evidence_weights(chosen(40, 1, 2, 3, -1), "e") is None and fit_evidence_weights([], "e") is None
+    assert fit_evidence_weights([one for one in chosen(2_000, 1, 2, 3, -1) if one.answerable], "e") is None
     wrong = [
         replace(one, passages=tuple(replace(r, right=False) for r in one.passages), answerable=True)
         for one in chosen(500, 1, 2, 3, -1)
     ]
-    assert fit_lift(wrong, "e") is None
+    assert fit_evidence_weights(wrong, "e") is None
 
 
 def test_calibrating_learns_it_and_keeps_whose_cosines_they_are(tmp_path: Path) -> None:
     questions = QuestionSet.read([write(tmp_path / "q", ("de", "en"))])
     found = calibrate(questions, measured(), EMBEDDER, retrieve=5, out=tmp_path / "o")
-    assert found.known.lift is None and found.known.found is not None, "a text given by hand has a curve of its own"
-    lift = found.known.found.lift
-    assert lift is not None and lift.embedder == EMBEDDER.fingerprint and lift.near + lift.words > 0
+    assert found.known.evidence_weights is None and found.known.found is not None, "a text given by hand has a curve of its own"
+    evidence_weights = found.known.found.evidence_weights
+    assert evidence_weights is not None and evidence_weights.embedder == EMBEDDER.fingerprint and evidence_weights.near + evidence_weights.words > 0
     lines = [OpenPrediction.from_dict(line) for line in Results.read(tmp_path / "o").lines]
     assert all(len(one.read) >= 5 and sum(read.own for read in one.read) == 1 for one in lines)
     present, absent = lines[0].asked()
     assert (present.answerable, absent.answerable) == (True, False)
     assert len(present.passages) == len(absent.passages) == 5 and not any(read.own for read in absent.passages)
-    again = learned(questions, lines, Calibration(), EMBEDDER.fingerprint)
+    again = learn(questions, lines, Calibration(), EMBEDDER.fingerprint)
     assert again.known == found.known
 
 
@@ -129,34 +129,34 @@ def test_calibrating_learns_it_and_keeps_whose_cosines_they_are(tmp_path: Path) 
 def test_it_is_kept_beside_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCQA_DATA", str(tmp_path / "data"))
     builtin = resolve("builtin", "reader")
-    lifted = calibration_store.Known((0.3, 9.0, 0.8), {"fi": (0.2, 8.0, 0.7)}, {}, LIFT)
-    known = calibration_store.Known((0.5, 2.0, 0.6), {"de": (0.7, 1.0, 0.4)}, {}, found=lifted)
+    with_evidence = calibration_store.StoredCalibration((0.3, 9.0, 0.8), {"fi": (0.2, 8.0, 0.7)}, {}, LIFT)
+    known = calibration_store.StoredCalibration((0.5, 2.0, 0.6), {"de": (0.7, 1.0, 0.4)}, {}, found=with_evidence)
     path = calibration_store.save(builtin, known)
     assert calibration_store.load(builtin) == known
     by_hand = calibration_of(builtin)
     found = by_hand.with_embedder(LIFT.embedder)
-    assert (by_hand.sharp, by_hand.lift, by_hand.of("de").sharp, by_hand.of("de").lift) == (0.5, None, 0.7, None)
-    assert (found.sharp, found.lift, found.of("fi").sharp, found.of("fi").lift) == (0.3, LIFT, 0.2, LIFT)
-    assert found.of("de") is found and found.stop_gap == by_hand.stop_gap and found.of("fi").scope == "language"
+    assert (by_hand.slope, by_hand.evidence_weights, by_hand.of("de").slope, by_hand.of("de").evidence_weights) == (0.5, None, 0.7, None)
+    assert (found.slope, found.evidence_weights, found.of("fi").slope, found.of("fi").evidence_weights) == (0.3, LIFT, 0.2, LIFT)
+    assert found.of("de") is found and found.stop_margin == by_hand.stop_margin and found.of("fi").scope == "language"
     path.write_text(path.read_text("utf-8").replace('"near": 10.0', '"near": -1.0'), "utf-8")
     assert calibration_store.load(builtin) is None, "a damaged file is not used"
 
 
 def test_another_embedders_cosines_are_not_used() -> None:
-    known = Calibration(2.0, found=Calibration(1.0, lift=LIFT))
+    known = Calibration(2.0, found=Calibration(1.0, evidence_weights=LIFT))
     found = known.with_embedder(LIFT.embedder)
-    assert found is known.found and found.lifted(1.0, Evidence(0.5, 0.2)) == pytest.approx(2.0)
-    assert known.with_embedder("another") is known and known.lifted(1.0, Evidence(0.5, 0.2)) == 1.0
+    assert found is known.found and found.with_evidence(1.0, Evidence(0.5, 0.2)) == pytest.approx(2.0)
+    assert known.with_embedder("another") is known and known.with_evidence(1.0, Evidence(0.5, 0.2)) == 1.0
     assert Calibration().with_embedder("") == Calibration()
 
 
 def test_the_built_in_reader_has_one_for_the_built_in_embedder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCQA_DATA", str(tmp_path))
     by_hand = calibration_of(resolve("builtin", "reader"))
-    assert by_hand.lift is None and by_hand.found is not None and by_hand.found.stop_gap == by_hand.stop_gap
-    lift = by_hand.found.lift
-    assert lift is not None and lift.embedder == Embedder.load("builtin").nearness
-    assert lift.near > 0 and lift.words > 0 and 0 < (lift.typical.nearness or 0) < 1 and 0 < (lift.typical.words or 0) < 1
+    assert by_hand.evidence_weights is None and by_hand.found is not None and by_hand.found.stop_margin == by_hand.stop_margin
+    evidence_weights = by_hand.found.evidence_weights
+    assert evidence_weights is not None and evidence_weights.embedder == Embedder.load("builtin").nearness
+    assert evidence_weights.near > 0 and evidence_weights.words > 0 and 0 < (evidence_weights.typical.nearness or 0) < 1 and 0 < (evidence_weights.typical.words or 0) < 1
 
 
 class Alike:
@@ -176,8 +176,8 @@ def test_of_answers_read_alike_the_better_found_is_first_through_every_way_of_as
     build_index(texts, tmp_path / "i", embedder=embedder)
     question, settings = "When was the bridge of Tamsin opened?", AskSettings(thorough=True)
 
-    def scores(lift: Lift | None) -> list[tuple[str, float]]:
-        known = Calibration(threshold=1.0, found=Calibration(lift=lift, threshold=1.0))
+    def scores(evidence_weights: EvidenceWeights | None) -> list[tuple[str, float]]:
+        known = Calibration(threshold=1.0, found=Calibration(evidence_weights=evidence_weights, threshold=1.0))
         pipeline = QAPipeline(Index.open(tmp_path / "i"), embedder, Alike(), calibration=known)
         reply = pipeline.ask(question, settings)
         last = list(pipeline.stream(question, settings))[-1].reply
@@ -185,8 +185,8 @@ def test_of_answers_read_alike_the_better_found_is_first_through_every_way_of_as
         return [(answer.text, round(answer.score, 6)) for answer in reply.answers]
 
     assert len({score for _, score in scores(None)}) == 1 and len(scores(None)) == 4
-    lifted = scores(LIFT)
-    assert lifted[0][0] == "1902" and lifted[0][1] > lifted[1][1] + 0.02
+    with_evidence = scores(LIFT)
+    assert with_evidence[0][0] == "1902" and with_evidence[0][1] > with_evidence[1][1] + 0.02
     assert scores(replace(LIFT, embedder="another")) == scores(None)
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration
-from qa_pipeline.answering.evidence_weights import Lift
-from qa_pipeline.answering.verdict import Candidate, apart, best_score, candidates, decide, distinct, overlap, read_one
+from qa_pipeline.answering.evidence_weights import EvidenceWeights
+from qa_pipeline.answering.verdict import Candidate, answer_text, apart, best_score, candidates, decide, distinct, overlap
 from qa_pipeline.answers import Answer, Passage
 from qa_pipeline.reading.readings import Reading, Span
 from qa_pipeline.retrieval.evidence import Evidence
@@ -21,7 +21,7 @@ def answer(start: int, end: int, score: float, document: str = "d") -> Answer:
 
 
 spans = st.builds(
-    lambda start, length, gap: Span(start, start + length, gap, gap, 0.5),
+    lambda start, length, margin: Span(start, start + length, margin, margin, 0.5),
     st.integers(0, 30), st.integers(1, 9), st.integers(-20, 20).map(float),
 )  # fmt: skip
 readings_ = st.lists(st.lists(spans, max_size=5).map(lambda found: Reading(tuple(found))), max_size=5)
@@ -45,11 +45,11 @@ def test_candidates_are_all_spans_by_falling_score(readings: list[Reading]) -> N
 
 def test_evidence_is_added_to_the_margin_of_its_passage() -> None:
     """The second passage was found better, which outweighs its smaller margin."""
-    weights = Calibration(lift=Lift(4.0, 0.0, Evidence(0.5, 0.5), "e"))
+    weights = Calibration(evidence_weights=EvidenceWeights(4.0, 0.0, Evidence(0.5, 0.5), "e"))
     readings = [Reading((Span(0, 1, 3.0, 3.0, 0.5),)), Reading((Span(2, 3, 2.0, 2.0, 0.5),))]
     evidence = [Evidence(0.1, 0.5), Evidence(0.9, 0.5)]
     first = candidates(readings, weights, evidence)[0]
-    assert (first.passage, first.margin) == (1, pytest.approx(weights.lifted(2.0, evidence[1])))
+    assert (first.passage, first.margin) == (1, pytest.approx(weights.with_evidence(2.0, evidence[1])))
     assert candidates(readings, weights)[0].passage == 0
 
 
@@ -70,6 +70,6 @@ def test_equal_margins_keep_the_order_of_passages_and_of_the_reader() -> None:
 
 
 def test_one_text_is_answered_by_the_same_verdict() -> None:
-    said = read_one(WordReader(), "When was the bridge opened?", "The bridge was opened in 1912.")
+    said = answer_text(WordReader(), "When was the bridge opened?", "The bridge was opened in 1912.")
     assert said["answer"] == "1912" and said["score"] >= 0.5
-    assert read_one(WordReader(), "When was the bridge opened?", "   ") == {"answer": "", "start": 0, "end": 0, "score": 1.0}
+    assert answer_text(WordReader(), "When was the bridge opened?", "   ") == {"answer": "", "start": 0, "end": 0, "score": 1.0}

@@ -15,7 +15,7 @@ from indexing.store.corpus_db import IndexFolder
 from indexing.store.index import Index
 from qa_pipeline.answering import verification
 from qa_pipeline.answering.verification import Verifier
-from qa_pipeline.answers import verified
+from qa_pipeline.answers import verify
 from qa_pipeline.errors import BrokenCitation
 from qa_pipeline.pipeline import QAPipeline
 from qa_pipeline.reading.readings import Reading
@@ -57,18 +57,18 @@ def test_a_quotation_is_text_offsets_and_hash(path: Path) -> None:
     good = pipeline.ask(QUESTION).answers[0]
     document = pipeline.index.folder.document(good.document_id)
     known = document.content_hash
-    assert good.content_hash == known and verified(good, document, known) is good
-    assert verified(good.passage, document, known) is good.passage
+    assert good.content_hash == known and verify(good, document, known) is good
+    assert verify(good.passage, document, known) is good.passage
     changes: list[dict[str, Any]] = [
         {"start": good.start + 1}, {"text": "1913"}, {"text": "", "end": good.start},
     ]  # fmt: skip
     for change in changes:
         with pytest.raises(BrokenCitation):
-            verified(replace(good, **change), document, known)
+            verify(replace(good, **change), document, known)
     with pytest.raises(BrokenCitation):
-        verified(good, document, "0" * 32)
+        verify(good, document, "0" * 32)
     with pytest.raises(BrokenCitation):
-        verified(good.passage, document, "0" * 32)
+        verify(good.passage, document, "0" * 32)
 
 
 @pytest.mark.parametrize("field", ["text", "content_hash"])

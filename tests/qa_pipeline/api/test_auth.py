@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from qa_pipeline.api.app import create_app
-from qa_pipeline.service.api_keys import Keys
+from qa_pipeline.service.api_keys import KeyStore
 from qa_pipeline.service.home import Home
 from qa_pipeline.service.service import Service
 from qa_pipeline.service.settings import ServerSettings
@@ -81,7 +81,7 @@ WHO = ("none", "read", "other", "write")
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Live, dict[str, str]]]:
     home = Home.open(tmp_path_factory.mktemp("keys") / "h", create=True, embedder=known_models().embedder)
-    keys = Keys(home.keys)
+    keys = KeyStore(home.keys)
     home.create("other")
     make_run(home.path / "evaluations" / "run", tmp_path_factory.mktemp("asked"))
     made = {

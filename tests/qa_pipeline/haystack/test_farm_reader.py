@@ -222,7 +222,7 @@ def test_an_empty_document_does_not_shift_the_answers_of_others(pair: Pair) -> N
 
 
 def test_one_document_without_tokens_among_others_changes_nothing(pair: Pair) -> None:
-    whole, without = (pair.ours.predict(QUESTION, docs(SCRIPTS["en"], *gap, LONG)) for gap in (["", "  "], []))
+    whole, without = (pair.ours.predict(QUESTION, docs(SCRIPTS["en"], *margin, LONG)) for margin in (["", "  "], []))
     assert [(a.answer, a.score) for a in whole["answers"]] == [(a.answer, a.score) for a in without["answers"]]
 
 

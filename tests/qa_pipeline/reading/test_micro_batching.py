@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_pipeline.reading.lru_cache import Remembered
-from qa_pipeline.reading.micro_batching import Together
+from qa_pipeline.reading.micro_batching import MicroBatcher
 
 
 def doubled(items: list[int]) -> list[int]:
@@ -26,7 +25,7 @@ def test_every_item_has_its_result_within_the_budget(items: list[int], budget: i
         batches.append(batch)
         return doubled(batch)
 
-    together = Together(work, lambda item: item, budget)
+    together = MicroBatcher(work, lambda item: item, budget)
     assert together(items) == doubled(items)
     assert sum(batches, []) == items
     assert all(len(batch) == 1 or sum(batch) <= budget for batch in batches) and together.batches == len(batches)
@@ -41,7 +40,7 @@ def test_many_callers_get_their_own() -> None:
         running.clear()
         return doubled(batch)
 
-    together = Together(work, lambda _: 1, 7)
+    together = MicroBatcher(work, lambda _: 1, 7)
     asked = [list(range(n, n + 30)) for n in range(0, 600, 30)]
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(together, asked)) == [doubled(items) for items in asked]
@@ -60,7 +59,7 @@ class Gate:
         return doubled(batch)
 
 
-def waiting(together: Together[int, int], callers: int) -> None:
+def waiting(together: MicroBatcher[int, int], callers: int) -> None:
     """Until so many callers wait; fails after two minutes."""
     until = time.monotonic() + 120
     while len(together._calls) < callers:
@@ -70,7 +69,7 @@ def waiting(together: Together[int, int], callers: int) -> None:
 
 def test_who_waits_is_taken_along_and_in_turn() -> None:
     gate = Gate()
-    together = Together(gate, lambda _: 1, 4)
+    together = MicroBatcher(gate, lambda _: 1, 4)
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(together, [0])
         assert gate.entered.wait(120)
@@ -90,34 +89,7 @@ def test_an_error_is_told_to_whom_it_concerns_and_to_nobody_else() -> None:
             raise ValueError("thirteen")
         return doubled(batch)
 
-    together = Together(work, lambda _: 1, 2)
+    together = MicroBatcher(work, lambda _: 1, 2)
     with pytest.raises(ValueError, match="thirteen"):
         together([1, 2, 13, 4, 5])
     assert together([5]) == [10] and together([]) == []
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 6)), max_size=60))
-def test_what_is_remembered_is_right_and_bounded(steps: list[tuple[int, int]]) -> None:
-    memory: Remembered[str] = Remembered(10, len)
-    put: dict[int, str] = {}
-    for key, size in steps:
-        found = memory.get(key)
-        assert found is None or found == put[key]
-        if found is None:
-            put[key] = "x" * size
-            memory.put(key, put[key])
-    assert memory._used == sum(map(len, memory._values.values())) <= 10
-    assert memory.facts()["hits"] + memory.facts()["misses"] == len(steps)
-
-
-def test_the_least_recently_used_goes_first() -> None:
-    memory: Remembered[str] = Remembered(2)
-    memory.put("a", "1")
-    memory.put("b", "2")
-    memory.get("a")
-    memory.put("c", "3")
-    assert memory.get("b") is None and memory.get("a") == "1" and memory.get("c") == "3"
-    memory.clear()
-    assert memory.get("a") is None and memory.facts()["entries"] == 0
-    nothing: Remembered[str] = Remembered(0)
-    nothing.put("a", "1")

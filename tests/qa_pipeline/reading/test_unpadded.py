@@ -20,7 +20,7 @@ from qa_pipeline.haystack.farm_reader import Reader
 from qa_pipeline.haystack.load import load_reader, window_sizes
 from qa_pipeline.reading import precision
 from qa_pipeline.reading.span_decoding import best_span
-from qa_pipeline.reading.unpadded import packed
+from qa_pipeline.reading.unpadded import unpadded_encoder
 from tests.known import SCRIPTS
 from tests.live import known_models, live
 from tests.tiny import LONG, QUESTION, UGLY, check_laws, close, make_reader
@@ -53,7 +53,7 @@ def inputs_of(reader: Reader) -> tuple[list[list[int]], list[list[int]]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_logits_are_those_of_the_padded_model(folders: dict[str, Path], kind: str) -> None:
     reader = loaded(folders[kind])
-    engine = packed(reader._model.language_model.model, reader._head)
+    engine = unpadded_encoder(reader._model.language_model.model, reader._head)
     assert engine is not None and engine.pads_alike == (kind == "xlm-roberta")
     ids, types = inputs_of(reader)
     length = max(map(len, ids)) + 1
@@ -72,7 +72,7 @@ def test_the_logits_are_those_of_the_padded_model(folders: dict[str, Path], kind
 
 def test_a_pad_inside_a_text_is_a_token_like_others(folders: dict[str, Path]) -> None:
     reader = loaded(folders["xlm-roberta"])
-    engine = packed(reader._model.language_model.model, reader._head)
+    engine = unpadded_encoder(reader._model.language_model.model, reader._head)
     assert engine is not None
     pad = reader._processor.tokenizer.pad_token_id
     ids = [[0, 5, pad, 6, 2, 2, 7, 2]]
@@ -88,7 +88,7 @@ def test_everything_is_made_where_the_model_is(folders: dict[str, Path], kind: s
     So a tensor that the engine made without saying where, as it would on a GPU, ends the call.
     """
     reader = loaded(folders[kind])
-    engine = packed(reader._model.language_model.model, reader._head)
+    engine = unpadded_encoder(reader._model.language_model.model, reader._head)
     assert engine is not None
     ids, types = [[0, 5, 6, 2], [0, 7, 2]], [[0] * 4, [0] * 3]
     for pads in (False, True):
@@ -101,7 +101,7 @@ def test_everything_is_made_where_the_model_is(folders: dict[str, Path], kind: s
 @pytest.mark.parametrize("exact", [False, True])
 def test_an_architecture_that_is_not_packed_is_padded(folders: dict[str, Path], exact: bool, monkeypatch: Any) -> None:
     expected = loaded(folders["bert"], exact_confidence=exact).read(QUESTION, UGLY)
-    monkeypatch.setattr(reader_module, "packed", lambda *_: None)
+    monkeypatch.setattr(reader_module, "unpadded_encoder", lambda *_: None)
     padded = loaded(folders["bert"], exact_confidence=exact)
     lengths = []
     forward = padded._model.forward
@@ -120,10 +120,10 @@ def test_an_architecture_that_is_not_known_is_not_packed() -> None:
 
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8, "vocab_size": 9}
     head = nn.Linear(8, 2)
-    assert packed(ElectraModel(ElectraConfig(**sizes)), head) is None
-    assert packed(RobertaModel(RobertaConfig(**sizes, hidden_act="silu")), head) is None
+    assert unpadded_encoder(ElectraModel(ElectraConfig(**sizes)), head) is None
+    assert unpadded_encoder(RobertaModel(RobertaConfig(**sizes, hidden_act="silu")), head) is None
     relative = RobertaConfig(**sizes, position_embedding_type="relative_key")
-    assert packed(RobertaModel(relative), head) is None
+    assert unpadded_encoder(RobertaModel(relative), head) is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -133,7 +133,7 @@ def test_a_lower_precision_reads_nearly_the_same(folders: dict[str, Path], kind:
     assert less.precision == less.facts()["precision"] == name
     ids, types = inputs_of(whole)
     one, other = (
-        packed(reader._model.language_model.model, reader._head).logits(ids, types, True)  # type: ignore[union-attr]
+        unpadded_encoder(reader._model.language_model.model, reader._head).logits(ids, types, True)  # type: ignore[union-attr]
         for reader in (whole, less)
     )
     spread = float(torch.cat(one).std())
@@ -148,7 +148,7 @@ def test_a_lower_precision_chooses_a_span_that_is_as_good(folders: dict[str, Pat
     """Scores move by less than the bound; so by its score in fp32 the span it chooses is less than two below the best."""
     readers = [loaded(folders[kind], precision=kept) for kept in ("fp32", name)]
     ids, types = inputs_of(readers[0])
-    engines = [packed(reader._model.language_model.model, reader._head) for reader in readers]
+    engines = [unpadded_encoder(reader._model.language_model.model, reader._head) for reader in readers]
     same = 0
     whole, less = ([row.numpy() for row in engine.logits(ids, types, False)] for engine in engines if engine)
     for one, other in zip(whole, less, strict=True):
@@ -174,8 +174,8 @@ def test_the_builtin_reader_answers_the_same_in_a_lower_precision(name: str) -> 
     for question, text in asked:
         (one,), (other,) = whole.read(question, [text]), less.read(question, [text])
         assert text[one.spans[0].start : one.spans[0].end] == text[other.spans[0].start : other.spans[0].end]
-        assert abs(one.spans[0].gap - other.spans[0].gap) < LOWER[name]
-        assert (one.spans[0].gap > 0) == (other.spans[0].gap > 0)
+        assert abs(one.spans[0].margin - other.spans[0].margin) < LOWER[name]
+        assert (one.spans[0].margin > 0) == (other.spans[0].margin > 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -213,7 +213,7 @@ def test_what_is_shared_and_what_is_small_already_stays_whole() -> None:
         encoder = Encoder()
         expected = encoder.encoder.one(x)  # type: ignore[operator, union-attr]
         for _ in range(2 if name == "bf16" else 1):
-            precision.apply(encoder, nn.Linear(64, 2), name)
+            precision.apply_precision(encoder, nn.Linear(64, 2), name)
         assert encoder.encoder.one is encoder.encoder.other and encoder.embeddings.weight.dtype == torch.float32
         made = encoder.encoder.one(x.bfloat16() if name == "bf16" else x)  # type: ignore[operator, union-attr]
         assert torch.allclose(made.float(), expected, atol=0.05)
@@ -232,10 +232,10 @@ def test_one_loud_token_does_not_drown_the_others() -> None:
 
 def test_a_precision_that_is_named_is_taken_or_refused() -> None:
     processor, gpu = Hardware("cpu"), Hardware("cuda")
-    assert [precision.chosen(name, processor) for name in ("fp32", "bf16", "int8")] == ["fp32", "bf16", "int8"]
+    assert [precision.resolve_precision(name, processor) for name in ("fp32", "bf16", "int8")] == ["fp32", "bf16", "int8"]
     for name, device in (("int8", gpu), ("fp16", processor), ("fp8", processor), ("", processor)):
         with pytest.raises(SettingError, match="precision"):
-            precision.chosen(name, device)
+            precision.resolve_precision(name, device)
 
 
 def test_auto_is_decided_by_the_hardware_that_is_given(folders: dict[str, Path]) -> None:

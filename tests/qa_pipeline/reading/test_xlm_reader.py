@@ -105,7 +105,7 @@ def test_the_simple_head_is_the_model_used_plainly(simple: XlmReader, folders: d
         best = reading.spans[0]
         assert (best.start, best.end) == (places[s - first][0], places[e - first][1])
         assert best.score == pytest.approx(score, abs=1e-3)
-        assert best.gap == pytest.approx(score - float(start[0] + end[0]), abs=1e-3)
+        assert best.margin == pytest.approx(score - float(start[0] + end[0]), abs=1e-3)
         soft = torch.softmax(start, -1)[s] + torch.softmax(end, -1)[e]
         assert best.confidence == pytest.approx(float(soft) / 2, abs=1e-3)
 
@@ -117,10 +117,10 @@ def test_the_beam_head_holds_all_spans_of_the_models_own_beam(folders: dict[str,
     for text, reading in zip(TEXTS, reader.read(QUESTION, TEXTS), strict=True):
         ids, first, places = plain_input(folders["beam"], text)
         ours = {(span.start, span.end): span for span in reading.spans}
-        for s, e, score, gap in plain_beam(model, ids, first, first + len(places)):
+        for s, e, score, margin in plain_beam(model, ids, first, first + len(places)):
             span = ours[places[s - first][0], places[e - first][1]]
-            assert span.score >= score - 1e-3 and span.gap >= gap - 1e-3
-            assert span.score - span.gap == pytest.approx(score - gap, abs=1e-3)
+            assert span.score >= score - 1e-3 and span.margin >= margin - 1e-3
+            assert span.score - span.margin == pytest.approx(score - margin, abs=1e-3)
             found += 1
     assert found > 20
 
@@ -141,7 +141,7 @@ def test_without_knowledge_of_no_answer_its_logit_is_left_out(folders: dict[str,
 
     folder: Any = _With(resolve(str(folders["beam"]), "reader"), Preset())
     for reading in XlmReader(folder).read(QUESTION, TEXTS):
-        assert all(span.gap == span.score for span in reading.spans)
+        assert all(span.margin == span.score for span in reading.spans)
 
 
 def test_the_language_of_a_text_is_told_to_a_model_with_language_embeddings(folders: dict[str, Path]) -> None:

@@ -14,9 +14,9 @@ from indexing.models.embedder import Embedder
 from indexing.store.index import Index
 from qa_pipeline.haystack.retriever import FusedRetriever
 from qa_pipeline.retrieval import language_bias as module
-from qa_pipeline.retrieval.dense_score import nearness
-from qa_pipeline.retrieval.language_bias import Levels
-from qa_pipeline.retrieval.late_interaction import Matcher
+from qa_pipeline.retrieval.dense_score import dense_score
+from qa_pipeline.retrieval.language_bias import LanguageBias
+from qa_pipeline.retrieval.late_interaction import LateInteraction
 from qa_pipeline.retrieval.retriever import OTHERS, rank
 from qa_pipeline.settings import AskSettings
 
@@ -60,14 +60,14 @@ def test_the_level_of_a_language_is_the_mean_nearness_of_its_sample(tmp_path: Pa
     texts = {**german(20), "a.txt": ENGLISH, "b.txt": f"{ENGLISH} It is white.", "c.txt": GREEK}
     vector = builtin.questions([ASKED])[0]
     with index_of(tmp_path, builtin, texts) as index, index.snapshot() as snapshot:
-        found = Levels.of(static, snapshot).behind(ASKED, vector)
+        found = LanguageBias.of(static, snapshot).language_offsets(ASKED, vector)
         chunks = snapshot.chunks(index.folder.chunk_ids().tolist())
         ids, vectors = index.folder.vectors(index.folder.chunk_ids())
     assert [chunk.id for chunk in chunks] == ids.tolist()
     near: dict[str, list[float]] = {}
     for chunk, cosine in zip(chunks, (vectors @ vector).tolist(), strict=True):
         (held,) = static.distinct([chunk.text])
-        near.setdefault(chunk.language, []).append(nearness(cosine, float(static.matches(ASKED, [held])[0]), len(held)))
+        near.setdefault(chunk.language, []).append(dense_score(cosine, float(static.matches(ASKED, [held])[0]), len(held)))
     whole = float(np.mean([one for some in near.values() for one in some]))
     level = {language: (sum(some) + 8 * whole) / (len(some) + 8) for language, some in near.items()}
     most = max(level.values())
@@ -91,17 +91,17 @@ def test_the_sample_is_from_all_over_the_index_and_mostly_stays(tmp_path: Path, 
 
 
 def test_with_one_language_nothing_changes(tmp_path: Path, builtin: Embedder) -> None:
-    matcher, vector = Matcher.of(builtin), builtin.questions([ASKED])[0]
+    matcher, vector = LateInteraction.of(builtin), builtin.questions([ASKED])[0]
     assert matcher is not None and builtin.tokens is not None
     with index_of(tmp_path, builtin, german(12)) as index, index.snapshot() as snapshot:
-        assert matcher.behind(snapshot, ASKED, vector) == {}
+        assert matcher.language_offsets(snapshot, ASKED, vector) == {}
         found = rank(snapshot, matcher, ASKED, vector, "de", AskSettings())
         texts = {chunk.id: chunk.text for chunk in snapshot.chunks([number for number, _ in found.dense])}
         cosines = dict(snapshot.nearest(vector, 100))
     for number, near in found.dense:
         (held,) = builtin.tokens.distinct([texts[number]])
         share = float(builtin.tokens.matches(ASKED, [held])[0])
-        assert near == pytest.approx(nearness(cosines[number], share, len(held)), abs=1e-5)
+        assert near == pytest.approx(dense_score(cosines[number], share, len(held)), abs=1e-5)
 
 
 def test_what_others_crowd_out_is_looked_at(tmp_path: Path, builtin: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def test_what_others_crowd_out_is_looked_at(tmp_path: Path, builtin: Embedder, m
             assert right[0] in found.by_meaning and len(found.by_meaning) <= settings.depth + OTHERS
         assert "university.txt" in [passage.source for passage in retriever.passages(asked).passages]
         monkeypatch.setattr("qa_pipeline.retrieval.retriever.OTHERS", 0)
-        monkeypatch.setattr(Levels, "behind", lambda *_: {})
+        monkeypatch.setattr(LanguageBias, "language_offsets", lambda *_: {})
         assert {passage.language for passage in retriever.passages(asked).passages} == {"en"}
 
 
@@ -153,17 +153,17 @@ def test_the_nearest_elsewhere_are_the_nearest_of_other_languages(tmp_path: Path
 
 
 def test_a_new_generation_is_sampled_anew(tmp_path: Path, builtin: Embedder) -> None:
-    matcher, vector = Matcher.of(builtin), builtin.questions([ASKED])[0]
+    matcher, vector = LateInteraction.of(builtin), builtin.questions([ASKED])[0]
     assert matcher is not None
     with index_of(tmp_path, builtin, {**german(10), "a.txt": ENGLISH}) as index:
         with index.snapshot() as snapshot:
-            before = matcher.behind(snapshot, ASKED, vector)
-            assert matcher.behind(snapshot, ASKED, vector) == before and set(before) == {"de", "en"}
-            kept = Levels.of(matcher._model, snapshot)
-            assert Levels.of(matcher._model, snapshot, kept) is kept
+            before = matcher.language_offsets(snapshot, ASKED, vector)
+            assert matcher.language_offsets(snapshot, ASKED, vector) == before and set(before) == {"de", "en"}
+            kept = LanguageBias.of(matcher._model, snapshot)
+            assert LanguageBias.of(matcher._model, snapshot, kept) is kept
         index_of(tmp_path, builtin, {"g.txt": GREEK}).close()
         with index.snapshot() as snapshot:
-            assert set(matcher.behind(snapshot, ASKED, vector)) == {"de", "en", "el"}
+            assert set(matcher.language_offsets(snapshot, ASKED, vector)) == {"de", "en", "el"}
 
 
 def test_what_is_remembered_of_tokens_changes_nothing(
@@ -174,15 +174,15 @@ def test_what_is_remembered_of_tokens_changes_nothing(
     vectors = builtin.questions(asked)
     texts = {**german(10), "a.txt": ENGLISH, "b.txt": GREEK}
     with index_of(tmp_path, builtin, texts) as index, index.snapshot() as snapshot:
-        alone = [Levels.of(builtin.tokens, snapshot).behind(q, v) for q, v in zip(asked, vectors, strict=True)]
-        shared = Levels.of(builtin.tokens, snapshot)
+        alone = [LanguageBias.of(builtin.tokens, snapshot).language_offsets(q, v) for q, v in zip(asked, vectors, strict=True)]
+        shared = LanguageBias.of(builtin.tokens, snapshot)
         with ThreadPoolExecutor(4) as threads:
-            together = list(threads.map(shared.behind, [*asked, *reversed(asked)], [*vectors, *vectors[::-1]]))
+            together = list(threads.map(shared.language_offsets, [*asked, *reversed(asked)], [*vectors, *vectors[::-1]]))
         assert together == [*alone, *reversed(alone)]
-        monkeypatch.setattr(module, "REMEMBERED_TOKENS", 5)
-        forgetful = Levels.of(builtin.tokens, snapshot)
-        assert [forgetful.behind(q, v) for q, v in zip(asked, vectors, strict=True)] == alone
+        monkeypatch.setattr(module, "CACHED_TOKENS", 5)
+        forgetful = LanguageBias.of(builtin.tokens, snapshot)
+        assert [forgetful.language_offsets(q, v) for q, v in zip(asked, vectors, strict=True)] == alone
         assert 0 < len(forgetful._likest) < len(shared._likest)
         monkeypatch.setattr(module, "TOGETHER", 3)
-        for few, many in zip(map(Levels.of(builtin.tokens, snapshot).behind, asked, vectors), alone, strict=True):
+        for few, many in zip(map(LanguageBias.of(builtin.tokens, snapshot).language_offsets, asked, vectors), alone, strict=True):
             assert few == pytest.approx(many, abs=1e-5)

@@ -17,8 +17,8 @@ from indexing.store.corpus_db import StoredChunk
 from indexing.store.index import Index, Snapshot
 from qa_pipeline.haystack.retriever import FusedRetriever
 from qa_pipeline.retrieval import late_interaction
-from qa_pipeline.retrieval.dense_score import nearness
-from qa_pipeline.retrieval.late_interaction import Matcher
+from qa_pipeline.retrieval.dense_score import dense_score
+from qa_pipeline.retrieval.late_interaction import LateInteraction
 from qa_pipeline.retrieval.retriever import OTHERS, TRANSLATED, rank
 from qa_pipeline.settings import AskSettings
 from tests.known import SCRIPTS, WordEmbedder
@@ -49,11 +49,11 @@ def test_nearness_is_the_cosine_and_what_is_matched(index: Index, builtin: Embed
     vector, settings = builtin.questions([ASKED])[0], AskSettings(depth=6)
     with index.snapshot() as snapshot:
         bare = rank(snapshot, None, ASKED, vector, "en", settings)
-        matcher = Matcher.of(builtin)
+        matcher = LateInteraction.of(builtin)
         found = rank(snapshot, matcher, ASKED, vector, "en", settings)
         chunks = {chunk.id: chunk for chunk in snapshot.chunks([number for number, _ in found.dense])}
         others = dict(snapshot.nearest(vector, OTHERS, {"language": {"$ne": "en"}}))
-        behind = matcher.behind(snapshot, ASKED, vector)  # type: ignore[union-attr]
+        language_offsets = matcher.language_offsets(snapshot, ASKED, vector)  # type: ignore[union-attr]
     cosines, last = dict(bare.dense), bare.dense[-1][1]
     assert len(cosines) == 6 and bare.by_meaning == list(cosines)
     cosines |= others
@@ -64,14 +64,14 @@ def test_nearness_is_the_cosine_and_what_is_matched(index: Index, builtin: Embed
         (held,) = builtin.tokens.distinct([chunks[number].text])
         (matched,) = builtin.tokens.matches(ASKED, [held])
         by_chance = 0.05 * math.log(max(len(held), 32) / 32)
-        level = behind[chunks[number].language]
+        level = language_offsets[chunks[number].language]
         assert near == pytest.approx(cosines.get(number, last) + matched - by_chance + level, abs=1e-5)
     assert [near for _, near in found.dense] == sorted((near for _, near in found.dense), reverse=True)
     assert {item.id: item.dense[1] for item in found.fused if item.dense} == dict(found.dense)
 
 
 def test_words_in_another_language_count_by_what_is_matched(index: Index, builtin: Embedder) -> None:
-    vector, settings, matcher = builtin.questions([ASKED])[0], AskSettings(), Matcher.of(builtin)
+    vector, settings, matcher = builtin.questions([ASKED])[0], AskSettings(), LateInteraction.of(builtin)
     assert matcher is not None
     with index.snapshot() as snapshot:
         found = rank(snapshot, matcher, ASKED, vector, "en", settings)
@@ -88,10 +88,10 @@ def test_words_in_another_language_count_by_what_is_matched(index: Index, builti
 
 
 def test_of_two_that_match_alike_the_shorter_is_nearer() -> None:
-    assert nearness(0.5, 0.25, 1) == nearness(0.5, 0.25, 32) == 0.75
-    falling = [nearness(0.5, 0.25, tokens) for tokens in (32, 33, 100, 1000, 10_000)]
+    assert dense_score(0.5, 0.25, 1) == dense_score(0.5, 0.25, 32) == 0.75
+    falling = [dense_score(0.5, 0.25, tokens) for tokens in (32, 33, 100, 1000, 10_000)]
     assert falling == sorted(falling, reverse=True) and len(set(falling)) == 5
-    assert falling[-2] - falling[-1] == pytest.approx(nearness(0, 0, 40) - nearness(0, 0, 400))
+    assert falling[-2] - falling[-1] == pytest.approx(dense_score(0, 0, 40) - dense_score(0, 0, 400))
 
 
 def test_the_one_thing_asked_for_is_found_in_another_language(index: Index, builtin: Embedder) -> None:
@@ -138,7 +138,7 @@ def test_nothing_outside_a_filter_is_even_read(index: Index, builtin: Embedder) 
         retriever = FusedRetriever(spied, builtin)  # type: ignore[arg-type]
         assert retriever.matcher is not None
         with index.snapshot() as snapshot:
-            retriever.matcher.behind(snapshot, ASKED, builtin.questions([ASKED])[0])
+            retriever.matcher.language_offsets(snapshot, ASKED, builtin.questions([ASKED])[0])
         found = retriever.passages(ASKED, filters={"source": source} if source else None).passages
         with index.snapshot() as snapshot:
             read[source] = {chunk.source for chunk in snapshot.chunks(spied.read)}
@@ -149,8 +149,8 @@ def test_nothing_outside_a_filter_is_even_read(index: Index, builtin: Embedder) 
 def test_passages_are_remembered_and_the_oldest_forgotten(
     index: Index, builtin: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(late_interaction, "REMEMBERED_PASSAGES", 4)
-    matcher = Matcher.of(builtin)
+    monkeypatch.setattr(late_interaction, "CACHED_PASSAGES", 4)
+    matcher = LateInteraction.of(builtin)
     assert matcher is not None
     with index.snapshot() as snapshot:
         ids = index.folder.chunk_ids().tolist()
@@ -168,9 +168,9 @@ def test_passages_are_remembered_and_the_oldest_forgotten(
 def test_many_passages_are_compared_part_by_part(index: Index, builtin: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = index.folder.chunk_ids().tolist()
     with index.snapshot() as snapshot:
-        whole = Matcher.of(builtin).matches(snapshot, ASKED, ids)  # type: ignore[union-attr]
+        whole = LateInteraction.of(builtin).matches(snapshot, ASKED, ids)  # type: ignore[union-attr]
         monkeypatch.setattr(late_interaction, "AT_ONCE", 3)
-        parts = Matcher.of(builtin).matches(snapshot, ASKED, ids)  # type: ignore[union-attr]
+        parts = LateInteraction.of(builtin).matches(snapshot, ASKED, ids)  # type: ignore[union-attr]
     assert list(parts) == list(whole) == ids and len(ids) > 6
     assert [m.share for m in parts.values()] == pytest.approx([m.share for m in whole.values()], abs=1e-6)
 
@@ -201,4 +201,4 @@ def test_threads_get_what_one_gets(index: Index, builtin: Embedder) -> None:
 
 
 def test_an_embedder_of_whole_texts_ranks_by_its_cosines() -> None:
-    assert Matcher.of(WordEmbedder()) is None  # type: ignore[arg-type]
+    assert LateInteraction.of(WordEmbedder()) is None  # type: ignore[arg-type]

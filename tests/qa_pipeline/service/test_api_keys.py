@@ -18,16 +18,16 @@ from hypothesis import strategies as st
 from indexing.errors import SettingError
 from qa_pipeline.errors import HomeFolderError
 from qa_pipeline.service import api_keys as module
-from qa_pipeline.service.api_keys import Key, Keys
+from qa_pipeline.service.api_keys import Key, KeyStore
 from qa_pipeline.service.home import Home
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> Keys:
-    return Keys(tmp_path / "keys.json")
+def keys(tmp_path: Path) -> KeyStore:
+    return KeyStore(tmp_path / "keys.json")
 
 
-def test_a_secret_opens_its_own_key(keys: Keys) -> None:
+def test_a_secret_opens_its_own_key(keys: KeyStore) -> None:
     made = [keys.add(f"key {n}", write=bool(n % 2), corpora=["b", "a"][:n]) for n in range(3)]
     assert keys.list() == [key for key, _ in made]
     for key, secret in made:
@@ -36,7 +36,7 @@ def test_a_secret_opens_its_own_key(keys: Keys) -> None:
     assert len({secret for _, secret in made} | {key.id for key, _ in made}) == 6
 
 
-def test_nothing_of_a_secret_is_kept(keys: Keys) -> None:
+def test_nothing_of_a_secret_is_kept(keys: KeyStore) -> None:
     _, secret = keys.add("me", write=True, corpora=())
     kept = keys.path.read_text()
     assert secret not in kept and secret.split("_", 2)[2] not in kept
@@ -53,13 +53,13 @@ def test_equal_secrets_would_have_other_hashes() -> None:
 
 @given(st.one_of(st.text(max_size=250), st.integers(), st.none(), st.binary(max_size=60)))
 def test_nothing_else_opens(tmp_path_factory: pytest.TempPathFactory, secret: Any) -> None:
-    keys = Keys(tmp_path_factory.mktemp("keys") / "keys.json")
+    keys = KeyStore(tmp_path_factory.mktemp("keys") / "keys.json")
     assert keys.check(secret) is None
     keys.add("me", write=True)
     assert keys.check(secret) is None
 
 
-def test_nearly_right_does_not_open(keys: Keys) -> None:
+def test_nearly_right_does_not_open(keys: KeyStore) -> None:
     key, secret = keys.add("me", write=True)
     other, _ = keys.add("other", write=True)
     last = "A" if secret[-1] != "A" else "B"
@@ -69,7 +69,7 @@ def test_nearly_right_does_not_open(keys: Keys) -> None:
     assert [keys.check(text) for text in near] == [None] * len(near)
 
 
-def test_every_key_is_compared_in_constant_time(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_key_is_compared_in_constant_time(keys: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = [keys.add(str(n))[1] for n in range(5)]
     compared: list[tuple[str, str]] = []
 
@@ -90,7 +90,7 @@ def _spy(compared: list[tuple[str, str]]) -> Any:
     return compare
 
 
-def test_a_removed_key_opens_nothing(keys: Keys) -> None:
+def test_a_removed_key_opens_nothing(keys: KeyStore) -> None:
     key, secret = keys.add("me")
     other, kept = keys.add("other")
     keys.remove(key.id)
@@ -100,9 +100,9 @@ def test_a_removed_key_opens_nothing(keys: Keys) -> None:
             keys.remove(id)  # type: ignore[arg-type]
 
 
-def test_another_process_is_seen(keys: Keys) -> None:
+def test_another_process_is_seen(keys: KeyStore) -> None:
     """Each change, however quick, at the next check."""
-    theirs = Keys(keys.path)
+    theirs = KeyStore(keys.path)
     assert keys.list() == []
     for n in range(20):
         key, secret = theirs.add(f"{n}")
@@ -113,10 +113,10 @@ def test_another_process_is_seen(keys: Keys) -> None:
     assert keys.list() == []
 
 
-def test_changes_at_once_are_not_lost(keys: Keys) -> None:
+def test_changes_at_once_are_not_lost(keys: KeyStore) -> None:
     def add(n: int) -> None:
         for m in range(5):
-            Keys(keys.path).add(f"{n} {m}")
+            KeyStore(keys.path).add(f"{n} {m}")
 
     threads = [threading.Thread(target=add, args=(n,)) for n in range(4)]
     for thread in threads:
@@ -143,19 +143,19 @@ def test_what_a_key_allows(key: Key, corpus: str, write: bool, allowed: bool) ->
 
 
 @pytest.mark.parametrize("label", ["", "  ", "x" * 101, "a\x00b", "a\u202eb", None, 3])
-def test_bad_labels(keys: Keys, label: Any) -> None:
+def test_bad_labels(keys: KeyStore, label: Any) -> None:
     with pytest.raises(SettingError, match="label"):
         keys.add(label)
     assert not keys.path.exists()
 
 
 @pytest.mark.parametrize("corpora", [["../x"], ["A"], [""], [None], "ABC"])
-def test_bad_corpora(keys: Keys, corpora: Any) -> None:
+def test_bad_corpora(keys: KeyStore, corpora: Any) -> None:
     with pytest.raises(SettingError, match="corpus name"):
         keys.add("me", corpora=corpora)
 
 
-def test_a_label_is_one_line(keys: Keys) -> None:
+def test_a_label_is_one_line(keys: KeyStore) -> None:
     assert keys.add("  أحمد\n من المكتبة ")[0].label == "أحمد من المكتبة"
 
 
@@ -177,7 +177,7 @@ DAMAGE = [
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_file_lets_nobody_in(keys: Keys, damage: Any) -> None:
+def test_a_damaged_file_lets_nobody_in(keys: KeyStore, damage: Any) -> None:
     _, secret = keys.add("me", write=True, corpora=["a"])
     damaged = damage(json.loads(keys.path.read_text()))
     keys.path.write_text(damaged if isinstance(damaged, str) else json.dumps(damaged))
@@ -190,11 +190,11 @@ def test_a_damaged_file_lets_nobody_in(keys: Keys, damage: Any) -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(HomeFolderError):
-        Keys(tmp_path / "file" / "keys.json").add("me")
+        KeyStore(tmp_path / "file" / "keys.json").add("me")
 
 
 def test_the_keys_of_a_home(tmp_path: Path) -> None:
     home = Home.open(tmp_path / "home", create=True)
-    _, secret = Keys(home.keys).add("me")
-    assert Keys(Home.open(tmp_path / "home").keys).check(secret) is not None
+    _, secret = KeyStore(home.keys).add("me")
+    assert KeyStore(Home.open(tmp_path / "home").keys).check(secret) is not None
     assert os.listdir(home.path / "corpora") == []

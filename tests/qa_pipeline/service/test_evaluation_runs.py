@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from indexing.errors import SettingError
 from qa_pipeline.cli.main import main
 from qa_pipeline.errors import EvaluationDamaged, EvaluationMissing
-from qa_pipeline.evaluation.analysis.error_analysis import Wanted
+from qa_pipeline.evaluation.analysis.error_analysis import JudgedQuery
 from qa_pipeline.evaluation.metrics.scorers import SCORERS
 from qa_pipeline.evaluation.reading_comprehension.run import evaluate_reading
 from qa_pipeline.evaluation.runs.question_records import LONGEST, NEAR, pieces
-from qa_pipeline.service.evaluation_runs import Evaluations, folder_of
+from qa_pipeline.service.evaluation_runs import EvaluationRuns, folder_of
 from qa_pipeline.service.home import Home
 from tests.live import Live, live
 from tests.qa_pipeline.api.test_app import problem
@@ -54,17 +54,17 @@ def client(api: Live) -> Iterator[Client]:
 
 
 def test_every_run_is_listed_and_the_broken_ones_say_why(runs: Path) -> None:
-    found = {one.name: one for one in Evaluations(runs).list()}
+    found = {one.name: one for one in EvaluationRuns(runs).list()}
     assert set(found) == NAMES
     states = {name: one.state for name, one in found.items()}
     assert states == {**dict.fromkeys(NAMES, "done"), "half": "unfinished", "torn": "broken"}
     assert "6 of 6" in found["half"].problem and "settings.json of torn" in found["torn"].problem
     assert all(one.problem.count(".\n") == 0 and one.problem.endswith(".") for one in found.values() if one.problem)
-    assert [one.made for one in Evaluations(runs).list()] == sorted((one.made for one in found.values()), reverse=True)
+    assert [one.made for one in EvaluationRuns(runs).list()] == sorted((one.made for one in found.values()), reverse=True)
 
 
 def test_a_home_without_evaluations_has_none(tmp_path: Path) -> None:
-    assert Evaluations(tmp_path / "evaluations").list() == []
+    assert EvaluationRuns(tmp_path / "evaluations").list() == []
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_whatever_is_in_a_folder_it_is_told_in_one_sentence(
 ) -> None:
     make_run(tmp_path / "runs" / "run", tmp_path)
     (tmp_path / "runs" / "run" / file).write_text(text, "utf-8")
-    shelf = Evaluations(tmp_path / "runs")
+    shelf = EvaluationRuns(tmp_path / "runs")
     (one,) = shelf.list()
     assert one.state == state and words in one.problem and "\n" not in one.problem
     if file != "metrics.json":
@@ -98,14 +98,14 @@ def test_a_folder_that_is_none_and_an_odd_name_are_told(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / ".hidden").mkdir()
     (tmp_path / "file").write_text("x", "utf-8")
-    found = {one.name: one.problem for one in Evaluations(tmp_path).list()}
+    found = {one.name: one.problem for one in EvaluationRuns(tmp_path).list()}
     assert set(found) == {"a b <i>", "empty"}
     assert "cannot stand in an address" in found["a b <i>"] and "no settings.json" in found["empty"]
 
 
 def test_what_is_counted_one_by_one_is_what_the_metrics_say(runs: Path) -> None:
     for name in ("good", "poor", "open"):
-        judged = Evaluations(runs).judged(name)
+        judged = EvaluationRuns(runs).judged(name)
         metrics = json.loads((runs / name / "metrics.json").read_text("utf-8"))
         for row in (*metrics["rows"], metrics["all"]):
             mine = [one for one in judged if row["name"] in (one.row, "all")]
@@ -118,17 +118,17 @@ def test_what_is_counted_one_by_one_is_what_the_metrics_say(runs: Path) -> None:
 def test_a_run_of_questions_without_answers_counts_silence(tmp_path: Path) -> None:
     rows = [*ROWS, {**ROWS[0], "id": "none", "answers": []}]
     evaluate_reading(questions(tmp_path, rows), measured(), SCORERS["squad2"], tmp_path / "runs" / "run")
-    judged = {one.id: one for one in Evaluations(tmp_path / "runs").judged("run")}
+    judged = {one.id: one for one in EvaluationRuns(tmp_path / "runs").judged("run")}
     assert judged["none"].wanted == () and judged["none"].said == "1912" and judged["none"].verdict == "wrong"
 
 
 def test_predictions_of_a_row_and_a_verdict_are_counted_without_their_own_condition(runs: Path) -> None:
-    judged = Evaluations(runs).judged("good")
-    found = Wanted("de", "wrong").of(judged)
+    judged = EvaluationRuns(runs).judged("good")
+    found = JudgedQuery("de", "wrong").of(judged)
     assert [one.id for one in found.predictions] == ["5"] and found.total == 1
     assert found.verdicts == {"right": 1, "partly": 0, "wrong": 1} and found.rows == {"ar": 1, "de": 1, "en": 1}
-    assert [one.id for one in Wanted().of(judged, 2, 2).predictions] == ["3", "4"]
-    surest = [one.no_answer for one in Wanted(surest_first=True).of(judged).predictions]
+    assert [one.id for one in JudgedQuery().of(judged, 2, 2).predictions] == ["3", "4"]
+    surest = [one.no_answer for one in JudgedQuery(surest_first=True).of(judged).predictions]
     assert surest == sorted(surest) and len(set(surest)) > 1
     assert {one.id: one.verdict for one in judged}["3"] == "partly" and judged[1].question == ROWS[1]["question"]
 
@@ -147,16 +147,16 @@ def test_pieces_are_the_text_around_the_answers(context: str, drawn: list[tuple[
 
 
 def test_the_text_around_an_answer_is_kept_with_its_question(runs: Path) -> None:
-    one = next(one for one in Evaluations(runs).judged("good") if one.id == "3")
+    one = next(one for one in EvaluationRuns(runs).judged("good") if one.id == "3")
     ((start, text),) = one.pieces
     assert (start, text) == (0, ENGLISH) and [text[a:b] for a, b in one.right] == ["in 1912"]
     assert one.found is not None and text[slice(*one.found)] == one.said == "1912"
-    opened = Evaluations(runs).judged("open")[0]
+    opened = EvaluationRuns(runs).judged("open")[0]
     assert opened.found is None and opened.pieces and opened.right
 
 
 def test_what_changed_is_read_anew(tmp_path: Path) -> None:
-    shelf = Evaluations(tmp_path / "runs")
+    shelf = EvaluationRuns(tmp_path / "runs")
     make_run(tmp_path / "runs" / "run", tmp_path)
     assert len(shelf.judged("run")) == 6 and shelf.judged("run") is shelf.judged("run")
     assert shelf.compare("run", "run")[0].all.questions == 6 and shelf.compare("run", "run") is shelf.compare("run", "run")
@@ -169,7 +169,7 @@ def test_what_changed_is_read_anew(tmp_path: Path) -> None:
 
 
 def test_runs_of_an_open_domain_are_compared_by_what_their_tables_say(runs: Path) -> None:
-    found, notes = Evaluations(runs).compare("open", "open")
+    found, notes = EvaluationRuns(runs).compare("open", "open")
     metrics = json.loads((runs / "open" / "metrics.json").read_text("utf-8"))
     assert (found.all.a, found.all.f1.value, notes) == (pytest.approx(metrics["all"]["f1"]["value"]), 0.0, ())
 
@@ -183,7 +183,7 @@ def test_a_run_of_the_command_is_shown_by_the_service_of_that_home(tmp_path: Pat
     questions(tmp_path, ROWS[:2])
     command = ["evaluate", str(tmp_path / "asked.jsonl"), "--reader", "builtin", "--home", str(home), "--name", "first"]
     assert main(command) == 0
-    (one,) = Evaluations(home / "evaluations").list()
+    (one,) = EvaluationRuns(home / "evaluations").list()
     assert (one.name, one.state, one.answered) == ("first", "done", 2) and main(command) == 0
 
 

@@ -25,7 +25,7 @@ from qa_pipeline.service import job_store
 from qa_pipeline.service import job_worker as at_work
 from qa_pipeline.service.home import Corpus, Home
 from qa_pipeline.service.job_handlers import index_corpus
-from qa_pipeline.service.job_store import Job, Jobs
+from qa_pipeline.service.job_store import Job, JobStore
 from qa_pipeline.service.job_worker import Report, Work, Worker
 from qa_pipeline.service.service import Service
 from qa_pipeline.service.settings import ServerSettings
@@ -34,8 +34,8 @@ from tests.live import known_models
 
 
 @pytest.fixture
-def jobs(tmp_path: Path) -> Jobs:
-    return Jobs(tmp_path / "service.db")
+def jobs(tmp_path: Path) -> JobStore:
+    return JobStore(tmp_path / "service.db")
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def working() -> Iterator[Callable[..., Worker]]:
     """Makes workers that are stopped at the end."""
     made: list[Worker] = []
 
-    def make(jobs: Jobs, functions: dict[str, Any], **options: Any) -> Worker:
+    def make(jobs: JobStore, functions: dict[str, Any], **options: Any) -> Worker:
         made.append(Worker(jobs, functions, poll_s=0.02, **options))
         made[-1].start()
         return made[-1]
@@ -77,7 +77,7 @@ def until(condition: Callable[[], Any], seconds: float = 120.0) -> Any:
     return found
 
 
-def ended(jobs: Jobs, job: Job) -> Job:
+def ended(jobs: JobStore, job: Job) -> Job:
     until(lambda: jobs.get(job.id).state in job_store.ENDED)
     return jobs.get(job.id)
 
@@ -86,7 +86,7 @@ def nothing(job: Job, report: Report) -> None:
     return None
 
 
-def silent(jobs: Jobs, job: Job, seconds: float) -> None:
+def silent(jobs: JobStore, job: Job, seconds: float) -> None:
     """As if the job's process had not been heard of for that long."""
     with jobs._database.transaction() as connection:
         connection.execute("UPDATE jobs SET beat = beat - ? WHERE id = ?", (seconds, job.id))
@@ -95,14 +95,14 @@ def silent(jobs: Jobs, job: Job, seconds: float) -> None:
 # -- the store ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_job_from_queue_to_end(jobs: Jobs, tmp_path: Path) -> None:
+def test_a_job_from_queue_to_end(jobs: JobStore, tmp_path: Path) -> None:
     job = jobs.add("c", "index", {"files": ["ä.txt"]})
     assert (job.corpus, job.kind, job.state, job.started, job.ended) == ("c", "index", "queued", None, None)
     assert (job.done, job.total, job.message, job.request, job.result) == (0, 0, "", {"files": ["ä.txt"]}, None)
     running = jobs.claim("me")
     assert running is not None and running.id == job.id and running.state == "running" and running.started
     assert jobs.progress(job.id, 3, 10, "ตั๋ว\udcff \x00", owner="me") and jobs.heartbeat(job.id, owner="me")
-    told = Jobs(tmp_path / "service.db").get(job.id)
+    told = JobStore(tmp_path / "service.db").get(job.id)
     assert (told.done, told.total, told.message) == (3, 10, "ตั๋ว? \x00")
     done = jobs.finish(job.id, "done", "", {"n": 1}, owner="me")
     assert done.state == "done" and done.ended and done.result == {"n": 1} and done == jobs.get(job.id)
@@ -110,7 +110,7 @@ def test_a_job_from_queue_to_end(jobs: Jobs, tmp_path: Path) -> None:
     assert jobs.claim("other") is None
 
 
-def test_an_ended_job_never_changes(jobs: Jobs) -> None:
+def test_an_ended_job_never_changes(jobs: JobStore) -> None:
     for state in job_store.ENDED:
         job = jobs.add("c", "index", {})
         jobs.claim("me")
@@ -121,13 +121,13 @@ def test_an_ended_job_never_changes(jobs: Jobs) -> None:
 
 
 @pytest.mark.parametrize("id", ["", "nowhere", "'; DROP TABLE jobs", "\ud800", "\x00", "x" * 10_000])
-def test_jobs_that_are_not_there(jobs: Jobs, id: str) -> None:
+def test_jobs_that_are_not_there(jobs: JobStore, id: str) -> None:
     for act in (jobs.get, jobs.cancel):
         with pytest.raises(JobMissing):
             act(id)
 
 
-def test_lists_the_newest_first(jobs: Jobs) -> None:
+def test_lists_the_newest_first(jobs: JobStore) -> None:
     made = [jobs.add(corpus, "index", {}) for corpus in ("a", "b", "a")]
     assert jobs.list() == made[::-1] and jobs.list("a") == [made[2], made[0]] and jobs.list("zzz") == []
     assert jobs.list(limit=1) == [made[2]] and jobs.list(limit=0) == [] == jobs.list(limit=-1)
@@ -137,7 +137,7 @@ def test_lists_the_newest_first(jobs: Jobs) -> None:
     assert jobs.counts() == {"queued": 2, "running": 0, "done": 1, "failed": 0, "cancelled": 0}
 
 
-def test_old_ended_jobs_are_forgotten(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_ended_jobs_are_forgotten(jobs: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_store, "KEPT", 5)
     waiting = jobs.add("other", "questions", {})
     for _ in range(10):
@@ -146,7 +146,7 @@ def test_old_ended_jobs_are_forgotten(jobs: Jobs, monkeypatch: pytest.MonkeyPatc
     assert len(jobs.list("c")) == 5 and jobs.get(waiting.id).state == "queued"
 
 
-def test_index_jobs_of_a_corpus_in_order_others_beside(jobs: Jobs) -> None:
+def test_index_jobs_of_a_corpus_in_order_others_beside(jobs: JobStore) -> None:
     first, second = jobs.add("a", "index", {}), jobs.add("a", "index", {})
     asked, other, later = jobs.add("a", "questions", {}), jobs.add("b", "index", {}), jobs.add("b", "questions", {})
     assert [jobs.claim(f"o{n}") for n in range(3)][0].id == first.id  # type: ignore[union-attr]
@@ -161,13 +161,13 @@ def test_index_jobs_of_a_corpus_in_order_others_beside(jobs: Jobs) -> None:
     assert jobs.claim("r").id == third.id, "a batch of questions keeps no upload waiting"  # type: ignore[union-attr]
 
 
-def test_only_the_kinds_asked_for(jobs: Jobs) -> None:
+def test_only_the_kinds_asked_for(jobs: JobStore) -> None:
     job = jobs.add("c", "questions", {})
     assert jobs.claim("a", ("index",)) is None and jobs.claim("b", ()) is None
     assert jobs.claim("c", ("index", "questions")).id == job.id  # type: ignore[union-attr]
 
 
-def test_cancel(jobs: Jobs) -> None:
+def test_cancel(jobs: JobStore) -> None:
     running, queued = jobs.add("c", "index", {}), jobs.add("c", "index", {})
     jobs.claim("me")
     assert jobs.cancel(queued.id).state == "cancelled" and jobs.cancel(queued.id).ended
@@ -177,7 +177,7 @@ def test_cancel(jobs: Jobs) -> None:
     assert jobs.finish(running.id, "cancelled").state == "cancelled"
 
 
-def test_cancel_all_of_a_corpus(jobs: Jobs) -> None:
+def test_cancel_all_of_a_corpus(jobs: JobStore) -> None:
     running, queued, other = jobs.add("c", "index", {}), jobs.add("c", "index", {}), jobs.add("d", "index", {})
     jobs.claim("me")
     jobs.cancel_all("c")
@@ -185,7 +185,7 @@ def test_cancel_all_of_a_corpus(jobs: Jobs) -> None:
     assert jobs.get(other.id).state == "queued"
 
 
-def test_a_job_whose_process_died_is_run_again(jobs: Jobs) -> None:
+def test_a_job_whose_process_died_is_run_again(jobs: JobStore) -> None:
     job = jobs.add("c", "index", {})
     jobs.claim("dead")
     jobs.progress(job.id, 5, 10, "half", owner="dead")
@@ -199,7 +199,7 @@ def test_a_job_whose_process_died_is_run_again(jobs: Jobs) -> None:
     assert jobs.heartbeat(job.id, owner="living") and jobs.finish(job.id, "done", owner="living").state == "done"
 
 
-def test_a_job_that_kills_its_process_is_given_up(jobs: Jobs) -> None:
+def test_a_job_that_kills_its_process_is_given_up(jobs: JobStore) -> None:
     job = jobs.add("c", "index", {})
     for attempt in range(job_store.ATTEMPTS):
         assert jobs.claim(str(attempt)) is not None
@@ -208,7 +208,7 @@ def test_a_job_that_kills_its_process_is_given_up(jobs: Jobs) -> None:
     assert jobs.get(job.id).state == "failed" and "3 times" in jobs.get(job.id).message and jobs.get(job.id).ended
 
 
-def test_a_released_job_has_lost_no_attempt(jobs: Jobs) -> None:
+def test_a_released_job_has_lost_no_attempt(jobs: JobStore) -> None:
     job = jobs.add("c", "index", {})
     for attempt in range(2 * job_store.ATTEMPTS):
         assert jobs.claim(str(attempt)) is not None
@@ -216,7 +216,7 @@ def test_a_released_job_has_lost_no_attempt(jobs: Jobs) -> None:
 
 
 @pytest.mark.parametrize("how", ["died", "released"])
-def test_a_cancelled_job_is_not_run_again(jobs: Jobs, how: str) -> None:
+def test_a_cancelled_job_is_not_run_again(jobs: JobStore, how: str) -> None:
     job = jobs.add("c", "index", {})
     jobs.claim("me")
     jobs.cancel(job.id)
@@ -227,7 +227,7 @@ def test_a_cancelled_job_is_not_run_again(jobs: Jobs, how: str) -> None:
 def test_a_database_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "service.db").write_bytes(b"not a database" * 100)
     with pytest.raises(DocqaError, match="cannot be used"):
-        Jobs(tmp_path / "service.db")
+        JobStore(tmp_path / "service.db")
 
 
 # -- two processes -----------------------------------------------------------------------------------------------------
@@ -235,8 +235,8 @@ def test_a_database_that_cannot_be_used(tmp_path: Path) -> None:
 CLAIMING = """
 import sys, time; sys.path.insert(0, {root!r})
 from pathlib import Path
-from qa_pipeline.service.job_store import Jobs
-jobs = Jobs(Path({database!r}))
+from qa_pipeline.service.job_store import JobStore
+jobs = JobStore(Path({database!r}))
 print("ready", flush=True); sys.stdin.readline()
 misses = 0
 while misses < 20:
@@ -249,7 +249,7 @@ while misses < 20:
 """
 
 
-def test_two_processes_claim_each_job_once(jobs: Jobs, tmp_path: Path, repository: Path) -> None:
+def test_two_processes_claim_each_job_once(jobs: JobStore, tmp_path: Path, repository: Path) -> None:
     made = [jobs.add(f"c{n % 7}", ("index", "questions")[n % 2], {}) for n in range(80)]
     code = CLAIMING.format(root=str(repository), database=str(tmp_path / "service.db"))
     children = [
@@ -274,7 +274,7 @@ from pathlib import Path
 from functools import partial
 import indexing.prepare
 from qa_pipeline.service.home import Home
-from qa_pipeline.service.job_store import Jobs
+from qa_pipeline.service.job_store import JobStore
 from qa_pipeline.service.job_worker import Worker
 from qa_pipeline.service.job_handlers import index_corpus
 from tests.known import WordEmbedder
@@ -286,7 +286,7 @@ def index(job, report):
         print(message, flush=True)
         time.sleep(0.01)
     return index_corpus(home, home.corpus(job.corpus), slowly)
-worker = Worker(Jobs(home.database), {{"index": index}}, poll_s=0.02)
+worker = Worker(JobStore(home.database), {{"index": index}}, poll_s=0.02)
 worker.start()
 sys.stdin.read()
 worker.stop()
@@ -299,7 +299,7 @@ def test_kill_9_of_the_process_that_works(
     """Another process takes the job over and goes on from what was committed."""
     for n in range(60):
         home.put(reports, f"{n:02}.txt", "\n\n".join(f"Paragraph {p} of file {n}. " * 30 for p in range(3)).encode())
-    jobs = Jobs(home.database)
+    jobs = JobStore(home.database)
     job = jobs.add("reports", "index", {})
     code = WORKING.format(root=str(repository), home=str(home.path))
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -327,7 +327,7 @@ def test_kill_9_of_the_process_that_works(
 # -- the worker --------------------------------------------------------------------------------------------------------
 
 
-def test_work_its_progress_and_what_follows(jobs: Jobs, working: Callable[..., Worker]) -> None:
+def test_work_its_progress_and_what_follows(jobs: JobStore, working: Callable[..., Worker]) -> None:
     followed: list[Job] = []
     step = threading.Event()
 
@@ -355,7 +355,7 @@ def test_work_its_progress_and_what_follows(jobs: Jobs, working: Callable[..., W
     ],
 )
 def test_whatever_is_raised_the_worker_goes_on(
-    jobs: Jobs, working: Callable[..., Worker], error: Exception, state: str, message: str
+    jobs: JobStore, working: Callable[..., Worker], error: Exception, state: str, message: str
 ) -> None:
     def work(job: Job, report: Report) -> None:
         if job.request["bad"]:
@@ -370,12 +370,12 @@ def test_whatever_is_raised_the_worker_goes_on(
     assert (jobs.get(bad.id).state, jobs.get(bad.id).message) == (state, message)
 
 
-def test_a_result_that_is_no_json_fails_the_job(jobs: Jobs, working: Callable[..., Worker]) -> None:
+def test_a_result_that_is_no_json_fails_the_job(jobs: JobStore, working: Callable[..., Worker]) -> None:
     working(jobs, {"index": lambda job, report: {"set": {1}}})
     assert ended(jobs, jobs.add("c", "index", {})).message.startswith("A defect of ours (TypeError)")
 
 
-def test_cancel_reaches_the_work(jobs: Jobs, working: Callable[..., Worker]) -> None:
+def test_cancel_reaches_the_work(jobs: JobStore, working: Callable[..., Worker]) -> None:
     steps = 0
 
     def work(job: Job, report: Report) -> None:
@@ -393,7 +393,7 @@ def test_cancel_reaches_the_work(jobs: Jobs, working: Callable[..., Worker]) -> 
 
 
 def test_cancel_reaches_work_that_seldom_reports(
-    jobs: Jobs, working: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
+    jobs: JobStore, working: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the heartbeat: the next step ends it, however soon after the last one that is."""
     monkeypatch.setattr(at_work, "BEAT_S", 0.05)
@@ -416,7 +416,7 @@ def test_cancel_reaches_work_that_seldom_reports(
 
 
 def test_long_work_is_not_taken_for_dead(
-    jobs: Jobs, working: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
+    jobs: JobStore, working: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(at_work, "BEAT_S", 0.05)
     monkeypatch.setattr(job_store, "STALE_S", 1.0)
@@ -431,7 +431,7 @@ def test_long_work_is_not_taken_for_dead(
     assert ended(jobs, jobs.add("c", "index", {})).state == "done" and len(runs) == 1
 
 
-def test_no_kind_waits_for_another(jobs: Jobs, working: Callable[..., Worker]) -> None:
+def test_no_kind_waits_for_another(jobs: JobStore, working: Callable[..., Worker]) -> None:
     held = threading.Event()
     working(jobs, {"questions": lambda job, report: held.wait(120) and None, "index": nothing})
     batch = jobs.add("c", "questions", {})
@@ -441,7 +441,7 @@ def test_no_kind_waits_for_another(jobs: Jobs, working: Callable[..., Worker]) -
     assert ended(jobs, batch).state == "done"
 
 
-def test_wake_does_not_wait_for_the_poll(jobs: Jobs) -> None:
+def test_wake_does_not_wait_for_the_poll(jobs: JobStore) -> None:
     worker = Worker(jobs, {"index": nothing}, poll_s=60)
     worker.start()
     time.sleep(0.2)
@@ -451,7 +451,7 @@ def test_wake_does_not_wait_for_the_poll(jobs: Jobs) -> None:
     assert worker.stop(5)
 
 
-def test_stop_finishes_what_was_taken(jobs: Jobs) -> None:
+def test_stop_finishes_what_was_taken(jobs: JobStore) -> None:
     worker = Worker(jobs, {"index": lambda job, report: time.sleep(0.3)}, poll_s=0.02)
     worker.start()
     taken = jobs.add("c", "index", {})
@@ -461,7 +461,7 @@ def test_stop_finishes_what_was_taken(jobs: Jobs) -> None:
     assert jobs.get(taken.id).state == "done" and jobs.get(left.id).state == "queued"
 
 
-def test_stop_puts_back_what_takes_too_long(jobs: Jobs) -> None:
+def test_stop_puts_back_what_takes_too_long(jobs: JobStore) -> None:
     def work(job: Job, report: Report) -> None:
         while True:
             report(0, 0, "")
@@ -476,7 +476,7 @@ def test_stop_puts_back_what_takes_too_long(jobs: Jobs) -> None:
 
 
 def test_a_database_that_fails_for_a_while(
-    jobs: Jobs, working: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
+    jobs: JobStore, working: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claim, left = jobs.claim, [3]
 
@@ -495,7 +495,7 @@ def test_a_database_that_fails_for_a_while(
 
 
 def test_index_jobs_of_a_corpus(home: Home, reports: Corpus, working: Callable[..., Worker]) -> None:
-    jobs = Jobs(home.database)
+    jobs = JobStore(home.database)
     working(jobs, {"index": wired(home)})
     for name, text in SCRIPTS.items():
         home.put(reports, f"{name}.txt", text.encode())

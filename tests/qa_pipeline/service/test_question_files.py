@@ -22,7 +22,7 @@ from qa_pipeline.errors import JobCancelled
 from qa_pipeline.service.question_files import (
     COLUMNS,
     AnsweredRow,
-    Asked,
+    BatchQuestion,
     api_link,
     filters_of,
     read_questions,
@@ -31,7 +31,7 @@ from qa_pipeline.service.question_files import (
 )
 from tests.known import SCRIPTS
 
-Reads = Callable[..., list[Asked]]
+Reads = Callable[..., list[BatchQuestion]]
 CONTRACT = (
     "id corpus question language answer score no_answer no_answer_score source page start end document_id link".split()
 )
@@ -39,7 +39,7 @@ CONTRACT = (
 
 @pytest.fixture
 def reads(tmp_path: Path) -> Reads:
-    def read(content: bytes | str, name: str, limit: int = 100, **more: Any) -> list[Asked]:
+    def read(content: bytes | str, name: str, limit: int = 100, **more: Any) -> list[BatchQuestion]:
         path = tmp_path / "upload"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return read_questions(path, name, limit, **more)
@@ -82,8 +82,8 @@ def written(rows: Sequence[AnsweredRow], kind: str) -> bytes:
 
 TABLE = "id{0}Question{0}corpus{0}filters\n7{0}Wann?{0}north{0}language=de\n\n{0}Who?{0}{0}\n"
 EXPECTED = [
-    Asked("Wann?", 2, "7", "north", {"$and": [{"$or": [{"language": {"$eq": "de"}}]}]}),
-    Asked("Who?", 4, "4", "home"),
+    BatchQuestion("Wann?", 2, "7", "north", {"$and": [{"$or": [{"language": {"$eq": "de"}}]}]}),
+    BatchQuestion("Who?", 4, "4", "home"),
 ]
 
 
@@ -111,7 +111,7 @@ def test_json_and_json_lines(reads: Reads) -> None:
         (f'{json.dumps(first)}\n{{"question": "Who?"}}\n"Where?"\n', "q.json"),
     ):
         found = reads(content, name)
-        assert found[0] == Asked("Wann?", 1, "7", "north", {"language": "de"})
+        assert found[0] == BatchQuestion("Wann?", 1, "7", "north", {"language": "de"})
         assert [(asked.question, asked.id) for asked in found[1:]] == [("Who?", "2"), ("Where?", "3")]
 
 
@@ -265,7 +265,7 @@ def test_filters_in_a_cell() -> None:
 
 
 def test_a_row_for_each_question_in_order() -> None:
-    asked = [Asked("When?", 2, "a", "north"), Asked("Who?", 3, "b", "north")]
+    asked = [BatchQuestion("When?", 2, "a", "north"), BatchQuestion("Who?", 3, "b", "north")]
     seen: list[tuple[int, int]] = []
     rows = run_questions(
         asked, lambda q: reply(q.question, answers=int(q.id == "a")), lambda done, total, _: seen.append((done, total))
@@ -278,14 +278,14 @@ def test_a_row_for_each_question_in_order() -> None:
 
 
 def test_one_that_fails_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
-    def ask(asked: Asked) -> Reply:
+    def ask(asked: BatchQuestion) -> Reply:
         if asked.id == "a":
             raise DocumentMissing("There is no corpus `south`.")
         if asked.id == "b":
             raise ZeroDivisionError(asked.question)
         return reply(asked.question)
 
-    rows = run_questions([Asked("my secret question", id=name) for name in "abc"], ask, silent)
+    rows = run_questions([BatchQuestion("my secret question", id=name) for name in "abc"], ask, silent)
     assert [row.error != "" for row in rows] == [True, True, False]
     assert rows[0].error == "There is no corpus `south`." and rows[0].no_answer is None
     assert "ZeroDivisionError" in rows[1].error and "secret" not in rows[1].error
@@ -299,11 +299,11 @@ def test_a_cancelled_batch_ends() -> None:
         if done == 2:
             raise JobCancelled("stopped")
 
-    def ask(question: Asked) -> Reply:
+    def ask(question: BatchQuestion) -> Reply:
         asked.append(question.id)
         return reply("x")
 
-    nine = [Asked("x", id=str(number)) for number in range(9)]
+    nine = [BatchQuestion("x", id=str(number)) for number in range(9)]
     with pytest.raises(JobCancelled):
         run_questions(nine, ask, report)
     assert asked == ["0", "1"]
@@ -312,7 +312,7 @@ def test_a_cancelled_batch_ends() -> None:
 
 
 def test_links_are_made_by_whoever_knows_the_address() -> None:
-    rows = run_questions([Asked("x", corpus="a b")], lambda q: reply("x"), silent, link=lambda c, a: f"{c}!{a.start}")
+    rows = run_questions([BatchQuestion("x", corpus="a b")], lambda q: reply("x"), silent, link=lambda c, a: f"{c}!{a.start}")
     assert rows[0].link == "a b!21"
     assert api_link("a b", reply("x").answers[0]).startswith("/v1/corpora/a%20b/documents/d1?")
 

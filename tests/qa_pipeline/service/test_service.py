@@ -12,13 +12,13 @@ import pytest
 
 from indexing.build import build_index
 from indexing.errors import DocumentMissing, SettingError
-from indexing.store.listing import Wanted, file_of, list_documents
+from indexing.store.listing import ListingQuery, file_of, list_documents
 from qa_pipeline.answering.verification import Verifier
 from qa_pipeline.api.files import attachment
 from qa_pipeline.errors import BrokenCitation, CorpusMissing, TooBusy
 from qa_pipeline.service.admission import Admission
-from qa_pipeline.service.corpus_pool import OpenCorpora
-from qa_pipeline.service.model_pool import Models
+from qa_pipeline.service.corpus_pool import CorpusPool
+from qa_pipeline.service.model_pool import ModelPool
 from qa_pipeline.service.service import Service
 from qa_pipeline.service.settings import ServerSettings, server_settings
 from qa_pipeline.settings import AskSettings
@@ -147,7 +147,7 @@ def test_a_model_is_loaded_once_however_many_need_it() -> None:
         time.sleep(0.05)
         return WordEmbedder()
 
-    models = Models("r", embedder=load)  # type: ignore[arg-type]
+    models = ModelPool("r", embedder=load)  # type: ignore[arg-type]
     found: list[object] = []
     threads = [threading.Thread(target=lambda: found.append(models.embedder("e"))) for _ in range(8)]
     for thread in threads:
@@ -180,7 +180,7 @@ def test_what_is_not_the_text_at_its_place_is_never_sent(service: Service) -> No
 
 
 def test_a_corpus_in_use_stays_open_until_it_is_given_back(service: Service) -> None:
-    corpora: OpenCorpora = service.corpora
+    corpora: CorpusPool = service.corpora
     with service.using("a") as opened:
         service.delete("a")
         assert opened.folder.connection().execute("SELECT count(*) FROM documents").fetchone()[0] > 0
@@ -207,24 +207,24 @@ def test_old_uploads_are_swept(service: Service) -> None:
 
 def test_documents_are_listed_counted_and_traced_to_their_files(service: Service) -> None:
     with service.using("a") as opened:
-        whole = list_documents(opened.folder, Wanted())
+        whole = list_documents(opened.folder, ListingQuery())
         assert whole.total == len(SCRIPTS) + 1 and [d.source for d in whole.documents] == sorted(
             d.source for d in whole.documents
         )
         assert whole.facets["folder"] == {"scripts": len(SCRIPTS), "": 1} and whole.facets["type"] == {
             "txt": len(SCRIPTS) + 1
         }
-        assert list_documents(opened.folder, Wanted(folder="")).documents[0].source == "bridge.txt"
-        arabic = list_documents(opened.folder, Wanted(language="ar", folder="scripts"))
+        assert list_documents(opened.folder, ListingQuery(folder="")).documents[0].source == "bridge.txt"
+        arabic = list_documents(opened.folder, ListingQuery(language="ar", folder="scripts"))
         assert (
             arabic.total == 1
-            and arabic.facets["language"] == list_documents(opened.folder, Wanted(folder="scripts")).facets["language"]
+            and arabic.facets["language"] == list_documents(opened.folder, ListingQuery(folder="scripts")).facets["language"]
         )
-        assert list_documents(opened.folder, Wanted(source="scripts/?[hr].txt"), 0, 10).total >= 2
-        assert list_documents(opened.folder, Wanted(), 5, 2).documents == whole.documents[5:7]
-        assert list_documents(opened.folder, Wanted(), 2**53, 2).documents == ()
+        assert list_documents(opened.folder, ListingQuery(source="scripts/?[hr].txt"), 0, 10).total >= 2
+        assert list_documents(opened.folder, ListingQuery(), 5, 2).documents == whole.documents[5:7]
+        assert list_documents(opened.folder, ListingQuery(), 2**53, 2).documents == ()
         for nasty in ("'", "\x00", "%", "x" * 1_000, "\ud7ff"):
-            assert list_documents(opened.folder, Wanted(nasty, nasty, nasty, nasty)).total == 0
+            assert list_documents(opened.folder, ListingQuery(nasty, nasty, nasty, nasty)).total == 0
         assert file_of(opened.folder, arabic.documents[0].id) == ("scripts/ar.txt", 1)
         with pytest.raises(DocumentMissing):
             file_of(opened.folder, "none")

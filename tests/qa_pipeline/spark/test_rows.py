@@ -11,7 +11,7 @@ from indexing.errors import SettingError
 from indexing.models.registry import resolve
 from qa_pipeline.answering.calibration import Calibration, calibration_of
 from qa_pipeline.answering.loaded_reader import LoadedReader
-from qa_pipeline.answering.verdict import read_one
+from qa_pipeline.answering.verdict import answer_text
 from qa_pipeline.cli.main import main
 from qa_pipeline.haystack.load import load_reader
 from qa_pipeline.spark.dataframe import table_format
@@ -42,7 +42,7 @@ def test_a_row_is_what_reading_it_alone_says(loaded: LoadedReader) -> None:
             if not context.strip():
                 assert told == {"reason": "The context is empty."}
                 continue
-            alone = read_one(loaded.reader, question, context, calibration)
+            alone = answer_text(loaded.reader, question, context, calibration)
             assert told["score"] == pytest.approx(alone["score"], abs=1e-4)
             assert told["no_answer"] == (alone["answer"] == "")
             if not told["no_answer"]:

@@ -23,8 +23,15 @@ from qa_pipeline.training import train_embedder
 from qa_pipeline.training.alignment import ibm_model1
 from qa_pipeline.training.alignment.ibm_model1 import ragged
 from qa_pipeline.training.alignment.token_lexicon import Bitext, among_others, bitexts, lexicon
-from qa_pipeline.training.compression.pca import slim, without_languages
-from qa_pipeline.training.embedder.pair_sources import Asked, Lines, Switched, SwitchedLines, joined, taken
+from qa_pipeline.training.compression.pca import reduce, without_languages
+from qa_pipeline.training.embedder.pair_sources import (
+    CodeSwitchedLines,
+    CodeSwitchedPairs,
+    LinePairs,
+    QuestionPairs,
+    draw_pairs,
+    mix,
+)
 from qa_pipeline.training.loop.recipes import recipe
 from qa_pipeline.training.run_data import TrainSettings
 from tests.qa_pipeline.training.test_train_reader import SILENT, Stop, rows, stopping, weights, write
@@ -69,8 +76,8 @@ def test_rows_stay_what_they_are(made: list[list[int]]) -> None:
     whole = ragged(made)
     assert [whole[n].tolist() for n in range(len(whole))] == made and whole.lengths.tolist() == [len(row) for row in made]
     order = np.arange(len(made))[::-1]
-    assert [row.tolist() for row in map(taken(whole, order, 3).__getitem__, range(len(made)))] == [r[:3] for r in made[::-1]]
-    both = joined([whole, whole])
+    assert [row.tolist() for row in map(draw_pairs(whole, order, 3).__getitem__, range(len(made)))] == [r[:3] for r in made[::-1]]
+    both = mix([whole, whole])
     assert [both[n].tolist() for n in range(len(both))] == made * 2
 
 
@@ -119,21 +126,21 @@ def test_sentence_pairs_become_tokens(parallel: Path) -> None:
 @given(st.lists(st.integers(24, 60), min_size=1, max_size=6), st.integers(0, 99))
 def test_a_line_is_parted_into_a_run_and_the_rest(lengths: list[int], seed: int) -> None:
     made = ragged([[100 * n + at for at in range(length)] for n, length in enumerate(lengths)])
-    inside, outside = Lines([made]).draw(9, np.random.default_rng(seed))
+    inside, outside = LinePairs([made]).draw(9, np.random.default_rng(seed))
     found = sorted(sorted([*inside[n].tolist(), *outside[n].tolist()]) for n in range(len(inside)))
     assert found == [made[n].tolist() for n in range(len(made))]
     for n in range(len(inside)):
         assert (np.diff(inside[n]) == 1).all() and len(inside[n]) <= len(outside[n])
-    assert not Lines([ragged([[1, 2, 3]])])
+    assert not LinePairs([ragged([[1, 2, 3]])])
 
 
 def test_no_passage_comes_twice_among_questions() -> None:
-    asked = Asked(ragged([[n] for n in range(12)]), ragged([[100 + n] for n in range(4)]), np.arange(12) % 4)
+    asked = QuestionPairs(ragged([[n] for n in range(12)]), ragged([[100 + n] for n in range(4)]), np.arange(12) % 4)
     questions, passages = asked.draw(12, np.random.default_rng(1))
     assert sorted(passages.words.tolist()) == [100, 101, 102, 103]
     assert (questions.words % 4 == passages.words - 100).all(), "each with its own"
     with pytest.raises(SettingError, match="no questions in en"):
-        Switched({"de": asked}, {})
+        CodeSwitchedPairs({"de": asked}, {})
 
 
 def test_lines_of_text_are_switched_into_english_and_from_it() -> None:
@@ -144,7 +151,7 @@ def test_lines_of_text_are_switched_into_english_and_from_it() -> None:
     own = ragged([list(range(101, 150))] * 4)
     draw = np.random.default_rng(1)
     for plain, least in (({"en": english}, 0.2), ({"xx": own}, 0.3)):
-        source = SwitchedLines({**plain, "yy": own}, choices)
+        source = CodeSwitchedLines({**plain, "yy": own}, choices)
         assert source and source.count == 0
         sides = [source.draw(4, draw) for _ in range(40)]
         for run, rest in sides:
@@ -152,14 +159,14 @@ def test_lines_of_text_are_switched_into_english_and_from_it() -> None:
                 assert sorted(word % 100 for word in (*run[n].tolist(), *rest[n].tolist())) == list(range(1, 50))
         crossed = [np.mean(run.words > 100) - np.mean(rest.words > 100) for run, rest in sides]
         assert np.mean(np.abs(crossed) > 0.4) > least and min(crossed) < 0 < max(crossed)
-    assert not SwitchedLines({"yy": own}, choices) and not SwitchedLines({"en": english}, {})
+    assert not CodeSwitchedLines({"yy": own}, choices) and not CodeSwitchedLines({"en": english}, {})
 
 
 # -- fewer numbers -----------------------------------------------------------------------------------------------------
 
 
 def test_an_embedder_is_brought_down_to_its_principal_components(tmp_path: Path) -> None:
-    kept = slim("builtin", 128, tmp_path / "slim")
+    kept = reduce("builtin", 128, tmp_path / "slim")
     before, after = embedder_vectors("builtin"), embedder_vectors(str(tmp_path / "slim"))
     assert after.shape == (len(before), 128) and 0.3 < kept < 0.9
     assert np.square(after).sum() / np.square(before).sum() == pytest.approx(kept, abs=1e-4)
@@ -174,10 +181,10 @@ def test_an_embedder_is_brought_down_to_its_principal_components(tmp_path: Path)
     near, far = (np.abs(other - likeness[0]).mean() for other in likeness[1:])
     assert near < 0.06 and near < far / 2
     with pytest.raises(SettingError, match="holds a model already"):
-        slim("builtin", 64, tmp_path / "slim")
+        reduce("builtin", 64, tmp_path / "slim")
     for numbers in (0, 128):
         with pytest.raises(SettingError, match="has 128 numbers a token"):
-            slim(str(tmp_path / "slim"), numbers, tmp_path / "other")
+            reduce(str(tmp_path / "slim"), numbers, tmp_path / "other")
 
 
 def test_what_tells_languages_apart_can_be_taken_out(tmp_path: Path) -> None:
@@ -189,8 +196,8 @@ def test_what_tells_languages_apart_can_be_taken_out(tmp_path: Path) -> None:
         lines = [line for path in paths for line in path.read_text("utf-8").split("\n")]
         assert sum(bool(line.strip()) for line in lines) > 10, language
         (texts / f"{language}.txt").write_text("\n".join(lines), "utf-8")
-    slim("builtin", 300, tmp_path / "with", texts)
-    slim("builtin", 300, tmp_path / "without")
+    reduce("builtin", 300, tmp_path / "with", texts)
+    reduce("builtin", 300, tmp_path / "without")
     apart = {}
     for name in ("with", "without"):
         model = StaticModel(np.ascontiguousarray(embedder_vectors(str(tmp_path / name))), word_tokens().ids)

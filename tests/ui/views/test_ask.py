@@ -20,7 +20,7 @@ from ui.client.schemas import Answer, NoAnswer, Passage, Reply
 from ui.components.hit_navigation import hits_of, page_of, window
 from ui.render.answer_groups import against, by_language, fold
 from ui.render.export import citations, table
-from ui.state.query import Asked, from_query
+from ui.state.query import Query, from_query
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -290,7 +290,7 @@ def test_right_to_left_and_narrow(page: Page, site: str) -> None:  # noqa: F811
 # -- what they are made of ---------------------------------------------------------------------------------------------
 
 
-def read_back(asked: Asked) -> Asked:
+def read_back(asked: Query) -> Query:
     said = asked.query()
 
     def many(name: str) -> list[str]:
@@ -303,12 +303,12 @@ def read_back(asked: Asked) -> Asked:
 @pytest.mark.parametrize(
     "asked",
     [
-        Asked(),
-        Asked("q & a? ü=1", ("de", "fr"), ("pdf",), ("", "a b"), (("author", "x=y"), ("n", "3")), "2019", "2020-01"),
-        Asked("q", crosslingual=False, thorough=True, top_k=3, retrieve=99),
+        Query(),
+        Query("q & a? ü=1", ("de", "fr"), ("pdf",), ("", "a b"), (("author", "x=y"), ("n", "3")), "2019", "2020-01"),
+        Query("q", crosslingual=False, thorough=True, top_k=3, retrieve=99),
     ],
 )
-def test_what_is_asked_survives_the_address(asked: Asked) -> None:
+def test_what_is_asked_survives_the_address(asked: Query) -> None:
     assert read_back(asked) == asked
 
 
@@ -317,15 +317,15 @@ def test_nonsense_in_the_address_is_as_usual(name: str) -> None:
     said = {name: "\x00nonsense"} if name != "q" else {name: "   "}
     assert (
         from_query(lambda one: said.get(one, ""), lambda one: [said[one]] if one in said and one == "meta" else [])
-        == Asked()
+        == Query()
     )
 
 
 def test_filters_are_the_service_s() -> None:
-    asked = Asked("q", ("de",), ("pdf",), ("a*", ""), (("n", "3"), ("n", "x"), ("ok", "true")), "2019", "2020")
-    assert where(asked.filters("de")) is not None and Asked("q").filters() is None
+    asked = Query("q", ("de",), ("pdf",), ("a*", ""), (("n", "3"), ("n", "x"), ("ok", "true")), "2019", "2020")
+    assert where(asked.filters("de")) is not None and Query("q").filters() is None
     assert asked.filters()["$and"][-1] == {"date": {"$gte": "2019", "$lt": "2020\uffff"}}  # type: ignore[index]
-    assert Asked("q").filters("ar") == {"$and": [{"language": "ar"}]}
+    assert Query("q").filters("ar") == {"$and": [{"language": "ar"}]}
 
 
 def answer(text: str, document: str, score: float = 0.9, language: str = "en", start: int = 0) -> Answer:

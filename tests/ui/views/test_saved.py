@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.live import BRIDGE, Live, live
 from tests.ui.views.test_corpora import PROBE, opened, press, runs, shown, sound
-from ui.state.query import Asked
+from ui.state.query import Query
 from ui.state.saved_filters import asked_of, filter_words
 
 QUESTION = "When was the bridge opened in?"
@@ -88,7 +88,7 @@ def test_a_question_that_is_gone_meanwhile_and_a_corpus_without_any(api: Live) -
 
 NAMES = st.text("ab[*]?/ é", min_size=1, max_size=6)
 ASKED = st.builds(
-    Asked,
+    Query,
     question=st.just("q"),
     languages=st.lists(st.sampled_from(["de", "ar"]), unique=True).map(tuple),
     types=st.lists(st.sampled_from(["pdf", "txt"]), unique=True).map(tuple),
@@ -101,7 +101,7 @@ ASKED = st.builds(
 
 
 @given(ASKED, st.sampled_from(["", "de"]), st.lists(st.sampled_from(["x", "1", "2.5", "true"]), unique=True))
-def test_choices_come_back_from_their_filter(asked: Asked, own: str, values: list[str]) -> None:
+def test_choices_come_back_from_their_filter(asked: Query, own: str, values: list[str]) -> None:
     from dataclasses import replace
 
     asked = replace(asked, crosslingual=not own, meta=tuple(("year", value) for value in values))

@@ -18,11 +18,11 @@ from qa_pipeline.answering import calibration_store
 from qa_pipeline.answering.calibration import Calibration
 from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.cli.main import main
-from qa_pipeline.evaluation.calibration.run import calibrate, learned, sides
+from qa_pipeline.evaluation.calibration.run import calibrate, learn, sides
 from qa_pipeline.evaluation.metrics.calibration import Fit, Sample, bins, cut, expected_error, fit, logistic
-from qa_pipeline.evaluation.open_domain.asker import Read
-from qa_pipeline.evaluation.open_domain.run import How, open_predictions
-from qa_pipeline.evaluation.reading_comprehension.run import Measured
+from qa_pipeline.evaluation.open_domain.asker import ReadPassage
+from qa_pipeline.evaluation.open_domain.run import OpenDomainSettings, open_predictions
+from qa_pipeline.evaluation.reading_comprehension.run import MeasuredReader
 from qa_pipeline.evaluation.runs.predictions import QuestionSet
 from qa_pipeline.evaluation.runs.results_folder import Results
 from qa_pipeline.reading.readings import Reading, Span
@@ -31,13 +31,13 @@ from tests.known import WordEmbedder
 EMBEDDER: Any = WordEmbedder()
 
 
-def drawn(count: int, sharp: float, shift: float, seed: int = 1) -> list[Sample]:
+def drawn(count: int, slope: float, offset: float, seed: int = 1) -> list[Sample]:
     """Samples whose chance to be right is a known logistic of their gap."""
     dice = random.Random(seed)
     found = []
     for _ in range(count):
         gap = dice.gauss(3.0, 6.0)
-        right = dice.random() < 1 / (1 + math.exp(-sharp * (gap - shift)))
+        right = dice.random() < 1 / (1 + math.exp(-slope * (gap - offset)))
         found.append(Sample(gap, right, right))
     return found
 
@@ -45,26 +45,26 @@ def drawn(count: int, sharp: float, shift: float, seed: int = 1) -> list[Sample]
 # -- curves ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sharp, shift", [(1.0, 0.0), (0.35, 5.8), (2.5, -3.0)])
-def test_the_curve_that_made_the_samples_is_found_again(sharp: float, shift: float) -> None:
-    found = fit(drawn(20_000, sharp, shift))
+@pytest.mark.parametrize("slope, offset", [(1.0, 0.0), (0.35, 5.8), (2.5, -3.0)])
+def test_the_curve_that_made_the_samples_is_found_again(slope: float, offset: float) -> None:
+    found = fit(drawn(20_000, slope, offset))
     assert found is not None
-    assert found.sharp == pytest.approx(sharp, rel=0.06) and found.shift == pytest.approx(shift, abs=0.25)
-    assert found.cut == pytest.approx(shift, abs=1.0)
+    assert found.slope == pytest.approx(slope, rel=0.06) and found.offset == pytest.approx(offset, abs=0.25)
+    assert found.cut == pytest.approx(offset, abs=1.0)
     assert found.threshold == pytest.approx(0.5, abs=0.2)
 
 
 def test_the_likelihood_is_largest_there() -> None:
     samples = drawn(400, 0.7, 2.0)
-    gaps, right = np.array([s.gap for s in samples]), np.array([s.right for s in samples])
-    sharp, shift = logistic(gaps, right)
+    gaps, right = np.array([s.margin for s in samples]), np.array([s.right for s in samples])
+    slope, offset = logistic(gaps, right)
 
-    def loss(sharp: float, shift: float) -> float:
-        z = sharp * (gaps - shift)
+    def loss(slope: float, offset: float) -> float:
+        z = slope * (gaps - offset)
         return float(np.logaddexp(0, -z)[right].sum() + np.logaddexp(0, z)[~right].sum())
 
-    best = loss(sharp, shift)
-    assert all(best <= loss(sharp * a, shift + b) + 0.05 for a in (0.8, 1.0, 1.25) for b in (-0.7, 0.0, 0.7))
+    best = loss(slope, offset)
+    assert all(best <= loss(slope * a, offset + b) + 0.05 for a in (0.8, 1.0, 1.25) for b in (-0.7, 0.0, 0.7))
 
 
 def test_few_or_one_sided_samples_are_not_learned_from() -> None:
@@ -74,7 +74,7 @@ def test_few_or_one_sided_samples_are_not_learned_from() -> None:
 
 def test_separable_samples_stay_finite() -> None:
     found = fit([Sample(float(n - 100), n > 100, n > 100) for n in range(200)])
-    assert found is not None and 0 < found.sharp <= 20 and math.isfinite(found.shift)
+    assert found is not None and 0 < found.slope <= 20 and math.isfinite(found.offset)
     assert found.cut == pytest.approx(0.5, abs=0.1)
 
 
@@ -82,7 +82,7 @@ def test_few_samples_are_drawn_to_the_prior() -> None:
     few, prior = drawn(60, 1.0, 0.0), Fit(1.0, 0.0, 0.0)
     alone, drawn_to = fit(few), fit(few, prior)
     assert alone and drawn_to
-    assert abs(drawn_to.sharp - 1.0) + abs(drawn_to.shift) <= abs(alone.sharp - 1.0) + abs(alone.shift) + 0.05
+    assert abs(drawn_to.slope - 1.0) + abs(drawn_to.offset) <= abs(alone.slope - 1.0) + abs(alone.offset) + 0.05
 
 
 def test_the_cut_is_where_an_answer_is_as_likely_as_none() -> None:
@@ -91,7 +91,7 @@ def test_the_cut_is_where_an_answer_is_as_likely_as_none() -> None:
     found = [Sample(dice.gauss(6.0 if has else 2.0, 3.0), False, has) for has in [True, False] * 4_000]
     at = cut(found)
     assert at == pytest.approx(4.0, abs=0.2)
-    rightly = [sum((s.gap < gap) != s.answerable for s in found) / len(found) for gap in (4.0, at)]
+    rightly = [sum((s.margin < gap) != s.answerable for s in found) / len(found) for gap in (4.0, at)]
     assert rightly[0] - rightly[1] < 0.005
     backwards = [Sample(float(n), False, n < 50) for n in range(100)]
     assert -1.0 <= cut(backwards) <= 100.0
@@ -123,7 +123,7 @@ def test_the_expected_error_is_counted_by_hand() -> None:
 
 def test_true_probabilities_have_nearly_no_error() -> None:
     samples = drawn(20_000, 0.5, 1.0)
-    true = [Fit(0.5, 1.0, 0.0).probability(s.gap) for s in samples]
+    true = [Fit(0.5, 1.0, 0.0).probability(s.margin) for s in samples]
     assert expected_error(true, [s.right for s in samples]) < 0.015
 
 
@@ -149,9 +149,9 @@ class Overconfident:
         return Reading((Span(start, start + 4, 0.0, (9.0 if named else 4.0) + noise, 0.5),))
 
 
-def measured() -> Measured:
+def measured() -> MeasuredReader:
     before = Calibration(scope="none")
-    return Measured(LoadedReader(Overconfident(), "sure", before), "sure", "1")
+    return MeasuredReader(LoadedReader(Overconfident(), "sure", before), "sure", "1")
 
 
 def write(folder: Path, languages: tuple[str, ...] = ("de", "en", "fi")) -> Path:
@@ -188,14 +188,14 @@ def test_no_sample_is_measured_by_what_it_taught(tmp_path: Path) -> None:
     questions = QuestionSet.read([write(tmp_path / "q", ("de",))])
     side = sides(questions)
     with Results.writing(None, {}) as results:
-        asked = list(open_predictions(questions, measured(), EMBEDDER, How(5), results, None))
+        asked = list(open_predictions(questions, measured(), EMBEDDER, OpenDomainSettings(5), results, None))
     predictions = []
     for one in asked:
         high = 4.0 if side[one.present.key] else 0.0
-        read = [Read((5.0 if r.own else 3.0) + high, 0.5, 0.5, r.own, r.own) for r in one.read]
+        read = [ReadPassage((5.0 if r.own else 3.0) + high, 0.5, 0.5, r.own, r.own) for r in one.read]
         assert sum(r.own for r in read) == 1
         predictions.append(replace(one, read=tuple(read)))
-    found = learned(questions, predictions, Calibration(), "e")
+    found = learn(questions, predictions, Calibration(), "e")
     assert found.all.judged["after"].decided == 50.0
 
 
@@ -213,7 +213,7 @@ def test_paragraphs_and_their_translations_are_on_one_side(tmp_path: Path) -> No
 def test_a_run_goes_on_also_after_it_was_calibrated(tmp_path: Path) -> None:
     questions = QuestionSet.read([write(tmp_path / "q")])
     first = calibrate(questions, measured(), EMBEDDER, retrieve=5, out=tmp_path / "o")
-    now = Measured(LoadedReader(Overconfident(), "sure", Calibration(0.5, 7.0, 0.5)), "sure", "1")
+    now = MeasuredReader(LoadedReader(Overconfident(), "sure", Calibration(0.5, 7.0, 0.5)), "sure", "1")
     again = calibrate(questions, now, EMBEDDER, retrieve=5, out=tmp_path / "o")
     assert again.known == first.known and again.all.judged["before"] != first.all.judged["before"]
 
@@ -230,7 +230,7 @@ def test_in_the_terminal_it_is_kept_unless_it_is_a_rehearsal(
 
     folder = write(tmp_path / "q")
     monkeypatch.setenv("DOCQA_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(Measured, "load", lambda name: Measured(measured().loaded, "builtin", "1"))
+    monkeypatch.setattr(MeasuredReader, "load", lambda name: MeasuredReader(measured().loaded, "builtin", "1"))
     monkeypatch.setattr(Embedder, "load", lambda name: EMBEDDER)
     builtin = registry.resolve("builtin", "reader")
     before = calibration_store.load(builtin)

@@ -15,14 +15,14 @@ from indexing.models.embedder import Embedder
 from qa_pipeline.answering.calibration import Calibration
 from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.cli.main import main
-from qa_pipeline.evaluation.metrics.ranking import Found, average_precision, ndcg, ranking, recall, reciprocal_rank
+from qa_pipeline.evaluation.metrics.ranking import RelevantRanks, average_precision, ndcg, ranking, recall, reciprocal_rank
 from qa_pipeline.evaluation.metrics.scorers import SCORERS
 from qa_pipeline.evaluation.open_domain.asker import OpenPrediction, reply
 from qa_pipeline.evaluation.open_domain.corpus import make_corpus
 from qa_pipeline.evaluation.open_domain.retrieval_only import find
-from qa_pipeline.evaluation.open_domain.run import How, evaluate_open
+from qa_pipeline.evaluation.open_domain.run import OpenDomainSettings, evaluate_open
 from qa_pipeline.evaluation.open_domain.summary import OpenSummary
-from qa_pipeline.evaluation.reading_comprehension.run import Measured
+from qa_pipeline.evaluation.reading_comprehension.run import MeasuredReader
 from qa_pipeline.evaluation.runs.predictions import QuestionSet
 from qa_pipeline.evaluation.runs.results_folder import Results
 from qa_pipeline.reading.readings import Reading, Span
@@ -55,7 +55,7 @@ def test_ranks_are_counted_as_defined() -> None:
         dice = random.Random(seed)
         relevant = dice.randint(1, 4)
         ranks = tuple(sorted(dice.sample(range(1, 30), dice.randint(0, relevant))))
-        found = Found(ranks, relevant)
+        found = RelevantRanks(ranks, relevant)
         flags = [n + 1 in ranks for n in range(30)]
         for cut in (1, 5, 10):
             assert recall(found, cut) == float(any(flags[:cut]))
@@ -67,10 +67,10 @@ def test_ranks_are_counted_as_defined() -> None:
 
 
 def test_means_over_questions() -> None:
-    found = ranking([Found((1,), 1), Found((4,), 1), Found((), 1)])
+    found = ranking([RelevantRanks((1,), 1), RelevantRanks((4,), 1), RelevantRanks((), 1)])
     assert (found.questions, found.recall[1], found.recall[5]) == (3, pytest.approx(100 / 3), pytest.approx(200 / 3))
     assert found.mrr == pytest.approx(100 * (1 + 0.25) / 3)
-    assert ranking([]).mrr == 0.0 and average_precision(Found((), 0)) == 0.0
+    assert ranking([]).mrr == 0.0 and average_precision(RelevantRanks((), 0)) == 0.0
 
 
 # -- the corpus --------------------------------------------------------------------------------------------------------
@@ -131,8 +131,8 @@ class PlaceReader(WordReader):
         return Reading(tuple(Span(s.start, s.end, s.score, gap, 0.5) for s in found.spans))
 
 
-def measured(reader: Any = None) -> Measured:
-    return Measured(LoadedReader(reader or PlaceReader(), "places", Calibration()), "places", "1")
+def measured(reader: Any = None) -> MeasuredReader:
+    return MeasuredReader(LoadedReader(reader or PlaceReader(), "places", Calibration()), "places", "1")
 
 
 def run(asked: QuestionSet, **more: Any) -> OpenSummary:
@@ -168,7 +168,7 @@ def test_questions_without_an_answer_want_silence_once(tmp_path: Path) -> None:
 def test_other_languages_corpora_are_searched_for_the_same_question(tmp_path: Path) -> None:
     german = {place: f"Die Brücke von {place} öffnete {1900 + n}. Sie ist lang." for n, place in enumerate(PLACES)}
     asked = questions(tmp_path / "q", en=rows(), de=rows("de", german))
-    summary = run(asked, how=How(across=True), out=tmp_path / "o")
+    summary = run(asked, how=OpenDomainSettings(across=True), out=tmp_path / "o")
     assert {q: set(row) for q, row in summary.matrix.items()} == {"de": {"de", "en"}, "en": {"de", "en"}}
     assert summary.matrix["en"]["de"] == 100.0
     first = OpenPrediction.from_dict(Results.read(tmp_path / "o").lines[0])
@@ -181,7 +181,7 @@ def test_other_languages_corpora_are_searched_for_the_same_question(tmp_path: Pa
 def test_finding_alone_finds_what_reading_found(tmp_path: Path) -> None:
     german = {place: f"Die Brücke von {place} öffnete {1900 + n}. Sie ist lang." for n, place in enumerate(PLACES)}
     asked = questions(tmp_path / "q", en=rows(), de=rows("de", german))
-    whole = run(asked, how=How(across=True))
+    whole = run(asked, how=OpenDomainSettings(across=True))
     seen: list[tuple[int, int]] = []
     found = find(asked.examples, asked.contexts, EMBEDDER, True, lambda done, of: seen.append((done, of)))
     assert [row.name for row in found.rows] == ["de", "en"] and seen[-1] == (24, 24)
@@ -201,7 +201,7 @@ def test_only_as_many_passages_are_read_as_are_retrieved(tmp_path: Path) -> None
 
     read: dict[str, list[str]] = {}
     asked = questions(tmp_path / "q", en=rows())
-    evaluate_open(asked, measured(Listing()), EMBEDDER, SCORERS["squad1"], how=How(retrieve=3))
+    evaluate_open(asked, measured(Listing()), EMBEDDER, SCORERS["squad1"], how=OpenDomainSettings(retrieve=3))
     assert len(read) == 12 and {len(texts) for texts in read.values()} == {4}
 
 
@@ -212,7 +212,7 @@ def test_a_stopped_run_goes_on_and_gives_the_same(tmp_path: Path) -> None:
     (tmp_path / "o" / "predictions.jsonl").write_bytes(lines[: len(lines) // 2])
     assert run(asked, out=tmp_path / "o") == whole and (tmp_path / "o" / "predictions.jsonl").read_bytes() == lines
     with pytest.raises(SettingError, match="another retrieve"):
-        run(asked, how=How(retrieve=3), out=tmp_path / "o")
+        run(asked, how=OpenDomainSettings(retrieve=3), out=tmp_path / "o")
 
 
 def test_nothing_read_is_no_answer() -> None:
@@ -223,7 +223,7 @@ def test_the_table_in_the_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     questions(tmp_path / "q", en=rows())
-    monkeypatch.setattr(Measured, "load", lambda name: measured())
+    monkeypatch.setattr(MeasuredReader, "load", lambda name: measured())
     monkeypatch.setattr(Embedder, "load", lambda name: EMBEDDER)
     assert main(["evaluate", str(tmp_path / "q"), "--open-domain", "--limit", "5"]) == 0
     out = capsys.readouterr().out

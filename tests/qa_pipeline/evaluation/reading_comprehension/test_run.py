@@ -22,7 +22,7 @@ from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.cli.main import main
 from qa_pipeline.evaluation.metrics.bootstrap import difference, figure, holm, resampled
 from qa_pipeline.evaluation.metrics.scorers import SCORERS, scorer_for
-from qa_pipeline.evaluation.reading_comprehension.run import Measured, evaluate_reading
+from qa_pipeline.evaluation.reading_comprehension.run import MeasuredReader, evaluate_reading
 from qa_pipeline.evaluation.reading_comprehension.summary import summarise
 from qa_pipeline.evaluation.runs.predictions import Prediction, QuestionSet, row_name, spread
 from qa_pipeline.evaluation.runs.results_folder import Results
@@ -50,8 +50,8 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     return path
 
 
-def measured(reader: Any = None) -> Measured:
-    return Measured(LoadedReader(reader or WordReader(), "words", Calibration(threshold=0.5)), "words", "1")
+def measured(reader: Any = None) -> MeasuredReader:
+    return MeasuredReader(LoadedReader(reader or WordReader(), "words", Calibration(threshold=0.5)), "words", "1")
 
 
 class Counting(WordReader):
@@ -223,10 +223,10 @@ def test_another_run_does_not_go_on_in_the_folder(many: QuestionSet, tmp_path: P
     with pytest.raises(SettingError, match="another set of questions"):
         evaluate_reading(other, measured(), SCORERS["squad1"], tmp_path / "o")
     with pytest.raises(SettingError, match="another reader"):
-        evaluate_reading(many, Measured(LoadedReader(WordReader(), "x"), "x", "2"), SCORERS["squad1"], tmp_path / "o")
+        evaluate_reading(many, MeasuredReader(LoadedReader(WordReader(), "x"), "x", "2"), SCORERS["squad1"], tmp_path / "o")
     learned = LoadedReader(WordReader(), "words", Calibration(threshold=0.7))
     with pytest.raises(SettingError, match="another calibration"):
-        evaluate_reading(many, Measured(learned, "words", "1"), SCORERS["squad1"], tmp_path / "o")
+        evaluate_reading(many, MeasuredReader(learned, "words", "1"), SCORERS["squad1"], tmp_path / "o")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").touch()
     with pytest.raises(SettingError, match="something else"):
@@ -284,7 +284,7 @@ def test_files_of_one_name_are_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def stubbed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(Measured, "load", lambda name: measured())
+    monkeypatch.setattr(MeasuredReader, "load", lambda name: measured())
     yield
 
 

@@ -17,13 +17,13 @@ from indexing.errors import ModelMissing, SettingError, UnreadableFile
 from qa_pipeline.cli.main import main
 from qa_pipeline.datasets.examples import Example, Gold, read_examples
 from qa_pipeline.datasets.squad_writer import Made, squad
-from qa_pipeline.training.alignment.word_dictionary import Dictionary, dictionaries, learned, spans
+from qa_pipeline.training.alignment.word_dictionary import Dictionary, dictionaries, learn_dictionary, spans
 from qa_pipeline.training.augmentation.augment import AugmentSettings, augment, is_sound, new
-from qa_pipeline.training.augmentation.back_translation import translated, translator
+from qa_pipeline.training.augmentation.back_translation import translate_questions, translator
 from qa_pipeline.training.augmentation.cloze import GAP, clozes
-from qa_pipeline.training.augmentation.code_switching import replaced, switched
+from qa_pipeline.training.augmentation.code_switching import code_switch, replaced
 from qa_pipeline.training.augmentation.cross_lingual_pairs import pairings
-from qa_pipeline.training.augmentation.near_duplicates import Met, jaccard, shingles
+from qa_pipeline.training.augmentation.near_duplicates import NearDuplicateIndex, jaccard, shingles
 from tests.known import SCRIPTS
 
 XQUAD = Path(__file__).resolve().parents[5] / "shared" / "data" / "xquad"
@@ -89,15 +89,15 @@ def test_a_dictionary_is_learned_from_sentences() -> None:
     known = {f"word{n}": f"mot{n}" for n in range(30)}
     texts = [draw.choices(sorted(known), weights=range(1, 31), k=draw.randint(2, 9)) for _ in range(200)]
     pairs = [(" ".join(text), " ".join(draw.sample([known[word] for word in text], len(text)))) for text in texts]
-    forth, back = learned(pairs, "en", "fr")
+    forth, back = learn_dictionary(pairs, "en", "fr")
     assert len(forth.words) >= 25 and all(known[word] == found for word, found in forth.words.items())
     assert {b: a for a, b in forth.words.items()} == back.words and (back.source, back.target) == ("fr", "en")
-    assert not learned([], "en", "de")[0].words
+    assert not learn_dictionary([], "en", "de")[0].words
 
 
 def test_rare_pairs_are_not_learned() -> None:
-    assert not learned([("tower", "turm")] * 2, "en", "de")[0].words
-    assert learned([("tower", "turm")] * 3, "en", "de")[0].words == {"tower": "turm"}
+    assert not learn_dictionary([("tower", "turm")] * 2, "en", "de")[0].words
+    assert learn_dictionary([("tower", "turm")] * 3, "en", "de")[0].words == {"tower": "turm"}
 
 
 def test_words_of_scripts_without_spaces_are_pieces() -> None:
@@ -146,17 +146,17 @@ def _undone(text: str) -> str:
 
 
 def test_variants_are_switched() -> None:
-    forth, _ = learned([(a, b) for a, b in zip(SPOKEN, HEARD, strict=True)] * 3, "en", "de")
+    forth, _ = learn_dictionary([(a, b) for a, b in zip(SPOKEN, HEARD, strict=True)] * 3, "en", "de")
     context = "The old Tower stands. The bridge is high."
     given_ = [
         Example(str(n), "Is the bridge old?", context, (Gold("Tower", 8),), "en", "en", "", "a.json") for n in range(9)
     ]
-    made = list(switched(given_, [forth], seed=2))
+    made = list(code_switch(given_, [forth], seed=2))
     assert made and all(is_sound(m.example) and m.made_from == (f"a.json:{m.example.id[0]}",) for m in made)
     assert {m.example.golds[0].text for m in made} == {"Tower", "Turm"}
-    assert made == list(switched(given_, [forth], seed=2)) != list(switched(given_, [forth], seed=3))
+    assert made == list(code_switch(given_, [forth], seed=2)) != list(code_switch(given_, [forth], seed=3))
     with pytest.raises(SettingError, match="no dictionary"):
-        list(switched(given_, [Dictionary("fi", "en", {"a": "b"})], seed=2))
+        list(code_switch(given_, [Dictionary("fi", "en", {"a": "b"})], seed=2))
 
 
 # -- cloze -------------------------------------------------------------------------------------------------------------
@@ -194,13 +194,13 @@ def test_clozes_need_text(tmp_path: Path) -> None:
 def test_questions_go_there_and_back() -> None:
     examples = versions(languages=("en",))
     made = list(
-        translated(examples, [lambda texts: [t.upper() for t in texts], lambda texts: [f" {t}\n!" for t in texts]], None)
+        translate_questions(examples, [lambda texts: [t.upper() for t in texts], lambda texts: [f" {t}\n!" for t in texts]], None)
     )
     assert [m.example.question for m in made] == ["EN ASKS 0? !", "EN ASKS 1? !", "EN ASKS 2? !"]
     assert {m.example.question_language for m in made} == {"en"} and all(is_sound(m.example) for m in made)
-    (one, *_) = translated(examples, [lambda texts: ["Was fragt er?"] * len(texts)], "de")
+    (one, *_) = translate_questions(examples, [lambda texts: ["Was fragt er?"] * len(texts)], "de")
     assert one.example.question_language == "de" and one.example.language == "en" and one.how == "translate"
-    assert not list(translated(examples, [lambda texts: [" "] * len(texts)], "de"))
+    assert not list(translate_questions(examples, [lambda texts: [" "] * len(texts)], "de"))
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +254,7 @@ def test_a_marian_model_translates(marian: Path) -> None:
 
 
 def test_near_repeats_are_found() -> None:
-    met = Met()
+    met = NearDuplicateIndex()
     assert met.is_new("How high is the bridge?", SCRIPTS["en"])
     assert not met.is_new("How high is  the Bridge?", SCRIPTS["en"] + " ")
     assert met.is_new("Wie hoch ist die Brücke?", SCRIPTS["en"])

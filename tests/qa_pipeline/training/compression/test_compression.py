@@ -21,9 +21,9 @@ from indexing.text.search_terms import terms
 from qa_pipeline.cli.main import main
 from qa_pipeline.datasets.examples import Example, Gold
 from qa_pipeline.haystack.load import load_reader, window_sizes
-from qa_pipeline.training.compression.pruning import counted, cut, texts
-from qa_pipeline.training.compression.weight_averaging import mean
-from qa_pipeline.training.reader.unanswerable import REACH, silent
+from qa_pipeline.training.compression.pruning import count_tokens, prune, texts
+from qa_pipeline.training.compression.weight_averaging import average
+from qa_pipeline.training.reader.unanswerable import REACH, unanswerable
 from qa_pipeline.training.run_data import limited
 from qa_pipeline.training.train_reader import train
 from tests.known import SCRIPTS
@@ -52,7 +52,7 @@ def states(path: Path, text: str) -> torch.Tensor:
 def test_what_is_kept_reads_as_before(script: str, large: ModelFolder, tmp_path: Path) -> None:
     text = SCRIPTS[script]
     whole = AutoTokenizer.from_pretrained(large.path)
-    cut(large, {script: counted(large, [text])}, len(whole), 2, tmp_path / "small")
+    prune(large, {script: count_tokens(large, [text])}, len(whole), 2, tmp_path / "small")
     small = AutoTokenizer.from_pretrained(tmp_path / "small")
     assert small.tokenize(text) == whole.tokenize(text) and len(small) < len(whole)
     assert small(text, "x")["input_ids"][-1] == small.sep_token_id and small.pad_token_id == 1
@@ -68,7 +68,7 @@ def test_a_bert_with_scored_pieces_becomes_the_xlm_r_it_is(large: ModelFolder, t
     BertModel(BertConfig(vocab_size=len(tokenizer), initializer_range=0.4, **sizes)).save_pretrained(tmp_path / "e5")
     tokenizer.save_pretrained(tmp_path / "e5")
     folder = resolve(str(tmp_path / "e5"), "embedder")
-    cut(folder, {"en": counted(folder, [SCRIPTS["en"]])}, 600, 2, tmp_path / "small")
+    prune(folder, {"en": count_tokens(folder, [SCRIPTS["en"]])}, 600, 2, tmp_path / "small")
     before, after = (states(tmp_path / name, SCRIPTS["en"]) for name in ("e5", "small"))
     assert torch.allclose(before, after, atol=1e-5)
 
@@ -77,23 +77,23 @@ def test_rare_tokens_go_and_their_words_are_still_read(large: ModelFolder, tmp_p
     whole = AutoTokenizer.from_pretrained(large.path)
     signs = 5 + sum(len(piece) == 1 for piece in whole.vocab)
     text = f"{SCRIPTS['en']} {SCRIPTS['de']}"
-    cut(large, {"en": counted(large, [text])}, signs + 3, 1, tmp_path / "small")
+    prune(large, {"en": count_tokens(large, [text])}, signs + 3, 1, tmp_path / "small")
     small = AutoTokenizer.from_pretrained(tmp_path / "small")
     assert len(small) == signs + 3
     for script in SCRIPTS.values():
         assert small(script)["input_ids"].count(small.unk_token_id) == whole(script)["input_ids"].count(whole.unk_token_id)
     assert len(small.tokenize(text)) > len(whole.tokenize(text))
     with pytest.raises(SettingError, match="too few"):
-        cut(large, {}, 6, 1, tmp_path / "none")
+        prune(large, {}, 6, 1, tmp_path / "none")
 
 
 def test_what_cannot_be_cut_is_told(large: ModelFolder, tmp_path: Path) -> None:
-    counts = {"en": counted(large, [SCRIPTS["en"]])}
+    counts = {"en": count_tokens(large, [SCRIPTS["en"]])}
     with pytest.raises(SettingError, match="4 layers or more"):
-        cut(large, counts, 600, 4, tmp_path / "small")
+        prune(large, counts, 600, 4, tmp_path / "small")
     bert = resolve(str(make_reader("bert", tmp_path / "bert", 5, tokenizer=wordpieces("bert"))), "reader")
     with pytest.raises(SettingError, match="no tokenizer.json of scored pieces"):
-        cut(bert, counts, 600, 1, tmp_path / "small")
+        prune(bert, counts, 600, 1, tmp_path / "small")
     assert not (tmp_path / "small").exists()
 
 
@@ -137,21 +137,21 @@ def test_the_mean_of_two_runs_is_a_reader_between_them(large: ModelFolder, tmp_p
     for seed, run in enumerate(runs):
         train(settings(data, run, large.path, seed=seed), SILENT)
     assert weights(runs[0]) != weights(runs[1])
-    mean([str(run) for run in runs], tmp_path / "mean")
+    average([str(run) for run in runs], tmp_path / "mean")
     one, two, both = (load_file(folder / "model.safetensors") for folder in (*runs, tmp_path / "mean"))
     assert all(np.allclose(both[name], (one[name] + two[name]) / 2, atol=1e-6) for name in one) and one.keys() == both.keys()
     text = "The bridge 3 cost 122 pounds."
     assert load_reader(resolve(str(tmp_path / "mean"), "reader")).read("What did bridge 3 cost?", [text])[0].spans
     assert window_sizes(resolve(str(tmp_path / "mean"), "reader")) == window_sizes(resolve(str(runs[0]), "reader"))
     with pytest.raises(SettingError, match="holds a model already"):
-        mean([str(run) for run in runs], tmp_path / "mean")
+        average([str(run) for run in runs], tmp_path / "mean")
 
 
 def test_the_mean_of_readers_has_all_files_of_its_tokenizer(tmp_path: Path) -> None:
     """XLM's has no tokenizer.json, and merges that are no JSON at all."""
     bases = [make_xlm(tmp_path / str(seed), seed, beam=False) for seed in (1, 2)]
     (bases[0] / "checkpoint.pt").write_bytes(b"x")
-    mean([str(base) for base in bases], tmp_path / "mean")
+    average([str(base) for base in bases], tmp_path / "mean")
     assert load_reader(resolve(str(tmp_path / "mean"), "reader")).read("How high?", [SCRIPTS["en"]])
     assert not (tmp_path / "mean" / "checkpoint.pt").exists()
 
@@ -161,7 +161,7 @@ def test_the_same_tokens_written_otherwise_are_the_same(large: ModelFolder, tmp_
     again = tmp_path / "again"
     shutil.copytree(large.path, again)
     (again / "tokenizer.json").write_text(json.dumps(json.loads((large.path / "tokenizer.json").read_bytes()), indent=4))
-    mean([str(large.path), str(again)], tmp_path / "mean")
+    average([str(large.path), str(again)], tmp_path / "mean")
     assert (tmp_path / "mean" / "config.json").is_file()
 
 
@@ -169,12 +169,12 @@ def test_what_has_no_mean_is_told(large: ModelFolder, tmp_path: Path) -> None:
     other = make_reader("xlm-roberta", tmp_path / "other", 5, num_hidden_layers=2)
     for names, why in (([str(large.path)], "two readers"), ([str(large.path), str(other)], "have no mean")):
         with pytest.raises(SettingError, match=why):
-            mean(names, tmp_path / "mean")
+            average(names, tmp_path / "mean")
     other = tmp_path / "long"
     shutil.copytree(large.path, other)
     (other / "training.json").write_text('{"recipe": {"max_seq_len": 200, "doc_stride": 100}}')
     with pytest.raises(SettingError, match="windows of other sizes"):
-        mean([str(large.path), str(other)], tmp_path / "mean")
+        average([str(large.path), str(other)], tmp_path / "mean")
     assert not (tmp_path / "mean").exists()
     assert main(["mean", str(large.path), "--into", str(tmp_path / "mean")]) == 2
 
@@ -213,12 +213,12 @@ CONTEXTS = [
 def test_silence_is_learned_from_the_nearest_passage_without_the_answer() -> None:
     made = [example(n, "What did the bridge cost?", text, "") for n, text in enumerate(CONTEXTS[1:], start=1)]
     asked = example(0, "What did the bridge of Arden cost?", CONTEXTS[0], "12 pounds")
-    found = silent([asked, *made], 1.0, 1)
+    found = unanswerable([asked, *made], 1.0, 1)
     assert [(one.question, one.context, one.golds) for one in found] == [(asked.question, CONTEXTS[1], ())]
     assert found[0].id != asked.id and found[0].is_impossible
-    assert silent([asked], 1.0, 1) == [] and silent([asked, *made], 0.0, 1) == []
+    assert unanswerable([asked], 1.0, 1) == [] and unanswerable([asked, *made], 0.0, 1) == []
     elsewhere = [replace(one, origin="other") for one in made]
-    assert silent([asked, *elsewhere], 1.0, 1) == []
+    assert unanswerable([asked, *elsewhere], 1.0, 1) == []
 
 
 def test_no_silent_passage_says_the_answer_and_the_draw_is_the_seed_s() -> None:
@@ -228,8 +228,8 @@ def test_no_silent_passage_says_the_answer_and_the_draw_is_the_seed_s() -> None:
     for n in range(120):
         context = " ".join(draw.choice(words) for _ in range(6))
         made.append(example(n, f"what {draw.choice(words)}?", context, context.split()[draw.randrange(6)]))
-    found = silent(made, 0.5, 9)
-    assert 30 < len(found) < 90 and found == silent(made, 0.5, 9) != silent(made, 0.5, 10)
+    found = unanswerable(made, 0.5, 9)
+    assert 30 < len(found) < 90 and found == unanswerable(made, 0.5, 9) != unanswerable(made, 0.5, 10)
     by_id = {one.id: one for one in made}
     order = list(dict.fromkeys(one.context for one in made))
     for one in found:

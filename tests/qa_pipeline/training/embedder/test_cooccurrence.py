@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from qa_pipeline.training.alignment.ibm_model1 import Ragged, ragged
 from qa_pipeline.training.alignment.token_lexicon import Bitext, Lexicon, lexicon
-from qa_pipeline.training.embedder.cooccurrence import NEAR, counted, near_one_another
+from qa_pipeline.training.embedder.cooccurrence import NEAR, cooccurrence_vectors, near_one_another
 
 SIZE = 40
 TOPICS = 5
@@ -45,7 +45,7 @@ def known(words: range) -> Lexicon:
 def test_words_of_one_topic_are_near_in_either_language() -> None:
     """Of each topic half of the words are in no sentence pair: they are known by what they stand near."""
     paired = known(range(0, SIZE // 2, 2))
-    vectors = counted({"en": [talk(1, 0)], "xx": [talk(2, SIZE // 2)]}, {"xx": paired}, SIZE, 8, 1)
+    vectors = cooccurrence_vectors({"en": [talk(1, 0)], "xx": [talk(2, SIZE // 2)]}, {"xx": paired}, SIZE, 8, 1)
     assert vectors.shape == (SIZE, 8) and vectors.dtype == np.float32
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     likeness = unit[: SIZE // 2] @ unit[SIZE // 2 :].T
@@ -53,20 +53,20 @@ def test_words_of_one_topic_are_near_in_either_language() -> None:
     never_paired = np.arange(SIZE // 2) % 2 == 1
     nearest = topic[likeness.argmax(axis=1)]
     assert (nearest == topic)[never_paired].mean() >= 0.9
-    apart = counted({"en": [talk(1, 0)], "xx": [talk(2, SIZE // 2)]}, {}, SIZE, 8, 1)
+    apart = cooccurrence_vectors({"en": [talk(1, 0)], "xx": [talk(2, SIZE // 2)]}, {}, SIZE, 8, 1)
     assert np.abs(apart[: SIZE // 2] @ apart[SIZE // 2 :].T).max() < 1e-3, "without a lexicon nothing joins the two"
 
 
 def test_the_same_seed_counts_the_same() -> None:
-    one, other = (counted({"en": [talk(1, 0)]}, {}, SIZE, 8, 1) for _ in range(2))
+    one, other = (cooccurrence_vectors({"en": [talk(1, 0)]}, {}, SIZE, 8, 1) for _ in range(2))
     assert np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("texts", [{}, {"en": [ragged([])]}, {"en": [ragged([[3]])]}])
 def test_nothing_to_count_gives_vectors_that_tell_nothing(texts: dict[str, list[Ragged]]) -> None:
-    vectors = counted(texts, {}, SIZE, 8, 1)
+    vectors = cooccurrence_vectors(texts, {}, SIZE, 8, 1)
     assert vectors.shape == (SIZE, 8) and not np.isnan(vectors).any() and not vectors.any()
 
 
 def test_more_numbers_than_tokens_are_zeros() -> None:
-    assert not counted({"en": [talk(1, 0)]}, {}, SIZE, 60, 1)[:, SIZE:].any()
+    assert not cooccurrence_vectors({"en": [talk(1, 0)]}, {}, SIZE, 60, 1)[:, SIZE:].any()
