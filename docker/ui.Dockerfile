@@ -1,4 +1,4 @@
-# The page, without torch: it speaks HTTP with the API and reads no document itself.
+# The page, without torch: it speaks HTTP with the API, and reads no more than the head of a file of questions itself.
 # `docker build -f docker/ui.Dockerfile -t docqa-ui .` at the top of the repository; docker/compose.yaml runs it.
 
 FROM python:3.11-slim-bookworm AS build
@@ -6,7 +6,8 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PATH=/opt/docqa/bin:$PATH
 RUN python -m venv /opt/docqa
 WORKDIR /build
 COPY constraints.txt ./
-RUN pip install --constraint constraints.txt streamlit==1.67.0 httpx==0.28.1
+RUN pip install --constraint constraints.txt streamlit==1.67.0 httpx==0.28.1 httpx-sse==0.4.3 \
+    msgspec==0.22.0 openpyxl==3.1.5 babel==2.19.0
 
 FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 docqa && useradd --uid 10001 --gid docqa --create-home docqa

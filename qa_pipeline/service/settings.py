@@ -5,17 +5,32 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+from msgspec import Meta
+from msgspec.inspect import BoolType, CustomType, IntType, VarTupleType, type_info
 
 from indexing.errors import SettingError
 from indexing.models.presets import DEFAULT_READER
-from indexing.settings import whole_number
 from qa_pipeline.settings import MAX_TOP_K, PRECISIONS
 
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
-MAX_BYTES = 1_000_000_000_000
+DIGITS = 15
+
+Bytes = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Files = Annotated[int, Meta(ge=1, le=100_000)]
+Passages = Annotated[int, Meta(ge=1, le=MAX_TOP_K)]
+Batch = Annotated[int, Meta(ge=1, le=100_000)]
+Questions = Annotated[int, Meta(ge=1, le=1_000_000)]
+Concurrency = Annotated[int, Meta(ge=1, le=256)]
+Queue = Annotated[int, Meta(ge=0, le=100_000)]
+Seconds = Annotated[int, Meta(ge=0, le=3_600)]
+Days = Annotated[int, Meta(ge=0, le=36_500)]
 
 
 def _cores() -> int:
@@ -36,35 +51,26 @@ class ServerSettings:
 
     home: Path
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: Port = 8080
     reader: str = DEFAULT_READER
     precision: str = "auto"
-    body_bytes: int = 32_000_000
-    file_bytes: int = 50_000_000
-    upload_bytes: int = 500_000_000
-    upload_files: int = 1_000
-    top_k: int = MAX_TOP_K
-    batch: int = 1_000
-    questions: int = 10_000
-    concurrency: int = field(default_factory=_cores)
-    queue: int = 0
+    body_bytes: Bytes = 32_000_000
+    file_bytes: Bytes = 50_000_000
+    upload_bytes: Bytes = 500_000_000
+    upload_files: Files = 1_000
+    top_k: Passages = MAX_TOP_K
+    batch: Batch = 1_000
+    questions: Questions = 10_000
+    concurrency: Concurrency = field(default_factory=_cores)
+    queue: Queue = 0
     cors_origins: tuple[str, ...] = ()
     log_questions: bool = False
-    shutdown_s: int = 30
-    keep_days: int = 30
+    shutdown_s: Seconds = 30
+    keep_days: Days = 30
 
     def __post_init__(self) -> None:
-        whole_number("port", self.port, 0, 65_535)
-        for name in ("body_bytes", "file_bytes", "upload_bytes"):
-            whole_number(name, getattr(self, name), 1, MAX_BYTES)
-        whole_number("upload_files", self.upload_files, 1, 100_000)
-        whole_number("top_k", self.top_k, 1, MAX_TOP_K)
-        whole_number("batch", self.batch, 1, 100_000)
-        whole_number("questions", self.questions, 1, 1_000_000)
-        whole_number("concurrency", self.concurrency, 1, 256)
-        whole_number("queue", self.queue, 0, 100_000)
-        whole_number("shutdown_s", self.shutdown_s, 0, 3_600)
-        whole_number("keep_days", self.keep_days, 0, 36_500)
+        for name, kind in _kinds().items():
+            _checked(name, kind, getattr(self, name))
         if self.precision not in PRECISIONS:
             raise SettingError(f"precision is {self.precision!r}; it must be one of {', '.join(PRECISIONS)}.")
         if not self.host.strip() or not self.reader.strip():
@@ -103,39 +109,62 @@ def server_settings(flags: Mapping[str, Any], environment: Mapping[str, str]) ->
     9000
     """
     values: dict[str, Any] = {}
-    for setting in fields(ServerSettings):
-        variable = f"DOCQA_{setting.name.upper()}"
-        given = flags.get(setting.name)
-        name, given = (setting.name, given) if given is not None else (variable, environment.get(variable) or None)
+    for setting, kind in _kinds().items():
+        variable = f"DOCQA_{setting.upper()}"
+        given = flags.get(setting)
+        name, given = (setting, given) if given is not None else (variable, environment.get(variable) or None)
         if given is not None:
-            values[setting.name] = _cast(name, str(setting.type), given)
+            values[setting] = _checked(name, kind, _parsed(kind, given) if isinstance(given, str) else given)
     if "home" not in values:
         raise SettingError("No home folder is named; use --home HOME or the variable DOCQA_HOME.")
     return ServerSettings(**values)
 
 
-def _cast(name: str, kind: str, given: Any) -> Any:
-    """A flag's or a variable's value as the type of its field, strictly."""
-    if not isinstance(given, str):
-        return tuple(given) if kind.startswith("tuple") else given
-    if kind.startswith("tuple"):
-        return tuple(part.strip() for part in given.split(",") if part.strip())
-    if kind == "bool":
-        return _truth(name, given)
-    if kind == "int":
-        return _whole(name, given)
-    return Path(given) if kind == "Path" else given
+@cache
+def _kinds() -> Mapping[str, Any]:
+    """The type of each setting, with its bounds."""
+    return get_type_hints(ServerSettings, include_extras=True)
 
 
-def _truth(name: str, given: str) -> bool:
-    if given.strip().lower() not in (*YES, *NO):
-        raise SettingError(f"{name} is {given!r}; it must be one of {', '.join((*YES, *NO))}.")
-    return given.strip().lower() in YES
+def _parsed(kind: Any, text: str) -> Any:
+    """The value of this type that a text stands for; the text itself where it stands for none.
+
+    Stricter than int(), which takes digits of any script and signs, and than msgspec, which takes 1e3 and no "yes".
+    """
+    match type_info(kind):
+        case BoolType():
+            word = text.strip().lower()
+            return word in YES if word in (*YES, *NO) else text
+        case IntType():
+            digits = text.strip().replace("_", "")
+            return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= DIGITS else text
+        case VarTupleType():
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        case CustomType():
+            return Path(text)
+    return text
 
 
-def _whole(name: str, given: str) -> int:
-    """Digits, with "_" between them where wanted; int() would take more."""
-    digits = given.strip().replace("_", "")
-    if not digits.isascii() or not digits.isdigit() or len(digits) > 15:
-        raise SettingError(f"{name} is {given!r}; it must be a whole number.")
-    return int(digits)
+def _checked(name: str, kind: Any, value: Any) -> Any:
+    """A value of a setting, if it is of its type and within its bounds. Raises SettingError."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        raise SettingError(f"{name} is {value!r}; it must be {_allowed(kind)}.") from None
+
+
+def _allowed(kind: Any) -> str:
+    """
+    >>> _allowed(Port), _allowed(bool)
+    ('a whole number from 0 to 65,535', 'one of 1, true, yes, on, 0, false, no, off')
+    """
+    match type_info(kind):
+        case IntType(ge=low, le=high):
+            return f"a whole number from {low:,} to {high:,}"
+        case BoolType():
+            return f"one of {', '.join((*YES, *NO))}"
+        case CustomType():
+            return "a path"
+        case VarTupleType():
+            return "texts with commas between"
+    return "text"

@@ -1,7 +1,7 @@
 """HTTP client of the service: every route as a method with typed results.
 
-Usable on its own: it needs httpx and nothing else of docqa. Errors are `ApiError` with the sentence the service gave;
-fields a newer service sends beside the known ones are passed over.
+Usable on its own: it needs httpx, httpx-sse and msgspec, and nothing else of docqa. Errors are `ApiError` with the
+sentence the service gave; fields a newer service sends beside the known ones are passed over.
 
     with Client("http://127.0.0.1:8080") as client:
         client.ask("reports", "When was the bridge opened?").answers[0].text
@@ -9,7 +9,6 @@ fields a newer service sends beside the known ones are passed over.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ from typing import IO, Any
 from urllib.parse import quote, unquote
 
 import httpx
+from httpx_sse import EventSource, SSEError
 
 from ui.client.schemas import (
     ENDED,
@@ -187,8 +187,10 @@ class Client:
         request = self._http.build_request("POST", _at(corpus, "ask", "stream"), json=_body(question, filters, settings))
         response = self._sent(request, stream=True)
         try:
-            for name, data in _events(response.iter_bytes()):
-                yield _event(name, data)
+            for sent in EventSource(response).iter_sse():
+                yield _event(sent.event, sent.json())
+        except SSEError as error:
+            raise ApiError(f"{self.url} did not answer with events; is it docqa's address?") from error
         except httpx.HTTPError as error:
             raise _unreached(self.url, error) from error
         finally:
@@ -370,23 +372,6 @@ def _body(question: str, filters: Filters | None, settings: Mapping[str, Any]) -
 
 def _replies(found: Mapping[str, Any]) -> tuple[Reply | FailedQuestion, ...]:
     return tuple(value(FailedQuestion, one) if "error" in one else value(Reply, one) for one in found["replies"])
-
-
-def _events(pieces: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
-    """(name, JSON) of server-sent events, as the service writes them: one line each, ended by a line feed only.
-
-    >>> list(_events([b'event: answers\\nda', b'ta: {"read": 3}\\n\\n']))
-    [('answers', {'read': 3})]
-    """
-    name, rest = "", b""
-    for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            kind, _, text = line.partition(b": ")
-            if kind == b"event":
-                name = text.decode()
-            elif kind == b"data":
-                yield name, json.loads(text)
 
 
 def _event(name: str, data: Mapping[str, Any]) -> Event:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import types
-import typing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
 
 T = TypeVar("T")
 ENDED = ("done", "failed", "cancelled")
@@ -20,8 +20,7 @@ class ApiError(Exception):
         self.detail, self.status, self.kind, self.retry_after = detail, status, kind, retry_after
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(Struct, frozen=True):
     """document.text[start:end] == text, in code points; ranks from 1, None where a ranking does not have it."""
 
     document_id: str
@@ -39,8 +38,7 @@ class Passage:
     fused_score: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """document.text[start:end] == text, in code points. passage: None for one that is only remembered."""
 
     text: str
@@ -55,15 +53,13 @@ class Answer:
     passage: Passage | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
+class NoAnswer(Struct, frozen=True):
     score: float
     threshold: float
     is_no_answer: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     question: str
     language: str
     answers: tuple[Answer, ...]
@@ -76,16 +72,14 @@ class Reply:
     stopped: str = "all"
 
 
-@dataclass(frozen=True, slots=True)
-class FailedQuestion:
+class FailedQuestion(Struct, frozen=True):
     """What stands in a batch in place of the reply to a question that failed."""
 
     question: str
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One event of a stream: passages; answers, with how many passages are read of how many; reply."""
 
     name: str
@@ -96,22 +90,19 @@ class Event:
     reply: Reply | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReadAnswer:
+class ReadAnswer(Struct, frozen=True):
     answer: str
     start: int
     end: int
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(Struct, frozen=True):
     source: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Corpus:
+class Corpus(Struct, frozen=True):
     """languages: code -> {"documents", "passages"}; skipped: files that could not be read, where they were asked for."""
 
     name: str
@@ -126,8 +117,7 @@ class Corpus:
     skipped: tuple[Skipped, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """state: queued, running, done, failed or cancelled. result: what it did, once it is done; lists leave it out."""
 
     id: str
@@ -143,24 +133,21 @@ class Job:
     result: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PutFile:
+class PutFile(Struct, frozen=True):
     name: str
     source: str
     status: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Uploaded:
+class Uploaded(Struct, frozen=True):
     """job: None when no file was stored."""
 
     job: Job | None
     files: tuple[PutFile, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ListedDocument:
+class ListedDocument(Struct, frozen=True):
     id: str
     source: str
     language: str
@@ -173,19 +160,17 @@ class ListedDocument:
     meta: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Documents:
+class Documents(Struct, frozen=True):
     """facets, meta: value -> documents, of each facet and field; fields: documents of the corpus that have a field."""
 
     total: int
     documents: tuple[ListedDocument, ...]
     facets: dict[str, dict[str, int]]
-    fields: dict[str, int] = field(default_factory=dict)
-    meta: dict[str, dict[str, int]] = field(default_factory=dict)
+    fields: dict[str, int] = {}
+    meta: dict[str, dict[str, int]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """text: the piece start..end of the whole, which has `characters`. pages: start of each; headings: start, end, level."""
 
     id: str
@@ -202,8 +187,7 @@ class Document:
     page_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """image: a data URI; boxes: left, top, right, bottom in 0..1; exact: False when no box could be placed for sure."""
 
     page: int
@@ -214,8 +198,7 @@ class Page:
     exact: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Feedback:
+class Feedback(Struct, frozen=True):
     id: str
     corpus: str
     question: str
@@ -229,8 +212,7 @@ class Feedback:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(Struct, frozen=True):
     id: str
     corpus: str
     question: str
@@ -240,8 +222,7 @@ class Saved:
     ran: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     new: tuple[Answer, ...]
     gone: tuple[Answer, ...]
     same: int
@@ -249,8 +230,7 @@ class Change:
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(Struct, frozen=True):
     name: str
     kind: str
     model: str
@@ -261,14 +241,12 @@ class Model:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True):
     ready: bool
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(Struct, frozen=True):
     """A mean and its 95 % interval, in percent."""
 
     value: float
@@ -276,8 +254,7 @@ class Figure:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """Run B less run A, its interval, and p that the runs are alike."""
 
     value: float
@@ -286,8 +263,7 @@ class Difference:
     p: float
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationRow:
+class EvaluationRow(Struct, frozen=True):
     """One line of a run's table; what its kind of run does not have is None.
 
     retrieval: dense, keyword, fused -> {"recall": {"10": …}, "mrr", "ndcg"}; silence: {"precision", "recall", "accuracy"};
@@ -300,21 +276,19 @@ class EvaluationRow:
     exact: Figure | None = None
     f1: Figure | None = None
     best_f1: float | None = None
-    details: dict[str, float] = field(default_factory=dict)
+    details: dict[str, float] = {}
     retrieval: dict[str, dict[str, Any]] | None = None
     silence: dict[str, float] | None = None
     judged: dict[str, dict[str, float]] | None = None
     fitted: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationFile:
+class EvaluationFile(Struct, frozen=True):
     name: str
     questions: int
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Struct, frozen=True):
     """A run. state: done, unfinished or broken, then `problem` says what is wrong. From `about` on: of one run only."""
 
     name: str
@@ -339,20 +313,18 @@ class Evaluation:
     mean_leaves_out: tuple[str, ...] = ()
     confidence: float = 0.0
     resamples: int = 0
-    matrix: dict[str, dict[str, float]] = field(default_factory=dict)
+    matrix: dict[str, dict[str, float]] = {}
     retrieve: int | None = None
-    fingerprints: dict[str, str] = field(default_factory=dict)
+    fingerprints: dict[str, str] = {}
     plots: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TextPiece:
+class TextPiece(Struct, frozen=True):
     start: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(Struct, frozen=True):
     """said: the text that is scored, "" for "no answer"; wanted: the right answers, none where "no answer" is right.
 
     right, found: where they are in the text that was read; pieces: the text around them.
@@ -378,8 +350,7 @@ class Prediction:
     pieces: tuple[TextPiece, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Predictions:
+class Predictions(Struct, frozen=True):
     """verdicts, rows: how many there are of each, under the other condition."""
 
     total: int
@@ -388,8 +359,7 @@ class Predictions:
     predictions: tuple[Prediction, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ComparedRow:
+class ComparedRow(Struct, frozen=True):
     """a, b: F1 of both runs; better: "A", "B", or "" where chance could have done it."""
 
     name: str
@@ -401,8 +371,7 @@ class ComparedRow:
     better: str
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """Two runs, row by row."""
 
     a: str
@@ -425,21 +394,8 @@ class File:
 
 
 def value(shape: type[T], data: Any) -> T:
-    """JSON as a value of a shape: objects as dataclasses, arrays as tuples. Raises ApiError when it does not fit."""
+    """JSON as a value of a shape. Raises ApiError when it does not fit."""
     try:
-        made: T = _made(shape, data)
-        return made
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return msgspec.convert(data, shape)
+    except msgspec.ValidationError as error:
         raise ApiError(f"The service answered otherwise than expected ({error}); is it another version?") from error
-
-
-def _made(shape: Any, data: Any) -> Any:
-    if dataclasses.is_dataclass(shape):
-        hints = typing.get_type_hints(shape)
-        return shape(**{name: _made(hints[name], data[name]) for name in hints if name in data})  # type: ignore[operator]
-    origin, inner = typing.get_origin(shape), typing.get_args(shape)
-    if origin in (types.UnionType, typing.Union):
-        return None if data is None else _made(next(kind for kind in inner if kind is not type(None)), data)
-    if origin is tuple:
-        return tuple(_made(inner[0], item) for item in data)
-    return float(data) if shape is float else data

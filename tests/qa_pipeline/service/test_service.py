@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,33 @@ def test_flags_come_before_variables_and_variables_before_defaults() -> None:
 def test_what_cannot_be_used_stops_the_start_with_its_name(name: str, value: str) -> None:
     with pytest.raises(SettingError, match=name.lower() if name in ("HOST", "CORS_ORIGINS") else "(?i)" + name):
         server_settings({"home": "h"}, {f"DOCQA_{name}": value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("LOG_QUESTIONS", "maybe", "is 'maybe'; it must be one of 1, true, yes, on, 0, false, no, off."),
+        ("PORT", "1e3", "is '1e3'; it must be a whole number from 0 to 65,535."),
+        ("PORT", "+5", "is '+5'; it must be a whole number from 0 to 65,535."),
+        ("TOP_K", "101", "is 101; it must be a whole number from 1 to 100."),
+    ],
+)
+def test_an_error_is_one_sentence_with_name_value_and_what_is_allowed(name: str, value: str, said: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        server_settings({"home": "h"}, {f"DOCQA_{name}": value})
+    assert str(caught.value) == f"DOCQA_{name} {said}"
+
+
+@pytest.mark.parametrize("text", ["1", " TRUE", "yes", "On", "0", "false", "NO ", "off"])
+def test_words_for_yes_and_no(text: str) -> None:
+    found = server_settings({"home": "h", "log_questions": text}, {})
+    assert found.log_questions is (text.strip().lower() in ("1", "true", "yes", "on"))
+
+
+@pytest.mark.parametrize("values", [{"port": True}, {"port": "80"}, {"queue": 1.0}, {"log_questions": 1}, {"top_k": 0}])
+def test_values_are_checked_however_they_come(values: dict[str, Any]) -> None:
+    with pytest.raises(SettingError, match=next(iter(values))):
+        ServerSettings(Path("h"), **values)
 
 
 def test_a_home_must_be_named() -> None:

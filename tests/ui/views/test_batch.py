@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import json
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -178,13 +179,27 @@ def test_no_file_breaks_the_look_at_it(name: str, data: bytes) -> None:
     assert found is None or all(len(row) == len(found.columns) for row in found.rows)
 
 
+def with_sheet(change: Callable[[bytes], bytes]) -> bytes:
+    """A workbook with its sheet's XML changed."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(workbook([["question"], ["Who?"]]))) as held, zipfile.ZipFile(out, "w", 8) as book:
+        for name in held.namelist():
+            book.writestr(name, change(held.read(name)) if "sheet1" in name else held.read(name))
+    return out.getvalue()
+
+
+def test_cells_are_shown_as_people_write_them() -> None:
+    day = datetime.datetime(2024, 5, 1, 12, 30)
+    rows: list[list[object]] = [["question", "a", "b", "c", "d"], ["=1+1", 7.0, 0.5, day, True], [None, "é\n"]]
+    found = preview("q.xlsx", workbook(rows))
+    assert found is not None and found.rows[0] == ("", "7", "0.5", "2024-05-01 12:30:00", "TRUE")
+    assert found.rows[1] == ("", "é\n", "", "", "")
+
+
 def test_a_workbook_is_looked_at_within_bounds() -> None:
-    bomb, entity = io.BytesIO(), io.BytesIO()
-    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as book:
-        book.writestr("xl/worksheets/sheet1.xml", b" " * 30_000_000)
-    with zipfile.ZipFile(entity, "w") as book:
-        book.writestr("xl/worksheets/sheet1.xml", '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')
-    assert preview("q.xlsx", bomb.getvalue()) is None and preview("q.xlsx", entity.getvalue()) is None
+    assert preview("q.xlsx", with_sheet(lambda sheet: sheet)) == Preview(("question",), (("Who?",),))
+    assert preview("q.xlsx", with_sheet(lambda sheet: sheet + b" " * 50_000_000)) is None
+    assert preview("q.xlsx", with_sheet(lambda sheet: b'<!DOCTYPE a [<!ENTITY b "c">]>' + sheet)) is None
     wide = workbook([[f"c{number}" for number in range(40)], ["x" * 1_000]])
     found = preview("q.xlsx", wide)
     assert found is not None and len(found.columns) == 8 and len(found.rows[0][0]) == 300
