@@ -22,6 +22,7 @@ STRUCTS = [
 NAMES = {
     "Answer": ("Answer", "ToldAnswer"), "Corpus": ("CorpusStatus", "CorpusDetail"), "Document": ("DocumentText",),
     "Evaluation": ("Evaluation", "EvaluationDetail"), "Prediction": ("JudgedPrediction",),
+    "Saved": ("SavedQuestion",),
 }  # fmt: skip
 # Of a stream and of a batch, which the document does not describe; tests against a live service do.
 UNDESCRIBED = {"Event", "FailedQuestion"}
