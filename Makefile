@@ -10,7 +10,7 @@ TORCH_INDEX ?=
 READER ?= builtin
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-spark lint docs ui bench clean
+.PHONY: demo test test-spark check docs ui bench clean
 
 # Installed once per change of what is to be installed; torch first, so that nothing else chooses a build of it.
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -41,18 +41,22 @@ test-spark: $(VENV)/.ready
 	$(PIP) install --constraint constraints.txt --editable '.[test,spark]'
 	DOCQA_SPARK_TESTS=1 $(PY) -m pytest tests/qa_pipeline/spark/test_dataframe.py
 
-lint: $(VENV)/.ready
+# What a commit must pass: format, lint, types, spelling.
+check: $(VENV)/.ready
+	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
-	$(PY) -m mypy indexing qa_pipeline
+	$(PY) -m mypy
+	$(PY) -m codespell_lib
 
-# The site of docs/ into .site/, strict: a link or anchor that leads nowhere stops it. Needs no docqa, and no network once installed.
+# The site of docs/ into .site/; a link or anchor that leads nowhere stops it (not with --quiet, which
+# hides warnings from --strict too). Needs no docqa, and no network once installed.
 $(VENV)/.docs-ready: constraints.txt
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --constraint constraints.txt "$$(grep '^mkdocs-material==' constraints.txt)"
 	touch $@
 
 docs: $(VENV)/.docs-ready
-	$(PY) -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) .demo .site

@@ -1,4 +1,4 @@
-"""The arrays that vectors and keywords are searched with, and the best of scored ids."""
+"""Array types of vector and keyword search, and top-k selection of scored ids."""
 
 from __future__ import annotations
 

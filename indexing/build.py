@@ -1,4 +1,4 @@
-"""The whole way from a folder of documents to an index, once: read `build_index` first.
+"""Builds an index from a folder of documents. Read `build_index` first: it is the whole pipeline.
 
 Incremental by content: a file that has not changed is neither read nor embedded again, one that is gone from the folder
 goes from the index. Each batch of files is one transaction, so a run that is stopped, also by kill -9, goes on from the

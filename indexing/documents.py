@@ -1,4 +1,4 @@
-"""The two values that are kept: a document, and the chunks it was cut into.
+"""`Document` and `Chunk`: the two values that indexing stores.
 
 Laws, each held by a test:
     document.text is what the file reader gave, verbatim; every offset in the system counts its code points.

@@ -1,4 +1,4 @@
-"""Every error a person can cause, and what to do about it.
+"""The tree of errors of indexing: what a person can cause, and what to do about it.
 
     DocqaError
     ├── SettingError          a setting or an argument has a value that cannot be used

@@ -1,4 +1,4 @@
-"""Files -> documents with their language, cut into passages, in batches: all that is done before writing."""
+"""Turns files into batches of documents with language, passages and search terms: all work before the database write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be chosen when indexing: one frozen value, cast strictly where it is filled, written into the index.
+"""Indexing settings: one frozen value, cast strictly, stored in the index.
 
 What is decided here is stored with what it decided (`meta` of the index folder); the answering side reads it from
 there and has no setting of its own that could disagree.

@@ -1,4 +1,6 @@
-"""The only shapes that leave the system, and what every door speaks: `Answer`, `Passage`, `Reply`, `Asker`.
+"""The values of a reply: `Answer`, `Passage`, `NoAnswer`, `Timings`, `Reply`; and `Asker`, what an entry point needs.
+
+They are msgspec structs: their fields, in this order, are the JSON of the REST API and of `docqa ask --json`.
 
 Laws, each held by a test, through every door:
     document.text[answer.start:answer.end] == answer.text, and the same for every passage
@@ -7,17 +9,19 @@ Laws, each held by a test, through every door:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
+
+from msgspec import Struct
 
 from indexing.store.filters import Filter
 from qa_pipeline.errors import BrokenCitation
 from qa_pipeline.settings import AskSettings
 
+Stopped = Literal["all", "sure", "budget"]
+Scope = Literal["language", "pooled", "none"]
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+
+class Passage(Struct, frozen=True):
     """A chunk as retrieved. Offsets are code points in the document's text; ranks begin at 1, None: not in that ranking."""
 
     document_id: str
@@ -27,23 +31,16 @@ class Passage:
     start: int
     end: int
     text: str
-    content_hash: str
-    dense_rank: int | None = None
-    dense_score: float | None = None
-    keyword_rank: int | None = None
-    keyword_score: float | None = None
-    fused_rank: int = 1
-    fused_score: float = 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        values = asdict(self)
-        del values["content_hash"]
-        return values
+    dense_rank: int | None
+    dense_score: float | None
+    keyword_rank: int | None
+    keyword_score: float | None
+    fused_rank: int
+    fused_score: float
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A quotation. score in [0, 1]: how sure the reader is of it against "no answer", comparable between passages."""
+class ToldAnswer(Struct, frozen=True):
+    """A quotation, without its passage: what is remembered of an answer."""
 
     text: str
     start: int
@@ -54,14 +51,15 @@ class Answer:
     page: int | None
     language: str
     content_hash: str
+
+
+class Answer(ToldAnswer, frozen=True):
+    """A quotation. score in [0, 1]: how sure the reader is of it against "no answer", comparable between passages."""
+
     passage: Passage
 
-    def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "passage": self.passage.as_dict()}
 
-
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
+class NoAnswer(Struct, frozen=True):
     """Whether the documents say it at all: score in [0, 1], held against threshold, over the whole question."""
 
     score: float
@@ -69,18 +67,23 @@ class NoAnswer:
     is_no_answer: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
+class Timings(Struct, frozen=True):
     """Milliseconds of each stage."""
 
-    embed: float = 0.0
-    retrieve: float = 0.0
-    read: float = 0.0
-    total: float = 0.0
+    embed: float
+    retrieve: float
+    read: float
+    total: float
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class UsedModels(Struct, frozen=True):
+    """The names of the models that answered."""
+
+    embedder: str
+    reader: str
+
+
+class Reply(Struct, frozen=True):
     """The whole answer to one question, from one generation of the index.
 
     language: the question's. passages_read: how many of the passages the reader read, in their order. stopped: why no
@@ -95,28 +98,11 @@ class Reply:
     passages: tuple[Passage, ...]
     no_answer: NoAnswer
     timings_ms: Timings
-    embedder: str
-    reader: str
+    models: UsedModels
     generation: int
-    passages_read: int = 0
-    stopped: str = "all"
-    calibration: str = "none"
-
-    def as_dict(self) -> dict[str, Any]:
-        """The JSON form, `docqa ask --json`."""
-        return {
-            "question": self.question,
-            "language": self.language,
-            "answers": [answer.as_dict() for answer in self.answers],
-            "passages": [passage.as_dict() for passage in self.passages],
-            "no_answer": asdict(self.no_answer),
-            "timings_ms": asdict(self.timings_ms),
-            "models": {"embedder": self.embedder, "reader": self.reader},
-            "generation": self.generation,
-            "passages_read": self.passages_read,
-            "stopped": self.stopped,
-            "calibration": self.calibration,
-        }
+    passages_read: int
+    stopped: Stopped
+    calibration: Scope
 
 
 class Asker(Protocol):
@@ -138,14 +124,10 @@ class Quoted(Protocol):
 Quotation = TypeVar("Quotation", Answer, Passage)
 
 
-def verified(quotation: Quotation, document_of: Callable[[str], Quoted]) -> Quotation:
-    """The answer or passage, if it is the text at its offsets and its hash is the document's. Raises BrokenCitation.
-
-    document_of: document id -> the document.
-    """
-    document = document_of(quotation.document_id)
+def verified(quotation: Quotation, document: Quoted, content_hash: str) -> Quotation:
+    """The answer or passage, if it is the document's text at its offsets and of this hash. Raises BrokenCitation."""
     text = document.text[quotation.start : quotation.end]
-    if not quotation.text or text != quotation.text or document.content_hash != quotation.content_hash:
+    if not quotation.text or text != quotation.text or document.content_hash != content_hash:
         raise BrokenCitation(
             f"A quotation from {quotation.source} is not the text at {quotation.start}..{quotation.end} of that document;"
             " it was not sent. Run `docqa doctor` on the index."

@@ -1,4 +1,4 @@
-"""What can be chosen when answering: frozen values.
+"""Settings of a question: one frozen value.
 
 There is no embedding model here: it is read from the index folder.
 """

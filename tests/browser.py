@@ -23,7 +23,7 @@ import pytest
 from tests.live import Live, live
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Dialog, Page
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -87,7 +87,12 @@ def page(browser: Browser) -> Iterator[Page]:
     wrong: list[str] = []
     opened.on("request", lambda request: wrong.append(request.url) if _is_elsewhere(request.url) else None)
     opened.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-    opened.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+
+    def dismissed(dialog: Dialog) -> None:
+        wrong.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    opened.on("dialog", dismissed)
     yield opened
     context.close()
     assert not wrong, wrong

@@ -42,6 +42,20 @@ def _local_only(self: socket.socket, address: Any) -> None:
     connect(self, address)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes may hold the time they were packed at; a test's name has to be the same in every process."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Markers by what a test needs: `-m "not browser and not train"` leaves those out."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
+        if "/qa_pipeline/training/" in item.path.as_posix():
+            item.add_marker(pytest.mark.train)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _no_network() -> Iterator[None]:
     socket.socket.connect = _local_only  # type: ignore[method-assign, assignment]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexing.documents import Document
 from indexing.models.embedder import unit
 
 if TYPE_CHECKING:
@@ -80,3 +82,17 @@ class WordReader:
 
 def _words(text: str) -> list[str]:
     return [word.strip(".,?!;:").lower() for word in text.split()]
+
+
+class Altered:
+    """Documents of a folder, each with a word of its text changed, or with another hash: a damaged index."""
+
+    def __init__(self, folder: Any, word: str, instead: str, field: str = "text") -> None:
+        self._folder, self._word, self._instead, self._field = folder, word, instead, field
+
+    def document(self, document_id: str) -> Document:
+        found: Document = self._folder.document(document_id)
+        if self._word not in found.text:
+            return found
+        changed = found.text.replace(self._word, self._instead)
+        return replace(found, text=changed) if self._field == "text" else replace(found, content_hash="0" * 32)

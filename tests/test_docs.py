@@ -23,7 +23,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 PACKAGES = ("indexing", "qa_pipeline", "ui")
 NOT_OURS = {
     ".venv", ".git", ".demo", ".home", ".hypothesis", ".ruff_cache", ".mypy_cache", ".pytest_cache", "docqa.egg-info",
-    "site",
+    ".site",
 }  # fmt: skip
 
 

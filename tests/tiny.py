@@ -110,10 +110,10 @@ def _model(kind: str, words: int, sizes: dict[str, float]) -> Any:
     from transformers import AutoConfig, AutoModelForQuestionAnswering
 
     names = {"distilbert": {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64}}.get(kind, SIZES)
-    names = {"initializer_range": SPREAD, **names, **sizes}
+    chosen: dict[str, float] = {"initializer_range": SPREAD, **names, **sizes}
     extra = {"max_position_embeddings": 514, "type_vocab_size": 1} if kind == "xlm-roberta" else {}
     pads = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2} if kind == "xlm-roberta" else {"pad_token_id": 0}
-    config = AutoConfig.for_model(kind, vocab_size=words, architectures=None, **names, **extra, **pads)
+    config = AutoConfig.for_model(kind, vocab_size=words, architectures=None, **chosen, **extra, **pads)
     return AutoModelForQuestionAnswering.from_config(config)
 
 

@@ -1,4 +1,4 @@
-"""The page for people: `streamlit run ui/app.py`. It draws what the service says and decides nothing."""
+"""The Streamlit page: `streamlit run ui/app.py`. It shows what the service replies and decides nothing."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def settle(page: Page) -> None:
 @contextmanager
 def running(*words: str) -> Iterator[None]:
     """`docqa WORDS` while the block runs."""
-    command = [str(Path(sys.executable).with_name("docqa")), *words]
+    command = [sys.executable, "-m", "qa_pipeline.cli", *words]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Whether Arabic or Hebrew text came out of a file in visual order, letters from left to right."""
+"""Detects Arabic and Hebrew text that a file holds in visual order, left to right."""
 
 from __future__ import annotations
 

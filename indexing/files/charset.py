@@ -1,4 +1,4 @@
-"""Bytes to text: byte order marks first, then strict UTF-8, then UTF-16 by its zeros, then the likeliest old encoding.
+"""Character encoding detection: byte order marks, strict UTF-8, UTF-16 by its zeros, then the likeliest legacy encoding.
 
 Old encodings are told apart by the letters that result: each candidate must decode the whole text strictly, and the one
 whose letters look most like a language written in it wins. Thirty letters beyond ASCII are plenty, five often enough.

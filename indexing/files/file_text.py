@@ -1,4 +1,4 @@
-"""The values that leave the file readers: the limits of one file, and a document's worth of text.
+"""Values of the file parsers: the limits of one file, and the text of one document.
 
 `FileText` carries the laws every reader keeps: page starts ascend from 0 and lie inside the text, headings ascend, do
 not overlap and are exact slices of it, and the text can be written as UTF-8.

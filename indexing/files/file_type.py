@@ -1,4 +1,4 @@
-"""What kind of file some bytes are: by what is in them first, by the name where that leaves it open.
+"""File type detection from magic bytes, then from the file name where bytes are ambiguous.
 
 Nothing is parsed here beyond a zip's table of contents. What we do not read is named in words.
 """

@@ -1,4 +1,4 @@
-"""From a kind to its reader, and what holds for every text, whoever read it: `parse` runs in the worker process."""
+"""Dispatch from file type to parser, and the checks on every parsed text. `parse` runs in the sandboxed worker process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTML: the text a reader of the page sees, blocks on lines of their own, with headings and what the head says."""
+"""HTML parser: visible text in blocks, headings, and metadata of the head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mail (eml): who wrote to whom, when, about what, and the message; attachments are named, not read."""
+"""E-mail parser (.eml): sender, recipients, date, subject and body. Attachments are named, not read."""
 
 from __future__ import annotations
 

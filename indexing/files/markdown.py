@@ -1,4 +1,4 @@
-"""Plain text and Markdown, verbatim, with the headings of Markdown found; and HTML, its visible text."""
+"""Parser of plain text and Markdown: the text verbatim, with Markdown headings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Word, PowerPoint and Excel files: first the zip is held to its size, then the text is read in document order."""
+"""Parsers of Word, PowerPoint and Excel files: the unpacked size is bounded first, then text is read in document order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PDF: each page's text with pdfium, lines of a paragraph joined, and where each character came from on the page.
+"""PDF text extraction with pdfium: lines joined into paragraphs, and the place of each character on its page.
 
 pdfium gives characters in reading order with a line break after each printed line. Whether a line break ends a paragraph
 is seen from the layout: the gap to the next line, its indentation, its size, and whether the next line's first word

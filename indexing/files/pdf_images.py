@@ -1,4 +1,4 @@
-"""A page of a PDF as a picture, with boxes around a span of its text: by offsets, never by searching for a text.
+"""Renders a PDF page as an image, with boxes around a span of its text found by offsets.
 
 Drawn in a process of its own, as a PDF from anywhere must not be able to take the service down with it. Where the page
 does not give exactly the text that was indexed, no box is drawn and `exact` is false.

@@ -1,4 +1,4 @@
-"""The worker process that parses files: a crash, a hang or too much memory there is one file's reason, not our end.
+"""Sandboxed worker process for parsing: a crash, a hang or too much memory costs one file, and names the reason.
 
 The worker is a `ChildProcess`: a file's kind and its bytes go in, one JSON comes back. What comes back is only ever parsed
 as JSON, so a parser that was taken over can give wrong text but not run code here.

@@ -1,4 +1,4 @@
-"""CSV, JSON and JSON lines: each record with a text of its own is a document; all else becomes lines that can be asked.
+"""Parsers of CSV, JSON and JSON lines: a record with text of its own is a document; other records become lines of text.
 
 A record has a text when a column or field is named text, content, contents or body. Its other scalar fields become
 meta, its title stands first as a heading. Tables without such a column become one line a row, "Column: value".

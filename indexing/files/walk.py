@@ -1,4 +1,4 @@
-"""Walk a folder in sorted order; a file becomes text with a page map, or the reason why not, in words.
+"""Walks a folder in sorted order and turns each file into text with a page map, or into the reason why not.
 
 Plain text and Markdown are decoded here, at the speed of reading; everything that needs a parser goes to a worker
 process (`indexing.files.sandbox`) with limits on time, memory and size, so no file can stop or crash a run.

@@ -1,4 +1,4 @@
-"""Text -> vectors: the only place where that happens, for passages and for questions alike.
+"""Text embedding, for passages and for questions alike; the only place that computes vectors.
 
 Any sentence-transformers model works; what it wants said before a question or a passage (E5: "query: ", "passage: ")
 comes with the model's preset. Vectors are float32 of unit length; a text without content (the zero vector) stays zero.

@@ -1,4 +1,4 @@
-"""What a machine computes with: its device, and the instruction sets of its processor that decide a precision.
+"""Detects the device and the processor's instruction sets, which decide the precision.
 
 Reading the machine and deciding from it are apart: `this_machine` and `processor` read, `Hardware` decides. So a test
 can say what is chosen on machines that it does not run on. torch is imported only to ask a GPU.

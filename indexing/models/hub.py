@@ -1,4 +1,4 @@
-"""The Hugging Face hub: a model from its cache on this machine, or downloaded, and no more than is loaded.
+"""Loads models from the Hugging Face hub or its local cache, and downloads only the files that are loaded.
 
 Only what a safe load needs is fetched: JSON, vocabularies, safetensors; a pickle only where there are no
 safetensors; never Python files, nor weights of other frameworks. Asking the hub fails within `SECONDS` where

@@ -1,4 +1,4 @@
-"""The models known by name: what each is, what it was trained on, its licence, and how it wants to be used.
+"""The registry of presets: identity, training data, licence, prefixes and window sizes of each model known by name.
 
 Facts are what the model's card, or a copy of it, states; "not stated" where the card is silent, "not
 confirmed" where no copy of the card was at hand. Counts of parameters marked "by its config" are computed

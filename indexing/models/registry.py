@@ -1,4 +1,4 @@
-"""A name -> a model folder on this machine: presets, hub ids, folders, the built-in ones.
+"""Resolves a model name to a local folder: presets, hub ids, folders, and the built-in models.
 
 A name that is a folder is that folder; else a preset; else a hub id "owner/name" or "owner/name@revision",
 looked for in the hub's cache on this machine and then, unless offline, downloaded. What comes back can be

@@ -1,4 +1,4 @@
-"""A model folder judged before anything loads it: what it is, whether it is whole, whether it would run code.
+"""Inspects a model folder before loading: architecture, completeness, and whether it would run code.
 
 Only JSON is read here, and the headers of weights. A folder may hold `*.py` files: they are let be, since
 nothing imports them. Refused is what makes a loading library import or unpickle something: names of own

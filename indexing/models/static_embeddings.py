@@ -1,4 +1,4 @@
-"""Static embedding models (one vector a token, a text is their mean) with numpy alone.
+"""Static embedding models in numpy: one vector per token, a text is their weighted mean.
 
 The vectors are those of sentence-transformers' `StaticEmbedding`, to the last bit where that adds up in order, but no torch
 is imported for them: a command that needs only such a model starts in a tenth of the time, in a tenth of the memory.

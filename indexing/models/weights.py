@@ -1,4 +1,4 @@
-"""Weights on disk: which files a folder loads from, whether they are whole, and safe copies of pickles.
+"""Weight files: which files a folder loads from, whether they are complete, and safetensors copies of pickled weights.
 
 Safetensors are read as they are. A `pytorch_model.bin` is a pickle: it is read once, as nothing but tensors,
 and kept as safetensors; one that holds anything else is refused. The built-in models are stored in 8 or 4 bits a

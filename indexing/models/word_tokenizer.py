@@ -1,4 +1,4 @@
-"""Tokens of the built-in tokenizer, each word tokenized once.
+"""The built-in tokenizer with a cache: each distinct word is tokenized once.
 
 No token of that tokenizer crosses ASCII white space (it splits there first), so a text's tokens are those of its words in
 order; a test holds that over random Unicode. Words come again and again: looking them up costs a tenth of tokenizing. New

@@ -1,4 +1,4 @@
-"""Terms by id -> best ids: BM25 over numpy arrays, with an allowed set; derived from the store, checksummed by it.
+"""BM25 inverted index over numpy arrays, with an optional set of allowed ids.
 
 An index is a list of immutable segments (a large base from disk, a small delta since) and the ids deleted since the
 segments were made. Statistics (document frequency, mean length) are taken over what is alive in all segments

@@ -1,4 +1,4 @@
-"""The truth: what an index folder keeps in its SQLite file: documents, chunks, vectors, and the files they came from.
+"""The corpus database (SQLite), source of truth of an index folder: documents, chunks, vectors and file records.
 
 Everything else in an index folder (FAISS file, keyword index) is derived from it and can be thrown away. How the file is
 opened and written safely is in `sqlite.py`. Law: chunk ids are never reused, also after deletion; a deleted id leaves a

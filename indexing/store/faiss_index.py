@@ -1,4 +1,4 @@
-"""Vectors by id -> nearest ids: FAISS, with an allowed set; derived from the store, checksummed by it.
+"""FAISS vector index: flat, HNSW or IVF-PQ, with an optional set of allowed ids.
 
 An index is an immutable FAISS base from disk, the few vectors added since (searched exactly, in numpy) and the ids
 deleted since. Vectors are float32 of unit length (or zero, for texts without content), nearness is the inner product.

@@ -1,4 +1,4 @@
-"""Filters -> SQL: which passages may be seen at all. A filter is a security boundary.
+"""Compiles metadata filters to SQL. A filter is a security boundary.
 
 A filter is `None` (not asked for: everything), or nested dictionaries in Haystack's notation:
 

@@ -1,4 +1,4 @@
-"""The index folder as a Haystack document store: stock Haystack 1.x nodes work with it.
+"""The index folder as a Haystack 1.x document store.
 
 A Haystack document is one of our chunks; one written through `write_documents` is a document of its own with one chunk.
 Filters mean what Haystack's notation says and are resolved in SQL before the search (see `filters`), ids are the caller's,

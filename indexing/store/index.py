@@ -1,4 +1,4 @@
-"""An index folder as one searchable thing: the truth, and the vector and keyword indexes kept in step with it.
+"""One searchable index: the corpus database with its vector index and BM25 index at one generation.
 
 The derived files name the generation they were made from. Opening a folder loads them, checks them, and adds in memory
 what the truth has had since; a file that is missing, damaged or of another index is made again from the truth. So

@@ -1,4 +1,4 @@
-"""What documents an index folder holds: lists with filters, how many there are of each kind, and which file each is from."""
+"""Lists of documents with filters, facet counts and source files."""
 
 from __future__ import annotations
 

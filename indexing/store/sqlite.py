@@ -1,4 +1,4 @@
-"""The SQLite file (WAL) of an index folder: made, opened, locked, read and written in transactions. Laws:
+"""The SQLite file (WAL) of an index folder: create, open, lock, and transactions. Invariants:
 
     one writer at a time, over all processes (a lock file); any number of readers
     one transaction per batch of files; it raises the generation by one; readers see whole generations

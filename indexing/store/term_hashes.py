@@ -1,4 +1,4 @@
-"""The search terms of passages as hashes: `search_terms.terms` through `bm25.term_hash`, each word folded and hashed once.
+"""Hashes of search terms: `search_terms.terms` through `bm25.term_hash`, each word folded and hashed once.
 
 Words come again and again in a corpus, so what they gave is remembered, by language and bounded. A test holds that the
 hashes are those of the terms, whatever was met before.

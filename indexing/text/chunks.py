@@ -1,4 +1,4 @@
-"""Text -> overlapping passages, each an exact slice of its document.
+"""Chunking: text into overlapping passages, each an exact slice of its document.
 
 Laws, each held by a test over random Unicode:
     text[chunk.start:chunk.end] == chunk.text

@@ -1,4 +1,4 @@
-"""How likely a text is in each language: py3langid's model (naive Bayes over byte n-grams) as plain arrays.
+"""Language identification model: py3langid's naive Bayes over byte n-grams, as plain arrays.
 
 The model comes in that package's wheel, compressed; unpacked once, it lies in docqa's cache, so that a process maps it in
 milliseconds and processes share its memory. Many texts are walked through its automaton together. Chances are those of

@@ -1,4 +1,4 @@
-"""Which language a text is in.
+"""Language identification of documents, passages and questions.
 
 The model is py3langid's (`langid_model`; in its wheel, no download), kept to the languages below. A script that belongs
 to one language decides by itself. Everything is deterministic and safe to call from several threads.

@@ -1,4 +1,4 @@
-"""The search terms of a text, for documents and questions alike.
+"""Text analysis for keyword search: normalisation, stemming, and character bigrams for scripts without spaces.
 
 Every word gives its folded form; where a maintained stemmer (Snowball) knows the language, also its stem. So a question
 whose language was guessed wrong still meets the folded forms, and one guessed right also the other inflections.

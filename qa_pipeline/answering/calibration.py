@@ -1,4 +1,4 @@
-"""What a reader's scores mean: from a gap in logits to the probability that an answer is right."""
+"""Score calibration: from a reader's margin in logits to the probability that an answer is right (Platt scaling)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from indexing.models.registry import ModelFolder, resolve
 from qa_pipeline.answering import calibration_store
 from qa_pipeline.answering.calibration_store import Known
 from qa_pipeline.answering.evidence_weights import Lift
+from qa_pipeline.answers import Scope
 from qa_pipeline.retrieval.evidence import NOTHING, Evidence
 
 
@@ -30,7 +31,7 @@ class Calibration:
     shift: float = 0.0
     threshold: float = 0.5
     stop_gap: float = 4.6
-    scope: str = "none"
+    scope: Scope = "none"
     lift: Lift | None = None
     languages: Mapping[str, Calibration] = field(default_factory=dict)
     found: Calibration | None = None

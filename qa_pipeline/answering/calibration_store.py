@@ -1,4 +1,4 @@
-"""Calibrations kept beside readers: what `docqa calibrate` learned, by question language and pooled over all.
+"""Stores calibrations beside readers: slope, offset and threshold, by question language and pooled.
 
 For a model in a folder of its own, `docqa-calibration.json` in that folder; for one of the hub, a built-in one, or where
 the folder cannot be written, a file named by the model's fingerprint in the data folder (DOCQA_DATA, else

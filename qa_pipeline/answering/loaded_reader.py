@@ -1,4 +1,4 @@
-"""A reader with its name and its calibration, as everything that answers needs it."""
+"""`LoadedReader`: a reader with its name and its calibration."""
 
 from __future__ import annotations
 

@@ -1,51 +1,102 @@
-"""Spans of passages -> distinct answers with their places, best first, and whether the documents answer at all.
+"""Answer selection and the no-answer verdict: spans of passages become scored candidates, best first.
 
-That is decided once, over the whole question: the best span of all passages against "no answer".
+The verdict falls once, over the whole question: the best span of all passages against "no answer". Every caller comes
+here for it: a corpus, one text, a table on Spark, and the evaluation of each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from indexing.text.language_id import detect_question
 from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration
 from qa_pipeline.answers import Answer, NoAnswer
 from qa_pipeline.reading.readings import Reading, ReadsPassages
+from qa_pipeline.retrieval.evidence import Evidence
 from qa_pipeline.retrieval.retriever import Retrieved
 
 
-def decide(answers: Sequence[Answer], threshold: float) -> NoAnswer:
-    """No answer when the best answer's score leaves more than `threshold` to "no answer"."""
-    score = 1.0 - max((answer.score for answer in answers), default=0.0)
-    return NoAnswer(score, threshold, score > threshold or not answers)
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A span of one passage. start, end: code points in that passage's text.
+
+    passage: its place among the readings. margin: logits over "no answer", with the retriever's evidence where it is known.
+    score: the calibrated probability, in [0, 1], that the span is right.
+    """
+
+    passage: int
+    start: int
+    end: int
+    margin: float
+    score: float
+
+
+def candidates(
+    readings: Iterable[Reading], calibration: Calibration, evidence: Sequence[Evidence] | None = None
+) -> list[Candidate]:  # fmt: skip
+    """Every span of the readings by falling margin; of equal ones the earlier passage's, then the reader's order.
+
+    evidence: what the retriever knows of each passage (None: nothing is added to the reader's margin).
+    """
+    found: list[Candidate] = []
+    for number, reading in enumerate(readings):
+        for span in reading.spans:
+            margin = span.gap if evidence is None else calibration.lifted(span.gap, evidence[number])
+            found.append(Candidate(number, span.start, span.end, margin, calibration.probability(margin)))
+    return sorted(found, key=lambda candidate: (-candidate.margin, candidate.passage))
+
+
+def decide(best: float | None, threshold: float) -> NoAnswer:
+    """The verdict over a question: no answer where the best score leaves more than `threshold` to it.
+
+    best: the highest score of its candidates, None where there is none, which is no answer at any threshold.
+    """
+    score = 1.0 - (best or 0.0)
+    return NoAnswer(score, threshold, best is None or score > threshold)
+
+
+def best_score(found: Sequence[Candidate] | Sequence[Answer]) -> float | None:
+    """The score of the first, which is the best; None of nothing."""
+    return found[0].score if found else None
 
 
 def answers_of(retrieved: Retrieved, readings: Sequence[Reading], calibration: Calibration) -> list[Answer]:
-    """All spans of the passages read in document offsets, best first; of those that overlap in a document the best."""
-    found = [
-        Answer(
-            passage.text[span.start : span.end], passage.start + span.start, passage.start + span.end,
-            calibration.probability(calibration.lifted(span.gap, how)), passage.document_id, passage.source, passage.page,
-            passage.language, passage.content_hash, passage,
-        )
-        for passage, how, reading in zip(retrieved.passages, retrieved.evidence, readings, strict=False)
-        for span in reading.spans
-    ]  # fmt: skip
-    found.sort(key=lambda answer: (-answer.score, answer.passage.fused_rank, answer.start))
-    return distinct(found)
+    """Candidates as answers with places in their documents, best first; of those that overlap in a document the best."""
+    answers = []
+    for candidate in candidates(readings, calibration, retrieved.evidence):
+        passage, start, end = retrieved.passages[candidate.passage], candidate.start, candidate.end
+        content_hash = retrieved.content_hashes[candidate.passage]
+        answer = Answer(
+            passage.text[start:end], passage.start + start, passage.start + end, candidate.score, passage.document_id,
+            passage.source, passage.page, passage.language, content_hash, passage,
+        )  # fmt: skip
+        answers.append(answer)
+    return distinct(answers)
 
 
 def distinct(answers: Sequence[Answer]) -> list[Answer]:
     """Of answers that overlap in the same document, the first; the order stays."""
     kept: list[Answer] = []
     for answer in answers:
-        if not any(
-            other.document_id == answer.document_id and other.start < answer.end and answer.start < other.end
-            for other in kept
-        ):
+        if not any(other.document_id == answer.document_id and overlap(other, answer) for other in kept):
             kept.append(answer)
     return kept
+
+
+def apart(found: Sequence[Candidate], count: int) -> list[Candidate]:
+    """Up to `count` candidates of one text of which none overlaps a better one."""
+    kept: list[Candidate] = []
+    for candidate in found:
+        if len(kept) < count and not any(overlap(other, candidate) for other in kept):
+            kept.append(candidate)
+    return kept
+
+
+def overlap(one: Candidate | Answer, other: Candidate | Answer) -> bool:
+    """Whether two spans of one text share a character."""
+    return one.start < other.end and other.start < one.end
 
 
 def read_one(
@@ -53,9 +104,9 @@ def read_one(
 ) -> dict[str, Any]:  # fmt: skip
     """One text, no index: {"answer", "start", "end", "score"}, the shape of the model cards; "" when it does not say."""
     calibration = calibration.of(detect_question(question, tuple(calibration.languages)))
-    spans = reader.read(question, [context])[0].spans
-    best = spans[0] if spans else None
-    score = calibration.probability(best.gap) if best else 0.0
-    if best is None or 1.0 - score > calibration.threshold:
-        return {"answer": "", "start": 0, "end": 0, "score": 1.0 - score}
-    return {"answer": context[best.start : best.end], "start": best.start, "end": best.end, "score": score}
+    found = candidates(reader.read(question, [context]), calibration)
+    verdict = decide(best_score(found), calibration.threshold)
+    if verdict.is_no_answer:
+        return {"answer": "", "start": 0, "end": 0, "score": verdict.score}
+    best = found[0]
+    return {"answer": context[best.start : best.end], "start": best.start, "end": best.end, "score": best.score}

@@ -1,4 +1,4 @@
-"""The service over HTTP: one Litestar application of the routes in `api_*`, and what holds for every request.
+"""The Litestar application: its routes, middleware and OpenAPI document.
 
 Every error is problem+json; every response says that it is not to be guessed at, framed or kept; every request is
 counted and logged by its route, never with the text of a question.

@@ -1,4 +1,4 @@
-"""Who may do what, decided before a byte of a body is read: keys, corpora they see, and which pages may call.
+"""Authentication and authorisation by API key, and the CORS check, before any body is read.
 
 Without keys the service is this machine's own; then only requests that name this machine are taken (another name could
 be any page's, pointed here), and never one that a page of another address sends.

@@ -1,4 +1,4 @@
-"""JSON bodies, read strictly as the shape a route wants, and bounded also by what they become in memory."""
+"""Strict decoding of JSON bodies, bounded in bytes and in memory."""
 
 from __future__ import annotations
 

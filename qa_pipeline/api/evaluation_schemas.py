@@ -1,4 +1,4 @@
-"""What goes out of evaluations over HTTP, by shape. All figures are in percent, but p, probabilities and gaps."""
+"""Response schemas of evaluations. Figures are in percent, except p values, probabilities and margins."""
 
 from __future__ import annotations
 

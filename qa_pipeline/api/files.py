@@ -1,4 +1,4 @@
-"""Files in requests and responses: the description of an upload, and headers of what is sent as a file."""
+"""File uploads and downloads: the OpenAPI description of an upload, and the headers of a file sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploads: multipart bodies written to disk as they arrive, within limits that are held before anything is kept.
+"""Multipart uploads, streamed to disk within limits.
 
 Nothing of a body is in memory beyond the piece at hand. Files are given plain numbers on disk; what the client calls
 them is only told.

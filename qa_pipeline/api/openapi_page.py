@@ -1,4 +1,4 @@
-"""The description of the API, as JSON and as a page to try it: nothing is fetched from anywhere but the service."""
+"""The OpenAPI document as JSON and as a page to try requests, which loads nothing from elsewhere."""
 
 from __future__ import annotations
 

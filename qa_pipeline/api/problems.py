@@ -1,4 +1,4 @@
-"""From errors to HTTP: one table from class to status, and every error as problem+json (RFC 9457)."""
+"""Errors as problem+json (RFC 9457): one table from exception class to HTTP status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What goes in and out over HTTP, by shape: the OpenAPI description is made of these, and what leaves is held against them.
+"""Request and response schemas; the OpenAPI document is made of them.
+
+What an entry point of its own speaks is served as it is: `qa_pipeline.answers`, feedback and saved questions.
 
 A field that is not known is refused, so that a misspelled filter is never a question without one.
 """
@@ -106,79 +108,6 @@ class Problem(Struct):
     title: str
     status: int
     detail: str
-
-
-class Passage(Struct):
-    document_id: str
-    source: str
-    page: int | None
-    language: str
-    start: int
-    end: int
-    text: str
-    dense_rank: int | None
-    dense_score: float | None
-    keyword_rank: int | None
-    keyword_score: float | None
-    fused_rank: int
-    fused_score: float
-
-
-class ToldAnswer(Struct):
-    text: str
-    start: int
-    end: int
-    score: float
-    document_id: str
-    source: str
-    page: int | None
-    language: str
-    content_hash: str
-
-
-class Answer(Struct):
-    text: str
-    start: int
-    end: int
-    score: float
-    document_id: str
-    source: str
-    page: int | None
-    language: str
-    content_hash: str
-    passage: Passage
-
-
-class NoAnswer(Struct):
-    score: float
-    threshold: float
-    is_no_answer: bool
-
-
-class Timings(Struct):
-    embed: float
-    retrieve: float
-    read: float
-    total: float
-
-
-class UsedModels(Struct):
-    embedder: str
-    reader: str
-
-
-class Reply(Struct):
-    question: str
-    language: str
-    answers: list[Answer]
-    passages: list[Passage]
-    no_answer: NoAnswer
-    timings_ms: Timings
-    models: UsedModels
-    generation: int
-    passages_read: int
-    stopped: Literal["all", "sure", "budget"]
-    calibration: Literal["language", "pooled", "none"]
 
 
 class ServerEvent(Struct):
@@ -308,38 +237,6 @@ class Page(Struct):
     image: str
     boxes: list[list[float]]
     exact: bool
-
-
-class Feedback(Struct):
-    id: str
-    corpus: str
-    question: str
-    verdict: str
-    document_id: str | None
-    content_hash: str | None
-    start: int | None
-    end: int | None
-    text: str | None
-    created: str
-    key: str
-
-
-class Saved(Struct):
-    id: str
-    corpus: str
-    question: str
-    filters: dict[str, Any] | None
-    settings: dict[str, Any]
-    created: str
-    ran: str | None
-
-
-class Change(Struct):
-    new: list[Answer]
-    gone: list[ToldAnswer]
-    same: int
-    since: str | None
-    reply: Reply
 
 
 class Model(Struct):

@@ -1,4 +1,4 @@
-"""The terminal's verbs that answer: `ask`, `search`, `read`. Nothing heavy is imported before a verb needs it."""
+"""Commands that answer: `ask`, `search`, `read`. Heavy modules load when a command runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from indexing.errors import SettingError
 from qa_pipeline.cli.output import marked, print_json, print_reply
@@ -101,7 +103,7 @@ def _answer_all(options: argparse.Namespace, reader: str | None, verb: str) -> i
             print_json({"question": question, "error": str(error)}) if options.json else None
             continue
         found = found or bool(reply.answers if verb == "ask" else reply.passages)
-        print_json(reply.as_dict()) if options.json else print_reply(reply, verb)
+        print_json(msgspec.to_builtins(reply)) if options.json else print_reply(reply, verb)
         sys.stdout.flush()
     return OK if found else NOTHING_FOUND
 

@@ -1,4 +1,4 @@
-"""The terminal's verbs of measuring: `stats`, `evaluate`, `compare`, `calibrate`. Nothing heavy before a verb needs it."""
+"""Commands of evaluation: `stats`, `evaluate`, `compare`, `calibrate`. Heavy modules load when a command runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs of an index: `index`, `status`, `show`, `doctor`; and `models`. Nothing heavy is imported early."""
+"""Commands of an index: `index`, `status`, `show`, `doctor`; and `models`. Heavy modules load when a command runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The terminal's door: `docqa VERB`. Text for people, `--json` one object a line for programs.
+"""The entry point `docqa VERB`: text for people, with `--json` one object per line for programs.
 
 Results go to standard output, progress and errors to standard error. Exit status: 0, 1 (nothing found: no answer),
 2 (wrong use, or failed; one sentence says why). Nothing heavy is imported before a verb needs it.

@@ -1,4 +1,4 @@
-"""What the terminal shows of a reply: text for people, one JSON object a line for programs."""
+"""Terminal output of replies: text for people, JSON lines for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The terminal's verbs of the service: `serve`, `keys`, `ui`. Nothing heavy is imported before a verb needs it."""
+"""Commands of the service: `serve`, `keys`, `ui`. Heavy modules load when a command runs."""
 
 from __future__ import annotations
 

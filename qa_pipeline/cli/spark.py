@@ -1,4 +1,4 @@
-"""The terminal's verb of clusters: `spark`. Nothing of Spark is imported before it is run."""
+"""The command `spark`. pyspark is imported when it runs."""
 
 from __future__ import annotations
 

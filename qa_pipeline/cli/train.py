@@ -1,4 +1,4 @@
-"""The terminal's verbs of training: `train`, `split`. Nothing heavy is imported before a verb needs it."""
+"""Commands of training: `train`, `split`, `augment` and model compression. Heavy modules load when a command runs."""
 
 from __future__ import annotations
 

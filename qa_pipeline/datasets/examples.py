@@ -1,4 +1,4 @@
-"""Files of questions -> `Example`s: SQuAD 1.1 and 2.0 JSON (so MLQA, XQuAD, TyDiQA-GoldP), or rows of the same facts.
+"""Reads question sets into `Example`s: SQuAD 1.1 and 2.0 JSON (so MLQA, XQuAD, TyDiQA-GoldP), or JSON lines.
 
 The format is told by the content, never by the name. Law: `context[gold.start : gold.start + len(gold.text)] == gold.text`
 for every gold answer with a place; an offset that breaks it is moved to the nearest occurrence of the text, and told.

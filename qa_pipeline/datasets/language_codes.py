@@ -1,4 +1,4 @@
-"""What names of files (xquad.de.json, test-context-de-question-es.json) and ids (finnish-12-0) tell of languages."""
+"""Language codes from file names (xquad.de.json, test-context-de-question-es.json) and ids (finnish-12-0)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Examples -> train and test, with the same number of test questions in each language and no paragraph on both sides.
+"""Train and test split: equally many test questions per language, no paragraph on both sides.
 
 What belongs together goes to one side as a whole: questions of one paragraph; paragraphs that share a long sentence (two
 windows cut from one article); and the same paragraph in other languages, told by ids or by title and position where two

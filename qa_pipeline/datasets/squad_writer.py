@@ -1,4 +1,4 @@
-"""Examples -> files that any SQuAD tool reads: one JSON of articles, or one row a question with where it came from."""
+"""Writes `Example`s as SQuAD JSON or as JSON lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a question set is made of, language by language: counts, and mean tokens of paragraphs, questions and answers."""
+"""Statistics of question sets by language: counts, and mean tokens of paragraphs, questions and answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many tokens a text has, counted as the model cards of XQuAD readers count them.
+"""Token counts as the model cards of XQuAD readers count them.
 
 Chinese by jieba, everything else by the Moses tokenizer as sacremoses has it. Hindi follows the Perl script: to its
 `\\p{IsAlnum}` the virama (U+094D) and the nukta (U+093C) are no letters, so it splits at them; sacremoses keeps them in

@@ -1,4 +1,4 @@
-"""A FARMReader's model, loaded once.
+"""Loads the model of a FARMReader with one pass over its weights.
 
 farm-haystack reads the weights of a model twice, once for its encoder and once for its two-column head, and holds both.
 Here they are read once and the parts are put where FARMReader keeps them; what it keeps is the same.

@@ -1,4 +1,4 @@
-"""Passages -> spans: a FARMReader with the same answers, sooner (`benchmarks/README.md` says by how much on which machine).
+"""A faster FARMReader with the same answers (`benchmarks/README.md` has the speed by machine).
 
 `Reader` is farm-haystack's FARMReader: same constructor, `predict`, `predict_batch`, training and evaluation; it runs in
 any Haystack pipeline. Its way from texts to answers is ours: each text is tokenised once and remembered, inputs are

@@ -1,4 +1,4 @@
-"""The reader in a model folder, whichever class its architecture needs, with its window sizes."""
+"""Loads the reader of a model folder: the class for its architecture, with its window sizes."""
 
 from __future__ import annotations
 

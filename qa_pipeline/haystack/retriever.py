@@ -1,4 +1,4 @@
-"""Dense and keyword retrieval as a Haystack retriever, usable in any Haystack pipeline."""
+"""Hybrid retrieval as a Haystack retriever node."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 
+import msgspec
 from haystack import Document
 from haystack.nodes import BaseRetriever
 
@@ -34,7 +35,8 @@ class FusedRetriever(Retriever, BaseRetriever):
         self, query: str, filters: Any = None, top_k: int | None = None, *_: Any, **__: Any
     ) -> list[Document]:
         """The passages as Haystack documents, offsets and ranks in their meta, fused score as score."""
-        return [as_document(passage) for passage in self.passages(query, self._with(top_k), filters).passages]
+        found = self.passages(query, self._with(top_k), filters)
+        return list(map(as_document, found.passages, found.content_hashes))
 
     def retrieve_batch(  # type: ignore[override]
         self, queries: list[str], filters: Any = None, top_k: int | None = None, *_: Any, **__: Any
@@ -46,10 +48,10 @@ class FusedRetriever(Retriever, BaseRetriever):
         return self.settings if top_k is None else replace(self.settings, retrieve=top_k)
 
 
-def as_document(passage: Passage) -> Document:
+def as_document(passage: Passage, content_hash: str) -> Document:
     """A passage as a Haystack document; its id names the document and the place in it."""
-    meta = {name: value for name, value in passage.as_dict().items() if name != "text"}
+    meta = {name: value for name, value in msgspec.structs.asdict(passage).items() if name != "text"}
     return Document(
         id=f"{passage.document_id}-{passage.start}", content=passage.text, score=passage.fused_score,
-        meta={**meta, "content_hash": passage.content_hash},
+        meta={**meta, "content_hash": content_hash},
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Passages read one after the other in fused order, until an answer is sure or the time is spent."""
+"""Early stopping: passages are read in fused order until an answer is sure or the time budget is spent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from qa_pipeline.answers import Passage
+from qa_pipeline.answers import Passage, Stopped
 from qa_pipeline.reading.readings import Reading, ReadsPassages
 
 FEW, MORE_FOR_FEW = 3, 2.5
@@ -25,8 +25,8 @@ class Stop:
     at_least: int = 1
     budget_ms: float = math.inf
 
-    def why(self, readings: Sequence[Reading], passages: int) -> str:
-        """Why the reading of these ended, one of "all", "sure", "budget"."""
+    def why(self, readings: Sequence[Reading], passages: int) -> Stopped:
+        """Why the reading of these ended."""
         if len(readings) >= passages:
             return "all"
         return "sure" if self.is_sure(readings) else "budget"
@@ -36,15 +36,6 @@ class Stop:
         wanted = self.gap + (MORE_FOR_FEW if len(readings) < FEW else 0.0)
         gaps = (span.gap for reading in readings for span in reading.spans)
         return len(readings) >= self.at_least and any(gap >= wanted for gap in gaps)
-
-
-@dataclass(frozen=True, slots=True)
-class HowRead:
-    """How long the reading of a question took (ms), of how many passages, and why it ended there."""
-
-    ms: float = 0.0
-    passages: int = 0
-    stopped: str = "all"
 
 
 def read_in_steps(

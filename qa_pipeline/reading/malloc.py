@@ -1,4 +1,4 @@
-"""What the C library keeps of memory that was freed: less of it, where that library is glibc; elsewhere nothing is done.
+"""Returns freed heap memory to the system where the C library is glibc.
 
 glibc gives threads heaps of their own, up to eight for each core, and a heap gives nothing back below its last piece in use.
 A service has a dozen threads that do the same work in turn, so each heap comes to hold the most that this work ever took.

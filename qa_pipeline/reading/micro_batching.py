@@ -1,4 +1,4 @@
-"""Calls that wait for the same model run as one: micro-batching without a thread of its own and without idle waiting.
+"""Micro-batching: calls that wait for one model run as one batch, without a thread of their own.
 
 Whoever finds the model free takes what waits, from all callers in turn, up to a budget, and runs it. A caller therefore
 waits for at most the batch that is running and then for its share of the next ones, however much another caller brought.

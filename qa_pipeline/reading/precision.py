@@ -1,4 +1,4 @@
-"""How a reader computes: in float32, in bfloat16 or float16 where the machine is fast in it, or in int8.
+"""Reader precision: float32, bfloat16, float16, or int8 by row and token.
 
 int8: each row of a weight matrix has a scale of its own (a model stored that way loses nothing), and each token's values
 are divided by their largest before they are rounded, so one loud token does not drown the others. Norms, softmax and the

@@ -1,4 +1,4 @@
-"""What readers share: a span, what one text says to a question, and the protocol that every reader keeps."""
+"""Values of reading: `Span` and `Reading`, and the protocol of a reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From token logits to answer spans: the arithmetic of FARM's question answering head, without its L x L matrices.
+"""Span decoding: from token logits to answer spans as FARM's head does, without its L x L matrices.
 
 Pure functions over numpy. A window is one model input, `<s> question </s></s> passage </s> pad ...`; its passage tokens
 lie at `first .. last`. The score of a span is start logit + end logit; "no answer" is the span (0, 0).

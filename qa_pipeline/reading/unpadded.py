@@ -1,4 +1,4 @@
-"""Token ids -> start and end logits: the encoders of BERT, RoBERTa and DistilBERT without padding.
+"""Unpadded (varlen) inference of BERT, RoBERTa and DistilBERT encoders: token ids to start and end logits.
 
 A batch is one long row of tokens. Everything that looks at one token at a time (embeddings, linear layers, norms) sees all
 of them in one matrix; attention runs within each input. So nothing is computed for padding, whatever lengths come together.

@@ -1,4 +1,4 @@
-"""Passages -> spans with models of the XLM architecture, which farm-haystack does not know.
+"""A reader for the XLM architecture, which farm-haystack does not support.
 
 Loaded by transformers alone, from a local folder. Such models come with one of two heads, told apart by the
 names in their weights:

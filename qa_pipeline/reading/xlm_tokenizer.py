@@ -1,4 +1,4 @@
-"""Text -> tokens of an XLM model, each with its place in the text.
+"""XLM tokenization with character offsets.
 
 XLM's tokenizer is slow and gives no offsets. So a text is cut into units first: words between white space,
 and single characters with their marks where a script writes no spaces. A token lies where its unit's tokens

@@ -1,4 +1,4 @@
-"""How near a passage is to a question, by the whole vector and by tokens."""
+"""The dense score of a passage: cosine, late interaction (MaxSim), and a length penalty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a passage was found: its nearness to the question, and how many of the question's words it has."""
+"""Retrieval evidence of a passage: its dense score, and its share of the question's words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How near passages of each language are to a question for nothing, so that all languages can be put on one level.
+"""Per-language similarity bias, estimated from a sample of passages, and the offsets that remove it.
 
 To a question nearly everything in its own language is nearer than what answers it in another: it shares the question's
 function words, its script, its style. A sample of each language's passages tells by how much.

@@ -1,4 +1,4 @@
-"""How much of a question's tokens the passages found have, each by the token nearest to it: also in another language.
+"""Late interaction (MaxSim): each question token against the passage token most similar to it, across languages.
 
 A passage's vector is the mean of many tokens: it knows what the passage is about, and not whether it has the very thing
 that was asked for. An embedder with a vector for each token can look for that, among those found.

@@ -1,4 +1,4 @@
-"""Question -> fused passages: dense and keyword rankings joined by what their scores mean.
+"""Hybrid retrieval: dense and BM25 rankings, fused by their scores.
 
 Both rankings come from one generation of the index and obey the same filter before they are made, so nothing has to be
 thrown away afterwards.
@@ -31,9 +31,13 @@ OTHERS = 10
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """The passages for a question, best first, how each was found, the generation they are from, and milliseconds spent."""
+    """The passages for a question, best first, how each was found, the generation they are from, and milliseconds spent.
+
+    content_hashes: of each passage's document.
+    """
 
     passages: tuple[Passage, ...]
+    content_hashes: tuple[str, ...]
     evidence: tuple[Evidence, ...]
     language: str
     generation: int
@@ -173,9 +177,10 @@ class Retriever:
             generation = snapshot.generation
         found = [(chunks[item.id], item) for item in fused if item.id in chunks]
         passages = tuple(_passage(chunk, item, rank) for rank, (chunk, item) in enumerate(found, start=1))
+        hashes = tuple(chunk.content_hash for chunk, _ in found)
         how = tuple(ranked.evidence(item, settings, chunk.language == language) for chunk, item in found)
         done = time.perf_counter()
-        return Retrieved(passages, how, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded))
+        return Retrieved(passages, hashes, how, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded))
 
     def _among(self, generation: int) -> tuple[str, ...]:
         """The languages of the index, counted once per generation."""
@@ -191,5 +196,5 @@ def _passage(chunk: StoredChunk, item: Fused, rank: int) -> Passage:
     keyword_rank, keyword_score = item.keyword or (None, None)
     return Passage(
         chunk.document_id, chunk.source, chunk.page, chunk.language, chunk.start, chunk.end, chunk.text,
-        chunk.content_hash, dense_rank, dense_score, keyword_rank, keyword_score, rank, item.score,
+        dense_rank, dense_score, keyword_rank, keyword_score, rank, item.score,
     )  # fmt: skip

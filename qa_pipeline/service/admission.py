@@ -1,4 +1,4 @@
-"""How many questions are read at once, how many may wait, and when the next is refused: a bounded queue before threads.
+"""Admission control: how many questions are read at once, how many wait, and when the next is refused.
 
 Questions keep a processor busy, so they never run on the event loop, and no more of them at once than is useful.
 """

@@ -1,4 +1,4 @@
-"""API keys: who may use a service, for which corpora, and whether to change them. At rest only salted hashes.
+"""API keys: scope, rights, and salted hashes at rest.
 
 A secret is `docqa_<id>_<43 characters>`: 256 random bits, so that one fast hash is enough. It is shown once, when it is
 made, and cannot be had again.

@@ -1,4 +1,4 @@
-"""The corpora that a service keeps open: each once, however many ask it.
+"""The pool of open corpora: each is opened once, however many questions use it.
 
 A corpus that was deleted, or deleted and made again (by any process), is not answered from what was open before.
 """
@@ -6,24 +6,18 @@ A corpus that was deleted, or deleted and made again (by any process), is not an
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from indexing.documents import Document
-from indexing.errors import DocumentMissing, IndexMissing
+from indexing.errors import IndexMissing
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.index import Index
 from indexing.store.sqlite import DATABASE
-from qa_pipeline.answers import Answer, Passage, Reply, verified
 from qa_pipeline.pipeline import QAPipeline
 from qa_pipeline.service.home import Corpus
 from qa_pipeline.service.model_pool import Models
-
-CHARACTERS_KEPT = 8_000_000
 
 
 class OpenCorpus:
@@ -37,8 +31,6 @@ class OpenCorpus:
         self._guard = threading.Lock()
         self._pipeline: QAPipeline | None = None
         self._counts: tuple[int, dict[str, Any]] = (-1, {})
-        self._documents: OrderedDict[str, Document] = OrderedDict()
-        self._kept = 0
 
     def pipeline(self) -> QAPipeline:
         """Retrieval and reader over this corpus. Raises ModelError and its kinds, IndexMismatch, IndexDamaged."""
@@ -61,47 +53,6 @@ class OpenCorpus:
                 counts = {**self.folder.counts(), "generation": generation}
                 self._counts = (generation, counts)
         return counts
-
-    def checked(self, reply: Reply) -> Reply:
-        """The reply, if every passage and every answer is its document's text at its offsets; else BrokenCitation.
-
-        What is from a document that was deleted since is left out; when no answer is left, there is none.
-        """
-        passages, answers = self.checked_passages(reply.passages), self.checked_answers(reply.answers)
-        if len(passages) == len(reply.passages) and len(answers) == len(reply.answers):
-            return reply
-        verdict = replace(reply.no_answer, is_no_answer=reply.no_answer.is_no_answer or bool(reply.answers and not answers))
-        return replace(reply, passages=passages, answers=answers, no_answer=verdict)
-
-    def checked_answers(self, answers: tuple[Answer, ...]) -> tuple[Answer, ...]:
-        """The answers, each compared with its document; those of a document gone are left out. Raises BrokenCitation."""
-        return tuple(verified(answer, self.document) for answer in answers if self._is_there(answer.document_id))
-
-    def checked_passages(self, passages: tuple[Passage, ...]) -> tuple[Passage, ...]:
-        """The passages, each compared with its document; those of a document gone are left out. Raises BrokenCitation."""
-        return tuple(verified(passage, self.document) for passage in passages if self._is_there(passage.document_id))
-
-    def _is_there(self, document_id: str) -> bool:
-        try:
-            self.document(document_id)
-        except DocumentMissing:
-            return False
-        return True
-
-    def document(self, document_id: str) -> Document:
-        """A document; the last ones asked for are remembered, as an id never stands for another text."""
-        with self._guard:
-            if document_id in self._documents:
-                self._documents.move_to_end(document_id)
-                return self._documents[document_id]
-        document = self.folder.document(document_id)
-        with self._guard:
-            if document_id not in self._documents:
-                self._documents[document_id] = document
-                self._kept += len(document.text)
-            while self._kept > CHARACTERS_KEPT:
-                self._kept -= len(self._documents.popitem(last=False)[1].text)
-        return document
 
 
 class OpenCorpora:

@@ -1,4 +1,4 @@
-"""The evaluations of a home: results folders of `docqa evaluate`, listed, looked through and compared.
+"""Evaluation runs of a home folder: listed, inspected and compared.
 
     HOME/evaluations/NAME/    made by `docqa evaluate FILES --home HOME --name NAME`
 

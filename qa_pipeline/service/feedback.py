@@ -1,4 +1,4 @@
-"""What people say of answers, each checked against its document, and all of it as SQuAD 2.0 for training and evaluation.
+"""The feedback store: judgements on answers, verified against documents, exported as SQuAD 2.0.
 
 Laws, each held by a test:
     no feedback is kept whose text is not the document's text at its offsets
@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from indexing.documents import Document
 from indexing.errors import DocumentMissing, SettingError
@@ -45,8 +47,7 @@ CREATE INDEX IF NOT EXISTS feedback_corpus ON feedback (corpus);
 COLUMNS = 'id, corpus, question, verdict, document_id, content_hash, start, "end", text, created, key'
 
 
-@dataclass(frozen=True, slots=True)
-class Feedback:
+class Feedback(Struct, frozen=True):
     """What one person said of one answer. Offsets are code points in the document's text; None: no span, no document.
 
     verdict: "right" or "corrected": this span answers the question; "wrong": this span does not, or, without a span, the
@@ -63,10 +64,7 @@ class Feedback:
     end: int | None
     text: str | None
     created: str
-    key: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    key: str
 
 
 Entries = list[Feedback]

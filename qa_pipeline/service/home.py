@@ -1,4 +1,4 @@
-"""The home folder of a service: many corpora, each the files people gave and the index made of them.
+"""The home folder of a service: corpora, each with its uploaded files and its index.
 
     HOME/
       docqa-home.json      marks the folder

@@ -1,4 +1,4 @@
-"""What the jobs of a service do: bring a corpus's index up to date, and answer a file of questions.
+"""Job handlers: index a corpus, and answer a file of questions.
 
 An index job that is stopped, by whatever, is done again from where it came: what was committed stays. A file of
 questions is asked from its beginning.

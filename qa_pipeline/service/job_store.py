@@ -1,4 +1,4 @@
-"""Jobs: work that outlives the request that asked for it, kept in service.db so that every process of a home sees it.
+"""The job store: background jobs in service.db, shared by all processes of a home.
 
 Laws, each held by a test:
     a job is run by one process at a time; one whose process died is run again, at most ATTEMPTS times in all

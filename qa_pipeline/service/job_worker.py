@@ -1,4 +1,4 @@
-"""Jobs at work: the threads of a process that claim and run them.
+"""Job workers: the threads of a process that claim and run jobs.
 
 Laws, each held by a test: whatever a job's work raises, the worker goes on; a worker that is stopped loses no job.
 """

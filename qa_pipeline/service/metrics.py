@@ -1,4 +1,4 @@
-"""Figures for Prometheus: requests, time of each stage, what waits, what is in the corpora. No text of any question."""
+"""Prometheus metrics: requests, stage times, queues, corpora. No text of any question."""
 
 from __future__ import annotations
 

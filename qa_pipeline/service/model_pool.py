@@ -1,4 +1,4 @@
-"""The models of a service: each loaded once, when first needed, whoever needs it."""
+"""The model pool: each model is loaded once, when first needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of questions: a file of them in, one row with the best answer for each out, as people keep them in spreadsheets.
+"""Question files: a batch of questions in, one row with the best answer out for each.
 
 A file of questions is a table (CSV in any encoding and with any delimiter, or XLSX) whose first row names a column
 `question`, or JSON or JSON lines with such a field. `corpus`, `filters` and `id` may stand beside it; other columns are

@@ -1,4 +1,4 @@
-"""Saved questions: asked again whenever a person likes, with only what changed since the last time.
+"""Saved questions, asked again with only the changes since the last run.
 
 Two answers are the same when they are the same span of the same document. Laws, each held by a test:
 
@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
 from indexing.errors import DocumentMissing, SettingError
 from indexing.store.filters import Filter, where
-from qa_pipeline.answers import Answer, Asker, Reply
+from qa_pipeline.answers import Answer, Asker, Reply, ToldAnswer
 from qa_pipeline.service.feedback import encodable
 from qa_pipeline.service.service_db import Database, new_id, now
 from qa_pipeline.settings import AskSettings, question_text
@@ -39,43 +42,30 @@ COLUMNS = "id, corpus, question, filters, settings, created, ran"
 SETTINGS = tuple(field.name for field in fields(AskSettings))
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(Struct, frozen=True):
     """A question that is kept. settings: those of AskSettings that were chosen. created, ran: ISO 8601, UTC; None: never."""
 
     id: str
     corpus: str
     question: str
-    filters: Filter | None
-    settings: Mapping[str, Any]
+    filters: dict[str, Any] | None
+    settings: dict[str, Any]
     created: str
-    ran: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    ran: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What a run found that the last one had not. gone: answers as told then. since: when that was; None: never."""
 
     new: tuple[Answer, ...]
-    gone: tuple[Mapping[str, Any], ...]
+    gone: tuple[ToldAnswer, ...]
     same: int
-    reply: Reply
     since: str | None
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "new": [answer.as_dict() for answer in self.new],
-            "gone": [dict(answer) for answer in self.gone],
-            "same": self.same,
-            "since": self.since,
-            "reply": self.reply.as_dict(),
-        }
+    reply: Reply
 
 
 Entries = list[Saved]
+Told = list[ToldAnswer]
 
 
 class SavedQuestions:
@@ -127,13 +117,13 @@ class SavedQuestions:
         """
         saved = self.get(id, corpus=corpus)
         reply = asker.ask(saved.question, ask_settings(saved.settings), saved.filters)
-        now_told = json.dumps([_told(answer) for answer in reply.answers])
+        now_told = msgspec.json.encode(msgspec.convert(reply.answers, Told, from_attributes=True)).decode()
         with self._database.transaction() as connection:
             row = connection.execute("SELECT answers, ran FROM saved WHERE id = ?", (id,)).fetchone()
             if row is None:
                 raise _missing(id)
             connection.execute("UPDATE saved SET answers = ?, ran = ? WHERE id = ?", (now_told, now(), id))
-        return compare(json.loads(row[0]), reply, row[1])
+        return compare(msgspec.json.decode(row[0], type=Told), reply, row[1])
 
 
 def ask_settings(chosen: Mapping[str, Any]) -> AskSettings:
@@ -144,23 +134,16 @@ def ask_settings(chosen: Mapping[str, Any]) -> AskSettings:
     return AskSettings(**chosen)
 
 
-def compare(last: list[dict[str, Any]], reply: Reply, since: str | None) -> Change:
+def compare(last: Told, reply: Reply, since: str | None) -> Change:
     """What is new in a reply, and what is gone of the answers told last."""
-    before, after = {_span(answer) for answer in last}, {_span(_told(answer)) for answer in reply.answers}
-    new = tuple(answer for answer in reply.answers if _span(_told(answer)) not in before)
+    before, after = set(map(_span, last)), set(map(_span, reply.answers))
+    new = tuple(answer for answer in reply.answers if _span(answer) not in before)
     gone = tuple(answer for answer in last if _span(answer) not in after)
-    return Change(new, gone, len(before & after), reply, since)
+    return Change(new, gone, len(before & after), since, reply)
 
 
-def _told(answer: Answer) -> dict[str, Any]:
-    """What is remembered of an answer: enough to show it when it is gone."""
-    told = answer.as_dict()
-    del told["passage"]
-    return told
-
-
-def _span(told: Mapping[str, Any]) -> tuple[str, int, int, str]:
-    return told["document_id"], told["start"], told["end"], told["text"]
+def _span(answer: ToldAnswer) -> tuple[str, int, int, str]:
+    return answer.document_id, answer.start, answer.end, answer.text
 
 
 def _saved(row: tuple[Any, ...]) -> Saved:

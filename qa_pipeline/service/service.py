@@ -1,4 +1,4 @@
-"""What is served, without HTTP: a home's corpora asked, searched and looked into, its jobs worked on, its limits held.
+"""The service without HTTP: corpora, questions, jobs and limits of one home folder.
 
 Laws, each held by a test: what leaves is its document's text at its offsets; a question sees one generation; at most
 `concurrency` questions are read at once and `queue` wait, the next is TooBusy.
@@ -20,11 +20,11 @@ from typing import Any, TypeVar
 
 from indexing.errors import DocqaError, SettingError
 from indexing.store.filters import Filter
+from qa_pipeline.answering.ask import Step
 from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.answering.verdict import read_one
 from qa_pipeline.answers import Reply
 from qa_pipeline.errors import CorpusMissing
-from qa_pipeline.pipeline import Step, ask_in_steps
 from qa_pipeline.reading.malloc import give_back
 from qa_pipeline.service import job_handlers
 from qa_pipeline.service.admission import Admission
@@ -101,7 +101,7 @@ class Service:
             read_one(loaded.reader, FIRST_QUESTION, FIRST_TEXT)
             for corpus in self.home.corpora():
                 with self.using(corpus.name) as opened:
-                    opened.checked(opened.pipeline().ask(FIRST_QUESTION))
+                    opened.pipeline().ask(FIRST_QUESTION)
             self._ready = ""
         except DocqaError as error:
             self._ready = str(error)
@@ -170,32 +170,29 @@ class Service:
         return replace(default, **values)
 
     def ask(self, name: str, question: str, settings: AskSettings, filters: Filter | None) -> Reply:
-        """Answers, checked. Raises SettingError, FilterError, CorpusMissing, ModelError and its kinds."""
+        """Answers. Raises SettingError, FilterError, CorpusMissing, ModelError and its kinds."""
         self._log("ask", name, question)
         with self.using(name) as opened:
-            reply = opened.checked(opened.pipeline().ask(question, settings, filters))
+            reply = opened.pipeline().ask(question, settings, filters)
         self.measures.answered(reply)
         return reply
 
     def search(self, name: str, question: str, settings: AskSettings, filters: Filter | None) -> Reply:
-        """The closest passages, checked."""
+        """The closest passages."""
         self._log("search", name, question)
         with self.using(name) as opened:
-            reply = opened.checked(opened.pipeline().search(question, settings, filters))
+            reply = opened.pipeline().search(question, settings, filters)
         self.measures.searched(reply)
         return reply
 
     def steps(self, name: str, question: str, settings: AskSettings, filters: Filter | None) -> Iterator[Step]:
-        """`ask` step by step; every step is checked."""
+        """`ask` as a stream."""
         self._log("ask", name, question)
         with self.using(name) as opened:
-            pipeline, reader = opened.pipeline(), self.models.reader().reader
-            for step in ask_in_steps(pipeline, reader, question, settings, filters):
-                reply = opened.checked(step.reply) if step.reply else None
-                if reply:
-                    self.measures.answered(reply)
-                passages = opened.checked_passages(step.passages)
-                yield replace(step, passages=passages, answers=opened.checked_answers(step.answers), reply=reply)
+            for step in opened.pipeline().stream(question, settings, filters):
+                if step.reply:
+                    self.measures.answered(step.reply)
+                yield step
 
     def _log(self, what: str, name: str, question: str) -> None:
         """The text of a question is in the log only where that is asked for."""

@@ -1,4 +1,4 @@
-"""The service's one SQLite file (WAL): short transactions from any thread and any process, each its own connection.
+"""The service database (SQLite, WAL): short transactions from any thread and process.
 
 What a transaction has committed is on disk (synchronous=FULL), also after kill -9 or loss of power.
 """

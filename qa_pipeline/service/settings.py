@@ -1,4 +1,4 @@
-"""How a home folder is served: frozen values from flags and DOCQA_* variables, cast strictly."""
+"""Server settings: frozen values from flags and DOCQA_* variables, cast strictly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables as people keep them, in CSV, XLSX, JSON or JSON lines: to records by name, and from records to files.
+"""Reads and writes tables as CSV, XLSX, JSON and JSON lines.
 
 Laws, each held by a test: what is written is read back the same (but for characters no spreadsheet can hold), and no
 cell that is written is a formula, whatever it holds.

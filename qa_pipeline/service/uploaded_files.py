@@ -1,4 +1,4 @@
-"""Original files: safe names for what strangers send, whole files or none, and the way back from a source to its file.
+"""Uploaded files: safe names, atomic storage, and the path from a source back to its file.
 
 Laws, each held by a test:
     safe_name(safe_name(name)) == safe_name(name): it names a file below its folder, never hidden, on any system

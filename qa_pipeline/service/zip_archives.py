@@ -1,4 +1,4 @@
-"""Zip archives taken apart within limits: each file is stored or refused, and the report says why.
+"""Zip extraction within limits: each member is stored, or refused with its reason.
 
 Law, held by tests: unpacking is limited by the bytes that come out, never by those an archive says would.
 """

@@ -1,4 +1,4 @@
-"""Cluster door: the same reader, and the same index, over the rows of a Spark DataFrame. Read `answer` and `ask`.
+"""Question answering over a Spark DataFrame. Read `answer` and `ask`.
 
 Both give the frame back with every row and every column it had, and one column more. A question that cannot be asked (null,
 empty, too long) and an empty context are a row with a reason, never a lost row or a failed job. Rows go to Python in Arrow

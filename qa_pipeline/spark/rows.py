@@ -1,4 +1,4 @@
-"""Rows of a table -> the values of one more column: questions over their own texts, or over an index. Nothing of Spark here.
+"""Rows of a table to values of a new column, by reading or by asking an index. Nothing of Spark here.
 
 A question that cannot be asked (missing, empty, too long) and an empty text give a value with a reason. A reader, and an
 index, is loaded once in a process, whoever asks.
@@ -104,17 +104,17 @@ def _told(
     question: str, context: str, reading: Reading, calibration: Calibration, top_k: int, threshold: float | None
 ) -> Told:  # fmt: skip
     from indexing.text.language_id import detect_question
+    from qa_pipeline.answering.verdict import apart, best_score, candidates, decide
 
     calibration = calibration.of(detect_question(question, tuple(calibration.languages)))
-    apart: list[Told] = []
-    for span in reading.spans:
-        if len(apart) < top_k and not any(span.start < one["end"] and one["start"] < span.end for one in apart):
-            found = {"answer": context[span.start : span.end], "start": span.start, "end": span.end}
-            apart.append({**found, "score": calibration.probability(span.gap)})
-    missing = 1.0 - (apart[0]["score"] if apart else 0.0)
-    if not apart or missing > (calibration.threshold if threshold is None else threshold):
-        return {"score": missing, "no_answer": True, "answers": []}
-    return {**apart[0], "no_answer": False, "answers": apart}
+    found = apart(candidates([reading], calibration), top_k)
+    verdict = decide(best_score(found), calibration.threshold if threshold is None else threshold)
+    if verdict.is_no_answer:
+        return {"score": verdict.score, "no_answer": True, "answers": []}
+    answers = [
+        {"answer": context[one.start : one.end], "start": one.start, "end": one.end, "score": one.score} for one in found
+    ]
+    return {**answers[0], "no_answer": False, "answers": answers}
 
 
 def _why_not(question: str | None, context: str | None) -> str | None:

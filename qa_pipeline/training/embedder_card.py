@@ -1,4 +1,4 @@
-"""A run -> the README.md beside an embedder's weights."""
+"""Writes the model card of an embedder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run -> the README.md beside its weights: data with licences, recipe, figures before and after, how to use it."""
+"""Writes the model card of a reader: data with licences, recipe, figures before and after."""
 
 from __future__ import annotations
 

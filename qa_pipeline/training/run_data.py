@@ -1,4 +1,4 @@
-"""What a run is asked to do, and the questions it learns from and is measured on."""
+"""The settings of a training run, and its training and held-out questions."""
 
 from __future__ import annotations
 

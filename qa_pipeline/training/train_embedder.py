@@ -1,4 +1,4 @@
-"""The whole way from question files and sentence pairs to an embedder's folder: `train_embedder`.
+"""Trains an embedder from question files and sentence pairs: `train_embedder`.
 
 files -> (held out, to learn from) -> pairs -> trained -> saved -> measured -> card
 """

@@ -1,4 +1,4 @@
-"""The whole way from question files to a reader's folder: `train`. The same call again goes on where a run was stopped.
+"""Trains a reader from question files: `train`. The same call again resumes a stopped run.
 
 files -> examples -> (held out, to learn from) -> windows -> trained -> saved -> measured -> card
 """

@@ -1,4 +1,4 @@
-"""A client of the service over HTTP: every route as a method, every answer as a plain frozen value.
+"""HTTP client of the service: every route as a method with typed results.
 
 Usable on its own: it needs httpx and nothing else of docqa. Errors are `ApiError` with the sentence the service gave;
 fields a newer service sends beside the known ones are passed over.

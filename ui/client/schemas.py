@@ -1,4 +1,4 @@
-"""The values of the API: every answer as a plain frozen value; fields a newer service sends are passed over."""
+"""Response types of the API; unknown fields of a newer service are ignored."""
 
 from __future__ import annotations
 

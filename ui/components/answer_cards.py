@@ -1,4 +1,4 @@
-"""How answers and passages look: while they come, and when they are there."""
+"""Cards of answers and passages, while they stream and when complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making a corpus."""
+"""The form that creates a collection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deleting for good: only after its name was typed."""
+"""The dialog that confirms a deletion by typing the name."""
 
 from __future__ import annotations
 

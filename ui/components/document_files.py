@@ -1,4 +1,4 @@
-"""The files of a corpus: uploaded, reported on, listed, deleted."""
+"""The files of a collection: upload, report, list, delete."""
 
 from __future__ import annotations
 

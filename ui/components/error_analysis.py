@@ -1,4 +1,4 @@
-"""What was said to each question of an evaluation, beside what would have been right."""
+"""Error analysis of an evaluation: each prediction beside the right answers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _choices(run: Evaluation, found: Predictions, verdict: str, language: str, s
     left, right = st.columns((1, 1), vertical_alignment="bottom")
     rows = list(dict.fromkeys(["", *(row.name for row in run.rows), *([language] if language else [])]))
     wanted = left.selectbox("Language", rows, key="quality_language", format_func=lambda one: _counted(one, found))
-    order = right.segmented_control("Order", list(ORDERS), key="quality_order", required=True, format_func=ORDERS.get)
+    order = right.segmented_control("Order", list(ORDERS), key="quality_order", required=True, format_func=ORDERS.__getitem__)
     now = (followed("quality_verdict", picked), followed("quality_language", wanted), followed("quality_order", order))
     if now != (verdict, language, "surest" if surest else "asked"):
         address(

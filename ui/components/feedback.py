@@ -1,4 +1,4 @@
-"""What a reader says of answers: right, wrong, or where the right words are."""
+"""Feedback on answers: right, wrong, or corrected."""
 
 from __future__ import annotations
 

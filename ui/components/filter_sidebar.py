@@ -1,4 +1,4 @@
-"""What a reader chooses beside the question: filters with counts, languages, how much is read. Drawn in the sidebar."""
+"""The filter sidebar: facets with counts, languages, and how much is read."""
 
 from __future__ import annotations
 

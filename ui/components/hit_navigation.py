@@ -1,4 +1,4 @@
-"""Places of a document a reader goes through: what the question found in it, or what a search within it finds."""
+"""Navigation between hits in a document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs: how far a running one is, live, with a way to cancel it; and which there were."""
+"""Progress of background jobs, with cancellation, and their history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Keys on the page: arrows (or j and k) go from answer to answer. Without scripts the page works as before."""
+"""Keyboard shortcuts: arrows (or j and k) move between answers.
+
+Without scripts the page works as before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why an answer is where it is: what each stage made of it, in one table."""
+"""Score explanation of an answer: the score of each stage in one table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Selecting words of a text with mouse or keyboard, as a span of code points."""
+"""Text selection by mouse or keyboard, as a span of code points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the answers come to together: the same answer folded into one with its support, differing ones told apart."""
+"""Groups of answers: equal answers folded into one with their support, different ones apart."""
 
 from __future__ import annotations
 

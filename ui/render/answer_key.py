@@ -1,4 +1,4 @@
-"""Whether two answers say the same: one key for a text however it is written, and never one key for two numbers.
+"""A normal form of answers: one key for the same text, never one key for two numbers.
 
 Digits of every script are one digit, wide and narrow forms one letter; quotation marks around a text and the stop after it
 say nothing. A year is the same with or without the words around it. Whatever could change a number stays in the key: signs,

@@ -1,4 +1,4 @@
-"""Files of questions and of answers, as the page shows them: the first rows of what is sent, the rows of what comes back."""
+"""Rows of question files and answer files, as the page shows them."""
 
 from __future__ import annotations
 

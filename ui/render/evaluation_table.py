@@ -1,4 +1,4 @@
-"""Figures of an evaluation: which columns a run's table has, its rows in an order, as HTML and as a file."""
+"""Tables of evaluation runs: columns, order, HTML and CSV."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results as files to take away: a table for spreadsheets, and a list of citations."""
+"""Exports of results: a table for spreadsheets, and a list of citations."""
 
 from __future__ import annotations
 

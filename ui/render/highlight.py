@@ -1,4 +1,4 @@
-"""Text and spans to HTML with marks. By offsets in code points, never by searching for what was found.
+"""Highlights spans in text as HTML, by offsets in code points.
 
 Laws: without its tags and with its entities read, the HTML is the text shown (`visible` of it); every mark covers its span
 exactly; no character of a document is ever markup.

@@ -1,4 +1,4 @@
-"""Tables and lists as HTML: every text in them escaped, in its own writing direction, readable on a narrow screen too."""
+"""Tables and lists as HTML: escaped, in their own writing direction, responsive."""
 
 from __future__ import annotations
 

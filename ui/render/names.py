@@ -1,4 +1,4 @@
-"""Text and languages as the page shows them."""
+"""Display names of texts and languages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of each file of an upload: what the service said when it took them, and what its job said of them, as one."""
+"""The report of an upload: one line per file, from the response and from its job."""
 
 from __future__ import annotations
 

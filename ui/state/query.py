@@ -1,4 +1,4 @@
-"""A question with all that was chosen for it: to and from the address, and as what the service is asked."""
+"""A question with its filters and options, to and from the address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replies of a session: asked once for one state of a corpus, then kept while the reader looks around."""
+"""The reply cache of a session: one request per state of a corpus."""
 
 from __future__ import annotations
 

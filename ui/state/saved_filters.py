@@ -1,4 +1,4 @@
-"""Saved questions: their filters in words, and the way back to the page where they were asked."""
+"""Filters of saved questions in words, and the address that asks them again."""
 
 from __future__ import annotations
 

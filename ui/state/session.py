@@ -1,4 +1,4 @@
-"""What the pages share: the client, the corpus in hand, and how errors are shown."""
+"""Session state: the client, the current collection, and the display of errors."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Ask: one box; passages at once, answers as they are read, each in its place."""
+"""The page Ask: one box; passages at once, answers as they are read, each in its place."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from ui.client.schemas import Corpus
+from ui.client.schemas import Answer, Corpus, Passage
 from ui.components.answer_cards import answers_shown, progress_shown
 from ui.components.filter_sidebar import choose
 from ui.components.keyboard import arrows
@@ -57,7 +57,8 @@ def results(corpus: Corpus, asked: Asked) -> None:
     with problems_shown():
         found = outcome(corpus, asked, lambda event: progress_shown(place, event))
         place.empty()
-        ids = {one.document_id for one in (*found.reply.answers, *found.reply.passages)}
+        quoted: tuple[Answer | Passage, ...] = (*found.reply.answers, *found.reply.passages)
+        ids = {one.document_id for one in quoted}
         documents = cited(corpus.name, corpus.created, corpus.generation, tuple(sorted(ids)))
     answers_shown(corpus, asked, found, documents)
 

@@ -1,4 +1,4 @@
-"""Batch: a file of questions in, a table of answers out, each with its place; and the batches before."""
+"""The page Batch: a file of questions in, a table of answers out, and earlier batches."""
 
 from __future__ import annotations
 

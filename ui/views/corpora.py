@@ -1,4 +1,4 @@
-"""Corpora: which there are, and for one of them its state, its files, uploads with their reports, and deletion."""
+"""The page Collections: list, status, files, uploads with reports, deletion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Document: the whole text with what the question found marked in it; for a PDF its pages with the exact place."""
+"""The page Document: the whole text with highlights; for a PDF its pages with the exact place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quality: the runs of `docqa evaluate`, their figures by language, their plots, what went wrong, and two compared."""
+"""The page Quality: evaluation runs, figures by language, plots, errors, and comparison."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def figures(run: Evaluation) -> None:
     left, right = st.columns((2, 1), vertical_alignment="bottom")
     follow("quality_sort", parameter("sort") if parameter("sort") in labels else "")
     follow("quality_up", bool(parameter("up")))
-    picked = left.selectbox("Sort by", list(labels), key="quality_sort", format_func=labels.get)
+    picked = left.selectbox("Sort by", list(labels), key="quality_sort", format_func=labels.__getitem__)
     key = str(followed("quality_sort", picked) or "")
     turned = bool(followed("quality_up", right.toggle("The other way round", key="quality_up")))
     address(sort=key, up=turned)

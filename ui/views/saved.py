@@ -1,4 +1,4 @@
-"""Saved questions: asked again after new documents, with only what changed since the last time."""
+"""The page Saved questions: asked again, with only what changed."""
 
 from __future__ import annotations
 

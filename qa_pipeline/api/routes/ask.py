@@ -1,4 +1,4 @@
-"""Routes that answer: ask, search, read, each also for a list, and ask as a stream."""
+"""Routes that answer: ask, search and read, each also for a list, and ask as a stream of server-sent events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.response import Stream
 
 from indexing.errors import DocqaError, SettingError
-from qa_pipeline import answers
+from qa_pipeline.answering.ask import Step
+from qa_pipeline.answers import Reply
 from qa_pipeline.api.problems import problem, told
 from qa_pipeline.api.schemas import (
     AskBatchBody,
@@ -24,13 +25,11 @@ from qa_pipeline.api.schemas import (
     ReadBatchBody,
     ReadBody,
     Replies,
-    Reply,
     SearchBatchBody,
     SearchBody,
     ServerEvent,
     shaped,
 )
-from qa_pipeline.pipeline import Step
 from qa_pipeline.service.service import Service
 from qa_pipeline.settings import AskSettings
 
@@ -41,7 +40,7 @@ ERRORS = (404, 413, 429, 503)
 EVENTS = {200: ResponseSpec(ServerEvent, generate_examples=False, media_type=SSE, description="Events.")}
 
 
-def _ask(service: Service, corpus: str, body: AskBody) -> answers.Reply:
+def _ask(service: Service, corpus: str, body: AskBody) -> Reply:
     return service.ask(corpus, body.question, _settings(service, body), body.filters)
 
 
@@ -52,7 +51,7 @@ def _settings(service: Service, body: AskBody) -> AskSettings:
     )  # fmt: skip
 
 
-def _search(service: Service, corpus: str, body: SearchBody) -> answers.Reply:
+def _search(service: Service, corpus: str, body: SearchBody) -> Reply:
     return service.search(corpus, body.question, service.ask_settings(retrieve=body.retrieve), body.filters)
 
 
@@ -61,7 +60,7 @@ def _search(service: Service, corpus: str, body: SearchBody) -> answers.Reply:
 )  # fmt: skip
 async def ask(corpus: str, data: AskBody, service: Service) -> Reply:
     """The answers to a question, or that there is none, with the closest passages either way."""
-    return _shown(await service.reads.run(partial(_ask, service, corpus, data)))
+    return await service.reads.run(partial(_ask, service, corpus, data))
 
 
 @post(
@@ -69,7 +68,7 @@ async def ask(corpus: str, data: AskBody, service: Service) -> Reply:
 )  # fmt: skip
 async def search(corpus: str, data: SearchBody, service: Service) -> Reply:
     """The closest passages only; nothing is read, so nothing is answered."""
-    return _shown(await service.reads.run(partial(_search, service, corpus, data)))
+    return await service.reads.run(partial(_search, service, corpus, data))
 
 
 @post(
@@ -138,17 +137,13 @@ async def ask_stream(corpus: str, data: AskBody, service: Service, request: Requ
 ROUTES = (ask, search, ask_batch, search_batch, read, read_batch, ask_stream)
 
 
-def _shown(reply: answers.Reply) -> Reply:
-    return shaped(reply.as_dict(), Reply)
-
-
 def _check_many(service: Service, count: int) -> None:
     if count > service.settings.batch:
         raise SettingError(f"{count:,} at once; {service.settings.batch:,} are the most. Send them in several requests.")
 
 
 async def _each(
-    service: Service, bodies: list[Any], work: Callable[[Any], Callable[[], answers.Reply]], corpus: str
+    service: Service, bodies: list[Any], work: Callable[[Any], Callable[[], Reply]], corpus: str
 ) -> list[dict[str, Any]]:
     """A reply for each; admitted once as a whole, then each question waits its turn among those of others."""
     _check_many(service, len(bodies))
@@ -157,7 +152,7 @@ async def _each(
     for number, body in enumerate(bodies):
         try:
             reply = await service.reads.run(work(body), bounded=number == 0)
-            replies.append(msgspec.to_builtins(_shown(reply)))
+            replies.append(msgspec.to_builtins(reply))
         except DocqaError as error:
             if number == 0 and problem(error).status in (404, 429, 503):
                 raise
@@ -168,11 +163,10 @@ async def _each(
 def _event(step: Step, first: bool) -> Event:
     """What is sent of a step: the passages first, answers after each reading, the reply last."""
     if step.reply is not None:
-        return "reply", _shown(step.reply)
+        return "reply", step.reply
     if first:
-        return "passages", {"passages": [passage.as_dict() for passage in step.passages]}
-    found = [answer.as_dict() for answer in step.answers]
-    return "answers", {"answers": found, "read": step.read, "of": len(step.passages)}
+        return "passages", {"passages": step.passages}
+    return "answers", {"answers": step.answers, "read": step.read, "of": len(step.passages)}
 
 
 async def _events(

@@ -1,4 +1,4 @@
-"""Routes of corpora and what is in the service: list, make, look at, delete; the models."""
+"""Routes of corpora: list, create, status, delete; and the list of models."""
 
 from __future__ import annotations
 

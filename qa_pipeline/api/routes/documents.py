@@ -1,4 +1,4 @@
-"""Routes of documents: upload, list, text, original file, a page's picture, delete."""
+"""Routes of documents: upload, list, text, original file, page image, delete."""
 
 from __future__ import annotations
 

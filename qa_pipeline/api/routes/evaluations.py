@@ -1,4 +1,4 @@
-"""Routes of evaluations: the runs a home keeps, their figures and pictures, what went wrong, two of them compared.
+"""Routes of evaluation runs: tables, plots, predictions, and the comparison of two runs.
 
 They are of no corpus and may quote any, so a key that is limited to some corpora does not see them.
 """

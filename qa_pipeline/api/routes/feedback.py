@@ -1,8 +1,7 @@
-"""Routes of what people keep beside the documents: feedback on answers, and questions to ask again."""
+"""Routes of feedback on answers, and of saved questions."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -11,9 +10,9 @@ from litestar import Request, delete, get, post
 
 from qa_pipeline.api.auth import WRITES
 from qa_pipeline.api.problems import told
-from qa_pipeline.api.schemas import Change, Feedback, FeedbackBody, Saved, SavedBody, shaped
-from qa_pipeline.service import feedback as given
-from qa_pipeline.service.saved_questions import Saved as Kept
+from qa_pipeline.api.schemas import FeedbackBody, SavedBody
+from qa_pipeline.service.feedback import Feedback
+from qa_pipeline.service.saved_questions import Change, Saved
 from qa_pipeline.service.service import Service
 
 Asked = Request[Any, Any, Any]
@@ -30,21 +29,21 @@ async def say(corpus: str, data: FeedbackBody, service: Service, request: Asked)
     """`right` or `corrected` with the span that answers; `wrong` with a span that does not, or alone: it is not said."""
     key = request.auth.id if request.auth else ""
 
-    def add() -> given.Feedback:
+    def add() -> Feedback:
         with service.using(corpus) as opened:
             return service.feedback.add(
                 corpus, opened.folder, question=data.question, verdict=data.verdict, document_id=data.document_id,
                 start=data.start, end=data.end, text=data.text, key=key,
             )  # fmt: skip
 
-    return shaped(await service.look(add), Feedback)
+    return await service.look(add)
 
 
 @get("/v1/corpora/{corpus:str}/feedback", tags=["feedback"], summary="What was said", responses=told(404, 503))
 async def said(corpus: str, service: Service) -> list[Feedback]:
     """The feedback on a corpus, the newest first."""
     await service.look(service.home.corpus, corpus)
-    return shaped(await service.look(service.feedback.list, corpus), list[Feedback])
+    return await service.look(service.feedback.list, corpus)
 
 
 @get(
@@ -82,14 +81,14 @@ async def save(corpus: str, data: SavedBody, service: Service) -> Saved:
     await service.look(service.home.corpus, corpus)
     chosen = {} if data.settings is None else msgspec.to_builtins(data.settings)
     service.ask_settings(**chosen)
-    return _shown(await service.look(service.saved.add, corpus, data.question, data.filters, chosen))
+    return await service.look(service.saved.add, corpus, data.question, data.filters, chosen)
 
 
 @get("/v1/corpora/{corpus:str}/saved", tags=["saved"], summary="The saved questions", responses=told(404, 503))
 async def saved(corpus: str, service: Service) -> list[Saved]:
     """The saved questions of a corpus, the newest first."""
     await service.look(service.home.corpus, corpus)
-    return [_shown(question) for question in await service.look(service.saved.list, corpus)]
+    return await service.look(service.saved.list, corpus)
 
 
 @post(
@@ -99,8 +98,7 @@ async def saved(corpus: str, service: Service) -> list[Saved]:
 async def run(corpus: str, saved: str, service: Service) -> Change:
     """Ask again: which answers are new, which are gone; this run is the one the next is compared with."""
     await service.look(service.home.corpus, corpus)
-    change = await service.reads.run(partial(service.run_saved, corpus, saved))
-    return shaped(change.as_dict(), Change)
+    return await service.reads.run(partial(service.run_saved, corpus, saved))
 
 
 @delete(
@@ -114,7 +112,3 @@ async def forget(corpus: str, saved: str, service: Service) -> None:
 
 
 ROUTES = (say, said, export, unsay, save, saved, run, forget)
-
-
-def _shown(question: Kept) -> Saved:
-    return shaped(asdict(question), Saved)

@@ -1,4 +1,4 @@
-"""Routes of jobs, and of files of questions, which are answered by jobs."""
+"""Routes of background jobs, and of question files that a job answers."""
 
 from __future__ import annotations
 

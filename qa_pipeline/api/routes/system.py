@@ -1,4 +1,4 @@
-"""Routes of the service itself: whether it is up, whether it can be asked, its figures."""
+"""Routes of the service itself: health, readiness, Prometheus metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two runs over the same questions: is one better, language by language, or could it be chance."""
+"""Paired comparison of two runs, language by language, with bootstrap p values."""
 
 from __future__ import annotations
 

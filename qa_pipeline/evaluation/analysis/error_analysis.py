@@ -1,4 +1,4 @@
-"""Predictions as their run's scorer judges them, one by one, so that a person can see what went wrong."""
+"""Error analysis: single predictions, judged by the scorer of their run."""
 
 from __future__ import annotations
 

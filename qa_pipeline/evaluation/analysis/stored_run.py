@@ -1,4 +1,6 @@
-"""What a results folder says, as values: its settings, its figures, how far it is, its pictures. Nothing is written here.
+"""Reads a stored run: its settings, metrics, progress and plots.
+
+Nothing is written here.
 
 A folder that is broken or not finished is told as that, in one sentence.
 """

@@ -1,4 +1,4 @@
-"""How much the finding of a passage weighs beside the reading of it, learned from questions whose answers are known.
+"""Fits the evidence weights by logistic regression on questions with known answers.
 
 A question chooses among its passages and "none of them", with chances exp(score) over their sum, where "none" scores 0 and
 a passage gap * a + nearness * b + words * c + d: the conditional logit of McFadden (1974, "Conditional logit analysis of

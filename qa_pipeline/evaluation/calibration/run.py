@@ -1,4 +1,4 @@
-"""`docqa calibrate`: questions asked with and without their own text; each half is measured by what the other one taught."""
+"""`docqa calibrate`: asks questions with and without their own text, and cross-fits calibration on two halves."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from indexing.errors import SettingError
 from qa_pipeline.answering.calibration_store import Known
 from qa_pipeline.answering.evidence_weights import Lift
+from qa_pipeline.answering.verdict import decide
 from qa_pipeline.evaluation.calibration.fit_evidence_weights import fit_lift
 from qa_pipeline.evaluation.metrics.calibration import (
     FEWEST,
@@ -193,7 +194,7 @@ class _Judge:
 
     def of(self, sample: Sample) -> _Told:
         said = self.probability(sample.gap)
-        return _Told(said, sample.right, (1.0 - said > self.threshold) != sample.answerable)
+        return _Told(said, sample.right, decide(said, self.threshold).is_no_answer != sample.answerable)
 
 
 def _judge(way: str, before: Calibration, after: Fit) -> _Judge:

@@ -1,4 +1,4 @@
-"""How far a figure could be off: percentile intervals, and differences of two runs, by resampling questions.
+"""Bootstrap confidence intervals (percentile), and paired differences of two runs.
 
 The bootstrap of Efron (1979), paired as in Koehn (2004): RESAMPLES times as many questions as there are are drawn from them,
 with replacement, for both runs the same ones. The seed is fixed, so the same predictions give the same interval.

@@ -1,4 +1,4 @@
-"""What a reader's gaps mean, learned from questions whose answers are known: pure functions of gaps and outcomes.
+"""Calibration metrics and Platt scaling: pure functions of margins and outcomes.
 
 A sample is the best span over the passages of one question: its gap over "no answer", with what the finding of its passage
 adds (`fit_evidence_weights`), and whether it is right. Each question gives two, one with its own text among the passages and

@@ -1,4 +1,4 @@
-"""Exact match and F1 of answers, aware of languages, as MLQA's script gives them (Lewis et al. 2020, section 4).
+"""Language-aware exact match and F1, as MLQA's script computes them (Lewis et al. 2020, section 4).
 
 Against SQuAD 1.1: punctuation is every Unicode punctuation mark and ASCII's, articles are those of the answer's language
 (in Arabic the letters of the article wherever they stand), and in Chinese text every Han character is a token of its own,

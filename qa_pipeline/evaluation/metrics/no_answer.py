@@ -1,4 +1,4 @@
-"""Questions that may have no answer, as the SQuAD 2.0 script weighs them: thresholds, and precision against recall.
+"""No-answer metrics of the SQuAD 2.0 script: thresholds, and precision against recall.
 
 Every function takes columns, one entry a question: its raw score (what the best span is worth, whether or not it is
 given), whether it has an answer, and its no-answer score. "No answer" is said above a threshold. Questions of equal

@@ -1,4 +1,4 @@
-"""How well passages are found, from the ranks at which the right ones stand. Ranks begin at 1; pure functions."""
+"""Ranking metrics (recall, MRR, nDCG, average precision) from ranks that begin at 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scorers by name, each equal to the official script of a public set. A figure without its scorer means nothing."""
+"""The registry of scorers, each equal to the official script of a public set."""
 
 from __future__ import annotations
 

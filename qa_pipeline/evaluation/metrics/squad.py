@@ -1,4 +1,4 @@
-"""Exact match and F1 as the SQuAD scripts give them, 1.1 (Rajpurkar et al. 2016) and 2.0 (Rajpurkar et al. 2018).
+"""Exact match and F1 of the SQuAD scripts, 1.1 (Rajpurkar et al. 2016) and 2.0 (Rajpurkar et al. 2018).
 
 Both compare lower-cased text without ASCII punctuation, without the English articles, with white space made single; a
 word is what stands between white space, in every language. XQuAD and TyDiQA-GoldP are scored by the 1.1 script. The two

@@ -1,4 +1,6 @@
-"""Open domain: the contexts are a corpus, and each question has to find its own before it is read. Read `OpenAsker.ask`.
+"""Open-domain evaluation: the contexts are the corpus, and each question must retrieve its own before it is read.
+
+Read `OpenAsker.ask`.
 
 Every question is asked twice of the corpus of its context's language: as it is, and with its own context taken out
 ("absent"), when the right reply is "no answer". All passages retrieved are read, as `docqa ask --thorough` does.
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from indexing.store.corpus_db import StoredChunk
 from indexing.store.filters import Filter
 from indexing.text.language_id import detect_question
+from qa_pipeline.answering.verdict import best_score, candidates, decide
 from qa_pipeline.datasets.examples import Example
 from qa_pipeline.evaluation.metrics.mlqa import f1
 from qa_pipeline.evaluation.metrics.ranking import Found
@@ -260,15 +263,10 @@ def ranks(ranking: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
 
 def reply(rows: Sequence[Row], calibration: Calibration) -> Said:
     """The span of the largest gap, as its passage was found, over all of them; the earlier of two alike."""
-    spans = [
-        (calibration.lifted(reading.spans[0].gap, found), reading.spans[0], chunk)
-        for chunk, reading, found in rows
-        if reading.spans
-    ]
-    if not spans:
-        return Said("", None, 1.0, "")
-    gap, span, chunk = max(spans, key=lambda row: row[0])
-    best = chunk.text[span.start : span.end]
-    no_answer = 1.0 - calibration.probability(gap)
-    given = "" if no_answer > calibration.threshold else best
-    return Said(best, round(float(gap), 4), round(no_answer, 6), given)
+    found = candidates([reading for _, reading, _ in rows], calibration, [evidence for _, _, evidence in rows])
+    verdict = decide(best_score(found), calibration.threshold)
+    if not found:
+        return Said("", None, verdict.score, "")
+    span = found[0]
+    best = rows[span.passage][0].text[span.start : span.end]
+    return Said(best, round(float(span.margin), 4), round(verdict.score, 6), "" if verdict.is_no_answer else best)

@@ -1,4 +1,4 @@
-"""The contexts of question files as a corpus: a text file each, indexed as any folder is, and where each answer lies."""
+"""The corpus of an open-domain run: the contexts of question files, indexed, with the place of each answer."""
 
 from __future__ import annotations
 

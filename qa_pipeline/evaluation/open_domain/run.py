@@ -1,4 +1,4 @@
-"""One open-domain run, into a results folder: corpus made, every question asked, the table. Read `evaluate_open`."""
+"""An open-domain run into a results folder: corpus, questions, table. Read `evaluate_open`."""
 
 from __future__ import annotations
 

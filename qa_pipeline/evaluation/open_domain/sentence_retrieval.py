@@ -1,4 +1,4 @@
-"""Finding answer sentences among all sentences of all languages, as LAReQA does with XQuAD-R (Roy et al. 2020).
+"""Cross-lingual answer sentence retrieval, as LAReQA does with XQuAD-R (Roy et al. 2020).
 
 Every sentence of every text is a candidate; right for a question are the sentences, in whatever language, in which the
 answer to the question of its id begins. Three pools: mono, the sentences of the question's own language; cross, those of one

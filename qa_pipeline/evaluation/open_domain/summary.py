@@ -1,4 +1,4 @@
-"""Open-domain predictions -> the table: what was found, what was answered, and whether silence came at the right time."""
+"""Table of an open-domain run: retrieval, answers, and the no-answer decision."""
 
 from __future__ import annotations
 

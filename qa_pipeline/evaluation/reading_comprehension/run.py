@@ -1,4 +1,4 @@
-"""Reading comprehension: each question over its own text, one reader, into a results folder. Read `evaluate_reading`."""
+"""A reading comprehension run into a results folder: each question over its own text. Read `evaluate_reading`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions -> the table: a row a language with intervals, the mean over languages, and all questions together."""
+"""Table of a reading comprehension run: one row per language with intervals, macro average, all questions."""
 
 from __future__ import annotations
 

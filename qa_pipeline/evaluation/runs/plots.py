@@ -1,4 +1,4 @@
-"""Tables as pictures, PNG and SVG. Drawn by matplotlib, which is loaded when the first one is drawn."""
+"""Plots of runs as PNG and SVG. matplotlib is loaded when the first one is drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader said to a question over one text, and to which questions it was put."""
+"""Predictions of a reader over single texts, and the question set they belong to."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from indexing.errors import SettingError
+from qa_pipeline.answering.verdict import best_score, candidates, decide
 from qa_pipeline.datasets.examples import Example, Tell, find_files, read_examples
 from qa_pipeline.reading.readings import read_pairs
 
@@ -118,13 +119,13 @@ def predict(
 
 def predicted(example: Example, reading: Reading, calibration: Calibration) -> Prediction:
     """An example with what was read, as the calibration judges it."""
-    span = reading.spans[0] if reading.spans else None
+    found = candidates([reading], calibration)
+    verdict, span = decide(best_score(found), calibration.threshold), found[0] if found else None
     best = example.context[span.start : span.end] if span else ""
-    no_answer = 1.0 - calibration.probability(span.gap) if span else 1.0
     return Prediction(
         example.origin, example.id, example.language, example.question_language, example.wanted,
-        "" if no_answer > calibration.threshold else best, best, span.start if span else 0, span.end if span else 0,
-        round(float(span.gap), 4) if span else None, round(no_answer, 6),
+        "" if verdict.is_no_answer else best, best, span.start if span else 0, span.end if span else 0,
+        round(float(span.margin), 4) if span else None, round(verdict.score, 6),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What was asked, as a results folder keeps it: the question, and so much of its text that a person sees what went wrong."""
+"""Question records of a run: the question, and enough of its text to see what went wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A results folder: what was asked of whom, every prediction as soon as it is made, and what came of it.
+"""The results folder of a run: settings, each prediction as soon as it is made, and metrics.
 
     settings.json        what decides the predictions; another run cannot go on in the folder
     questions.jsonl      what was asked, so that whoever looks at a prediction can read its question

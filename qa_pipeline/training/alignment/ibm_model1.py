@@ -1,4 +1,4 @@
-"""Sentence pairs as numbers -> which word of one side goes with which of the other: IBM Model 1, in both directions.
+"""IBM Model 1 word alignment, in both directions (Brown et al. 1993).
 
 Brown, Della Pietra, Della Pietra and Mercer 1993, "The mathematics of statistical machine translation", model 1: each word
 of one side is the translation of one word of the other, all pairs of places as likely; expectation-maximisation finds which

@@ -1,4 +1,4 @@
-"""Parallel sentences in a model's own tokens -> which tokens mean the same: `Lexicon`, learned by IBM Model 1."""
+"""Token lexicon: which tokens of two languages translate each other, learned by IBM Model 1."""
 
 from __future__ import annotations
 

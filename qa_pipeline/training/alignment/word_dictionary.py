@@ -1,4 +1,4 @@
-"""Parallel sentences -> a dictionary of words: IBM Model 1 in both directions, and only what both agree on.
+"""Bilingual word dictionary from parallel sentences: IBM Model 1 in both directions, symmetrised.
 
 Kept are pairs that are one another's best translation (`model1`), seen `FEWEST` times or more.
 """

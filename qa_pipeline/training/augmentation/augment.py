@@ -1,4 +1,4 @@
-"""The whole way from what one has to more of it: `augment`. Spans are checked, what nearly was there already is dropped."""
+"""Data augmentation: `augment` checks every span and drops near duplicates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Examples -> the same with some of their words in another language, word by word, and the answer still in its place.
+"""Code-switching: examples with some words replaced by translations, the answer still in its place.
 
 As in "CoSDA-ML: Multi-Lingual Code-Switching Data Augmentation" (Qin et al. 2020): each word is replaced by chance where a
 dictionary has it. A word that an answer's edge cuts stays, so that every answer begins and ends between two words.

@@ -1,4 +1,4 @@
-"""Parallel files -> a question in one language over a context in another: eleven languages make 121 pairings of each.
+"""Cross-lingual pairs from parallel files: a question in one language over a context in another.
 
 As done for models trained on XQuAD. Two files are parallel when they share ids that lead to the same pairs of paragraphs.
 """

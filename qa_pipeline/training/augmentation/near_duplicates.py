@@ -1,4 +1,4 @@
-"""Whether a question over a context was met before, nearly: MinHash finds like contexts, shingles compare questions.
+"""Near-duplicate detection of questions: MinHash over contexts, shingles over questions.
 
 Shingles are runs of four characters of the text in lower case without white space, so scripts without spaces are served
 alike. MinHash (Broder 1997): the chance that two texts have the same smallest hash is the Jaccard index of their shingles.

@@ -1,4 +1,4 @@
-"""An embedder of token vectors -> one with fewer numbers for each token, the principal components of what it had.
+"""PCA of static embeddings: token vectors of fewer dimensions.
 
 Parts that learned apart find much the same things, so that most of what they know lies in fewer directions. The components
 come in the order of what they hold, so that the first numbers of a vector can be used alone. And what only tells one

@@ -1,4 +1,4 @@
-"""A large multilingual encoder -> a small one to begin with: the tokens its texts are made of, and its first layers.
+"""Pruning of a multilingual encoder: its first layers, and the vocabulary of given texts.
 
 Most of a multilingual model is vectors of tokens that a corpus never shows ("Load What You Need", Abdaoui et al. 2020),
 and a model's upper layers are those that its last training shaped most ("Poor Man's BERT", Sajjad et al. 2020). A text

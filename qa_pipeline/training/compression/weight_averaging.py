@@ -1,4 +1,4 @@
-"""The mean of readers that began alike: often better than any of them ("Model soups", Wortsman et al. 2022).
+"""Weight averaging of readers trained from one start ("Model soups", Wortsman et al. 2022).
 
 Runs from one start with other seeds see other questions, or the same in another order; what they agree on adds up, what each
 took from its last questions evens out. So two cores train two runs, and the mean has learned from both.

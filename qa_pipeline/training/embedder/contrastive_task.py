@@ -1,4 +1,4 @@
-"""What an embedder learns: of two texts that belong together, to tell the right partner from all others of the update.
+"""Contrastive training of an embedder with in-batch negatives.
 
 The in-batch softmax both ways of "Efficient Natural Language Response Suggestion" (Henderson et al. 2017) over cosines, for
 the whole vector and for its first 128 numbers alone ("Matryoshka Representation Learning", Kusupati et al. 2022).

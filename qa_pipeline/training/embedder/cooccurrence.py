@@ -1,4 +1,4 @@
-"""Which tokens stand near which, in all languages at once -> a vector for each token to begin with: `counted`.
+"""Initial token vectors from co-occurrence counts (PPMI and SVD), over all languages at once.
 
 Positive pointwise mutual information with its contexts smoothed, and its singular vectors (Levy, Goldberg and Dagan 2015,
 "Improving distributional similarity with lessons learned from word embeddings"), found by random projections (Halko,

@@ -1,4 +1,4 @@
-"""Where an embedder's pairs come from, in tokens: questions, the same switched, translations, lines and their surroundings.
+"""Sources of training pairs in tokens: questions, code-switched questions, translations, neighbouring lines.
 
 Each source draws some pairs of one kind and one language (pair) at a time, so that what has to be told apart cannot be told
 by its language.

@@ -1,4 +1,4 @@
-"""What the built-in embedder learns: numbers for each token, such that texts that belong together have like means.
+"""Contrastive training of the built-in static embedder.
 
 In-batch softmax as in `contrastive_task`, over `pair_sources`'s sources. An update is of one source and one language (pair),
 or of several drawn apart.

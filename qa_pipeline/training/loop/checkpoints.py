@@ -1,4 +1,4 @@
-"""A run's whole state on disk: written beside and renamed into place, so that there is always one that is whole.
+"""Checkpoints: the whole state of a run, replaced atomically.
 
 It is read as nothing but tensors and plain values.
 """

@@ -1,4 +1,4 @@
-"""What a training run was made by: docqa's version and commit, the model's name, the machine."""
+"""Provenance of a training run: docqa's version and commit, the base model, the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipes known by name: from which model, with what sizes and rates; where a model card states them, its own."""
+"""Training recipes: base model, sizes and rates; where a model card states them, its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder a run writes to: the model in it is whole or not there, and a finished run is known again."""
+"""The folder of a training run: its model is complete or absent, and a finished run is recognised."""
 
 from __future__ import annotations
 

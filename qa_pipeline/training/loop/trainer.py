@@ -1,4 +1,4 @@
-"""The loop: a task -> its model trained. AdamW, a rate that rises and falls, clipped gradients.
+"""The training loop: AdamW, learning rate warm-up and linear decay, gradient clipping.
 
 In float32, or in bfloat16 where that was asked for. A run that was killed goes on from its last checkpoint to the very
 weights it would have had (one thread, and no limit of minutes: with one, the rate follows the clock).

@@ -1,4 +1,4 @@
-"""Which windows make up which update, and windows -> padded tensors. The order follows from seed and epoch alone."""
+"""Batches of training windows; their order follows from seed and epoch alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning from a larger reader: beside the labels, where it thinks an answer may begin and end, and how sure it is.
+"""Knowledge distillation from a larger reader, beside the labels.
 
 "Distilling the knowledge in a neural network" (Hinton, Vinyals, Dean 2015), for start and end apart. The teacher reads the
 text of each window in its own tokens; its chances are carried over by characters: that a span begins at a token goes to the

@@ -1,4 +1,4 @@
-"""A model's name -> the model to be trained and its tokens: any encoder, or a reader to go on from.
+"""Loads the model to be trained: an encoder with a new head, or a reader.
 
 Resolved as every model of docqa is: from a folder, a hub id or a preset, without running what came with it. An encoder
 without a question answering head gets a new one. The way from texts to inputs is the reader's own.

@@ -1,4 +1,4 @@
-"""What a reader learns: of each window where the answer starts and ends, and from a teacher where there is one.
+"""The training task of a reader: start and end of each window, and a teacher's scores where there is one.
 
 However few windows fit into memory at once, an update is made of as many as the recipe says.
 """

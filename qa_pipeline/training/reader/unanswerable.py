@@ -1,4 +1,4 @@
-"""Questions asked again of a passage that does not answer them, though it is near: what a reader learns to be silent from.
+"""Unanswerable questions from hard negatives: near passages that do not answer.
 
 The other passages of a question's neighbourhood in its file are mostly of the same article. Of those that nowhere have the
 answer's words, the one that has most of the question's is taken, rare words counting more, as BM25 would find it.

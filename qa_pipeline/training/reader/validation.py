@@ -1,4 +1,4 @@
-"""How good a reader is on questions it did not learn from, language by language, before and after.
+"""Validation of a reader on held-out questions, by language, before and after training.
 
 Each question is read over its own context. F1 and exact match are those of answerable questions, of the best span,
 by `qa_pipeline.evaluation.metrics.mlqa` (MLQA's rules). Where some questions have no answer, AUROC tells how well the

@@ -1,4 +1,4 @@
-"""Examples -> windows: model inputs in which the answer's tokens are marked.
+"""Training windows: model inputs with the tokens of the answer marked.
 
 A window is cut as the reader cuts it. It is labelled with the tokens that overlap the answer where it holds them all, with
 (0, 0), "not here", where it does not. Law: the text the labelled tokens stand for holds the answer, and goes beyond it

@@ -465,7 +465,7 @@ def test_the_worker_is_renewed_and_ends_with_the_reader(tmp_path: Path, monkeypa
             child = reader._worker._child
             assert child is not None
             pids.add(child.process.pid)
-    assert len(pids) == 3 and child.process.poll() is not None
+    assert len(pids) == 3 and child is not None and child.process.poll() is not None
 
 
 def test_nothing_from_the_current_folder_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,8 @@ def matched(model: Any, question: str, text: str) -> float:
     weights = [float(np.linalg.norm(row)) ** 1.5 for row in asked]
     if not len(held) or not sum(weights):
         return 0.0
-    return sum(w * max(cosine(row, other) for other in held) for w, row in zip(weights, asked, strict=True)) / sum(weights)
+    found = sum(w * max(cosine(row, other) for other in held) for w, row in zip(weights, asked, strict=True))
+    return float(found / sum(weights))
 
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from hypothesis import settings
@@ -136,7 +137,10 @@ class StoreMachine(RuleBasedStateMachine):
     @invariant()
     def searching_is_brute_force_over_the_model(self) -> None:
         query = EMBEDDER.questions(["red stone"])[0]
-        for filters in (None, {"language": "de"}, {"source": {"$glob": "f[0-2]*"}}, {"n": {"$gte": 2}}, {"language": "xx"}):
+        every: list[dict[str, Any] | None] = [
+            None, {"language": "de"}, {"source": {"$glob": "f[0-2]*"}}, {"n": {"$gte": 2}}, {"language": "xx"},
+        ]  # fmt: skip
+        for filters in every:
             with self.index.snapshot() as snapshot:
                 assert snapshot.generation == self.generation
                 near = snapshot.nearest(query, 50, filters)

@@ -47,7 +47,7 @@ def cut_one(
 def test_the_laws(text: str, budget: int, overlap: int, borders: set[int]) -> None:
     pages = tuple(sorted({0, *(border for border in borders if border < len(text))}))
     spans = cut_one(text, "und", by_words, ChunkSettings(budget, overlap), pages=pages)
-    covered = set()
+    covered: set[int] = set()
     for start, end in spans:
         assert 0 <= start < end <= len(text)
         assert text[start:end] == text[start:end].strip()

@@ -16,7 +16,7 @@ from qa_pipeline.answering import calibration_store
 from qa_pipeline.answering.calibration import NEVER, UNCALIBRATED, Calibration, calibration_of
 from qa_pipeline.answering.calibration_store import NAME, Known, load, save
 from qa_pipeline.answering.verdict import read_one
-from qa_pipeline.pipeline import QAPipeline, ask_in_steps
+from qa_pipeline.pipeline import QAPipeline
 from qa_pipeline.settings import AskSettings
 from tests.known import WordEmbedder, WordReader
 from tests.tiny import make_reader
@@ -95,8 +95,8 @@ def test_the_reply_says_whose_calibration_it_is(corpus: Path, tmp_path: Path) ->
     pipeline = QAPipeline(Index.open(tmp_path / "i"), embedder, WordReader(), calibration=known)  # type: ignore[arg-type]
     reply = pipeline.ask("When was the bridge opened in?")
     assert reply.language == "en" and (reply.calibration, reply.no_answer.threshold) == ("language", 0.5)
-    assert reply.as_dict()["calibration"] == "language"
-    last = list(ask_in_steps(pipeline, WordReader(), "When was the bridge opened in?", AskSettings()))[-1].reply
+    assert reply.calibration == "language"
+    last = list(pipeline.stream("When was the bridge opened in?", AskSettings()))[-1].reply
     assert last is not None and last.answers == reply.answers and last.calibration == "language"
     other = pipeline.ask("Wann wurde die alte Brücke eröffnet?")
     assert (other.calibration, other.no_answer.threshold) == ("pooled", 1.0)

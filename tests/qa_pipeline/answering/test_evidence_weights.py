@@ -22,7 +22,7 @@ from qa_pipeline.evaluation.calibration.run import calibrate, learned
 from qa_pipeline.evaluation.open_domain.asker import Asked, OpenPrediction, Read
 from qa_pipeline.evaluation.runs.predictions import QuestionSet
 from qa_pipeline.evaluation.runs.results_folder import Results
-from qa_pipeline.pipeline import QAPipeline, ask_in_steps
+from qa_pipeline.pipeline import QAPipeline
 from qa_pipeline.reading.readings import Reading, Span
 from qa_pipeline.retrieval.evidence import NOTHING, Evidence
 from qa_pipeline.retrieval.retriever import evidence, fuse
@@ -62,7 +62,7 @@ def chosen(count: int, a: float, b: float, c: float, d: float) -> list[Asked]:
     for _ in range(count):
         rows = [(dice.gauss(1, 4), dice.uniform(0, 1), dice.uniform(0, 1)) for _ in range(5)]
         chances = np.exp([0.0, *(a * gap + b * near + c * words + d for gap, near, words in rows)])
-        which = dice.choices(range(6), weights=chances)[0]
+        which = dice.choices(range(6), weights=chances.tolist())[0]
         found.append(Asked(tuple(Read(*row, n == which, False) for n, row in enumerate(rows, start=1)), which > 0, "en"))
     return found
 
@@ -180,7 +180,7 @@ def test_of_answers_read_alike_the_better_found_is_first_through_every_way_of_as
         known = Calibration(threshold=1.0, found=Calibration(lift=lift, threshold=1.0))
         pipeline = QAPipeline(Index.open(tmp_path / "i"), embedder, Alike(), calibration=known)
         reply = pipeline.ask(question, settings)
-        last = list(ask_in_steps(pipeline, Alike(), question, settings, None))[-1].reply
+        last = list(pipeline.stream(question, settings))[-1].reply
         assert last is not None and last.answers == reply.answers
         return [(answer.text, round(answer.score, 6)) for answer in reply.answers]
 

@@ -94,7 +94,8 @@ def ours(folders: dict[str, Path]) -> Reader:
 def same(ours: Any, theirs: Any) -> None:
     """The same answers in the same order, however deeply they are nested, as `tiny.same_ranking` says."""
     if theirs and isinstance(theirs[0], Answer):
-        same_ranking(*([(answer.score, _but_score(answer)) for answer in part] for part in (ours, theirs)))
+        one, other = ([(answer.score, _but_score(answer)) for answer in part] for part in (ours, theirs))
+        same_ranking(one, other)
     else:
         assert len(ours) == len(theirs)
         for one, other in zip(ours, theirs, strict=True):

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,7 +92,7 @@ def test_what_is_said_is_kept(store: FeedbackStore, folder: IndexFolder, tmp_pat
     assert right.content_hash == content_hash("The bridge opened in 1912. It is long.")
     assert FeedbackStore(tmp_path / "service.db").list("north") == [wrong, right]
     assert store.list("north", limit=1) == [wrong] and store.list("nowhere") == []
-    assert Feedback(**right.as_dict()) == right
+    assert Feedback(**msgspec.structs.asdict(right)) == right
 
 
 def test_white_space_at_the_ends_is_left_out(store: FeedbackStore, folder: IndexFolder) -> None:
@@ -290,7 +291,7 @@ def test_every_exported_answer_is_the_text_at_its_start(text: str, said: list[tu
     kept = document("a", text)
     entries = [
         Feedback(str(n), "n", f"{n % 3}?", verdict, kept.id, kept.content_hash, start, start + length,
-                 text[start : start + length], "now")
+                 text[start : start + length], "now", "")
         for n, (start, length, verdict) in enumerate(said)
         if text[start : start + length].strip() == text[start : start + length] != ""
     ]  # fmt: skip

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexing.errors import DocumentMissing, FilterError, SettingError
-from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Timings
+from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Timings, UsedModels
 from qa_pipeline.errors import JobCancelled
 from qa_pipeline.service.question_files import (
     COLUMNS,
@@ -60,10 +60,11 @@ def workbook(*sheets: Sequence[Sequence[Any]]) -> bytes:
 
 
 def reply(question: str, text: str = "1912", language: str = "en", answers: int = 1) -> Reply:
-    passage = Passage("d1", "reports/bridge.txt", 3, "en", 0, 40, "x", "hash")
+    passage = Passage("d1", "reports/bridge.txt", 3, "en", 0, 40, "x", None, None, None, None, 1, 0.0)
     found = Answer(text, 21, 21 + len(text), 0.9, "d1", "reports/bridge.txt", 3, "en", "hash", passage)
     verdict = NoAnswer(0.1 if answers else 0.9, 0.5, not answers)
-    return Reply(question, language, (found,) * answers, (passage,), verdict, Timings(), "words", "words", 4)
+    timings, models = Timings(0.0, 0.0, 0.0, 0.0), UsedModels("words", "words")
+    return Reply(question, language, (found,) * answers, (passage,), verdict, timings, models, 4, 1, "all", "none")
 
 
 def silent(done: int, total: int, message: str) -> None:
@@ -97,7 +98,7 @@ def test_csv_with_any_delimiter(reads: Reads, delimiter: str, ends: str) -> None
 
 
 def test_xlsx_is_read_as_csv_is(reads: Reads) -> None:
-    rows = [["id", " QUESTION ", "corpus", "filters"], [7.0, "Wann?", "north", "language=de"], [], [None, "Who?"]]
+    rows: list[list[Any]] = [["id", " QUESTION ", "corpus", "filters"], [7.0, "Wann?", "north", "language=de"], [], [None, "Who?"]]
     assert reads(workbook(rows), "q.xlsx", corpus="home") == EXPECTED
     assert reads(workbook([["notes"], ["not here"]], [], rows), "q.xlsx", corpus="home") == EXPECTED
 
@@ -288,7 +289,7 @@ def test_one_that_fails_does_not_stop_the_others(caplog: pytest.LogCaptureFixtur
     assert [row.error != "" for row in rows] == [True, True, False]
     assert rows[0].error == "There is no corpus `south`." and rows[0].no_answer is None
     assert "ZeroDivisionError" in rows[1].error and "secret" not in rows[1].error
-    assert "ZeroDivisionError" in caplog.text and "test_questions" in caplog.text and "my secret" not in caplog.text
+    assert "ZeroDivisionError" in caplog.text and "test_question_files" in caplog.text and "my secret" not in caplog.text
 
 
 def test_a_cancelled_batch_ends() -> None:
@@ -353,7 +354,8 @@ def test_known_rows() -> None:
 def test_no_cell_is_a_formula(head: str) -> None:
     evil = f'{head}HYPERLINK("x")'
     names = ("id", "corpus", "question", "answer", "source", "link", "error")
-    row = replace(ROW, **dict.fromkeys(names, evil))
+    changes: dict[str, Any] = dict.fromkeys(names, evil)
+    row = replace(ROW, **changes)
     for cell in csv_cells(written([row], "csv"))[1]:
         assert cell[:1] not in tuple("=+-@\t\r＝＋－＠")
     for cell in xlsx_cells(written([row], "xlsx"))[1]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,14 +17,14 @@ from indexing.build import build_index
 from indexing.errors import DocumentMissing, FilterError, SettingError
 from indexing.store.filters import Filter
 from indexing.store.index import Index
-from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Timings
+from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Timings, ToldAnswer, UsedModels
 from qa_pipeline.pipeline import QAPipeline
 from qa_pipeline.service.saved_questions import SavedQuestions, compare
 from qa_pipeline.settings import AskSettings
 from tests.known import SCRIPTS, WordEmbedder, WordReader
 
 QUESTION = "When was the bridge opened?"
-PASSAGE = Passage("d", "a.txt", None, "en", 0, 9, "x", "h")
+PASSAGE = Passage("d", "a.txt", None, "en", 0, 9, "x", None, None, None, None, 1, 0.0)
 Span = tuple[str, int, str]
 
 
@@ -35,7 +35,10 @@ def answer(span: Span) -> Answer:
 
 def reply(spans: Sequence[Span], question: str = QUESTION) -> Reply:
     verdict = NoAnswer(0.1, 0.5, not spans)
-    return Reply(question, "en", tuple(map(answer, spans)), (PASSAGE,), verdict, Timings(), "words", "words", 1)
+    return Reply(
+        question, "en", tuple(map(answer, spans)), (PASSAGE,), verdict, Timings(0.0, 0.0, 0.0, 0.0),
+        UsedModels("words", "words"), 1, 1, "all", "none",
+    )  # fmt: skip
 
 
 class Script:
@@ -71,7 +74,7 @@ def test_what_is_saved_is_kept_and_asked_as_it_was(saved: SavedQuestions, tmp_pa
         (QUESTION, AskSettings(top_k=3), filters),
         (SCRIPTS["ar"].strip(), AskSettings(retrieve=7), None),
     ]
-    assert json.loads(json.dumps(first.as_dict()))["filters"] == filters
+    assert json.loads(msgspec.json.encode(first))["filters"] == filters
 
 
 @pytest.mark.parametrize(
@@ -100,17 +103,17 @@ def test_only_what_changed_is_told(saved: SavedQuestions) -> None:
     first, second, third, fourth = (saved.run(number, asker) for _ in range(4))
     assert [a.text for a in first.new] == ["1912", "1913"] and first.gone == () and first.since is None
     assert [a.text for a in second.new] == ["1914"] and second.same == 1 and second.since
-    assert [(a["text"], a["source"], a["start"]) for a in second.gone] == [("1912", "a.txt", 5)]
-    assert [a["text"] for a in third.gone] == ["1913", "1914"] and third.new == () and third.same == 0
+    assert [(a.text, a.source, a.start) for a in second.gone] == [("1912", "a.txt", 5)]
+    assert [a.text for a in third.gone] == ["1913", "1914"] and third.new == () and third.same == 0
     assert (fourth.new, fourth.gone, fourth.same) == ((), (), 0)
     assert saved.get(number).ran is not None and saved.get(number).ran >= second.since  # type: ignore[operator]
 
 
 def test_the_json_form(saved: SavedQuestions) -> None:
     number = saved.add("n", QUESTION).id
-    change = saved.run(number, Script([("a", 5, "1912")])).as_dict()
+    change = msgspec.to_builtins(saved.run(number, Script([("a", 5, "1912")])))
     assert list(change) == ["new", "gone", "same", "since", "reply"]
-    assert change["reply"] == reply([("a", 5, "1912")]).as_dict()
+    assert change["reply"] == msgspec.to_builtins(reply([("a", 5, "1912")]))
     assert json.loads(json.dumps(change))["new"][0]["text"] == "1912"
 
 
@@ -201,9 +204,9 @@ SPANS = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.sampled_
 
 @given(SPANS, SPANS)
 def test_same_and_new_are_all_same_and_gone_were_all(before: list[Span], after: list[Span]) -> None:
-    last = [{name: value for name, value in answer(span).as_dict().items() if name != "passage"} for span in before]
-    change = compare(json.loads(json.dumps(last)), reply(after), None)
+    last = msgspec.convert(list(map(answer, before)), list[ToldAnswer], from_attributes=True)
+    change = compare(last, reply(after), None)
     assert len(change.new) + change.same == len(after) and len(change.gone) + change.same == len(before)
     assert {(a.document_id, a.start, a.text) for a in change.new} == set(after) - set(before)
-    assert {(a["document_id"], a["start"], a["text"]) for a in change.gone} == set(before) - set(after)
-    assert change.reply == replace(change.reply, answers=tuple(map(answer, after)))
+    assert {(a.document_id, a.start, a.text) for a in change.gone} == set(before) - set(after)
+    assert change.reply == msgspec.structs.replace(change.reply, answers=tuple(map(answer, after)))

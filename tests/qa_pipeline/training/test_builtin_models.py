@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def reader(tmp_path: Path) -> Path:
     return make_reader("xlm-roberta", tmp_path / "base", 5, num_hidden_layers=4)
 
 
-def characters(texts: Any) -> list[list[int]]:
+def characters(texts: Sequence[str]) -> list[Sequence[int]]:
     return [[ord(letter) for letter in text] for text in texts]
 
 

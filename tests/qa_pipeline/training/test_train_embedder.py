@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return write(tmp_path / "made.en.jsonl", made), parallel
 
 
-def settings(files: tuple[Path, Path], into: Path, **changes: int) -> TrainSettings:
+def settings(files: tuple[Path, Path], into: Path, **changes: Any) -> TrainSettings:
     chosen = recipe("embedder", batch=32, epochs=changes.pop("epochs", 2), learning_rate=5e-3)
     return replace(TrainSettings((files[0],), into, chosen, held_out=8, parallel=files[1]), **changes)
 
@@ -66,7 +67,7 @@ def test_a_stopped_run_goes_on_to_the_same_vectors(files: tuple[Path, Path], tmp
     told = train_embedder(often, SILENT)
     assert train_embedder(often, stopping(1)) == told
     vectors = [Embedder(resolve(str(tmp_path / name), "embedder")).passages(WORDS) for name in ("whole", "parts")]
-    assert np.array_equal(*vectors)
+    assert np.array_equal(vectors[0], vectors[1])
     with pytest.raises(SettingError, match="another model"):
         train_embedder(replace(often, seed=2), SILENT)
 

@@ -75,7 +75,7 @@ def tiny(base: Path, **changes: Any) -> Recipe:
 
 
 def settings(data: Path, into: Path, base: Path, **changes: Any) -> TrainSettings:
-    fields = {"held_out": 0, "checkpoint_seconds": 1e9, "recipe": tiny(base)} | changes
+    fields: dict[str, Any] = {"held_out": 0, "checkpoint_seconds": 1e9, "recipe": tiny(base)} | changes
     return TrainSettings((data,), into, **fields)
 
 

@@ -79,7 +79,8 @@ def test_a_file_is_looked_at_asked_and_answered_with_places(api: Live) -> None:
     at = settled(api, press(at, "Ask these questions"))
     told = shown(at)
     assert "<b>1912</b>" in told and "Not in these documents" in told and not runs(told)
-    assert [button.label for button in at.get("download_button")] == [
+    buttons: Any = at.get("download_button")
+    assert [button.label for button in buttons] == [
         f"Download {x}" for x in ("CSV", "Excel", "JSON lines")
     ]
     place = parse_qs(told.partition('href="document?')[2].partition('"')[0].replace("&amp;", "&"))
@@ -93,7 +94,8 @@ def test_one_kind_of_answers_at_a_time(api: Live) -> None:
     assert "Not in these documents" in none and "<b>1912</b>" not in none
     assert "none of this kind" in shown(opened("batch", corpus="c", job=job, show="failed"))
     at = opened("batch", corpus="c", job=job)
-    at = sound(at.get("button_group")[0].set_value("answered").run())
+    group: Any = at.get("button_group")[0]
+    at = sound(group.set_value("answered").run())
     assert said(at, "show") == "answered" and "<em>Not in" not in shown(at)
 
 

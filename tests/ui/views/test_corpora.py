@@ -184,7 +184,7 @@ def test_documents_are_found_by_name_and_language(api: Live) -> None:
 def typed(at: AppTest, name: str) -> AppTest:
     (box,) = [box for box in at.text_input if box.label.startswith("Name of the")]
     box.input(name)
-    (button,) = [button for button in at.button if button.label == "Delete" and "FormSubmitter" in button.key]
+    (button,) = [button for button in at.button if button.label == "Delete" and "FormSubmitter" in str(button.key)]
     return sound(button.click().run())
 
 

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,8 @@ def large(tmp_path: Path) -> ModelFolder:
 def states(path: Path, text: str) -> torch.Tensor:
     tokenizer, model = AutoTokenizer.from_pretrained(path), AutoModel.from_pretrained(path).eval()
     with torch.no_grad():
-        return model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states[2][0]
+        hidden: torch.Tensor = model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states[2][0]
+        return hidden
 
 
 # -- cutting -----------------------------------------------------------------------------------------------------------
@@ -197,7 +199,7 @@ def test_runs_of_other_seeds_begin_with_the_same_head(tmp_path: Path) -> None:
 # -- questions -------------------------------------------------------------------------------------------------------
 
 
-def example(n: int, question: str, context: str, answer: str, **changes: str) -> Example:
+def example(n: int, question: str, context: str, answer: str, **changes: Any) -> Example:
     golds = (Gold(answer, context.index(answer)),) if answer else ()
     return replace(Example(str(n), question, context, golds, "en", "en", "", "file"), **changes)
 

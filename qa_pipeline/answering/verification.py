@@ -1,0 +1,64 @@
+"""Citation verification: each quotation is compared with its document, text at the offsets and content hash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+from msgspec.structs import replace
+
+from indexing.documents import Document, page_of
+from indexing.errors import DocumentMissing
+from indexing.lru_cache import LRUCache
+from qa_pipeline.answers import Answer, Passage, verified
+
+CACHED_CHARACTERS = 8_000_000
+
+Quotation = TypeVar("Quotation", Answer, Passage)
+
+
+class Documents(Protocol):
+    """Where documents are kept. Raises DocumentMissing for an id that is not there."""
+
+    def document(self, document_id: str) -> Document: ...
+
+
+class Verifier:
+    """Compares quotations with the documents of one index. Safe in several threads.
+
+    Documents are kept in an LRU cache of CACHED_CHARACTERS: an id never comes to stand for another text.
+    """
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        self._cache: LRUCache[Document] = LRUCache(CACHED_CHARACTERS, lambda document: len(document.text) + 1)
+
+    def document(self, document_id: str) -> Document:
+        """The document of that id. Raises DocumentMissing."""
+        document = self._cache.get(document_id)
+        if document is None:
+            document = self._documents.document(document_id)
+            self._cache.put(document_id, document)
+        return document
+
+    def passages(self, passages: Iterable[Passage], content_hashes: Iterable[str]) -> tuple[Passage, ...]:
+        """The passages whose document is there, in order, each verified. Raises BrokenCitation.
+
+        content_hashes: of each passage's document, when it was retrieved.
+        """
+        return tuple(self._verified(zip(passages, content_hashes, strict=True)))
+
+    def answers(self, answers: Iterable[Answer]) -> list[Answer]:
+        """The answers whose document is there, in order, each verified and with its page. Raises BrokenCitation."""
+        return [
+            replace(answer, page=page_of(self.document(answer.document_id).pages, answer.start))
+            for answer in self._verified((answer, answer.content_hash) for answer in answers)
+        ]
+
+    def _verified(self, quotations: Iterable[tuple[Quotation, str]]) -> Iterator[Quotation]:
+        for quotation, content_hash in quotations:
+            try:
+                document = self.document(quotation.document_id)
+            except DocumentMissing:
+                continue
+            yield verified(quotation, document, content_hash)
