@@ -53,9 +53,13 @@ def _asked(value: Any) -> Iterator[str]:
 
 def row(system: str, stage: str, times: Sequence[float]) -> dict[str, Any]:
     return {
-        "system": system, "stage": stage, "questions": len(times), "p50 ms": machine.quantile(times, 0.5),
-        "p95 ms": machine.quantile(times, 0.95), "mean ms": sum(times) / max(1, len(times)),
-    }  # fmt: skip
+        "system": system,
+        "stage": stage,
+        "questions": len(times),
+        "p50 ms": machine.quantile(times, 0.5),
+        "p95 ms": machine.quantile(times, 0.95),
+        "mean ms": sum(times) / max(1, len(times)),
+    }
 
 
 # -- ours --------------------------------------------------------------------------------------------------------------
@@ -155,14 +159,24 @@ def stock(index: Path, place: Path, asked: Sequence[str]) -> list[dict[str, Any]
     store = FAISSDocumentStore(sql_url=f"sqlite:///{place / 'stock.db'}", embedding_dim=dimension, similarity="cosine")
     store.write_documents(passages)
     retriever = EmbeddingRetriever(
-        document_store=store, embedding_model=str(resolve("builtin", "embedder").path), use_gpu=False, top_k=RETRIEVE,
-        model_format="sentence_transformers", progress_bar=False,
-    )  # fmt: skip
+        document_store=store,
+        embedding_model=str(resolve("builtin", "embedder").path),
+        use_gpu=False,
+        top_k=RETRIEVE,
+        model_format="sentence_transformers",
+        progress_bar=False,
+    )
     store.update_embeddings(retriever)
     reader = FARMReader(
-        str(resolve("builtin", "reader").path), use_gpu=False, num_processes=0, progress_bar=False, max_seq_len=384,
-        doc_stride=128, return_no_answer=True, top_k=5,
-    )  # fmt: skip
+        str(resolve("builtin", "reader").path),
+        use_gpu=False,
+        num_processes=0,
+        progress_bar=False,
+        max_seq_len=384,
+        doc_stride=128,
+        return_no_answer=True,
+        top_k=5,
+    )
     pipeline = ExtractiveQAPipeline(reader, retriever)
     for question in asked[:WARM]:
         pipeline.run(query=question)

@@ -82,12 +82,18 @@ def watched() -> Stages:
 
     stages = Stages()
     for owner, name, stage in (
-        (FileReader, "read", "read"), (prepare, "detect_all", "language"), (prepare, "split", "sentences"),
+        (FileReader, "read", "read"),
+        (prepare, "detect_all", "language"),
+        (prepare, "split", "sentences"),
         (prepare, "pack", "chunks"),
-        (prepare, "count_tokens", "count tokens"), (Embedder, "passages", "embed"),
-        (IndexFolder, "write", "store"), (index.Index, "publish", "publish"), (prepare, "hashes", "keywords"),
-        (index.Index, "wrote", "keep in step"), (workers, "_receive", "wait for helpers"),
-    ):  # fmt: skip
+        (prepare, "count_tokens", "count tokens"),
+        (Embedder, "passages", "embed"),
+        (IndexFolder, "write", "store"),
+        (index.Index, "publish", "publish"),
+        (prepare, "hashes", "keywords"),
+        (index.Index, "wrote", "keep in step"),
+        (workers, "_receive", "wait for helpers"),
+    ):
         stages.watch(owner, name, stage)
     merge = bm25.Segment.merge
     bm25.Segment.merge = lambda *a: _in(stages, "keywords", merge, *a)  # type: ignore[assignment, method-assign]
@@ -137,14 +143,24 @@ def stock(documents: Path, into: Path, words: int) -> dict[str, Any]:
         sql_url=f"sqlite:///{into / 'stock.db'}", embedding_dim=_dimension(model.path), similarity="cosine"
     )
     retriever = EmbeddingRetriever(
-        document_store=store, embedding_model=str(model.path), model_format="sentence_transformers",
-        use_gpu=False, progress_bar=False, batch_size=256,
-    )  # fmt: skip
+        document_store=store,
+        embedding_model=str(model.path),
+        model_format="sentence_transformers",
+        use_gpu=False,
+        progress_bar=False,
+        batch_size=256,
+    )
     retriever.embed_queries(["warm"])
     cutter = PreProcessor(
-        split_by="word", split_length=words, split_overlap=0, split_respect_sentence_boundary=False,
-        clean_whitespace=False, clean_empty_lines=False, clean_header_footer=False, progress_bar=False,
-    )  # fmt: skip
+        split_by="word",
+        split_length=words,
+        split_overlap=0,
+        split_respect_sentence_boundary=False,
+        clean_whitespace=False,
+        clean_empty_lines=False,
+        clean_header_footer=False,
+        progress_bar=False,
+    )
     stages = Stages()
     began, before = time.perf_counter(), cpu_seconds()
     with stages.stage("read"):
@@ -170,20 +186,23 @@ def cpu_seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def _result(
-    took: tuple[float, float], passages: int, documents: Path, into: Path, stages: Stages | None
-) -> dict[str, Any]:  # fmt: skip
+def _result(took: tuple[float, float], passages: int, documents: Path, into: Path, stages: Stages | None) -> dict[str, Any]:
     """What one side did in `took` seconds of time and of CPU."""
     seconds, cpu = took
     files = list(documents.rglob("*.txt"))
     characters = sum(len(path.read_text("utf-8")) for path in files)
     return {
-        "files": len(files), "characters": characters, "passages": passages, "seconds": seconds,
-        "cpu s": cpu, "passages/s": passages / seconds, "kchars/s": characters / seconds / 1e3,
+        "files": len(files),
+        "characters": characters,
+        "passages": passages,
+        "seconds": seconds,
+        "cpu s": cpu,
+        "passages/s": passages / seconds,
+        "kchars/s": characters / seconds / 1e3,
         "peak MB": machine.memory_peak() + machine.memory_peak(children=True),
         "disk MB": sum(p.stat().st_size for p in into.rglob("*") if p.is_file()) / 1e6,
         "stages": None if stages is None else stages.seconds,
-    }  # fmt: skip
+    }
 
 
 def _dimension(model: Path) -> int:

@@ -94,9 +94,11 @@ def child(documents: Path, index: Path, kill_at: int) -> int:
 
     Index.publish = published  # type: ignore[method-assign]
     build.build_index(
-        documents, index, embedder=HashedWords(),  # type: ignore[arg-type]
+        documents,
+        index,
+        embedder=HashedWords(),  # type: ignore[arg-type]
         progress=lambda report, *_: print(f"ack\t{report.source}\t{report.status}", flush=True),
-    )  # fmt: skip
+    )
     print(f"moments\t{moments.count}\ndone", flush=True)
     return 0
 
@@ -404,8 +406,10 @@ def campaign(kills: int, seed: int, place: Path) -> tuple[Counter[str], list[str
         counts.update(life.counts)
         counts["litter_at_most"] = at_most
         typical = Run(moments=max(ended.moments, typical.moments), seconds=max(ended.seconds, 0.9 * typical.seconds))
-        print(f"{counts['kills']} kills, {counts['acknowledged']} acknowledged, {len(lost)} lost, {len(wrong)} wrong",
-              file=sys.stderr)  # fmt: skip
+        print(
+            f"{counts['kills']} kills, {counts['acknowledged']} acknowledged, {len(lost)} lost, {len(wrong)} wrong",
+            file=sys.stderr,
+        )
     return counts, lost, wrong
 
 
@@ -433,10 +437,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as place:
         counts, lost, wrong = campaign(chosen.kills, chosen.seed, Path(place))
     row = {
-        "kills": counts["kills"], "runs": counts["runs"], "acknowledged": counts["acknowledged"], "lost": len(lost),
-        "wrong": len(wrong), "passages checked": counts["passages_checked"], "searches": counts["searches"],
-        "temporary files at most": counts["litter_at_most"], "seconds": time.monotonic() - began,
-    }  # fmt: skip
+        "kills": counts["kills"],
+        "runs": counts["runs"],
+        "acknowledged": counts["acknowledged"],
+        "lost": len(lost),
+        "wrong": len(wrong),
+        "passages checked": counts["passages_checked"],
+        "searches": counts["searches"],
+        "temporary files at most": counts["litter_at_most"],
+        "seconds": time.monotonic() - began,
+    }
     print(machine.table([row]))
     for text, count in Counter([*lost, *wrong]).most_common(40):
         print(f"{count} x {text}")

@@ -22,10 +22,13 @@ def facts(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
     """Cores, processor, load and versions of this machine, and the commit the figures belong to."""
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "cpu": _cpu(), "system": platform.system(), "python": platform.python_version(),
-        "load": [round(value, 2) for value in os.getloadavg()], "commit": _commit(),
+        "cpu": _cpu(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "load": [round(value, 2) for value in os.getloadavg()],
+        "commit": _commit(),
         "versions": {name: found for name in packages if (found := _version(name))},
-    }  # fmt: skip
+    }
 
 
 def line(machine: Mapping[str, Any]) -> str:
@@ -82,9 +85,13 @@ def quantile(values: Sequence[float], share: float) -> float:
 def in_fresh_process(module: str, *arguments: str) -> Any:
     """Run `python -m module arguments`, whose last line of output is JSON, and return that."""
     done = subprocess.run(
-        [sys.executable, "-m", module, *arguments], cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True,
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
         env={**os.environ, "HAYSTACK_TELEMETRY_ENABLED": "False"},
-    )  # fmt: skip
+    )
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 

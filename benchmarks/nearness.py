@@ -37,9 +37,7 @@ def by_language(paths: Sequence[Path]) -> dict[str, list[Example]]:
     return {language: [found[language][id] for id in sorted(shared)] for language in sorted(found)}
 
 
-def places(
-    embedder: Embedder, asked: Sequence[Example], there: Sequence[Example], limit: int
-) -> Mapping[str, list[int]]:  # fmt: skip
+def places(embedder: Embedder, asked: Sequence[Example], there: Sequence[Example], limit: int) -> Mapping[str, list[int]]:
     """By way, the rank (from 1) of each question's own paragraph among all of `there`."""
     paragraphs = list(dict.fromkeys(example.context for example in there))
     number = {context: n for n, context in enumerate(paragraphs)}

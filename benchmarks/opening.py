@@ -28,9 +28,11 @@ from benchmarks import machine
 from benchmarks.corpus import write
 
 FILTERS: dict[str, dict[str, Any] | None] = {
-    "none": None, "50 %": {"source": {"$glob": "g[0-4]*"}}, "10 %": {"source": {"$glob": "g0*"}},
+    "none": None,
+    "50 %": {"source": {"$glob": "g[0-4]*"}},
+    "10 %": {"source": {"$glob": "g0*"}},
     "1 %": {"source": {"$glob": "g07/*"}},
-}  # fmt: skip
+}
 QUESTIONS = 100
 TOP = 10
 K1, B = 1.2, 0.75
@@ -84,9 +86,13 @@ def opened(path: Path) -> dict[str, Any]:
         passages = len(index.folder.chunk_ids())
         kind = json.loads((path / "derived.json").read_text("utf-8"))["kind"]
         return {
-            "seconds": seconds, "before MB": before, "after MB": machine.memory_now(), "passages": passages, "kind": kind,
+            "seconds": seconds,
+            "before MB": before,
+            "after MB": machine.memory_now(),
+            "passages": passages,
+            "kind": kind,
             "disk MB": index.folder.size() / 1e6,
-        }  # fmt: skip
+        }
 
 
 def asked(path: Path) -> list[dict[str, Any]]:
@@ -113,10 +119,16 @@ def asked(path: Path) -> list[dict[str, Any]]:
                 keyword = _timed(lambda item, f=filters: snapshot.best(item[0], item[1], 60, f), mine)  # type: ignore[misc]
             fused = _timed(lambda item, f=filters: retriever.passages(item[0], filters=f), mine)  # type: ignore[misc]
             for way, times in (("dense", dense), ("keyword", keyword), ("fused, with embedding", fused)):
-                rows.append({
-                    "filter": name, "allowed %": 100 * share, "way": way, "p50 ms": machine.quantile(times, 0.5),
-                    "p95 ms": machine.quantile(times, 0.95), "filter's first use ms": 1e3 * first,
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "filter": name,
+                        "allowed %": 100 * share,
+                        "way": way,
+                        "p50 ms": machine.quantile(times, 0.5),
+                        "p95 ms": machine.quantile(times, 0.95),
+                        "filter's first use ms": 1e3 * first,
+                    }
+                )
     return rows
 
 
@@ -269,10 +281,14 @@ def engines(path: Path, count: int = QUESTIONS) -> list[dict[str, Any]]:
     from indexing.text.search_terms import terms
 
     with IndexFolder.open(path) as folder:
-        rows = folder.connection().execute(
-            "SELECT c.id, c.text, c.language, substr(d.source, 1, 3) FROM chunks AS c"
-            " JOIN documents AS d ON d.id = c.document_id ORDER BY c.id"
-        ).fetchall()  # fmt: skip
+        rows = (
+            folder.connection()
+            .execute(
+                "SELECT c.id, c.text, c.language, substr(d.source, 1, 3) FROM chunks AS c"
+                " JOIN documents AS d ON d.id = c.document_id ORDER BY c.id"
+            )
+            .fetchall()
+        )
         asked = [terms(*question) for question in questions(folder, count)]
     ids, groups = [row[0] for row in rows], [row[3] for row in rows]
     passages = [[sys.intern(term) for term in terms(row[1], row[2])] for row in rows]
@@ -301,9 +317,11 @@ def _engine_row(engine: Any, which: str, asked: list[list[str]], truth: list[dic
     allowed = _allowed_by(engine, which)
     places = [right(one, scores, allowed) for one, scores in zip(found, truth, strict=True)]
     return {
-        "filter": which, "p50 ms": machine.quantile(times, 0.5), "p95 ms": machine.quantile(times, 0.95),
+        "filter": which,
+        "p50 ms": machine.quantile(times, 0.5),
+        "p95 ms": machine.quantile(times, 0.95),
         "right %": 100 * sum(good for good, _ in places) / max(1, sum(there for _, there in places)),
-    }  # fmt: skip
+    }
 
 
 def _allowed_by(engine: Any, which: str) -> set[int] | None:

@@ -97,9 +97,13 @@ def top(answers: Sequence[Any], margin: float) -> dict[str, Any]:
     best = answers[0]
     place = best.offsets_in_document[0] if best.offsets_in_document else None
     return {
-        "answer": best.answer, "start": place.start if place else -1, "end": place.end if place else -1,
-        "document": (best.document_ids or [None])[0], "score": float(best.score), "gap": float(margin),
-    }  # fmt: skip
+        "answer": best.answer,
+        "start": place.start if place else -1,
+        "end": place.end if place else -1,
+        "document": (best.document_ids or [None])[0],
+        "score": float(best.score),
+        "gap": float(margin),
+    }
 
 
 def stock_says(folder: Path, sizes: dict[str, int], asked: Sequence[Asked], keep: Path) -> dict[str, dict[str, Any]]:
@@ -150,8 +154,10 @@ def from_threads(reader: Any, asked: Sequence[Asked]) -> list[dict[str, Any]]:
 
 
 WAYS: dict[str, Callable[[Any, Sequence[Asked]], list[dict[str, Any]]]] = {
-    "alone": alone, "batched": batched, "8 threads": from_threads,
-}  # fmt: skip
+    "alone": alone,
+    "batched": batched,
+    "8 threads": from_threads,
+}
 
 
 # -- the comparison ----------------------------------------------------------------------------------------------------
@@ -172,10 +178,13 @@ def compared(asked: Sequence[Asked], stock: dict[str, dict[str, Any]], ours: Seq
         for who, pairs in (("stock", [(r[0], r[1]) for r in rows]), ("ours", [(r[0], r[2]) for r in rows]))
     }
     return {
-        "questions": len(rows), "same %": 100 * sum(same) / max(1, len(rows)), "different": len(rows) - sum(same),
-        "score apart at most": max(apart, default=0.0), **means,
+        "questions": len(rows),
+        "same %": 100 * sum(same) / max(1, len(rows)),
+        "different": len(rows) - sum(same),
+        "score apart at most": max(apart, default=0.0),
+        **means,
         "list": [{"id": r[0].id, "stock": r[1], "ours": r[2]} for r, equal in zip(rows, same, strict=True) if not equal],
-    }  # fmt: skip
+    }
 
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -170,14 +170,18 @@ def measured(folder: Path, found: dict[str, Reads], asked: Asked, rounds: int, t
     first = machine.quantile(times["FARMReader"], 0.5)
     return [
         {
-            "questions": len(asked), "passages each": len(asked[0][1]), "system": name,
-            "p50 ms": 1e3 * machine.quantile(seconds, 0.5), "p95 ms": 1e3 * machine.quantile(seconds, 0.95),
-            "passages/s": passages / machine.quantile(seconds, 0.5), "tokens/s": tokens / machine.quantile(seconds, 0.5),
+            "questions": len(asked),
+            "passages each": len(asked[0][1]),
+            "system": name,
+            "p50 ms": 1e3 * machine.quantile(seconds, 0.5),
+            "p95 ms": 1e3 * machine.quantile(seconds, 0.95),
+            "passages/s": passages / machine.quantile(seconds, 0.5),
+            "tokens/s": tokens / machine.quantile(seconds, 0.5),
             "times FARMReader": first / machine.quantile(seconds, 0.5),
             "share %": 100 * work / machine.quantile(seconds, 0.5) / top,
         }
         for name, seconds in times.items()
-    ]  # fmt: skip
+    ]
 
 
 def memory(folder: Path, name: str, xquad: Path | None) -> dict[str, Any]:

@@ -183,9 +183,7 @@ def phase(name: str, url: str, pid: int, files: list[Path], clients: int, second
     asked, seen = questions(200), Seen()
     memory, until = [resident(pid)], time.monotonic() + seconds
     work = [threading.Thread(target=ask, args=(url, n, asked, until, seen)) for n in range(clients)]
-    work += [
-        threading.Thread(target=upload, args=(url, batches(name, n, files), until, seen)) for n in range(UPLOADERS)
-    ]  # fmt: skip
+    work += [threading.Thread(target=upload, args=(url, batches(name, n, files), until, seen)) for n in range(UPLOADERS)]
     for thread in work:
         thread.start()
     while time.monotonic() < until:
@@ -196,13 +194,24 @@ def phase(name: str, url: str, pid: int, files: list[Path], clients: int, second
     with Client(url) as client:
         documents = client.corpus(CORPUS).documents
     return {
-        "phase": name, "answered": seen.statuses[200], "/s": seen.statuses[200] / seconds, "429": seen.statuses[429],
-        "other errors": len(seen.errors), "not its text": len(seen.wrong), "uploads": seen.uploads, "documents": documents,
-        "p50 ms": machine.quantile(seen.latencies, 0.5), "p95 ms": machine.quantile(seen.latencies, 0.95),
-        "MB at first": memory[0], "a third": memory[len(memory) // 3], "two thirds": memory[2 * len(memory) // 3],
-        "at last": memory[-1], "MB/min, 2nd half": risen(memory), "memory": memory,
+        "phase": name,
+        "answered": seen.statuses[200],
+        "/s": seen.statuses[200] / seconds,
+        "429": seen.statuses[429],
+        "other errors": len(seen.errors),
+        "not its text": len(seen.wrong),
+        "uploads": seen.uploads,
+        "documents": documents,
+        "p50 ms": machine.quantile(seen.latencies, 0.5),
+        "p95 ms": machine.quantile(seen.latencies, 0.95),
+        "MB at first": memory[0],
+        "a third": memory[len(memory) // 3],
+        "two thirds": memory[2 * len(memory) // 3],
+        "at last": memory[-1],
+        "MB/min, 2nd half": risen(memory),
+        "memory": memory,
         "errors": seen.errors[:5] + seen.wrong[:5],
-    }  # fmt: skip
+    }
 
 
 def run(phases: Sequence[str], clients: int, seconds: float) -> list[dict[str, Any]]:

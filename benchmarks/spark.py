@@ -126,11 +126,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         same = sum(a == b for a, b in zip(first, found["answers"], strict=True)) / max(1, len(first))
         table.append(
             {
-                "way": f"local[{cores}]" if way == "spark" else f"one process, {cores} threads", "rows": len(first),
-                "start s": found["start"], "rows/s": chosen.rows / found["seconds"],
-                "cpu s / 1,000 rows": 1e3 * found["cpu"] / chosen.rows, "same answers %": 100 * same,
+                "way": f"local[{cores}]" if way == "spark" else f"one process, {cores} threads",
+                "rows": len(first),
+                "start s": found["start"],
+                "rows/s": chosen.rows / found["seconds"],
+                "cpu s / 1,000 rows": 1e3 * found["cpu"] / chosen.rows,
+                "same answers %": 100 * same,
             }
-        )  # fmt: skip
+        )
         print(f"{table[-1]['way']}: {table[-1]['rows/s']:.1f} rows/s", flush=True)
     print(machine.table(table))
     machine.finish(facts, {"rows": table}, chosen.json)

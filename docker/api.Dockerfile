@@ -10,7 +10,7 @@ WORKDIR /build
 COPY constraints.txt ./
 RUN pip install --index-url "$TORCH_INDEX" "$(grep '^torch==' constraints.txt)"
 COPY pyproject.toml ./
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+RUN python -c "import pathlib, tomllib; print(*tomllib.loads(pathlib.Path('pyproject.toml').read_text('utf-8'))['project']['dependencies'], sep='\n')" \
         > requirements.txt \
     && pip install --constraint constraints.txt --requirement requirements.txt
 COPY README.md LICENSE ./

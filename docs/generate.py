@@ -41,29 +41,17 @@ MEANINGS = {
     ("augment", "--method"): "how questions are made",
 }
 
-# Names the parser has had before 0.1.0; they work for one release, and are not documented.
-OLD_VERBS = {"cut": "prune", "slim": "reduce", "mean": "average"}
-OLD_OPTIONS = {"--numbers": "--dim", "--how": "--method"}
-OLD_CHOICES = {"switch": "code-switch"}
-
-
 # -- commands ----------------------------------------------------------------------------------------------------------
 
 
 @cache
 def verbs() -> dict[str, tuple[argparse.ArgumentParser, str]]:
     """Every documented verb by name: its parser and its one line of help, in the parser's order."""
-    try:
-        from qa_pipeline.cli.main import parser
-    except ModuleNotFoundError:
-        from qa_pipeline.cli import parser
+    from qa_pipeline.cli.main import parser
+
     action = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
     shown = {choice.dest: choice.help or "" for choice in action._choices_actions if choice.help != argparse.SUPPRESS}
-    return {
-        OLD_VERBS.get(name, name): (action.choices[name], about)
-        for name, about in shown.items()
-        if OLD_VERBS.get(name) not in shown
-    }
+    return {name: (action.choices[name], about) for name, about in shown.items()}
 
 
 def options(verb: str) -> set[str]:
@@ -79,16 +67,14 @@ def _actions(verb: str) -> list[argparse.Action]:
 
 
 def _names(action: argparse.Action) -> list[str]:
-    """An argument's options without old names; an option that has an old name only gets its new one."""
-    new = [name for name in action.option_strings if name not in OLD_OPTIONS]
-    return new or [OLD_OPTIONS[name] for name in action.option_strings]
+    """An argument's options."""
+    return list(action.option_strings)
 
 
 def _value(action: argparse.Action) -> str:
     """What stands for the value: the metavar, or the choices."""
     if action.choices and not action.metavar:
-        new = [OLD_CHOICES.get(str(choice), str(choice)) for choice in action.choices]
-        return "|".join(dict.fromkeys(new))
+        return "|".join(map(str, action.choices))
     return "" if action.nargs == 0 else str(action.metavar or action.dest.upper())
 
 
@@ -112,7 +98,7 @@ def usage(verb: str) -> str:
 def _command(verb: str) -> Iterator[str]:
     yield f"```\n{usage(verb)}\n```"
     yield ""
-    yield f"{_sentence(_new(verbs()[verb][1]))}"
+    yield f"{_sentence(verbs()[verb][1])}"
     yield ""
     yield "| argument | meaning | default |"
     yield "|---|---|---|"
@@ -124,7 +110,7 @@ def _command(verb: str) -> Iterator[str]:
 def _meaning(verb: str, action: argparse.Action) -> tuple[str, str]:
     """What an argument means, and its default or "required", both from its help."""
     name = next(iter(_names(action)), "") or _value(action)
-    text = _new(action.help or MEANINGS.get((verb, name)) or COMMON.get(name, ""))
+    text = action.help or MEANINGS.get((verb, name)) or COMMON.get(name, "")
     found = TRAILING.search(text)
     if found and (
         action.nargs == "?" or isinstance(action, argparse._AppendAction) or any(p in found[1] for p in NO_DEFAULT)
@@ -143,14 +129,7 @@ def _overview() -> Iterator[str]:
     yield "| command | what it does |"
     yield "|---|---|"
     for verb, (_, about) in verbs().items():
-        yield f"| [`docqa {verb}`](#docqa-{verb}) | {_cell(_new(about))} |"
-
-
-def _new(text: str) -> str:
-    """The help text with new names in place of old ones."""
-    for old, new in OLD_OPTIONS.items():
-        text = re.sub(rf"{old}\b", new, text)
-    return re.sub(rf"({OLD_OPTIONS['--how']}) switch\b", r"\1 code-switch", text)
+        yield f"| [`docqa {verb}`](#docqa-{verb}) | {_cell(about)} |"
 
 
 # -- HTTP --------------------------------------------------------------------------------------------------------------
@@ -159,17 +138,11 @@ def _new(text: str) -> str:
 @cache
 def description() -> dict[str, Any]:
     """The OpenAPI document of the service, and of each route what key it needs under `x-key`."""
-    try:
-        from qa_pipeline.api.app import create_app
-        from qa_pipeline.api.auth import ALL_CORPORA, OPEN, WRITES
-        from qa_pipeline.service.service import Service
-        from qa_pipeline.service.settings import ServerSettings
-    except ModuleNotFoundError:
-        from qa_pipeline.api_guard import ALL_CORPORA, OPEN, WRITES
+    from qa_pipeline.api.app import create_app
+    from qa_pipeline.api.auth import ALL_CORPORA, OPEN, WRITES
+    from qa_pipeline.service.service import Service
+    from qa_pipeline.service.settings import ServerSettings
 
-        from qa_pipeline.api import create_app
-        from qa_pipeline.service import Service
-        from qa_pipeline.settings import ServerSettings
     needs = {OPEN: "no key", WRITES: "a key that may write", ALL_CORPORA: "a key for every corpus"}
     with tempfile.TemporaryDirectory() as folder:
         app = create_app(Service(ServerSettings(home=Path(folder) / "home")))
@@ -301,10 +274,8 @@ def _resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _server_settings() -> Iterator[str]:
-    try:
-        from qa_pipeline.service.settings import ServerSettings
-    except ModuleNotFoundError:
-        from qa_pipeline.settings import ServerSettings
+    from qa_pipeline.service.settings import ServerSettings
+
     known = {name: action for action in _actions("serve") for name in _names(action)}
     yield "| field | option | variable | default | meaning |"
     yield "|---|---|---|---|---|"
@@ -357,9 +328,12 @@ def part(name: str) -> str:
         lines = _command(verb)
     else:
         makers: dict[str, Callable[[], Iterator[str]]] = {
-            "commands": _overview, "routes": _routes, "schemas": _schemas, "server-settings": _server_settings,
+            "commands": _overview,
+            "routes": _routes,
+            "schemas": _schemas,
+            "server-settings": _server_settings,
             "decisions": _decisions,
-        }  # fmt: skip
+        }
         lines = makers[name]()
     return "\n".join(lines).rstrip() + "\n"
 

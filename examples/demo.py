@@ -52,8 +52,10 @@ def questions() -> Iterator[Question]:
 def main() -> int:
     began = time.monotonic()
     report = indexed()
-    print(f"Indexed {report.documents} documents ({report.passages} passages, {len(report.languages)} languages) "
-          f"in {report.seconds:.1f} s.\n")  # fmt: skip
+    print(
+        f"Indexed {report.documents} documents ({report.passages} passages, {len(report.languages)} languages) "
+        f"in {report.seconds:.1f} s.\n"
+    )
     pipeline = QAPipeline.open(INDEX, "builtin")
     asked = list(questions())
     replies = [pipeline.ask(question.text) for question in asked]

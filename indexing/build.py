@@ -93,9 +93,13 @@ def build_index(
         done, total = sum(f.size for f in found) - sum(f.size for f in changed), sum(f.size for f in found)
         static = getattr(embedder, "static", None)
         with prefetch_batches(
-            changed, known, limits or FileLimits(), folder.settings.chunks,
-            None if static is None else embedder.passages, static,
-        ) as batches:  # fmt: skip
+            changed,
+            known,
+            limits or FileLimits(),
+            folder.settings.chunks,
+            None if static is None else embedder.passages,
+            static,
+        ) as batches:
             for batch in batches:
                 for report, size in _write(index, embedder, batch, known):
                     reports[report.source] = report
@@ -108,9 +112,14 @@ def build_index(
             folder.checkpoint()
         counts = folder.counts()
     return Report(
-        tuple(reports[source] for source in sorted(reports)), state.generation, time.monotonic() - began,
-        embedder.name, counts["documents"], counts["passages"], counts["languages"],
-    )  # fmt: skip
+        tuple(reports[source] for source in sorted(reports)),
+        state.generation,
+        time.monotonic() - began,
+        embedder.name,
+        counts["documents"],
+        counts["passages"],
+        counts["languages"],
+    )
 
 
 # -- what is to be done ------------------------------------------------------------------------------------------------

@@ -25,9 +25,12 @@ class ChildProcess:
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-I", "-c", code, *import_path()],
-                stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, close_fds=True,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                close_fds=True,
                 env={**os.environ, **(env or {})},
-            )  # fmt: skip
+            )
         self.connection = Connection(ours.detach())
 
     def close(self) -> None:

@@ -56,9 +56,12 @@ class Batch:
 
 
 def prepare_batches(
-    reader: FileReader, files: Iterable[FoundFile], known: Mapping[str, FileRecord], settings: ChunkSettings,
+    reader: FileReader,
+    files: Iterable[FoundFile],
+    known: Mapping[str, FileRecord],
+    settings: ChunkSettings,
     embed: Embed | None = None,
-) -> Iterator[Batch]:  # fmt: skip
+) -> Iterator[Batch]:
     """The files with their documents cut into passages, in batches of about BATCH_CHARACTERS or BATCH_SECONDS.
 
     embed: what makes vectors of the passages, if that is to be done here.
@@ -135,9 +138,15 @@ def _document(file: str, text: FileText, language: str) -> Document:
     """A file's (or record's) text as a document."""
     source = f"{file}#{text.record}" if text.record else file
     return Document(
-        id=document_id(source, text.text), source=source, content_hash=content_hash(text.text), text=text.text,
-        language=language, pages=text.pages, headings=text.headings, meta=dict(text.meta),
-    )  # fmt: skip
+        id=document_id(source, text.text),
+        source=source,
+        content_hash=content_hash(text.text),
+        text=text.text,
+        language=language,
+        pages=text.pages,
+        headings=text.headings,
+        meta=dict(text.meta),
+    )
 
 
 def _chunks(document: Document, spans: Sequence[tuple[int, int]], languages: Iterator[str]) -> tuple[Chunk, ...]:

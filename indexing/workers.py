@@ -44,9 +44,13 @@ Here = Callable[[Group], Iterator[Batch]]
 
 @contextmanager
 def prefetch_batches(
-    files: Sequence[FoundFile], known: Mapping[str, FileRecord], limits: FileLimits, settings: ChunkSettings,
-    embed: Embed | None = None, static: ModelFolder | None = None,
-) -> Iterator[Iterator[Batch]]:  # fmt: skip
+    files: Sequence[FoundFile],
+    known: Mapping[str, FileRecord],
+    limits: FileLimits,
+    settings: ChunkSettings,
+    embed: Embed | None = None,
+    static: ModelFolder | None = None,
+) -> Iterator[Iterator[Batch]]:
     """The batches of `prepare.prepared`, some from helpers when the files have over WORTH_HELPERS bytes.
 
     embed: given where texts are made vectors while they are prepared; static: then the model that helpers load for it.
@@ -56,7 +60,9 @@ def prefetch_batches(
         count = _helpers_for(files, groups)
         request = (limits, settings, static)
         started = [kept.enter_context(Helper(request)) for _ in range(count)]
-        yield _InOrder(groups, known, started, lambda group: prepare_batches(reader, group, known, settings, embed)).batches()
+        yield _InOrder(
+            groups, known, started, lambda group: prepare_batches(reader, group, known, settings, embed)
+        ).batches()
 
 
 def _groups(files: Sequence[FoundFile]) -> list[list[FoundFile]]:

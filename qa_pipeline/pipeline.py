@@ -33,9 +33,15 @@ class QAPipeline:
     """Answers questions from one index folder. Safe to ask from several threads; a question changes nothing."""
 
     def __init__(
-        self, index: Index, embedder: Embedder, reader: ReadsPassages | None, *, reader_name: str = "",
-        calibration: Calibration = UNCALIBRATED, settings: AskSettings | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        index: Index,
+        embedder: Embedder,
+        reader: ReadsPassages | None,
+        *,
+        reader_name: str = "",
+        calibration: Calibration = UNCALIBRATED,
+        settings: AskSettings | None = None,
+    ) -> None:
         if embedder.fingerprint != index.folder.model["fingerprint"]:
             raise IndexMismatch(
                 f"The index in {index.folder.path} was made with another version of {index.folder.model['name']} than"
@@ -53,16 +59,19 @@ class QAPipeline:
     @classmethod
     def open(
         cls, index: Path, reader: str | None, settings: AskSettings | None = None, precision: str = "auto"
-    ) -> QAPipeline:  # fmt: skip
+    ) -> QAPipeline:
         """Open an index folder with the reader of that name (None: passages only) and the index's own embedder."""
         with IndexFolder.open(index) as folder:
             embedder = str(folder.model["name"])
         model = resolve(reader, "reader") if reader is not None else None
         return cls(
-            Index.open(index), Embedder.load(embedder), load_reader(model, precision=precision) if model else None,
-            reader_name=model.name if model else "", settings=settings,
+            Index.open(index),
+            Embedder.load(embedder),
+            load_reader(model, precision=precision) if model else None,
+            reader_name=model.name if model else "",
+            settings=settings,
             calibration=calibration_of(model) if model else UNCALIBRATED,
-        )  # fmt: skip
+        )
 
     def ask(self, question: str, settings: AskSettings | None = None, filters: Filter | None = None) -> Reply:
         """The answers to a question, or that there is none, with the closest passages either way.
@@ -73,9 +82,7 @@ class QAPipeline:
         assert last.reply is not None
         return last.reply
 
-    def stream(
-        self, question: str, settings: AskSettings | None = None, filters: Filter | None = None
-    ) -> Iterator[Step]:  # fmt: skip
+    def stream(self, question: str, settings: AskSettings | None = None, filters: Filter | None = None) -> Iterator[Step]:
         """`ask` as it goes: first the passages, then a step for each passage read; the last step has the reply.
 
         Raises as `ask` does, before the first step.
@@ -90,7 +97,7 @@ class QAPipeline:
         question, settings = question_text(question), settings or self.settings
         return search_reply(
             question, lambda: self.retriever.passages(question, settings, filters), self.models, self.verifier
-        )  # fmt: skip
+        )
 
     def _stop(self, settings: AskSettings) -> StopRule:
         """When the reading of a question ends."""

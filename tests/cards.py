@@ -36,25 +36,36 @@ class Shown:
 
 CARDS = (
     Shown(
-        "mbert-xquad", "hi", "कोरोनावायरस घबराहट कहां है?",
-        "कोरोनावायरस पश्चिम में आतंक बो रहा है क्योंकि यह इतनी तेजी से फैलता है।", "पश्चिम", 12,
+        "mbert-xquad",
+        "hi",
+        "कोरोनावायरस घबराहट कहां है?",
+        "कोरोनावायरस पश्चिम में आतंक बो रहा है क्योंकि यह इतनी तेजी से फैलता है।",
+        "पश्चिम",
+        12,
     ),
     Shown("mbert-xquad", "en", WHO, MANUEL, "Manuel Romero"),
     Shown(
-        "mbert-xquad", "fr", "Pour quel référentiel a travaillé Manuel Romero récemment?",
+        "mbert-xquad",
+        "fr",
+        "Pour quel référentiel a travaillé Manuel Romero récemment?",
         "Manuel Romero a travaillé à peine dans le référentiel hugginface / transformers ces derniers temps",
-        "hugginface / transformers", 54,
+        "hugginface / transformers",
+        54,
     ),
     Shown("xlm-xquad", "en", WHO, MANUEL, "Manuel", certain=False),
     Shown(
-        "xlm-xquad", "ru", "Кто в последнее время усердно работал над обнимашками / трансформерами?",
+        "xlm-xquad",
+        "ru",
+        "Кто в последнее время усердно работал над обнимашками / трансформерами?",
         "Мануэль Ромеро в последнее время почти не работал в репозитории hugginface / transformers",
-        "работал в репозитории hugginface /", 42, certain=False,
+        "работал в репозитории hugginface /",
+        42,
+        certain=False,
     ),
     Shown("xlmr-squad2", "en", CONVERSION, FREEDOM),
     Shown("xlmr-large-squad2", "en", CONVERSION, FREEDOM),
     Shown("bert-squad2", "en", "What's my name?", "My name is Clara and I live in Berkeley.", "Clara", 11),
     Shown("bert-squad2", "en", CONVERSION, FREEDOM, "gives freedom to the user", 59),
-)  # fmt: skip
+)
 
 READERS = ("mbert-xquad", "xlm-xquad", "distilbert-tydiqa", "xlmr-squad2", "xlmr-large-squad2", "bert-squad2")

@@ -27,9 +27,12 @@ os.environ["DOCQA_CACHE"] = os.path.join(os.environ["DOCQA_TESTS"], "cache")
 
 # The same texts in every run, so that what passed here passes elsewhere; DOCQA_NEW_TEXTS=1 draws new ones, to search on.
 settings.register_profile(
-    "docqa", deadline=None, suppress_health_check=list(HealthCheck), max_examples=60,
+    "docqa",
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    max_examples=60,
     derandomize=os.environ.get("DOCQA_NEW_TEXTS") != "1",
-)  # fmt: skip
+)
 settings.load_profile("docqa")
 
 LOCAL = ("127.0.0.1", "::1", "localhost")

@@ -20,28 +20,64 @@ ROOMS = {"indexing": {"indexing"}, "qa_pipeline": {"indexing", "qa_pipeline"}, "
 # What stands in each folder, in the order data walks through it: a part imports parts before it, none after it.
 ORDER = {
     "indexing": (
-        "errors", "settings", "documents", "arrays", "atomic_files", "lru_cache", "child_process",
-        "files", "models", "text", "store", "prepare", "workers", "build",
+        "errors",
+        "settings",
+        "documents",
+        "arrays",
+        "atomic_files",
+        "lru_cache",
+        "child_process",
+        "files",
+        "models",
+        "text",
+        "store",
+        "prepare",
+        "workers",
+        "build",
     ),
     "qa_pipeline": (
-        "errors", "settings", "answers", "datasets",
-        "retrieval", "reading", "haystack", "answering", "pipeline",
-        "evaluation", "training", "service", "api", "spark", "cli",
+        "errors",
+        "settings",
+        "answers",
+        "datasets",
+        "retrieval",
+        "reading",
+        "haystack",
+        "answering",
+        "pipeline",
+        "evaluation",
+        "training",
+        "service",
+        "api",
+        "spark",
+        "cli",
     ),
     "qa_pipeline.evaluation": ("metrics", "runs", "reading_comprehension", "open_domain", "calibration", "analysis"),
     "qa_pipeline.training": (
-        "loop", "reader", "alignment", "embedder", "run_data", "model_card", "embedder_card",
-        "augmentation", "compression", "train_reader", "train_embedder",
+        "loop",
+        "reader",
+        "alignment",
+        "embedder",
+        "run_data",
+        "model_card",
+        "embedder_card",
+        "augmentation",
+        "compression",
+        "train_reader",
+        "train_embedder",
     ),
     "ui": ("client", "render", "state", "components", "views", "app"),
-}  # fmt: skip
+}
 
 # Who may import what others made: files, and folders with all that is in them.
 SEAMS = {
     "haystack": {"qa_pipeline/haystack/", "indexing/store/haystack_store.py"},
     # Engines and training; Spark's executors tell torch how many threads a task has.
     "torch": {
-        "indexing/models/", "qa_pipeline/reading/", "qa_pipeline/haystack/", "qa_pipeline/training/",
+        "indexing/models/",
+        "qa_pipeline/reading/",
+        "qa_pipeline/haystack/",
+        "qa_pipeline/training/",
         "qa_pipeline/spark/dataframe.py",
     },
     "faiss": {"indexing/store/faiss_index.py"},
@@ -67,7 +103,7 @@ SEAMS = {
     "sacremoses": {"qa_pipeline/datasets/token_counts.py"},
     "matplotlib": {"qa_pipeline/evaluation/runs/plots.py"},
     "pyspark": {"qa_pipeline/spark/"},
-}  # fmt: skip
+}
 FORBIDDEN = ("nltk", "streamlit", "ray", "elasticsearch")
 
 
@@ -195,8 +231,9 @@ def test_a_cycle_is_found_and_told() -> None:
 def test_parts_of_a_folder_are_its_modules_and_its_folders() -> None:
     arrows = {"a.b.c": ["a.e", "a.b.d", "os"], "a.b.d": [], "a.e": ["a.b.d"], "other.x": ["a.e"]}
     assert inside("a", arrows) == {
-        "a.b": {"a.e": "a.b.c imports a.e"}, "a.e": {"a.b": "a.e imports a.b.d"},
-    }  # fmt: skip
+        "a.b": {"a.e": "a.b.c imports a.e"},
+        "a.e": {"a.b": "a.e imports a.b.d"},
+    }
     assert inside("a.b", arrows) == {"a.b.c": {"a.b.d": "a.b.c imports a.b.d"}, "a.b.d": {}}
 
 

@@ -379,7 +379,7 @@ def _fits(path: str, pattern: str) -> bool:
     [".venv", ".venv/bin/python", ".git", ".git/config", ".demo", ".env", "shared/data/a.zip", "my-index/corpus.db"]
     + ["keys.json", "service.db", "home/corpora/a/documents/x.pdf", "tests/known.py", "docker/compose.yaml"]
     + ["benchmarks/x", "examples/corpus/en/a.txt", "indexing/__pycache__/a.pyc", "ui/pages/__pycache__/b.pyc", "ui/x.pyc"],
-)  # fmt: skip
+)
 def test_what_must_not_leave_this_machine_does_not(path: str) -> None:
     assert ignored(path)
 

@@ -22,9 +22,17 @@ DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text("utf-8")
 PACKAGES = ("indexing", "qa_pipeline", "ui")
 NOT_OURS = {
-    ".venv", ".git", ".demo", ".home", ".hypothesis", ".ruff_cache", ".mypy_cache", ".pytest_cache", "docqa.egg-info",
+    ".venv",
+    ".git",
+    ".demo",
+    ".home",
+    ".hypothesis",
+    ".ruff_cache",
+    ".mypy_cache",
+    ".pytest_cache",
+    "docqa.egg-info",
     ".site",
-}  # fmt: skip
+}
 
 
 def _generator() -> Any:

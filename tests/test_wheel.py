@@ -58,8 +58,11 @@ def test_it_runs_where_the_repository_is_not(wheel: Path, tmp_path: Path) -> Non
 
     place = subprocess.run(
         [sys.executable, "-c", "import indexing, qa_pipeline; print(indexing.__path__[0], qa_pipeline.__path__[0])"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert place.stdout.count(str(tmp_path / "site")) == 2
     made = docqa("index", "documents", "--into", "index", "--embedder", "builtin")
     assert made.returncode == 0, made.stderr

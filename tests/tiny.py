@@ -26,9 +26,22 @@ QUESTION = "How high is the bridge?"
 LONG_QUESTION = "Who designed the arches of the bridge and how many pounds did it cost in the year 1912, please tell?"
 LONG = " ".join([*SCRIPTS.values(), *reversed(SCRIPTS.values())])
 UGLY = [
-    *SCRIPTS.values(), LONG, "", "x", "橋", " \t\n\r\n ", "\x00", "🌉", "a" * 3_000, "\u0301\u0301", "\u200b",
-    "line\r\none\x0bline\u2028two", "<s></s><pad>[SEP][CLS]</w>", "\ufeffcafé CAFÉ ①②③ ＡＢＣ ﬁ", "한국어 도서관",
-]  # fmt: skip
+    *SCRIPTS.values(),
+    LONG,
+    "",
+    "x",
+    "橋",
+    " \t\n\r\n ",
+    "\x00",
+    "🌉",
+    "a" * 3_000,
+    "\u0301\u0301",
+    "\u200b",
+    "line\r\none\x0bline\u2028two",
+    "<s></s><pad>[SEP][CLS]</w>",
+    "\ufeffcafé CAFÉ ①②③ ＡＢＣ ﬁ",
+    "한국어 도서관",
+]
 
 
 def check_laws(readings: Sequence[Reading], texts: Sequence[str]) -> None:
@@ -89,10 +102,18 @@ def make_xlm(folder: Path, seed: int, *, beam: bool, languages: int = 0, **confi
     names = {"id2lang": {0: "en", 1: "th"}, "lang2id": {"en": 0, "th": 1}} if languages else {}
     sizes = {"emb_dim": 32, "n_layers": 2, "n_heads": 2, "init_std": SPREAD, "embed_init_std": SPREAD, **config}
     settings = XLMConfig(
-        vocab_size=len(tokenizer), n_langs=max(languages, 1), use_lang_emb=bool(languages), bos_index=vocabulary["<s>"],
-        eos_index=vocabulary["</s>"], pad_index=vocabulary["<pad>"], unk_index=vocabulary["<unk>"],
-        pad_token_id=vocabulary["<pad>"], bos_token_id=vocabulary["<s>"], **names, **sizes,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        n_langs=max(languages, 1),
+        use_lang_emb=bool(languages),
+        bos_index=vocabulary["<s>"],
+        eos_index=vocabulary["</s>"],
+        pad_index=vocabulary["<pad>"],
+        unk_index=vocabulary["<unk>"],
+        pad_token_id=vocabulary["<pad>"],
+        bos_token_id=vocabulary["<s>"],
+        **names,
+        **sizes,
+    )
     kind = XLMForQuestionAnswering if beam else XLMForQuestionAnsweringSimple
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

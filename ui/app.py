@@ -10,9 +10,13 @@ from ui.state.url import ASK, BATCH, CORPORA, DOCUMENT, PAGE, QUALITY, SAVED, ad
 
 STYLE, ICON = Path(__file__).with_name("style.css"), Path(__file__).with_name("icon.svg")
 PAGES = (
-    (ASK, "Ask"), (DOCUMENT, "Document"), (CORPORA, "Corpora"), (BATCH, "Batch"), (SAVED, "Saved questions"),
+    (ASK, "Ask"),
+    (DOCUMENT, "Document"),
+    (CORPORA, "Corpora"),
+    (BATCH, "Batch"),
+    (SAVED, "Saved questions"),
     (QUALITY, "Quality"),
-)  # fmt: skip
+)
 
 
 def main() -> None:

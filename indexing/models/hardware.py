@@ -37,10 +37,13 @@ CUDA_BF16 = "cuda_bf16"
 SETS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "fp32": (("avx512f", "AVX-512"), ("avx2", "AVX2")),
     "bf16": (
-        ("amx_bf16", "AMX"), ("avx512_bf16", "AVX-512 BF16"), ("avx512f", "AVX-512, emulated"), ("avx2", "AVX2, emulated"),
+        ("amx_bf16", "AMX"),
+        ("avx512_bf16", "AVX-512 BF16"),
+        ("avx512f", "AVX-512, emulated"),
+        ("avx2", "AVX2, emulated"),
     ),
     "int8": (("avx512_vnni", "AVX-512 VNNI"), ("avx512f", "AVX-512"), ("avx_vnni", "AVX-VNNI"), ("avx2", "AVX2")),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True)

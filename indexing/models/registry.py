@@ -28,9 +28,19 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 __all__ = [
-    "DEFAULT_EMBEDDER", "DEFAULT_READER", "PRESETS", "Kind", "ModelFolder", "Preset", "available",
-    "builtin_tokenizer", "builtin_tokenizer_file", "cache_folder", "load_tokenizer", "resolve",
-]  # fmt: skip
+    "DEFAULT_EMBEDDER",
+    "DEFAULT_READER",
+    "PRESETS",
+    "Kind",
+    "ModelFolder",
+    "Preset",
+    "available",
+    "builtin_tokenizer",
+    "builtin_tokenizer_file",
+    "cache_folder",
+    "load_tokenizer",
+    "resolve",
+]
 
 TOKENIZER = "tokenizer.json"
 PACKAGED = Path(__file__).resolve().parent.parent / "builtin"

@@ -100,10 +100,14 @@ class Segment:
         pairs, counts = np.unique(number_of.astype(np.int64) * n + row_of, return_counts=True)
         starts = np.searchsorted(pairs, np.arange(len(terms) + 1, dtype=np.int64) * n)
         return cls(
-            ids=ids, lengths=lengths, terms=terms, starts=starts.astype(np.int64),
-            rows=(pairs % n).astype(np.int32), counts=np.minimum(counts, 65_535).astype(np.uint16),
+            ids=ids,
+            lengths=lengths,
+            terms=terms,
+            starts=starts.astype(np.int64),
+            rows=(pairs % n).astype(np.int32),
+            counts=np.minimum(counts, 65_535).astype(np.uint16),
             languages=np.fromiter(map(language_code, languages), dtype=np.uint32, count=len(ids)),
-        )  # fmt: skip
+        )
 
     @classmethod
     def merge(cls, segments: Sequence[Segment], dead: Ids) -> Segment:
@@ -127,9 +131,14 @@ class Segment:
         lengths = np.concatenate([segment.lengths for segment in segments])[alive]
         terms, starts, order = _in_order(hashes, sizes)
         return cls(
-            ids=ids[alive], lengths=lengths, terms=terms, starts=starts, rows=rows[order].astype(np.int32),
-            counts=counts[order], languages=np.concatenate([segment.languages for segment in segments])[alive],
-        )  # fmt: skip
+            ids=ids[alive],
+            lengths=lengths,
+            terms=terms,
+            starts=starts,
+            rows=rows[order].astype(np.int32),
+            counts=counts[order],
+            languages=np.concatenate([segment.languages for segment in segments])[alive],
+        )
 
     def postings(self, hashed: int) -> Postings:
         """Rows and counts of one term; empty arrays where nobody has it."""

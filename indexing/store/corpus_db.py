@@ -92,10 +92,19 @@ class IndexFolder(Database):
             "INSERT INTO documents (id, source, file, content_hash, language, pages, headings, meta, length,"
             " generation, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                d.id, d.source, new.file or d.source, d.content_hash, d.language, json.dumps(d.pages),
-                json.dumps(d.headings), json.dumps(dict(d.meta), ensure_ascii=False), len(d.text), generation, d.text,
+                d.id,
+                d.source,
+                new.file or d.source,
+                d.content_hash,
+                d.language,
+                json.dumps(d.pages),
+                json.dumps(d.headings),
+                json.dumps(dict(d.meta), ensure_ascii=False),
+                len(d.text),
+                generation,
+                d.text,
             ),
-        )  # fmt: skip
+        )
         keys = new.keys or tuple(f"{d.id}-{chunk.start}" for chunk in new.chunks)
         blobs: Iterable[bytes | None] = [None] * len(new.chunks)
         if new.vectors is not None:
@@ -152,10 +161,14 @@ class IndexFolder(Database):
 
     def document(self, document_id: str) -> Document:
         """The document of that id. Raises DocumentMissing."""
-        row = self.connection().execute(
-            "SELECT id, source, content_hash, text, language, pages, headings, meta FROM documents WHERE id = ?",
-            (document_id,),
-        ).fetchone()  # fmt: skip
+        row = (
+            self.connection()
+            .execute(
+                "SELECT id, source, content_hash, text, language, pages, headings, meta FROM documents WHERE id = ?",
+                (document_id,),
+            )
+            .fetchone()
+        )
         if row is None:
             raise DocumentMissing(f"No document has the id {document_id!r}; `docqa status --documents` lists them.")
         headings = tuple((h[0], h[1], h[2]) for h in json.loads(row[6]))
@@ -256,9 +269,11 @@ class IndexFolder(Database):
             languages.setdefault(language, {"documents": 0, "passages": 0})["passages"] = count
         passages = connection.execute("SELECT count(*) FROM chunks").fetchone()[0]
         return {
-            "documents": total[0], "characters": total[1], "passages": passages,
+            "documents": total[0],
+            "characters": total[1],
+            "passages": passages,
             "languages": dict(sorted(languages.items())),
-        }  # fmt: skip
+        }
 
     # -- checking --------------------------------------------------------------------------------------------------
 

@@ -116,8 +116,11 @@ class DocqaDocumentStore(KeywordDocumentStore):
         file = f"{WRITTEN}{document.id}"
         return NewDocument(
             Document(document.id, file, content_hash(text), text, language, meta=meta),
-            (Chunk(0, len(text), text, language),), vectors, file, (document.id,),
-        )  # fmt: skip
+            (Chunk(0, len(text), text, language),),
+            vectors,
+            file,
+            (document.id,),
+        )
 
     def _unit(self, vectors: Sequence[Any]) -> Any:
         matrix = np.asarray(vectors, dtype=np.float32)
@@ -132,9 +135,14 @@ class DocqaDocumentStore(KeywordDocumentStore):
         return {row[0] for row in self._folder.connection().execute(sql, (json.dumps(list(ids)),))}
 
     def update_embeddings(
-        self, retriever: Any, index: str | None = None, filters: Filter | None = None,
-        update_existing_embeddings: bool = True, batch_size: int = 10_000, headers: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        retriever: Any,
+        index: str | None = None,
+        filters: Filter | None = None,
+        update_existing_embeddings: bool = True,
+        batch_size: int = 10_000,
+        headers: Any = None,
+    ) -> None:
         """Embed the documents with a Haystack retriever, batch by batch; each batch is one transaction."""
         self._only_index(index)
         if batch_size < 1:
@@ -160,9 +168,12 @@ class DocqaDocumentStore(KeywordDocumentStore):
         self.write_documents([document], duplicate_documents="overwrite")
 
     def delete_documents(
-        self, index: str | None = None, ids: list[str] | None = None, filters: Filter | None = None,
+        self,
+        index: str | None = None,
+        ids: list[str] | None = None,
+        filters: Filter | None = None,
         headers: Any = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Delete by ids, by a filter, or those of `ids` that pass the filter. Neither: everything.
 
         An empty filter is refused: "{}" is more often a mistake than a wish to delete everything.
@@ -194,9 +205,13 @@ class DocqaDocumentStore(KeywordDocumentStore):
         return found[0] if found else None
 
     def get_documents_by_id(  # type: ignore[override]
-        self, ids: list[str], index: str | None = None, batch_size: int = 10_000, headers: Any = None,
+        self,
+        ids: list[str],
+        index: str | None = None,
+        batch_size: int = 10_000,
+        headers: Any = None,
         return_embedding: bool = False,
-    ) -> list[HaystackDocument]:  # fmt: skip
+    ) -> list[HaystackDocument]:
         """The documents of these ids, in this order; ids that are not there are left out."""
         self._only_index(index)
         with self._folder.reading() as connection:
@@ -206,15 +221,23 @@ class DocqaDocumentStore(KeywordDocumentStore):
             return self._documents(chunks, return_embedding)
 
     def get_all_documents(  # type: ignore[override]
-        self, index: str | None = None, filters: Filter | None = None, return_embedding: bool | None = None,
-        batch_size: int = 10_000, headers: Any = None,
-    ) -> list[HaystackDocument]:  # fmt: skip
+        self,
+        index: str | None = None,
+        filters: Filter | None = None,
+        return_embedding: bool | None = None,
+        batch_size: int = 10_000,
+        headers: Any = None,
+    ) -> list[HaystackDocument]:
         return list(self.get_all_documents_generator(index, filters, return_embedding, batch_size))
 
     def get_all_documents_generator(  # type: ignore[override]
-        self, index: str | None = None, filters: Filter | None = None, return_embedding: bool | None = None,
-        batch_size: int = 10_000, headers: Any = None,
-    ) -> Generator[HaystackDocument, None, None]:  # fmt: skip
+        self,
+        index: str | None = None,
+        filters: Filter | None = None,
+        return_embedding: bool | None = None,
+        batch_size: int = 10_000,
+        headers: Any = None,
+    ) -> Generator[HaystackDocument, None, None]:
         """Every document a filter allows, in the order they were written."""
         self._only_index(index)
         ids = self._folder.chunk_ids(where(filters)).tolist()
@@ -224,9 +247,12 @@ class DocqaDocumentStore(KeywordDocumentStore):
             yield from documents
 
     def get_document_count(  # type: ignore[override]
-        self, filters: Filter | None = None, index: str | None = None, only_documents_without_embedding: bool = False,
+        self,
+        filters: Filter | None = None,
+        index: str | None = None,
+        only_documents_without_embedding: bool = False,
         headers: Any = None,
-    ) -> int:  # fmt: skip
+    ) -> int:
         self._only_index(index)
         ids = self._folder.chunk_ids(where(filters))
         return len(ids) - (len(self._folder.vectors(ids)[0]) if only_documents_without_embedding else 0)
@@ -255,12 +281,15 @@ class DocqaDocumentStore(KeywordDocumentStore):
         metas = self._metas(chunk.document_id for chunk in chunks)
         return [
             HaystackDocument(
-                id=chunk.key, content=chunk.text, content_type="text", embedding=vectors.get(chunk.id),
+                id=chunk.key,
+                content=chunk.text,
+                content_type="text",
+                embedding=vectors.get(chunk.id),
                 meta=metas[chunk.document_id] if chunk.source.startswith(WRITTEN) else _meta(chunk, metas),
                 score=scores.get(chunk.id) if scores else None,
             )
             for chunk in chunks
-        ]  # fmt: skip
+        ]
 
     def _metas(self, documents: Iterable[str]) -> dict[str, dict[str, Any]]:
         sql = "SELECT id, meta FROM documents WHERE id IN (SELECT value FROM json_each(?))"
@@ -270,9 +299,16 @@ class DocqaDocumentStore(KeywordDocumentStore):
     # -- searching -------------------------------------------------------------------------------------------------
 
     def query(  # type: ignore[override]
-        self, query: str | None, filters: Filter | None = None, top_k: int = 10, custom_query: str | None = None,
-        index: str | None = None, headers: Any = None, all_terms_must_match: bool = False, scale_score: bool = True,
-    ) -> list[HaystackDocument]:  # fmt: skip
+        self,
+        query: str | None,
+        filters: Filter | None = None,
+        top_k: int = 10,
+        custom_query: str | None = None,
+        index: str | None = None,
+        headers: Any = None,
+        all_terms_must_match: bool = False,
+        scale_score: bool = True,
+    ) -> list[HaystackDocument]:
         """Documents best by words (BM25). scale_score: the logistic function of score / 8 instead of the score."""
         self._only_index(index)
         if custom_query is not None:
@@ -285,9 +321,16 @@ class DocqaDocumentStore(KeywordDocumentStore):
             return self._documents(snapshot.chunks([number for number, _ in found]), scores=scores)
 
     def query_batch(  # type: ignore[override]
-        self, queries: list[str], filters: Any = None, top_k: int = 10, custom_query: str | None = None,
-        index: str | None = None, headers: Any = None, all_terms_must_match: bool = False, scale_score: bool = True,
-    ) -> list[list[HaystackDocument]]:  # fmt: skip
+        self,
+        queries: list[str],
+        filters: Any = None,
+        top_k: int = 10,
+        custom_query: str | None = None,
+        index: str | None = None,
+        headers: Any = None,
+        all_terms_must_match: bool = False,
+        scale_score: bool = True,
+    ) -> list[list[HaystackDocument]]:
         each = filters if isinstance(filters, list) else [filters] * len(queries)
         return [
             self.query(query, part, top_k, custom_query, index, headers, all_terms_must_match, scale_score)
@@ -295,9 +338,15 @@ class DocqaDocumentStore(KeywordDocumentStore):
         ]
 
     def query_by_embedding(  # type: ignore[override]
-        self, query_emb: Any, filters: Filter | None = None, top_k: int = 10, index: str | None = None,
-        return_embedding: bool | None = None, headers: Any = None, scale_score: bool = True,
-    ) -> list[HaystackDocument]:  # fmt: skip
+        self,
+        query_emb: Any,
+        filters: Filter | None = None,
+        top_k: int = 10,
+        index: str | None = None,
+        return_embedding: bool | None = None,
+        headers: Any = None,
+        scale_score: bool = True,
+    ) -> list[HaystackDocument]:
         """Documents nearest by cosine. scale_score: (cosine + 1) / 2 instead of the cosine."""
         self._only_index(index)
         vector = self._unit([np.asarray(query_emb, dtype=np.float32).reshape(-1)])[0]
@@ -355,7 +404,13 @@ def _text(document: HaystackDocument) -> str:
 def _meta(chunk: StoredChunk, metas: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """What Haystack nodes want to know of a chunk: its document's meta, and its place."""
     place = {
-        "name": chunk.source, "source": chunk.source, "document_id": chunk.document_id, "start": chunk.start,
-        "end": chunk.end, "language": chunk.language, "page": chunk.page, "content_hash": chunk.content_hash,
-    }  # fmt: skip
+        "name": chunk.source,
+        "source": chunk.source,
+        "document_id": chunk.document_id,
+        "start": chunk.start,
+        "end": chunk.end,
+        "language": chunk.language,
+        "page": chunk.page,
+        "content_hash": chunk.content_hash,
+    }
     return {**metas[chunk.document_id], **place}

@@ -75,7 +75,7 @@ class Snapshot:
 
     def nearest_elsewhere(
         self, query: Matrix, language: str, top_k: int, filters: Filter | None = None
-    ) -> list[tuple[int, float]]:  # fmt: skip
+    ) -> list[tuple[int, float]]:
         """`nearest` among the passages in other languages than this one, which others can crowd out of the nearest of all.
 
         Nothing where nearness is searched for in a graph or in lists, which so wide a condition makes slow.
@@ -200,9 +200,12 @@ class Index:
         if manifest["vectors"] is not None:
             base = faiss_file.load_base(self._verified(manifest["vectors"]))
         index = VectorIndex(
-            dimension=int(self.folder.model["dimension"]), base=base, kind=manifest["kind"],
-            dead=np.array(manifest["dead"], dtype=np.int64), exact=self._exact,
-        )  # fmt: skip
+            dimension=int(self.folder.model["dimension"]),
+            base=base,
+            kind=manifest["kind"],
+            dead=np.array(manifest["dead"], dtype=np.int64),
+            exact=self._exact,
+        )
         if base is not None and base.d != index.dimension:
             raise IndexDamaged("the vector index has another dimension than the model")
         return State(int(manifest["generation"]), index, KeywordIndex.of([segment]))
@@ -230,11 +233,14 @@ class Index:
             return State(generation, self._vectors_anew(self.folder.chunk_ids(), ids, matrix), keywords)
         dead, alive = np.union1d(state.vectors.dead, gone), ~np.isin(state.vectors.added_ids, gone)
         vectors = VectorIndex(
-            dimension=state.vectors.dimension, base=state.vectors.base, kind=state.vectors.kind,
+            dimension=state.vectors.dimension,
+            base=state.vectors.base,
+            kind=state.vectors.kind,
             added_ids=np.concatenate([state.vectors.added_ids[alive], ids]),
             added=np.concatenate([state.vectors.added.reshape(-1, state.vectors.dimension)[alive], matrix]),
-            dead=dead, exact=self._exact,
-        )  # fmt: skip
+            dead=dead,
+            exact=self._exact,
+        )
         return State(generation, vectors, keywords)
 
     def _added(self, new: Ids) -> tuple[Segment, Ids, Matrix]:

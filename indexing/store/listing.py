@@ -81,7 +81,7 @@ class Listing:
 
 def list_documents(
     folder: IndexFolder, wanted: ListingQuery, offset: int = 0, limit: int = 50, *, fields: bool = False
-) -> Listing:  # fmt: skip
+) -> Listing:
     """Documents by source, all counts from one generation.
 
     A facet is counted without its own condition, so that what else could be chosen is seen.
@@ -102,9 +102,14 @@ def list_documents(
 
 def file_of(folder: IndexFolder, document_id: str) -> tuple[str, int]:
     """The file a document is from, and how many documents are from it. Raises DocumentMissing."""
-    row = folder.connection().execute(
-        "SELECT file, (SELECT count(*) FROM documents WHERE file = d.file) FROM documents AS d WHERE id = ?", (document_id,)
-    ).fetchone()  # fmt: skip
+    row = (
+        folder.connection()
+        .execute(
+            "SELECT file, (SELECT count(*) FROM documents WHERE file = d.file) FROM documents AS d WHERE id = ?",
+            (document_id,),
+        )
+        .fetchone()
+    )
     if row is None:
         raise DocumentMissing(f"No document has the id {document_id[:80]!r}; list the documents to see which there are.")
     return str(row[0]), int(row[1])
@@ -175,6 +180,14 @@ def _listed(row: Sequence[Any]) -> ListedDocument:
     facts = json.loads(meta)
     title = facts.get("title", "")
     return ListedDocument(
-        id, source, language, kind, folder, length, passages, len(json.loads(pages)),
-        title if isinstance(title, str) else str(title), facts,
-    )  # fmt: skip
+        id,
+        source,
+        language,
+        kind,
+        folder,
+        length,
+        passages,
+        len(json.loads(pages)),
+        title if isinstance(title, str) else str(title),
+        facts,
+    )

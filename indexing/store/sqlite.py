@@ -1,8 +1,8 @@
 """The SQLite file (WAL) of an index folder: create, open, lock, and transactions. Invariants:
 
-    one writer at a time, over all processes (a lock file); any number of readers
-    one transaction per batch of files; it raises the generation by one; readers see whole generations
-    what a transaction was left with is on disk (synchronous=FULL), also after kill -9 or loss of power
+one writer at a time, over all processes (a lock file); any number of readers
+one transaction per batch of files; it raises the generation by one; readers see whole generations
+what a transaction was left with is on disk (synchronous=FULL), also after kill -9 or loss of power
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class Database:
         try:
             connection = sqlite3.connect(
                 self._uri(), uri=True, isolation_level=None, timeout=WAIT_S, check_same_thread=False
-            )  # fmt: skip
+            )
             connection.execute("PRAGMA foreign_keys=ON")
             if self.writable:
                 connection.execute("PRAGMA journal_mode=WAL")

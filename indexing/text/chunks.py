@@ -71,9 +71,7 @@ def _split(document: Document) -> Units:
     return Units(spans, _section_starts(spans, borders))
 
 
-def _pack(
-    text: str, units: Units, counts: Sequence[int], count_tokens: CountTokens, settings: ChunkSettings
-) -> list[Span]:  # fmt: skip
+def _pack(text: str, units: Units, counts: Sequence[int], count_tokens: CountTokens, settings: ChunkSettings) -> list[Span]:
     """The chunks made of a document's sentences; counts: the tokens of each."""
     starts = units.starts
     pieces: list[Piece] = []

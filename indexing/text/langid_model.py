@@ -124,10 +124,11 @@ def _unpack(packed: Path, languages: Collection[str], target: Path) -> None:
     kept = [at for at, language in enumerate(whole.nb_classes) if language in languages]
     (target / "languages.json").write_text(json.dumps([whole.nb_classes[at] for at in kept]), "utf-8")
     arrays = {
-        "steps": np.asarray(whole.tk_nextmove, dtype=np.uint32), "rows": np.asarray(whole.tk_row, dtype=np.uint32) << 8,
+        "steps": np.asarray(whole.tk_nextmove, dtype=np.uint32),
+        "rows": np.asarray(whole.tk_row, dtype=np.uint32) << 8,
         "features": np.asarray(whole.tk_output, dtype=np.int32),
         "weights": np.ascontiguousarray(whole.nb_ptc[:, kept], dtype=np.float32),
         "prior": np.asarray(whole.nb_pc[kept], dtype=np.float32),
-    }  # fmt: skip
+    }
     for name, array in arrays.items():
         np.save(target / f"{name}.npy", array)

@@ -25,12 +25,27 @@ SAMPLE = 160
 CLOSE = 0.35
 
 SCRIPTS = (
-    ("th", "\u0e00", "\u0e7f"), ("lo", "\u0e80", "\u0eff"), ("el", "\u0370", "\u03ff"), ("he", "\u0590", "\u05ff"),
-    ("ko", "\uac00", "\ud7af"), ("te", "\u0c00", "\u0c7f"), ("bn", "\u0980", "\u09ff"), ("ta", "\u0b80", "\u0bff"),
-    ("km", "\u1780", "\u17ff"), ("my", "\u1000", "\u109f"), ("ka", "\u10a0", "\u10ff"), ("hy", "\u0530", "\u058f"),
-    ("gu", "\u0a80", "\u0aff"), ("pa", "\u0a00", "\u0a7f"), ("kn", "\u0c80", "\u0cff"), ("ml", "\u0d00", "\u0d7f"),
-    ("si", "\u0d80", "\u0dff"), ("am", "\u1200", "\u137f"), ("ja", "\u3041", "\u30ff"), ("han", "\u3400", "\u9fff"),
-)  # fmt: skip
+    ("th", "\u0e00", "\u0e7f"),
+    ("lo", "\u0e80", "\u0eff"),
+    ("el", "\u0370", "\u03ff"),
+    ("he", "\u0590", "\u05ff"),
+    ("ko", "\uac00", "\ud7af"),
+    ("te", "\u0c00", "\u0c7f"),
+    ("bn", "\u0980", "\u09ff"),
+    ("ta", "\u0b80", "\u0bff"),
+    ("km", "\u1780", "\u17ff"),
+    ("my", "\u1000", "\u109f"),
+    ("ka", "\u10a0", "\u10ff"),
+    ("hy", "\u0530", "\u058f"),
+    ("gu", "\u0a80", "\u0aff"),
+    ("pa", "\u0a00", "\u0a7f"),
+    ("kn", "\u0c80", "\u0cff"),
+    ("ml", "\u0d00", "\u0d7f"),
+    ("si", "\u0d80", "\u0dff"),
+    ("am", "\u1200", "\u137f"),
+    ("ja", "\u3041", "\u30ff"),
+    ("han", "\u3400", "\u9fff"),
+)
 JAPANESE, HAN = len(SCRIPTS) - 2, len(SCRIPTS) - 1
 ADDRESS = re.compile(r"https?://\S+|\S+@\S+")
 NOISE = re.compile(r"[\d_#*|`<>=~^/\\]+")

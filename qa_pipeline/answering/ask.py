@@ -59,7 +59,7 @@ class _Clock:
 
 def ask_stream(
     question: str, run: Run, settings: AskSettings, stop: StopRule, models: AnsweringModels, verifier: Verifier
-) -> Iterator[Step]:  # fmt: skip
+) -> Iterator[Step]:
     """First the passages, then a step for each passage read, in fused order; the last step has the reply.
 
     Raises what `run` raises, before the first step, and BrokenCitation for what is not its document's text.
@@ -82,20 +82,38 @@ def ask_stream(
         yield last
         at = time.perf_counter()
     reply = Reply(
-        question, retrieved.language, last.answers, passages, verdict, clock.timings(retrieved, read_ms), models.used,
-        retrieved.generation, len(read), stop.why(read, len(retrieved.passages)), calibration.scope,
-    )  # fmt: skip
+        question,
+        retrieved.language,
+        last.answers,
+        passages,
+        verdict,
+        clock.timings(retrieved, read_ms),
+        models.used,
+        retrieved.generation,
+        len(read),
+        stop.why(read, len(retrieved.passages)),
+        calibration.scope,
+    )
     yield Step(passages, last.answers, last.read, reply)
 
 
 def search_reply(
     question: str, retrieve: Callable[[], RetrievedPassages], models: AnsweringModels, verifier: Verifier
-) -> Reply:  # fmt: skip
+) -> Reply:
     """The closest passages only, verified; nothing is read, so nothing is answered."""
     clock = _Clock(time.perf_counter())
     retrieved = retrieve()
     passages = verifier.passages(retrieved.passages, retrieved.content_hashes)
     return Reply(
-        question, retrieved.language, (), passages, NoAnswer(0.0, NEVER.threshold, False), clock.timings(retrieved, 0.0),
-        models.used, retrieved.generation, 0, "all", models.calibration.of(retrieved.language).scope,
-    )  # fmt: skip
+        question,
+        retrieved.language,
+        (),
+        passages,
+        NoAnswer(0.0, NEVER.threshold, False),
+        clock.timings(retrieved, 0.0),
+        models.used,
+        retrieved.generation,
+        0,
+        "all",
+        models.calibration.of(retrieved.language).scope,
+    )

@@ -82,7 +82,10 @@ def calibration_of(model: ModelFolder) -> Calibration:
 
 
 def _made(known: StoredCalibration, stop_margin: float) -> Calibration:
-    languages = {name: Calibration(*numbers, stop_margin, "language", known.evidence_weights) for name, numbers in known.languages.items()}
+    languages = {
+        name: Calibration(*numbers, stop_margin, "language", known.evidence_weights)
+        for name, numbers in known.languages.items()
+    }
     return Calibration(*known.pooled, stop_margin, "pooled", known.evidence_weights, languages)
 
 
@@ -91,5 +94,7 @@ def _own_found(preset: Preset) -> Calibration | None:
     if not preset.found:
         return None
     slope, offset, threshold, near, words, nearness, share = preset.found
-    evidence_weights = EvidenceWeights(near, words, Evidence(nearness, share), dense_score_name(resolve(BUILTIN, "embedder").fingerprint, static=True))
+    evidence_weights = EvidenceWeights(
+        near, words, Evidence(nearness, share), dense_score_name(resolve(BUILTIN, "embedder").fingerprint, static=True)
+    )
     return Calibration(slope, offset, threshold, preset.calibration[3], "pooled", evidence_weights)

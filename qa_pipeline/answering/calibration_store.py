@@ -65,7 +65,7 @@ def save(model: ModelFolder, known: StoredCalibration) -> Path:
     """Keep what was learned of a model, where `load` finds it; the file. Raises SettingError where none can be written."""
     text = json.dumps(
         {"fingerprint": model.fingerprint, "about": dict(known.about), **_told(known)}, ensure_ascii=False, indent=1
-    )  # fmt: skip
+    )
     for path in _places(model):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

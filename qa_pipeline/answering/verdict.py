@@ -35,7 +35,7 @@ class Candidate:
 
 def candidates(
     readings: Iterable[Reading], calibration: Calibration, evidence: Sequence[Evidence] | None = None
-) -> list[Candidate]:  # fmt: skip
+) -> list[Candidate]:
     """Every span of the readings by falling margin; of equal ones the earlier passage's, then the reader's order.
 
     evidence: what the retriever knows of each passage (None: nothing is added to the reader's margin).
@@ -69,9 +69,17 @@ def answers_of(retrieved: RetrievedPassages, readings: Sequence[Reading], calibr
         passage, start, end = retrieved.passages[candidate.passage], candidate.start, candidate.end
         content_hash = retrieved.content_hashes[candidate.passage]
         answer = Answer(
-            passage.text[start:end], passage.start + start, passage.start + end, candidate.score, passage.document_id,
-            passage.source, passage.page, passage.language, content_hash, passage,
-        )  # fmt: skip
+            passage.text[start:end],
+            passage.start + start,
+            passage.start + end,
+            candidate.score,
+            passage.document_id,
+            passage.source,
+            passage.page,
+            passage.language,
+            content_hash,
+            passage,
+        )
         answers.append(answer)
     return distinct(answers)
 
@@ -101,7 +109,7 @@ def overlap(one: Candidate | Answer, other: Candidate | Answer) -> bool:
 
 def answer_text(
     reader: ReadsPassages, question: str, context: str, calibration: Calibration = UNCALIBRATED
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """One text, no index: {"answer", "start", "end", "score"}, the shape of the model cards; "" when it does not say."""
     calibration = calibration.of(detect_question(question, tuple(calibration.languages)))
     found = candidates(reader.read(question, [context]), calibration)

@@ -31,9 +31,14 @@ from qa_pipeline.service.service import Service
 logger = logging.getLogger("docqa.api")
 
 ROUTES = (
-    *system.ROUTES, *corpora.ROUTES, *documents.ROUTES, *ask.ROUTES, *jobs.ROUTES, *feedback.ROUTES,
+    *system.ROUTES,
+    *corpora.ROUTES,
+    *documents.ROUTES,
+    *ask.ROUTES,
+    *jobs.ROUTES,
+    *feedback.ROUTES,
     *evaluations.ROUTES,
-)  # fmt: skip
+)
 HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
@@ -59,11 +64,18 @@ def create_app(service: Service) -> Litestar:
         await asyncio.to_thread(service.stop)
 
     app = Litestar(
-        ROUTES, guards=[guard], exception_handlers={Exception: exception_handler}, on_startup=[start], on_shutdown=[stop],
+        ROUTES,
+        guards=[guard],
+        exception_handlers={Exception: exception_handler},
+        on_startup=[start],
+        on_shutdown=[stop],
         dependencies={"service": Provide(lambda: service, sync_to_thread=False, use_cache=True)},
-        request_max_body_size=settings.body_bytes, openapi_config=_description(), cors_config=_cors(settings.cors_origins),
-        request_class=BoundedRequest, logging_config=None,
-    )  # fmt: skip
+        request_max_body_size=settings.body_bytes,
+        openapi_config=_description(),
+        cors_config=_cors(settings.cors_origins),
+        request_class=BoundedRequest,
+        logging_config=None,
+    )
     app.state.service = service
     return app
 
@@ -118,7 +130,7 @@ def _noted(service: Service, scope: Any, status: int, seconds: float) -> None:
     key = scope.get("auth")
     logger.info(
         "%s %s %d %.0f ms%s", scope["method"], quote(scope["path"]), status, 1e3 * seconds, f" key {key.id}" if key else ""
-    )  # fmt: skip
+    )
 
 
 def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
@@ -128,7 +140,7 @@ def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
     headers = ["Authorization", "Content-Type"]
     return CORSConfig(
         allow_origins=list(origins), allow_methods=["GET", "POST", "DELETE"], allow_headers=headers, allow_credentials=False
-    )  # fmt: skip
+    )
 
 
 def operation_id(handler: Any, method: Any, path: Any) -> str:
@@ -140,10 +152,13 @@ def operation_id(handler: Any, method: Any, path: Any) -> str:
 def _description() -> OpenAPIConfig:
     """OpenAPI 3.1 of every route, and the page that shows it."""
     return OpenAPIConfig(
-        title="docqa", version="1", use_handler_docstrings=True, operation_id_creator=operation_id,
+        title="docqa",
+        version="1",
+        use_handler_docstrings=True,
+        operation_id_creator=operation_id,
         description=DESCRIPTION,
         components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
         security=[{"key": []}, {}],
         openapi_router=Router("/schema", route_handlers=[], opt={OPEN: True}, include_in_schema=False),
         render_plugins=[Description(), InteractivePage(path="/")],
-    )  # fmt: skip
+    )

@@ -204,13 +204,22 @@ def evaluation_schema(run: Kept) -> Evaluation:
     recall = whole.retrieval["fused"].recall.get(MATRIX_CUT) if isinstance(whole, OpenRow) else None
     rows = [] if metrics is None else [row for row in metrics.rows if row.name != "all"]
     return Evaluation(
-        run.name, settings.kind if settings else "", run.state, run.problem, run.made,
-        settings.reader.name if settings else "", settings.embedder.name if settings and settings.embedder else "",
+        run.name,
+        settings.kind if settings else "",
+        run.state,
+        run.problem,
+        run.made,
+        settings.reader.name if settings else "",
+        settings.embedder.name if settings and settings.embedder else "",
         "" if metrics is None else "mlqa" if isinstance(metrics, CalibrationMetrics) else metrics.scorer,
-        settings.asked if settings else 0, run.answered, len(rows),
+        settings.asked if settings else 0,
+        run.answered,
+        len(rows),
         [EvaluationFile(file.name, file.questions) for file in settings.set_of_questions] if settings else [],
-        to_schema(whole.exact, Figure) if whole else None, to_schema(whole.f1, Figure) if whole else None, recall,
-    )  # fmt: skip
+        to_schema(whole.exact, Figure) if whole else None,
+        to_schema(whole.f1, Figure) if whole else None,
+        recall,
+    )
 
 
 def evaluation_detail_schema(run: Kept, plots: list[str]) -> EvaluationDetail:
@@ -223,13 +232,18 @@ def evaluation_detail_schema(run: Kept, plots: list[str]) -> EvaluationDetail:
     models = {"reader": settings.reader, "embedder": settings.embedder} if settings else {}
     return EvaluationDetail(
         **{name: getattr(head, name) for name in head.__struct_fields__},
-        about=_about(metrics), rows=[row for row in rows if row.name != "all"],
-        mean=_row(metrics.mean) if isinstance(metrics, ReadingMetrics) else None, all=whole,
+        about=_about(metrics),
+        rows=[row for row in rows if row.name != "all"],
+        mean=_row(metrics.mean) if isinstance(metrics, ReadingMetrics) else None,
+        all=whole,
         mean_leaves_out=list(metrics.mean_leaves_out) if isinstance(metrics, ReadingMetrics) else [],
-        confidence=100 * CONFIDENCE, resamples=RESAMPLES,
-        matrix=metrics.matrix if isinstance(metrics, OpenMetrics) else {}, retrieve=settings.retrieve if settings else None,
-        fingerprints={kind: model.fingerprint for kind, model in models.items() if model is not None}, plots=plots,
-    )  # fmt: skip
+        confidence=100 * CONFIDENCE,
+        resamples=RESAMPLES,
+        matrix=metrics.matrix if isinstance(metrics, OpenMetrics) else {},
+        retrieve=settings.retrieve if settings else None,
+        fingerprints={kind: model.fingerprint for kind, model in models.items() if model is not None},
+        plots=plots,
+    )
 
 
 def prediction_schema(judged: JudgedQuestion) -> JudgedPrediction:

@@ -70,9 +70,11 @@ def problem(error: Exception, *, with_text: bool = False) -> Problem:
     if isinstance(error, HTTPException):
         return _problem(_kind(error.status_code), error.status_code, error.detail or _phrase(error.status_code))
     logger.error(
-        "a request failed: %s%s\n%s", type(error).__name__, f": {error}" if with_text else "",
+        "a request failed: %s%s\n%s",
+        type(error).__name__,
+        f": {error}" if with_text else "",
         "".join(traceback.format_tb(error.__traceback__)),
-    )  # fmt: skip
+    )
     return _problem("Defect", 500, "The service has a defect; its log says where.")
 
 

@@ -42,18 +42,24 @@ def add_ask_verbs(verbs: Any) -> None:
             )
         verb.add_argument("--retrieve", type=int, default=10, metavar="N", help="passages at most (10)")
         verb.add_argument(
-            "--filter", action="append", default=[], metavar="NAME=VALUE", dest="filters",
+            "--filter",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            dest="filters",
             help="only passages like this; again for more (same name: or, other name: and)",
-        )  # fmt: skip
+        )
         verb.add_argument("--json", action="store_true", help="one object a question")
         verb.set_defaults(run=_ask if name == "ask" else _search)
 
 
 def _add_precision(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
-        "--precision", default="auto", choices=PRECISIONS,
+        "--precision",
+        default="auto",
+        choices=PRECISIONS,
         help="how the reader computes; auto: bf16 where the machine has it in hardware, else fp32",
-    )  # fmt: skip
+    )
 
 
 def add_read_verb(verbs: Any) -> None:

@@ -356,4 +356,7 @@ def _print_calibrated(found: CalibrationResult) -> None:
         print(f"{row.name:<10}{row.samples:>9,}   {columns}" + ("" if row.fitted else "   (pooled: too few)"))
     print("half of the paragraphs measured by what the others taught, both ways; raw: bare logits, before: what held so far")
     if found.known.found and (weights := found.known.found.evidence_weights):
-        print(f"beside a logit of the reader a passage's cosine counts {weights.near:.1f}, its share of words {weights.words:.1f}")
+        print(
+            f"beside a logit of the reader a passage's cosine counts {weights.near:.1f},"
+            f" its share of words {weights.words:.1f}"
+        )

@@ -119,11 +119,16 @@ def _status(options: argparse.Namespace) -> int:
     with IndexFolder.open(options.index) as folder, folder.reading():
         skipped = [record for record in folder.file_records().values() if record.reason]
         facts = {
-            "index": str(options.index), **folder.counts(), "embedder": folder.model["name"],
-            "dimension": folder.model["dimension"], "chunk_tokens": folder.settings.chunks.tokens,
-            "vectors": folder.settings.vectors, "generation": folder.generation(), "bytes": folder.size(),
+            "index": str(options.index),
+            **folder.counts(),
+            "embedder": folder.model["name"],
+            "dimension": folder.model["dimension"],
+            "chunk_tokens": folder.settings.chunks.tokens,
+            "vectors": folder.settings.vectors,
+            "generation": folder.generation(),
+            "bytes": folder.size(),
             "skipped": [{"source": record.source, "reason": record.reason} for record in skipped],
-        }  # fmt: skip
+        }
         rows = list(folder.document_rows()) if options.documents else []
     if options.json:
         names = ("id", "source", "language", "characters", "passages")

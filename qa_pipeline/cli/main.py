@@ -22,12 +22,16 @@ from qa_pipeline.cli.train import add_training_verbs
 
 OK, FAILED = 0, 2
 
+# What verbs, options and choices were called before 0.1.0; understood for one release, and shown nowhere.
+OLD_VERBS = {"cut": "prune", "slim": "reduce", "mean": "average"}
+OLD_WORDS = {"reduce": {"--numbers": "--dim"}, "augment": {"--how": "--method", "switch": "code-switch"}}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     _quiet()
     try:
-        options = parser().parse_args(arguments)
+        options = parser().parse_args(_renamed(sys.argv[1:] if arguments is None else arguments))
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
     except DocqaError as error:
@@ -39,6 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("docqa: stopped; what was committed is kept, the same command goes on from there.", file=sys.stderr)
         return 130
+
+
+def _renamed(arguments: Sequence[str]) -> list[str]:
+    """The arguments with old verbs, options and choices as they are called now; the verb's new name on standard error."""
+    verb, *rest = arguments or [""]
+    if verb in OLD_VERBS:
+        print(f"docqa: `docqa {verb}` is now `docqa {OLD_VERBS[verb]}`.", file=sys.stderr)
+    new = OLD_VERBS.get(verb, verb)
+    words = OLD_WORDS.get(new, {})
+    return [new, *(words.get(word, word) for word in rest)] if arguments else []
 
 
 def _quiet() -> None:

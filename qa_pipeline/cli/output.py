@@ -114,9 +114,14 @@ class ProgressBar:
             from tqdm import tqdm
 
             self._bar = tqdm(
-                desc=self.label, total=total, unit=self.unit, unit_scale=self.unit == "B", file=sys.stderr, disable=None,
+                desc=self.label,
+                total=total,
+                unit=self.unit,
+                unit_scale=self.unit == "B",
+                file=sys.stderr,
+                disable=None,
                 initial=done,
-            )  # fmt: skip
+            )
         if detail:
             self._bar.set_postfix_str(detail, refresh=False)
         self._bar.update(done - self._bar.n)

@@ -107,9 +107,16 @@ def config(settings: ServerSettings, app: ASGIApp | None = None) -> Any:
     import uvicorn
 
     return uvicorn.Config(
-        app or _app(settings), host=settings.host, port=settings.port, log_config=None, access_log=False,  # type: ignore[arg-type]
-        server_header=False, proxy_headers=False, lifespan="on", timeout_graceful_shutdown=max(1, settings.shutdown_s),
-    )  # fmt: skip
+        app or _app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,  # type: ignore[arg-type]
+        server_header=False,
+        proxy_headers=False,
+        lifespan="on",
+        timeout_graceful_shutdown=max(1, settings.shutdown_s),
+    )
 
 
 def _app(settings: ServerSettings) -> ASGIApp:

@@ -61,6 +61,6 @@ def _answered(frame: Any, options: argparse.Namespace) -> Any:
     if options.what == "read":
         return dataframe.answer(
             frame, context=options.context, top_k=options.top_k or 1, no_answer_threshold=threshold, **how
-        )  # fmt: skip
+        )
     settings = AskSettings(top_k=options.top_k or 5, no_answer_threshold=threshold)
     return dataframe.ask(frame, options.index, settings=settings, **how)

@@ -20,9 +20,9 @@ LINE_SECONDS = 30.0
 def add_training_verbs(verbs: Any) -> None:
     """The verbs with their options."""
     _add_train(verbs)
-    _add_cut(verbs)
-    _add_mean(verbs)
-    _add_slim(verbs)
+    _add_prune(verbs)
+    _add_average(verbs)
+    _add_reduce(verbs)
     _add_split(verbs)
     _add_augment(verbs)
 
@@ -48,40 +48,47 @@ def _add_train(verbs: Any) -> None:
     verb.add_argument("--parallel", metavar="DIR", type=Path, help="sentence pairs, files named en-de.tsv.xz")
     verb.add_argument("--text", metavar="DIR", type=Path, help="plain text for recipes that use it, files named de.txt.xz")
     verb.add_argument(
-        "--precision", default="fp32", choices=("fp32", "bf16", "auto"),
+        "--precision",
+        default="fp32",
+        choices=("fp32", "bf16", "auto"),
         help="what a reader's matrices are multiplied in; auto: bf16 where the machine has it in hardware (fp32)",
     )
     verb.add_argument("--json", action="store_true", help="one object: what the run did")
     verb.set_defaults(run=_train)
 
 
-def _add_cut(verbs: Any) -> None:
-    verb = verbs.add_parser("cut", help="a small model to begin with, cut from a large one of many languages")
+def _add_prune(verbs: Any) -> None:
+    verb = verbs.add_parser(
+        "prune", help="a small model to begin with: the first layers and most frequent tokens of a large one"
+    )
     verb.add_argument("files", metavar="FILES", type=Path, nargs="+", help="question files, or folders of them")
     verb.add_argument("--from", metavar="MODEL", dest="base", required=True, help="hub id or folder of a BERT or XLM-R")
     verb.add_argument("--into", metavar="FOLDER", type=Path, required=True, help="folder of the small model")
     verb.add_argument("--layers", type=int, required=True, metavar="N", help="keep the first so many layers")
     verb.add_argument("--tokens", type=int, required=True, metavar="N", help="keep so many tokens, the most frequent ones")
     verb.add_argument("--text", metavar="DIR", type=Path, help="plain text to count in too, files named de.txt.xz")
-    verb.set_defaults(run=_cut)
+    verb.set_defaults(run=_prune)
 
 
-def _add_mean(verbs: Any) -> None:
-    verb = verbs.add_parser("mean", help="the mean of readers that were trained from one start")
+def _add_average(verbs: Any) -> None:
+    verb = verbs.add_parser("average", help="average the weights of readers that were trained from one start")
     verb.add_argument("readers", metavar="READER", nargs="+", help="folders of readers")
     verb.add_argument("--into", metavar="FOLDER", type=Path, required=True, help="folder of the new reader")
-    verb.set_defaults(run=_mean)
+    verb.set_defaults(run=_average)
 
 
-def _add_slim(verbs: Any) -> None:
-    verb = verbs.add_parser("slim", help="an embedder of token vectors with fewer numbers, its principal components")
+def _add_reduce(verbs: Any) -> None:
+    verb = verbs.add_parser("reduce", help="reduce the dimension of a static embedder by PCA")
     verb.add_argument("embedder", metavar="EMBEDDER", help="preset, hub id or folder")
-    verb.add_argument("--numbers", type=int, required=True, metavar="N", help="numbers of a vector to have left")
+    verb.add_argument("--dim", type=int, required=True, metavar="N", help="dimension of the new vectors")
     verb.add_argument("--into", metavar="FOLDER", type=Path, required=True, help="folder of the new embedder")
     verb.add_argument(
-        "--text", metavar="DIR", type=Path, help="plain text, files named de.txt.xz: what tells languages apart is taken out"
+        "--text",
+        metavar="DIR",
+        type=Path,
+        help="plain text, files named de.txt.xz: directions that tell languages apart are removed",
     )
-    verb.set_defaults(run=_slim)
+    verb.set_defaults(run=_reduce)
 
 
 def _add_split(verbs: Any) -> None:
@@ -96,16 +103,16 @@ def _add_split(verbs: Any) -> None:
 
 def _add_augment(verbs: Any) -> None:
     verb = verbs.add_parser("augment", help="more questions from the ones there are, or from plain text")
-    verb.add_argument("files", metavar="FILES", type=Path, nargs="+", help="question files; with --how cloze, plain text")
+    verb.add_argument("files", metavar="FILES", type=Path, nargs="+", help="question files; with --method cloze, plain text")
     verb.add_argument("--into", metavar="FILE", type=Path, required=True, help="rows to write; packed where it ends in .xz")
-    verb.add_argument("--how", required=True, choices=("pairs", "switch", "cloze", "translate"))
+    verb.add_argument("--method", required=True, choices=("pairs", "code-switch", "cloze", "translate"))
     verb.add_argument(
-        "--parallel", metavar="DIR", type=Path, help="with --how switch: sentence pairs, files named en-de.tsv.xz"
+        "--parallel", metavar="DIR", type=Path, help="with --method code-switch: sentence pairs, files named en-de.tsv.xz"
     )
     verb.add_argument(
-        "--model", metavar="NAME", action="append", default=[], help="with --how translate; twice: there and back"
+        "--model", metavar="NAME", action="append", default=[], help="with --method translate; twice: there and back"
     )
-    verb.add_argument("--language", metavar="CODE", help="with --how translate: the language that comes out")
+    verb.add_argument("--language", metavar="CODE", help="with --method translate: the language that comes out")
     verb.add_argument("--limit", type=int, metavar="N", help="so many at most, drawn")
     verb.add_argument("--seed", type=int, default=1, metavar="N", help="for what is drawn (1)")
     verb.add_argument("--json", action="store_true", help="one object: how many of each language pair")
@@ -122,10 +129,20 @@ def _train(options: argparse.Namespace) -> int:
     from qa_pipeline.training.train_reader import train
 
     settings = TrainSettings(
-        tuple(options.files), options.into, chosen, options.minutes, options.limit, options.seed, options.held_out,
-        options.checkpoint_seconds, options.teacher, options.temperature, options.parallel,
-        options.text, options.precision,
-    )  # fmt: skip
+        tuple(options.files),
+        options.into,
+        chosen,
+        options.minutes,
+        options.limit,
+        options.seed,
+        options.held_out,
+        options.checkpoint_seconds,
+        options.teacher,
+        options.temperature,
+        options.parallel,
+        options.text,
+        options.precision,
+    )
     shown = _Shown()
     told = (train if chosen.kind == "reader" else train_embedder)(settings, Tell(shown.words, shown.update, shown.measured))
     shown.end()
@@ -151,7 +168,7 @@ def _print_run(told: dict[str, Any], into: Path, names: tuple[str, str]) -> None
     print(f"The model is in {into}; its card is {into / 'README.md'}.")
 
 
-def _cut(options: argparse.Namespace) -> int:
+def _prune(options: argparse.Namespace) -> int:
     from qa_pipeline.datasets.squad_writer import read_all
     from qa_pipeline.training.compression.pruning import count_tokens, prune, texts
     from qa_pipeline.training.loop.run_folder import new_folder
@@ -166,7 +183,7 @@ def _cut(options: argparse.Namespace) -> int:
     return 0
 
 
-def _mean(options: argparse.Namespace) -> int:
+def _average(options: argparse.Namespace) -> int:
     from qa_pipeline.training.compression.weight_averaging import average
 
     average(options.readers, options.into)
@@ -174,11 +191,11 @@ def _mean(options: argparse.Namespace) -> int:
     return 0
 
 
-def _slim(options: argparse.Namespace) -> int:
+def _reduce(options: argparse.Namespace) -> int:
     from qa_pipeline.training.compression.pca import reduce
 
-    share = reduce(options.embedder, options.numbers, options.into, options.text)
-    print(f"The embedder is in {options.into}; its {options.numbers} numbers hold {share:.1%} of the squares.")
+    share = reduce(options.embedder, options.dim, options.into, options.text)
+    print(f"The embedder is in {options.into}; its {options.dim} dimensions keep {share:.1%} of the variance.")
     return 0
 
 
@@ -212,9 +229,15 @@ def _augment(options: argparse.Namespace) -> int:
     from qa_pipeline.training.augmentation.augment import AugmentSettings, augment
 
     settings = AugmentSettings(
-        tuple(options.files), options.into, options.how, options.parallel, tuple(options.model), options.language,
-        options.limit, options.seed,
-    )  # fmt: skip
+        tuple(options.files),
+        options.into,
+        options.method,
+        options.parallel,
+        tuple(options.model),
+        options.language,
+        options.limit,
+        options.seed,
+    )
     told = augment(settings)
     if options.json:
         print_json(asdict(told))

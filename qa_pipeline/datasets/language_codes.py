@@ -7,11 +7,29 @@ import re
 from indexing.text.language_id import LANGUAGES
 
 NAMES = {
-    "arabic": "ar", "bengali": "bn", "chinese": "zh", "english": "en", "finnish": "fi", "french": "fr", "german": "de",
-    "greek": "el", "hindi": "hi", "indonesian": "id", "italian": "it", "japanese": "ja", "korean": "ko", "portuguese": "pt",
-    "romanian": "ro", "russian": "ru", "spanish": "es", "swahili": "sw", "telugu": "te", "thai": "th", "turkish": "tr",
+    "arabic": "ar",
+    "bengali": "bn",
+    "chinese": "zh",
+    "english": "en",
+    "finnish": "fi",
+    "french": "fr",
+    "german": "de",
+    "greek": "el",
+    "hindi": "hi",
+    "indonesian": "id",
+    "italian": "it",
+    "japanese": "ja",
+    "korean": "ko",
+    "portuguese": "pt",
+    "romanian": "ro",
+    "russian": "ru",
+    "spanish": "es",
+    "swahili": "sw",
+    "telugu": "te",
+    "thai": "th",
+    "turkish": "tr",
     "vietnamese": "vi",
-}  # fmt: skip
+}
 PAIR = re.compile(r"context-([a-z]{2})-question-([a-z]{2})(?![a-z])")
 ENDING = re.compile(r"\.(jsonl?|ndjson|gz|xz)$")
 CODE = re.compile(r"[a-z]{2,3}")

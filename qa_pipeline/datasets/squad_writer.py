@@ -53,10 +53,16 @@ def row(made: Made) -> dict[str, Any]:
     """One question as an object by itself, with how and from what it was made."""
     example = made.example
     return {
-        "id": example.id, "language": example.language, "question_language": example.question_language,
-        "title": example.title, "question": example.question, "context": example.context,
-        "answers": _answers(example), "how": made.how, "made_from": list(made.made_from),
-    }  # fmt: skip
+        "id": example.id,
+        "language": example.language,
+        "question_language": example.question_language,
+        "title": example.title,
+        "question": example.question,
+        "context": example.context,
+        "answers": _answers(example),
+        "how": made.how,
+        "made_from": list(made.made_from),
+    }
 
 
 def write_squad(examples: Sequence[Example], path: Path) -> None:
@@ -71,9 +77,11 @@ def write_rows(made: Iterable[Made], path: Path) -> None:
 
 def _question(example: Example) -> dict[str, Any]:
     return {
-        "question": example.question, "language": example.question_language,
-        "is_impossible": example.is_impossible, "answers": _answers(example),
-    }  # fmt: skip
+        "question": example.question,
+        "language": example.question_language,
+        "is_impossible": example.is_impossible,
+        "answers": _answers(example),
+    }
 
 
 def _answers(example: Example) -> list[dict[str, Any]]:

@@ -38,11 +38,15 @@ def _of_language(language: str, examples: Sequence[Example]) -> LanguageStats:
     answers = [answer for example in examples for answer in example.wanted]
     count = counter(language)
     return LanguageStats(
-        language, len(paragraphs), len(examples), sum(example.is_impossible for example in examples), len(answers),
+        language,
+        len(paragraphs),
+        len(examples),
+        sum(example.is_impossible for example in examples),
+        len(answers),
         _mean(count(context) for _, context in paragraphs),
         _mean(counter(example.question_language)(example.question) for example in examples),
         _mean(map(count, answers)),
-    )  # fmt: skip
+    )
 
 
 def _mean(counts: Iterable[int]) -> float:

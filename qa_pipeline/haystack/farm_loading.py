@@ -59,9 +59,17 @@ def load_into(reader: FARMReader, stock: Callable[..., None], *args: Any, **kwar
     head.use_confidence_scores_for_ranking = chosen["use_confidence_scores"]
     reader.return_no_answers = chosen["return_no_answer"]
     for name in (
-        "top_k", "top_k_per_candidate", "max_seq_len", "doc_stride", "max_query_length", "progress_bar",
-        "use_confidence_scores", "confidence_threshold", "model_name_or_path", "preprocessing_batch_size",
-    ):  # fmt: skip
+        "top_k",
+        "top_k_per_candidate",
+        "max_seq_len",
+        "doc_stride",
+        "max_query_length",
+        "progress_bar",
+        "use_confidence_scores",
+        "confidence_threshold",
+        "model_name_or_path",
+        "preprocessing_batch_size",
+    ):
         setattr(reader, name, chosen[name])
 
 
@@ -78,14 +86,22 @@ def _wrapper(folder: Path) -> type[HFLanguageModel] | None:
 def _inferencer(folder: str, wrapper: type[HFLanguageModel], reader: FARMReader, chosen: dict[str, Any]) -> QAInferencer:
     """FARM's inferencer around one reading of the weights, as QAInferencer.load makes it."""
     processor = Processor.convert_from_transformers(
-        folder, task_type="question_answering", max_seq_len=chosen["max_seq_len"], doc_stride=chosen["doc_stride"],
+        folder,
+        task_type="question_answering",
+        max_seq_len=chosen["max_seq_len"],
+        doc_stride=chosen["doc_stride"],
         max_query_length=chosen["max_query_length"],
-    )  # fmt: skip
+    )
     return QAInferencer(
-        _adaptive(folder, wrapper, reader.devices[0]), processor, task_type="question_answering",
-        batch_size=chosen["batch_size"], gpu=reader.n_gpu > 0, name=Path(folder).name,
-        disable_tqdm=not chosen["progress_bar"], devices=reader.devices,
-    )  # fmt: skip
+        _adaptive(folder, wrapper, reader.devices[0]),
+        processor,
+        task_type="question_answering",
+        batch_size=chosen["batch_size"],
+        gpu=reader.n_gpu > 0,
+        name=Path(folder).name,
+        disable_tqdm=not chosen["progress_bar"],
+        devices=reader.devices,
+    )
 
 
 def _adaptive(folder: str, wrapper: type[HFLanguageModel], device: Any) -> AdaptiveModel:
@@ -105,6 +121,9 @@ def _adaptive(folder: str, wrapper: type[HFLanguageModel], device: Any) -> Adapt
     head = QuestionAnsweringHead(layer_dims=[whole.config.hidden_size, 2], task_name="question_answering")
     head.feed_forward.feed_forward[0].load_state_dict(whole.qa_outputs.state_dict())
     return AdaptiveModel(
-        language_model=encoder, prediction_heads=[head], embeds_dropout_prob=0.1, lm_output_types="per_token",
+        language_model=encoder,
+        prediction_heads=[head],
+        embeds_dropout_prob=0.1,
+        lm_output_types="per_token",
         device=device,
-    )  # fmt: skip
+    )

@@ -80,9 +80,15 @@ class Reader(FARMReader):
     """
 
     def __init__(
-        self, model_name_or_path: str, *args: Any, exact_confidence: bool = False, precision: str = "auto",
-        remember: int = CACHED_READINGS, hardware: Hardware | None = None, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        model_name_or_path: str,
+        *args: Any,
+        exact_confidence: bool = False,
+        precision: str = "auto",
+        remember: int = CACHED_READINGS,
+        hardware: Hardware | None = None,
+        **kwargs: Any,
+    ) -> None:
         kwargs.setdefault("num_processes", 0)
         kwargs.setdefault("progress_bar", False)
         with _random_state_kept():
@@ -115,10 +121,13 @@ class Reader(FARMReader):
     def facts(self) -> dict[str, Any]:
         """How it computes, and how often what it remembers helped, for those who watch a service."""
         return {
-            "precision": self.precision, "instruction_set": self._hardware.instruction_set(self.precision),
-            "batches": self._together.batches, "shared_batches": self._together.shared, "tokens": self._tokens.facts(),
+            "precision": self.precision,
+            "instruction_set": self._hardware.instruction_set(self.precision),
+            "batches": self._together.batches,
+            "shared_batches": self._together.shared,
+            "tokens": self._tokens.facts(),
             "readings": self._readings.facts(),
-        }  # fmt: skip
+        }
 
     def forget(self) -> None:
         """Forget every outcome; needed only by who changes the model's weights by hand."""
@@ -142,9 +151,15 @@ class Reader(FARMReader):
         """What else than question and text an outcome hangs on; FARM lets all of it be changed."""
         head, processor = self._head, self._processor
         return (
-            head.n_best_per_sample, head.duplicate_filtering, head.temperature_for_confidence.item(), id(self._model),
-            processor.max_seq_len, processor.doc_stride, processor.max_query_length, self.exact_confidence,
-        )  # fmt: skip
+            head.n_best_per_sample,
+            head.duplicate_filtering,
+            head.temperature_for_confidence.item(),
+            id(self._model),
+            processor.max_seq_len,
+            processor.doc_stride,
+            processor.max_query_length,
+            self.exact_confidence,
+        )
 
     def _tokenised(self, texts: dict[bytes, str]) -> dict[bytes, _Tokens]:
         """The tokens of texts, by their digest; those not remembered are made in one call."""
@@ -185,9 +200,12 @@ class Reader(FARMReader):
         for begin, end in windows(len(ids), processor.doc_stride, room):
             part = ids[begin:end]
             yield _Window(
-                text, (begin, end), tokenizer.build_inputs_with_special_tokens(question, part),
-                tokenizer.create_token_type_ids_from_sequences(question, part), first,
-            )  # fmt: skip
+                text,
+                (begin, end),
+                tokenizer.build_inputs_with_special_tokens(question, part),
+                tokenizer.create_token_type_ids_from_sequences(question, part),
+                first,
+            )
 
     def _logits(self, group: Sequence[_Window]) -> list[tuple[Logits, int]]:
         """For each window its logits [L, 2], and how many pad positions FARM's padding would have had more.
@@ -222,9 +240,14 @@ class Reader(FARMReader):
         begin, stop = window.tokens
         head = self._head
         spans, null = candidates(
-            start, end, window.first, window.first + stop - begin - 1, missing=missing,
-            count=head.n_best_per_sample, apart=head.duplicate_filtering,
-        )  # fmt: skip
+            start,
+            end,
+            window.first,
+            window.first + stop - begin - 1,
+            missing=missing,
+            count=head.n_best_per_sample,
+            apart=head.duplicate_filtering,
+        )
         shift = begin - window.first
         return _Found([TokenSpan(s.start + shift, s.end + shift, s.score, s.confidence) for s in spans], null)
 
@@ -305,16 +328,23 @@ class Reader(FARMReader):
     def _prediction(self, query: str, document: Document, found: Sequence[_Found], offsets: NDArray[np.int32]) -> QAPred:
         """One document's candidates in FARM's own values, reduced by FARM's own rules."""
         per_window = [
-            [*(_candidate(span, "span", span.start, span.end) for span in part.spans),
-             _candidate(part.null, "no_answer", -1, -1)]
+            [
+                *(_candidate(span, "span", span.start, span.end) for span in part.spans),
+                _candidate(part.null, "no_answer", -1, -1),
+            ]
             for part in found
-        ]  # fmt: skip
+        ]
         predictions, margin = self._head.reduce_preds(per_window)
         return QAPred(
-            id=document.id, prediction=predictions, context=str(document.content), question=query,
-            token_offsets=offsets.tolist(), context_window_size=self._head.context_window_size,
-            aggregation_level="document", no_answer_gap=margin,
-        )  # fmt: skip
+            id=document.id,
+            prediction=predictions,
+            context=str(document.content),
+            question=query,
+            token_offsets=offsets.tolist(),
+            context_window_size=self._head.context_window_size,
+            aggregation_level="document",
+            no_answer_gap=margin,
+        )
 
 
 def char_span(starts: NDArray[np.int32], first: int, last: int, text: str) -> tuple[int, int]:
@@ -342,9 +372,14 @@ def _spans(found: Sequence[_Found], starts: NDArray[np.int32], text: str) -> Ite
 
 def _candidate(span: TokenSpan, kind: str, start: int, end: int) -> QACandidate:
     return QACandidate(
-        answer_type=kind, score=span.score, offset_answer_start=start, offset_answer_end=end, offset_unit="token",
-        aggregation_level="document", confidence=span.confidence,
-    )  # fmt: skip
+        answer_type=kind,
+        score=span.score,
+        offset_answer_start=start,
+        offset_answer_end=end,
+        offset_unit="token",
+        aggregation_level="document",
+        confidence=span.confidence,
+    )
 
 
 @contextmanager

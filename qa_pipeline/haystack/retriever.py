@@ -52,6 +52,8 @@ def as_document(passage: Passage, content_hash: str) -> Document:
     """A passage as a Haystack document; its id names the document and the place in it."""
     meta = {name: value for name, value in msgspec.structs.asdict(passage).items() if name != "text"}
     return Document(
-        id=f"{passage.document_id}-{passage.start}", content=passage.text, score=passage.fused_score,
+        id=f"{passage.document_id}-{passage.start}",
+        content=passage.text,
+        score=passage.fused_score,
         meta={**meta, "content_hash": content_hash},
-    )  # fmt: skip
+    )

@@ -40,7 +40,7 @@ class StopRule:
 
 def read_until_sure(
     reader: ReadsPassages, question: str, passages: Sequence[Passage], stop: StopRule
-) -> Iterator[list[Reading]]:  # fmt: skip
+) -> Iterator[list[Reading]]:
     """The readings of the first passages, after each one of them, in fused order; at least one list."""
     began = time.perf_counter()
     readings: list[Reading] = []

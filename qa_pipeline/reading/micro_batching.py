@@ -97,7 +97,7 @@ class MicroBatcher(Generic[Item, Result]):
 
     def _give(
         self, batch: Sequence[tuple[_Call[Item, Result], int]], results: Sequence[Result], error: BaseException | None
-    ) -> None:  # fmt: skip
+    ) -> None:
         for n, (call, at) in enumerate(batch):
             call.missing -= 1
             if error is not None:

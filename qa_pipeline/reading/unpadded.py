@@ -148,14 +148,26 @@ def unpadded_encoder(model: Any, head: Module) -> UnpaddedEncoder | None:
 def _bert(layer: Any) -> Layer:
     own = layer.attention.self
     return Layer(
-        own.query, own.key, own.value, layer.attention.output.dense, layer.attention.output.LayerNorm,
-        layer.intermediate.dense, layer.output.dense, layer.output.LayerNorm,
-    )  # fmt: skip
+        own.query,
+        own.key,
+        own.value,
+        layer.attention.output.dense,
+        layer.attention.output.LayerNorm,
+        layer.intermediate.dense,
+        layer.output.dense,
+        layer.output.LayerNorm,
+    )
 
 
 def _distilbert(layer: Any) -> Layer:
     own = layer.attention
     return Layer(
-        own.q_lin, own.k_lin, own.v_lin, own.out_lin, layer.sa_layer_norm, layer.ffn.lin1, layer.ffn.lin2,
+        own.q_lin,
+        own.k_lin,
+        own.v_lin,
+        own.out_lin,
+        layer.sa_layer_norm,
+        layer.ffn.lin1,
+        layer.ffn.lin2,
         layer.output_layer_norm,
-    )  # fmt: skip
+    )

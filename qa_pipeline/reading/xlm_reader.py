@@ -213,12 +213,15 @@ def _spans(parts: Sequence[tuple[_Window, _Found]], tokens: Tokens) -> Iterator[
     """The spans of all windows of a text by falling gap; the same span from two windows once."""
     every = [
         Span(
-            tokens.starts[span.start + shift], tokens.ends[span.end + shift],
-            span.score, span.score - found.null, span.confidence,
+            tokens.starts[span.start + shift],
+            tokens.ends[span.end + shift],
+            span.score,
+            span.score - found.null,
+            span.confidence,
         )
         for shift, found in ((window.begin - window.first, found) for window, found in parts)
         for span in found.spans
-    ]  # fmt: skip
+    ]
     seen: set[tuple[int, int]] = set()
     for span in sorted(every, key=lambda span: (-span.margin, span.start, span.end)):
         if (span.start, span.end) not in seen:

@@ -39,7 +39,9 @@ class LanguageBias:
     token and language. sampled: the ids of the passages, which stay the same at most new generations.
     """
 
-    def __init__(self, model: StaticModel, sampled: Mapping[str, Sequence[int]], samples: Mapping[str, LanguageSample]) -> None:
+    def __init__(
+        self, model: StaticModel, sampled: Mapping[str, Sequence[int]], samples: Mapping[str, LanguageSample]
+    ) -> None:
         self.sampled = sampled
         self._model = model
         self._languages = tuple(samples)

@@ -122,9 +122,14 @@ class Rankings:
 
 
 def rank(
-    snapshot: Snapshot, matcher: LateInteraction | None, question: str, vector: Matrix, language: str, settings: AskSettings,
+    snapshot: Snapshot,
+    matcher: LateInteraction | None,
+    question: str,
+    vector: Matrix,
+    language: str,
+    settings: AskSettings,
     filters: Filter | None = None,
-) -> Rankings:  # fmt: skip
+) -> Rankings:
     """The best `settings.depth` by meaning and by words, and both fused. vector, language: the question's.
 
     With a matcher, whatever was found in either way is as near as `nearness` says of its cosine and what it matches of the
@@ -163,7 +168,9 @@ class Retriever:
         self.settings = settings or AskSettings()
         self._languages: tuple[int, tuple[str, ...]] = (-1, ())
 
-    def passages(self, question: str, settings: AskSettings | None = None, filters: Filter | None = None) -> RetrievedPassages:
+    def passages(
+        self, question: str, settings: AskSettings | None = None, filters: Filter | None = None
+    ) -> RetrievedPassages:
         """The best `settings.retrieve` passages. Raises FilterError for a filter that cannot be honoured."""
         settings = settings or self.settings
         began = time.perf_counter()
@@ -180,7 +187,9 @@ class Retriever:
         hashes = tuple(chunk.content_hash for chunk, _ in found)
         how = tuple(ranked.evidence(item, settings, chunk.language == language) for chunk, item in found)
         done = time.perf_counter()
-        return RetrievedPassages(passages, hashes, how, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded))
+        return RetrievedPassages(
+            passages, hashes, how, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded)
+        )
 
     def _among(self, generation: int) -> tuple[str, ...]:
         """The languages of the index, counted once per generation."""
@@ -195,6 +204,17 @@ def _passage(chunk: StoredChunk, item: FusedHit, rank: int) -> Passage:
     dense_rank, dense_score = item.dense or (None, None)
     keyword_rank, keyword_score = item.keyword or (None, None)
     return Passage(
-        chunk.document_id, chunk.source, chunk.page, chunk.language, chunk.start, chunk.end, chunk.text,
-        dense_rank, dense_score, keyword_rank, keyword_score, rank, item.score,
-    )  # fmt: skip
+        chunk.document_id,
+        chunk.source,
+        chunk.page,
+        chunk.language,
+        chunk.start,
+        chunk.end,
+        chunk.text,
+        dense_rank,
+        dense_score,
+        keyword_rank,
+        keyword_score,
+        rank,
+        item.score,
+    )

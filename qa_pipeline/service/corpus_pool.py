@@ -39,9 +39,12 @@ class OpenCorpus:
                 loaded = self._models.reader()
                 embedder = self._models.embedder(str(self.folder.model["name"]))
                 self._pipeline = QAPipeline(
-                    Index(self.folder), embedder, loaded.reader, reader_name=loaded.name,
+                    Index(self.folder),
+                    embedder,
+                    loaded.reader,
+                    reader_name=loaded.name,
                     calibration=loaded.calibration,
-                )  # fmt: skip
+                )
             return self._pipeline
 
     def counts(self) -> dict[str, Any]:

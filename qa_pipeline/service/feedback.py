@@ -77,9 +77,18 @@ class FeedbackStore:
         self._database = Database(database, SCHEMA)
 
     def add(
-        self, corpus: str, folder: IndexFolder, *, question: str, verdict: str, document_id: str | None = None,
-        start: int | None = None, end: int | None = None, text: str | None = None, key: str = "",
-    ) -> Feedback:  # fmt: skip
+        self,
+        corpus: str,
+        folder: IndexFolder,
+        *,
+        question: str,
+        verdict: str,
+        document_id: str | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        text: str | None = None,
+        key: str = "",
+    ) -> Feedback:
         """Keep what was said, on disk when this returns. White space at the ends of a span is left out of it.
 
         Raises SettingError for anything that contradicts itself or the document, DocumentMissing.
@@ -131,9 +140,7 @@ def encodable(text: str) -> str:
     return text
 
 
-def _span(
-    document: Document | None, start: int | None, end: int | None, text: str | None
-) -> tuple[int, int, str] | None:  # fmt: skip
+def _span(document: Document | None, start: int | None, end: int | None, text: str | None) -> tuple[int, int, str] | None:
     """The span that was marked, without white space at its ends; None when none was. Raises SettingError."""
     if start is None and end is None and text is None:
         return None

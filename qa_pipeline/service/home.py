@@ -251,7 +251,7 @@ class Home:
 
     def put_zip(
         self, corpus: Corpus, archive: Path, limits: UploadLimits | None = None, *, name: str = ""
-    ) -> list[PutReport]:  # fmt: skip
+    ) -> list[PutReport]:
         """Keep the files of a zip archive; one report a file, or one (of `name`) when the archive cannot be taken apart.
 
         Raises nothing for what is in the archive; CorpusMissing and HomeFolderError as `put` does.

@@ -46,9 +46,7 @@ def index(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
 def questions(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
     """Ask every question of a file. The rows are kept beside the file; the result tells how many there are of each kind."""
     folder = service.home.uploads / str(job.request["folder"])
-    asked = read_questions(
-        folder / "0", str(job.request["name"]), service.settings.questions, corpus=job.corpus
-    )  # fmt: skip
+    asked = read_questions(folder / "0", str(job.request["name"]), service.settings.questions, corpus=job.corpus)
     seen = set(job.request["corpora"])
 
     def ask(question: BatchQuestion) -> Any:
@@ -83,7 +81,7 @@ def write_result(uploads: Path, job: Job, kind: str, out: BinaryIO) -> None:
 
 def index_corpus(
     home: Home, corpus: Corpus, report: Report, *, limits: FileLimits | None = None, busy_s: float = BUSY_S
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Bring a corpus's index up to date with its documents: the work of an index job. done and total are bytes of files.
 
     What was committed stays when it is stopped. Waits `busy_s` seconds at most for another writer to the index.
@@ -116,9 +114,7 @@ def _built(home: Home, corpus: Corpus, report: Report, limits: FileLimits | None
         report(done, total, f"{file.source}: {file.status}{reason}")
 
     embedder = home.embedder(corpus.embedder)
-    return build_index(
-        corpus.documents, corpus.index, limits=limits, progress=progress, embedder=embedder, emptied=True
-    )  # fmt: skip
+    return build_index(corpus.documents, corpus.index, limits=limits, progress=progress, embedder=embedder, emptied=True)
 
 
 def _told(built: Built) -> dict[str, Any]:

@@ -161,7 +161,7 @@ class JobStore:
 
     def finish(
         self, id: str, state: str, message: str = "", result: Mapping[str, Any] | None = None, *, owner: str | None = None
-    ) -> Job:  # fmt: skip
+    ) -> Job:
         """End a running job as done, failed or cancelled; the job as it is now. Raises JobMissing."""
         assert state in ENDED, state
         kept = None if result is None else json.dumps(dict(result))

@@ -66,9 +66,13 @@ class Worker:
     """
 
     def __init__(
-        self, jobs: JobStore, functions: Mapping[str, Work], *, on_done: Callable[[Job], None] | None = None,
+        self,
+        jobs: JobStore,
+        functions: Mapping[str, Work],
+        *,
+        on_done: Callable[[Job], None] | None = None,
         poll_s: float = POLL_S,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._jobs = jobs
         self._functions = dict(functions)
         self._on_done = on_done

@@ -38,14 +38,17 @@ class ServiceMetrics:
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "docqa_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
-        )  # fmt: skip
+        )
         self._seconds = Histogram(
-            "docqa_request_seconds", "Time of a request until it was answered whole.", ["route"], buckets=SECONDS,
+            "docqa_request_seconds",
+            "Time of a request until it was answered whole.",
+            ["route"],
+            buckets=SECONDS,
             registry=self.registry,
-        )  # fmt: skip
+        )
         self._stages = Histogram(
             "docqa_stage_seconds", "Time of each stage of a question.", ["stage"], buckets=SECONDS, registry=self.registry
-        )  # fmt: skip
+        )
         self._questions = Counter("docqa_questions", "Questions by what came of them.", ["outcome"], registry=self.registry)
         self.registry.register(_State(service))
         ProcessCollector(registry=self.registry)

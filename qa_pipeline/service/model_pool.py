@@ -14,9 +14,11 @@ class ModelPool:
     """One reader, and one embedder for each name, loaded when first needed. Safe from any thread."""
 
     def __init__(
-        self, reader_name: str, reader: Callable[[str], LoadedReader] = LoadedReader.load,
+        self,
+        reader_name: str,
+        reader: Callable[[str], LoadedReader] = LoadedReader.load,
         embedder: Callable[[str], Embedder] = Embedder.load,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.reader_name = reader_name
         self._load = {"reader": reader, "embedder": embedder}
         self._guard = threading.Lock()

@@ -161,9 +161,12 @@ def api_link(corpus: str, answer: Answer) -> str:
 
 
 def run_questions(
-    asked: Sequence[BatchQuestion], ask: Callable[[BatchQuestion], Reply], report: Report, *,
+    asked: Sequence[BatchQuestion],
+    ask: Callable[[BatchQuestion], Reply],
+    report: Report,
+    *,
     link: Callable[[str, Answer], str] = api_link,
-) -> list[AnsweredRow]:  # fmt: skip
+) -> list[AnsweredRow]:
     """Ask them one after the other; a row for each, in order. What `report` raises, and JobCancelled, ends the batch."""
     rows: list[AnsweredRow] = []
     for question in asked:
@@ -173,7 +176,9 @@ def run_questions(
     return rows
 
 
-def _answered(asked: BatchQuestion, ask: Callable[[BatchQuestion], Reply], link: Callable[[str, Answer], str]) -> AnsweredRow:
+def _answered(
+    asked: BatchQuestion, ask: Callable[[BatchQuestion], Reply], link: Callable[[str, Answer], str]
+) -> AnsweredRow:
     """Its row, or what went wrong. The log tells where a defect is, not what was asked."""
     try:
         return _row(asked, ask(asked), link)

@@ -75,9 +75,12 @@ class SavedQuestions:
         self._database = Database(database, SCHEMA)
 
     def add(
-        self, corpus: str, question: str, filters: Filter | None = None,
+        self,
+        corpus: str,
+        question: str,
+        filters: Filter | None = None,
         settings: AskSettings | Mapping[str, Any] | None = None,
-    ) -> SavedQuestion:  # fmt: skip
+    ) -> SavedQuestion:
         """Keep a question. Raises SettingError, FilterError."""
         asked = encodable(question_text(question))
         where(filters)

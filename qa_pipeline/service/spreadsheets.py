@@ -23,9 +23,15 @@ Record = Sequence[tuple[str, object]]
 Rows = Iterator[tuple[int, list[str]]]
 
 SUFFIXES = {
-    ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".xlsx": "xlsx", ".xlsm": "xlsx", ".json": "json", ".jsonl": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+    ".json": "json",
+    ".jsonl": "jsonl",
     ".ndjson": "jsonl",
-}  # fmt: skip
+}
 DELIMITERS = ",;\t|:~^"
 NO_DELIMITER = "\x1f"
 UNPACKED_BYTES = 64_000_000

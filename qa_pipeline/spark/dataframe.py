@@ -38,9 +38,16 @@ OURS = re.compile(r"(?:indexing|qa_pipeline)\.errors\.\w+: (?P<sentence>.+)")
 
 
 def answer(
-    frame: DataFrame, *, question: str = "question", context: str = "context", into: str = "answer",
-    reader: str = DEFAULT_READER, top_k: int = 1, precision: str = "auto", no_answer_threshold: float | None = None,
-) -> DataFrame:  # fmt: skip
+    frame: DataFrame,
+    *,
+    question: str = "question",
+    context: str = "context",
+    into: str = "answer",
+    reader: str = DEFAULT_READER,
+    top_k: int = 1,
+    precision: str = "auto",
+    no_answer_threshold: float | None = None,
+) -> DataFrame:
     """Each row's question answered from its own context, in a new column: a struct of the shape ANSWER.
 
     Law: context[start:end] == answer, in code points. Where `no_answer` is true the other three are null and `score` is how
@@ -56,9 +63,17 @@ def answer(
 
 
 def ask(
-    frame: DataFrame, index: Path | str, *, question: str = "question", into: str = "reply", reader: str = DEFAULT_READER,
-    precision: str = "auto", settings: AskSettings | None = None, filters: Filter | None = None, passages: int = 3,
-) -> DataFrame:  # fmt: skip
+    frame: DataFrame,
+    index: Path | str,
+    *,
+    question: str = "question",
+    into: str = "reply",
+    reader: str = DEFAULT_READER,
+    precision: str = "auto",
+    settings: AskSettings | None = None,
+    filters: Filter | None = None,
+    passages: int = 3,
+) -> DataFrame:
     """Each row's question answered from an index folder, in a new column: a struct of the shape REPLY.
 
     index: a path that driver and executors see alike, or the name of what was shipped to them (`SparkContext.addFile`,
@@ -116,9 +131,11 @@ def spark_type(shape: Any) -> DataType:
     if isinstance(shape, list):
         return types.ArrayType(spark_type(shape[0]))
     simple: dict[str, DataType] = {
-        "string": types.StringType(), "int": types.IntegerType(), "double": types.DoubleType(),
+        "string": types.StringType(),
+        "int": types.IntegerType(),
+        "double": types.DoubleType(),
         "boolean": types.BooleanType(),
-    }  # fmt: skip
+    }
     return simple[shape]
 
 
@@ -243,9 +260,11 @@ def write(frame: DataFrame, path: str, into: str, overwrite: bool) -> dict[str, 
     seen, told = Observation("docqa"), F.col(f"`{into}`")
     kind = table_format(path)
     frame = frame.observe(
-        seen, F.count(F.lit(1)).alias("rows"), F.count_if(told["no_answer"]).alias("none"),
+        seen,
+        F.count(F.lit(1)).alias("rows"),
+        F.count_if(told["no_answer"]).alias("none"),
         F.count(told["reason"]).alias("unasked"),
-    )  # fmt: skip
+    )
     if kind == "csv":
         frame = frame.withColumn(into, F.to_json(told))
     writer = frame.write.format(kind).mode("overwrite" if overwrite else "error")

@@ -28,9 +28,14 @@ SPAN = {"answer": "string", "start": "int", "end": "int", "score": "double"}
 ANSWER: Told = {**SPAN, "no_answer": "boolean", "reason": "string"}
 PLACED = {**SPAN, "document_id": "string", "source": "string", "page": "int", "language": "string"}
 PASSAGE = {
-    "text": "string", "start": "int", "end": "int", "document_id": "string", "source": "string", "page": "int",
+    "text": "string",
+    "start": "int",
+    "end": "int",
+    "document_id": "string",
+    "source": "string",
+    "page": "int",
     "language": "string",
-}  # fmt: skip
+}
 REPLY: Told = {"answers": [PLACED], "no_answer": "boolean", "score": "double", "passages": [PASSAGE], "reason": "string"}
 
 
@@ -80,15 +85,16 @@ class AskRows:
             for found in reply.answers
         ]
         return {
-            "answers": answers, "no_answer": reply.no_answer.is_no_answer,
+            "answers": answers,
+            "no_answer": reply.no_answer.is_no_answer,
             "score": reply.no_answer.score if reply.no_answer.is_no_answer else answers[0]["score"],
             "passages": [{name: getattr(p, name) for name in PASSAGE} for p in reply.passages[: self.passages]],
-        }  # fmt: skip
+        }
 
 
 def read_rows(
     loaded: LoadedReader, questions: Column, contexts: Column, *, top_k: int = 1, threshold: float | None = None
-) -> list[Told]:  # fmt: skip
+) -> list[Told]:
     """For each question and its context a value of the shape ANSWER; all are read together."""
     from qa_pipeline.reading.readings import read_pairs
 
@@ -102,7 +108,7 @@ def read_rows(
 
 def _told(
     question: str, context: str, reading: Reading, calibration: Calibration, top_k: int, threshold: float | None
-) -> Told:  # fmt: skip
+) -> Told:
     from indexing.text.language_id import detect_question
     from qa_pipeline.answering.verdict import apart, best_score, candidates, decide
 

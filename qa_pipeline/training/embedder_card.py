@@ -53,9 +53,14 @@ def card(facts: dict[str, Any]) -> str:
     """The card of what `train_embedder` tells."""
     recipe = facts["recipe"]
     return CARD.format(
-        **facts, preset=recipe["name"], batch=recipe["batch"], learning_rate=recipe["learning_rate"],
-        minutes=facts["seconds"] / 60, file_rows="\n".join(_files(facts)), figure_rows="\n".join(_figures(facts)),
-    )  # fmt: skip
+        **facts,
+        preset=recipe["name"],
+        batch=recipe["batch"],
+        learning_rate=recipe["learning_rate"],
+        minutes=facts["seconds"] / 60,
+        file_rows="\n".join(_files(facts)),
+        figure_rows="\n".join(_figures(facts)),
+    )
 
 
 def _files(facts: dict[str, Any]) -> list[str]:

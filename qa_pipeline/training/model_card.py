@@ -61,11 +61,14 @@ def data_files(paths: Iterable[Path], train: Sequence[Example], held_out: Sequen
     learned, kept = (Counter(e.origin for e in part) for part in (train, held_out))
     return tuple(
         DataFile(
-            path.name, tuple(sorted({e.language for e in (*train, *held_out) if e.origin == path.name})),
-            learned[path.name], kept[path.name], licence_of(path),
+            path.name,
+            tuple(sorted({e.language for e in (*train, *held_out) if e.origin == path.name})),
+            learned[path.name],
+            kept[path.name],
+            licence_of(path),
         )
         for path in paths
-    )  # fmt: skip
+    )
 
 
 def licence_of(path: Path) -> str:
@@ -95,9 +98,15 @@ def _licence_in(lines: Sequence[str], name: str) -> str:
 def _front(run: Run) -> str:
     languages = sorted({language for file in run.files for language in file.languages})
     return "\n".join(
-        ["---", "pipeline_tag: question-answering", "library_name: transformers", f"language: [{', '.join(languages)}]",
-         "tags: [docqa, extractive-question-answering]", "---"]
-    )  # fmt: skip
+        [
+            "---",
+            "pipeline_tag: question-answering",
+            "library_name: transformers",
+            f"language: [{', '.join(languages)}]",
+            "tags: [docqa, extractive-question-answering]",
+            "---",
+        ]
+    )
 
 
 def _head(run: Run) -> str:

@@ -76,12 +76,22 @@ def train_embedder(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     after = finds(resolve(str(settings.into.absolute()), "embedder"), data)
     found = change(before, after)
     facts: dict[str, Any] = {
-        "name": settings.into.resolve().name, "base": named(base.name), "recipe": asdict(settings.recipe),
-        "seed": settings.seed, "change": asdict(found) if found else None,
-        "files": [asdict(file) for file in data_files(data.paths, data.learn, data.held_out)], "pairs": task.count,
-        "updates": at.done, "tokens": at.tokens, "seconds": at.seconds, "loss": at.loss, "machine": machine(),
-        "before": _rows(before), "after": _rows(after), "version": made_by(),
-    }  # fmt: skip
+        "name": settings.into.resolve().name,
+        "base": named(base.name),
+        "recipe": asdict(settings.recipe),
+        "seed": settings.seed,
+        "change": asdict(found) if found else None,
+        "files": [asdict(file) for file in data_files(data.paths, data.learn, data.held_out)],
+        "pairs": task.count,
+        "updates": at.done,
+        "tokens": at.tokens,
+        "seconds": at.seconds,
+        "loss": at.loss,
+        "machine": machine(),
+        "before": _rows(before),
+        "after": _rows(after),
+        "version": made_by(),
+    }
     return write_run(settings.into, key, facts, card(facts))
 
 
@@ -97,9 +107,10 @@ def made_anew(settings: TrainSettings, anew: NewVectors, data: Data, base: Model
     plain = plain_text(settings.text, ids) if settings.text else {}
     mix, lines, switched = anew.mix, LinePairs(list(plain.values())), CodeSwitchedLines(plain, into)
     sources: list[tuple[Source, float]] = [
-        (Questions(questions), mix.questions), (CodeSwitchedPairs(questions, into), mix.switched),
+        (Questions(questions), mix.questions),
+        (CodeSwitchedPairs(questions, into), mix.switched),
         (TranslationPairs(texts), mix.translations),
-    ]  # fmt: skip
+    ]
     sources += [(TranslationPairs(others), mix.others)] if others else []
     sources += [(lines, mix.lines)] if lines else []
     sources += [(switched, mix.switched_lines)] if switched else []
@@ -117,7 +128,9 @@ def parallel(settings: TrainSettings) -> Path:
     return settings.parallel
 
 
-def _texts(questions: Mapping[str, QuestionPairs], pairs: Sequence[Bitext], plain: Mapping[str, Ragged]) -> dict[str, list[Ragged]]:
+def _texts(
+    questions: Mapping[str, QuestionPairs], pairs: Sequence[Bitext], plain: Mapping[str, Ragged]
+) -> dict[str, list[Ragged]]:
     """Of each language what there is to count in: plain text, passages, the translations of English sentences."""
     texts: defaultdict[str, list[Ragged]] = defaultdict(list)
     for language, one in (*plain.items(), *((name, found.passages) for name, found in questions.items())):
@@ -159,7 +172,7 @@ def _rows(found: Sequence[Score]) -> list[dict[str, Any]]:
     return [
         {"language": row.language, "questions": row.questions, "recall@1": row.exact, "recall@10": row.f1}
         for row in table(found)
-    ]  # fmt: skip
+    ]
 
 
 def _before(settings: TrainSettings, data: Data, base: ModelFolder, key: str) -> list[Score]:

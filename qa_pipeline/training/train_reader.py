@@ -130,14 +130,31 @@ def _begun(settings: TrainSettings, features: Features, data: Data, encoder: Enc
 
 
 def _run(
-    settings: TrainSettings, data: Data, features: Features, at: checkpoints.Position, encoder: Encoder,
-    before: list[Score], after: list[Score],
-) -> Run:  # fmt: skip
+    settings: TrainSettings,
+    data: Data,
+    features: Features,
+    at: checkpoints.Position,
+    encoder: Encoder,
+    before: list[Score],
+    after: list[Score],
+) -> Run:
     taught_by = named(settings.teacher) if settings.teacher else ""
     return Run(
-        name=settings.into.resolve().name, base=named(encoder.folder.name),
-        recipe=settings.recipe, seed=settings.seed, files=data_files(data.paths, data.learn, data.held_out),
-        windows=len(features.windows), left_out=len(features.left_out), updates=at.done, tokens=at.tokens,
-        seconds=at.seconds, loss=at.loss, machine=machine(_kind(settings)), teacher=taught_by, before=tuple(table(before)),
-        after=tuple(table(after)), change=change(before, after) if before else None, version=made_by(),
-    )  # fmt: skip
+        name=settings.into.resolve().name,
+        base=named(encoder.folder.name),
+        recipe=settings.recipe,
+        seed=settings.seed,
+        files=data_files(data.paths, data.learn, data.held_out),
+        windows=len(features.windows),
+        left_out=len(features.left_out),
+        updates=at.done,
+        tokens=at.tokens,
+        seconds=at.seconds,
+        loss=at.loss,
+        machine=machine(_kind(settings)),
+        teacher=taught_by,
+        before=tuple(table(before)),
+        after=tuple(table(after)),
+        change=change(before, after) if before else None,
+        version=made_by(),
+    )

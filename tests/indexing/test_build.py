@@ -207,8 +207,7 @@ def test_a_file_named_like_a_record_is_not_taken_for_it(tmp_path: Path) -> None:
     (tmp_path / "c" / "a.jsonl").write_text('{"text": "The bridge is old."}\n{"text": "The mine is deep."}\n')
     (tmp_path / "c" / "a.jsonl#1").write_text("The harbour is wide.")
     report = build_index(tmp_path / "c", tmp_path / "i", embedder=WordEmbedder())  # type: ignore[arg-type]
-    assert [(file.source, file.status) for file in report.files] == [
-        ("a.jsonl", "indexed"), ("a.jsonl\\x231", "indexed")]  # fmt: skip
+    assert [(file.source, file.status) for file in report.files] == [("a.jsonl", "indexed"), ("a.jsonl\\x231", "indexed")]
     assert report.documents == 3
 
 

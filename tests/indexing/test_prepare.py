@@ -83,9 +83,10 @@ def test_clauses_of_unspaced_text_are_tokenized_as_in_the_whole(several: list[st
 @example(["a\x85", "0", "\x85"])
 def test_words_tokenized_together_are_tokenized_alone(words: list[str]) -> None:
     text = " ".join(words)
-    assert np.frombuffer(WordTokens().ids([text])[0], np.int32).tolist() == builtin_tokenizer().encode(
-        text, add_special_tokens=False
-    ).ids  # fmt: skip
+    assert (
+        np.frombuffer(WordTokens().ids([text])[0], np.int32).tolist()
+        == builtin_tokenizer().encode(text, add_special_tokens=False).ids
+    )
 
 
 def test_no_letter_is_dropped_at_the_end_of_a_word_only() -> None:
@@ -111,7 +112,7 @@ def test_plain_letters_are_neither_dropped_nor_parted() -> None:
     for word, encoding in zip(words, builtin_tokenizer().encode_batch(words, add_special_tokens=False), strict=True):
         assert PLAIN.fullmatch(word) and [t.startswith(BEGINS) for t in encoding.tokens] == [True] + [False] * (
             len(encoding) - 1
-        ), word  # fmt: skip
+        ), word
 
 
 def test_only_short_words_are_remembered_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +221,7 @@ def test_without_a_static_model_nothing_is_embedded_ahead(corpus: list[FoundFile
 @pytest.mark.parametrize("when", ["at once", "later"])
 def test_when_helpers_die_their_part_is_prepared_here(
     corpus: list[FoundFile], monkeypatch: pytest.MonkeyPatch, when: str
-) -> None:  # fmt: skip
+) -> None:
     started, processes = workers._started, []
 
     def doomed() -> object:

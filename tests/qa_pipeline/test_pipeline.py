@@ -170,11 +170,35 @@ def test_another_model_is_refused(pipeline: QAPipeline) -> None:
 
 def test_json_shape_is_the_documented_one(pipeline: QAPipeline) -> None:
     reply = msgspec.to_builtins(pipeline.ask("When was the bridge opened in?"))
-    passage = {"document_id", "source", "page", "language", "start", "end", "text", "dense_rank", "dense_score",
-               "keyword_rank", "keyword_score", "fused_rank", "fused_score"}  # fmt: skip
+    passage = {
+        "document_id",
+        "source",
+        "page",
+        "language",
+        "start",
+        "end",
+        "text",
+        "dense_rank",
+        "dense_score",
+        "keyword_rank",
+        "keyword_score",
+        "fused_rank",
+        "fused_score",
+    }
     answer = {"text", "start", "end", "score", "document_id", "source", "page", "language", "content_hash", "passage"}
-    top = {"question", "language", "answers", "passages", "no_answer", "timings_ms", "models", "generation",
-           "passages_read", "stopped", "calibration"}  # fmt: skip
+    top = {
+        "question",
+        "language",
+        "answers",
+        "passages",
+        "no_answer",
+        "timings_ms",
+        "models",
+        "generation",
+        "passages_read",
+        "stopped",
+        "calibration",
+    }
     assert set(reply) == top and set(reply["answers"][0]) == answer
     assert set(reply["answers"][0]["passage"]) == passage == set(reply["passages"][0])
     assert set(reply["no_answer"]) == {"score", "threshold", "is_no_answer"}
@@ -219,9 +243,16 @@ def test_words_count_where_passages_have_them() -> None:
 
 
 def test_settings_are_cast_strictly() -> None:
-    for bad in ({"top_k": 0}, {"top_k": 101}, {"top_k": True}, {"retrieve": "5"}, {"no_answer_threshold": 1.5},
-                {"dense_weight": float("nan")}, {"dense_weight": 0, "keyword_weight": 0},
-                {"keyword_weight": -1}):  # fmt: skip
+    for bad in (
+        {"top_k": 0},
+        {"top_k": 101},
+        {"top_k": True},
+        {"retrieve": "5"},
+        {"no_answer_threshold": 1.5},
+        {"dense_weight": float("nan")},
+        {"dense_weight": 0, "keyword_weight": 0},
+        {"keyword_weight": -1},
+    ):
         with pytest.raises(SettingError):
             AskSettings(**bad)  # type: ignore[arg-type]
     for text in ("", "  ", None, 3, "x" * 513):

@@ -29,8 +29,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = (
-    "hi/orveth-guide.docx", "ru/orsund-hospital.html", "th/morrel-restaurants.txt", "tr/weaving.md", "en/kestrel-bridge.pdf",
-)  # fmt: skip
+    "hi/orveth-guide.docx",
+    "ru/orsund-hospital.html",
+    "th/morrel-restaurants.txt",
+    "tr/weaving.md",
+    "en/kestrel-bridge.pdf",
+)
 LANGUAGES = ("English", "Hindi", "Russian", "Thai", "Turkish")
 QUESTION = "Quand le Kestrel Bridge a-t-il été inauguré ?"
 ANSWER, SOURCE = "22 June 1912", "kestrel-bridge.pdf"

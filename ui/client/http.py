@@ -61,7 +61,7 @@ class Client:
 
     def __init__(
         self, url: str = "http://127.0.0.1:8080", key: str = "", *, timeout: float = 60.0, patience: float = 0.0
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.url = url.rstrip("/")
         self.patience = patience
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -126,9 +126,17 @@ class Client:
         return value(Uploaded, self._files("POST", _at(corpus, "documents"), "files", files, {}))
 
     def documents(
-        self, corpus: str, *, language: Many = None, type: Many = None, folder: Many = None, source: str | None = None,
-        offset: int = 0, limit: int = 50, **more: Any,
-    ) -> Documents:  # fmt: skip
+        self,
+        corpus: str,
+        *,
+        language: Many = None,
+        type: Many = None,
+        folder: Many = None,
+        source: str | None = None,
+        offset: int = 0,
+        limit: int = 50,
+        **more: Any,
+    ) -> Documents:
         """Documents by source, and how many there are of each language, type and folder; of several values any counts.
 
         more: id (documents), meta ("field=value"), since, until (of the date), fields (True counts fields of meta, too).
@@ -138,9 +146,7 @@ class Client:
 
     def document(self, corpus: str, id: str, *, start: int | None = None, end: int | None = None) -> Document:
         """A document with its text, or a piece of it."""
-        return value(
-            Document, self._json("GET", _at(corpus, "documents", id), params=_given({"start": start, "end": end}))
-        )  # fmt: skip
+        return value(Document, self._json("GET", _at(corpus, "documents", id), params=_given({"start": start, "end": end})))
 
     def original(self, corpus: str, id: str) -> File:
         """The file a document is from."""
@@ -148,7 +154,7 @@ class Client:
 
     def page(
         self, corpus: str, id: str, page: int, *, start: int | None = None, end: int | None = None, scale: float = 1.5
-    ) -> Page:  # fmt: skip
+    ) -> Page:
         """A page of a PDF as a picture, with boxes around what of start..end is on it."""
         query = _given({"start": start, "end": end, "scale": scale})
         return value(Page, self._json("GET", _at(corpus, "documents", id, "pages", str(page)), params=query))
@@ -180,9 +186,7 @@ class Client:
         """Passages for each of {"question", "filters"?, "retrieve"?}, in order."""
         return _replies(self._json("POST", _at(corpus, "search", "batch"), json={"questions": list(map(dict, questions))}))
 
-    def ask_stream(
-        self, corpus: str, question: str, filters: Filters | None = None, **settings: Any
-    ) -> Iterator[Event]:  # fmt: skip
+    def ask_stream(self, corpus: str, question: str, filters: Filters | None = None, **settings: Any) -> Iterator[Event]:
         """Events while the answer is found, the last one with the reply; stop iterating to stop the reading."""
         request = self._http.build_request("POST", _at(corpus, "ask", "stream"), json=_body(question, filters, settings))
         response = self._sent(request, stream=True)
@@ -240,9 +244,16 @@ class Client:
     # feedback and saved questions
 
     def say(
-        self, corpus: str, question: str, verdict: str, *, document_id: str | None = None, start: int | None = None,
-        end: int | None = None, text: str | None = None,
-    ) -> Feedback:  # fmt: skip
+        self,
+        corpus: str,
+        question: str,
+        verdict: str,
+        *,
+        document_id: str | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        text: str | None = None,
+    ) -> Feedback:
         """Say that an answer is right, wrong, or corrected to this span."""
         body = {"document_id": document_id, "start": start, "end": end, "text": text}
         body = {"question": question, "verdict": verdict, **_given(body)}
@@ -262,7 +273,7 @@ class Client:
 
     def save(
         self, corpus: str, question: str, filters: Filters | None = None, settings: Mapping[str, Any] | None = None
-    ) -> Saved:  # fmt: skip
+    ) -> Saved:
         """Keep a question, to be asked again."""
         body = {"question": question, **_given({"filters": filters, "settings": settings})}
         return value(Saved, self._json("POST", _at(corpus, "saved"), json=body))
@@ -296,9 +307,15 @@ class Client:
         return File(file, found.headers.get("content-type", ""), found.content)
 
     def predictions(
-        self, name: str, *, language: str | None = None, verdict: str | None = None, order: str = "asked", offset: int = 0,
+        self,
+        name: str,
+        *,
+        language: str | None = None,
+        verdict: str | None = None,
+        order: str = "asked",
+        offset: int = 0,
         limit: int = 50,
-    ) -> Predictions:  # fmt: skip
+    ) -> Predictions:
         """What was said to the questions. verdict: right, partly or wrong; order: asked or surest."""
         query = {"language": language, "verdict": verdict, "order": order, "offset": offset, "limit": limit}
         run = quote(name, safe="")
@@ -319,9 +336,7 @@ class Client:
         except ValueError as error:
             raise ApiError(f"{self.url} did not answer with JSON; is it docqa's address?", response.status_code) from error
 
-    def _files(
-        self, method: str, path: str, name: str, files: Iterable[tuple[str, Content]], data: dict[str, str]
-    ) -> Any:  # fmt: skip
+    def _files(self, method: str, path: str, name: str, files: Iterable[tuple[str, Content]], data: dict[str, str]) -> Any:
         opened: list[IO[bytes]] = []
         try:
             parts = []

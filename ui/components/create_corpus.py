@@ -21,14 +21,19 @@ def new_corpus(embedders: Sequence[Model], *, is_first: bool) -> None:
     with st.expander("New corpus", expanded=is_first), st.form("new_corpus", border=False):
         title = st.text_input("Title", max_chars=200, key="new_title", autocomplete="off")
         typed = st.text_input(
-            "Name in addresses", max_chars=NAME_CHARACTERS, key="new_name", autocomplete="off",
+            "Name in addresses",
+            max_chars=NAME_CHARACTERS,
+            key="new_name",
+            autocomplete="off",
             help="Small letters a to z, digits, - and _. Made of the title when it is left empty.",
-        )  # fmt: skip
+        )
         embedder = st.selectbox(
-            "Vectors by", list(usable) or ["builtin"], key="new_embedder",
+            "Vectors by",
+            list(usable) or ["builtin"],
+            key="new_embedder",
             format_func=lambda one: f"{one}: {usable[one].about}" if one in usable else one,
             help="The model that says which texts are near a question. It cannot be changed later.",
-        )  # fmt: skip
+        )
         pressed = st.form_submit_button("Make the corpus", type="primary")
     if pressed:
         _make(typed.strip() or address_name(title), title.strip(), str(embedder))

@@ -37,9 +37,11 @@ def upload_shown(corpus: Corpus) -> None:
     many: Any = "directory" if way == FOLDERS else True
     label = "Drop a folder here" if way == FOLDERS else "Drop documents here, or a zip archive of them"
     files = st.file_uploader(
-        label, accept_multiple_files=many, key=f"files-{way}-{turn}",
+        label,
+        accept_multiple_files=many,
+        key=f"files-{way}-{turn}",
         help="PDF, Word, PowerPoint, Excel, HTML, Markdown, text, mail and more. Files of the same name are replaced.",
-    )  # fmt: skip
+    )
     added = f"Add {count(len(files), 'file')} to the corpus" if files else "Add to the corpus"
     if st.button(added, type="primary", disabled=not files, key="add"):
         with problems_shown(stop=False), st.spinner(f"Sending {count(len(files), 'file')}."):
@@ -103,7 +105,7 @@ def report_shown(lines: Sequence[FileLine], id: str) -> None:
             _lines(good)
     st.download_button(
         "Report as CSV", as_csv(lines), "report.csv", "text/csv", on_click="ignore", key=f"report-{id}", type="tertiary"
-    )  # fmt: skip
+    )
 
 
 def _lines(lines: Sequence[FileLine]) -> None:
@@ -140,9 +142,11 @@ def _choice(corpus: Corpus) -> tuple[str, str]:
     left, right = st.columns((2, 1))
     wanted = left.text_input("Name holds", key="files_name", autocomplete="off")
     language = right.selectbox(
-        "Language", ["", *sorted(corpus.languages)], key="files_language",
+        "Language",
+        ["", *sorted(corpus.languages)],
+        key="files_language",
         format_func=lambda code: language_name(code) if code else "All",
-    )  # fmt: skip
+    )
     chosen = (str(followed("files_name", wanted.strip())), str(followed("files_language", language or "")))
     if chosen != before:
         address(name=chosen[0], language=chosen[1], at=None)
@@ -169,9 +173,11 @@ def _document(corpus: Corpus, document: ListedDocument) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"document-{document.id}"):
         titled = document.title and document.title != document.source
         about = [
-            name(document.title) if titled else "", escaped(language_name(document.language)),
-            count(document.pages, "page") if document.pages > 1 else "", count(document.passages, "passage"),
-        ]  # fmt: skip
+            name(document.title) if titled else "",
+            escaped(language_name(document.language)),
+            count(document.pages, "page") if document.pages > 1 else "",
+            count(document.passages, "passage"),
+        ]
         st.html(f"{heading(name(document.source))}{facts(about)}")
         link(DOCUMENT, "Open", corpus=corpus.name, document=document.id)
         file, _, record = document.source.partition("#")

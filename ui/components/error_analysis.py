@@ -27,9 +27,13 @@ def predictions_shown(run: Evaluation, state: dict[str, str]) -> None:
     at = max(1, number("at", 1) or 1)
     with problems_shown(stop=False):
         found = client().predictions(
-            run.name, language=language or None, verdict=None if verdict == "all" else verdict,
-            order="surest" if surest else "asked", offset=(at - 1) * PAGE, limit=PAGE,
-        )  # fmt: skip
+            run.name,
+            language=language or None,
+            verdict=None if verdict == "all" else verdict,
+            order="surest" if surest else "asked",
+            offset=(at - 1) * PAGE,
+            limit=PAGE,
+        )
         with st.container(key="tools"):
             _choices(run, found, verdict, language, surest)
         if not found.predictions:
@@ -52,13 +56,19 @@ def _choices(run: Evaluation, found: Predictions, verdict: str, language: str, s
     follow("quality_language", language)
     follow("quality_order", "surest" if surest else "asked")
     picked = st.segmented_control(
-        "Which", list(VERDICTS), key="quality_verdict", label_visibility="collapsed", required=True,
+        "Which",
+        list(VERDICTS),
+        key="quality_verdict",
+        label_visibility="collapsed",
+        required=True,
         format_func=lambda one: f"{VERDICTS[one]} ({counts[one]:,})",
-    )  # fmt: skip
+    )
     left, right = st.columns((1, 1), vertical_alignment="bottom")
     rows = list(dict.fromkeys(["", *(row.name for row in run.rows), *([language] if language else [])]))
     wanted = left.selectbox("Language", rows, key="quality_language", format_func=lambda one: _counted(one, found))
-    order = right.segmented_control("Order", list(ORDERS), key="quality_order", required=True, format_func=ORDERS.__getitem__)
+    order = right.segmented_control(
+        "Order", list(ORDERS), key="quality_order", required=True, format_func=ORDERS.__getitem__
+    )
     now = (followed("quality_verdict", picked), followed("quality_language", wanted), followed("quality_order", order))
     if now != (verdict, language, "surest" if surest else "asked"):
         address(
@@ -97,9 +107,11 @@ def judged(one: Prediction) -> str:
         rows.append(_pair("Without the right text", [one.absent], one.language))
     about = [
         f'<span class="docqa-verdict docqa-{escaped(one.verdict)}">{VERDICTS.get(one.verdict, "")}</span>',
-        f"F1 <b>{one.f1:.0f}</b>", f"no-answer score {one.no_answer:.2f}", escaped(row_name(one.row)),
+        f"F1 <b>{one.f1:.0f}</b>",
+        f"no-answer score {one.no_answer:.2f}",
+        escaped(row_name(one.row)),
         f"{name(one.origin)}, {name(one.id)}",
-    ]  # fmt: skip
+    ]
     return (
         f'<article class="docqa-answer" tabindex="-1"><div class="docqa-asked">{asked}</div>'
         f"<dl>{''.join(rows)}</dl>{in_text(one)}{facts(about)}</article>"

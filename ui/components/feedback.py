@@ -58,9 +58,14 @@ def mark_span(corpus: Corpus, question: str, passage: Passage, span: tuple[int, 
     if st.button("Save this span", type="primary"):
         try:
             client().say(
-                corpus.name, question, "corrected", document_id=passage.document_id, start=start, end=end,
+                corpus.name,
+                question,
+                "corrected",
+                document_id=passage.document_id,
+                start=start,
+                end=end,
                 text=passage.text[picked[0] : picked[1]],
-            )  # fmt: skip
+            )
             st.success("Saved.")
         except ApiError as error:
             problem(error)

@@ -70,7 +70,7 @@ def filters_of(asked: Query) -> Query:
 
 def _facet(
     label: str, key: str, counts: Mapping[str, int], chosen: Sequence[str], named: Callable[[str], str], total: int = 0
-) -> tuple[str, ...]:  # fmt: skip
+) -> tuple[str, ...]:
     """The values chosen of a facet; one that is chosen stays, whatever the others leave of it.
 
     total: of how many documents the counts are, 0 for all that are counted; a facet that tells none apart is not shown.
@@ -80,9 +80,12 @@ def _facet(
         return ()
     follow(f"facet_{key}", list(chosen))
     picked = st.multiselect(
-        label, options, key=f"facet_{key}", placeholder="All",
+        label,
+        options,
+        key=f"facet_{key}",
+        placeholder="All",
         format_func=lambda one: f"{named(one)} ({counts.get(one, 0):,})",
-    )  # fmt: skip
+    )
     return tuple(followed(f"facet_{key}", list(picked)))
 
 

@@ -14,8 +14,12 @@ from ui.state.url import link
 
 EVERY_S = 0.7
 STATES = {
-    "queued": "waiting for its turn", "running": "running", "done": "done", "failed": "failed", "cancelled": "cancelled",
-}  # fmt: skip
+    "queued": "waiting for its turn",
+    "running": "running",
+    "done": "done",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
 
 
 def watch(job: Job) -> None:

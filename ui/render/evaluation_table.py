@@ -45,9 +45,15 @@ def columns_of(run: Evaluation) -> tuple[Column, ...]:
     """The columns of a run of its kind, without that of the language."""
     if run.kind == OPEN_DOMAIN:
         return (
-            QUESTIONS, *(_recall(system) for system in SYSTEMS), _ranked("mrr", "MRR"), _ranked("ndcg", "nDCG@10"), EXACT,
-            F1, _silent("precision"), _silent("recall"),
-        )  # fmt: skip
+            QUESTIONS,
+            *(_recall(system) for system in SYSTEMS),
+            _ranked("mrr", "MRR"),
+            _ranked("ndcg", "nDCG@10"),
+            EXACT,
+            F1,
+            _silent("precision"),
+            _silent("recall"),
+        )
     if run.kind == CALIBRATION:
         judged = [(part, way) for part in ("error", "decided") for way in WAYS]
         return (Column("questions", "Samples", lambda row: row.questions), *(_judged(part, way) for part, way in judged))
@@ -145,11 +151,16 @@ def compared_lines(found: Compared) -> list[list[str]]:
     names = {"A": found.a, "B": found.b}
     return [
         [
-            text(row_name(row.name)), whole(row.questions), f"{row.a:.1f}", f"{row.b:.1f}", between(row), f"{row.f1.p:.3f}",
+            text(row_name(row.name)),
+            whole(row.questions),
+            f"{row.a:.1f}",
+            f"{row.b:.1f}",
+            between(row),
+            f"{row.f1.p:.3f}",
             f"<b>{row.better}</b> {name(names[row.better])}" if row.better else escaped("not told apart"),
         ]
         for row in (*found.rows, found.all)
-    ]  # fmt: skip
+    ]
 
 
 def between(row: ComparedRow) -> str:

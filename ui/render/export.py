@@ -10,8 +10,19 @@ from typing import Any
 from ui.client.schemas import Answer, Passage, Reply
 
 COLUMNS = (
-    "kind", "rank", "question", "text", "score", "source", "page", "language", "start", "end", "document_id", "link",
-)  # fmt: skip
+    "kind",
+    "rank",
+    "question",
+    "text",
+    "score",
+    "source",
+    "page",
+    "language",
+    "start",
+    "end",
+    "document_id",
+    "link",
+)
 Link = Callable[[str, int, int], str]
 
 
@@ -30,10 +41,19 @@ def table(reply: Reply, link: Link) -> bytes:
 def _row(kind: str, rank: int, item: Answer | Passage, reply: Reply, link: Link) -> dict[str, Any]:
     score = f"{item.score:.4f}" if isinstance(item, Answer) else ""
     return {
-        "kind": kind, "rank": rank, "question": reply.question, "text": item.text, "score": score, "source": item.source,
-        "page": item.page or "", "language": item.language, "start": item.start, "end": item.end,
-        "document_id": item.document_id, "link": link(item.document_id, item.start, item.end),
-    }  # fmt: skip
+        "kind": kind,
+        "rank": rank,
+        "question": reply.question,
+        "text": item.text,
+        "score": score,
+        "source": item.source,
+        "page": item.page or "",
+        "language": item.language,
+        "start": item.start,
+        "end": item.end,
+        "document_id": item.document_id,
+        "link": link(item.document_id, item.start, item.end),
+    }
 
 
 def cell(value: Any) -> Any:

@@ -142,7 +142,7 @@ def _cut(text: str, at: int, stop: int, *, forward: bool) -> int:
 
 def excerpt(
     text: str, marks: Sequence[Mark], offset: int, span: tuple[int, int], language: str = "", size: int = 240
-) -> str:  # fmt: skip
+) -> str:
     """HTML of the piece of a passage around a span, with marks, "…" where it is cut, and no empty lines.
 
     All offsets are the document's.

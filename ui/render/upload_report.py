@@ -13,9 +13,14 @@ from ui.render.export import cell
 from ui.render.html_tables import count
 
 WORDS = {
-    "refused": "Refused", "skipped": "Could not be read", "waiting": "Not indexed", "indexed": "Indexed",
-    "updated": "Indexed anew", "removed": "Taken out", "unchanged": "Indexed before, not changed",
-}  # fmt: skip
+    "refused": "Refused",
+    "skipped": "Could not be read",
+    "waiting": "Not indexed",
+    "indexed": "Indexed",
+    "updated": "Indexed anew",
+    "removed": "Taken out",
+    "unchanged": "Indexed before, not changed",
+}
 BAD = ("refused", "skipped", "waiting")
 COLUMNS = ("file", "status", "about")
 

@@ -36,11 +36,18 @@ class Query:
     def query(self) -> dict[str, Any]:
         """What the address says: only what is not as usual."""
         said = {
-            "q": self.question, "language": list(self.languages), "type": list(self.types),
-            "folder": [folder or "." for folder in self.folders], "meta": [f"{k}={v}" for k, v in self.meta],
-            "since": self.since, "until": self.until, "own": not self.crosslingual, "thorough": self.thorough,
-            "top": self.top_k if self.top_k != TOP_K else None, "read": self.retrieve if self.retrieve != RETRIEVE else None,
-        }  # fmt: skip
+            "q": self.question,
+            "language": list(self.languages),
+            "type": list(self.types),
+            "folder": [folder or "." for folder in self.folders],
+            "meta": [f"{k}={v}" for k, v in self.meta],
+            "since": self.since,
+            "until": self.until,
+            "own": not self.crosslingual,
+            "thorough": self.thorough,
+            "top": self.top_k if self.top_k != TOP_K else None,
+            "read": self.retrieve if self.retrieve != RETRIEVE else None,
+        }
         return {name: value for name, value in said.items() if value not in (None, "", False, [])}
 
     def settings(self) -> dict[str, Any]:
@@ -74,11 +81,18 @@ def from_query(one: Callable[[str], str], many: Callable[[str], Sequence[str]]) 
     """What an address says; what it says wrongly is as usual. one, many: the value, the values of a parameter."""
     pairs = (pair.partition("=") for pair in many("meta"))
     return Query(
-        one("q").strip()[:QUESTION_CHARACTERS], tuple(many("language")), tuple(many("type")),
+        one("q").strip()[:QUESTION_CHARACTERS],
+        tuple(many("language")),
+        tuple(many("type")),
         tuple("" if folder == "." else folder for folder in many("folder")),
-        tuple((name, text) for name, sign, text in pairs if name and sign), date(one("since")), date(one("until")),
-        one("own") != "1", one("thorough") == "1", _within(one("top"), TOP_K), _within(one("read"), RETRIEVE),
-    )  # fmt: skip
+        tuple((name, text) for name, sign, text in pairs if name and sign),
+        date(one("since")),
+        date(one("until")),
+        one("own") != "1",
+        one("thorough") == "1",
+        _within(one("top"), TOP_K),
+        _within(one("read"), RETRIEVE),
+    )
 
 
 def date(text: str) -> str:

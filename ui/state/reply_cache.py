@@ -70,10 +70,16 @@ def question_language(corpus: str, question: str) -> str:
 def counted(corpus: str, created: str, generation: int, asked: Query) -> Documents:
     """What can be chosen in one state of a corpus: how many documents of each value are left by the other choices."""
     return client().documents(
-        corpus, language=asked.languages or None, type=asked.types or None, folder=asked.folders or None,
-        meta=[f"{name}={text}" for name, text in asked.meta] or None, since=asked.since or None, until=asked.until or None,
-        fields=True, limit=1,
-    )  # fmt: skip
+        corpus,
+        language=asked.languages or None,
+        type=asked.types or None,
+        folder=asked.folders or None,
+        meta=[f"{name}={text}" for name, text in asked.meta] or None,
+        since=asked.since or None,
+        until=asked.until or None,
+        fields=True,
+        limit=1,
+    )
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)

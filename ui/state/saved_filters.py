@@ -74,9 +74,13 @@ thorough=False, top_k=3, retrieve=10)
         for name, value in _choice(term).items():
             found[name] = found[name] + value if name in ("folders", "meta") else value
     asked = Query(
-        question, **found, crosslingual=not own, thorough=bool(settings.get("thorough")),
-        top_k=int(settings.get("top_k") or TOP_K), retrieve=int(settings.get("retrieve") or RETRIEVE),
-    )  # fmt: skip
+        question,
+        **found,
+        crosslingual=not own,
+        thorough=bool(settings.get("thorough")),
+        top_k=int(settings.get("top_k") or TOP_K),
+        retrieve=int(settings.get("retrieve") or RETRIEVE),
+    )
     return asked if asked.filters(own) == (dict(filters) if filters else None) else None
 
 

@@ -35,9 +35,13 @@ def box(asked: Query) -> str:
     follow("question", asked.question)
     with st.form("ask", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         typed = st.text_input(
-            "Question", key="question", max_chars=QUESTION_CHARACTERS, placeholder="Ask a question, in any language",
-            label_visibility="collapsed", autocomplete="off",
-        )  # fmt: skip
+            "Question",
+            key="question",
+            max_chars=QUESTION_CHARACTERS,
+            placeholder="Ask a question, in any language",
+            label_visibility="collapsed",
+            autocomplete="off",
+        )
         st.form_submit_button("Ask", type="primary")
     return str(followed("question", typed.strip()))
 

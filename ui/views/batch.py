@@ -115,9 +115,13 @@ def _downloads(id: str) -> None:
     with st.container(horizontal=True, key="downloads"):
         for kind, (label, mime) in FORMATS.items():
             st.download_button(
-                f"Download {label}", lambda kind=kind: client().result(id, kind).data,  # type: ignore[misc]
-                f"answers-{id[:8]}.{kind}", mime, on_click="ignore", key=f"download-{kind}",
-            )  # fmt: skip
+                f"Download {label}",
+                lambda kind=kind: client().result(id, kind).data,  # type: ignore[misc]
+                f"answers-{id[:8]}.{kind}",
+                mime,
+                on_click="ignore",
+                key=f"download-{kind}",
+            )
 
 
 def _kind(found: dict[str, int]) -> str:
@@ -126,9 +130,12 @@ def _kind(found: dict[str, int]) -> str:
     given = parameter("show") if parameter("show") in words else "all"
     follow("batch_show", given)
     picked = st.segmented_control(
-        "Show", list(words), key="batch_show", label_visibility="collapsed",
+        "Show",
+        list(words),
+        key="batch_show",
+        label_visibility="collapsed",
         format_func=lambda kind: f"{words[kind]} ({found[kind]:,})",
-    )  # fmt: skip
+    )
     kind = str(followed("batch_show", picked) or "all")
     if kind != given:
         address(show=kind if kind != "all" else None, at=None)

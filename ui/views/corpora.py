@@ -60,9 +60,12 @@ def state(corpus: Corpus, busy: bool = False) -> str:
     shown = [f"{escaped(language_name(code))} {counts['documents']:,}" for code, counts in held[:LANGUAGES_SHOWN]]
     more = len(held) - LANGUAGES_SHOWN
     about = [
-        escaped(corpus.name), count(corpus.documents, "document"), count(corpus.passages, "passage"), size(corpus.bytes),
+        escaped(corpus.name),
+        count(corpus.documents, "document"),
+        count(corpus.passages, "passage"),
+        size(corpus.bytes),
         "<b>being indexed or asked now</b>" if busy else "",
-    ]  # fmt: skip
+    ]
     return facts(about) + facts([*shown, f"and {count(more, 'more language')}" if more > 0 else ""])
 
 
@@ -94,9 +97,13 @@ def head(corpus: Corpus) -> None:
     """Its title, what is in it, and how much of each language."""
     st.html(f'<h1 class="docqa-title">{name(corpus.title or corpus.name)}</h1>')
     about = [
-        escaped(corpus.name), count(corpus.documents, "document"), count(corpus.passages, "passage"), size(corpus.bytes),
-        f"vectors by {name(corpus.embedder)}", f"made {escaped(when(corpus.created))}",
-    ]  # fmt: skip
+        escaped(corpus.name),
+        count(corpus.documents, "document"),
+        count(corpus.passages, "passage"),
+        size(corpus.bytes),
+        f"vectors by {name(corpus.embedder)}",
+        f"made {escaped(when(corpus.created))}",
+    ]
     st.html(facts(about))
     if corpus.documents:
         with st.expander(count(len(corpus.languages), "language")):

@@ -76,8 +76,9 @@ def how_to() -> None:
     st.code(
         f"curl -sS {client().url}/v1/corpora/CORPUS/feedback/export -o feedback.json\n"
         "docqa evaluate feedback.json --reader builtin --home HOME --name feedback",
-        language=None, wrap_lines=True,
-    )  # fmt: skip
+        language=None,
+        wrap_lines=True,
+    )
 
 
 def about(run: Evaluation) -> list[str]:
@@ -159,9 +160,14 @@ def figures(run: Evaluation) -> None:
     st.html(f'<div class="docqa-measured{" docqa-dense" if len(heads) > WIDE else ""}">{rows}</div>')
     st.caption(_explained(run))
     st.download_button(
-        "Table as CSV", as_csv(run, columns), f"{run.name}.csv", "text/csv", on_click="ignore", key="quality_csv",
+        "Table as CSV",
+        as_csv(run, columns),
+        f"{run.name}.csv",
+        "text/csv",
+        on_click="ignore",
+        key="quality_csv",
         type="tertiary",
-    )  # fmt: skip
+    )
 
 
 def _explained(run: Evaluation) -> str:
@@ -204,10 +210,14 @@ def _takeaways(run: Evaluation, files: list[str]) -> None:
         for file in files:
             kind = file.rpartition(".")[2]
             st.download_button(
-                kind.upper(), lambda file=file: client().plot(run.name, file).data,  # type: ignore[misc]
-                f"{run.name}-{file}", {"svg": "image/svg+xml"}.get(kind, "image/png"), on_click="ignore", key=f"take-{file}",
+                kind.upper(),
+                lambda file=file: client().plot(run.name, file).data,  # type: ignore[misc]
+                f"{run.name}-{file}",
+                {"svg": "image/svg+xml"}.get(kind, "image/png"),
+                on_click="ignore",
+                key=f"take-{file}",
                 type="tertiary",
-            )  # fmt: skip
+            )
 
 
 # -- two ---------------------------------------------------------------------------------------------------------------
@@ -232,9 +242,14 @@ def compare(run: Evaluation) -> None:
         notes = "".join(f" {plain(note)}" for note in found.notes)
         st.caption(f"p by paired bootstrap, made larger for the number of languages (Holm); better: p is below 0.05.{notes}")
         st.download_button(
-            "Comparison as CSV", compared_csv(found), f"{found.a}-{found.b}.csv", "text/csv", on_click="ignore",
-            key="quality_compared_csv", type="tertiary",
-        )  # fmt: skip
+            "Comparison as CSV",
+            compared_csv(found),
+            f"{found.a}-{found.b}.csv",
+            "text/csv",
+            on_click="ignore",
+            key="quality_compared_csv",
+            type="tertiary",
+        )
 
 
 def _alike(run: Evaluation, other: Evaluation) -> bool:

@@ -46,9 +46,13 @@ def _ask(service: Service, corpus: str, body: AskBody) -> Reply:
 
 def _settings(service: Service, body: AskBody) -> AskSettings:
     return service.ask_settings(
-        top_k=body.top_k, retrieve=body.retrieve, no_answer_threshold=body.no_answer_threshold, thorough=body.thorough,
-        read_at_least=body.read_at_least, budget_ms=body.budget_ms,
-    )  # fmt: skip
+        top_k=body.top_k,
+        retrieve=body.retrieve,
+        no_answer_threshold=body.no_answer_threshold,
+        thorough=body.thorough,
+        read_at_least=body.read_at_least,
+        budget_ms=body.budget_ms,
+    )
 
 
 def _search(service: Service, corpus: str, body: SearchBody) -> Reply:
@@ -56,34 +60,48 @@ def _search(service: Service, corpus: str, body: SearchBody) -> Reply:
 
 
 @post(
-    "/v1/corpora/{corpus:str}/ask", status_code=200, tags=["ask"], summary="Answers to a question", responses=error_responses(*ERRORS)
-)  # fmt: skip
+    "/v1/corpora/{corpus:str}/ask",
+    status_code=200,
+    tags=["ask"],
+    summary="Answers to a question",
+    responses=error_responses(*ERRORS),
+)
 async def ask(corpus: str, data: AskBody, service: Service) -> Reply:
     """The answers to a question, or that there is none, with the closest passages either way."""
     return await service.reads.run(partial(_ask, service, corpus, data))
 
 
 @post(
-    "/v1/corpora/{corpus:str}/search", status_code=200, tags=["ask"], summary="The closest passages", responses=error_responses(*ERRORS)
-)  # fmt: skip
+    "/v1/corpora/{corpus:str}/search",
+    status_code=200,
+    tags=["ask"],
+    summary="The closest passages",
+    responses=error_responses(*ERRORS),
+)
 async def search(corpus: str, data: SearchBody, service: Service) -> Reply:
     """The closest passages only; nothing is read, so nothing is answered."""
     return await service.reads.run(partial(_search, service, corpus, data))
 
 
 @post(
-    "/v1/corpora/{corpus:str}/ask/batch", status_code=200, tags=["ask"], summary="Answers to many questions",
+    "/v1/corpora/{corpus:str}/ask/batch",
+    status_code=200,
+    tags=["ask"],
+    summary="Answers to many questions",
     responses=error_responses(*ERRORS),
-)  # fmt: skip
+)
 async def ask_batch(corpus: str, data: AskBatchBody, service: Service) -> Replies:
     """Answers to each question, in order; a question that fails has its error in its place."""
     return Replies(await _each(service, data.questions, lambda body: partial(_ask, service, corpus, body), corpus))
 
 
 @post(
-    "/v1/corpora/{corpus:str}/search/batch", status_code=200, tags=["ask"], summary="Passages for many questions",
+    "/v1/corpora/{corpus:str}/search/batch",
+    status_code=200,
+    tags=["ask"],
+    summary="Passages for many questions",
     responses=error_responses(*ERRORS),
-)  # fmt: skip
+)
 async def search_batch(corpus: str, data: SearchBatchBody, service: Service) -> Replies:
     """The closest passages for each question, in order; a question that fails has its error in its place."""
     return Replies(await _each(service, data.questions, lambda body: partial(_search, service, corpus, body), corpus))
@@ -95,7 +113,13 @@ async def read(data: ReadBody, service: Service) -> ReadAnswer:
     return to_schema(await service.reads.run(partial(service.read, data.question, data.context)), ReadAnswer)
 
 
-@post("/v1/read/batch", status_code=200, tags=["ask"], summary="Answers from many texts", responses=error_responses(413, 429, 503))
+@post(
+    "/v1/read/batch",
+    status_code=200,
+    tags=["ask"],
+    summary="Answers from many texts",
+    responses=error_responses(413, 429, 503),
+)
 async def read_batch(data: ReadBatchBody, service: Service) -> ReadAnswers:
     """An answer from each text, in order. All are read, or none."""
     _check_many(service, len(data.items))
@@ -107,9 +131,13 @@ async def read_batch(data: ReadBatchBody, service: Service) -> ReadAnswers:
 
 
 @post(
-    "/v1/corpora/{corpus:str}/ask/stream", status_code=200, tags=["ask"], summary="Answers while they are found",
-    media_type=SSE, responses=error_responses(*ERRORS) | EVENTS,
-)  # fmt: skip
+    "/v1/corpora/{corpus:str}/ask/stream",
+    status_code=200,
+    tags=["ask"],
+    summary="Answers while they are found",
+    media_type=SSE,
+    responses=error_responses(*ERRORS) | EVENTS,
+)
 async def ask_stream(corpus: str, data: AskBody, service: Service, request: Request[Any, Any, Any]) -> Stream:
     """Server-sent events: `passages`, then `answers` with how many passages are read, then `reply`; or `error`."""
     settings = _settings(service, data)

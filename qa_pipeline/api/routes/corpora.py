@@ -22,9 +22,7 @@ async def list_models(service: Service) -> list[Model]:
     from indexing.models.registry import available
 
     rows = await service.look(available)
-    return [
-        Model(p.name, p.kind, p.model, p.about, p.languages, p.licence, here, reason) for p, here, reason in rows
-    ]  # fmt: skip
+    return [Model(p.name, p.kind, p.model, p.about, p.languages, p.licence, here, reason) for p, here, reason in rows]
 
 
 @get("/v1/corpora", tags=["corpora"], summary="The corpora", responses=error_responses(503))
@@ -34,9 +32,13 @@ async def list_corpora(service: Service, request: Asked) -> list[CorpusStatus]:
 
 
 @post(
-    "/v1/corpora", status_code=201, opt={WRITES: True}, tags=["corpora"], summary="Make a corpus",
+    "/v1/corpora",
+    status_code=201,
+    opt={WRITES: True},
+    tags=["corpora"],
+    summary="Make a corpus",
     responses=error_responses(409, 413, 503),
-)  # fmt: skip
+)
 async def create_corpus(data: CorpusBody, service: Service, request: Asked) -> CorpusDetail:
     """A new corpus without documents, which can be asked at once."""
     if not service.sees(request.auth, data.name):
@@ -55,9 +57,12 @@ async def get_corpus(corpus: str, service: Service) -> CorpusDetail:
 
 
 @delete(
-    "/v1/corpora/{corpus:str}", opt={WRITES: True}, tags=["corpora"], summary="Delete a corpus",
+    "/v1/corpora/{corpus:str}",
+    opt={WRITES: True},
+    tags=["corpora"],
+    summary="Delete a corpus",
     responses=error_responses(404, 409, 503),
-)  # fmt: skip
+)
 async def delete_corpus(corpus: str, service: Service) -> None:
     """Delete a corpus: its files, its index, its feedback and its saved questions."""
     await service.look(service.delete, corpus)

@@ -33,13 +33,20 @@ Pattern = Annotated[str | None, Parameter(max_length=1_000)]
 Date = Annotated[str, Parameter(max_length=50, description="ISO 8601, or a beginning of it: 2019-07.")]
 
 TYPES = {
-    ".pdf": "application/pdf", ".txt": "text/plain", ".md": "text/markdown",
-    ".html": "text/html", ".htm": "text/html", ".csv": "text/csv", ".tsv": "text/tab-separated-values",
-    ".json": "application/json", ".jsonl": "application/x-ndjson", ".eml": "message/rfc822",
+    ".pdf": "application/pdf",
+    ".txt": "text/plain",
+    ".md": "text/markdown",
+    ".html": "text/html",
+    ".htm": "text/html",
+    ".csv": "text/csv",
+    ".tsv": "text/tab-separated-values",
+    ".json": "application/json",
+    ".jsonl": "application/x-ndjson",
+    ".eml": "message/rfc822",
     ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}  # fmt: skip
+}
 
 
 @dataclass
@@ -54,9 +61,15 @@ class _FilesForm(Operation):
 
 
 @post(
-    "/v1/corpora/{corpus:str}/documents", status_code=202, opt={WRITES: True}, request_max_body_size=None,
-    tags=["documents"], summary="Upload files", operation_class=_FilesForm, responses=error_responses(404, 409, 413, 503),
-)  # fmt: skip
+    "/v1/corpora/{corpus:str}/documents",
+    status_code=202,
+    opt={WRITES: True},
+    request_max_body_size=None,
+    tags=["documents"],
+    summary="Upload files",
+    operation_class=_FilesForm,
+    responses=error_responses(404, 409, 413, 503),
+)
 async def add_documents(corpus: str, service: Service, request: Asked) -> Uploaded:
     """Upload files (field `files`, one or many; a .zip is unpacked) and have them indexed by a job.
 
@@ -76,9 +89,10 @@ def _stored(service: Service, corpus: Corpus, sent: UploadResult) -> list[PutRep
     """Every file of an upload in its corpus, or the reason why not."""
     reports: list[PutReport] = []
     limits = UploadLimits(
-        file_bytes=service.settings.file_bytes, total_bytes=service.settings.upload_bytes,
+        file_bytes=service.settings.file_bytes,
+        total_bytes=service.settings.upload_bytes,
         members=service.settings.upload_files,
-    )  # fmt: skip
+    )
     for file in sent.files:
         if not file.reason and file.name.lower().endswith(".zip") and zipfile.is_zipfile(file.path):
             reports += service.home.put_zip(corpus, file.path, limits, name=file.name)
@@ -101,13 +115,20 @@ def _put(service: Service, corpus: Corpus, file: SentFile) -> PutReport:
 
 @get("/v1/corpora/{corpus:str}/documents", tags=["documents"], summary="The documents", responses=error_responses(404, 503))
 async def list_corpus_documents(
-    corpus: str, service: Service, language: Chosen = None, folder: Chosen = None, source: Pattern = None,
+    corpus: str,
+    service: Service,
+    language: Chosen = None,
+    folder: Chosen = None,
+    source: Pattern = None,
     file_type: Annotated[list[str] | None, Parameter(query="type", max_items=1_000)] = None,
     ids: Annotated[list[str] | None, Parameter(query="id", max_items=1_000)] = None,
     meta: Annotated[list[str] | None, Parameter(max_items=1_000, description="field=value")] = None,
-    since: Date = "", until: Date = "", fields: Annotated[bool, Parameter(description="Also count fields of meta.")] = False,
-    offset: Annotated[int, Parameter(ge=0, le=2**53)] = 0, limit: Annotated[int, Parameter(ge=1, le=1_000)] = 50,
-) -> Documents:  # fmt: skip
+    since: Date = "",
+    until: Date = "",
+    fields: Annotated[bool, Parameter(description="Also count fields of meta.")] = False,
+    offset: Annotated[int, Parameter(ge=0, le=2**53)] = 0,
+    limit: Annotated[int, Parameter(ge=1, le=1_000)] = 50,
+) -> Documents:
     """Documents by source, with counts of languages, types and folders; source may be a pattern (`*`, `?`, `[...]`).
 
     A parameter given again means any of its values. With fields, also of the fields of meta that tell documents apart.
@@ -129,42 +150,63 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 @get(
-    "/v1/corpora/{corpus:str}/documents/{document:str}", tags=["documents"], summary="A document's text",
+    "/v1/corpora/{corpus:str}/documents/{document:str}",
+    tags=["documents"],
+    summary="A document's text",
     responses=error_responses(404, 503),
-)  # fmt: skip
+)
 async def get_document(corpus: str, document: str, service: Service, start: Place = None, end: Place = None) -> DocumentText:
     """A document with its text, or with a piece of it."""
     found = await service.look(_document, service, corpus, document)
     first, last = _span(found, start, end)
     return DocumentText(
-        found.id, found.source, found.language, found.content_hash, list(found.pages),
-        [list(heading) for heading in found.headings], dict(found.meta), found.text[first:last], first, last,
-        len(found.text), len(found.pages),
-    )  # fmt: skip
+        found.id,
+        found.source,
+        found.language,
+        found.content_hash,
+        list(found.pages),
+        [list(heading) for heading in found.headings],
+        dict(found.meta),
+        found.text[first:last],
+        first,
+        last,
+        len(found.text),
+        len(found.pages),
+    )
 
 
 @get(
-    "/v1/corpora/{corpus:str}/documents/{document:str}/original", tags=["documents"], summary="The original file",
+    "/v1/corpora/{corpus:str}/documents/{document:str}/original",
+    tags=["documents"],
+    summary="The original file",
     responses=error_responses(404, 503) | A_FILE,
-)  # fmt: skip
+)
 async def get_original(corpus: str, document: str, service: Service) -> File:
     """The file a document is from, as it was uploaded."""
     found = await service.look(_original, service, corpus, document)
     kind, name = TYPES.get(found.path.suffix.lower(), ANY_TYPE), found.source.rpartition("/")[2]
     return File(
-        found.path, headers={"Content-Type": kind, "Content-Disposition": attachment(name), **HARMLESS},
+        found.path,
+        headers={"Content-Type": kind, "Content-Disposition": attachment(name), **HARMLESS},
         content_disposition_type="attachment",
-    )  # fmt: skip
+    )
 
 
 @get(
-    "/v1/corpora/{corpus:str}/documents/{document:str}/pages/{page:int}", tags=["documents"],
-    summary="A page of a PDF as a picture", responses=error_responses(404, 503),
-)  # fmt: skip
+    "/v1/corpora/{corpus:str}/documents/{document:str}/pages/{page:int}",
+    tags=["documents"],
+    summary="A page of a PDF as a picture",
+    responses=error_responses(404, 503),
+)
 async def get_page_image(
-    corpus: str, document: str, page: int, service: Service, start: Place = None, end: Place = None,
+    corpus: str,
+    document: str,
+    page: int,
+    service: Service,
+    start: Place = None,
+    end: Place = None,
     scale: Annotated[float, Parameter(ge=0.1, le=4)] = 1.5,
-) -> Page:  # fmt: skip
+) -> Page:
     """A page's picture, with boxes around the part of start..end that is on it; `exact` is false where none can be drawn."""
 
     def drawn() -> Page:
@@ -183,13 +225,19 @@ async def get_page_image(
 
 
 @delete(
-    "/v1/corpora/{corpus:str}/documents/{document:str}", status_code=202, opt={WRITES: True}, tags=["documents"],
-    summary="Delete a document", responses=error_responses(404, 409, 503),
-)  # fmt: skip
+    "/v1/corpora/{corpus:str}/documents/{document:str}",
+    status_code=202,
+    opt={WRITES: True},
+    tags=["documents"],
+    summary="Delete a document",
+    responses=error_responses(404, 409, 503),
+)
 async def delete_document(
-    corpus: str, document: str, service: Service,
+    corpus: str,
+    document: str,
+    service: Service,
     whole_file: Annotated[bool, Parameter(description="Also when its file holds other documents, which go too.")] = False,
-) -> JobTaken:  # fmt: skip
+) -> JobTaken:
     """Delete the file of a document; a job takes it out of the index."""
     found = await service.look(_original, service, corpus, document)
     if found.documents > 1 and not whole_file:
@@ -200,9 +248,13 @@ async def delete_document(
 
 
 @delete(
-    "/v1/corpora/{corpus:str}/files", status_code=202, opt={WRITES: True}, tags=["documents"],
-    summary="Delete a file by its name", responses=error_responses(404, 409, 503),
-)  # fmt: skip
+    "/v1/corpora/{corpus:str}/files",
+    status_code=202,
+    opt={WRITES: True},
+    tags=["documents"],
+    summary="Delete a file by its name",
+    responses=error_responses(404, 409, 503),
+)
 async def delete_file(
     corpus: str, service: Service, source: Annotated[str, Parameter(min_length=1, max_length=4_000)]
 ) -> JobTaken:

@@ -36,16 +36,25 @@ A_PICTURE = {200: ResponseSpec(bytes, generate_examples=False, media_type="image
 HARMLESS = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
 
-@get("/v1/evaluations", opt={ALL_CORPORA: True}, tags=["evaluations"], summary="The evaluations", responses=error_responses(503))
+@get(
+    "/v1/evaluations",
+    opt={ALL_CORPORA: True},
+    tags=["evaluations"],
+    summary="The evaluations",
+    responses=error_responses(503),
+)
 async def list_evaluations(service: Service) -> list[Evaluation]:
     """The runs of `docqa evaluate` in this home, the newest first; one that is broken or not finished says so itself."""
     return [told_run(run) for run in await service.look(service.evaluations.list)]
 
 
 @get(
-    "/v1/evaluations/{evaluation:str}", opt={ALL_CORPORA: True}, tags=["evaluations"], summary="A run's figures",
+    "/v1/evaluations/{evaluation:str}",
+    opt={ALL_CORPORA: True},
+    tags=["evaluations"],
+    summary="A run's figures",
     responses=error_responses(404, 503),
-)  # fmt: skip
+)
 async def get_evaluation(evaluation: str, service: Service) -> EvaluationDetail:
     """A run with its table, a line a language, each figure with its interval."""
 
@@ -56,28 +65,39 @@ async def get_evaluation(evaluation: str, service: Service) -> EvaluationDetail:
 
 
 @get(
-    "/v1/evaluations/{evaluation:str}/plots/{plot:str}", opt={ALL_CORPORA: True}, tags=["evaluations"],
-    summary="A picture of a run", responses=error_responses(404, 503) | A_PICTURE,
-)  # fmt: skip
+    "/v1/evaluations/{evaluation:str}/plots/{plot:str}",
+    opt={ALL_CORPORA: True},
+    tags=["evaluations"],
+    summary="A picture of a run",
+    responses=error_responses(404, 503) | A_PICTURE,
+)
 async def get_plot(evaluation: str, plot: str, service: Service) -> Response[bytes]:
     """One of the pictures that a run lists, as PNG or SVG; nothing in it can run."""
     data = await service.look(service.evaluations.plot, evaluation, plot)
     headers = {
-        "Content-Type": TYPES[plot.rpartition(".")[2]], "Content-Disposition": f'inline; filename="{plot}"',
+        "Content-Type": TYPES[plot.rpartition(".")[2]],
+        "Content-Disposition": f'inline; filename="{plot}"',
         "Content-Security-Policy": HARMLESS,
-    }  # fmt: skip
+    }
     return Response(data, headers=headers)
 
 
 @get(
-    "/v1/evaluations/{evaluation:str}/predictions", opt={ALL_CORPORA: True}, tags=["evaluations"],
-    summary="What was said to each question", responses=error_responses(404, 429, 503),
-)  # fmt: skip
+    "/v1/evaluations/{evaluation:str}/predictions",
+    opt={ALL_CORPORA: True},
+    tags=["evaluations"],
+    summary="What was said to each question",
+    responses=error_responses(404, 429, 503),
+)
 async def list_predictions(
-    evaluation: str, service: Service, row: RowName = None, verdict: Verdict | None = None,
-    order: Literal["asked", "surest"] = "asked", offset: Annotated[int, Parameter(ge=0, le=2**53)] = 0,
+    evaluation: str,
+    service: Service,
+    row: RowName = None,
+    verdict: Verdict | None = None,
+    order: Literal["asked", "surest"] = "asked",
+    offset: Annotated[int, Parameter(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Parameter(ge=1, le=1_000)] = 50,
-) -> Predictions:  # fmt: skip
+) -> Predictions:
     """Questions with the right answers and what was said, judged one by one by the run's scorer.
 
     verdict: `right` an exact match, `partly` some words of a right answer, `wrong` none. order: as `asked`, or the `surest`
@@ -93,9 +113,12 @@ async def list_predictions(
 
 
 @get(
-    "/v1/evaluations/{evaluation:str}/compare/{other:str}", opt={ALL_CORPORA: True}, tags=["evaluations"],
-    summary="Two runs compared", responses=error_responses(404, 429, 503),
-)  # fmt: skip
+    "/v1/evaluations/{evaluation:str}/compare/{other:str}",
+    opt={ALL_CORPORA: True},
+    tags=["evaluations"],
+    summary="Two runs compared",
+    responses=error_responses(404, 429, 503),
+)
 async def compare_evaluations(evaluation: str, other: str, service: Service, scorer: ScorerName | None = None) -> Compared:
     """The first run (A) and the other (B) over the questions both were asked, as `docqa compare` does.
 

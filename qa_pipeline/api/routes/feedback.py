@@ -22,9 +22,13 @@ Asked = Request[Any, Any, Any]
 
 
 @post(
-    "/v1/corpora/{corpus:str}/feedback", status_code=201, opt={WRITES: True}, tags=["feedback"],
-    summary="Say that an answer is right or wrong", responses=error_responses(404, 413, 503),
-)  # fmt: skip
+    "/v1/corpora/{corpus:str}/feedback",
+    status_code=201,
+    opt={WRITES: True},
+    tags=["feedback"],
+    summary="Say that an answer is right or wrong",
+    responses=error_responses(404, 413, 503),
+)
 async def add_feedback(corpus: str, data: FeedbackBody, service: Service, request: Asked) -> Feedback:
     """`right` or `corrected` with the span that answers; `wrong` with a span that does not, or alone: it is not said."""
     key = request.auth.id if request.auth else ""
@@ -32,9 +36,16 @@ async def add_feedback(corpus: str, data: FeedbackBody, service: Service, reques
     def add() -> Feedback:
         with service.using(corpus) as opened:
             return service.feedback.add(
-                corpus, opened.folder, question=data.question, verdict=data.verdict, document_id=data.document_id,
-                start=data.start, end=data.end, text=data.text, key=key,
-            )  # fmt: skip
+                corpus,
+                opened.folder,
+                question=data.question,
+                verdict=data.verdict,
+                document_id=data.document_id,
+                start=data.start,
+                end=data.end,
+                text=data.text,
+                key=key,
+            )
 
     return await service.look(add)
 
@@ -47,8 +58,11 @@ async def list_feedback(corpus: str, service: Service) -> list[Feedback]:
 
 
 @get(
-    "/v1/corpora/{corpus:str}/feedback/export", tags=["feedback"], summary="Feedback as SQuAD 2.0", responses=error_responses(404, 503)
-)  # fmt: skip
+    "/v1/corpora/{corpus:str}/feedback/export",
+    tags=["feedback"],
+    summary="Feedback as SQuAD 2.0",
+    responses=error_responses(404, 503),
+)
 async def export_feedback(corpus: str, service: Service) -> dict[str, Any]:
     """What was said as SQuAD 2.0, for training and evaluation."""
 
@@ -60,9 +74,12 @@ async def export_feedback(corpus: str, service: Service) -> dict[str, Any]:
 
 
 @delete(
-    "/v1/corpora/{corpus:str}/feedback/{feedback:str}", opt={WRITES: True}, tags=["feedback"], summary="Take it back",
+    "/v1/corpora/{corpus:str}/feedback/{feedback:str}",
+    opt={WRITES: True},
+    tags=["feedback"],
+    summary="Take it back",
     responses=error_responses(404, 503),
-)  # fmt: skip
+)
 async def delete_feedback(corpus: str, feedback: str, service: Service) -> None:
     """Forget one piece of feedback."""
     await service.look(service.home.corpus, corpus)
@@ -73,9 +90,13 @@ async def delete_feedback(corpus: str, feedback: str, service: Service) -> None:
 
 
 @post(
-    "/v1/corpora/{corpus:str}/saved", status_code=201, opt={WRITES: True}, tags=["saved"], summary="Save a question",
+    "/v1/corpora/{corpus:str}/saved",
+    status_code=201,
+    opt={WRITES: True},
+    tags=["saved"],
+    summary="Save a question",
     responses=error_responses(404, 413, 503),
-)  # fmt: skip
+)
 async def save_question(corpus: str, data: SavedBody, service: Service) -> SavedQuestion:
     """Keep a question, to be asked again when there are new documents."""
     await service.look(service.home.corpus, corpus)
@@ -92,9 +113,13 @@ async def list_saved_questions(corpus: str, service: Service) -> list[SavedQuest
 
 
 @post(
-    "/v1/corpora/{corpus:str}/saved/{saved:str}/run", status_code=200, opt={WRITES: True}, tags=["saved"],
-    summary="Ask a saved question again", responses=error_responses(404, 429, 503),
-)  # fmt: skip
+    "/v1/corpora/{corpus:str}/saved/{saved:str}/run",
+    status_code=200,
+    opt={WRITES: True},
+    tags=["saved"],
+    summary="Ask a saved question again",
+    responses=error_responses(404, 429, 503),
+)
 async def run_saved_question(corpus: str, saved: str, service: Service) -> Change:
     """Ask again: which answers are new, which are gone; this run is the one the next is compared with."""
     await service.look(service.home.corpus, corpus)
@@ -102,13 +127,25 @@ async def run_saved_question(corpus: str, saved: str, service: Service) -> Chang
 
 
 @delete(
-    "/v1/corpora/{corpus:str}/saved/{saved:str}", opt={WRITES: True}, tags=["saved"], summary="Forget a saved question",
+    "/v1/corpora/{corpus:str}/saved/{saved:str}",
+    opt={WRITES: True},
+    tags=["saved"],
+    summary="Forget a saved question",
     responses=error_responses(404, 503),
-)  # fmt: skip
+)
 async def delete_saved_question(corpus: str, saved: str, service: Service) -> None:
     """Forget a saved question."""
     await service.look(service.home.corpus, corpus)
     await service.look(service.saved.delete, saved, corpus=corpus)
 
 
-ROUTES = (add_feedback, list_feedback, export_feedback, delete_feedback, save_question, list_saved_questions, run_saved_question, delete_saved_question)
+ROUTES = (
+    add_feedback,
+    list_feedback,
+    export_feedback,
+    delete_feedback,
+    save_question,
+    list_saved_questions,
+    run_saved_question,
+    delete_saved_question,
+)

@@ -31,9 +31,10 @@ Asked = Request[Any, Any, Any]
 Format = Literal["csv", "xlsx", "jsonl"]
 
 TYPES = {
-    "csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson",
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/x-ndjson",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}  # fmt: skip
+}
 IN_MEMORY = 1_000_000
 PIECE = 65_536
 
@@ -51,9 +52,11 @@ class _QuestionsForm(Operation):
 
 @get("/v1/jobs", tags=["jobs"], summary="The jobs", responses=error_responses(503))
 async def list_jobs(
-    service: Service, request: Asked, corpus: Annotated[str | None, Parameter(max_length=1_000)] = None,
+    service: Service,
+    request: Asked,
+    corpus: Annotated[str | None, Parameter(max_length=1_000)] = None,
     limit: Annotated[int, Parameter(ge=1, le=1_000)] = 100,
-) -> list[Job]:  # fmt: skip
+) -> list[Job]:
     """Jobs of the corpora the key may see, the newest first, without their results."""
     found = await service.look(service.jobs.list, corpus, limit, results=False)
     return [to_schema(job, Job) for job in found if service.sees(request.auth, job.corpus)]
@@ -66,9 +69,13 @@ async def get_job(job: str, service: Service, request: Asked) -> Job:
 
 
 @delete(
-    "/v1/jobs/{job:str}", status_code=200, opt={WRITES: True}, tags=["jobs"], summary="Cancel a job",
+    "/v1/jobs/{job:str}",
+    status_code=200,
+    opt={WRITES: True},
+    tags=["jobs"],
+    summary="Cancel a job",
     responses=error_responses(404, 503),
-)  # fmt: skip
+)
 async def cancel_job(job: str, service: Service, request: Asked) -> Job:
     """Cancel a queued job at once, a running one at its next step; an ended one stays as it is."""
     await service.look(_seen, service, request.auth, job)
@@ -76,9 +83,11 @@ async def cancel_job(job: str, service: Service, request: Asked) -> Job:
 
 
 @get(
-    "/v1/jobs/{job:str}/result", tags=["jobs"], summary="The answers to a file of questions",
+    "/v1/jobs/{job:str}/result",
+    tags=["jobs"],
+    summary="The answers to a file of questions",
     responses=error_responses(404, 409, 503) | A_FILE,
-)  # fmt: skip
+)
 async def get_job_result(job: str, service: Service, request: Asked, format: Format | None = None) -> Stream:
     """The answers as a file, in the format asked for or the one chosen with the questions."""
     found = await service.look(_seen, service, request.auth, job)
@@ -97,9 +106,14 @@ async def get_job_result(job: str, service: Service, request: Asked, format: For
 
 
 @post(
-    "/v1/corpora/{corpus:str}/questions", status_code=202, request_max_body_size=None, tags=["jobs"],
-    summary="Ask a file of questions", operation_class=_QuestionsForm, responses=error_responses(404, 413, 503),
-)  # fmt: skip
+    "/v1/corpora/{corpus:str}/questions",
+    status_code=202,
+    request_max_body_size=None,
+    tags=["jobs"],
+    summary="Ask a file of questions",
+    operation_class=_QuestionsForm,
+    responses=error_responses(404, 413, 503),
+)
 async def add_question_file(corpus: str, service: Service, request: Asked) -> JobTaken:
     """Have a file of questions (field `file`: CSV, XLSX, JSON or JSON lines) answered by a job.
 

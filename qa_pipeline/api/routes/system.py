@@ -20,9 +20,12 @@ async def get_health(service: Service) -> Health:
 
 
 @get(
-    "/ready", opt={OPEN: True}, tags=["service"], summary="Whether it can be asked",
+    "/ready",
+    opt={OPEN: True},
+    tags=["service"],
+    summary="Whether it can be asked",
     responses={503: ResponseSpec(Ready, generate_examples=False, description="Not yet, and why.")},
-)  # fmt: skip
+)
 async def get_readiness(service: Service) -> Response[Ready]:
     """The models are loaded and a question was answered."""
     reason = service.ready()
@@ -30,9 +33,13 @@ async def get_readiness(service: Service) -> Response[Ready]:
 
 
 @get(
-    "/metrics", opt={ALL_CORPORA: True}, tags=["service"], summary="Figures for Prometheus", media_type="text/plain",
+    "/metrics",
+    opt={ALL_CORPORA: True},
+    tags=["service"],
+    summary="Figures for Prometheus",
+    media_type="text/plain",
     responses=error_responses(),
-)  # fmt: skip
+)
 async def get_metrics(service: Service) -> Response[str]:
     """Requests, time of each stage, what waits, what is in the corpora."""
     figures = await service.look(service.measures.text)

@@ -70,9 +70,12 @@ def compare_results(a: Results, b: Results, scorer: str | None = None, tell: Tel
 
 
 def compared(
-    a: Sequence[Prediction], b: Sequence[Prediction], scorer: Scorer, readers: tuple[str, str] = ("A", "B"),
+    a: Sequence[Prediction],
+    b: Sequence[Prediction],
+    scorer: Scorer,
+    readers: tuple[str, str] = ("A", "B"),
     kind: str = READING,
-) -> Comparison:  # fmt: skip
+) -> Comparison:
     """The same, of predictions for the same questions in the same order."""
     both = np.stack([scores(a, scorer, kind), scores(b, scorer, kind)])
     names = [prediction.row for prediction in a]
@@ -90,9 +93,13 @@ def _row(name: str, both: Columns, means: Means) -> Compared:
     """both: [run, questions, exact and F1]."""
     a, b = both[0].mean(axis=0), both[1].mean(axis=0)
     return Compared(
-        name, both.shape[1], 100 * float(a[1]), 100 * float(b[1]),
-        difference(float(b[0] - a[0]), means[:, 0]), difference(float(b[1] - a[1]), means[:, 1]),
-    )  # fmt: skip
+        name,
+        both.shape[1],
+        100 * float(a[1]),
+        100 * float(b[1]),
+        difference(float(b[0] - a[0]), means[:, 0]),
+        difference(float(b[1] - a[1]), means[:, 1]),
+    )
 
 
 def _paired(a: Results, b: Results, tell: Tell) -> tuple[list[Prediction], list[Prediction]]:

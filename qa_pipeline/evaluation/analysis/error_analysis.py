@@ -82,9 +82,11 @@ class JudgedQuery:
             found.sort(key=lambda one: one.no_answer)
         verdicts, rows = Counter(one.verdict for one in of_row), Counter(one.row for one in of_verdict)
         return JudgedPage(
-            len(found), {verdict: verdicts[verdict] for verdict in VERDICTS}, dict(sorted(rows.items())),
+            len(found),
+            {verdict: verdicts[verdict] for verdict in VERDICTS},
+            dict(sorted(rows.items())),
             tuple(found[offset : offset + limit]),
-        )  # fmt: skip
+        )
 
 
 def judge(results: Results) -> tuple[JudgedQuestion, ...]:
@@ -106,17 +108,31 @@ def damaged(name: str) -> EvaluationDamaged:
 
 def _judged(
     line: Mapping[str, Any], kind: str, scorer: Scorer, questions: Mapping[tuple[str, str], QuestionRecord]
-) -> JudgedQuestion:  # fmt: skip
+) -> JudgedQuestion:
     p = Prediction.from_dict(line)
     said = text_scored(p, scorer, kind)
     exact, f1 = scorer.score(said, p.wanted, p.language)
     absent = str(line["absent"]["given"]) if "absent" in line else None
     asked = questions.get(p.key)
     return JudgedQuestion(
-        p.origin, p.id, p.row, p.language, p.question_language, asked.question if asked else None, p.wanted, said, p.best,
-        100.0 * exact, 100.0 * f1, p.gap, p.no_answer, absent, asked.right if asked else (),
-        (p.start, p.end) if kind == READING and p.best else None, asked.pieces if asked else (),
-    )  # fmt: skip
+        p.origin,
+        p.id,
+        p.row,
+        p.language,
+        p.question_language,
+        asked.question if asked else None,
+        p.wanted,
+        said,
+        p.best,
+        100.0 * exact,
+        100.0 * f1,
+        p.gap,
+        p.no_answer,
+        absent,
+        asked.right if asked else (),
+        (p.start, p.end) if kind == READING and p.best else None,
+        asked.pieces if asked else (),
+    )
 
 
 def _questions(results: Results) -> dict[tuple[str, str], QuestionRecord]:

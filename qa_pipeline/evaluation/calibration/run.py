@@ -52,9 +52,14 @@ class CalibrationResult:
 
 
 def calibrate(
-    questions: QuestionSet, reader: MeasuredReader, embedder: Embedder, *, retrieve: int = 10, out: Path | None = None,
+    questions: QuestionSet,
+    reader: MeasuredReader,
+    embedder: Embedder,
+    *,
+    retrieve: int = 10,
+    out: Path | None = None,
     progress: Progress | None = None,
-) -> CalibrationResult:  # fmt: skip
+) -> CalibrationResult:
     """Ask all questions (going on in `out` where a run was stopped), learn from them, measure each half by the other.
 
     Raises SettingError where there is too little to learn from.
@@ -78,7 +83,9 @@ def calibrate(
     return found
 
 
-def learn(questions: QuestionSet, predictions: Sequence[OpenPrediction], before: Calibration, embedder: str) -> CalibrationResult:
+def learn(
+    questions: QuestionSet, predictions: Sequence[OpenPrediction], before: Calibration, embedder: str
+) -> CalibrationResult:
     """Learn and measure. Paragraphs, and their translations, lie in one half. embedder: the name of its nearness."""
     side = sides(questions)
     halves: tuple[list[OpenPrediction], list[OpenPrediction]] = ([], [])
@@ -96,7 +103,10 @@ def learn(questions: QuestionSet, predictions: Sequence[OpenPrediction], before:
                 told[name][way].extend(judge.of(sample) for sample in found)
     rows = [_row(name, len(told[name][RAW]), name in with_evidence.fits, told[name]) for name in names]
     together = {way: [one for name in names for one in told[name][way]] for way in WAYS}
-    known = replace(bare.known({"questions": len(predictions)}), found=with_evidence.known({}) if with_evidence.evidence_weights else None)
+    known = replace(
+        bare.known({"questions": len(predictions)}),
+        found=with_evidence.known({}) if with_evidence.evidence_weights else None,
+    )
     reliability = {way: bins([one.said for one in some], [one.right for one in some]) for way, some in together.items()}
     return CalibrationResult(known, tuple(rows), _row("all", len(together[RAW]), True, together), reliability)
 
@@ -139,7 +149,11 @@ def _samples(predictions: Sequence[OpenPrediction], evidence_weights: EvidenceWe
 
 def _sample(asked: ReadQuestion, evidence_weights: EvidenceWeights | None) -> Sample | None:
     """The best span of all passages; None where they have none."""
-    gaps = [(one.gap + (evidence_weights.of(one.evidence) if evidence_weights else 0.0), one) for one in asked.passages if one.gap is not None]
+    gaps = [
+        (one.gap + (evidence_weights.of(one.evidence) if evidence_weights else 0.0), one)
+        for one in asked.passages
+        if one.gap is not None
+    ]
     if not gaps:
         return None
     gap, best = max(gaps, key=lambda pair: pair[0])
@@ -220,6 +234,8 @@ def as_dict(found: CalibrationResult) -> dict[str, Any]:
     """As metrics.json has it."""
     rows: Iterable[CalibratedRow] = (*found.rows, found.all)
     return {
-        "right_is": f"F1 of mlqa at least {RIGHT}", "known": asdict(found.known), "rows": [asdict(row) for row in rows],
+        "right_is": f"F1 of mlqa at least {RIGHT}",
+        "known": asdict(found.known),
+        "rows": [asdict(row) for row in rows],
         "bins": {way: [asdict(b) for b in several] for way, several in found.bins.items()},
-    }  # fmt: skip
+    }

@@ -32,21 +32,20 @@ class PrecisionRecall:
 
 def with_threshold(
     scores: Sequence[float], answerable: Sequence[bool], no_answer: Sequence[float], threshold: float
-) -> list[float]:  # fmt: skip
+) -> list[float]:
     """Each question's score once "no answer" is said above a threshold.
 
     >>> with_threshold([0.5, 1.0, 0.0], [True, True, False], [0.2, 0.9, 0.9], 0.5)
     [0.5, 0.0, 1.0]
     """
     return [
-        float(not has) if na > threshold else score
-        for score, has, na in zip(scores, answerable, no_answer, strict=True)
-    ]  # fmt: skip
+        float(not has) if na > threshold else score for score, has, na in zip(scores, answerable, no_answer, strict=True)
+    ]
 
 
 def best_threshold(
     scores: Sequence[float], answerable: Sequence[bool], no_answer: Sequence[float], answered: Sequence[bool]
-) -> BestThreshold:  # fmt: skip
+) -> BestThreshold:
     """The threshold that serves these very questions best, 0.0 when silence throughout does. answered: a span was given.
 
     It is chosen on what it is measured on, so its score says what could be reached, not what will be.
@@ -65,9 +64,7 @@ def best_threshold(
     return BestThreshold(most / len(scores), threshold)
 
 
-def precision_recall(
-    scores: Sequence[float], answerable: Sequence[bool], no_answer: Sequence[float]
-) -> PrecisionRecall:  # fmt: skip
+def precision_recall(scores: Sequence[float], answerable: Sequence[bool], no_answer: Sequence[float]) -> PrecisionRecall:
     """As the threshold rises: precision over the questions answered so far, recall over all that have an answer.
 
     >>> precision_recall([1.0, 0.0, 1.0], [True, False, True], [0.1, 0.2, 0.3]).points

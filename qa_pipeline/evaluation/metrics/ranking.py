@@ -70,6 +70,8 @@ def ranking(found: Sequence[RelevantRanks]) -> Ranking:
     """The means over several questions, 0.0 of none."""
     count = max(1, len(found))
     return Ranking(
-        len(found), {cut: 100 * sum(recall(f, cut) for f in found) / count for cut in CUTS},
-        100 * sum(map(reciprocal_rank, found)) / count, 100 * sum(map(ndcg, found)) / count,
-    )  # fmt: skip
+        len(found),
+        {cut: 100 * sum(recall(f, cut) for f in found) / count for cut in CUTS},
+        100 * sum(map(reciprocal_rank, found)) / count,
+        100 * sum(map(ndcg, found)) / count,
+    )

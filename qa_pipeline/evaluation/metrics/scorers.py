@@ -36,10 +36,12 @@ _ALL = (
     Scorer("squad2", "SQuAD 2.0: exact and F1, with questions that have no answer", _plain(squad2)),
     Scorer("mlqa", "MLQA: EM and F1 with the articles and tokens of the context's language", mlqa),
     Scorer(
-        "tydiqa", "TyDiQA-GoldP: SQuAD 1.1 language by language, the mean over all but English",
-        _plain(squad1), ("en",),
+        "tydiqa",
+        "TyDiQA-GoldP: SQuAD 1.1 language by language, the mean over all but English",
+        _plain(squad1),
+        ("en",),
     ),
-)  # fmt: skip
+)
 
 SCORERS: Mapping[str, Scorer] = MappingProxyType({scorer.name: scorer for scorer in _ALL})
 

@@ -48,9 +48,7 @@ def squad2(given: str, wanted: Sequence[str]) -> tuple[float, float]:
     return best(words(given), golds, lambda a, b: overlap(a, b) if a and b else float(a == b))
 
 
-def best(
-    given: list[str], golds: Sequence[list[str]], f1: Callable[[list[str], list[str]], float]
-) -> tuple[float, float]:  # fmt: skip
+def best(given: list[str], golds: Sequence[list[str]], f1: Callable[[list[str], list[str]], float]) -> tuple[float, float]:
     """(exact match, F1) of words against the nearest of several right answers, each by itself."""
     return max(float(given == gold) for gold in golds), max(f1(given, gold) for gold in golds)
 

@@ -118,9 +118,15 @@ class OpenPrediction:
         absent = OpenReply(**values["absent"])
         read = tuple(ReadPassage(**one) for one in values.get("read", ()))
         return cls(
-            Prediction.from_dict(values), absent, values["relevant"], ranks, across, values["across_relevant"], read,
+            Prediction.from_dict(values),
+            absent,
+            values["relevant"],
+            ranks,
+            across,
+            values["across_relevant"],
+            read,
             values.get("retrieve", 0),
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +147,15 @@ class OpenAsker:
     """Asks questions of a corpus made of their contexts."""
 
     def __init__(
-        self, corpus: Corpus, embedder: Embedder, reader: ReadsPassages, calibration_for: Callable[[str], Calibration],
-        *, retrieve: int = 10, parallel: Parallel | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        corpus: Corpus,
+        embedder: Embedder,
+        reader: ReadsPassages,
+        calibration_for: Callable[[str], Calibration],
+        *,
+        retrieve: int = 10,
+        parallel: Parallel | None = None,
+    ) -> None:
         self.corpus = corpus
         self.embedder = embedder
         self.matcher = LateInteraction.of(embedder)
@@ -196,9 +208,13 @@ class OpenAsker:
         return [[next(readings) for _ in found] for found in chunks]
 
     def _predicted(
-        self, example: Example, ranked: QuestionRankings, across: Mapping[str, tuple[list[int], tuple[int, ...]]],
-        chunks: Sequence[StoredChunk], readings: Sequence[Reading],
-    ) -> OpenPrediction:  # fmt: skip
+        self,
+        example: Example,
+        ranked: QuestionRankings,
+        across: Mapping[str, tuple[list[int], tuple[int, ...]]],
+        chunks: Sequence[StoredChunk],
+        readings: Sequence[Reading],
+    ) -> OpenPrediction:
         calibration = self.calibration_for(example.question_language)
         own = self.corpus.sources[example.language, example.context]
         rows = [(chunk, reading, ranked.evidence(chunk)) for chunk, reading in zip(chunks, readings, strict=True)]
@@ -206,15 +222,28 @@ class OpenAsker:
         absent = reply([row for row in rows if row[0].source != own][: self.retrieve], calibration)
         right = self.corpus.right(example)
         present = Prediction(
-            example.origin, example.id, example.language, example.question_language, example.wanted, said.given, said.best,
-            0, 0, said.gap, said.no_answer,
-        )  # fmt: skip
+            example.origin,
+            example.id,
+            example.language,
+            example.question_language,
+            example.wanted,
+            said.given,
+            said.best,
+            0,
+            0,
+            said.gap,
+            said.no_answer,
+        )
         return OpenPrediction(
-            present, absent, len(right), {name: ranks(ranking, right) for name, ranking in ranked.rankings.items()},
+            present,
+            absent,
+            len(right),
+            {name: ranks(ranking, right) for name, ranking in ranked.rankings.items()},
             {language: ranks(ranking, wanted) for language, (ranking, wanted) in across.items()},
             {language: len(wanted) for language, (_, wanted) in across.items()},
-            tuple(_read(row, example, own) for row in rows), self.retrieve,
-        )  # fmt: skip
+            tuple(_read(row, example, own) for row in rows),
+            self.retrieve,
+        )
 
 
 def _read(row: Row, example: Example, own: str) -> ReadPassage:
@@ -223,7 +252,11 @@ def _read(row: Row, example: Example, own: str) -> ReadPassage:
     said = chunk.text[span.start : span.end] if span else ""
     right = bool(span and example.wanted) and f1(said, example.wanted, example.language) >= RIGHT
     return ReadPassage(
-        round(float(span.margin), 4) if span else None, _short(found.nearness), _short(found.words), right, chunk.source == own
+        round(float(span.margin), 4) if span else None,
+        _short(found.nearness),
+        _short(found.words),
+        right,
+        chunk.source == own,
     )
 
 
@@ -240,7 +273,12 @@ class QuestionRankings:
 
 
 def rank_question(
-    snapshot: Snapshot, matcher: LateInteraction | None, question: str, vector: Vector, language: str, languages: Sequence[str]
+    snapshot: Snapshot,
+    matcher: LateInteraction | None,
+    question: str,
+    vector: Vector,
+    language: str,
+    languages: Sequence[str],
 ) -> QuestionRankings:
     """A question asked of the corpus of a language. languages: those the question may be in."""
     from qa_pipeline.retrieval.retriever import rank

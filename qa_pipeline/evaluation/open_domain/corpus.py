@@ -69,9 +69,12 @@ def make_corpus(
     for (_, context), source in sources.items():
         _write(folder / "corpus" / source, context)
     build_index(
-        folder / "corpus", folder / "index", IndexSettings(embedder=embedder.name), embedder=embedder,
+        folder / "corpus",
+        folder / "index",
+        IndexSettings(embedder=embedder.name),
+        embedder=embedder,
         progress=(lambda _, done, total: progress(done, total)) if progress else None,
-    )  # fmt: skip
+    )
     index = Index.open(folder / "index")
     return Corpus(index, sources, *_passages(index))
 

@@ -52,9 +52,12 @@ class RetrievalTable:
 
 
 def find(
-    examples: Sequence[Example], contexts: Sequence[tuple[str, str]], embedder: Embedder, across: bool,
+    examples: Sequence[Example],
+    contexts: Sequence[tuple[str, str]],
+    embedder: Embedder,
+    across: bool,
     progress: Callable[[int, int], None],
-) -> RetrievalTable:  # fmt: skip
+) -> RetrievalTable:
     """All questions with an answer, asked of the corpora. progress: questions done, and all."""
     asked = [example for example in examples if not example.is_impossible]
     found: dict[tuple[str, str, str], list[RelevantRanks]] = defaultdict(list)
@@ -71,9 +74,13 @@ def find(
 
 
 def _find(
-    corpus: Corpus, embedder: Embedder, matcher: LateInteraction | None, part: Sequence[Example], parallel: Parallel | None,
+    corpus: Corpus,
+    embedder: Embedder,
+    matcher: LateInteraction | None,
+    part: Sequence[Example],
+    parallel: Parallel | None,
     found: dict[tuple[str, str, str], list[RelevantRanks]],
-) -> None:  # fmt: skip
+) -> None:
     """Adds for (question's language, documents' language, system) how the right passages were ranked."""
     languages = sorted({language for language, _ in corpus.sources})
     vectors = embedder.questions([example.question for example in part])
@@ -85,7 +92,9 @@ def _find(
                     right = corpus.right(there)
                     rankings = rank_question(snapshot, matcher, example.question, vector, language, languages).rankings
                     for system, ids in rankings.items():
-                        found[example.question_language, language, system].append(RelevantRanks(ranks(ids, right), len(right)))
+                        found[example.question_language, language, system].append(
+                            RelevantRanks(ranks(ids, right), len(right))
+                        )
 
 
 def _table(found: Mapping[tuple[str, str, str], Sequence[RelevantRanks]]) -> RetrievalTable:
@@ -95,10 +104,14 @@ def _table(found: Mapping[tuple[str, str, str], Sequence[RelevantRanks]]) -> Ret
     pairs = sorted({(asked_in, language) for asked_in, language, _ in found})
     own = [(a, b) for a, b in pairs if a == b or not any(a == x == y for x, y in pairs)]
     rows = tuple(
-        RetrievalRow(row_name(a, b), len(found[a, b, SYSTEMS[0]]), {s: ranking(found[a, b, s]) for s in SYSTEMS},
-                 {s: _mean([cell for other, cell in matrices[s][a].items() if other != b]) for s in SYSTEMS})
+        RetrievalRow(
+            row_name(a, b),
+            len(found[a, b, SYSTEMS[0]]),
+            {s: ranking(found[a, b, s]) for s in SYSTEMS},
+            {s: _mean([cell for other, cell in matrices[s][a].items() if other != b]) for s in SYSTEMS},
+        )
         for a, b in own
-    )  # fmt: skip
+    )
     everything = {s: ranking([f for a, b in own for f in found[a, b, s]]) for s in SYSTEMS}
     across = {s: _mean([matrices[s][a][b] for a, b in pairs if (a, b) not in own]) for s in SYSTEMS}
     return RetrievalTable(rows, RetrievalRow("all", sum(row.questions for row in rows), everything, across), matrices)

@@ -35,17 +35,27 @@ class OpenDomainSettings:
 
 
 def evaluate_open(
-    questions: QuestionSet, reader: MeasuredReader, embedder: Embedder, scorer: Scorer, *, how: OpenDomainSettings = OpenDomainSettings(),
-    out: Path | None = None, progress: Progress | None = None,
-) -> OpenSummary:  # fmt: skip
+    questions: QuestionSet,
+    reader: MeasuredReader,
+    embedder: Embedder,
+    scorer: Scorer,
+    *,
+    how: OpenDomainSettings = OpenDomainSettings(),
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> OpenSummary:
     """Ask the corpus every question that it was not asked in `out` before; the table of all of them.
 
     progress: questions done, and all. Raises SettingError for a folder of another run.
     """
     settings = {
-        **settings_of(questions, reader), "kind": OPEN_DOMAIN, "format": FORMAT, "embedder": embedder.facts(),
-        "retrieve": how.retrieve, "across": how.across,
-    }  # fmt: skip
+        **settings_of(questions, reader),
+        "kind": OPEN_DOMAIN,
+        "format": FORMAT,
+        "embedder": embedder.facts(),
+        "retrieve": how.retrieve,
+        "across": how.across,
+    }
     with Results.writing(out, settings) as results:
         summary = summarise_open(open_predictions(questions, reader, embedder, how, results, progress), scorer)
         _write(results, summary)
@@ -53,8 +63,13 @@ def evaluate_open(
 
 
 def open_predictions(
-    questions: QuestionSet, reader: MeasuredReader, embedder: Embedder, how: OpenDomainSettings, results: Results, progress: Progress | None
-) -> list[OpenPrediction]:  # fmt: skip
+    questions: QuestionSet,
+    reader: MeasuredReader,
+    embedder: Embedder,
+    how: OpenDomainSettings,
+    results: Results,
+    progress: Progress | None,
+) -> list[OpenPrediction]:
     """What was asked before, and now the rest."""
     results.write_questions(map(asdict, question_record(questions.examples)))
     done = {(line["origin"], line["id"]) for line in results.lines}

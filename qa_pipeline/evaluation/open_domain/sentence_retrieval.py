@@ -103,7 +103,7 @@ def find_sentences(paths: Sequence[Path], embedder: Embedder, limit: int | None 
 
 def average_precisions(
     scores: NDArray[np.float32], of: NDArray[np.int64], own: int, right: Sequence[int]
-) -> tuple[float, float, float, float]:  # fmt: skip
+) -> tuple[float, float, float, float]:
     """Of one question: average precision in the mono, cross and multi pool, and its language's share of the first places.
 
     scores: of every candidate; of: the candidates' languages, own: the question's; right: the candidates that are right.
@@ -127,7 +127,7 @@ def _precision(hits: NDArray[np.bool_]) -> float:
 
 def _ranked(
     vectors: NDArray[np.float32], pool: NDArray[np.float32], of: NDArray[np.int64], own: int, right: Sequence[Sequence[int]]
-) -> NDArray[np.float64]:  # fmt: skip
+) -> NDArray[np.float64]:
     """A row a question, as `average_precisions` gives them."""
     rows = []
     for first in range(0, len(vectors), BLOCK):

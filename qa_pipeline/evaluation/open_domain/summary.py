@@ -57,10 +57,15 @@ class OpenSummary:
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "scorer": self.scorer.name, "about": self.scorer.about, "resamples": RESAMPLES, "confidence": CONFIDENCE,
-            "rows": [asdict(row) for row in self.rows], "all": asdict(self.all), "matrix": self.matrix,
+            "scorer": self.scorer.name,
+            "about": self.scorer.about,
+            "resamples": RESAMPLES,
+            "confidence": CONFIDENCE,
+            "rows": [asdict(row) for row in self.rows],
+            "all": asdict(self.all),
+            "matrix": self.matrix,
             "matrix_is": f"recall@{MATRIX_CUT} of the fused ranking, rows: the question's language",
-        }  # fmt: skip
+        }
 
 
 def summarise_open(predictions: Sequence[OpenPrediction], scorer: Scorer) -> OpenSummary:
@@ -80,7 +85,9 @@ def matrix(predictions: Sequence[OpenPrediction]) -> dict[str, dict[str, float]]
         if p.across:
             cells.setdefault((asked_in, p.present.language), []).append(recall(p.found("fused"), MATRIX_CUT))
         for language, ranks in p.across.items():
-            cells.setdefault((asked_in, language), []).append(recall(RelevantRanks(ranks, p.across_relevant[language]), MATRIX_CUT))
+            cells.setdefault((asked_in, language), []).append(
+                recall(RelevantRanks(ranks, p.across_relevant[language]), MATRIX_CUT)
+            )
     found: dict[str, dict[str, float]] = {}
     for (asked_in, language), values in sorted(cells.items()):
         found.setdefault(asked_in, {})[language] = 100 * sum(values) / len(values)

@@ -45,9 +45,12 @@ class MeasuredReader:
 def settings_of(questions: QuestionSet, reader: MeasuredReader) -> dict[str, Any]:
     """What is kept in settings.json: two runs with the same settings make the same predictions."""
     return {
-        "format": 1, "kind": READING, "reader": reader.facts(), "calibration": asdict(reader.loaded.calibration),
+        "format": 1,
+        "kind": READING,
+        "reader": reader.facts(),
+        "calibration": asdict(reader.loaded.calibration),
         "set_of_questions": list(questions.files),
-    }  # fmt: skip
+    }
 
 
 def evaluate_reading(

@@ -44,10 +44,15 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "scorer": self.scorer.name, "about": self.scorer.about, "resamples": RESAMPLES, "confidence": CONFIDENCE,
-            "mean_leaves_out": list(self.left_out), "rows": [asdict(row) for row in self.rows],
-            "mean": asdict(self.mean), "all": asdict(self.all),
-        }  # fmt: skip
+            "scorer": self.scorer.name,
+            "about": self.scorer.about,
+            "resamples": RESAMPLES,
+            "confidence": CONFIDENCE,
+            "mean_leaves_out": list(self.left_out),
+            "rows": [asdict(row) for row in self.rows],
+            "mean": asdict(self.mean),
+            "all": asdict(self.all),
+        }
 
 
 def text_scored(prediction: Prediction, scorer: Scorer, kind: str = READING) -> str:
@@ -78,10 +83,12 @@ def summarise(predictions: Sequence[Prediction], scorer: Scorer) -> Summary:
     ]
     counted = _averaged(table, scorer)
     return Summary(
-        scorer, tuple(table), _mean(counted, means),
+        scorer,
+        tuple(table),
+        _mean(counted, means),
         _row("all", predictions, columns, _pooled(table, means), scorer),
         tuple(row.name for row in table if row not in counted),
-    )  # fmt: skip
+    )
 
 
 def _averaged(table: Sequence[Row], scorer: Scorer) -> Sequence[Row]:
@@ -105,9 +112,12 @@ def _mean(rows: Sequence[Row], means: dict[str, Means]) -> Row:
     together = np.mean([means[row.name] for row in rows], axis=0)
     exact, f1 = (float(np.mean([getattr(row, name).value for row in rows])) / 100 for name in ("exact", "f1"))
     return Row(
-        "mean", sum(row.questions for row in rows), sum(row.answerable for row in rows),
-        figure(exact, together[:, 0]), figure(f1, together[:, 1]),
-    )  # fmt: skip
+        "mean",
+        sum(row.questions for row in rows),
+        sum(row.answerable for row in rows),
+        figure(exact, together[:, 0]),
+        figure(f1, together[:, 1]),
+    )
 
 
 def _pooled(rows: Sequence[Row], means: dict[str, Means]) -> Means:

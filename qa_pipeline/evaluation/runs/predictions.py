@@ -123,10 +123,18 @@ def prediction_of(example: Example, reading: Reading, calibration: Calibration) 
     verdict, span = decide(best_score(found), calibration.threshold), found[0] if found else None
     best = example.context[span.start : span.end] if span else ""
     return Prediction(
-        example.origin, example.id, example.language, example.question_language, example.wanted,
-        "" if verdict.is_no_answer else best, best, span.start if span else 0, span.end if span else 0,
-        round(float(span.margin), 4) if span else None, round(verdict.score, 6),
-    )  # fmt: skip
+        example.origin,
+        example.id,
+        example.language,
+        example.question_language,
+        example.wanted,
+        "" if verdict.is_no_answer else best,
+        best,
+        span.start if span else 0,
+        span.end if span else 0,
+        round(float(span.margin), 4) if span else None,
+        round(verdict.score, 6),
+    )
 
 
 def _digest(path: Path) -> str:

@@ -72,7 +72,9 @@ def dictionaries(folder: Path, languages: Sequence[str] = ()) -> list[Dictionary
 
     languages: only pairs with one of these besides the other; () for all. Raises SettingError where there is no such file.
     """
-    return [found for path, *names in parallel_files(folder, languages) for found in learn_dictionary(_sentences(path), *names)]
+    return [
+        found for path, *names in parallel_files(folder, languages) for found in learn_dictionary(_sentences(path), *names)
+    ]
 
 
 def parallel_files(folder: Path, languages: Sequence[str] = ()) -> list[tuple[Path, str, str]]:
@@ -90,8 +92,10 @@ def parallel_files(folder: Path, languages: Sequence[str] = ()) -> list[tuple[Pa
 
 def learn_dictionary(pairs: Sequence[tuple[str, str]], one: str, other: str) -> tuple[Dictionary, Dictionary]:
     """The dictionaries from `one` to `other` and back, from sentence pairs."""
-    sides = [[[text[a:b].lower() for a, b in spans(text, language)] for text in column]
-             for column, language in ((tuple(p[0] for p in pairs), one), (tuple(p[1] for p in pairs), other))]  # fmt: skip
+    sides = [
+        [[text[a:b].lower() for a, b in spans(text, language)] for text in column]
+        for column, language in ((tuple(p[0] for p in pairs), one), (tuple(p[1] for p in pairs), other))
+    ]
     kept = [(a, b) for a, b in zip(*sides, strict=True) if 0 < len(a) <= LONGEST and 0 < len(b) <= LONGEST]
     both = _agreed([a for a, _ in kept], [b for _, b in kept])
     forth = {a: b for a, b in both if a != b}

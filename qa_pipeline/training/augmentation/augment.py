@@ -15,7 +15,7 @@ from qa_pipeline.training.alignment.word_dictionary import dictionaries
 from qa_pipeline.training.augmentation import back_translation, cloze, code_switching, cross_lingual_pairs
 from qa_pipeline.training.augmentation.near_duplicates import NearDuplicateIndex
 
-WAYS = ("pairs", "switch", "cloze", "translate")
+WAYS = ("pairs", "code-switch", "cloze", "translate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class AugmentSettings:
 
     files: tuple[Path, ...]
     into: Path
-    how: str
+    method: str
     parallel: Path | None = None
     models: tuple[str, ...] = ()
     language: str | None = None
@@ -33,14 +33,14 @@ class AugmentSettings:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if self.how not in WAYS:
-            raise SettingError(f"--how is {self.how!r}; it must be one of {', '.join(WAYS)}.")
-        if self.how == "switch" and self.parallel is None:
+        if self.method not in WAYS:
+            raise SettingError(f"--method is {self.method!r}; it must be one of {', '.join(WAYS)}.")
+        if self.method == "code-switch" and self.parallel is None:
             raise SettingError(
-                "--how switch learns its dictionary from parallel sentences; name their folder: --parallel DIR."
+                "--method switch learns its dictionary from parallel sentences; name their folder: --parallel DIR."
             )
-        if self.how == "translate" and not self.models:
-            raise SettingError("--how translate needs a translation model; name one: --model NAME.")
+        if self.method == "translate" and not self.models:
+            raise SettingError("--method translate needs a translation model; name one: --model NAME.")
         if self.limit is not None and self.limit < 1:
             raise SettingError(f"--limit is {self.limit}; it must be 1 or more.")
 
@@ -57,14 +57,14 @@ class AugmentReport:
 
 def augment(settings: AugmentSettings) -> AugmentReport:
     """The file `settings.into`: rows, each with `how` and `made_from`. Raises SettingError, UnreadableFile, ModelError."""
-    if settings.how == "cloze":
+    if settings.method == "cloze":
         given: list[Example] = []
         made = list(cloze.clozes(settings.files, settings.seed))
     else:
         given = read_all(settings.files)
         made = list(_made(settings, given))
     sound = [one for one in made if is_sound(one.example)]
-    fresh = list(new(sound, () if settings.how == "pairs" else given))
+    fresh = list(new(sound, () if settings.method == "pairs" else given))
     kept = _limited(fresh, settings)
     write_rows(kept, settings.into)
     languages = Counter(f"{one.example.question_language}-{one.example.language}" for one in kept)
@@ -94,9 +94,9 @@ def _is_new(met: NearDuplicateIndex, example: Example) -> bool:
 
 
 def _made(settings: AugmentSettings, given: Sequence[Example]) -> Iterator[Made]:
-    if settings.how == "pairs":
+    if settings.method == "pairs":
         return cross_lingual_pairs.pairings(given)
-    if settings.how == "switch":
+    if settings.method == "code-switch":
         assert settings.parallel is not None
         spoken = sorted({language for e in given for language in (e.language, e.question_language)})
         return code_switching.code_switch(given, dictionaries(settings.parallel, spoken), settings.seed)

@@ -50,7 +50,7 @@ def clozes(paths: Sequence[Path], seed: int) -> Iterator[Made]:
 
 def _of_passage(
     name: str, number: int, passage: str, language: str, frequent: Counter[str], draw: random.Random
-) -> Iterator[Made]:  # fmt: skip
+) -> Iterator[Made]:
     for n, (begin, end) in enumerate(sentences(passage, language)):
         sentence = passage[begin:end].rstrip()
         if len(sentence) <= LONGEST and len(spans(sentence, language)) >= SHORTEST:

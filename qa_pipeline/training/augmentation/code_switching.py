@@ -80,9 +80,12 @@ def _variant(example: Example, known: dict[str, list[Dictionary]], draw: random.
     if question == example.question and context.text == example.context:
         return None
     made = replace(
-        example, id=f"{example.id}:{asked.target}+{read.target}", question=question, context=context.text,
+        example,
+        id=f"{example.id}:{asked.target}+{read.target}",
+        question=question,
+        context=context.text,
         golds=tuple(_moved(gold, context) for gold in example.golds),
-    )  # fmt: skip
+    )
     return Made(made, HOW, (f"{example.origin}:{example.id}",))
 
 

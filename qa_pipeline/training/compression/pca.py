@@ -36,9 +36,7 @@ def reduce(name: str, numbers: int, into: Path, text: Path | None = None) -> flo
     model = load_embedder(folder)
     vectors = static_vectors(model, folder.name)
     if not 1 <= numbers < vectors.shape[1]:
-        raise SettingError(
-            f"{folder.name} has {vectors.shape[1]} numbers a token; --numbers must be from 1 to fewer than that."
-        )
+        raise SettingError(f"{folder.name} has {vectors.shape[1]} numbers a token; --dim must be from 1 to fewer than that.")
     if text is not None:
         vectors = without_languages(vectors, list(plain_text(text, encode(folder), LINES).values()))
     rows, share = components(vectors, numbers)

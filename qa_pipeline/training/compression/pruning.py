@@ -30,9 +30,15 @@ TEXTS_AT_ONCE = 4_096
 PLACES = "embeddings.position_embeddings.weight"
 OFFSET = 2
 SIZES = (
-    "hidden_size", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps", "hidden_dropout_prob",
-    "attention_probs_dropout_prob", "initializer_range",
-)  # fmt: skip
+    "hidden_size",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "layer_norm_eps",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "initializer_range",
+)
 
 Counts = NDArray[np.int64]
 
@@ -40,9 +46,9 @@ Counts = NDArray[np.int64]
 def prune(folder: ModelFolder, counts: Mapping[str, Counts], tokens: int, layers: int, into: Path) -> None:
     """A model folder in `into`: XLM-R without a head, with `tokens` tokens and the first `layers` layers of `folder`'s.
 
-    counts: how often each token is in texts of each language, as `count_tokens` tells; each language weighs the same. Kept are
-    what stands for no text, all single characters, and then the tokens that make up most of the languages' texts. Raises
-    SettingError for a model that is not of this kind.
+    counts: how often each token is in texts of each language, as `count_tokens` tells; each language weighs the same. Kept
+    are what stands for no text, all single characters, and then the tokens that make up most of the languages' texts.
+    Raises SettingError for a model that is not of this kind.
     """
     stored = _stored(folder)
     kept = choose_tokens(stored, counts, tokens)
@@ -154,7 +160,7 @@ def _model(folder: ModelFolder, kept: NDArray[np.int64], layers: int) -> Any:
     vendor: Any = transformers
     old = vendor.AutoModel.from_pretrained(
         str(folder.path), local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
-    )  # fmt: skip
+    )
     kind = old.config.model_type
     if kind not in ("bert", "xlm-roberta") or not 1 <= layers <= old.config.num_hidden_layers:
         raise SettingError(f"{folder.name} is no BERT or XLM-R of {layers} layers or more; it cannot be cut.")
@@ -165,9 +171,15 @@ def _model(folder: ModelFolder, kept: NDArray[np.int64], layers: int) -> Any:
     if kind == "bert":
         weights[PLACES] = torch.cat([torch.zeros(OFFSET, weights[PLACES].shape[1]), weights[PLACES]])
     config = vendor.XLMRobertaConfig(
-        vocab_size=len(kept), num_hidden_layers=layers, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
-        max_position_embeddings=len(weights[PLACES]), **{name: getattr(old.config, name) for name in SIZES},
-    )  # fmt: skip
+        vocab_size=len(kept),
+        num_hidden_layers=layers,
+        type_vocab_size=1,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+        max_position_embeddings=len(weights[PLACES]),
+        **{name: getattr(old.config, name) for name in SIZES},
+    )
     new = vendor.XLMRobertaModel(config, add_pooling_layer=False)
     new.load_state_dict(weights)
     return new

@@ -66,8 +66,11 @@ class Contrast:
 
     def _vectors(self, texts: list[str]) -> tuple[torch.Tensor, int]:
         """Their vectors [texts, d], and how many tokens they have."""
-        features = {name: value.to(device()) for name, value in self.model.preprocess(texts).items()
-                    if isinstance(value, torch.Tensor)}  # fmt: skip
+        features = {
+            name: value.to(device())
+            for name, value in self.model.preprocess(texts).items()
+            if isinstance(value, torch.Tensor)
+        }
         vectors: torch.Tensor = self.model(features)["sentence_embedding"]
         return vectors, int(features.get("attention_mask", torch.ones_like(features["input_ids"])).sum())
 

@@ -203,9 +203,10 @@ def _lines(path: Path, most: int | None) -> list[str]:
 def _asked(examples: Sequence[Example], encode: Encode) -> QuestionPairs:
     passages = {context: n for n, context in enumerate(dict.fromkeys(example.context for example in examples))}
     return QuestionPairs(
-        ragged(encode([example.question for example in examples])), ragged(encode(list(passages))),
+        ragged(encode([example.question for example in examples])),
+        ragged(encode(list(passages))),
         np.array([passages[example.context] for example in examples]),
-    )  # fmt: skip
+    )
 
 
 def _one_side(sides: Sides, choices: Choices, draw: Draw) -> Sides:

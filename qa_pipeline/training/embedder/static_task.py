@@ -35,9 +35,13 @@ class Static:
     """
 
     def __init__(
-        self, folder: ModelFolder, begun: NDArray[np.float32], sources: Sequence[tuple[Source, float]], updates: int,
+        self,
+        folder: ModelFolder,
+        begun: NDArray[np.float32],
+        sources: Sequence[tuple[Source, float]],
+        updates: int,
         anew: NewVectors,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._whole: Any = load_embedder(folder)
         _static(self._whole, folder.name)
         vectors = torch.from_numpy(begun)

@@ -37,9 +37,13 @@ class Position:
 def save(path: Path, key: str, position: Position, model: Any, optimiser: torch.optim.Optimizer) -> None:
     """Model, optimiser, random states and position. The learning rate follows from the position."""
     state = {
-        "key": key, "position": asdict(position), "model": model.state_dict(), "optimiser": optimiser.state_dict(),
-        "random": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }  # fmt: skip
+        "key": key,
+        "position": asdict(position),
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "random": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
     remove_leftovers(path)
     with open_atomic(path) as file:
         torch.save(state, file)

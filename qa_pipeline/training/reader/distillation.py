@@ -55,9 +55,7 @@ class Teacher:
         self._examples, self._pupil = examples, pupil
         self._longest = min(LONGEST, int(getattr(self._model.config, "max_position_embeddings", LONGEST + 2)) - 2)
 
-    def __call__(
-        self, windows: Sequence[Window], batch: Batch, start: torch.Tensor, end: torch.Tensor
-    ) -> torch.Tensor:  # fmt: skip
+    def __call__(self, windows: Sequence[Window], batch: Batch, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
         hard = span_loss(start, end, batch)
         wanted = [torch.from_numpy(side).to(start.device) for side in self.chances(windows, batch.mask.shape[1])]
         padding = batch.mask == 0
@@ -116,9 +114,7 @@ def _cut(tokens: Tokens, count: int) -> Tokens:
     return Tokens(tokens.ids[:count], tokens.starts[:count], tokens.ends[:count])
 
 
-def _window(
-    window: Window, tokeniser: Tokeniser, asked: list[int], part: Tokens, first: int, example: Example
-) -> Window:  # fmt: skip
+def _window(window: Window, tokeniser: Tokeniser, asked: list[int], part: Tokens, first: int, example: Example) -> Window:
     ids = np.array(tokeniser.joined(asked, part.ids), dtype=np.int32)
     kinds = np.array(tokeniser.kinds(asked, part.ids), dtype=np.int8) if tokeniser.types else None
     return Window(window.example, ids, first, 0, len(part.ids), 0, 0, kinds, langs(example, tokeniser, first, len(ids)))

@@ -106,9 +106,14 @@ def _model(folder: ModelFolder, dropout: float | None) -> tuple[Any, list[str]]:
             if hasattr(config, name):
                 setattr(config, name, dropout)
     model, info = auto.from_pretrained(
-        path, config=config, local_files_only=True, use_safetensors=True, trust_remote_code=False,
-        torch_dtype=torch.float32, output_loading_info=True,
-    )  # fmt: skip
+        path,
+        config=config,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        torch_dtype=torch.float32,
+        output_loading_info=True,
+    )
     return model, list(info["missing_keys"])
 
 

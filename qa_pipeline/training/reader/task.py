@@ -35,9 +35,13 @@ class Reading:
     """
 
     def __init__(
-        self, encoder: Encoder, windows: Sequence[Window], teacher: TeacherLoss | None = None, frozen: int = 0,
+        self,
+        encoder: Encoder,
+        windows: Sequence[Window],
+        teacher: TeacherLoss | None = None,
+        frozen: int = 0,
         kind: torch.dtype = torch.float32,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._device, self._kind = device(), kind
         self.model = encoder.model.to(self._device).train()
         self.tokens = self.model.get_input_embeddings().weight

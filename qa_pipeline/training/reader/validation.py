@@ -104,9 +104,12 @@ def _row(language: str, found: Sequence[Score]) -> Row:
     answerable = [score for score in found if score.answerable]
     margins = [np.array([s.margin for s in found if s.answerable is kind], dtype=np.float64) for kind in (True, False)]
     return Row(
-        language, len(found), _percent([s.exact for s in answerable]), _percent([s.f1 for s in answerable]),
+        language,
+        len(found),
+        _percent([s.exact for s in answerable]),
+        _percent([s.f1 for s in answerable]),
         auroc(*margins) if all(len(part) for part in margins) else None,
-    )  # fmt: skip
+    )
 
 
 def _percent(values: Sequence[float]) -> float:

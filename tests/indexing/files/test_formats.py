@@ -143,10 +143,14 @@ def test_docx_in_document_order() -> None:
 def test_docx_shows_insertions_links_and_controls_but_no_deletions() -> None:
     document = docx.Document()
     body = document.element.body
-    body.insert(0, parse_xml(
-        f"<w:p {nsdecls('w')}><w:ins><w:r><w:t>in </w:t></w:r></w:ins><w:del><w:r><w:delText>no</w:delText></w:r></w:del>"
-        "<w:hyperlink><w:r><w:t>link</w:t><w:tab/><w:t>x</w:t><w:br/><w:t>y</w:t></w:r></w:hyperlink></w:p>"
-    ))  # fmt: skip
+    body.insert(
+        0,
+        parse_xml(
+            f"<w:p {nsdecls('w')}><w:ins><w:r><w:t>in </w:t></w:r></w:ins>"
+            "<w:del><w:r><w:delText>no</w:delText></w:r></w:del>"
+            "<w:hyperlink><w:r><w:t>link</w:t><w:tab/><w:t>x</w:t><w:br/><w:t>y</w:t></w:r></w:hyperlink></w:p>"
+        ),
+    )
     body.insert(
         1,
         parse_xml(f"<w:sdt {nsdecls('w')}><w:sdtContent><w:p><w:r><w:t>control</w:t></w:r></w:p></w:sdtContent></w:sdt>"),
@@ -223,10 +227,15 @@ def eml_of(text: str) -> bytes:
 
 
 MAKERS: dict[str, Callable[[str], bytes]] = {
-    "docx": docx_of, "pptx": pptx_of, "xlsx": xlsx_of, "eml": eml_of, "html": lambda text: f"<p>{text}".encode(),
-    "csv": lambda text: f'id,text\n1,"{text}"\n'.encode(), "json": lambda text: json.dumps([{"text": text}]).encode(),
+    "docx": docx_of,
+    "pptx": pptx_of,
+    "xlsx": xlsx_of,
+    "eml": eml_of,
+    "html": lambda text: f"<p>{text}".encode(),
+    "csv": lambda text: f'id,text\n1,"{text}"\n'.encode(),
+    "json": lambda text: json.dumps([{"text": text}]).encode(),
     "jsonl": lambda text: json.dumps({"body": text}, ensure_ascii=False).encode() + b"\n",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", MAKERS)

@@ -121,10 +121,13 @@ def test_reversed_text_is_noted_and_skipped_when_it_is_all() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["افتتح الجسر عام 1912 بالقرب من النهر وكانت المدينة كبيرة في الزمن القديم",
-     "הגשר נפתח בשנת 1912. הדברים והזמן והדרך של העם",
-     "این پل در سال ۱۳۲۰ باز شد که از همه زیباتر است و برای مردم را", "ﻣﺪﻳﻨﺔ ﻛﺒﻴﺮﺓ ﻓﻲ ﺍﻟﻘﺪﻳﻢ"],
-)  # fmt: skip
+    [
+        "افتتح الجسر عام 1912 بالقرب من النهر وكانت المدينة كبيرة في الزمن القديم",
+        "הגשר נפתח בשנת 1912. הדברים והזמן והדרך של העם",
+        "این پل در سال ۱۳۲۰ باز شد که از همه زیباتر است و برای مردم را",
+        "ﻣﺪﻳﻨﺔ ﻛﺒﻴﺮﺓ ﻓﻲ ﺍﻟﻘﺪﻳﻢ",
+    ],
+)
 def test_reversed_words_are_told_from_right_ones(text: str) -> None:
     assert not looks_reversed(text) and not looks_reversed("") and not looks_reversed("Latin text only")
     assert looks_reversed(text[::-1])

@@ -152,9 +152,17 @@ def test_a_folder_that_cannot_be_opened_is_in_the_report(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "values",
-    [{"max_bytes": 0}, {"max_chars": True}, {"max_pages": 1.5}, {"seconds": 0}, {"seconds": float("nan")},
-     {"seconds": "5"}, {"seconds": True}, {"memory_mb": 1}],
-)  # fmt: skip
+    [
+        {"max_bytes": 0},
+        {"max_chars": True},
+        {"max_pages": 1.5},
+        {"seconds": 0},
+        {"seconds": float("nan")},
+        {"seconds": "5"},
+        {"seconds": True},
+        {"memory_mb": 1},
+    ],
+)
 def test_limits_are_cast_strictly(values: dict[str, object]) -> None:
     with pytest.raises(SettingError, match=next(iter(values))):
         FileLimits(**values)  # type: ignore[arg-type]
@@ -286,7 +294,7 @@ REFUSED = {
     "bad.jsonl": (b"{\n{\n", "no line of it is valid JSON"),
     "scan.pdf": (make_pdf([[], []]), "no text layer (a scan?) on any of its 2 pages"),
     "fake.docx": (archive({"word/document.xml": b"<x/>"}), "damaged, or not a Word document"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -385,7 +393,7 @@ NASTY = {
     + b"--x\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n" * 500,
     "half.html": b"<html><body><p>a<table><tr><td>\xff\xfe<script>",
     "bad.md": b"```\n# no\n" + b"#" * 100_000 + b"\n" + b"- " * 100_000,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", NASTY)

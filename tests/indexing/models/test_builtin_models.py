@@ -55,8 +55,9 @@ def test_a_harmed_cache_is_made_again(harm: str) -> None:
     elif harm == "manifest":
         (path / cache.MANIFEST).write_text("{", "utf-8")
     else:
-        {"shorten": shorten("model.safetensors"), "missing": remove("tokenizer.json"),
-         "extra": write("extra.json", b"{}")}[harm](path)  # fmt: skip
+        {"shorten": shorten("model.safetensors"), "missing": remove("tokenizer.json"), "extra": write("extra.json", b"{}")}[
+            harm
+        ](path)
     again = resolve("builtin", "embedder").path
     assert again == path and weights.read_bytes() == whole and cache.sound(path)
     assert sorted(p.name for p in path.parent.iterdir() if not p.name.endswith(".lock")) == ["embedder"]

@@ -48,11 +48,17 @@ def test_what_auto_is_and_what_computes(machine: Hardware, auto: str, fp32: str,
 @pytest.mark.parametrize(
     "limit, auto, instructions",
     [
-        ("AVX2", "fp32", "AVX2"), ("AVX512_CORE", "fp32", "AVX-512"), ("AVX512_CORE_VNNI", "fp32", "AVX-512"),
-        ("avx512_core_bf16", "bf16", "AVX-512 BF16"), ("AVX512_CORE_AMX", "bf16", "AMX"), ("DEFAULT", "bf16", "AMX"),
-        ("SSE41", "fp32", "x86_64"), ("", "bf16", "AMX"), ("nonsense", "bf16", "AMX"),
+        ("AVX2", "fp32", "AVX2"),
+        ("AVX512_CORE", "fp32", "AVX-512"),
+        ("AVX512_CORE_VNNI", "fp32", "AVX-512"),
+        ("avx512_core_bf16", "bf16", "AVX-512 BF16"),
+        ("AVX512_CORE_AMX", "bf16", "AMX"),
+        ("DEFAULT", "bf16", "AMX"),
+        ("SSE41", "fp32", "x86_64"),
+        ("", "bf16", "AMX"),
+        ("nonsense", "bf16", "AMX"),
     ],
-)  # fmt: skip
+)
 def test_what_one_dnn_may_not_use_is_not_there(limit: str, auto: str, instructions: str) -> None:
     for name in hardware.LIMIT:
         found = cpu(AMX, **{name: limit})

@@ -60,9 +60,7 @@ def test_a_preset_in_the_hubs_cache_is_used(embedder: Path, hub_cache: Path) -> 
     assert list(states) == list(PRESETS)
 
 
-def test_a_model_with_two_hub_ids_is_found_by_either(
-    reader: Path, hub_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+def test_a_model_with_two_hub_ids_is_found_by_either(reader: Path, hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     preset = PRESETS["reader", "distilbert-tydiqa"]
     monkeypatch.setattr(registry, "download", lambda repo, _: _only(repo, preset.model, reader))
     for name in (preset.name, preset.model, *preset.also):

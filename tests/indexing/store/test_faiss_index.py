@@ -27,9 +27,14 @@ def make(data: tuple[Ids, Matrix], kind: str, added: int = 100) -> VectorIndex:
     ids, vectors = data
     base = make_base(ids[:-added], vectors[:-added], kind)  # type: ignore[arg-type]
     return VectorIndex(
-        DIMENSION, base, kind, ids[-added:], vectors[-added:], dead=ids[::7],  # type: ignore[arg-type]
+        DIMENSION,
+        base,
+        kind,
+        ids[-added:],
+        vectors[-added:],
+        dead=ids[::7],  # type: ignore[arg-type]
         exact=lambda wanted: vectors[(wanted - 5) // 3],
-    )  # fmt: skip
+    )
 
 
 def brute(data: tuple[Ids, Matrix], query: Matrix, live: Ids, top_k: int) -> list[int]:

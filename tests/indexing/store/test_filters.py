@@ -124,11 +124,26 @@ def test_a_list_of_any_length_is_one_parameter() -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        "de", ["de"], {"$xor": []}, {"year": {"$like": 3}}, {"year": {}}, {"$and": 3}, {"year": None},
-        {"year": {"$gt": True}}, {"page": "1"}, {"language": 3}, {"$eq": 1}, {'a"b': 1}, {"": 1}, {"year": float("nan")},
-        {"year": 2**70}, {"source": {"$glob": 3}}, {"language": {"$in": "de"}}, {"tag": "\ud800"},
+        "de",
+        ["de"],
+        {"$xor": []},
+        {"year": {"$like": 3}},
+        {"year": {}},
+        {"$and": 3},
+        {"year": None},
+        {"year": {"$gt": True}},
+        {"page": "1"},
+        {"language": 3},
+        {"$eq": 1},
+        {'a"b': 1},
+        {"": 1},
+        {"year": float("nan")},
+        {"year": 2**70},
+        {"source": {"$glob": 3}},
+        {"language": {"$in": "de"}},
+        {"tag": "\ud800"},
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_honoured_is_an_error(bad: Any) -> None:
     with pytest.raises(FilterError):
         where(bad)

@@ -53,9 +53,12 @@ def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_stock_nodes_in_one_pipeline(store: DocqaDocumentStore, tiny_transformer: str) -> None:
     dense = EmbeddingRetriever(
-        document_store=store, embedding_model=tiny_transformer, model_format="sentence_transformers", use_gpu=False,
+        document_store=store,
+        embedding_model=tiny_transformer,
+        model_format="sentence_transformers",
+        use_gpu=False,
         progress_bar=False,
-    )  # fmt: skip
+    )
     store.update_embeddings(dense)
     assert store.get_embedding_count() == 4
     reader = FARMReader(str(resolve("builtin", "reader").path), use_gpu=False, num_processes=0, progress_bar=False)
@@ -159,10 +162,12 @@ def test_an_index_folder_is_a_haystack_store(corpus: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "half",
     [
-        Document(id="x\ud800", content="whole"), Document(id="x", content="half \udfff of one"),
-        Document(id="x", content="whole", meta={"author": "A\ud800"}), Document(id="x", content="whole", meta={"\ud800": 1}),
+        Document(id="x\ud800", content="whole"),
+        Document(id="x", content="half \udfff of one"),
+        Document(id="x", content="whole", meta={"author": "A\ud800"}),
+        Document(id="x", content="whole", meta={"\ud800": 1}),
     ],
-)  # fmt: skip
+)
 def test_half_of_a_character_is_told_and_nothing_is_written(store: DocqaDocumentStore, half: Document) -> None:
     with pytest.raises(SettingError, match="half of a character"):
         store.write_documents([Document(id="new", content="The lamp was lit."), half])

@@ -61,8 +61,10 @@ class StoreMachine(RuleBasedStateMachine):
         self.index.close()
         shutil.rmtree(self.root)
 
-    @rule(files=st.dictionaries(sources, st.lists(texts, min_size=1, max_size=4), min_size=1, max_size=3),
-          language=st.sampled_from(LANGUAGES))  # fmt: skip
+    @rule(
+        files=st.dictionaries(sources, st.lists(texts, min_size=1, max_size=4), min_size=1, max_size=3),
+        language=st.sampled_from(LANGUAGES),
+    )
     def write(self, files: dict[str, list[str]], language: str) -> None:
         new = [new_document(source, parts, language) for source, parts in files.items()]
         with self.index.folder.writer():
@@ -138,8 +140,12 @@ class StoreMachine(RuleBasedStateMachine):
     def searching_is_brute_force_over_the_model(self) -> None:
         query = EMBEDDER.questions(["red stone"])[0]
         every: list[dict[str, Any] | None] = [
-            None, {"language": "de"}, {"source": {"$glob": "f[0-2]*"}}, {"n": {"$gte": 2}}, {"language": "xx"},
-        ]  # fmt: skip
+            None,
+            {"language": "de"},
+            {"source": {"$glob": "f[0-2]*"}},
+            {"n": {"$gte": 2}},
+            {"language": "xx"},
+        ]
         for filters in every:
             with self.index.snapshot() as snapshot:
                 assert snapshot.generation == self.generation
@@ -157,9 +163,11 @@ class StoreMachine(RuleBasedStateMachine):
     def _allowed(self, filters: dict[str, object] | None) -> dict[tuple[str, int], str]:
         """(source, start) -> text of every chunk a filter lets through, read naively."""
         tests = {
-            None: lambda item: True, "language": lambda item: item.document.language == filters["language"],  # type: ignore[index]
-            "source": lambda item: item.document.source[1] in "012", "n": lambda item: item.document.meta["n"] >= 2,
-        }  # fmt: skip
+            None: lambda item: True,
+            "language": lambda item: item.document.language == filters["language"],  # type: ignore[index]
+            "source": lambda item: item.document.source[1] in "012",
+            "n": lambda item: item.document.meta["n"] >= 2,
+        }
         test = tests[next(iter(filters)) if filters else None]
         return {(i.document.source, c.start): c.text for i in self.model.values() if test(i) for c in i.chunks}
 

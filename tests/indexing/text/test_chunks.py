@@ -31,13 +31,13 @@ def by_words(parts: Sequence[str]) -> list[int]:
 
 def document(
     text: str, language: str, pages: tuple[int, ...] = (), headings: tuple[tuple[int, int, int], ...] = ()
-) -> Document:  # fmt: skip
+) -> Document:
     return Document(document_id("a", text), "a", content_hash(text), text, language, pages, headings)
 
 
 def cut_one(
     text: str, language: str, count_tokens: CountTokens, settings: ChunkSettings = DEFAULT, **more: Any
-) -> list[Span]:  # fmt: skip
+) -> list[Span]:
     """Where the chunks of a document that is cut alone lie."""
     (spans,) = cut([document(text, language, **more)], count_tokens, settings)
     return spans

@@ -44,15 +44,32 @@ PARAGRAPHS = {
     "zh": "大桥在一个阳光明媚的早晨开通，成千上万的人前来观看第一列火车。",
 }
 QUESTIONS = {
-    "ar": "متى افتتح الجسر؟", "bn": "সেতুটি কবে খোলা হয়েছিল?", "de": "Wann wurde die Brücke eröffnet?", "el": "Πότε άνοιξε η γέφυρα;",  # noqa: E501
-    "en": "When was the bridge opened?", "es": "¿Cuándo se inauguró el puente?", "fa": "پل چه زمانی گشوده شد؟",
-    "fi": "Milloin silta avattiin?", "fr": "Quand le pont a-t-il été inauguré ?", "he": "מתי נפתח הגשר?", "hi": "पुल कब खोला गया?",  # noqa: E501
-    "it": "Quando fu inaugurato il ponte?", "ja": "橋はいつ開通しましたか。", "ko": "다리는 언제 개통되었습니까?",
-    "nl": "Wanneer werd de brug geopend?", "pl": "Kiedy otwarto most?", "ro": "Când a fost deschis podul?",
-    "ru": "Когда открыли мост?", "sw": "Daraja lilifunguliwa lini?", "te": "వంతెన ఎప్పుడు ప్రారంభించబడింది?",
-    "th": "สะพานเปิดเมื่อใด", "tr": "Köprü ne zaman açıldı?", "uk": "Коли відкрили міст?", "vi": "Cây cầu được khánh thành khi nào?",  # noqa: E501
+    "ar": "متى افتتح الجسر؟",
+    "bn": "সেতুটি কবে খোলা হয়েছিল?",
+    "de": "Wann wurde die Brücke eröffnet?",
+    "el": "Πότε άνοιξε η γέφυρα;",
+    "en": "When was the bridge opened?",
+    "es": "¿Cuándo se inauguró el puente?",
+    "fa": "پل چه زمانی گشوده شد؟",
+    "fi": "Milloin silta avattiin?",
+    "fr": "Quand le pont a-t-il été inauguré ?",
+    "he": "מתי נפתח הגשר?",
+    "hi": "पुल कब खोला गया?",
+    "it": "Quando fu inaugurato il ponte?",
+    "ja": "橋はいつ開通しましたか。",
+    "ko": "다리는 언제 개통되었습니까?",
+    "nl": "Wanneer werd de brug geopend?",
+    "pl": "Kiedy otwarto most?",
+    "ro": "Când a fost deschis podul?",
+    "ru": "Когда открыли мост?",
+    "sw": "Daraja lilifunguliwa lini?",
+    "te": "వంతెన ఎప్పుడు ప్రారంభించబడింది?",
+    "th": "สะพานเปิดเมื่อใด",
+    "tr": "Köprü ne zaman açıldı?",
+    "uk": "Коли відкрили міст?",
+    "vi": "Cây cầu được khánh thành khi nào?",
     "zh": "大桥是什么时候开通的？",
-}  # fmt: skip
+}
 
 pieces = st.sampled_from(
     [
@@ -117,7 +134,16 @@ def split(text: str, language: str) -> list[str]:
 @pytest.mark.parametrize(
     ("language", "wanted"),
     [
-        ("en", ["Dr. Aust paid 3.14 pounds to J. R. Storrow, e.g. for oil.", "He left at 5 p.m. on foot!", "“Why?” she asked.", "No one knew…", "Then it rained."]),  # noqa: E501
+        (
+            "en",
+            [
+                "Dr. Aust paid 3.14 pounds to J. R. Storrow, e.g. for oil.",
+                "He left at 5 p.m. on foot!",
+                "“Why?” she asked.",
+                "No one knew…",
+                "Then it rained.",
+            ],
+        ),
         ("de", ["Am 3. Mai kam z. B. Herr Dr. Kahl.", "Er blieb bis zum 12. Juni.", "„Gut!“ sagte er."]),
         ("es", ["¿Cuándo llegó la Sra. Ruiz?", "Llegó a las 5.30 p. ej. en tren.", "¡Qué bien!"]),
         ("ru", ["В 1911 г. и т. д. всё изменилось.", "Кто это знал?", "Никто."]),
@@ -133,17 +159,26 @@ def split(text: str, language: str) -> list[str]:
         ("vi", ["Cầu dài 1,5 km.", "Ai xây nó?"]),
         ("th", ["สะพานนี้เปิดใช้ตั้งแต่ปีหนึ่งเก้าหนึ่งสองและยังแข็งแรงดี", "ผู้คนเดินข้ามทุกวัน"]),
     ],
-)  # fmt: skip
+)
 def test_worked_sentences(language: str, wanted: list[str]) -> None:
     glue = "" if language in ("zh", "ja") else " "
     assert split(glue.join(wanted), language) == wanted
 
 
 def test_lines() -> None:
-    assert split("Title\n\nA long line that was wrapped by hand at about seventy characters in\nthe middle of it. End.", "en") == [  # noqa: E501
-        "Title", "A long line that was wrapped by hand at about seventy characters in\nthe middle of it.", "End."]  # fmt: skip  # noqa: E501
+    assert split(
+        "Title\n\nA long line that was wrapped by hand at about seventy characters in\nthe middle of it. End.", "en"
+    ) == [  # noqa: E501
+        "Title",
+        "A long line that was wrapped by hand at about seventy characters in\nthe middle of it.",
+        "End.",
+    ]  # noqa: E501
     assert split("- one item of the list\r\n- another item\r\n1. first\r\n2. second", "en") == [
-        "- one item of the list", "- another item", "1. first", "2. second"]  # fmt: skip
+        "- one item of the list",
+        "- another item",
+        "1. first",
+        "2. second",
+    ]
 
 
 @given(texts, st.sampled_from(["und", "en", "de", "tr", "ar", "hi", "th", "vi"]))
@@ -159,15 +194,26 @@ def test_terms_are_clean_and_agree_with_their_spans(text: str, language: str) ->
 @pytest.mark.parametrize(
     ("language", "document", "question"),
     [
-        ("en", "The BRIDGES were opened", "bridge open"), ("de", "Die Straßen der Häuser", "strasse haus"),
-        ("es", "los puentes habitados", "puente habitada"), ("el", "Το ΌΡΟΣ των νησιών", "όρος νησιά"),
-        ("ru", "мосты открыли ёлки", "мост ёлка"), ("tr", "İSTANBUL'da IŞIK kitapları", "istanbul ışık kitap"),
-        ("ar", "الأَرْشِيفُ في المدينة", "الارشيف المدينه"), ("hi", "किताबों की क़ीमत", "किताब कीमत"),
-        ("th", "เรือเฟอร์รี่ออกเดินทาง", "เฟอร์รี่"), ("zh", "灯塔看守人", "灯塔"), ("ja", "ｶﾀｶﾅの灯台", "カタカナ 灯台"),
-        ("ko", "도서관에서 신문을", "도서관 신문"), ("vi", "cây cầu dài", "cầu"), ("km", "សៀវភៅខ្មែរ", "ខ្មែរ"), ("my", "မြန်မာနိုင်ငံ", "မြန်မာ"),  # noqa: E501
-        ("he", "הַגֶּשֶׁר נפתח", "הגשר"), ("fa", "کتاب‌ها ۱۹۱۲", "1912"), ("pl", "łódź", "lodz"),
+        ("en", "The BRIDGES were opened", "bridge open"),
+        ("de", "Die Straßen der Häuser", "strasse haus"),
+        ("es", "los puentes habitados", "puente habitada"),
+        ("el", "Το ΌΡΟΣ των νησιών", "όρος νησιά"),
+        ("ru", "мосты открыли ёлки", "мост ёлка"),
+        ("tr", "İSTANBUL'da IŞIK kitapları", "istanbul ışık kitap"),
+        ("ar", "الأَرْشِيفُ في المدينة", "الارشيف المدينه"),
+        ("hi", "किताबों की क़ीमत", "किताब कीमत"),
+        ("th", "เรือเฟอร์รี่ออกเดินทาง", "เฟอร์รี่"),
+        ("zh", "灯塔看守人", "灯塔"),
+        ("ja", "ｶﾀｶﾅの灯台", "カタカナ 灯台"),
+        ("ko", "도서관에서 신문을", "도서관 신문"),
+        ("vi", "cây cầu dài", "cầu"),
+        ("km", "សៀវភៅខ្មែរ", "ខ្មែរ"),
+        ("my", "မြန်မာနိုင်ငံ", "မြန်မာ"),
+        ("he", "הַגֶּשֶׁר נפתח", "הגשר"),
+        ("fa", "کتاب‌ها ۱۹۱۲", "1912"),
+        ("pl", "łódź", "lodz"),
     ],
-)  # fmt: skip
+)
 def test_a_question_meets_the_words_of_a_document(language: str, document: str, question: str) -> None:
     found = set(terms(document, language))
     for word in question.split():

@@ -63,7 +63,9 @@ def chosen(count: int, a: float, b: float, c: float, d: float) -> list[ReadQuest
         rows = [(dice.gauss(1, 4), dice.uniform(0, 1), dice.uniform(0, 1)) for _ in range(5)]
         chances = np.exp([0.0, *(a * gap + b * near + c * words + d for gap, near, words in rows)])
         which = dice.choices(range(6), weights=chances.tolist())[0]
-        found.append(ReadQuestion(tuple(ReadPassage(*row, n == which, False) for n, row in enumerate(rows, start=1)), which > 0, "en"))
+        found.append(
+            ReadQuestion(tuple(ReadPassage(*row, n == which, False) for n, row in enumerate(rows, start=1)), which > 0, "en")
+        )
     return found
 
 
@@ -111,9 +113,15 @@ def test_few_or_one_sided_questions_teach_nothing() -> None:
 def test_calibrating_learns_it_and_keeps_whose_cosines_they_are(tmp_path: Path) -> None:
     questions = QuestionSet.read([write(tmp_path / "q", ("de", "en"))])
     found = calibrate(questions, measured(), EMBEDDER, retrieve=5, out=tmp_path / "o")
-    assert found.known.evidence_weights is None and found.known.found is not None, "a text given by hand has a curve of its own"
+    assert found.known.evidence_weights is None and found.known.found is not None, (
+        "a text given by hand has a curve of its own"
+    )
     evidence_weights = found.known.found.evidence_weights
-    assert evidence_weights is not None and evidence_weights.embedder == EMBEDDER.fingerprint and evidence_weights.near + evidence_weights.words > 0
+    assert (
+        evidence_weights is not None
+        and evidence_weights.embedder == EMBEDDER.fingerprint
+        and evidence_weights.near + evidence_weights.words > 0
+    )
     lines = [OpenPrediction.from_dict(line) for line in Results.read(tmp_path / "o").lines]
     assert all(len(one.read) >= 5 and sum(read.own for read in one.read) == 1 for one in lines)
     present, absent = lines[0].asked()
@@ -135,8 +143,18 @@ def test_it_is_kept_beside_the_reader(tmp_path: Path, monkeypatch: pytest.Monkey
     assert calibration_store.load(builtin) == known
     by_hand = calibration_of(builtin)
     found = by_hand.with_embedder(LIFT.embedder)
-    assert (by_hand.slope, by_hand.evidence_weights, by_hand.of("de").slope, by_hand.of("de").evidence_weights) == (0.5, None, 0.7, None)
-    assert (found.slope, found.evidence_weights, found.of("fi").slope, found.of("fi").evidence_weights) == (0.3, LIFT, 0.2, LIFT)
+    assert (by_hand.slope, by_hand.evidence_weights, by_hand.of("de").slope, by_hand.of("de").evidence_weights) == (
+        0.5,
+        None,
+        0.7,
+        None,
+    )
+    assert (found.slope, found.evidence_weights, found.of("fi").slope, found.of("fi").evidence_weights) == (
+        0.3,
+        LIFT,
+        0.2,
+        LIFT,
+    )
     assert found.of("de") is found and found.stop_margin == by_hand.stop_margin and found.of("fi").scope == "language"
     path.write_text(path.read_text("utf-8").replace('"near": 10.0', '"near": -1.0'), "utf-8")
     assert calibration_store.load(builtin) is None, "a damaged file is not used"
@@ -153,10 +171,17 @@ def test_another_embedders_cosines_are_not_used() -> None:
 def test_the_built_in_reader_has_one_for_the_built_in_embedder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCQA_DATA", str(tmp_path))
     by_hand = calibration_of(resolve("builtin", "reader"))
-    assert by_hand.evidence_weights is None and by_hand.found is not None and by_hand.found.stop_margin == by_hand.stop_margin
+    assert (
+        by_hand.evidence_weights is None and by_hand.found is not None and by_hand.found.stop_margin == by_hand.stop_margin
+    )
     evidence_weights = by_hand.found.evidence_weights
     assert evidence_weights is not None and evidence_weights.embedder == Embedder.load("builtin").nearness
-    assert evidence_weights.near > 0 and evidence_weights.words > 0 and 0 < (evidence_weights.typical.nearness or 0) < 1 and 0 < (evidence_weights.typical.words or 0) < 1
+    assert (
+        evidence_weights.near > 0
+        and evidence_weights.words > 0
+        and 0 < (evidence_weights.typical.nearness or 0) < 1
+        and 0 < (evidence_weights.typical.words or 0) < 1
+    )
 
 
 class Alike:

@@ -22,8 +22,10 @@ def answer(start: int, end: int, score: float, document: str = "d") -> Answer:
 
 spans = st.builds(
     lambda start, length, margin: Span(start, start + length, margin, margin, 0.5),
-    st.integers(0, 30), st.integers(1, 9), st.integers(-20, 20).map(float),
-)  # fmt: skip
+    st.integers(0, 30),
+    st.integers(1, 9),
+    st.integers(-20, 20).map(float),
+)
 readings_ = st.lists(st.lists(spans, max_size=5).map(lambda found: Reading(tuple(found))), max_size=5)
 
 
@@ -72,4 +74,9 @@ def test_equal_margins_keep_the_order_of_passages_and_of_the_reader() -> None:
 def test_one_text_is_answered_by_the_same_verdict() -> None:
     said = answer_text(WordReader(), "When was the bridge opened?", "The bridge was opened in 1912.")
     assert said["answer"] == "1912" and said["score"] >= 0.5
-    assert answer_text(WordReader(), "When was the bridge opened?", "   ") == {"answer": "", "start": 0, "end": 0, "score": 1.0}
+    assert answer_text(WordReader(), "When was the bridge opened?", "   ") == {
+        "answer": "",
+        "start": 0,
+        "end": 0,
+        "score": 1.0,
+    }

@@ -60,8 +60,10 @@ def test_a_quotation_is_text_offsets_and_hash(path: Path) -> None:
     assert good.content_hash == known and verify(good, document, known) is good
     assert verify(good.passage, document, known) is good.passage
     changes: list[dict[str, Any]] = [
-        {"start": good.start + 1}, {"text": "1913"}, {"text": "", "end": good.start},
-    ]  # fmt: skip
+        {"start": good.start + 1},
+        {"text": "1913"},
+        {"text": "", "end": good.start},
+    ]
     for change in changes:
         with pytest.raises(BrokenCitation):
             verify(replace(good, **change), document, known)

@@ -138,13 +138,23 @@ def test_a_stream_gives_passages_first_and_ends_with_what_ask_gives(api: Live, i
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        ({"question": ""}, 422), ({"question": " \n"}, 422), ({"question": "x" * 513}, 422), ({"question": 5}, 422),
-        ({}, 422), ({"question": "q", "top_k": 0}, 422), ({"question": "q", "top_k": 101}, 422),
-        ({"question": "q", "retrieve": 101}, 422), ({"question": "q", "no_answer_threshold": 1.5}, 422),
-        ({"question": "q", "top_k": "5"}, 422), ({"question": "q", "thorough": 1}, 422),
-        ({"question": "q", "filters": []}, 422), ([], 422), (None, 422), ({"question": "q", "filters": {"": "x"}}, 422),
+        ({"question": ""}, 422),
+        ({"question": " \n"}, 422),
+        ({"question": "x" * 513}, 422),
+        ({"question": 5}, 422),
+        ({}, 422),
+        ({"question": "q", "top_k": 0}, 422),
+        ({"question": "q", "top_k": 101}, 422),
+        ({"question": "q", "retrieve": 101}, 422),
+        ({"question": "q", "no_answer_threshold": 1.5}, 422),
+        ({"question": "q", "top_k": "5"}, 422),
+        ({"question": "q", "thorough": 1}, 422),
+        ({"question": "q", "filters": []}, 422),
+        ([], 422),
+        (None, 422),
+        ({"question": "q", "filters": {"": "x"}}, 422),
     ],
-)  # fmt: skip
+)
 def test_a_question_that_cannot_be_asked_is_told_why(api: Live, ids: dict[str, str], body: Any, status: int) -> None:
     for way in ("ask", "ask/stream"):
         answer = api.http.post(f"/v1/corpora/a/{way}", json=body)
@@ -278,11 +288,16 @@ def test_an_upload_tells_of_each_file_and_writes_nothing_outside(api: Live) -> N
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (b"no multipart", "text/plain"), (b"x", "multipart/form-data"), (b"", FORM), (b"--x", FORM), (b"--x--\r\n", FORM),
-        (b"--x\r\n\r\nno name\r\n--x--\r\n", FORM), (b"--x\r\n" + b"a" * 10_000, FORM),
+        (b"no multipart", "text/plain"),
+        (b"x", "multipart/form-data"),
+        (b"", FORM),
+        (b"--x", FORM),
+        (b"--x--\r\n", FORM),
+        (b"--x\r\n\r\nno name\r\n--x--\r\n", FORM),
+        (b"--x\r\n" + b"a" * 10_000, FORM),
         (b"--x\r\nContent-Disposition: form-data; name=files; filename=a\r\n\r\ncut", FORM),
     ],
-)  # fmt: skip
+)
 def test_a_bad_upload_is_told_why_and_leaves_nothing(api: Live, ids: dict[str, str], content: bytes, kind: str) -> None:
     for way in ("documents", "questions"):
         answer = api.http.post(f"/v1/corpora/a/{way}", content=content, headers={"Content-Type": kind})
@@ -634,10 +649,13 @@ def test_the_examples_of_the_docs_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--host", "0.0.0.0"], "there is no key"), (["--port", "x"], "port is 'x'"), (["--reader", "no-such"], "no reader"),
-        (["--log-questions", "maybe"], "log_questions is 'maybe'"), (["--cors-origins", "*"], "cors_origins"),
+        (["--host", "0.0.0.0"], "there is no key"),
+        (["--port", "x"], "port is 'x'"),
+        (["--reader", "no-such"], "no reader"),
+        (["--log-questions", "maybe"], "log_questions is 'maybe'"),
+        (["--cors-origins", "*"], "cors_origins"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_start_is_one_sentence(tmp_path: Path, arguments: list[str], told: str) -> None:
     command = [sys.executable, "-m", "qa_pipeline.cli", "serve", "--home", str(tmp_path / "h"), "--port", "0", *arguments]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)

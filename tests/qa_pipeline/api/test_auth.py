@@ -85,9 +85,11 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Live, di
     home.create("other")
     make_run(home.path / "evaluations" / "run", tmp_path_factory.mktemp("asked"))
     made = {
-        "none": "", "read": keys.add("reader")[1], "other": keys.add("other", write=True, corpora=["other"])[1],
+        "none": "",
+        "read": keys.add("reader")[1],
+        "other": keys.add("other", write=True, corpora=["other"])[1],
         "write": keys.add("writer", write=True)[1],
-    }  # fmt: skip
+    }
     with live(home.path, key=made["write"]) as api:
         yield api, made
 
@@ -102,9 +104,16 @@ def things(secrets: tuple[Live, dict[str, str]]) -> dict[str, str]:
     feedback = api.http.post("/v1/corpora/a/feedback", json={**ASK, "verdict": "wrong"}).json()["id"]
     saved = api.http.post("/v1/corpora/a/saved", json=ASK).json()["id"]
     return {
-        "corpus": "a", "document": ids["bridge.txt"], "job": job, "feedback": feedback, "saved": saved, "page": "1",
-        "evaluation": "run", "other": "run", "plot": "by-language.png",
-    }  # fmt: skip
+        "corpus": "a",
+        "document": ids["bridge.txt"],
+        "job": job,
+        "feedback": feedback,
+        "saved": saved,
+        "page": "1",
+        "evaluation": "run",
+        "other": "run",
+        "plot": "by-language.png",
+    }
 
 
 def routes(tmp_path: Path) -> set[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from qa_pipeline.cli import main
 from tests.pdfs import make_pdf, paragraph
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -19,9 +20,12 @@ ROOT = Path(__file__).resolve().parents[3]
 def docqa(*arguments: object, stdin: str | bytes = "", **environment: str) -> subprocess.CompletedProcess[str]:
     data = stdin.encode() if isinstance(stdin, str) else stdin
     run = subprocess.run(
-        [sys.executable, "-m", "qa_pipeline.cli", *map(str, arguments)], cwd=ROOT, input=data, capture_output=True,
+        [sys.executable, "-m", "qa_pipeline.cli", *map(str, arguments)],
+        cwd=ROOT,
+        input=data,
+        capture_output=True,
         env={**os.environ, "PYTHONIOENCODING": "utf-8", **environment},
-    )  # fmt: skip
+    )
     return subprocess.CompletedProcess(run.args, run.returncode, run.stdout.decode(), run.stderr.decode())
 
 
@@ -148,14 +152,26 @@ def test_models_are_listed() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["ask", "{i}", ""], ["ask", "{i}", "x" * 600], ["ask", "{i}", "q", "--top-k", "0"],
+        ["ask", "{i}", ""],
+        ["ask", "{i}", "x" * 600],
+        ["ask", "{i}", "q", "--top-k", "0"],
         ["ask", "{i}", "q", "--top-k", "x"],
-        ["ask", "nowhere", "q"], ["ask", "{i}", "q", "--filter", "nosign"], ["ask", "{i}", "q", "--reader", "no-such"],
-        ["ask", "{i}", "q"], ["show", "{i}", "0" * 32], ["show", "nowhere", "x"], ["index", "nowhere", "--into", "x"],
-        ["index", "{i}"], ["read", "q", "--context", "", "--reader", "builtin"], ["doctor", "nowhere"], ["dance"], [],
-        ["index", ".", "--into", "{i}", "--chunk-tokens", "5"], ["index", ".", "--into", "{i}", "--embedder", "e5-base"],
+        ["ask", "nowhere", "q"],
+        ["ask", "{i}", "q", "--filter", "nosign"],
+        ["ask", "{i}", "q", "--reader", "no-such"],
+        ["ask", "{i}", "q"],
+        ["show", "{i}", "0" * 32],
+        ["show", "nowhere", "x"],
+        ["index", "nowhere", "--into", "x"],
+        ["index", "{i}"],
+        ["read", "q", "--context", "", "--reader", "builtin"],
+        ["doctor", "nowhere"],
+        ["dance"],
+        [],
+        ["index", ".", "--into", "{i}", "--chunk-tokens", "5"],
+        ["index", ".", "--into", "{i}", "--embedder", "e5-base"],
     ],
-)  # fmt: skip
+)
 def test_mistakes_are_one_sentence_and_exit_2(index: Path, arguments: list[str]) -> None:
     run = docqa(*[argument.format(i=index) for argument in arguments])
     assert run.returncode == 2, run.stdout + run.stderr
@@ -171,3 +187,24 @@ def test_a_model_that_is_not_here_names_the_ways_out(index: Path) -> None:
 def test_documents_cannot_command_the_terminal(index: Path) -> None:
     run = docqa("search", index, "command the terminal")
     assert "evil" in run.stdout and "\x1b" not in run.stdout
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        (["cut", "x", "--layers", "1"], ["prune", "x", "--layers", "1"]),
+        (["slim", "e", "--numbers", "8"], ["reduce", "e", "--dim", "8"]),
+        (["mean", "a", "b"], ["average", "a", "b"]),
+        (["augment", "f", "--how", "switch"], ["augment", "f", "--method", "code-switch"]),
+        (["ask", "i", "switch", "--how"], ["ask", "i", "switch", "--how"]),
+        ([], []),
+    ],
+)
+def test_old_verbs_are_understood_and_shown_nowhere(
+    old: list[str], new: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main._renamed(old) == new
+    told = capsys.readouterr().err
+    assert told == (f"docqa: `docqa {old[0]}` is now `docqa {new[0]}`.\n" if old[:1] != new[:1] else "")
+    shown = main.parser().format_help().split()
+    assert not {"cut", "slim", "mean"} & set(shown) and {"prune", "reduce", "average"} <= set(shown)

@@ -146,9 +146,16 @@ def test_it_scores_what_its_card_says(wanted: Measured, runs: Path) -> None:
     if file is None:
         pytest.skip(f"needs {wanted.file}; name the folder that holds it by DOCQA_HUB_DATA")
     run = docqa(
-        "evaluate", file, "--reader", wanted.reader, "--scorer", wanted.scorer, "--json",
-        "--out", runs / f"{wanted.reader}-{file.name}",
-    )  # fmt: skip
+        "evaluate",
+        file,
+        "--reader",
+        wanted.reader,
+        "--scorer",
+        wanted.scorer,
+        "--json",
+        "--out",
+        runs / f"{wanted.reader}-{file.name}",
+    )
     assert run.returncode == 0, run.stderr
     rows = {row["name"]: row for row in map(json.loads, run.stdout.splitlines())}
     card = next(f for f in PRESETS["reader", wanted.reader].published if f.on == wanted.on)

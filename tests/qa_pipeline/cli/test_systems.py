@@ -29,9 +29,13 @@ BASE = {**SMALL, "hidden_size": 48, "num_hidden_layers": 12, "num_attention_head
 LARGE = {**SMALL, "hidden_size": 64, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 128}
 HALF = {**SMALL, "dim": 48, "n_layers": 6, "n_heads": 12, "hidden_dim": 96}
 KINDS: dict[str, tuple[str, dict[str, float]]] = {
-    "mbert-xquad": ("bert", BASE), "distilbert-tydiqa": ("distilbert", HALF), "xlmr-squad2": ("xlm-roberta", BASE),
-    "xlmr-large-squad2": ("xlm-roberta", LARGE), "bert-squad2": ("bert", BASE), "xlm-xquad": ("xlm", {}),
-}  # fmt: skip
+    "mbert-xquad": ("bert", BASE),
+    "distilbert-tydiqa": ("distilbert", HALF),
+    "xlmr-squad2": ("xlm-roberta", BASE),
+    "xlmr-large-squad2": ("xlm-roberta", LARGE),
+    "bert-squad2": ("bert", BASE),
+    "xlm-xquad": ("xlm", {}),
+}
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 QUESTIONS = tuple({(card.question, card.context): card for card in CARDS}.values())
 TEXTS = [*(text.replace("\x00", " ") for text in SCRIPTS.values()), *(f"{q.question} {q.context}" for q in QUESTIONS)]
@@ -53,9 +57,14 @@ def pieces(folder: Path) -> Any:
 
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(TEXTS * 3), model_writer=model, vocab_size=500, model_type="unigram",
-        hard_vocab_limit=False, num_threads=1, minloglevel=2,
-    )  # fmt: skip
+        sentence_iterator=iter(TEXTS * 3),
+        model_writer=model,
+        vocab_size=500,
+        model_type="unigram",
+        hard_vocab_limit=False,
+        num_threads=1,
+        minloglevel=2,
+    )
     folder.mkdir(parents=True)
     (folder / "sentencepiece.bpe.model").write_bytes(model.getvalue())
     return XLMRobertaTokenizerFast(str(folder / "sentencepiece.bpe.model"), model_max_length=512)

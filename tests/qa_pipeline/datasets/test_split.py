@@ -34,9 +34,10 @@ def parallel(paragraphs: int, questions: int, languages: tuple[str, ...] = LANGU
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 30), st.sampled_from(LANGUAGES)), min_size=30, max_size=120), st.integers(1, 6),
+    st.lists(st.tuples(st.integers(0, 30), st.sampled_from(LANGUAGES)), min_size=30, max_size=120),
+    st.integers(1, 6),
     st.integers(0, 5),
-)  # fmt: skip
+)
 def test_no_group_is_on_both_sides(drawn: list[tuple[int, str]], per_language: int, seed: int) -> None:
     examples = [
         example(str(n), f"{language} {p}", language=language, origin=f"{language}.json")
@@ -116,9 +117,11 @@ def test_nothing_to_split() -> None:
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     """Clashing ids get their file's name; languages of question and context are kept."""
     examples = [
-        example("1", "en one"), example("2", "en one"), example("1", "en two", origin="b.json"),
+        example("1", "en one"),
+        example("2", "en one"),
+        example("1", "en two", origin="b.json"),
         Example("3", "Was?", "en one", (), "en", "de", "T", "a.json"),
-    ]  # fmt: skip
+    ]
     path = tmp_path / "out.json"
     path.write_text(json.dumps(squad(examples)))
     found = read_examples(path)

@@ -16,10 +16,18 @@ from qa_pipeline.datasets.token_counts import counter
 
 XQUAD = Path(__file__).resolve().parents[4] / "shared" / "data" / "xquad"
 CARDS = {
-    "en": (142.4, 11.5, 3.1), "es": (160.7, 13.4, 3.6), "de": (139.5, 11.0, 3.0), "el": (149.6, 11.7, 3.3),
-    "ru": (133.9, 10.0, 3.1), "tr": (126.5, 9.8, 3.1), "ar": (128.2, 10.7, 3.1), "vi": (191.2, 14.8, 4.5),
-    "th": (158.7, 11.5, 4.1), "zh": (147.6, 10.5, 3.5), "hi": (232.4, 18.7, 5.6),
-}  # fmt: skip
+    "en": (142.4, 11.5, 3.1),
+    "es": (160.7, 13.4, 3.6),
+    "de": (139.5, 11.0, 3.0),
+    "el": (149.6, 11.7, 3.3),
+    "ru": (133.9, 10.0, 3.1),
+    "tr": (126.5, 9.8, 3.1),
+    "ar": (128.2, 10.7, 3.1),
+    "vi": (191.2, 14.8, 4.5),
+    "th": (158.7, 11.5, 4.1),
+    "zh": (147.6, 10.5, 3.5),
+    "hi": (232.4, 18.7, 5.6),
+}
 
 
 def example(id: str, question: str, context: str, *answers: str, language: str = "en", asked_in: str = "") -> Example:
@@ -28,11 +36,13 @@ def example(id: str, question: str, context: str, *answers: str, language: str =
 
 
 def test_counts_and_means_of_each_language() -> None:
-    rows = statistics([
-        example("1", "Who opened it?", "Mara Vell opened it.", "Mara Vell", "Vell"),
-        example("2", "When?", "Mara Vell opened it."),
-        example("3", "Wann?", "Es war 1912.", "1912", language="de"),
-    ])  # fmt: skip
+    rows = statistics(
+        [
+            example("1", "Who opened it?", "Mara Vell opened it.", "Mara Vell", "Vell"),
+            example("2", "When?", "Mara Vell opened it."),
+            example("3", "Wann?", "Es war 1912.", "1912", language="de"),
+        ]
+    )
     assert [(r.language, r.paragraphs, r.questions, r.unanswerable, r.answers) for r in rows] == [
         ("de", 1, 1, 0, 1),
         ("en", 1, 2, 1, 2),

@@ -43,8 +43,15 @@ class Pair:
         self.ours = ours
         with _kept_random_state():
             self.stock = FARMReader(str(folder), num_processes=0, progress_bar=False, **STOCK)
-        self.usual = {"top_k": 10, "top_k_per_candidate": 3, "top_k_per_sample": 1, "duplicate_filtering": 0,
-                      "no_ans_boost": 0.0, "return_no_answers": False, "use_confidence_scores": True}  # fmt: skip
+        self.usual = {
+            "top_k": 10,
+            "top_k_per_candidate": 3,
+            "top_k_per_sample": 1,
+            "duplicate_filtering": 0,
+            "no_ans_boost": 0.0,
+            "return_no_answers": False,
+            "use_confidence_scores": True,
+        }
         self.set()
 
     def set(self, **changes: Any) -> Pair:

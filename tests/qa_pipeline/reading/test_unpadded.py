@@ -240,10 +240,11 @@ def test_a_precision_that_is_named_is_taken_or_refused() -> None:
 
 def test_auto_is_decided_by_the_hardware_that_is_given(folders: dict[str, Path]) -> None:
     for features, name, instructions in (
-        ({"avx2"}, "fp32", "AVX2"), ({"avx2", "avx512f", "avx512_vnni"}, "fp32", "AVX-512"),
+        ({"avx2"}, "fp32", "AVX2"),
+        ({"avx2", "avx512f", "avx512_vnni"}, "fp32", "AVX-512"),
         ({"avx2", "avx512f", "avx512_vnni", "avx512_bf16"}, "bf16", "AVX-512 BF16"),
         ({"avx512f", "amx_bf16"}, "bf16", "AMX"),
-    ):  # fmt: skip
+    ):
         reader = loaded(folders["bert"], precision="auto", hardware=Hardware("cpu", frozenset(features)))
         facts = reader.facts()
         assert (reader.precision, facts["precision"], facts["instruction_set"]) == (name, name, instructions)

@@ -288,8 +288,10 @@ def test_missing_and_broken_weights_are_told_in_one_sentence(folders: dict[str, 
     folder = copied(folders["simple"], tmp_path / "broken")
     weights = load_file(folder / "model.safetensors")
     cases: list[tuple[type[Exception], str]] = [
-        (ModelRefused, "not complete"), (ModelRefused, "cannot be read"), (ModelMissing, "no weights"),
-    ]  # fmt: skip
+        (ModelRefused, "not complete"),
+        (ModelRefused, "cannot be read"),
+        (ModelMissing, "no weights"),
+    ]
     for error, words in cases:
         if words == "not complete":
             del weights["transformer.layer_norm_emb.weight"]

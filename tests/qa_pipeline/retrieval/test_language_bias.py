@@ -168,13 +168,15 @@ def test_a_new_generation_is_sampled_anew(tmp_path: Path, builtin: Embedder) -> 
 
 def test_what_is_remembered_of_tokens_changes_nothing(
     tmp_path: Path, builtin: Embedder, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+) -> None:
     assert builtin.tokens is not None
     asked = [ASKED, ENGLISH, GREEK, *GERMAN, "", "?"]
     vectors = builtin.questions(asked)
     texts = {**german(10), "a.txt": ENGLISH, "b.txt": GREEK}
     with index_of(tmp_path, builtin, texts) as index, index.snapshot() as snapshot:
-        alone = [LanguageBias.of(builtin.tokens, snapshot).language_offsets(q, v) for q, v in zip(asked, vectors, strict=True)]
+        alone = [
+            LanguageBias.of(builtin.tokens, snapshot).language_offsets(q, v) for q, v in zip(asked, vectors, strict=True)
+        ]
         shared = LanguageBias.of(builtin.tokens, snapshot)
         with ThreadPoolExecutor(4) as threads:
             together = list(threads.map(shared.language_offsets, [*asked, *reversed(asked)], [*vectors, *vectors[::-1]]))
@@ -184,5 +186,7 @@ def test_what_is_remembered_of_tokens_changes_nothing(
         assert [forgetful.language_offsets(q, v) for q, v in zip(asked, vectors, strict=True)] == alone
         assert 0 < len(forgetful._likest) < len(shared._likest)
         monkeypatch.setattr(module, "TOGETHER", 3)
-        for few, many in zip(map(LanguageBias.of(builtin.tokens, snapshot).language_offsets, asked, vectors), alone, strict=True):
+        for few, many in zip(
+            map(LanguageBias.of(builtin.tokens, snapshot).language_offsets, asked, vectors), alone, strict=True
+        ):
             assert few == pytest.approx(many, abs=1e-5)

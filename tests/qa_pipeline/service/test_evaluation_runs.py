@@ -133,9 +133,7 @@ def test_predictions_of_a_row_and_a_verdict_are_counted_without_their_own_condit
     assert {one.id: one.verdict for one in judged}["3"] == "partly" and judged[1].question == ROWS[1]["question"]
 
 
-@given(
-    st.text("ab \n\u0301שلم", max_size=900), st.lists(st.tuples(st.integers(0, 899), st.integers(1, 900)), max_size=3)
-)  # fmt: skip
+@given(st.text("ab \n\u0301שلم", max_size=900), st.lists(st.tuples(st.integers(0, 899), st.integers(1, 900)), max_size=3))
 def test_pieces_are_the_text_around_the_answers(context: str, drawn: list[tuple[int, int]]) -> None:
     spans = [(start, min(start + size, len(context))) for start, size in drawn if start < len(context)]
     found = list(pieces(context, spans))
@@ -190,12 +188,15 @@ def test_a_run_of_the_command_is_shown_by_the_service_of_that_home(tmp_path: Pat
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--home", "{h}"], "belong together"), (["--name", "x"], "belong together"),
+        (["--home", "{h}"], "belong together"),
+        (["--name", "x"], "belong together"),
         (["--home", "{h}", "--name", "x", "--out", "y"], "in place of --out"),
-        (["--home", "{h}", "--name", "../x"], "cannot name"), (["--home", "{h}", "--name", ".."], "cannot name"),
-        (["--home", "{h}/nowhere", "--name", "x"], "home"), (["--home", "{h}", "--name", "x", "--sentences"], "no folder"),
+        (["--home", "{h}", "--name", "../x"], "cannot name"),
+        (["--home", "{h}", "--name", ".."], "cannot name"),
+        (["--home", "{h}/nowhere", "--name", "x"], "home"),
+        (["--home", "{h}", "--name", "x", "--sentences"], "no folder"),
     ],
-)  # fmt: skip
+)
 def test_a_place_that_is_none_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], words: str
 ) -> None:
@@ -243,9 +244,19 @@ def test_a_picture_comes_as_it_is_and_cannot_run(api: Live, client: Client, runs
 
 
 OUTSIDE = [
-    "../settings.json", "..%2fsettings.json", "%2e%2e/settings.json", "..", "by-language", "secret.png", "link.png",
-    "page.html", "by-language.png%00.svg", "%2fetc%2fpasswd", "..%5csettings.json", "a.png/../../settings.json",
-]  # fmt: skip
+    "../settings.json",
+    "..%2fsettings.json",
+    "%2e%2e/settings.json",
+    "..",
+    "by-language",
+    "secret.png",
+    "link.png",
+    "page.html",
+    "by-language.png%00.svg",
+    "%2fetc%2fpasswd",
+    "..%5csettings.json",
+    "a.png/../../settings.json",
+]
 
 
 @pytest.mark.parametrize("name", OUTSIDE)

@@ -84,8 +84,17 @@ def check_answers(context: str, answers: list[dict[str, Any]]) -> None:
 
 def test_what_is_said_is_kept(store: FeedbackStore, folder: IndexFolder, tmp_path: Path) -> None:
     bridge = id_of(folder, "bridge.txt")
-    right = store.add("north", folder, question=f" {QUESTION} ", verdict="right", document_id=bridge, start=21, end=25,
-                      text="1912", key="k1")  # fmt: skip
+    right = store.add(
+        "north",
+        folder,
+        question=f" {QUESTION} ",
+        verdict="right",
+        document_id=bridge,
+        start=21,
+        end=25,
+        text="1912",
+        key="k1",
+    )
     wrong = store.add("north", folder, question=QUESTION, verdict="wrong", document_id=bridge)
     store.add("south", folder, question=QUESTION, verdict="wrong")
     assert (right.question, right.text, right.key, right.corpus) == (QUESTION, "1912", "k1", "north")
@@ -97,9 +106,15 @@ def test_what_is_said_is_kept(store: FeedbackStore, folder: IndexFolder, tmp_pat
 
 def test_white_space_at_the_ends_is_left_out(store: FeedbackStore, folder: IndexFolder) -> None:
     said = store.add(
-        "n", folder, question=QUESTION, verdict="corrected", document_id=id_of(folder, "bridge.txt"), start=20, end=27,
+        "n",
+        folder,
+        question=QUESTION,
+        verdict="corrected",
+        document_id=id_of(folder, "bridge.txt"),
+        start=20,
+        end=27,
         text=" 1912. ",
-    )  # fmt: skip
+    )
     assert (said.start, said.end, said.text) == (21, 26, "1912.")
 
 
@@ -234,8 +249,9 @@ def test_what_was_said_of_another_text_is_left_out_and_counted(store: FeedbackSt
     for source in ("reports/bridge.txt", "reports/mine.txt"):
         text = folder.document(id_of(folder, source)).text
         start = text.index("19")
-        store.add("n", folder, question=QUESTION, verdict="right", document_id=id_of(folder, source), start=start,
-                  end=start + 4)  # fmt: skip
+        store.add(
+            "n", folder, question=QUESTION, verdict="right", document_id=id_of(folder, source), start=start, end=start + 4
+        )
     store.add("n", folder, question=QUESTION, verdict="wrong")
     (corpus / "reports" / "bridge.txt").write_text("In short: the bridge opened in 1913.\n", encoding="utf-8")
     build_index(corpus, tmp_path / "built", embedder=EMBEDDER)  # type: ignore[arg-type]
@@ -290,11 +306,22 @@ SAID = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 60), st.sampled_fro
 def test_every_exported_answer_is_the_text_at_its_start(text: str, said: list[tuple[int, int, str]], lost: bool) -> None:
     kept = document("a", text)
     entries = [
-        Feedback(str(n), "n", f"{n % 3}?", verdict, kept.id, kept.content_hash, start, start + length,
-                 text[start : start + length], "now", "")
+        Feedback(
+            str(n),
+            "n",
+            f"{n % 3}?",
+            verdict,
+            kept.id,
+            kept.content_hash,
+            start,
+            start + length,
+            text[start : start + length],
+            "now",
+            "",
+        )
         for n, (start, length, verdict) in enumerate(said)
         if text[start : start + length].strip() == text[start : start + length] != ""
-    ]  # fmt: skip
+    ]
     export = squad(entries, OneFolder() if lost else OneFolder(kept))  # type: ignore[arg-type]
     found = strictly_read(export)
     assert all(qa["context"] == text for qa in found.values()) and (not lost or not found)

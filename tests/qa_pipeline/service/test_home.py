@@ -474,9 +474,14 @@ def outcome(reports: list[PutReport]) -> dict[str, str]:
 def test_an_ordinary_archive(home: Home, corpus: Corpus, tmp_path: Path) -> None:
     members = {f"دليل/{name}.txt": text.encode() for name, text in SCRIPTS.items()}
     members |= {"stored.txt": b"plain", "a\\b.txt": b"windows", "empty.txt": b""}
-    path = make_zip(tmp_path / "z.zip", [("folder/", b""), (entry("stored.txt", compress_type=0), b"plain"), *[
-        (name, data) for name, data in members.items() if name != "stored.txt"
-    ]])  # fmt: skip
+    path = make_zip(
+        tmp_path / "z.zip",
+        [
+            ("folder/", b""),
+            (entry("stored.txt", compress_type=0), b"plain"),
+            *[(name, data) for name, data in members.items() if name != "stored.txt"],
+        ],
+    )
     found = outcome(home.put_zip(corpus, path))
     assert found == {name: name.replace("\\", "/") for name in members}
     assert below(corpus.documents) == set(found.values())
@@ -530,8 +535,9 @@ def test_members_that_are_no_files(home: Home, corpus: Corpus, tmp_path: Path) -
     ]
     found = outcome(home.put_zip(corpus, make_zip(tmp_path / "z.zip", members)))
     assert [value[:11] for value in found.values()] == ["!a link, not"[:11]] * 3 + ["!not an ordi"[:11]] * 3 + [
-        "link/inside", "run.sh",
-    ]  # fmt: skip
+        "link/inside",
+        "run.sh",
+    ]
     assert below(corpus.documents) == {"link/inside.txt", "run.sh"}
     assert not any(path.is_symlink() for path in corpus.documents.rglob("*"))
     assert os.stat(corpus.documents / "run.sh").st_mode & 0o111 == 0
@@ -552,8 +558,11 @@ def test_equal_names(home: Home, corpus: Corpus, tmp_path: Path) -> None:
     path = make_zip(tmp_path / "z.zip", [(name, str(n).encode()) for n, name in enumerate(names)])
     found = outcome(home.put_zip(corpus, path))
     assert {k: v for k, v in found.items() if v[0] != "!"} == {
-        "a.txt": "a.txt", "b/caf\u00e9.txt": "b/caf\u00e9.txt", "Straße.txt": "Straße.txt", "q?.txt": "q_.txt"
-    }  # fmt: skip
+        "a.txt": "a.txt",
+        "b/caf\u00e9.txt": "b/caf\u00e9.txt",
+        "Straße.txt": "Straße.txt",
+        "q?.txt": "q_.txt",
+    }
     assert all("already" in found[name] for name in ("A.TXT", "b/cafe\u0301.txt", "STRASSE.txt", "q*.txt"))
     assert "folder" in found["a.txt/x.txt"]
     assert (corpus.documents / "a.txt").read_bytes() == b"0"

@@ -93,12 +93,18 @@ def test_csv_with_any_delimiter(reads: Reads, delimiter: str, ends: str) -> None
     text = TABLE.format(delimiter).replace("\n", ends)
     assert reads(text, "Fragen.CSV", corpus="home") == EXPECTED
     assert reads(f"sep={delimiter}{ends}{text}", "f.csv", corpus="home") == [
-        replace(EXPECTED[0], row=3), replace(EXPECTED[1], row=5, id="5"),
-    ]  # fmt: skip
+        replace(EXPECTED[0], row=3),
+        replace(EXPECTED[1], row=5, id="5"),
+    ]
 
 
 def test_xlsx_is_read_as_csv_is(reads: Reads) -> None:
-    rows: list[list[Any]] = [["id", " QUESTION ", "corpus", "filters"], [7.0, "Wann?", "north", "language=de"], [], [None, "Who?"]]
+    rows: list[list[Any]] = [
+        ["id", " QUESTION ", "corpus", "filters"],
+        [7.0, "Wann?", "north", "language=de"],
+        [],
+        [None, "Who?"],
+    ]
     assert reads(workbook(rows), "q.xlsx", corpus="home") == EXPECTED
     assert reads(workbook([["notes"], ["not here"]], [], rows), "q.xlsx", corpus="home") == EXPECTED
 
@@ -312,7 +318,9 @@ def test_a_cancelled_batch_ends() -> None:
 
 
 def test_links_are_made_by_whoever_knows_the_address() -> None:
-    rows = run_questions([BatchQuestion("x", corpus="a b")], lambda q: reply("x"), silent, link=lambda c, a: f"{c}!{a.start}")
+    rows = run_questions(
+        [BatchQuestion("x", corpus="a b")], lambda q: reply("x"), silent, link=lambda c, a: f"{c}!{a.start}"
+    )
     assert rows[0].link == "a b!21"
     assert api_link("a b", reply("x").answers[0]).startswith("/v1/corpora/a%20b/documents/d1?")
 

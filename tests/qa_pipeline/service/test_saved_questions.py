@@ -36,9 +36,18 @@ def answer(span: Span) -> Answer:
 def reply(spans: Sequence[Span], question: str = QUESTION) -> Reply:
     verdict = NoAnswer(0.1, 0.5, not spans)
     return Reply(
-        question, "en", tuple(map(answer, spans)), (PASSAGE,), verdict, Timings(0.0, 0.0, 0.0, 0.0),
-        UsedModels("words", "words"), 1, 1, "all", "none",
-    )  # fmt: skip
+        question,
+        "en",
+        tuple(map(answer, spans)),
+        (PASSAGE,),
+        verdict,
+        Timings(0.0, 0.0, 0.0, 0.0),
+        UsedModels("words", "words"),
+        1,
+        1,
+        "all",
+        "none",
+    )
 
 
 class Script:

@@ -39,12 +39,23 @@ def test_flags_come_before_variables_and_variables_before_defaults() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("LOG_QUESTIONS", "maybe"), ("LOG_QUESTIONS", "2"), ("PORT", "http"), ("PORT", "65536"), ("PORT", "-1"),
-        ("PORT", "1.5"), ("PORT", "٣"), ("BODY_BYTES", "0"), ("TOP_K", "101"), ("CONCURRENCY", "0"),
-        ("CORS_ORIGINS", "a.org"), ("CORS_ORIGINS", "https://a.org/x"), ("HOST", " "), ("BATCH", "9" * 30),
+        ("LOG_QUESTIONS", "maybe"),
+        ("LOG_QUESTIONS", "2"),
+        ("PORT", "http"),
+        ("PORT", "65536"),
+        ("PORT", "-1"),
+        ("PORT", "1.5"),
+        ("PORT", "٣"),
+        ("BODY_BYTES", "0"),
+        ("TOP_K", "101"),
+        ("CONCURRENCY", "0"),
+        ("CORS_ORIGINS", "a.org"),
+        ("CORS_ORIGINS", "https://a.org/x"),
+        ("HOST", " "),
+        ("BATCH", "9" * 30),
         ("SHUTDOWN_S", "4000"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_used_stops_the_start_with_its_name(name: str, value: str) -> None:
     with pytest.raises(SettingError, match=name.lower() if name in ("HOST", "CORS_ORIGINS") else "(?i)" + name):
         server_settings({"home": "h"}, {f"DOCQA_{name}": value})

@@ -48,11 +48,15 @@ def session() -> Iterator[SparkSession]:
         patch.setenv("PYSPARK_PYTHON", sys.executable)
         builder = SparkSession.builder.master("local[2]").appName("docqa tests")
         for name, value in {
-            "spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
-            "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "512m", "spark.log.level": "ERROR",
+            "spark.ui.enabled": "false",
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.sql.shuffle.partitions": "2",
+            "spark.driver.memory": "512m",
+            "spark.log.level": "ERROR",
             "spark.sql.session.timeZone": "UTC",
             "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-        }.items():  # fmt: skip
+        }.items():
             builder = builder.config(name, value)
         made = builder.getOrCreate()
         yield made
@@ -139,11 +143,14 @@ def loads(batches: Any) -> Iterator[Any]:
 
 def test_mistakes_are_told_before_anything_runs(session: SparkSession, table: DataFrame, reader: str) -> None:
     cases: list[tuple[type[Exception], str, dict[str, Any]]] = [
-        (SettingError, "no column 'text'", {"context": "text"}), (SettingError, "is bigint", {"question": "id"}),
-        (SettingError, "already", {"into": "day"}), (SettingError, "top_k", {"top_k": 0}),
-        (SettingError, "precision", {"precision": "fp4"}), (SettingError, "threshold", {"no_answer_threshold": 2.0}),
+        (SettingError, "no column 'text'", {"context": "text"}),
+        (SettingError, "is bigint", {"question": "id"}),
+        (SettingError, "already", {"into": "day"}),
+        (SettingError, "top_k", {"top_k": 0}),
+        (SettingError, "precision", {"precision": "fp4"}),
+        (SettingError, "threshold", {"no_answer_threshold": 2.0}),
         (ModelMissing, "no folder", {"reader": "/nowhere/at/all"}),
-    ]  # fmt: skip
+    ]
     for error, words, chosen in cases:
         with pytest.raises(error, match=words):
             dataframe.answer(table, **{"reader": reader, **chosen})
@@ -214,9 +221,14 @@ def same_session(session: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.usefixtures("same_session")
 @pytest.mark.parametrize(("read", "written"), [("csv", "csv"), ("parquet", "jsonl"), ("jsonl", "parquet")])
 def test_a_table_of_every_kind(
-    session: SparkSession, table: DataFrame, reader: str, tmp_path: Path, read: str, written: str,
+    session: SparkSession,
+    table: DataFrame,
+    reader: str,
+    tmp_path: Path,
+    read: str,
+    written: str,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     source, target = tmp_path / f"in.{read}", tmp_path / f"out.{written}"
     simple = table.select("id", "question", "context")
     kind = {"jsonl": "json"}.get(read, read)
@@ -256,10 +268,31 @@ def test_mistakes_of_the_command_are_one_sentence(table: DataFrame, tmp_path: Pa
 def test_the_command_alone_starts_spark_and_ends_it(tmp_path: Path, index: Path, reader: str) -> None:
     (tmp_path / "asked.jsonl").write_text("".join(json.dumps({"question": q}) + "\n" for q in QUESTIONS), encoding="utf-8")
     run = subprocess.run(
-        [sys.executable, "-m", "qa_pipeline.cli", "spark", "ask", "asked.jsonl", "--index", index, "--into", "out.jsonl",
-         "--answer", "reply", "--reader", reader, "--master", "local[1]", "--no-answer-threshold", "1"],
-        cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "qa_pipeline.cli",
+            "spark",
+            "ask",
+            "asked.jsonl",
+            "--index",
+            index,
+            "--into",
+            "out.jsonl",
+            "--answer",
+            "reply",
+            "--reader",
+            reader,
+            "--master",
+            "local[1]",
+            "--no-answer-threshold",
+            "1",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert run.returncode == 0, run.stderr
     assert run.stdout == "6 rows: 3 answered, 0 without an answer in the text, 3 not asked (`reason` tells why)\n"
     lines = [line for path in (tmp_path / "out.jsonl").glob("part-*") for line in path.read_text("utf-8").splitlines()]

@@ -90,7 +90,7 @@ def test_a_table_is_told_by_its_ending() -> None:
 
 def test_without_spark_the_command_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     assert main(["spark", "read", "in.csv", "--into", "out.csv", "--reader", "builtin"]) == 2
     told = capsys.readouterr().err

@@ -76,7 +76,9 @@ def test_rows_stay_what_they_are(made: list[list[int]]) -> None:
     whole = ragged(made)
     assert [whole[n].tolist() for n in range(len(whole))] == made and whole.lengths.tolist() == [len(row) for row in made]
     order = np.arange(len(made))[::-1]
-    assert [row.tolist() for row in map(draw_pairs(whole, order, 3).__getitem__, range(len(made)))] == [r[:3] for r in made[::-1]]
+    assert [row.tolist() for row in map(draw_pairs(whole, order, 3).__getitem__, range(len(made)))] == [
+        r[:3] for r in made[::-1]
+    ]
     both = mix([whole, whole])
     assert [both[n].tolist() for n in range(len(both))] == made * 2
 
@@ -213,16 +215,16 @@ def test_what_tells_languages_apart_can_be_taken_out(tmp_path: Path) -> None:
 
 
 def test_slim_is_a_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.main(["slim", "builtin", "--numbers", "32", "--into", str(tmp_path / "s")]) == 0
+    assert main.main(["reduce", "builtin", "--dim", "32", "--into", str(tmp_path / "s")]) == 0
     assert "its 32 numbers hold" in capsys.readouterr().out
     texts = tmp_path / "text"
     texts.mkdir()
-    for more in (["--numbers", "64"], ["--numbers", "16", "--text", str(texts)], ["--numbers", "16", "--text", "nowhere"]):
-        assert main.main(["slim", str(tmp_path / "s"), *more, "--into", str(tmp_path / "t")]) != 0
+    for more in (["--dim", "64"], ["--dim", "16", "--text", str(texts)], ["--dim", "16", "--text", "nowhere"]):
+        assert main.main(["reduce", str(tmp_path / "s"), *more, "--into", str(tmp_path / "t")]) != 0
         assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "t").exists()
     for language, words in (("aa", WORDS), ("bb", BACK)):
         (texts / f"{language}.txt").write_text("\n".join(f"{word} {word}" for word in words), "utf-8")
-    command = ["slim", str(tmp_path / "s"), "--numbers", "16", "--text", str(texts), "--into", str(tmp_path / "t")]
+    command = ["reduce", str(tmp_path / "s"), "--dim", "16", "--text", str(texts), "--into", str(tmp_path / "t")]
     assert main.main(command) == 0 and embedder_vectors(str(tmp_path / "t")).shape[1] == 16
 
 

@@ -153,12 +153,29 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     base = make("xlm-roberta", tmp_path / "base")
 
     def command(into: Path) -> subprocess.Popen[bytes]:
-        line = ["train", data, "--preset", "builtin", "--from", base, "--into", into, "--held-out", "0",
-                "--checkpoint-seconds", "0.05", "--epochs", "2"]  # fmt: skip
+        line = [
+            "train",
+            data,
+            "--preset",
+            "builtin",
+            "--from",
+            base,
+            "--into",
+            into,
+            "--held-out",
+            "0",
+            "--checkpoint-seconds",
+            "0.05",
+            "--epochs",
+            "2",
+        ]
         return subprocess.Popen(
-            [sys.executable, "-m", "qa_pipeline.cli", *map(str, line)], cwd=ROOT, stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+            [sys.executable, "-m", "qa_pipeline.cli", *map(str, line)],
+            cwd=ROOT,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
 
     killed = command(tmp_path / "killed")
     while not (tmp_path / "killed" / NAME).is_file() and killed.poll() is None:
@@ -307,9 +324,11 @@ def test_differences_are_paired() -> None:
 
 def test_figures_are_by_language() -> None:
     found = [
-        Score("de", True, 1.0, 1.0, 3.0), Score("de", True, 0.0, 0.5, 1.0), Score("de", False, 0.0, 0.0, -2.0),
+        Score("de", True, 1.0, 1.0, 3.0),
+        Score("de", True, 0.0, 0.5, 1.0),
+        Score("de", False, 0.0, 0.0, -2.0),
         Score("fi", True, 0.0, 0.25, 0.0),
-    ]  # fmt: skip
+    ]
     de, fi, pooled = table(found)
     assert (de.language, de.questions, de.exact, de.f1, de.auroc) == ("de", 3, 50.0, 75.0, 1.0)
     assert (fi.questions, fi.f1, fi.auroc) == (1, 25.0, None)

@@ -15,15 +15,19 @@ from ui.client import schemas
 
 Schema = dict[str, Any]
 STRUCTS = [
-    shape for _, shape in inspect.getmembers(schemas, inspect.isclass)
+    shape
+    for _, shape in inspect.getmembers(schemas, inspect.isclass)
     if issubclass(shape, msgspec.Struct) and shape is not msgspec.Struct
-]  # fmt: skip
+]
 # Where the page's name is not the document's, or stands for several: a field of one of them is enough.
 NAMES = {
-    "Answer": ("Answer", "ToldAnswer"), "Corpus": ("CorpusStatus", "CorpusDetail"), "Document": ("DocumentText",),
-    "Evaluation": ("Evaluation", "EvaluationDetail"), "Prediction": ("JudgedPrediction",),
+    "Answer": ("Answer", "ToldAnswer"),
+    "Corpus": ("CorpusStatus", "CorpusDetail"),
+    "Document": ("DocumentText",),
+    "Evaluation": ("Evaluation", "EvaluationDetail"),
+    "Prediction": ("JudgedPrediction",),
     "Saved": ("SavedQuestion",),
-}  # fmt: skip
+}
 # Of a stream and of a batch, which the document does not describe; tests against a live service do.
 UNDESCRIBED = {"Event", "FailedQuestion"}
 
@@ -96,10 +100,13 @@ def test_each_field_the_page_reads_is_in_the_services_document(document: Schema,
 @pytest.mark.parametrize(
     "changed",
     [
-        {"score": {"type": "string"}}, {"start": {"type": "number"}}, {"text": {"type": ["string", "null"]}},
-        {"passage": {"$ref": "#/components/schemas/Reply"}}, {"page": {"oneOf": [{"type": "string"}, {"type": "null"}]}},
+        {"score": {"type": "string"}},
+        {"start": {"type": "number"}},
+        {"text": {"type": ["string", "null"]}},
+        {"passage": {"$ref": "#/components/schemas/Reply"}},
+        {"page": {"oneOf": [{"type": "string"}, {"type": "null"}]}},
     ],
-)  # fmt: skip
+)
 def test_a_field_of_another_type_is_seen(document: Schema, changed: Schema) -> None:
     contract = Contract(document, schemas.Answer)
     ((field, kind),) = changed.items()

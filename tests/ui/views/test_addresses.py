@@ -90,7 +90,7 @@ CHOICES: list[tuple[str, dict[str, str], str, Any, dict[str, list[str]]]] = [
     ("quality", {"run": "good"}, "quality_verdict", "right", {"show": ["right"]}),
     ("quality", {"run": "good"}, "quality_language", "de", {"language": ["de"]}),
     ("quality", {"run": "good"}, "quality_order", "surest", {"order": ["surest"]}),
-]  # fmt: skip
+]
 # Boxes of forms that are sent away, the place in an upload of files, and what a click does at once.
 NO_STATE = ("new_title", "new_name", "new_embedder", "question")
 
@@ -102,9 +102,15 @@ def widget(at: AppTest, key: str) -> Any:
 
 @pytest.mark.parametrize(("view", "given", "key", "value", "query"), CHOICES, ids=[f"{c[0]}-{c[2]}" for c in CHOICES])
 def test_what_is_chosen_is_in_the_address_and_comes_back_from_it(
-    view: str, given: dict[str, str], key: str, value: Any, query: dict[str, list[str]], api: Live, batch: str,
+    view: str,
+    given: dict[str, str],
+    key: str,
+    value: Any,
+    query: dict[str, list[str]],
+    api: Live,
+    batch: str,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     ids = {d["source"]: d["id"] for d in api.http.get("/v1/corpora/test/documents?limit=100").json()["documents"]}
     here = {name: {"batch": batch, **ids}.get(text, text) for name, text in given.items()}
     at = opened(view, here, api, monkeypatch)
@@ -119,11 +125,17 @@ def test_no_choice_is_forgotten(api: Live, batch: str, monkeypatch: pytest.Monke
     known = {(view, key) for view, _, key, *_ in CHOICES} | {(v, "corpus_picked") for v in ("document", "batch")}
     id = api.http.get("/v1/corpora/test/documents").json()["documents"][0]["id"]
     pages: list[tuple[str, dict[str, Any]]] = [
-        ("ask", {**ASKED, "own": "1"}), ("document", {"corpus": "test"}), ("document", {"corpus": "test", "document": id}),
-        ("corpora", {}), ("corpora", {"corpus": "test"}), ("batch", {"corpus": "test"}),
-        ("batch", {"corpus": "test", "job": batch}), ("saved", {"corpus": "test"}),
-        ("quality", {}), ("quality", {"run": "good"}),
-    ]  # fmt: skip
+        ("ask", {**ASKED, "own": "1"}),
+        ("document", {"corpus": "test"}),
+        ("document", {"corpus": "test", "document": id}),
+        ("corpora", {}),
+        ("corpora", {"corpus": "test"}),
+        ("batch", {"corpus": "test"}),
+        ("batch", {"corpus": "test", "job": batch}),
+        ("saved", {"corpus": "test"}),
+        ("quality", {}),
+        ("quality", {"run": "good"}),
+    ]
     for view, query in pages:
         at = opened(view, query, api, monkeypatch)
         kinds = (at.selectbox, at.multiselect, at.toggle, at.text_input, at.number_input, at.checkbox, at.radio, at.slider)

@@ -81,9 +81,7 @@ def test_a_file_is_looked_at_asked_and_answered_with_places(api: Live) -> None:
     told = shown(at)
     assert "<b>1912</b>" in told and "Not in these documents" in told and not runs(told)
     buttons: Any = at.get("download_button")
-    assert [button.label for button in buttons] == [
-        f"Download {x}" for x in ("CSV", "Excel", "JSON lines")
-    ]
+    assert [button.label for button in buttons] == [f"Download {x}" for x in ("CSV", "Excel", "JSON lines")]
     place = parse_qs(told.partition('href="document?')[2].partition('"')[0].replace("&amp;", "&"))
     document = api.http.get(f"/v1/corpora/c/documents/{place['document'][0]}").json()
     assert document["text"][int(place["start"][0]) : int(place["end"][0])] == "1912" and place["corpus"] == ["c"]

@@ -216,9 +216,17 @@ def test_a_corpus_goes_only_when_its_name_was_typed(api: Live) -> None:
 
 def job(**values: Any) -> Job:
     told: dict[str, Any] = {
-        "id": "j", "corpus": "c", "kind": "index", "state": "done", "created": "", "started": None, "ended": None,
-        "done": 0, "total": 0, "message": "",
-    }  # fmt: skip
+        "id": "j",
+        "corpus": "c",
+        "kind": "index",
+        "state": "done",
+        "created": "",
+        "started": None,
+        "ended": None,
+        "done": 0,
+        "total": 0,
+        "message": "",
+    }
     return Job(**{**told, **values})
 
 

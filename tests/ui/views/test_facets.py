@@ -18,13 +18,21 @@ APP = Path(__file__).resolve().parents[3] / "ui" / "app.py"
 MANY = 1_200
 RECORDS: list[dict[str, Any]] = [
     {
-        "text": f"Bridge {n} opened in {1000 + n}.", "author": ("Ada", "Bo", "Cy")[n % 3], "ok": n % 2 == 0, "level": n % 5,
-        "number": n, "date": f"{2000 + n % 20}-07", "same": "x", "list": [1], "title": f"Title {n}", "page_count": 2,
+        "text": f"Bridge {n} opened in {1000 + n}.",
+        "author": ("Ada", "Bo", "Cy")[n % 3],
+        "ok": n % 2 == 0,
+        "level": n % 5,
+        "number": n,
+        "date": f"{2000 + n % 20}-07",
+        "same": "x",
+        "list": [1],
+        "title": f"Title {n}",
+        "page_count": 2,
         "half": 0.5 + n % 2,
         **({"rare": "here"} if n in (3, 1_150) else {}),
     }
     for n in range(MANY)
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")

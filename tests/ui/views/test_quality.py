@@ -75,9 +75,7 @@ def test_tables_hold_what_the_run_says_and_files_all_of_it(here: Client) -> None
         assert [float(table[-1][key]) for key in ("F1", "F1 low", "F1 high")] == pytest.approx(
             [run.all.f1.value, run.all.f1.low, run.all.f1.high], abs=1e-4
         )
-    compared = list(
-        csv.DictReader(io.StringIO(compared_csv(here.compare("good", "poor")).decode("utf-8-sig")))
-    )  # fmt: skip
+    compared = list(csv.DictReader(io.StringIO(compared_csv(here.compare("good", "poor")).decode("utf-8-sig"))))
     assert compared[-1]["row"] == "all" and compared[-1]["better"] == "good" and float(compared[-1]["F1 difference"]) < 0
     assert row_name("ar→de") == "Arabic → German"
 

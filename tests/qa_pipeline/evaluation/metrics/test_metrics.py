@@ -70,9 +70,7 @@ def shared(given: list[str], gold: list[str]) -> int:
     return count
 
 
-def reference(
-    given: str, wanted: Sequence[str], words: Callable[[str], list[str]], squad2: bool
-) -> tuple[float, float]:  # fmt: skip
+def reference(given: str, wanted: Sequence[str], words: Callable[[str], list[str]], squad2: bool) -> tuple[float, float]:
     golds = [words(text) for text in wanted]
     if squad2:
         golds = [gold for gold in golds if gold] or [[]]

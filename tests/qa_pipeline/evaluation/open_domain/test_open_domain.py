@@ -79,11 +79,14 @@ def test_means_over_questions() -> None:
 def rows(language: str = "en", contexts: dict[str, str] = CONTEXTS) -> list[dict[str, Any]]:
     return [
         {
-            "id": place, "question": f"When opened the bridge of {place}?", "context": context, "lang": language,
+            "id": place,
+            "question": f"When opened the bridge of {place}?",
+            "context": context,
+            "lang": language,
             "answers": [{"text": context[(at := context.index("19")) : at + 4], "answer_start": at}],
         }
         for place, context in contexts.items()
-    ]  # fmt: skip
+    ]
 
 
 def questions(folder: Path, **files: list[dict[str, Any]]) -> QuestionSet:

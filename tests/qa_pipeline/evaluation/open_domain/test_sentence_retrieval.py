@@ -48,11 +48,12 @@ def write(folder: Path, languages: Sequence[str] = LANGUAGES, breaks: bool = Tru
             context = " ".join(parts)
             qas = [
                 {
-                    "id": str(3 * p + n), "question": f"{language.upper()} where is <{3 * p + n}>?",
+                    "id": str(3 * p + n),
+                    "question": f"{language.upper()} where is <{3 * p + n}>?",
                     "answers": [{"text": f"<{3 * p + n}>", "answer_start": context.index(f"<{3 * p + n}>")}],
                 }
                 for n in range(3)
-            ]  # fmt: skip
+            ]
             starts = [context.index(part) for part in parts]
             given = [[start, start + len(part)] for start, part in zip(starts, parts, strict=True)]
             paragraphs.append({"context": context, "qas": qas, **({"sentence_breaks": given} if breaks else {})})

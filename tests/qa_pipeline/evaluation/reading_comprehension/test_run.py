@@ -76,9 +76,11 @@ def test_the_table_is_what_one_counts_by_hand(tmp_path: Path) -> None:
     summary = evaluate_reading(questions, measured(), SCORERS["squad1"])
     values = {row.name: (row.questions, row.exact.value, row.f1.value) for row in (*summary.rows, summary.mean, summary.all)}
     assert values == {
-        "de": (1, 100.0, 100.0), "en": (2, 50.0, 50.0), "mean": (3, 75.0, 75.0),
+        "de": (1, 100.0, 100.0),
+        "en": (2, 50.0, 50.0),
+        "mean": (3, 75.0, 75.0),
         "all": (3, pytest.approx(200 / 3), pytest.approx(200 / 3)),
-    }  # fmt: skip
+    }
 
 
 def test_a_question_in_another_language_has_its_own_row() -> None:
@@ -103,12 +105,21 @@ def test_squad2_counts_silence_and_tells_all_its_script_tells() -> None:
     assert (summary.all.exact.value, summary.all.f1.value, summary.all.answerable) == (50.0, 50.0, 2)
     assert summary.all.details == pytest.approx(
         {
-            "HasAns_exact": 50.0, "HasAns_f1": 50.0, "HasAns_total": 2,
-            "NoAns_exact": 50.0, "NoAns_f1": 50.0, "NoAns_total": 2,
-            "best_exact": 75.0, "best_exact_thresh": 0.1, "best_f1": 75.0, "best_f1_thresh": 0.1,
-            "pr_exact_ap": 50.0, "pr_f1_ap": 100 * (1 / 2 + (5 / 9) * (1 / 3)), "pr_oracle_ap": 100 * (1 / 2 + 1 / 3),
+            "HasAns_exact": 50.0,
+            "HasAns_f1": 50.0,
+            "HasAns_total": 2,
+            "NoAns_exact": 50.0,
+            "NoAns_f1": 50.0,
+            "NoAns_total": 2,
+            "best_exact": 75.0,
+            "best_exact_thresh": 0.1,
+            "best_f1": 75.0,
+            "best_f1_thresh": 0.1,
+            "pr_exact_ap": 50.0,
+            "pr_f1_ap": 100 * (1 / 2 + (5 / 9) * (1 / 3)),
+            "pr_oracle_ap": 100 * (1 / 2 + 1 / 3),
         }
-    )  # fmt: skip
+    )
 
 
 def test_where_every_question_has_an_answer_the_best_span_counts() -> None:
@@ -303,9 +314,7 @@ def test_the_scorer_is_named_beside_every_figure(tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize(
     "more, words", [(["--limit", "0"], "--limit"), (["--scorer", "bleu"], "squad1"), ([], "no questions")]
 )
-def test_wrong_use_is_one_sentence(
-    tmp_path: Path, more: list[str], words: str, capsys: pytest.CaptureFixture[str]
-) -> None:  # fmt: skip
+def test_wrong_use_is_one_sentence(tmp_path: Path, more: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "q.json").write_text('{"data": []}' if not more else json.dumps(ROWS), "utf-8")
     try:
         status = main(["evaluate", str(tmp_path / "q.json"), *more])

@@ -39,12 +39,18 @@ HEARD = "die brücke ist alt . der alte turm ist hoch . ein turm steht hier . di
 def versions(ids: int = 3, languages: tuple[str, ...] = ELEVEN) -> list[Example]:
     return [
         Example(
-            f"5733be284776f4190066117{n}", f"{language} asks {n}?", f"{language} paragraph {n} says {n}{n}.",
-            (Gold(f"{n}{n}", len(f"{language} paragraph {n} says ")),), language, language, "T", f"xquad.{language}.json",
+            f"5733be284776f4190066117{n}",
+            f"{language} asks {n}?",
+            f"{language} paragraph {n} says {n}{n}.",
+            (Gold(f"{n}{n}", len(f"{language} paragraph {n} says ")),),
+            language,
+            language,
+            "T",
+            f"xquad.{language}.json",
         )
         for language in languages
         for n in range(ids)
-    ]  # fmt: skip
+    ]
 
 
 # -- pairs -------------------------------------------------------------------------------------------------------------
@@ -132,8 +138,11 @@ def test_answers_stay_in_their_places(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text) - 1))
     end = data.draw(st.integers(start + 1, len(text)))
     made = replaced(text, WORDS, data.draw(st.floats(0, 1)), (start, end), random.Random(data.draw(st.integers(0, 99))))
-    left, answer, right = (made.text[: made.moved(start)], made.text[made.moved(start) : made.moved(end)],
-                           made.text[made.moved(end) :])  # fmt: skip
+    left, answer, right = (
+        made.text[: made.moved(start)],
+        made.text[made.moved(start) : made.moved(end)],
+        made.text[made.moved(end) :],
+    )
     for now, old in ((left, text[:start]), (answer, text[start:end]), (right, text[end:])):
         assert _undone(now) == _undone(old)
 
@@ -194,7 +203,9 @@ def test_clozes_need_text(tmp_path: Path) -> None:
 def test_questions_go_there_and_back() -> None:
     examples = versions(languages=("en",))
     made = list(
-        translate_questions(examples, [lambda texts: [t.upper() for t in texts], lambda texts: [f" {t}\n!" for t in texts]], None)
+        translate_questions(
+            examples, [lambda texts: [t.upper() for t in texts], lambda texts: [f" {t}\n!" for t in texts]], None
+        )
     )
     assert [m.example.question for m in made] == ["EN ASKS 0? !", "EN ASKS 1? !", "EN ASKS 2? !"]
     assert {m.example.question_language for m in made} == {"en"} and all(is_sound(m.example) for m in made)
@@ -229,10 +240,21 @@ def marian(tmp_path_factory: pytest.TempPathFactory) -> Path:
         target_lang="de",
     )
     config = MarianConfig(
-        vocab_size=len(names), d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, max_length=20,
-        decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, max_position_embeddings=128,
-        pad_token_id=len(names) - 1, eos_token_id=0, decoder_start_token_id=len(names) - 1, forced_eos_token_id=0,
-    )  # fmt: skip
+        vocab_size=len(names),
+        d_model=16,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        max_length=20,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        max_position_embeddings=128,
+        pad_token_id=len(names) - 1,
+        eos_token_id=0,
+        decoder_start_token_id=len(names) - 1,
+        forced_eos_token_id=0,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         MarianMTModel(config).save_pretrained(folder)
@@ -290,7 +312,7 @@ def test_the_command_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     (tmp_path / "in").mkdir()
     write(tmp_path / "in", versions(languages=("en", "de", "th")))
     out = tmp_path / "out.jsonl.xz"
-    assert main(["augment", str(tmp_path / "in"), "--into", str(out), "--how", "pairs", "--json"]) == 0
+    assert main(["augment", str(tmp_path / "in"), "--into", str(out), "--method", "pairs", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["written"] == 27 and told["languages"]["en-th"] == 3 and told["broken"] == 0
     found = read_examples(out)
@@ -303,28 +325,30 @@ def test_the_command_switches(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     context = "The old tower stands. The bridge is high."
     one = Example("1", "Is the bridge old?", context, (Gold("tower", 8),), "en", "en", "", "a.en.json")
     write(tmp_path, [one, replace(one, id="2", question="Does a tower stand here?")])
-    asked = ["augment", str(tmp_path / "xquad.en.json"), "--into", str(tmp_path / "out.jsonl"), "--how", "switch"]
+    asked = ["augment", str(tmp_path / "xquad.en.json"), "--into", str(tmp_path / "out.jsonl"), "--method", "code-switch"]
     assert main([*asked, "--parallel", str(tmp_path)]) == 0
     assert "en-en" in capsys.readouterr().out
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
-    assert all(row["how"] == "switch" and row["made_from"][0].startswith("xquad.en.json:") for row in rows)
+    assert all(row["how"] == "code-switch" and row["made_from"][0].startswith("xquad.en.json:") for row in rows)
     assert main(asked) == 2 and "--parallel" in capsys.readouterr().err
 
 
 def test_the_command_makes_gaps_and_translates(tmp_path: Path, marian: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "en.txt").write_text(f"{SCRIPTS['en']}\n" * 3)
     gaps = tmp_path / "gaps.jsonl"
-    assert main(["augment", str(tmp_path / "en.txt"), "--into", str(gaps), "--how", "cloze", "--limit", "2"]) == 0
+    assert main(["augment", str(tmp_path / "en.txt"), "--into", str(gaps), "--method", "cloze", "--limit", "2"]) == 0
     assert len(read_examples(gaps)) == 2
     out = tmp_path / "out.jsonl"
     models = ["--model", str(marian), "--model", str(marian)]
-    status = main(["augment", str(gaps), "--into", str(out), "--how", "translate", *models, "--json"])
+    status = main(["augment", str(gaps), "--into", str(out), "--method", "translate", *models, "--json"])
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert status == (0 if told["written"] else 1) and told["broken"] == 0
-    assert main(["augment", str(gaps), "--into", str(out), "--how", "translate"]) == 2
+    assert main(["augment", str(gaps), "--into", str(out), "--method", "translate"]) == 2
 
 
-@pytest.mark.parametrize("bad", [{"how": "x"}, {"how": "switch"}, {"how": "translate"}, {"how": "pairs", "limit": 0}])
+@pytest.mark.parametrize(
+    "bad", [{"method": "x"}, {"method": "code-switch"}, {"method": "translate"}, {"method": "pairs", "limit": 0}]
+)
 def test_settings_that_cannot_be_used(bad: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(SettingError):
         augment(AugmentSettings((tmp_path,), tmp_path / "out.jsonl", **bad))

@@ -110,7 +110,7 @@ def test_the_verb_makes_what_train_goes_on_from(
     large: ModelFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write(tmp_path / "made.en.jsonl", rows(12))
-    arguments = ["cut", str(data), "--from", str(large.path), "--layers", "2", "--tokens", "600"]
+    arguments = ["prune", str(data), "--from", str(large.path), "--layers", "2", "--tokens", "600"]
     arguments += ["--into", str(tmp_path / "c")]
     assert main(arguments) == 0
     told = train(settings(data, tmp_path / "out", tmp_path / "c", recipe=tiny(tmp_path / "c", frozen=1)), SILENT)
@@ -176,7 +176,7 @@ def test_what_has_no_mean_is_told(large: ModelFolder, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="windows of other sizes"):
         average([str(large.path), str(other)], tmp_path / "mean")
     assert not (tmp_path / "mean").exists()
-    assert main(["mean", str(large.path), "--into", str(tmp_path / "mean")]) == 2
+    assert main(["average", str(large.path), "--into", str(tmp_path / "mean")]) == 2
 
 
 def test_runs_of_other_seeds_begin_with_the_same_head(tmp_path: Path) -> None:
@@ -205,9 +205,11 @@ def example(n: int, question: str, context: str, answer: str, **changes: Any) ->
 
 
 CONTEXTS = [
-    "The bridge of Arden cost 12 pounds.", "The bridge of Solveig was built in 1912.", "Nobody lives on the island.",
+    "The bridge of Arden cost 12 pounds.",
+    "The bridge of Solveig was built in 1912.",
+    "Nobody lives on the island.",
     "The bridge of Arden is painted every year, which has a price of 12 pounds.",
-]  # fmt: skip
+]
 
 
 def test_silence_is_learned_from_the_nearest_passage_without_the_answer() -> None:

@@ -89,9 +89,12 @@ def test_windows_without_the_answer_say_so(encoder: Encoder) -> None:
 
 def test_what_no_window_holds_is_left_out(encoder: Encoder) -> None:
     examples = [
-        example(LONG, (LONG, 0)), example("one two", ("two", -1)), example("  \t", (" ", 0)),
-        example("The bridge.", ("bridge", 4)), example("The bridge."),
-    ]  # fmt: skip
+        example(LONG, (LONG, 0)),
+        example("one two", ("two", -1)),
+        example("  \t", (" ", 0)),
+        example("The bridge.", ("bridge", 4)),
+        example("The bridge."),
+    ]
     made = build(examples, encoder.tokeniser, 64, 20)
     assert made.left_out == [0, 1, 2] and {window.example for window in made.windows} == {3, 4}
 
