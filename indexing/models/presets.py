@@ -41,9 +41,9 @@ class Preset:
 
     `model` is a hub id or "builtin". `max_seq_len` and `doc_stride` are tokens (0 for embedders). `knows_no_answer`: a
     reader that was trained with unanswerable questions. `calibration`: what its gaps mean, measured on questions over
-    their own texts, as (slope, offset, threshold, stop_margin) of `qa_pipeline.answering.calibration.Calibration`; () where it
-    was not measured. `found`: the same for passages found by the built-in embedder, as (slope, offset, threshold) and the
-    (near, words, typical nearness, typical share of words) of
+    their own texts, as (slope, offset, threshold, stop_margin) of `qa_pipeline.answering.calibration.Calibration`; ()
+    where it was not measured. `found`: the same for passages found by the built-in embedder, as (slope, offset,
+    threshold) and the (near, words, typical nearness, typical share of words) of
     `qa_pipeline.answering.evidence_weights.EvidenceWeights`; () likewise.
     The prefixes are put before texts given to an embedder. `also`: other hub ids it goes by. `published`: what its card says
     it scores. `spark_nlp`: what the same weights are called by Spark NLP's BertForQuestionAnswering.

@@ -168,11 +168,11 @@ def test_worked_sentences(language: str, wanted: list[str]) -> None:
 def test_lines() -> None:
     assert split(
         "Title\n\nA long line that was wrapped by hand at about seventy characters in\nthe middle of it. End.", "en"
-    ) == [  # noqa: E501
+    ) == [
         "Title",
         "A long line that was wrapped by hand at about seventy characters in\nthe middle of it.",
         "End.",
-    ]  # noqa: E501
+    ]
     assert split("- one item of the list\r\n- another item\r\n1. first\r\n2. second", "en") == [
         "- one item of the list",
         "- another item",
