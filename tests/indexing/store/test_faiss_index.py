@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def data() -> tuple[Ids, Matrix]:
     return np.arange(COUNT, dtype=np.int64) * 3 + 5, unit(rows.astype(np.float32))
 
 
-def make(data: tuple[Ids, Matrix], kind: str, added: int = 100) -> VectorIndex:
+def make(data: tuple[Ids, Matrix], kind: Any, added: int = 100) -> VectorIndex:
     ids, vectors = data
     base = make_base(ids[:-added], vectors[:-added], kind)  # type: ignore[arg-type]
     return VectorIndex(
