@@ -63,7 +63,7 @@ def asked_of(question: str, filters: Mapping[str, Any] | None, settings: Mapping
     """The question with the choices that make this filter; None where no choices of the page Ask make it.
 
     >>> asked_of("q", {"$and": [{"language": ["de"]}]}, {"top_k": 3})
-    Asked(question='q', languages=('de',), types=(), folders=(), meta=(), since='', until='', crosslingual=True, \
+    Query(question='q', languages=('de',), types=(), folders=(), meta=(), since='', until='', crosslingual=True, \
 thorough=False, top_k=3, retrieve=10)
     """
     found: dict[str, Any] = {"folders": (), "meta": ()}

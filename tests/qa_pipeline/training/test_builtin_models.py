@@ -214,9 +214,9 @@ def test_what_tells_languages_apart_can_be_taken_out(tmp_path: Path) -> None:
     assert np.array_equal(without_languages(one, [ragged([[0, 1], [2]]), ragged([[0, 1], [2]])]), one), "no difference"
 
 
-def test_slim_is_a_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reduce_is_a_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["reduce", "builtin", "--dim", "32", "--into", str(tmp_path / "s")]) == 0
-    assert "its 32 numbers hold" in capsys.readouterr().out
+    assert "its 32 dimensions keep" in capsys.readouterr().out
     texts = tmp_path / "text"
     texts.mkdir()
     for more in (["--dim", "64"], ["--dim", "16", "--text", str(texts)], ["--dim", "16", "--text", "nowhere"]):

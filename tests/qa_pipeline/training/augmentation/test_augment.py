@@ -329,7 +329,7 @@ def test_the_command_switches(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main([*asked, "--parallel", str(tmp_path)]) == 0
     assert "en-en" in capsys.readouterr().out
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
-    assert all(row["how"] == "code-switch" and row["made_from"][0].startswith("xquad.en.json:") for row in rows)
+    assert all(row["how"] == "switch" and row["made_from"][0].startswith("xquad.en.json:") for row in rows)
     assert main(asked) == 2 and "--parallel" in capsys.readouterr().err
 
 
