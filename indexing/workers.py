@@ -1,4 +1,4 @@
-"""Prefetching worker processes: files become prepared batches, in order, beside the writing process.
+"""Prefetching worker processes: files become prepared batches, in order, ahead of the one that writes.
 
 The files are dealt out in groups: a helper is given one more when it has handed one in, and whoever would wait here for a
 batch prepares a group meanwhile. Batches come out in the order of the files, whoever made them. A helper is a

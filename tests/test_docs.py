@@ -246,7 +246,6 @@ def wrong_words(text: str) -> list[str]:
     ]
 
 
-@pytest.mark.xfail(strict=False, reason="the code is being renamed")
 def test_the_first_lines_of_modules_are_in_the_words_of_the_field() -> None:
     found = []
     for package in PACKAGES:

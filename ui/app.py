@@ -12,7 +12,7 @@ STYLE, ICON = Path(__file__).with_name("style.css"), Path(__file__).with_name("i
 PAGES = (
     (ASK, "Ask"),
     (DOCUMENT, "Document"),
-    (CORPORA, "Corpora"),
+    (CORPORA, "Collections"),
     (BATCH, "Batch"),
     (SAVED, "Saved questions"),
     (QUALITY, "Quality"),

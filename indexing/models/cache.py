@@ -1,4 +1,4 @@
-"""The model cache: converted model folders, and remembered digests of large files.
+"""The model cache: converted model folders, and stored digests of large files.
 
 Nothing in it is needed to be kept: what is missing, cut short or changed is made again. A made folder holds
 `made.json`, the digest of every file in it; `digests/` holds one small file for each large file ever hashed,

@@ -34,8 +34,8 @@ def print_reply(reply: Reply, verb: str) -> None:
     print(f"{_bold(reply.question)}  [{reply.language}]")
     if verb == "ask" and not reply.answers:
         print(
-            f"  Not in these documents (no-answer score {reply.no_answer.score:.2f}, threshold"
-            f" {reply.no_answer.threshold:.2f}). The closest passages:"
+            f"  No answer in the {len(reply.passages)} closest passages (no-answer score"
+            f" {reply.no_answer.score:.2f}, threshold {reply.no_answer.threshold:.2f}). These are the closest:"
         )
     for number, answer in enumerate(reply.answers, start=1):
         _print_answer(number, answer)

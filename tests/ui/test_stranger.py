@@ -84,9 +84,9 @@ def test_a_strangers_run(page: Page, address: str) -> None:  # noqa: F811
 
 
 def make_a_corpus(page: Page) -> None:  # noqa: F811
-    page.get_by_role("link", name="Make a corpus").click()
+    page.get_by_role("link", name="Create a collection").click()
     page.get_by_label("Title").fill("Fünf Akten")
-    page.get_by_role("button", name="Make the corpus").click()
+    page.get_by_role("button", name="Create collection").click()
     page.get_by_text("Fünf Akten is made; now upload documents.").wait_for()
     addressed(page, corpus="funf-akten")
 
@@ -97,7 +97,7 @@ def drop_five_files(page: Page) -> None:  # noqa: F811
     place = page.get_by_test_id("stFileUploaderDropzone")
     place.wait_for()
     page.evaluate(DROP, [place.element_handle(), files])
-    page.get_by_role("button", name="Add 5 files to the corpus").click()
+    page.get_by_role("button", name="Add 5 files to the collection").click()
 
 
 def see_the_report(page: Page) -> None:  # noqa: F811
@@ -117,7 +117,7 @@ def see_the_languages(page: Page) -> None:  # noqa: F811
 
 
 def ask_in_another_language(page: Page) -> None:  # noqa: F811
-    page.get_by_role("link", name="Ask this corpus").click()
+    page.get_by_role("link", name="Ask this collection").click()
     box = page.get_by_label("Question")
     box.fill(QUESTION)
     box.press("Enter")

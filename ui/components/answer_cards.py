@@ -61,9 +61,10 @@ def nothing_said(asked: Query, found: CachedReply) -> None:
     verdict, count = found.reply.no_answer, len(found.reply.passages)
     held = f"no-answer score {verdict.score:.2f}, threshold {verdict.threshold:.2f}" if count else "no passage was found"
     limits = " Only part of the documents was searched; filters are on." if asked.is_filtered or found.own else ""
-    closest = " The closest passages:" if count else ""
+    closest = " These are the closest:" if count else ""
+    none = f"No answer in the {count} closest passages" if count else "No answer in these documents"
     st.html(
-        '<div class="docqa-none" role="status"><strong>Not in these documents</strong>'
+        f'<div class="docqa-none" role="status"><strong>{none}</strong>'
         f"<p>No passage answers this question ({held}).{limits}{closest}</p></div>"
     )
 

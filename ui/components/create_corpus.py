@@ -18,7 +18,7 @@ NAME_CHARACTERS = 63
 def new_corpus(embedders: Sequence[Model], *, is_first: bool) -> None:
     """A form for a new corpus; it is shown once it is made."""
     usable = {model.name: model for model in embedders if model.available}
-    with st.expander("New corpus", expanded=is_first), st.form("new_corpus", border=False):
+    with st.expander("New collection", expanded=is_first), st.form("new_corpus", border=False):
         title = st.text_input("Title", max_chars=200, key="new_title", autocomplete="off")
         typed = st.text_input(
             "Name in addresses",
@@ -28,20 +28,20 @@ def new_corpus(embedders: Sequence[Model], *, is_first: bool) -> None:
             help="Small letters a to z, digits, - and _. Made of the title when it is left empty.",
         )
         embedder = st.selectbox(
-            "Vectors by",
+            "Search model",
             list(usable) or ["builtin"],
             key="new_embedder",
             format_func=lambda one: f"{one}: {usable[one].about}" if one in usable else one,
             help="The model that says which texts are near a question. It cannot be changed later.",
         )
-        pressed = st.form_submit_button("Make the corpus", type="primary")
+        pressed = st.form_submit_button("Create collection", type="primary")
     if pressed:
         _make(typed.strip() or address_name(title), title.strip(), str(embedder))
 
 
 def _make(name: str, title: str, embedder: str) -> None:
     if not name:
-        st.error("Give the corpus a name of small letters a to z, digits, - and _.")
+        st.error("Give the collection a name of small letters a to z, digits, - and _.")
         return
     try:
         made = client().create_corpus(name, title=title, embedder=embedder)

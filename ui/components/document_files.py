@@ -42,7 +42,7 @@ def upload_shown(corpus: Corpus) -> None:
         key=f"files-{way}-{turn}",
         help="PDF, Word, PowerPoint, Excel, HTML, Markdown, text, mail and more. Files of the same name are replaced.",
     )
-    added = f"Add {count(len(files), 'file')} to the corpus" if files else "Add to the corpus"
+    added = f"Add {count(len(files), 'file')} to the collection" if files else "Add to the collection"
     if st.button(added, type="primary", disabled=not files, key="add"):
         with problems_shown(stop=False), st.spinner(f"Sending {count(len(files), 'file')}."):
             _send(corpus, [(file.name, file) for file in files])
@@ -181,7 +181,9 @@ def _document(corpus: Corpus, document: ListedDocument) -> None:
         st.html(f"{heading(name(document.source))}{facts(about)}")
         link(DOCUMENT, "Open", corpus=corpus.name, document=document.id)
         file, _, record = document.source.partition("#")
-        about_it = f"{file} goes with all the documents made of it." if record else f"{file} goes from this corpus."
+        about_it = (
+            f"{file} goes with all the documents made of it." if record else f"{file} is removed from this collection."
+        )
         act = partial(_delete_document, corpus.name, document.id)
         delete_button("Delete", Deletion("file", base(file), about_it, act), f"delete-{document.id}")
 
@@ -216,7 +218,7 @@ def skipped_shown(corpus: Corpus) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"skipped-{item.source}"):
             st.html(f"{heading(name(item.source))}{facts([text(item.reason)])}")
             act = partial(_delete_file, corpus.name, item.source)
-            gone = Deletion("file", base(item.source), f"{item.source} goes from this corpus.", act)
+            gone = Deletion("file", base(item.source), f"{item.source} is removed from this collection.", act)
             delete_button("Delete", gone, f"drop-{item.source}")
     if len(corpus.skipped) > LINES:
         st.caption(f"The first {LINES:,} of {len(corpus.skipped):,}.")

@@ -39,11 +39,11 @@ def _judged(corpus: str, question: str, answer: Answer, key: str) -> None:
 
 def span_button(corpus: Corpus, question: str, passage: Passage, span: tuple[int, int] | None, key: str) -> None:
     """A button that opens the passage to mark the right words in it."""
-    if st.button("Mark the right span", key=key, type="tertiary"):
+    if st.button("Correct this answer", key=key, type="tertiary"):
         mark_span(corpus, question, passage, span)
 
 
-@st.dialog("Mark the right span", width="large")
+@st.dialog("Correct this answer", width="large")
 def mark_span(corpus: Corpus, question: str, passage: Passage, span: tuple[int, int] | None) -> None:
     """The passage, in which the reader selects the words that answer the question."""
     st.html(f'<p class="docqa-quiet">{name(question)}</p>')

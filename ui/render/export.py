@@ -68,7 +68,7 @@ def cell(value: Any) -> Any:
 def citations(reply: Reply, metas: Mapping[str, Mapping[str, Any]], link: Link) -> str:
     """A numbered list of where each answer is said, with the quotation; of the passages where there is no answer."""
     items: Iterable[Answer | Passage] = reply.answers or reply.passages
-    head = "" if reply.answers else "Not in these documents. The closest passages:\n"
+    head = "" if reply.answers else f"No answer in the {len(reply.passages)} closest passages:\n"
     lines = [reply.question, head]
     for number, item in enumerate(items, 1):
         quoted = " ".join(item.text.split())

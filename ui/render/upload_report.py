@@ -18,7 +18,7 @@ WORDS = {
     "waiting": "Not indexed",
     "indexed": "Indexed",
     "updated": "Indexed anew",
-    "removed": "Taken out",
+    "removed": "Removed",
     "unchanged": "Indexed before, not changed",
 }
 BAD = ("refused", "skipped", "waiting")

@@ -54,8 +54,8 @@ def pick_corpus() -> Corpus:
     with problems_shown():
         corpora = {corpus.name: corpus for corpus in client().corpora()}
     if not corpora:
-        st.info("There is no corpus yet. Make one and upload documents to it.")
-        link(CORPORA, "Make a corpus")
+        st.info("There is no collection yet. Create one and upload documents to it.")
+        link(CORPORA, "Create a collection")
         st.stop()
     wanted = parameter("corpus") or st.session_state.get("corpus_in_hand", "")
     if parameter("corpus") and wanted not in corpora:

@@ -82,7 +82,7 @@ def one(corpus: Corpus, id: str) -> None:
     with problems_shown(stop=False):
         job = client().job(id)
         if job.kind != "questions" or job.corpus != corpus.name:
-            st.info("This batch was asked of another corpus; choose that one.")
+            st.info("This batch was asked of another collection; choose that one.")
         elif job.state not in ENDED:
             watch(job)
         elif job.state != "done":
@@ -149,7 +149,7 @@ def _cells(corpus: str, row: Row) -> list[str]:
         return [asked, text(row.error, "bad"), "", "", ""]
     if not row.answer:
         held = "" if row.no_answer_score is None else f"no-answer score {row.no_answer_score:.2f}"
-        return [asked, f"<em>Not in these documents</em>{text(held, 'small')}", "", "", ""]
+        return [asked, f"<em>No answer in the closest passages</em>{text(held, 'small')}", "", "", ""]
     score = f"{row.score:.2f} {confidence(row.score)}" if row.score is not None else ""
     place = f'<a href="{escaped(_place(row))}">{name(row.source)}</a>'
     return [asked, f'<div dir="auto"><b>{escaped(row.answer)}</b></div>', escaped(score), place, str(row.page or "")]

@@ -37,7 +37,7 @@ def page() -> None:
 def overview() -> None:
     """Every corpus with its state, and a way to make one."""
     forget()
-    st.title("Corpora")
+    st.title("Collections")
     with problems_shown():
         corpora, models = client().corpora(), client().models()
         busy = {job.corpus for job in client().jobs(limit=1_000) if job.state not in ENDED}
@@ -50,7 +50,7 @@ def overview() -> None:
                 link(CORPORA, "Open", corpus=corpus.name)
                 link(ASK, "Ask", corpus=corpus.name)
     if not corpora:
-        st.info("There is no corpus yet. Make one, then upload documents to it.")
+        st.info("There is no collection yet. Create one, then upload documents to it.")
     new_corpus([model for model in models if model.kind == "embedder"], is_first=not corpora)
 
 
@@ -79,7 +79,7 @@ def _languages(corpus: Corpus) -> dict[str, dict[str, int]]:
 
 def one(wanted: str) -> None:
     """A corpus and everything that can be done with it."""
-    link(CORPORA, "All corpora")
+    link(CORPORA, "All collections")
     with problems_shown():
         corpus = client().corpus(wanted)
     st.session_state["corpus_in_hand"] = corpus.name
@@ -101,7 +101,7 @@ def head(corpus: Corpus) -> None:
         count(corpus.documents, "document"),
         count(corpus.passages, "passage"),
         size(corpus.bytes),
-        f"vectors by {name(corpus.embedder)}",
+        f"search model {name(corpus.embedder)}",
         f"made {escaped(when(corpus.created))}",
     ]
     st.html(facts(about))
@@ -110,7 +110,7 @@ def head(corpus: Corpus) -> None:
             held = _languages(corpus).items()
             rows = [[text(language_name(code)), figure(one["documents"]), figure(one["passages"])] for code, one in held]
             st.html(table(COLUMNS, rows, COLUMNS[1:]))
-        link(ASK, "Ask this corpus", corpus=corpus.name)
+        link(ASK, "Ask this collection", corpus=corpus.name)
 
 
 def _deletion(corpus: Corpus) -> None:
@@ -118,14 +118,14 @@ def _deletion(corpus: Corpus) -> None:
     held = f"{count(corpus.documents, 'document')}, the index, the feedback and the saved questions go with it."
     about = f"{corpus.title or corpus.name}: {held}"
     deletion = Deletion("corpus", corpus.name, about, partial(_delete, corpus.name))
-    delete_button("Delete this corpus", deletion, "delete-corpus", "secondary")
+    delete_button("Delete this collection", deletion, "delete-corpus", "secondary")
     confirmed()
 
 
 def _delete(corpus: str) -> None:
     client().delete_corpus(corpus)
     st.session_state.pop("corpus_in_hand", None)
-    st.session_state["told"] = f"The corpus {corpus} is deleted."
+    st.session_state["told"] = f"The collection {corpus} is deleted."
     address(corpus=None, job=None, name=None, language=None, at=None, upload=None)
 
 

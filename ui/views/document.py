@@ -32,7 +32,7 @@ def view() -> None:
         document = fetched(corpus.name, corpus.created, corpus.generation, id)
         shown(corpus, document, from_query(parameter, parameters))
         return
-    link(DOCUMENT, "All documents of the corpus", corpus=corpus.name)
+    link(DOCUMENT, "All documents of the collection", corpus=corpus.name)
 
 
 @st.cache_data(show_spinner=False, max_entries=16)

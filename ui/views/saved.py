@@ -25,7 +25,7 @@ def page() -> None:
         saved = client().saved(corpus.name)
         jobs = [job for job in client().jobs(corpus.name) if job.kind == "index" and job.state == "done"]
     if not saved:
-        st.info("No question is saved for this corpus. Ask one, then save it below its answers.")
+        st.info("No question is saved for this collection. Ask one, then save it below its answers.")
         link(ASK, "Ask", corpus=corpus.name)
         return
     changed = max((job.ended or "" for job in jobs), default="")
@@ -132,10 +132,14 @@ def change_words(change: Change) -> str:
     """What a run found, in a line."""
     same = f"{count(change.same, 'answer')} as before" if change.same else ""
     if change.since is None:
-        return f"Asked for the first time: {count(len(change.new), 'answer')}." if change.new else "Not in these documents."
+        return (
+            f"Asked for the first time: {count(len(change.new), 'answer')}."
+            if change.new
+            else "No answer in the closest passages."
+        )
     parts = [f"{len(change.new):,} new" if change.new else "", f"{len(change.gone):,} gone" if change.gone else "", same]
     if not change.new and not change.gone:
-        return f"Nothing changed since {when(change.since)}: {same or 'not in these documents'}."
+        return f"Nothing changed since {when(change.since)}: {same or 'no answer in the closest passages'}."
     return f"Since {when(change.since)}: {', '.join(part for part in parts if part)}."
 
 

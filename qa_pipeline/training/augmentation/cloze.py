@@ -1,4 +1,4 @@
-"""Cloze questions from plain text: a sentence with a name or number taken out, which is the answer.
+"""Cloze questions from plain text: a sentence with a name or number removed, which is the answer.
 
 After "Unsupervised Question Answering by Cloze Translation" (Lewis et al. 2019): the answer is a number, a run of words in
 capitals or in quotation marks, or where there is none the sentence's rarest word; some words of the question are dropped, so

@@ -103,7 +103,7 @@ def test_questions_from_standard_input(index: Path) -> None:
 
 def test_nothing_found_is_exit_1(index: Path) -> None:
     run = docqa("ask", index, "bridge", "--reader", "builtin", "--filter", "language=xx")
-    assert run.returncode == 1 and "Not in these documents" in run.stdout
+    assert run.returncode == 1 and "No answer in the" in run.stdout
     assert docqa("search", index, "bridge", "--filter", "language=xx").returncode == 1
 
 

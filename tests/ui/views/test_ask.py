@@ -125,7 +125,7 @@ def test_passages_come_first_then_progress(page: Page, site: str) -> None:  # no
 
 def test_not_in_these_documents(page: Page, site: str) -> None:  # noqa: F811
     ask(page, site, "xylophone")
-    assert page.locator(".docqa-none").inner_text().startswith("Not in these documents")
+    assert page.locator(".docqa-none").inner_text().startswith("No answer in the")
     assert page.locator(".docqa-answer").count() == 0 and page.locator(".docqa-passage").count() > 0
 
 
@@ -160,7 +160,7 @@ def test_judging(page: Page, site: str, api: Live) -> None:  # noqa: F811
     ask(page, site)
     page.locator("[data-testid=stFeedback] button").first.click()
     page.get_by_text("Noted as right.").wait_for()
-    page.get_by_role("button", name="Mark the right span").first.click()
+    page.get_by_role("button", name="Correct this answer").first.click()
     area = page.locator("[role=dialog] textarea")
     area.wait_for()
     area.evaluate("a => { const at = a.value.indexOf('bridge'); a.setSelectionRange(at, at + 6); a.onmouseup(); }")
@@ -201,7 +201,7 @@ def test_nothing_of_a_document_is_markup(page: Page, site: str, api: Live) -> No
 
 def test_corpora_that_are_empty_or_not_there(page: Page, site: str) -> None:  # noqa: F811
     page.goto(at(site, corpus="bare"))
-    page.get_by_text("This corpus holds no documents yet.").wait_for()
+    page.get_by_text("This collection holds no documents yet.").wait_for()
     page.goto(at(site, corpus="nowhere"))
     page.get_by_text("There is no corpus 'nowhere'").wait_for()
 

@@ -79,7 +79,7 @@ def test_a_file_is_looked_at_asked_and_answered_with_places(api: Live) -> None:
     assert "When was the bridge opened in?" in before and "source=none*" in before and not runs(before)
     at = settled(api, press(at, "Ask these questions"))
     told = shown(at)
-    assert "<b>1912</b>" in told and "Not in these documents" in told and not runs(told)
+    assert "<b>1912</b>" in told and "No answer in the" in told and not runs(told)
     buttons: Any = at.get("download_button")
     assert [button.label for button in buttons] == [f"Download {x}" for x in ("CSV", "Excel", "JSON lines")]
     place = parse_qs(told.partition('href="document?')[2].partition('"')[0].replace("&amp;", "&"))
@@ -90,12 +90,12 @@ def test_a_file_is_looked_at_asked_and_answered_with_places(api: Live) -> None:
 def test_one_kind_of_answers_at_a_time(api: Live) -> None:
     job = said(asked(api, "q.csv", QUESTIONS), "job")
     none = shown(opened("batch", corpus="c", job=job, show="none"))
-    assert "Not in these documents" in none and "<b>1912</b>" not in none
+    assert "No answer in the" in none and "<b>1912</b>" not in none
     assert "none of this kind" in shown(opened("batch", corpus="c", job=job, show="failed"))
     at = opened("batch", corpus="c", job=job)
     group: Any = at.get("button_group")[0]
     at = sound(group.set_value("answered").run())
-    assert said(at, "show") == "answered" and "<em>Not in" not in shown(at)
+    assert said(at, "show") == "answered" and "<em>No answer in" not in shown(at)
 
 
 def test_many_answers_come_in_pages(api: Live) -> None:
@@ -115,7 +115,7 @@ def test_batches_before_are_listed_each_with_its_corpus(api: Live) -> None:
     job = said(asked(api, "q.xlsx", workbook([["question"], ["When was the bridge opened in?"]])), "job")
     links = [link.proto.query_string for link in opened("batch", corpus="c").get("page_link")]
     assert any(job in link for link in links)
-    assert "another corpus" in shown(opened("batch", corpus="other", job=job))
+    assert "another collection" in shown(opened("batch", corpus="other", job=job))
     assert len(opened("batch", corpus="c", job="none").error) == 1
 
 
@@ -148,7 +148,7 @@ def test_without_a_corpus_there_is_a_way_to_one(
     with live(tmp_path_factory.mktemp("none") / "home") as empty:
         monkeypatch.setenv("DOCQA_API_URL", empty.url)
         at = opened("batch")
-        assert "no corpus yet" in shown(at) and len(at.get("page_link")) == 1
+        assert "no collection yet" in shown(at) and len(at.get("page_link")) == 1
 
 
 # -- a look at a file --------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def settled(api: Live, at: AppTest) -> AppTest:
 
 def upload(at: AppTest, *files: tuple[str, bytes]) -> AppTest:
     at.file_uploader[0].set_value([(name, data, "application/octet-stream") for name, data in files])
-    return press(sound(at.run()), f"Add {len(files)} file{'s' * (len(files) > 1)} to the corpus")
+    return press(sound(at.run()), f"Add {len(files)} file{'s' * (len(files) > 1)} to the collection")
 
 
 # -- which there are ---------------------------------------------------------------------------------------------------
@@ -86,10 +86,10 @@ def upload(at: AppTest, *files: tuple[str, bytes]) -> AppTest:
 
 def test_a_corpus_is_made_and_listed_with_its_languages(api: Live) -> None:
     at = opened()
-    assert at.title[0].value == "Corpora"
+    assert at.title[0].value == "Collections"
     at.text_input(key="new_title").input(f"Städte & {PROBE}")
     at.text_input(key="new_name").input("towns")
-    at = press(at, "Make the corpus")
+    at = press(at, "Create collection")
     assert said(at, "corpus") == "towns" and "is made" in at.success[0].value
     assert "&lt;img" in shown(at) and not runs(shown(at))
     api.fill("towns", {"a.txt": BRIDGE, "b.txt": "Der Berg ist 2341 Meter hoch und liegt auf der Insel Vorn.\n"})
@@ -99,13 +99,13 @@ def test_a_corpus_is_made_and_listed_with_its_languages(api: Live) -> None:
 
 @pytest.mark.parametrize(
     "title, name, told",
-    [("", "", "Give the corpus a name"), ("الجزر", "", "Give the corpus a name"), ("x", "No Good", "small letters")],
+    [("", "", "Give the collection a name"), ("الجزر", "", "Give the collection a name"), ("x", "No Good", "small letters")],
 )
 def test_a_name_that_cannot_be_is_told_in_one_sentence(title: str, name: str, told: str) -> None:
     at = opened()
     at.text_input(key="new_title").input(title)
     at.text_input(key="new_name").input(name)
-    at = press(at, "Make the corpus")
+    at = press(at, "Create collection")
     assert told in at.error[0].value and not said(at, "corpus")
 
 
@@ -113,7 +113,7 @@ def test_a_name_twice_and_a_corpus_that_is_not_there(api: Live) -> None:
     api.http.post("/v1/corpora", json={"name": "twice"})
     at = opened()
     at.text_input(key="new_name").input("twice")
-    assert "twice" in press(at, "Make the corpus").error[0].value
+    assert "twice" in press(at, "Create collection").error[0].value
     assert len(opened(corpus="nowhere").error) == 1
 
 
@@ -195,7 +195,7 @@ def test_a_document_goes_only_when_its_name_was_typed(api: Live) -> None:
     at = typed(at, "mine.txt")
     assert "nothing was deleted" in at.error[0].value and api.http.get("/v1/corpora/drop").json()["documents"] == 2
     at = settled(api, typed(at, " bridge.txt "))
-    assert api.http.get("/v1/corpora/drop").json()["documents"] == 1 and "taken out" in shown(at)
+    assert api.http.get("/v1/corpora/drop").json()["documents"] == 1 and "removed" in shown(at)
     at = sound(opened(corpus="drop").button(key="drop-photo.jpg").click().run())
     settled(api, typed(at, "photo.jpg"))
     assert api.http.get("/v1/corpora/drop").json()["skipped"] == []
@@ -203,12 +203,12 @@ def test_a_document_goes_only_when_its_name_was_typed(api: Live) -> None:
 
 def test_a_corpus_goes_only_when_its_name_was_typed(api: Live) -> None:
     api.fill("going", {"mine.txt": MINE})
-    at = press(opened(corpus="going"), "Delete this corpus")
+    at = press(opened(corpus="going"), "Delete this collection")
     at = typed(at, "Going")
     assert "nothing was deleted" in at.error[0].value and api.http.get("/v1/corpora/going").status_code == 200
     at = typed(at, "going")
     assert api.http.get("/v1/corpora/going").status_code == 404
-    assert not said(at, "corpus") and "is deleted" in at.success[0].value and at.title[0].value == "Corpora"
+    assert not said(at, "corpus") and "is deleted" in at.success[0].value and at.title[0].value == "Collections"
 
 
 # -- the parts ---------------------------------------------------------------------------------------------------------

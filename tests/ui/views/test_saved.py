@@ -68,7 +68,7 @@ def test_no_answer_is_said_and_no_probe_runs(api: Live) -> None:
     save(api, "hostile", f"tower built {PROBE}", filters={"author": PROBE})
     id = save(api, "hostile", f"the tower was built in {PROBE}")
     at = press(opened("saved", corpus="hostile"), "Ask all again")
-    assert "Not in these documents" in shown(at) and "1654" in shown(at) and not runs(shown(at))
+    assert "No answer in the" in shown(at) and "1654" in shown(at) and not runs(shown(at))
     at = sound(at.button(key=f"forget-{id}").click().run())
     assert [one["question"] for one in api.http.get("/v1/corpora/hostile/saved").json()] == [f"tower built {PROBE}"]
     assert "1654" not in shown(at)
