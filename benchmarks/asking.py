@@ -72,7 +72,7 @@ def ours(index: Path, asked: Sequence[str], what: str = "ours") -> list[dict[str
     name_of = "docqa" if what == "ours" else "docqa, cosines alone"
     pipeline = QAPipeline.open(index, "builtin")
     if what == "bare":
-        pipeline.retriever.matcher = None
+        pipeline.retriever.late_interaction = None
     for question in asked[:WARM]:
         pipeline.ask(question)
     pipeline.embedder._questions.clear()

@@ -28,7 +28,7 @@ SCORE_DIFFERENCE = 1e-4
 
 
 @dataclass(frozen=True)
-class Asked:
+class Question:
     """A question, its passages, and the right answers to it in the first of them."""
 
     id: str
@@ -38,22 +38,22 @@ class Asked:
     golds: tuple[str, ...]
 
 
-def questions(paths: Sequence[Path], limit: int) -> list[Asked]:
+def questions(paths: Sequence[Path], limit: int) -> list[Question]:
     """Every question over its own passage; with a limit, as many of each language."""
     from qa_pipeline.datasets.examples import find_files, read_examples
 
-    found: list[Asked] = []
+    found: list[Question] = []
     for path in find_files(paths):
         examples = read_examples(path)
         step = max(1, len(examples) // limit) if limit else 1
         found += [
-            Asked(f"{e.language}/{e.id}", e.language, e.question, (e.context,), tuple(gold.text for gold in e.golds))
+            Question(f"{e.language}/{e.id}", e.language, e.question, (e.context,), tuple(gold.text for gold in e.golds))
             for e in examples[::step][: limit or None]
         ]
     return found
 
 
-def among_others(asked: Sequence[Asked], count: int) -> list[Asked]:
+def with_others(asked: Sequence[Question], count: int) -> list[Question]:
     """`count` of the questions, each over its passage and nine others of its language."""
     rng = random.Random(7)
     chosen = rng.sample(list(asked), min(count, len(asked)))
@@ -61,7 +61,7 @@ def among_others(asked: Sequence[Asked], count: int) -> list[Asked]:
     for one in asked:
         texts.setdefault(one.language, []).append(one.texts[0])
     return [
-        Asked(
+        Question(
             f"{one.id}/10",
             one.language,
             one.question,
@@ -80,14 +80,14 @@ def _others(rng: random.Random, texts: Sequence[str], but: str) -> list[str]:
 # -- what a reader says ------------------------------------------------------------------------------------------------
 
 
-def documents(asked: Asked) -> list[Any]:
+def documents(asked: Question) -> list[Any]:
     from haystack import Document
 
     return [Document(content=text, id=f"{n}") for n, text in enumerate(asked.texts)]
 
 
 def told(result: dict[str, Any]) -> dict[str, Any]:
-    """The top answer of `predict`, and the no-answer gap."""
+    """The top answer of `predict`, and the no-answer margin."""
     return top(result["answers"], result["no_ans_gap"])
 
 
@@ -106,7 +106,7 @@ def top(answers: Sequence[Any], margin: float) -> dict[str, Any]:
     }
 
 
-def stock_says(folder: Path, sizes: dict[str, int], asked: Sequence[Asked], keep: Path) -> dict[str, dict[str, Any]]:
+def stock_says(folder: Path, sizes: dict[str, int], asked: Sequence[Question], keep: Path) -> dict[str, dict[str, Any]]:
     """What stock says to each question, from `keep` where it was asked before."""
     known = {line["id"]: line for line in _lines(keep)}
     missing = [one for one in asked if one.id not in known]
@@ -135,11 +135,11 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                 return
 
 
-def alone(reader: Any, asked: Sequence[Asked]) -> list[dict[str, Any]]:
+def alone(reader: Any, asked: Sequence[Question]) -> list[dict[str, Any]]:
     return [told(reader.predict(one.question, documents(one))) for one in asked]
 
 
-def batched(reader: Any, asked: Sequence[Asked], at_once: int = 64) -> list[dict[str, Any]]:
+def batched(reader: Any, asked: Sequence[Question], at_once: int = 64) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for at in range(0, len(asked), at_once):
         part = asked[at : at + at_once]
@@ -148,12 +148,12 @@ def batched(reader: Any, asked: Sequence[Asked], at_once: int = 64) -> list[dict
     return found
 
 
-def from_threads(reader: Any, asked: Sequence[Asked]) -> list[dict[str, Any]]:
+def from_threads(reader: Any, asked: Sequence[Question]) -> list[dict[str, Any]]:
     with ThreadPoolExecutor(8) as threads:
         return list(threads.map(lambda one: told(reader.predict(one.question, documents(one))), asked))
 
 
-WAYS: dict[str, Callable[[Any, Sequence[Asked]], list[dict[str, Any]]]] = {
+WAYS: dict[str, Callable[[Any, Sequence[Question]], list[dict[str, Any]]]] = {
     "alone": alone,
     "batched": batched,
     "8 threads": from_threads,
@@ -163,7 +163,7 @@ WAYS: dict[str, Callable[[Any, Sequence[Asked]], list[dict[str, Any]]]] = {
 # -- the comparison ----------------------------------------------------------------------------------------------------
 
 
-def compared(asked: Sequence[Asked], stock: dict[str, dict[str, Any]], ours: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def compare(asked: Sequence[Question], stock: dict[str, dict[str, Any]], ours: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """How many top answers are the same with their place, how far scores are apart, and F1 and EM of both."""
     from qa_pipeline.evaluation.metrics.mlqa import exact_match, f1
 
@@ -213,7 +213,7 @@ def main() -> int:
     if model.preset is not None:
         sizes = {"max_seq_len": model.preset.max_seq_len, "doc_stride": model.preset.doc_stride}
     single = questions(chosen.files, chosen.limit)
-    sets = {"one passage": single, "ten passages": among_others(single, chosen.ten)}
+    sets = {"one passage": single, "ten passages": with_others(single, chosen.ten)}
     stock = stock_says(model.path, sizes, [one for asked in sets.values() for one in asked], chosen.keep)
     if chosen.stock_only:
         return 0
@@ -223,7 +223,7 @@ def main() -> int:
         for name, asked in sets.items():
             for way in chosen.ways if precision == "fp32" else ["batched"]:
                 began = time.perf_counter()
-                row = {"precision": precision, "set": name, "way": way, **compared(asked, stock, WAYS[way](reader, asked))}
+                row = {"precision": precision, "set": name, "way": way, **compare(asked, stock, WAYS[way](reader, asked))}
                 row["seconds"] = time.perf_counter() - began
                 results.append(row)
                 print(

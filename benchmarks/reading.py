@@ -30,7 +30,7 @@ from benchmarks.corpus import EXAMPLES
 
 LANGUAGES = ("ar", "de", "en", "hi", "zh")
 SIZES = {"max_seq_len": 256, "doc_stride": 128}
-Asked = list[tuple[str, list[str]]]
+Questions = list[tuple[str, list[str]]]
 
 
 # -- what is read ------------------------------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ def material(xquad: Path | None) -> list[tuple[str, str]]:
     return [pair for row in zip(*columns, strict=False) for pair in row]
 
 
-def asked_of(pairs: Sequence[tuple[str, str]], questions: int, passages: int) -> Asked:
+def asked_of(pairs: Sequence[tuple[str, str]], questions: int, passages: int) -> Questions:
     """`questions` questions over `passages` passages each, taken one after the other."""
     texts = [text for _, text in pairs]
     return [
@@ -78,7 +78,7 @@ def base_model(folder: Path) -> Path:
 
 # -- who reads ---------------------------------------------------------------------------------------------------------
 
-Reads = Callable[[Asked], Any]
+Reads = Callable[[Questions], Any]
 
 
 def stock(folder: Path) -> Reads:
@@ -106,7 +106,7 @@ def ours(folder: Path, precision: str) -> Reads:
 
     reader = load_reader(resolve(str(folder), "reader"), precision=precision, remember=0, use_gpu=False, **SIZES)
 
-    def read(asked: Asked) -> Any:
+    def read(asked: Questions) -> Any:
         reader.forget()  # type: ignore[attr-defined]
         return reader.read_pairs([(question, text) for question, texts in asked for text in texts])  # type: ignore[attr-defined]
 
@@ -136,7 +136,7 @@ def _seconds(run: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def cost(folder: Path, asked: Asked) -> tuple[int, float]:
+def cost(folder: Path, asked: Questions) -> tuple[int, float]:
     """Tokens of all windows, and GFLOP to read them: linear layers and attention."""
     from transformers import AutoConfig
 
@@ -158,7 +158,7 @@ def cost(folder: Path, asked: Asked) -> tuple[int, float]:
     return sum(lengths), (linear + attention) / 1e9
 
 
-def measured(folder: Path, found: dict[str, Reads], asked: Asked, rounds: int, top: float) -> list[dict[str, Any]]:
+def measured(folder: Path, found: dict[str, Reads], asked: Questions, rounds: int, top: float) -> list[dict[str, Any]]:
     """Each system's times over `rounds` rounds, in turns, after one round that is not counted."""
     times: dict[str, list[float]] = {name: [] for name in found}
     for n in range(rounds + 1):

@@ -83,13 +83,13 @@ def service(home: Path) -> Iterator[tuple[str, int]]:
 def fill(url: str) -> None:
     """Upload the example corpus and wait until it can be asked."""
     with Client(url) as client:
-        while not client.ready().ready:
+        while not client.get_readiness().ready:
             time.sleep(0.5)
         client.create_corpus(CORPUS, embedder="builtin")
         files = [path for path in sorted(EXAMPLES.rglob("*")) if path.is_file()]
         sent = [(path.relative_to(EXAMPLES).as_posix(), path.read_bytes()) for path in files]
         job = client.upload(CORPUS, sent).job
-        assert job is not None and client.wait(job.id).state == "done"
+        assert job is not None and client.wait_for_job(job.id).state == "done"
 
 
 def ask(url: str, number: int, asked: list[str], until: float, seen: Seen) -> None:
@@ -118,7 +118,7 @@ def check(client: Client, reply: Reply, seen: Seen) -> None:
         text = seen.texts.get(part.document_id)
         if text is None:
             try:
-                text = client.document(CORPUS, part.document_id).text
+                text = client.get_document(CORPUS, part.document_id).text
             except ApiError as error:
                 if error.status == 404:
                     seen.gone += 1  # it was overwritten since
@@ -140,7 +140,7 @@ def upload(url: str, batches: Iterator[list[tuple[str, bytes]]], until: float, s
                 return
             try:
                 job = client.upload(CORPUS, sent).job
-                state = client.wait(job.id).state if job else "done"
+                state = client.wait_for_job(job.id).state if job else "done"
                 with seen.guard:
                     seen.uploads += state == "done"
                     if state != "done":
@@ -192,7 +192,7 @@ def phase(name: str, url: str, pid: int, files: list[Path], clients: int, second
     for thread in work:
         thread.join()
     with Client(url) as client:
-        documents = client.corpus(CORPUS).documents
+        documents = client.get_corpus(CORPUS).documents
     return {
         "phase": name,
         "answered": seen.statuses[200],

@@ -11,10 +11,10 @@ Ids = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
 
-def best(ids: Ids, scores: Scores, top_k: int) -> list[tuple[int, float]]:
+def top_scores(ids: Ids, scores: Scores, top_k: int) -> list[tuple[int, float]]:
     """The `top_k` highest (id, score), best first, equal scores by ascending id.
 
-    >>> best(np.array([3, 1, 2]), np.array([0.5, 0.5, 0.9]), 2)
+    >>> top_scores(np.array([3, 1, 2]), np.array([0.5, 0.5, 0.9]), 2)
     [(2, 0.9), (1, 0.5)]
     """
     if len(ids) > top_k:

@@ -46,7 +46,7 @@ def open_atomic(target: Path, mode: int = MODE, *, durable: bool = True) -> Iter
 
 
 @contextmanager
-def whole(pieces: Iterable[bytes], beside: Path, mode: int = MODE) -> Iterator[Path]:
+def temporary_file(pieces: Iterable[bytes], beside: Path, mode: int = MODE) -> Iterator[Path]:
     """A file of these pieces in the folder `beside`, on disk; it is removed unless it was moved meanwhile."""
     temporary = beside / f"{os.urandom(8).hex()}.part"
     with _new_file(temporary, mode) as file:

@@ -27,7 +27,7 @@ from indexing.workers import prefetch_batches
 
 RACY_NS = 2_000_000_000
 
-Known = Mapping[str, FileRecord]
+KnownFiles = Mapping[str, FileRecord]
 Progress = Callable[["FileReport", int, int], None]
 
 
@@ -106,7 +106,7 @@ def build_index(
                     done += size
                     if progress:
                         progress(report, done, total)
-        _remember_run(folder, documents, limits or FileLimits())
+        _store_run(folder, documents, limits or FileLimits())
         state = index.publish()
         if any(report.status != "unchanged" for report in reports.values()):
             folder.checkpoint()
@@ -159,7 +159,7 @@ def _open_or_create(into: Path, settings: IndexSettings | None, embedder: Embedd
     return folder
 
 
-def _refuse_another_folder(folder: IndexFolder, documents: Path, found: Sequence[FoundFile], known: Known) -> None:
+def _refuse_another_folder(folder: IndexFolder, documents: Path, found: Sequence[FoundFile], known: KnownFiles) -> None:
     """A wrong or unmounted folder must not empty an index: some file must be known when the index has any."""
     if known and not any(file.source in known for file in found):
         raise IndexFolderError(
@@ -168,7 +168,7 @@ def _refuse_another_folder(folder: IndexFolder, documents: Path, found: Sequence
         )
 
 
-def _removed(folder: IndexFolder, found: Sequence[FoundFile], known: Known) -> list[tuple[str, FileReport]]:
+def _removed(folder: IndexFolder, found: Sequence[FoundFile], known: KnownFiles) -> list[tuple[str, FileReport]]:
     """Take out the documents of files that are gone from the folder."""
     here = {file.source for file in found}
     gone = sorted(source for source in known if source not in here)
@@ -178,7 +178,7 @@ def _removed(folder: IndexFolder, found: Sequence[FoundFile], known: Known) -> l
 
 
 def _compare(
-    folder: IndexFolder, found: Sequence[FoundFile], known: Known, limits: FileLimits
+    folder: IndexFolder, found: Sequence[FoundFile], known: KnownFiles, limits: FileLimits
 ) -> tuple[list[FoundFile], list[FileReport]]:
     """The files to read, and reports on those whose size and time say they are as they were."""
     same_limits = folder.fact_or("limits", None) == asdict(limits)
@@ -196,16 +196,16 @@ def _compare(
     return changed, unchanged
 
 
-def _remember_run(folder: IndexFolder, documents: Path, limits: FileLimits) -> None:
+def _store_run(folder: IndexFolder, documents: Path, limits: FileLimits) -> None:
     facts = {"limits": asdict(limits), "documents": str(documents.absolute())}
     if any(folder.fact_or(name, None) != value for name, value in facts.items()):
-        folder.remember(facts)
+        folder.store_facts(facts)
 
 
 # -- into the store ----------------------------------------------------------------------------------------------------
 
 
-def _write(index: Index, embedder: Embedder, batch: Batch, known: Known) -> list[tuple[FileReport, int]]:
+def _write(index: Index, embedder: Embedder, batch: Batch, known: KnownFiles) -> list[tuple[FileReport, int]]:
     """Embed a batch where that is not done, and write it in one transaction. What is returned is on disk."""
     documents = [document for _, part in batch.files for document in part]
     vectors = batch.vectors
@@ -216,7 +216,7 @@ def _write(index: Index, embedder: Embedder, batch: Batch, known: Known) -> list
         files=[_record(read, known.get(read.file.source)) for read, _ in batch.files],
         drop=[read.file.source for read, _ in batch.files if not read.keep],
     )
-    index.wrote(generation, batch.words, vectors)
+    index.keep_written(generation, batch.words, vectors)
     return [(_file_report(read, part, known.get(read.file.source)), read.file.size) for read, part in batch.files]
 
 

@@ -1,6 +1,6 @@
 """`Document` and `Chunk`: the two values that indexing stores.
 
-Laws, each held by a test:
+Invariants, each held by a test:
     document.text is what the file reader gave, verbatim; every offset in the system counts its code points.
     document.text[chunk.start:chunk.end] == chunk.text, always, and chunk.text is never empty.
     a document's id follows from its source and its text, so an id never stands for another text.

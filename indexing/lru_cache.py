@@ -14,11 +14,11 @@ Value = TypeVar("Value")
 class LRUCache(Generic[Value]):
     """Values by key, none of them None; the least recently used is evicted first. Thread-safe.
 
-    room: the largest sum of sizes; size: of one value (1). A value larger than the room is not kept.
+    capacity: the largest sum of sizes; size: of one value (1). A value larger than the room is not kept.
     """
 
-    def __init__(self, room: int, size: Callable[[Value], int] = lambda _: 1) -> None:
-        self._room = room
+    def __init__(self, capacity: int, size: Callable[[Value], int] = lambda _: 1) -> None:
+        self._capacity = capacity
         self._size = size
         self._guard = threading.Lock()
         self._values: OrderedDict[Any, Value] = OrderedDict()
@@ -57,10 +57,10 @@ class LRUCache(Generic[Value]):
             for key, value in values.items():
                 self._remove(key)
                 size = self._size(value)
-                if size <= self._room:
+                if size <= self._capacity:
                     self._values[key] = value
                     self._used += size
-            while self._used > self._room:
+            while self._used > self._capacity:
                 self._remove(next(iter(self._values)))
 
     def _remove(self, key: Any) -> None:

@@ -1,9 +1,9 @@
 """Prefetching worker processes: files become prepared batches, in order, ahead of the one that writes.
 
-The files are dealt out in groups: a helper is given one more when it has handed one in, and whoever would wait here for a
-batch prepares a group meanwhile. Batches come out in the order of the files, whoever made them. A helper is a
+The files are dealt out in groups: a worker process is given one more when it has handed one in, and whoever would wait here
+for a batch prepares a group meanwhile. Batches come out in the order of the files, whoever made them. A worker process is a
 `ChildProcess`; it blocks while its next batch is not wanted yet. Files are still parsed in worker processes of their own
-(`files.sandbox`). What a helper has not handed in when it dies is done anew.
+(`files.sandbox`). What a worker process has not handed in when it dies is done anew.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from indexing.store.corpus_db import FileRecord, NewDocument
 
 logger = logging.getLogger(__name__)
 
-WORTH_HELPERS = 1_000_000
+BYTES_FOR_WORKERS = 1_000_000
 GROUP_BYTES, GROUP_FILES = 500_000, 400
-HELPERS_AT_MOST = 3
-AHEAD = 2
+MAX_WORKERS = 3
+PREFETCHED_GROUPS = 2
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 Group = Sequence[FoundFile]
-Here = Callable[[Group], Iterator[Batch]]
+PrepareGroup = Callable[[Group], Iterator[Batch]]
 
 
 @contextmanager
@@ -51,16 +51,16 @@ def prefetch_batches(
     embed: Embed | None = None,
     static: ModelFolder | None = None,
 ) -> Iterator[Iterator[Batch]]:
-    """The batches of `prepare.prepared`, some from helpers when the files have over WORTH_HELPERS bytes.
+    """The batches of `prepare.prepared`, some from workers when the files have over BYTES_FOR_WORKERS bytes.
 
-    embed: given where texts are made vectors while they are prepared; static: then the model that helpers load for it.
+    embed: given where texts are made vectors while they are prepared; static: then the model that workers load for it.
     """
     with FileReader(limits) as reader, ExitStack() as kept:
         groups = _groups(files)
-        count = _helpers_for(files, groups)
+        count = _worker_count(files, groups)
         request = (limits, settings, static)
-        started = [kept.enter_context(Helper(request)) for _ in range(count)]
-        yield _InOrder(
+        started = [kept.enter_context(WorkerProcess(request)) for _ in range(count)]
+        yield _OrderedBatches(
             groups, known, started, lambda group: prepare_batches(reader, group, known, settings, embed)
         ).batches()
 
@@ -79,19 +79,23 @@ def _groups(files: Sequence[FoundFile]) -> list[list[FoundFile]]:
     return groups
 
 
-def _helpers_for(files: Sequence[FoundFile], groups: Sequence[Group]) -> int:
+def _worker_count(files: Sequence[FoundFile], groups: Sequence[Group]) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    worth = sum(file.size for file in files) >= WORTH_HELPERS
-    return min(cores - 1, HELPERS_AT_MOST, len(groups) - 1) if worth else 0
+    worth = sum(file.size for file in files) >= BYTES_FOR_WORKERS
+    return min(cores - 1, MAX_WORKERS, len(groups) - 1) if worth else 0
 
 
-class _InOrder:
+class _OrderedBatches:
     """The groups, who prepares each, and what was handed in before its turn."""
 
     def __init__(
-        self, groups: list[list[FoundFile]], known: Mapping[str, FileRecord], helpers: list[Helper], here: Here
+        self,
+        groups: list[list[FoundFile]],
+        known: Mapping[str, FileRecord],
+        workers: list[WorkerProcess],
+        here: PrepareGroup,
     ) -> None:
-        self._groups, self._known, self._helpers, self._here = groups, known, helpers, here
+        self._groups, self._known, self._workers, self._here = groups, known, workers, here
         self._todo = deque(range(len(groups)))
         self._kept: dict[int, list[Batch]] = {}
         self._ended: set[int] = set()
@@ -108,12 +112,12 @@ class _InOrder:
     def _go_on(self, number: int) -> Iterator[Batch]:
         """Take what was handed in; if nothing was, prepare a group here, or wait. Batches of group `number` are yielded."""
         mine = None
-        if self._todo and (self._todo[0] == number or (len(self._kept) <= AHEAD and not self._ready(0.0))):
+        if self._todo and (self._todo[0] == number or (len(self._kept) <= PREFETCHED_GROUPS and not self._ready(0.0))):
             mine = self._todo.popleft()
         self._deal()
         if mine is None:
-            for helper in self._ready(None):
-                self._receive(helper)
+            for worker in self._ready(None):
+                self._receive(worker)
             return
         for batch in self._here(self._groups[mine]):
             if mine == number:
@@ -123,50 +127,51 @@ class _InOrder:
         self._ended.add(mine)
 
     def _deal(self) -> None:
-        for helper in list(self._helpers):
-            while self._todo and len(helper.given) < AHEAD:
+        for worker in list(self._workers):
+            while self._todo and len(worker.given) < PREFETCHED_GROUPS:
                 number = self._todo[0]
                 group = self._groups[number]
                 known = {file.source: self._known[file.source] for file in group if file.source in self._known}
-                helper.given.append(self._todo.popleft())
+                worker.given.append(self._todo.popleft())
                 try:
-                    _send(helper.child.connection, (number, group, known))
+                    _send(worker.child.connection, (number, group, known))
                 except OSError as error:
-                    self._gone(helper, error)
+                    self._gone(worker, error)
                     break
 
-    def _ready(self, wait: float | None) -> list[Helper]:
-        """Helpers that have something to hand in, or are gone."""
-        busy = [helper for helper in self._helpers if helper.given]
-        ready = multiprocessing.connection.wait([helper.child.connection for helper in busy], wait) if busy else []
-        return [helper for helper in busy if helper.child.connection in ready]
+    def _ready(self, wait: float | None) -> list[WorkerProcess]:
+        """Workers that have something to hand in, or are gone."""
+        busy = [worker for worker in self._workers if worker.given]
+        ready = multiprocessing.connection.wait([worker.child.connection for worker in busy], wait) if busy else []
+        return [worker for worker in busy if worker.child.connection in ready]
 
-    def _receive(self, helper: Helper) -> None:
+    def _receive(self, worker: WorkerProcess) -> None:
         try:
-            number, batch = _receive(helper.child.connection)
+            number, batch = _receive(worker.child.connection)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
-            self._gone(helper, error)
+            self._gone(worker, error)
             return
         if batch is None:
-            helper.given.remove(number)
+            worker.given.remove(number)
             self._ended.add(number)
         else:
             self._handed_in.update(read.file.source for read, _ in batch[0])
-            self._kept.setdefault(number, []).append(_whole(batch))
+            self._kept.setdefault(number, []).append(_with_all_texts(batch))
 
-    def _gone(self, helper: Helper, error: Exception) -> None:
-        """What a dead helper was given and has not handed in is dealt out again."""
+    def _gone(self, worker: WorkerProcess, error: Exception) -> None:
+        """What a dead worker was given and has not handed in is dealt out again."""
         logger.warning("A process that prepares passages ended (%s); the rest of its part is prepared anew.", error)
-        self._helpers.remove(helper)
-        for number in helper.given:
+        self._workers.remove(worker)
+        for number in worker.given:
             self._groups[number] = [file for file in self._groups[number] if file.source not in self._handed_in]
-        self._todo = deque(sorted([*helper.given, *self._todo]))
+        self._todo = deque(sorted([*worker.given, *self._todo]))
 
 
-# -- a helper ----------------------------------------------------------------------------------------------------------
+# -- a worker process
+# ----------------------------------------------------------------------------------------------------------
 
 
-class Helper:
+class WorkerProcess:
     """A process that prepares groups of files, in the order it is given them; here, the end of it that others hold."""
 
     def __init__(self, request: Any) -> None:
@@ -175,7 +180,7 @@ class Helper:
         with suppress(OSError):  # it is gone already: seen when it is given something
             _send(self.child.connection, request)
 
-    def __enter__(self) -> Helper:
+    def __enter__(self) -> WorkerProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -187,7 +192,7 @@ def _started() -> ChildProcess:
 
 
 def serve() -> None:
-    """The life of a helper: what to do, then group after group until the other side hangs up."""
+    """The life of a worker: what to do, then group after group until the other side hangs up."""
     connection = parent()
     limits, settings, static = _receive(connection)
     waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -197,12 +202,12 @@ def serve() -> None:
         while (given := waiting.get()) is not None:
             number, group, known = given
             for batch in prepare_batches(reader, group, known, settings, embed):
-                _send(connection, (number, _thin(batch)))
+                _send(connection, (number, _without_texts(batch)))
             _send(connection, (number, None))
 
 
 def _listen(connection: Connection, waiting: queue.SimpleQueue[Any]) -> None:
-    """Take in what is given at once, so that nobody waits for a helper that waits to hand in."""
+    """Take in what is given at once, so that nobody waits for a worker process that waits to hand in."""
     try:
         while True:
             waiting.put(_receive(connection))
@@ -210,7 +215,7 @@ def _listen(connection: Connection, waiting: queue.SimpleQueue[Any]) -> None:
         waiting.put(None)
 
 
-def _thin(batch: Batch) -> Any:
+def _without_texts(batch: Batch) -> Any:
     """A batch for sending: of the passages only their places, as the documents hold their texts."""
     files = [
         (read, [(new.document, new.file, [(c.start, c.end, c.language, c.page) for c in new.chunks]) for new in part])
@@ -219,7 +224,7 @@ def _thin(batch: Batch) -> Any:
     return files, batch.words, batch.vectors
 
 
-def _whole(sent: Any) -> Batch:
+def _with_all_texts(sent: Any) -> Batch:
     files, words, vectors = sent
     return Batch([(read, [_with_texts(*new) for new in part]) for read, part in files], words, vectors)
 

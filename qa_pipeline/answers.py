@@ -2,7 +2,7 @@
 
 They are msgspec structs: their fields, in this order, are the JSON of the REST API and of `docqa ask --json`.
 
-Laws, each held by a test, through every door:
+Invariants, each held by a test, through every entry point:
     document.text[answer.start:answer.end] == answer.text, and the same for every passage
     "no answer" is a Reply without answers and with the closest passages, never an Answer with an empty text
 """
@@ -39,7 +39,7 @@ class Passage(Struct, frozen=True):
     fused_score: float
 
 
-class ToldAnswer(Struct, frozen=True):
+class AnswerQuotation(Struct, frozen=True):
     """A quotation, without its passage: what is remembered of an answer."""
 
     text: str
@@ -53,7 +53,7 @@ class ToldAnswer(Struct, frozen=True):
     content_hash: str
 
 
-class Answer(ToldAnswer, frozen=True):
+class Answer(AnswerQuotation, frozen=True):
     """A quotation. score in [0, 1]: how sure the reader is of it against "no answer", comparable between passages."""
 
     passage: Passage
@@ -106,12 +106,12 @@ class Reply(Struct, frozen=True):
 
 
 class Asker(Protocol):
-    """Something that answers questions: what a door needs, and all it may know."""
+    """Something that answers questions: what an entry point needs, and all it may know."""
 
     def ask(self, question: str, settings: AskSettings = ..., filters: Filter | None = None) -> Reply: ...
 
 
-class Quoted(Protocol):
+class QuotedDocument(Protocol):
     """What a quotation is of: a document's text and the hash of its content."""
 
     @property
@@ -124,7 +124,7 @@ class Quoted(Protocol):
 Quotation = TypeVar("Quotation", Answer, Passage)
 
 
-def verify(quotation: Quotation, document: Quoted, content_hash: str) -> Quotation:
+def verify(quotation: Quotation, document: QuotedDocument, content_hash: str) -> Quotation:
     """The answer or passage, if it is the document's text at its offsets and of this hash. Raises BrokenCitation."""
     text = document.text[quotation.start : quotation.end]
     if not quotation.text or text != quotation.text or document.content_hash != content_hash:

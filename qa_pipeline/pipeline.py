@@ -24,7 +24,7 @@ from qa_pipeline.haystack.load import load_reader
 from qa_pipeline.haystack.nodes import haystack_pipeline
 from qa_pipeline.haystack.retriever import FusedRetriever
 from qa_pipeline.reading.early_stop import StopRule
-from qa_pipeline.reading.readings import Reading, ReadsPassages
+from qa_pipeline.reading.readings import PassageReader, Reading
 from qa_pipeline.retrieval.retriever import RetrievedPassages
 from qa_pipeline.settings import AskSettings, question_text
 
@@ -36,7 +36,7 @@ class QAPipeline:
         self,
         index: Index,
         embedder: Embedder,
-        reader: ReadsPassages | None,
+        reader: PassageReader | None,
         *,
         reader_name: str = "",
         calibration: Calibration = UNCALIBRATED,
@@ -52,7 +52,7 @@ class QAPipeline:
         self.retriever = FusedRetriever(index, embedder, settings)
         self.reader = reader
         self.settings = settings or AskSettings()
-        self.models = AnsweringModels(embedder.name, reader_name, calibration.with_embedder(embedder.nearness))
+        self.models = AnsweringModels(embedder.name, reader_name, calibration.with_embedder(embedder.dense_score_name))
         self.verifier = Verifier(index.folder)
         self.pipeline: Any = None if reader is None else haystack_pipeline(self.retriever, reader)
 

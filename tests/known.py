@@ -35,7 +35,7 @@ class WordEmbedder:
     """A hash of each word seeds its vector; a text is the sum of its words: shared words are near, else far."""
 
     name = "words"
-    fingerprint = nearness = "words-1"
+    fingerprint = dense_score_name = "words-1"
     tokens = None
 
     def __init__(self, dimension: int = 32) -> None:
@@ -63,7 +63,7 @@ class WordEmbedder:
 
 
 class WordReader:
-    """Answers with the first number of a passage that shares a word with the question; the gap is how many it shares."""
+    """Answers with the first number of a passage that shares a word with the question; the margin is how many it shares."""
 
     def read(self, question: str, texts: Sequence[str]) -> list[Reading]:
         return [self._one(set(_words(question)), text) for text in texts]

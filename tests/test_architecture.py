@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = {"indexing": {"indexing"}, "qa_pipeline": {"indexing", "qa_pipeline"}, "ui": {"ui"}}
+PACKAGES = {"indexing": {"indexing"}, "qa_pipeline": {"indexing", "qa_pipeline"}, "ui": {"ui"}}
 
 # What stands in each folder, in the order data walks through it: a part imports parts before it, none after it.
 ORDER = {
@@ -111,7 +111,7 @@ FORBIDDEN = ("nltk", "streamlit", "ray", "elasticsearch")
 
 
 def files() -> list[Path]:
-    return sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+    return sorted(path for room in PACKAGES for path in (ROOT / room).rglob("*.py"))
 
 
 def module_of(path: Path) -> str:
@@ -241,9 +241,9 @@ def test_parts_of_a_folder_are_its_modules_and_its_folders() -> None:
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(ROOT)))
-def test_rooms_import_downstream_only(path: Path) -> None:
+def test_packages_import_downstream_only(path: Path) -> None:
     room = path.relative_to(ROOT).parts[0]
-    assert {name.split(".")[0] for name in graph()[module_of(path)]} & set(ROOMS) <= ROOMS[room]
+    assert {name.split(".")[0] for name in graph()[module_of(path)]} & set(PACKAGES) <= PACKAGES[room]
 
 
 def test_no_import_cycles() -> None:
@@ -300,7 +300,7 @@ def test_every_folder_with_code_is_a_package() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["ask", "--help"], ["status", "nowhere"]])
-def test_the_door_is_light(arguments: list[str]) -> None:
+def test_the_entry_point_is_light(arguments: list[str]) -> None:
     code = (
         "import sys; from qa_pipeline.cli.main import main\n"
         "try: main(sys.argv[1:])\nexcept SystemExit: pass\n"

@@ -116,7 +116,7 @@ def _page_or_none(document: Any, index: int) -> _Page | None:
 def pdf_page_text(page: Any) -> tuple[str, list[int]]:
     """The text of a `pypdfium2.PdfPage` as `read_pdf` gives it, and for each character pdfium's index of it, or -1.
 
-    Law: where the index is not -1, pdfium's character of that index (the first of two for a surrogate pair) is the
+    Invariant: where the index is not -1, pdfium's character of that index (the first of two for a surrogate pair) is the
     text's. -1 stands for what was put between lines: a space or line ends.
     """
     read = _page(page)

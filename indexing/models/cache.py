@@ -33,7 +33,7 @@ _temporary: list[tuple[int, Path]] = []
 _guard = threading.Lock()
 
 
-def wanted_folder() -> Path | None:
+def configured_folder() -> Path | None:
     """DOCQA_CACHE, else XDG_CACHE_HOME/docqa, else ~/.cache/docqa; None where there is no home."""
     if os.environ.get("DOCQA_CACHE"):
         return Path(os.environ["DOCQA_CACHE"]).absolute()
@@ -47,7 +47,7 @@ def wanted_folder() -> Path | None:
 
 def cache_folder() -> Path:
     """The wanted folder, made if need be; where it cannot be written, a private one for this process."""
-    wanted = wanted_folder()
+    wanted = configured_folder()
     return wanted if wanted is not None and _writable(wanted) else _private_folder(wanted)
 
 
@@ -55,7 +55,7 @@ def digest(path: Path) -> str:
     """blake2b-128 of a file's content, hex; remembered while its size and times of change are the same."""
     if path.stat().st_size < SMALL:
         return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-    known = _remembered(path)
+    known = _stored_digest(path)
     return known if known is not None else _hashed(path)
 
 
@@ -67,25 +67,25 @@ def fingerprint(files: Iterable[tuple[str, Path]]) -> str:
     return whole.hexdigest()
 
 
-def made(name: str, make: Callable[[Path], None]) -> Path:
+def make_once(name: str, make: Callable[[Path], None]) -> Path:
     """The folder `name` ("a" or "a/b") in the cache, made by `make` unless it is there and sound.
 
     It is made beside and renamed into place, by one process at a time; a folder that was cut short or changed
     is replaced. A cache that can be read but not written is used as it is. Raises ModelMissing where there is
     no room.
     """
-    wanted = wanted_folder()
-    if wanted is not None and sound(wanted / name):
+    wanted = configured_folder()
+    if wanted is not None and is_sound(wanted / name):
         return wanted / name
     target = cache_folder() / name
     try:
-        return _made_alone(target, make)
+        return _make_locked(target, make)
     except OSError as error:
         reason = error.strerror or error
         raise ModelMissing(f"A model cannot be prepared in {target.parent}: {reason}.") from error
 
 
-def sound(folder: Path) -> bool:
+def is_sound(folder: Path) -> bool:
     """Whether a made folder holds exactly the files it was made with, unchanged."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
@@ -94,13 +94,13 @@ def sound(folder: Path) -> bool:
         return False
 
 
-def _made_alone(target: Path, make: Callable[[Path], None]) -> Path:
+def _make_locked(target: Path, make: Callable[[Path], None]) -> Path:
     from filelock import FileLock, Timeout
 
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(str(target) + ".lock", timeout=LOCK_SECONDS):
-            if not sound(target):
+            if not is_sound(target):
                 _make_and_swap(target, make)
     except Timeout as error:
         raise ModelMissing(f"Another process prepares {target} for too long; end it and try again.") from error
@@ -126,12 +126,12 @@ def _stamp(path: Path) -> list[int]:
 
 
 def _note_for(path: Path) -> Path | None:
-    wanted = wanted_folder()
+    wanted = configured_folder()
     key = hashlib.blake2b(os.fsencode(path.resolve()), digest_size=16).hexdigest()
     return wanted / "digests" / f"{key}.json" if wanted is not None else None
 
 
-def _remembered(path: Path) -> str | None:
+def _stored_digest(path: Path) -> str | None:
     note = _note_for(path)
     try:
         known = json.loads(note.read_bytes()) if note is not None else {}
@@ -146,11 +146,11 @@ def _hashed(path: Path) -> str:
         whole.update(block)
     settled = time.time_ns() - max(before[1:3]) > SETTLED_NS
     if settled and before == _stamp(path):
-        _remember(path, before, whole.hexdigest())
+        _store_digest(path, before, whole.hexdigest())
     return whole.hexdigest()
 
 
-def _remember(path: Path, stamp: list[int], found: str) -> None:
+def _store_digest(path: Path, stamp: list[int], found: str) -> None:
     """Written whole or not at all; a cache that cannot be written costs a hash at the next start."""
     note = _note_for(path)
     if note is None:

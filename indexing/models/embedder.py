@@ -39,8 +39,8 @@ class Embedder:
         """bfloat16: compute in that (None: where the machine has it in hardware; a static model never does).
 
         `static` is the folder of a static model, which is so light that every process can have its own; else None.
-        `tokens` is that model itself, which can compare texts token by token. `nearness` names what the nearness of a
-        passage is in retrieval: only the same weights, compared in the same way, have the same name.
+        `tokens` is that model itself, which can compare texts token by token. `dense_score_name` names what the nearness of
+        a passage is in retrieval: only the same weights, compared in the same way, have the same name.
         """
         self.name = folder.name
         self.fingerprint = folder.fingerprint
@@ -48,7 +48,7 @@ class Embedder:
         static = static_model(folder)
         self.static = folder if static is not None else None
         self.tokens = static
-        self.nearness = dense_score_name(self.fingerprint, static=static is not None)
+        self.dense_score_name = dense_score_name(self.fingerprint, static=static is not None)
         self._encoder: Encoder = static or SentenceTransformerModel(folder, bfloat16)
         self.dimension = self._encoder.dimension
         self._questions: LRUCache[Matrix] = LRUCache(CACHED_QUESTIONS)
@@ -80,7 +80,7 @@ class Embedder:
 
 
 def dense_score_name(fingerprint: str, *, static: bool) -> str:
-    """`Embedder.nearness` of a model with that fingerprint.
+    """`Embedder.dense_score_name` of a model with that fingerprint.
 
     >>> dense_score_name("1a2b", static=True), dense_score_name("1a2b", static=False)
     ('1a2b and tokens, languages level', '1a2b')

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from indexing.errors import ModelMissing, one_line
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 SECONDS = 8.0
 HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w./-]+))?", re.ASCII)
@@ -41,7 +41,7 @@ def split_id(name: str) -> tuple[str, str | None] | None:
     return match["repo"], match["revision"]
 
 
-def cached(repo: str, revision: str | None) -> Path | None:
+def cached_folder(repo: str, revision: str | None) -> Path | None:
     """The model's folder in the hub's cache on this machine, whole or not; None where there is none."""
     from huggingface_hub import snapshot_download
 
@@ -89,9 +89,9 @@ def _is(file: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(PurePosixPath(file).name, pattern) for pattern in patterns)
 
 
-def _within(seconds: float, ask: Callable[[], Found]) -> Found:
+def _within(seconds: float, ask: Callable[[], Result]) -> Result:
     """`ask`'s result or error; TimeoutError where neither comes in time (a host name has none)."""
-    results: list[Found] = []
+    results: list[Result] = []
     errors: list[Exception] = []
 
     def run() -> None:

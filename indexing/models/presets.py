@@ -40,7 +40,7 @@ class Preset:
     """One model with a short name.
 
     `model` is a hub id or "builtin". `max_seq_len` and `doc_stride` are tokens (0 for embedders). `knows_no_answer`: a
-    reader that was trained with unanswerable questions. `calibration`: what its gaps mean, measured on questions over
+    reader that was trained with unanswerable questions. `calibration`: what its margins mean, measured on questions over
     their own texts, as (slope, offset, threshold, stop_margin) of `qa_pipeline.answering.calibration.Calibration`; ()
     where it was not measured. `found`: the same for passages found by the built-in embedder, as (slope, offset,
     threshold) and the (near, words, typical nearness, typical share of words) of

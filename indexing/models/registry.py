@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexing.errors import ModelError, ModelMissing, ModelRefused, SettingError
-from indexing.models.cache import cache_folder, fingerprint, made
-from indexing.models.hub import cached, download, split_id
+from indexing.models.cache import cache_folder, fingerprint, make_once
+from indexing.models.hub import cached_folder, download, split_id
 from indexing.models.presets import BUILTIN, DEFAULT_EMBEDDER, DEFAULT_READER, PRESETS, Kind, Preset, preset_for
 from indexing.models.safety import ModelInspection, inspect
 from indexing.models.weights import STORED_SMALL, convert, widen
@@ -87,7 +87,7 @@ def resolve(name: str, kind: Kind, *, offline: bool | None = None) -> ModelFolde
         raise ModelMissing(_unknown(name, kind))
     offline = is_offline() if offline is None else offline
     for other in hub_ids[1:]:
-        if cached(*hub_ids[0]) is None and cached(*other) is not None:
+        if cached_folder(*hub_ids[0]) is None and cached_folder(*other) is not None:
             return _from_hub(name, other, kind, preset, offline)
     try:
         return _from_hub(name, hub_ids[0], kind, preset, offline)
@@ -166,7 +166,7 @@ def _refuse_other_kind(name: str, kind: Kind, preset: Preset | None) -> None:
 
 def _from_hub(name: str, hub_id: tuple[str, str | None], kind: Kind, preset: Preset | None, offline: bool) -> ModelFolder:
     """From the hub's cache if it is whole there, else downloaded."""
-    folder = cached(*hub_id)
+    folder = cached_folder(*hub_id)
     if folder is not None:
         try:
             return _ready(name, folder, kind, preset)
@@ -186,7 +186,7 @@ def _ready(name: str, folder: Path, kind: Kind, preset: Preset | None) -> ModelF
     mark = fingerprint(found.deciding())
     path = folder
     if found.pickled:
-        path = made(f"converted-{mark[:12]}", lambda target: _convert(found, target))
+        path = make_once(f"converted-{mark[:12]}", lambda target: _convert(found, target))
         inspect(path, name, kind)
     return ModelFolder(name, path, mark, preset, found.model_type, _prefixes(name, folder, preset, found))
 
@@ -211,7 +211,7 @@ def _inside(found: ModelInspection, files: tuple[Path, ...]) -> list[tuple[str, 
 def _builtin(preset: Preset) -> ModelFolder:
     source = _packaged(preset.kind)
     mark = fingerprint((path.name, path) for path in source.iterdir() if path.suffix in (".json", ".safetensors"))
-    path = made(f"builtin-{mark[:12]}/{preset.kind}", lambda target: widen(source, target))
+    path = make_once(f"builtin-{mark[:12]}/{preset.kind}", lambda target: widen(source, target))
     found = inspect(path, preset.name, preset.kind)
     return ModelFolder(preset.name, path, mark, preset, found.model_type, (preset.query_prefix, preset.passage_prefix))
 
@@ -236,7 +236,7 @@ def _why_not(preset: Preset) -> str:
         if preset.model == BUILTIN:
             _packaged(preset.kind)
             return ""
-        folder = next(filter(None, (cached(repo, None) for repo in (preset.model, *preset.also))), None)
+        folder = next(filter(None, (cached_folder(repo, None) for repo in (preset.model, *preset.also))), None)
         if folder is None:
             return "not downloaded"
         inspect(folder, preset.name, preset.kind)

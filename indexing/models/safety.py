@@ -34,7 +34,7 @@ UNPICKLED = ("prediction_head*.bin", "language_model*.bin")
 
 @dataclass(frozen=True, slots=True)
 class ModelInspection:
-    """What a folder turned out to be. Law: it can be loaded without running code that came with it.
+    """What a folder turned out to be. Invariant: it can be loaded without running code that came with it.
 
     `parts` are the folders with weights: the folder itself, or those of sentence-transformers modules.
     `prompts` are what config_sentence_transformers.json wants said before questions and passages, None where

@@ -51,7 +51,7 @@ class StaticModel:
         """The different tokens of each text, int32 [k], ascending."""
         return [_distinct(np.frombuffer(mine, dtype=np.int32)) for mine in self._tokens(texts)]
 
-    def matches(self, question: str, held: Sequence[Ids]) -> NDArray[np.float32]:
+    def max_sim(self, question: str, held: Sequence[Ids]) -> NDArray[np.float32]:
         """How much of a question texts have, by their tokens: float32 [n], -1 to 1; 0 for a text, or question, without any.
 
         m(q, p) = sum over tokens t of q of w(t) * max over tokens u of p of cos(v(t), v(u)), over the sum of w(t)
@@ -63,7 +63,7 @@ class StaticModel:
         """
         asked = self.tokens(question)
         weights = self.weights(asked)
-        best: NDArray[np.float32] = self.likest(asked, held) @ weights / (float(weights.sum()) or 1.0)
+        best: NDArray[np.float32] = self.max_cosines(asked, held) @ weights / (float(weights.sum()) or 1.0)
         return best
 
     def tokens(self, text: str) -> Ids:
@@ -71,14 +71,14 @@ class StaticModel:
         return np.frombuffer(self._tokens([text])[0], dtype=np.int32)
 
     def weights(self, ids: Ids) -> NDArray[np.float32]:
-        """w(t) of `matches` for each token, float32 [k]."""
+        """w(t) of `max_sim` for each token, float32 [k]."""
         if len(ids):
             self._known(ids)
         rows = self._rows[ids]
         weights: NDArray[np.float32] = np.einsum("nd,nd->n", rows, rows) ** WEIGHT
         return weights
 
-    def likest(self, asked: Ids, held: Sequence[Ids]) -> Matrix:
+    def max_cosines(self, asked: Ids, held: Sequence[Ids]) -> Matrix:
         """The cosine of each of the tokens `asked` to the likest token of each text, float32 [n, k]; 0 for an empty text."""
         result = np.zeros((len(held), len(asked)), dtype=np.float32)
         filled = [n for n, ids in enumerate(held) if len(ids)]

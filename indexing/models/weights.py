@@ -32,7 +32,7 @@ TOKENS = "word_embeddings.weight"
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The weight files of one folder: one file, or an index and its shards. Law: every file exists."""
+    """The weight files of one folder: one file, or an index and its shards. Invariant: every file exists."""
 
     folder: Path
     files: tuple[Path, ...]

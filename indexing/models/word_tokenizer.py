@@ -17,10 +17,10 @@ import numpy as np
 
 from indexing.models.registry import builtin_tokenizer
 
-REMEMBERED = 500_000
+CACHED_WORDS = 500_000
 LONGEST = 40
 TOKEN_BYTES = 4
-TOGETHER = 1_000
+BATCH_WORDS = 1_000
 BEGINS = "\u2581"
 # Letters and signs, and marks after them, that normalization neither drops nor parts by a space: a test goes through all.
 LETTERS = (
@@ -68,7 +68,7 @@ class WordTokens:
     def _with(self, words: Sequence[list[str]]) -> tuple[dict[str, bytes], dict[str, bytes]]:
         """What is remembered, all of `words` in it but the overlong ones, which come beside."""
         known = self._known
-        if len(known) > REMEMBERED:
+        if len(known) > CACHED_WORDS:
             known = self._known = {"": b""}
         new = {word for mine in words for word in mine if word not in known}
         clauses = {word: parts for word in new if len(word) > LONGEST and (parts := self._clauses(word))}
@@ -106,7 +106,7 @@ class WordTokens:
 
     def _tokenized(self, words: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """The ids of plain words, tokenized together; without those of a text whose tokens do not tell its words apart."""
-        parts = [words[at : at + TOGETHER] for at in range(0, len(words), TOGETHER)]
+        parts = [words[at : at + BATCH_WORDS] for at in range(0, len(words), BATCH_WORDS)]
         encodings = self._tokenizer.encode_batch_fast([" ".join(part) for part in parts], add_special_tokens=False)
         for part, encoding in zip(parts, encodings, strict=True):
             ids = np.array(encoding.ids, dtype=np.int32)

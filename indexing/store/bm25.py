@@ -31,7 +31,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from indexing.arrays import Ids, Scores, best
+from indexing.arrays import Ids, Scores, top_scores
 from indexing.errors import IndexDamaged
 
 K1 = 1.2
@@ -273,7 +273,7 @@ class KeywordIndex:
                 keep &= np.isin(segment.ids, allowed)
             found_ids.append(segment.ids[keep])
             found_scores.append(score[keep])
-        return best(np.concatenate(found_ids), np.concatenate(found_scores), top_k)
+        return top_scores(np.concatenate(found_ids), np.concatenate(found_scores), top_k)
 
     def _scores(self, question: WeightedQuery, total: int) -> tuple[list[Scores], list[NDArray[np.int32]]]:
         """BM25 of every row of every segment, and how many different terms of the question each row has."""

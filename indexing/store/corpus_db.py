@@ -1,8 +1,8 @@
 """The corpus database (SQLite), source of truth of an index folder: documents, chunks, vectors and file records.
 
 Everything else in an index folder (FAISS file, keyword index) is derived from it and can be thrown away. How the file is
-opened and written safely is in `sqlite.py`. Law: chunk ids are never reused, also after deletion; a deleted id leaves a
-tombstone with its generation.
+opened and written safely is in `sqlite.py`. Invariant: chunk ids are never reused, also after deletion; a deleted id leaves
+a tombstone with its generation.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexing.arrays import Ids, Matrix, best
+from indexing.arrays import Ids, Matrix, top_scores
 from indexing.errors import IndexDamaged
 from indexing.settings import VectorKind
 
@@ -84,7 +84,7 @@ def _ivfpq(dimension: int, count: int) -> Any:
     return inner
 
 
-def grown(base: Any, ids: Ids, vectors: Matrix) -> Any:
+def grow_base(base: Any, ids: Ids, vectors: Matrix) -> Any:
     """A copy of a FAISS index with more vectors added; the original stays as it is."""
     faiss = _faiss()
     copy = faiss.clone_index(base)
@@ -176,7 +176,7 @@ class VectorIndex:
         found = [self._search_added(query, allowed), self._search_base(query, top_k, allowed)]
         ids = np.concatenate([ids for ids, _ in found])
         scores = np.concatenate([scores for _, scores in found])
-        return best(ids, scores, top_k)
+        return top_scores(ids, scores, top_k)
 
     def _search_added(self, query: Matrix, allowed: Ids | None) -> tuple[Ids, NDArray[np.float64]]:
         if not len(self.added_ids):

@@ -38,7 +38,7 @@ SEGMENTS_AT_MOST = 8
 SEGMENT_PART = 2_000
 NO_IDS: Ids = np.empty(0, np.int64)
 REBUILD_SHARE = 0.3
-REMEMBERED_FILTERS = 64
+CACHED_FILTERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Index:
     def __init__(self, folder: IndexFolder) -> None:
         self.folder = folder
         self._guard = threading.Lock()
-        self._allowed: LRUCache[Ids] = LRUCache(REMEMBERED_FILTERS)
+        self._allowed: LRUCache[Ids] = LRUCache(CACHED_FILTERS)
         self._written: list[WrittenBatch] = []
         with folder.reading():
             self._state = self._load()
@@ -165,7 +165,7 @@ class Index:
             self._allowed.put(key, found)
         return found
 
-    def wrote(self, generation: int, words: Segment, vectors: Matrix) -> None:
+    def keep_written(self, generation: int, words: Segment, vectors: Matrix) -> None:
         """Remember what this process has just written, all passages of `generation`, to catch up without reading it back.
 
         words: of passages numbered from 0 in the order they were written; vectors: float32 [n, d], in that order.
@@ -315,7 +315,7 @@ class Index:
         kind = faiss_file.kind_for(self.folder.settings.vectors, len(ids))
         if vectors.base is None or kind != vectors.kind or kind == "flat" or changed > REBUILD_SHARE * len(ids):
             return self._vectors_anew(ids, vectors.added_ids, vectors.added)
-        base = faiss_file.grown(vectors.base, vectors.added_ids, vectors.added)
+        base = faiss_file.grow_base(vectors.base, vectors.added_ids, vectors.added)
         dead = np.intersect1d(vectors.dead, faiss_file.base_ids(base))
         return VectorIndex(vectors.dimension, base, kind, dead=dead, exact=self._exact)
 

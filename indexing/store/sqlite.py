@@ -248,7 +248,7 @@ class Database:
         row = self.connection().execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return default if row is None else json.loads(row[0])
 
-    def remember(self, facts: dict[str, Any]) -> None:
+    def store_facts(self, facts: dict[str, Any]) -> None:
         """Keep facts that have no bearing on answers; the generation stays as it is."""
         self.connection().executemany(
             "INSERT OR REPLACE INTO meta VALUES (?, ?)", [(name, json.dumps(value)) for name, value in facts.items()]

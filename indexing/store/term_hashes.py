@@ -14,7 +14,7 @@ import numpy as np
 from indexing.store.bm25 import Hashes, term_digest
 from indexing.text.search_terms import BARE_RUNS, CLUSTER, DENSE, MARKED, NOT_PLAIN, PLAIN_RUNS, terms_of_pair, terms_of_run
 
-REMEMBERED = 400_000
+CACHED_TERMS = 400_000
 
 _local = threading.local()
 
@@ -25,7 +25,7 @@ def hashes(text: str, language: str) -> Hashes:
     >>> hashes("the bridge", "en").tobytes() == term_digest("the") + term_digest("bridge") + term_digest("bridg")
     True
     """
-    known = _remembered(language)
+    known = _runs_of(language)
     if NOT_PLAIN.search(text) is None:
         return np.frombuffer(b"".join(map(known.__getitem__, PLAIN_RUNS.findall(text))), dtype="<u8")
     runs = BARE_RUNS.findall(text)
@@ -56,10 +56,10 @@ def _hashed(terms: tuple[str, ...]) -> bytes:
     return b"".join(map(term_digest, terms))
 
 
-def _remembered(language: str) -> _Runs:
+def _runs_of(language: str) -> _Runs:
     """What words of a language gave before, per thread and bounded."""
     languages: dict[str, _Runs] | None = getattr(_local, "runs", None)
-    if languages is None or sum(map(len, languages.values())) > REMEMBERED:
+    if languages is None or sum(map(len, languages.values())) > CACHED_TERMS:
         languages = _local.runs = {}
     if language not in languages:
         languages[language] = _Runs(language)
@@ -69,7 +69,7 @@ def _remembered(language: str) -> _Runs:
 def _of_pairs(run: str) -> bytes:
     """The hashes of a run of unspaced characters: of its overlapping pairs, each with its marks; a single one alone."""
     known: _Pairs | None = getattr(_local, "pairs", None)
-    if known is None or len(known) > REMEMBERED:
+    if known is None or len(known) > CACHED_TERMS:
         known = _local.pairs = _Pairs()
     clusters = CLUSTER.findall(run) if MARKED.search(run) else run
     pairs = map(add, clusters, clusters[1:]) if len(clusters) > 1 else clusters

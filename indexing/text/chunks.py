@@ -1,6 +1,6 @@
 """Chunking: text into overlapping passages, each an exact slice of its document.
 
-Laws, each held by a test over random Unicode:
+Invariants, each held by a test over random Unicode:
     text[chunk.start:chunk.end] == chunk.text
     every character that is not white space lies in at least one chunk
     starts and ends ascend strictly; no chunk begins or ends with white space

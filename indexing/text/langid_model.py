@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexing.models.cache import fingerprint, made
+from indexing.models.cache import fingerprint, make_once
 
 FEW = 24
 ARRAYS = ("steps", "rows", "features", "weights", "prior")
@@ -49,14 +49,14 @@ class LanguageModel:
     def _scores(self, data: Sequence[bytes]) -> NDArray[np.float32]:
         """log(chance) * sqrt(bytes), but for what all languages have in common; [n, l]."""
         scores = np.zeros((len(data), len(self.languages)), dtype=np.float32)
-        met = self._together(data) if len(data) > FEW else [self._alone(one) for one in data]
+        met = self._steps_of_many(data) if len(data) > FEW else [self._steps_of_one(one) for one in data]
         for row, found in enumerate(met):
             if len(found):
                 features, counts = np.unique(found, return_counts=True)
                 scores[row] = np.log1p(counts.astype(np.float32)) @ self.weights[features] + self.prior
         return scores
 
-    def _alone(self, data: bytes) -> NDArray[np.int32]:
+    def _steps_of_one(self, data: bytes) -> NDArray[np.int32]:
         """The features met on the way through one text."""
         steps, rows, features = self.steps.data, self.rows.data, self.features.data
         state, found = 0, []
@@ -67,7 +67,7 @@ class LanguageModel:
                 found.append(feature)
         return np.array(found, dtype=np.int32)
 
-    def _together(self, data: Sequence[bytes]) -> list[NDArray[np.int32]]:
+    def _steps_of_many(self, data: Sequence[bytes]) -> list[NDArray[np.int32]]:
         """The same for many texts, a byte of all of them at a time."""
         lengths = np.array([len(one) for one in data])
         order = np.argsort(-lengths, kind="stable")
@@ -110,7 +110,7 @@ def load(languages: Collection[str]) -> LanguageModel:
 
     packed = MODEL_DIR / MODEL_FILE
     mark = fingerprint([("/".join(sorted(languages)), packed)])
-    folder = made(f"languages{MADE_AS}-{mark[:12]}", lambda target: _unpack(packed, set(languages), target))
+    folder = make_once(f"languages{MADE_AS}-{mark[:12]}", lambda target: _unpack(packed, set(languages), target))
     names = tuple(json.loads((folder / "languages.json").read_text("utf-8")))
     arrays: dict[str, Any] = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
     return LanguageModel(names, **{name: array.view(np.ndarray) for name, array in arrays.items()})

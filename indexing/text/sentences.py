@@ -1,6 +1,6 @@
 """Sentence segmentation for every script.
 
-Laws: spans ascend, each starts where the last ended, together they are the whole text; white space after a sentence
+Invariants: spans ascend, each starts where the last ended, together they are the whole text; white space after a sentence
 belongs to it; no span is empty. No cut falls inside a CR LF, before a combining mark, or inside a joined emoji. Rules, not
 a model: one pass, linear in the length of the text.
 """

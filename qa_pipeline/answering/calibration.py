@@ -18,13 +18,14 @@ from qa_pipeline.retrieval.evidence import NOTHING, Evidence
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What a reader's gaps mean: the probability that its best span is right is logistic(sharp * (gap - shift)).
+    """What a reader's margins mean: the probability that its best span is right is logistic(slope * (margin - offset)).
 
     threshold: "no answer" when 1 - that probability is above it. stop_gap: a span this far (logits) above "no answer" is
     seldom beaten by passages further down the ranking, so reading stops there; docs/results.md has the cost.
     scope: "language" (learned from questions in one language), "pooled" (from several together), "none" (not learned).
-    lift: what is added to a gap for how its passage was found. languages: by question language, what holds for it instead.
-    found: what holds instead for passages that were found by the embedder of its lift; this is for texts given by hand.
+    evidence_weights: what is added to a margin for how its passage was found. languages: by question language, what holds
+    for it instead. found: what holds instead for passages that were found by the embedder of its evidence weights; this is
+    for texts given by hand.
     """
 
     slope: float = 1.0
@@ -40,13 +41,13 @@ class Calibration:
         """What holds for questions in a language: its own, else this."""
         return self.languages.get(language, self)
 
-    def with_embedder(self, nearness: str) -> Calibration:
-        """What holds for passages found with the embedder of that nearness: this, where nothing was learned with it."""
+    def with_embedder(self, name: str) -> Calibration:
+        """What holds for passages found with the embedder of that dense_score: this, where nothing was learned with it."""
         evidence_weights = self.found.evidence_weights if self.found else None
-        return self.found if self.found and evidence_weights and evidence_weights.embedder == nearness else self
+        return self.found if self.found and evidence_weights and evidence_weights.embedder == name else self
 
     def with_evidence(self, margin: float, found: Evidence = NOTHING) -> float:
-        """The gap of a span in a passage that was found so; in logits."""
+        """The margin of a span in a passage that was found so; in logits."""
         return margin if self.evidence_weights is None else margin + self.evidence_weights.of(found)
 
     def probability(self, margin: float) -> float:
@@ -77,11 +78,11 @@ def calibration_of(model: ModelFolder) -> Calibration:
     known = calibration_store.load(model)
     if known is None:
         return base
-    found = _made(known.found, base.stop_margin) if known.found else None
-    return replace(_made(known, base.stop_margin), found=found)
+    found = _calibration(known.found, base.stop_margin) if known.found else None
+    return replace(_calibration(known, base.stop_margin), found=found)
 
 
-def _made(known: StoredCalibration, stop_margin: float) -> Calibration:
+def _calibration(known: StoredCalibration, stop_margin: float) -> Calibration:
     languages = {
         name: Calibration(*numbers, stop_margin, "language", known.evidence_weights)
         for name, numbers in known.languages.items()
@@ -93,8 +94,8 @@ def _own_found(preset: Preset) -> Calibration | None:
     """What a preset knows of passages that the built-in embedder found."""
     if not preset.found:
         return None
-    slope, offset, threshold, near, words, nearness, share = preset.found
+    slope, offset, threshold, near, words, dense_score, share = preset.found
     evidence_weights = EvidenceWeights(
-        near, words, Evidence(nearness, share), dense_score_name(resolve(BUILTIN, "embedder").fingerprint, static=True)
+        near, words, Evidence(dense_score, share), dense_score_name(resolve(BUILTIN, "embedder").fingerprint, static=True)
     )
     return Calibration(slope, offset, threshold, preset.calibration[3], "pooled", evidence_weights)

@@ -13,7 +13,7 @@ import logging
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StoredCalibration:
-    """(sharp, shift, threshold) of `calibration.Calibration`, pooled and by language, and its lift; about: how it was
-    learned.
+    """(slope, offset, threshold) of `calibration.Calibration`, pooled and by language, and its evidence weights; about: how
+    it was learned.
 
-    found: the same for passages that were found by the embedder of its lift.
+    found: the same for passages that were found by the embedder of its evidence weights.
     """
 
     pooled: tuple[float, float, float]
@@ -52,7 +52,7 @@ def load(model: ModelFolder) -> StoredCalibration | None:
         try:
             found = json.loads(path.read_text("utf-8"))
             if found["fingerprint"] == model.fingerprint:
-                return _known(found)
+                return _from_json(found)
             logger.warning("the calibration in %s is of other weights than the reader's; it is not used", path)
         except FileNotFoundError:
             continue
@@ -64,7 +64,7 @@ def load(model: ModelFolder) -> StoredCalibration | None:
 def save(model: ModelFolder, known: StoredCalibration) -> Path:
     """Keep what was learned of a model, where `load` finds it; the file. Raises SettingError where none can be written."""
     text = json.dumps(
-        {"fingerprint": model.fingerprint, "about": dict(known.about), **_told(known)}, ensure_ascii=False, indent=1
+        {"fingerprint": model.fingerprint, "about": dict(known.about), **_to_json(known)}, ensure_ascii=False, indent=1
     )
     for path in _places(model):
         try:
@@ -98,31 +98,37 @@ def _numbers(values: Mapping[str, Any]) -> tuple[float, float, float]:
     return slope, offset, threshold
 
 
-def _told(known: StoredCalibration) -> dict[str, Any]:
+def _to_json(known: StoredCalibration) -> dict[str, Any]:
     """As the file has it."""
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "pooled": dict(zip(NUMBERS, known.pooled, strict=True)),
         "languages": {name: dict(zip(NUMBERS, values, strict=True)) for name, values in sorted(known.languages.items())},
     }
     if known.evidence_weights:
-        told["lift"] = asdict(known.evidence_weights)
+        values["lift"] = _weights_to_json(known.evidence_weights)
     if known.found:
-        told["found"] = _told(known.found)
-    return told
+        values["found"] = _to_json(known.found)
+    return values
 
 
-def _known(told: Mapping[str, Any]) -> StoredCalibration:
-    languages = {str(language): _numbers(values) for language, values in told["languages"].items()}
-    found = _known(told["found"]) if "found" in told else None
-    evidence_weights = _lift(told["lift"]) if "lift" in told else None
-    return StoredCalibration(_numbers(told["pooled"]), languages, told.get("about", {}), evidence_weights, found)
+def _weights_to_json(weights: EvidenceWeights) -> dict[str, Any]:
+    """As the file has them; its keys are those of the first release."""
+    typical = {"nearness": weights.typical.dense_score, "words": weights.typical.words}
+    return {"near": weights.near, "words": weights.words, "typical": typical, "embedder": weights.embedder}
 
 
-def _lift(values: Mapping[str, Any]) -> EvidenceWeights:
+def _from_json(values: Mapping[str, Any]) -> StoredCalibration:
+    languages = {str(language): _numbers(values) for language, values in values["languages"].items()}
+    found = _from_json(values["found"]) if "found" in values else None
+    evidence_weights = _evidence_weights(values["lift"]) if "lift" in values else None
+    return StoredCalibration(_numbers(values["pooled"]), languages, values.get("about", {}), evidence_weights, found)
+
+
+def _evidence_weights(values: Mapping[str, Any]) -> EvidenceWeights:
     typical = Evidence(
         *(None if values["typical"][n] is None else float(values["typical"][n]) for n in ("nearness", "words"))
     )
     near, words = float(values["near"]), float(values["words"])
     if not (0 <= near < math.inf and 0 <= words < math.inf):
-        raise ValueError("its lift cannot be")
+        raise ValueError("its evidence weights cannot be")
     return EvidenceWeights(near, words, typical, str(values["embedder"]))

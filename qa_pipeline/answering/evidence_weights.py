@@ -14,10 +14,10 @@ from qa_pipeline.retrieval.evidence import Evidence
 
 @dataclass(frozen=True, slots=True)
 class EvidenceWeights:
-    """Logits added to the gap of a span: near * (nearness - typical nearness) + words * (words - typical words).
+    """Logits added to the margin of a span: near * (dense score - typical dense score) + words * (words - typical words).
 
-    What nobody looked for is taken as typical. embedder: what the nearness is called (`Embedder.nearness`); it means nothing
-    by another name.
+    What nobody looked for is taken as typical. embedder: what the dense score is called (`Embedder.dense_score_name`); it
+    means nothing by another name.
     """
 
     near: float
@@ -30,7 +30,7 @@ class EvidenceWeights:
         >>> EvidenceWeights(10.0, 6.0, Evidence(0.5, 0.25), "").of(Evidence(0.75, 0.5))
         4.0
         """
-        return self.near * _above(found.nearness, self.typical.nearness) + self.words * _above(
+        return self.near * _above(found.dense_score, self.typical.dense_score) + self.words * _above(
             found.words, self.typical.words
         )
 

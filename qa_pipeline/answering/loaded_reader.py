@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from indexing.models.registry import resolve
 from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration, calibration_of
 from qa_pipeline.haystack.load import load_reader
-from qa_pipeline.reading.readings import ReadsPassages
+from qa_pipeline.reading.readings import PassageReader
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedReader:
     """A reader, what it is called, and what its scores mean."""
 
-    reader: ReadsPassages
+    reader: PassageReader
     name: str
     calibration: Calibration = UNCALIBRATED
 

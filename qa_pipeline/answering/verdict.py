@@ -13,7 +13,7 @@ from typing import Any
 from indexing.text.language_id import detect_question
 from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration
 from qa_pipeline.answers import Answer, NoAnswer
-from qa_pipeline.reading.readings import Reading, ReadsPassages
+from qa_pipeline.reading.readings import PassageReader, Reading
 from qa_pipeline.retrieval.evidence import Evidence
 from qa_pipeline.retrieval.retriever import RetrievedPassages
 
@@ -108,7 +108,7 @@ def overlap(one: Candidate | Answer, other: Candidate | Answer) -> bool:
 
 
 def answer_text(
-    reader: ReadsPassages, question: str, context: str, calibration: Calibration = UNCALIBRATED
+    reader: PassageReader, question: str, context: str, calibration: Calibration = UNCALIBRATED
 ) -> dict[str, Any]:
     """One text, no index: {"answer", "start", "end", "score"}, the shape of the model cards; "" when it does not say."""
     calibration = calibration.of(detect_question(question, tuple(calibration.languages)))

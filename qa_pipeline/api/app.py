@@ -103,7 +103,7 @@ def with_headers(app: Litestar) -> ASGIApp:
         try:
             await app(scope, receive, sending)
         finally:
-            _noted(service, scope, status, time.perf_counter() - began)
+            _note(service, scope, status, time.perf_counter() - began)
 
     return serve
 
@@ -123,10 +123,10 @@ def _add_headers(message: Any, path: str) -> None:
     message["headers"] = [*message["headers"], *((name, value) for name, value in added.items() if name not in given)]
 
 
-def _noted(service: Service, scope: Any, status: int, seconds: float) -> None:
+def _note(service: Service, scope: Any, status: int, seconds: float) -> None:
     """Count and log a request; its query, which may hold what a person looks for, is in neither."""
     route = scope.get("path_template") or "(none)"
-    service.measures.requested(scope["method"], route, status, seconds)
+    service.measures.count_request(scope["method"], route, status, seconds)
     key = scope.get("auth")
     logger.info(
         "%s %s %d %.0f ms%s", scope["method"], quote(scope["path"]), status, 1e3 * seconds, f" key {key.id}" if key else ""

@@ -37,7 +37,7 @@ def guard(connection: Connection, handler: BaseRouteHandler) -> None:
     key = _key(connection, service)
     connection.scope["auth"] = key
     corpus = connection.path_params.get("corpus")
-    if corpus is not None and not service.sees(key, corpus):
+    if corpus is not None and not service.may_see(key, corpus):
         raise CorpusMissing(f"There is no corpus {corpus!r}; make it first, or choose one that is there.")
     if key is not None and handler.opt.get(WRITES) and not key.write:
         raise NotAllowed("This key may only read; use one that may write.")

@@ -11,7 +11,7 @@ from qa_pipeline.api.schemas import to_schema
 from qa_pipeline.evaluation.analysis.compare import Comparison
 from qa_pipeline.evaluation.analysis.error_analysis import JudgedQuestion
 from qa_pipeline.evaluation.analysis.stored_run import CalibrationMetrics, OpenMetrics, ReadingMetrics
-from qa_pipeline.evaluation.analysis.stored_run import Evaluation as Kept
+from qa_pipeline.evaluation.analysis.stored_run import Evaluation as StoredRun
 from qa_pipeline.evaluation.metrics.bootstrap import CONFIDENCE, RESAMPLES
 from qa_pipeline.evaluation.metrics.calibration import CalibratedRow
 from qa_pipeline.evaluation.open_domain.summary import MATRIX_CUT, OpenRow
@@ -44,7 +44,7 @@ class Ranking(Struct):
     ndcg: float
 
 
-class Silence(Struct):
+class NoAnswerFigures(Struct):
     """ "No answer": of the times it was said, how often rightly; of the times it was right, how often said; both right."""
 
     precision: float
@@ -73,7 +73,7 @@ class EvaluationRow(Struct):
     best_f1: float | None = None
     details: dict[str, float] = {}
     retrieval: dict[str, Ranking] | None = None
-    silence: Silence | None = None
+    silence: NoAnswerFigures | None = None
     judged: dict[str, Judgement] | None = None
     fitted: bool | None = None
 
@@ -169,7 +169,7 @@ class Predictions(Struct):
     predictions: list[JudgedPrediction]
 
 
-class ComparedRow(Struct):
+class ComparisonRow(Struct):
     """F1 of both runs, the differences B less A, and which is better by F1: "A", "B", or "" where chance could do it."""
 
     name: str
@@ -181,7 +181,7 @@ class ComparedRow(Struct):
     better: Literal["", "A", "B"]
 
 
-class Compared(Struct):
+class RunComparison(Struct):
     """notes: what else there is to say, such as questions that only one run was asked."""
 
     a: str
@@ -189,15 +189,15 @@ class Compared(Struct):
     a_reader: str
     b_reader: str
     scorer: str
-    rows: list[ComparedRow]
-    all: ComparedRow
+    rows: list[ComparisonRow]
+    all: ComparisonRow
     notes: list[str]
 
 
 # -- made of our values ------------------------------------------------------------------------------------------------
 
 
-def evaluation_schema(run: Kept) -> Evaluation:
+def evaluation_schema(run: StoredRun) -> Evaluation:
     """A run as a list tells it."""
     settings, metrics = run.settings, run.metrics
     whole = metrics.all if isinstance(metrics, ReadingMetrics | OpenMetrics) else None
@@ -222,7 +222,7 @@ def evaluation_schema(run: Kept) -> Evaluation:
     )
 
 
-def evaluation_detail_schema(run: Kept, plots: list[str]) -> EvaluationDetail:
+def evaluation_detail_schema(run: StoredRun, plots: list[str]) -> EvaluationDetail:
     """A run with its table and the names of its pictures."""
     metrics, settings, head = run.metrics, run.settings, evaluation_schema(run)
     rows = [] if metrics is None else [_row(row) for row in metrics.rows]
@@ -252,10 +252,10 @@ def prediction_schema(judged: JudgedQuestion) -> JudgedPrediction:
     return to_schema({**asdict(judged), "verdict": judged.verdict, "pieces": pieces}, JudgedPrediction)
 
 
-def comparison_schema(found: Comparison, a: str, b: str, notes: tuple[str, ...]) -> Compared:
+def comparison_schema(found: Comparison, a: str, b: str, notes: tuple[str, ...]) -> RunComparison:
     """Two runs side by side."""
-    rows = [to_schema({**asdict(row), "better": row.verdict}, ComparedRow) for row in (*found.rows, found.all)]
-    return Compared(a, b, *found.readers, found.scorer, rows[:-1], rows[-1], list(notes))
+    rows = [to_schema({**asdict(row), "better": row.verdict}, ComparisonRow) for row in (*found.rows, found.all)]
+    return RunComparison(a, b, *found.readers, found.scorer, rows[:-1], rows[-1], list(notes))
 
 
 def _about(metrics: ReadingMetrics | OpenMetrics | CalibrationMetrics | None) -> str:

@@ -64,8 +64,8 @@ async def upload(request: Request[Any, Any, Any], uploads: Path, settings: Serve
     boundary = _boundary(request)
     sent.folder.mkdir()
     try:
-        with _Writing(sent, settings) as writing:
-            await _received(request, boundary, writing, settings)
+        with _UploadWriter(sent, settings) as writing:
+            await _receive(request, boundary, writing, settings)
         yield sent
     finally:
         if not sent.kept:
@@ -79,7 +79,7 @@ def _boundary(request: Request[Any, Any, Any]) -> str:
     return str(options["boundary"])
 
 
-async def _received(request: Request[Any, Any, Any], boundary: str, writing: _Writing, settings: ServerSettings) -> None:
+async def _receive(request: Request[Any, Any, Any], boundary: str, writing: _UploadWriter, settings: ServerSettings) -> None:
     """The body piece by piece into files."""
     size = 0
     limits: dict[str, Any] = {"max_segment_count": settings.upload_files + FIELDS, "strict": False}
@@ -96,7 +96,7 @@ async def _received(request: Request[Any, Any, Any], boundary: str, writing: _Wr
         raise ClientException(f"The body is not valid multipart/form-data ({error}).") from None
 
 
-class _Writing:
+class _UploadWriter:
     """What comes out of the parser, written down."""
 
     def __init__(self, sent: UploadResult, settings: ServerSettings) -> None:
@@ -107,7 +107,7 @@ class _Writing:
         self._value = bytearray()
         self._size = 0
 
-    def __enter__(self) -> _Writing:
+    def __enter__(self) -> _UploadWriter:
         return self
 
     def __exit__(self, *_: object) -> None:

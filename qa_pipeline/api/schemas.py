@@ -83,7 +83,7 @@ class FeedbackBody(Struct, forbid_unknown_fields=True):
     text: str | None = None
 
 
-class SavedSettings(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class SavedQuestionSettings(Struct, forbid_unknown_fields=True, omit_defaults=True):
     top_k: Many | None = None
     retrieve: Many | None = None
     no_answer_threshold: Fraction | None = None
@@ -92,10 +92,10 @@ class SavedSettings(Struct, forbid_unknown_fields=True, omit_defaults=True):
     budget_ms: Milliseconds | None = None
 
 
-class SavedBody(Struct, forbid_unknown_fields=True):
+class SavedQuestionBody(Struct, forbid_unknown_fields=True):
     question: Question
     filters: Filters | None = None
-    settings: SavedSettings | None = None
+    settings: SavedQuestionSettings | None = None
 
 
 # -- out ---------------------------------------------------------------------------------------------------------------
@@ -151,13 +151,13 @@ class CorpusStatus(Struct):
     bytes: int
 
 
-class Skipped(Struct):
+class SkippedFile(Struct):
     source: str
     reason: str
 
 
 class CorpusDetail(CorpusStatus):
-    skipped: list[Skipped]
+    skipped: list[SkippedFile]
 
 
 class Job(Struct):
@@ -174,20 +174,20 @@ class Job(Struct):
     result: dict[str, Any] | None
 
 
-class JobTaken(Struct):
+class AcceptedJob(Struct):
     job: Job
 
 
-class PutFile(Struct):
+class UploadedFile(Struct):
     name: str
     source: str
     status: Literal["stored", "refused"]
     reason: str
 
 
-class Uploaded(Struct):
+class UploadReceipt(Struct):
     job: Job | None
-    files: list[PutFile]
+    files: list[UploadedFile]
 
 
 class ListedDocument(Struct):
@@ -256,6 +256,6 @@ class Health(Struct):
     instruction_set: str
 
 
-class Ready(Struct):
+class Readiness(Struct):
     ready: bool
     reason: str

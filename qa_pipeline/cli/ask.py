@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from indexing.errors import SettingError
-from qa_pipeline.cli.output import marked, print_json, print_reply
+from qa_pipeline.cli.output import mark_answer, print_json, print_reply
 from qa_pipeline.settings import PRECISIONS
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _read(options: argparse.Namespace) -> int:
         print_json(found)
     elif found["answer"]:
         start, end = found["start"], found["end"]
-        print(marked(context, start, end, max(0, start - 200), min(len(context), end + 200)))
+        print(mark_answer(context, start, end, max(0, start - 200), min(len(context), end + 200)))
         print(f"  characters {start}-{end} · score {found['score']:.2f}")
     else:
         print(f"No answer in this text (score {found['score']:.2f}).")

@@ -33,7 +33,7 @@ def add_index_verb(verbs: Any) -> None:
     verb.set_defaults(run=_index)
 
 
-def add_looking_verbs(verbs: Any) -> None:
+def add_inspection_verbs(verbs: Any) -> None:
     status = verbs.add_parser("status", help="what is in an index")
     status.add_argument("index", metavar="INDEX", type=Path)
     status.add_argument("--documents", action="store_true", help="also every document with its id")
@@ -93,7 +93,7 @@ def _print_report(report: Any) -> None:
         if file.status == "skipped":
             print(f"skipped    {printable(file.source)}: {file.reason}")
         elif file.status != "unchanged":
-            print(f"{file.status:<10} {printable(file.source)}" + (_counted(file.passages) if file.passages else ""))
+            print(f"{file.status:<10} {printable(file.source)}" + (_passage_count(file.passages) if file.passages else ""))
         for note in file.notes:
             print(f"           note: {note}")
     counts = [f"{report.count(s)} {s}" for s in ("indexed", "updated", "unchanged", "removed", "skipped") if report.count(s)]
@@ -105,7 +105,7 @@ def _print_report(report: Any) -> None:
     )
 
 
-def _counted(passages: int) -> str:
+def _passage_count(passages: int) -> str:
     return f" ({passages:,} passage{'s' if passages > 1 else ''})"
 
 

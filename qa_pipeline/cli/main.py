@@ -15,7 +15,7 @@ from typing import NoReturn
 from indexing.errors import DocqaError
 from qa_pipeline.cli.ask import add_ask_verbs, add_read_verb
 from qa_pipeline.cli.evaluate import add_verbs as add_evaluate_verbs
-from qa_pipeline.cli.index import add_index_verb, add_looking_verbs
+from qa_pipeline.cli.index import add_index_verb, add_inspection_verbs
 from qa_pipeline.cli.serve import add_verbs
 from qa_pipeline.cli.spark import add_spark_verb
 from qa_pipeline.cli.train import add_training_verbs
@@ -24,7 +24,8 @@ OK, FAILED = 0, 2
 
 # What verbs, options and choices were called before 0.1.0; understood for one release, and shown nowhere.
 OLD_VERBS = {"cut": "prune", "slim": "reduce", "mean": "average"}
-OLD_WORDS = {"reduce": {"--numbers": "--dim"}, "augment": {"--how": "--method", "switch": "code-switch"}}
+OLD_OPTIONS = {"reduce": {"--numbers": "--dim"}, "augment": {"--how": "--method"}}
+OLD_METHODS = {"switch": "code-switch"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,12 +48,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _renamed(arguments: Sequence[str]) -> list[str]:
     """The arguments with old verbs, options and choices as they are called now; the verb's new name on standard error."""
-    verb, *rest = arguments or [""]
-    if verb in OLD_VERBS:
-        print(f"docqa: `docqa {verb}` is now `docqa {OLD_VERBS[verb]}`.", file=sys.stderr)
+    if not arguments:
+        return []
+    verb, *rest = arguments
     new = OLD_VERBS.get(verb, verb)
-    words = OLD_WORDS.get(new, {})
-    return [new, *(words.get(word, word) for word in rest)] if arguments else []
+    if new != verb:
+        print(f"docqa: `docqa {verb}` is now `docqa {new}`.", file=sys.stderr)
+    options, words = OLD_OPTIONS.get(new, {}), [new]
+    for word in rest:
+        name, equals, value = word.partition("=")
+        words += [options[name], *([value] if equals else [])] if name in options else [word]
+    return [_renamed_choice(before, word) for before, word in zip(["", *words], words, strict=False)]
+
+
+def _renamed_choice(before: str, word: str) -> str:
+    return OLD_METHODS.get(word, word) if before == "--method" else word
 
 
 def _quiet() -> None:
@@ -81,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
     add_index_verb(verbs)
     add_ask_verbs(verbs)
     add_read_verb(verbs)
-    add_looking_verbs(verbs)
+    add_inspection_verbs(verbs)
     add_evaluate_verbs(verbs)
     add_verbs(verbs)
     add_training_verbs(verbs)

@@ -22,7 +22,7 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
-def marked(text: str, start: int, end: int, begin: int, stop: int) -> str:
+def mark_answer(text: str, start: int, end: int, begin: int, stop: int) -> str:
     """A piece of text with the answer marked in it, by its offsets."""
     left, right = ("\x1b[7m", "\x1b[0m") if _colours() else ("[[", "]]")
     ellipsis = ("… " if begin else "", " …" if stop < len(text) else "")
@@ -52,7 +52,7 @@ def _print_answer(number: int, answer: Answer) -> None:
     passage = answer.passage
     print(f"  {number}. {_bold(printable(answer.text))}")
     start, end = answer.start - passage.start, answer.end - passage.start
-    print(_indented(marked(passage.text, start, end, *_sentence_around(passage.text, start, end))))
+    print(_indented(mark_answer(passage.text, start, end, *_sentence_around(passage.text, start, end))))
     page = f" · page {answer.page}" if answer.page else ""
     print(
         f"     {printable(answer.source)}{page} · {answer.language} · score {answer.score:.2f}"

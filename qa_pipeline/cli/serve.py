@@ -75,7 +75,7 @@ def _serve(options: argparse.Namespace) -> int:
     from qa_pipeline.service.settings import server_settings
 
     settings = server_settings(vars(options), os.environ)
-    refuse_open_door(settings)
+    refuse_without_keys(settings)
     from indexing.models.registry import resolve
     from qa_pipeline.reading.malloc import few_heaps
 
@@ -89,7 +89,7 @@ def _serve(options: argparse.Namespace) -> int:
     return 0 if server.started else 2
 
 
-def refuse_open_door(settings: ServerSettings) -> None:
+def refuse_without_keys(settings: ServerSettings) -> None:
     """Raises SettingError for an address others can reach while there is no key."""
     from qa_pipeline.service.api_keys import KeyStore
     from qa_pipeline.service.home import Home
@@ -192,13 +192,13 @@ def _ui(options: argparse.Namespace) -> int:
     if find_spec("streamlit") is None:
         raise SettingError("The page needs Streamlit; install it with `pip install streamlit`.")
     command = [sys.executable, "-m", "streamlit", "run", str(page), "--server.port", str(options.port)]
-    with _served(options) as address:
+    with _service(options) as address:
         print(f"docqa: the page is at http://127.0.0.1:{options.port} (Ctrl-C ends it)", file=sys.stderr)
         return subprocess.call(command, env={**os.environ, "DOCQA_API_URL": address}, stdout=subprocess.DEVNULL)
 
 
 @contextmanager
-def _served(options: argparse.Namespace) -> Iterator[str]:
+def _service(options: argparse.Namespace) -> Iterator[str]:
     """The address of the service: the one named, or one of our own over --home for as long as the block lasts."""
     if options.home is None:
         yield options.api

@@ -39,9 +39,9 @@ def _spark(options: argparse.Namespace) -> int:
         whole_number("partitions", options.partitions, 1, 1_000_000)
     for path in (options.table, options.into):
         dataframe.table_format(path)
-    with dataframe.started(options.master) as session, dataframe.sentences():
-        frame = dataframe.in_parts(session, dataframe.load(session, options.table), options.partitions)
-        counts = dataframe.write(_answered(frame, options), options.into, options.answer, options.overwrite)
+    with dataframe.spark_session(options.master) as session, dataframe.sentences():
+        frame = dataframe.repartition(session, dataframe.load(session, options.table), options.partitions)
+        counts = dataframe.write(_answer(frame, options), options.into, options.answer, options.overwrite)
     rows, none, unasked = counts["rows"], counts["none"], counts["unasked"]
     print(
         f"{rows:,} rows: {rows - none - unasked:,} answered, {none:,} without an answer in the text,"
@@ -50,7 +50,7 @@ def _spark(options: argparse.Namespace) -> int:
     return 0 if rows > none + unasked else 1
 
 
-def _answered(frame: Any, options: argparse.Namespace) -> Any:
+def _answer(frame: Any, options: argparse.Namespace) -> Any:
     from indexing.models.presets import DEFAULT_READER
     from qa_pipeline.settings import AskSettings
     from qa_pipeline.spark import dataframe

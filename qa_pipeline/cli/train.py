@@ -124,7 +124,7 @@ def _train(options: argparse.Namespace) -> int:
 
     changes = {"base": options.base, "epochs": options.epochs, "batch": options.batch}
     chosen = recipe(options.preset, **changes, learning_rate=options.learning_rate)
-    from qa_pipeline.training.run_data import Tell, TrainSettings
+    from qa_pipeline.training.run_data import ProgressReporter, TrainSettings
     from qa_pipeline.training.train_embedder import train_embedder
     from qa_pipeline.training.train_reader import train
 
@@ -143,8 +143,10 @@ def _train(options: argparse.Namespace) -> int:
         options.text,
         options.precision,
     )
-    shown = _Shown()
-    told = (train if chosen.kind == "reader" else train_embedder)(settings, Tell(shown.words, shown.update, shown.measured))
+    shown = _ProgressLine()
+    told = (train if chosen.kind == "reader" else train_embedder)(
+        settings, ProgressReporter(shown.words, shown.update, shown.measured)
+    )
     shown.end()
     if options.json:
         print_json(told)
@@ -206,7 +208,7 @@ def _split(options: argparse.Namespace) -> int:
 
     if options.test_per_language < 1:
         raise SettingError(f"--test-per-language is {options.test_per_language}; it must be 1 or more.")
-    examples = [e for path in find_files(options.files) for e in read_examples(path, _Shown().words)]
+    examples = [e for path in find_files(options.files) for e in read_examples(path, _ProgressLine().words)]
     division = divide(examples, options.test_per_language, options.seed)
     counts: dict[str, dict[str, int]] = {}
     for side, part in (("train", division.train), ("test", division.test)):
@@ -248,7 +250,7 @@ def _augment(options: argparse.Namespace) -> int:
     return 0 if told.written else 1
 
 
-class _Shown:
+class _ProgressLine:
     """Progress on standard error: one line that changes on a terminal, a line every half minute elsewhere."""
 
     def __init__(self) -> None:

@@ -1,7 +1,8 @@
 """Reads question sets into `Example`s: SQuAD 1.1 and 2.0 JSON (so MLQA, XQuAD, TyDiQA-GoldP), or JSON lines.
 
-The format is told by the content, never by the name. Law: `context[gold.start : gold.start + len(gold.text)] == gold.text`
-for every gold answer with a place; an offset that breaks it is moved to the nearest occurrence of the text, and told.
+The format is told by the content, never by the name. Invariant: `context[gold.start : gold.start + len(gold.text)] ==
+gold.text` for every gold answer with a place; an offset that breaks it is moved to the nearest occurrence of the text, and
+told.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ PACKED_ENDINGS = (".xz", ".gz")
 NOWHERE = -1
 QUESTIONS_OF_A_PAIR = 20
 
-Tell = Callable[[str], None]
+Reporter = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     return sorted(found)
 
 
-def read_examples(path: Path, tell: Tell | None = None) -> list[Example]:
+def read_examples(path: Path, tell: Reporter | None = None) -> list[Example]:
     """All questions of one file, in its order.
 
     tell: told in one sentence each what was mended or left out (None: the log). Raises UnreadableFile, with the
@@ -200,7 +201,7 @@ def _language(holder: Any) -> str:
 # -- questions ---------------------------------------------------------------------------------------------------------
 
 
-def _examples(name: str, rows: Sequence[_Row], tell: Tell) -> Iterator[Example]:
+def _examples(name: str, rows: Sequence[_Row], tell: Reporter) -> Iterator[Example]:
     of_name = languages_of_name(name)
     detected = _detected([row for row in rows if not row.told and not of_name])
     moved = 0
@@ -271,7 +272,7 @@ def _answers(name: str, row: _Row) -> Iterator[tuple[str, int]]:
         yield text, NOWHERE if start is None else start
 
 
-def _placed(name: str, row: _Row, text: str, start: int, tell: Tell) -> tuple[Gold, bool]:
+def _placed(name: str, row: _Row, text: str, start: int, tell: Reporter) -> tuple[Gold, bool]:
     """The answer at a place where it stands, and whether that is another place than the file says."""
     if start < 0 or row.context[start : start + len(text)] == text:
         return Gold(text, max(start, NOWHERE)), False

@@ -28,7 +28,7 @@ CONSISTENT_SHARE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """Law: no group of `groups` has examples in both train and test; test has equally many of each language."""
+    """Invariant: no group of `groups` has examples in both train and test; test has equally many of each language."""
 
     train: tuple[Example, ...]
     test: tuple[Example, ...]

@@ -16,7 +16,7 @@ from qa_pipeline.datasets.examples import Example, find_files, read_examples
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class GeneratedExample:
     """An example that was made from others. how: in a word; made_from: ids of what it was made from, with their file."""
 
     example: Example
@@ -49,7 +49,7 @@ def squad(examples: Sequence[Example]) -> dict[str, Any]:
     }
 
 
-def row(made: Made) -> dict[str, Any]:
+def row(made: GeneratedExample) -> dict[str, Any]:
     """One question as an object by itself, with how and from what it was made."""
     example = made.example
     return {
@@ -70,7 +70,7 @@ def write_squad(examples: Sequence[Example], path: Path) -> None:
     _write(path, [json.dumps(squad(examples), ensure_ascii=False)])
 
 
-def write_rows(made: Iterable[Made], path: Path) -> None:
+def write_rows(made: Iterable[GeneratedExample], path: Path) -> None:
     """One object a line; packed where the name ends in .xz. Written beside and renamed into place."""
     _write(path, (json.dumps(row(one), ensure_ascii=False) for one in made))
 

@@ -8,7 +8,7 @@ at once.
 
 Scores. `confidence` is FARM's: for RoBERTa-like models exact to 1e-6; for others, whose pad positions differ in their
 logits, `exact_confidence=True` pads as FARM does, otherwise the spans are the same and the confidence leaves out the
-padding. It cannot be compared between passages; `gap`, the span's logits over those of "no answer", can.
+padding. It cannot be compared between passages; `margin`, the span's logits over those of "no answer", can.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class _Window:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _WindowSpans:
     """The candidates of one window, in token positions of its text."""
 
     spans: list[TokenSpan]
@@ -91,7 +91,7 @@ class Reader(FARMReader):
     ) -> None:
         kwargs.setdefault("num_processes", 0)
         kwargs.setdefault("progress_bar", False)
-        with _random_state_kept():
+        with _keep_random_state():
             load_into(self, super().__init__, model_name_or_path, *args, **kwargs)
         self.exact_confidence = exact_confidence
         self._hardware = hardware or this_machine(torch.device(self.devices[0]).type)
@@ -99,8 +99,8 @@ class Reader(FARMReader):
         precisions.apply_precision(self._model.language_model.model, self._head, self.precision)
         self._model.eval()
         self._tokens: LRUCache[_Tokens] = LRUCache(CACHED_TOKENS, lambda tokens: len(tokens.ids) + 16)
-        self._readings: LRUCache[list[_Found]] = LRUCache(remember)
-        self._together: MicroBatcher[_Window, tuple[Logits, int]] = MicroBatcher(
+        self._readings: LRUCache[list[_WindowSpans]] = LRUCache(remember)
+        self._batcher: MicroBatcher[_Window, tuple[Logits, int]] = MicroBatcher(
             self._logits, lambda window: len(window.ids), BATCH_TOKENS
         )
 
@@ -123,8 +123,8 @@ class Reader(FARMReader):
         return {
             "precision": self.precision,
             "instruction_set": self._hardware.instruction_set(self.precision),
-            "batches": self._together.batches,
-            "shared_batches": self._together.shared,
+            "batches": self._batcher.batches,
+            "shared_batches": self._batcher.shared,
             "tokens": self._tokens.facts(),
             "readings": self._readings.facts(),
         }
@@ -134,7 +134,7 @@ class Reader(FARMReader):
         self._readings.clear()
         self._tokens.clear()
 
-    def _candidates(self, pairs: Sequence[tuple[str, str]]) -> tuple[list[list[_Found]], list[NDArray[np.int32]]]:
+    def _candidates(self, pairs: Sequence[tuple[str, str]]) -> tuple[list[list[_WindowSpans]], list[NDArray[np.int32]]]:
         """For each (question, text): the candidates of its windows in order, and the start offset of its tokens."""
         digests = [_digest(text) for _, text in pairs]
         how = self._how()
@@ -175,7 +175,7 @@ class Reader(FARMReader):
                 self._tokens.put(digest, tokens)
         return known
 
-    def _read(self, pairs: Sequence[tuple[str, _Tokens]]) -> list[list[_Found]]:
+    def _read(self, pairs: Sequence[tuple[str, _Tokens]]) -> list[list[_WindowSpans]]:
         """For each (question, text) the candidates of its windows; none for a text without tokens."""
         questions = {question: self._question_ids(question) for question, _ in pairs}
         inputs = [
@@ -184,8 +184,8 @@ class Reader(FARMReader):
             if len(text.ids)
             for window in self._windows_of(n, questions[question], text.ids.tolist())
         ]
-        found: list[list[_Found]] = [[] for _ in pairs]
-        for window, (logits, missing) in zip(inputs, self._together(inputs), strict=True):
+        found: list[list[_WindowSpans]] = [[] for _ in pairs]
+        for window, (logits, missing) in zip(inputs, self._batcher(inputs), strict=True):
             found[window.text].append(self._found(window, logits[..., 0], logits[..., 1], missing))
         return found
 
@@ -236,7 +236,7 @@ class Reader(FARMReader):
             logits = self._model.forward(ids.to(device), types.to(device), mask.to(device))[0]
         return list(logits.float().cpu().numpy())
 
-    def _found(self, window: _Window, start: Logits, end: Logits, missing: int) -> _Found:
+    def _found(self, window: _Window, start: Logits, end: Logits, missing: int) -> _WindowSpans:
         begin, stop = window.tokens
         head = self._head
         spans, null = candidates(
@@ -249,7 +249,7 @@ class Reader(FARMReader):
             apart=head.duplicate_filtering,
         )
         shift = begin - window.first
-        return _Found([TokenSpan(s.start + shift, s.end + shift, s.score, s.confidence) for s in spans], null)
+        return _WindowSpans([TokenSpan(s.start + shift, s.end + shift, s.score, s.confidence) for s in spans], null)
 
     @property
     def _model(self) -> Any:
@@ -308,7 +308,7 @@ class Reader(FARMReader):
         return {"queries": queries, "answers": answers, "no_ans_gaps": [margin for _, margin in results]}
 
     def _answers(self, asked: Sequence[tuple[str, list[Document]]], top_k: int | None) -> list[tuple[Any, float]]:
-        """FARM's answers and no-answer gap for each question over its documents; all are read in one go."""
+        """FARM's answers and no-answer margin for each question over its documents; all are read in one go."""
         pairs = [(query, str(document.content)) for query, documents in asked for document in documents]
         found, offsets = self._candidates(pairs)
         results: list[tuple[Any, float]] = []
@@ -325,7 +325,9 @@ class Reader(FARMReader):
             results.append(([self._add_answer_page_number(documents, answer) for answer in answers], margin))
         return results
 
-    def _prediction(self, query: str, document: Document, found: Sequence[_Found], offsets: NDArray[np.int32]) -> QAPred:
+    def _prediction(
+        self, query: str, document: Document, found: Sequence[_WindowSpans], offsets: NDArray[np.int32]
+    ) -> QAPred:
         """One document's candidates in FARM's own values, reduced by FARM's own rules."""
         per_window = [
             [
@@ -359,8 +361,8 @@ def char_span(starts: NDArray[np.int32], first: int, last: int, text: str) -> tu
     return begin, begin + len(piece.strip())
 
 
-def _spans(found: Sequence[_Found], starts: NDArray[np.int32], text: str) -> Iterator[Span]:
-    """The spans of all windows of a text by falling gap; the same span from two windows once."""
+def _spans(found: Sequence[_WindowSpans], starts: NDArray[np.int32], text: str) -> Iterator[Span]:
+    """The spans of all windows of a text by falling margin; the same span from two windows once."""
     seen: set[tuple[int, int]] = set()
     scored = [(span.score - part.null.score, span) for part in found for span in part.spans]
     for margin, span in sorted(scored, key=lambda item: (-item[0], item[1].start, item[1].end)):
@@ -383,7 +385,7 @@ def _candidate(span: TokenSpan, kind: str, start: int, end: int) -> QACandidate:
 
 
 @contextmanager
-def _random_state_kept() -> Iterator[None]:
+def _keep_random_state() -> Iterator[None]:
     """Loading through FARM seeds every random generator of the process; give them back as they were."""
     import random
 

@@ -10,19 +10,19 @@ import torch
 from indexing.errors import ModelMissing, ModelRefused, SettingError, one_line
 from indexing.models.registry import ModelFolder
 from qa_pipeline.haystack.farm_reader import Reader
-from qa_pipeline.reading.readings import ReadsPassages
+from qa_pipeline.reading.readings import PassageReader
 
 TRAINED = "training.json"
 
 
-def load_reader(folder: ModelFolder, **options: Any) -> ReadsPassages:
+def load_reader(folder: ModelFolder, **options: Any) -> PassageReader:
     """The reader in a model folder, with its preset's window sizes. Raises ModelMissing, ModelRefused."""
     if folder.model_type == "xlm":
         from qa_pipeline.reading.xlm_reader import XlmReader
 
         if options.get("precision", "auto") not in ("auto", "fp32"):
             raise SettingError(f"The reader {folder.name} is of a kind that is computed in fp32 only.")
-        xlm: ReadsPassages = XlmReader(folder)
+        xlm: PassageReader = XlmReader(folder)
         return xlm
     sizes = window_sizes(folder)
     try:

@@ -12,12 +12,12 @@ from haystack.nodes import BaseComponent
 
 from qa_pipeline.haystack.retriever import FusedRetriever
 from qa_pipeline.reading.early_stop import StopRule, read_until_sure
-from qa_pipeline.reading.readings import ReadsPassages
+from qa_pipeline.reading.readings import PassageReader
 from qa_pipeline.retrieval.retriever import RetrievedPassages
 from qa_pipeline.settings import AskSettings
 
 
-def haystack_pipeline(retriever: FusedRetriever, reader: ReadsPassages) -> Pipeline:
+def haystack_pipeline(retriever: FusedRetriever, reader: PassageReader) -> Pipeline:
     """Question -> passages -> what each of them says."""
     pipeline = Pipeline()
     pipeline.add_node(RetrieverNode(retriever), "Retriever", ["Query"])
@@ -46,7 +46,7 @@ class ReaderNode(BaseComponent):
 
     outgoing_edges = 1
 
-    def __init__(self, reader: ReadsPassages) -> None:
+    def __init__(self, reader: PassageReader) -> None:
         super().__init__()
         self.reader = reader
 

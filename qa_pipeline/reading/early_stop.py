@@ -8,17 +8,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from qa_pipeline.answers import Passage, Stopped
-from qa_pipeline.reading.readings import Reading, ReadsPassages
+from qa_pipeline.reading.readings import PassageReader, Reading
 
 FEW, MORE_FOR_FEW = 3, 2.5
 
 
 @dataclass(frozen=True, slots=True)
 class StopRule:
-    """When reading ends before the last passage: at a gap, once `at_least` are read, or when the time is spent.
+    """When reading ends before the last passage: at a margin, once `at_least` are read, or when the time is spent.
 
-    While fewer than FEW passages are read the gap must be larger, by MORE_FOR_FEW logits: the best answer of a question is
-    often in the second or third passage, and little is known of how good the others are.
+    While fewer than FEW passages are read the margin must be larger, by MORE_FOR_FEW logits: the best answer of a question
+    is often in the second or third passage, and little is known of how good the others are.
     """
 
     margin: float = math.inf
@@ -39,7 +39,7 @@ class StopRule:
 
 
 def read_until_sure(
-    reader: ReadsPassages, question: str, passages: Sequence[Passage], stop: StopRule
+    reader: PassageReader, question: str, passages: Sequence[Passage], stop: StopRule
 ) -> Iterator[list[Reading]]:
     """The readings of the first passages, after each one of them, in fused order; at least one list."""
     began = time.perf_counter()

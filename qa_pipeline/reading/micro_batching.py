@@ -60,7 +60,7 @@ class MicroBatcher(Generic[Item, Result]):
 
     def _run_one(self) -> None:
         """Run the next batch. The guard is held before and after, not meanwhile."""
-        batch = self._taken()
+        batch = self._take()
         self._running = True
         self._changed.release()
         results: Sequence[Result] = ()
@@ -77,7 +77,7 @@ class MicroBatcher(Generic[Item, Result]):
             self._give(batch, results, error)
             self._changed.notify_all()
 
-    def _taken(self) -> list[tuple[_Call[Item, Result], int]]:
+    def _take(self) -> list[tuple[_Call[Item, Result], int]]:
         """The items of the next batch: one of each caller in turn, until the budget is full."""
         batch: list[tuple[_Call[Item, Result], int]] = []
         room = self._budget

@@ -6,7 +6,7 @@ names in their weights:
 * the simple head gives start and end logits; spans and "no answer" (position 0) are FARM's, by `span_decoding`;
 * the beam head gives P(start), P(end | start) and a logit that there is no answer. A span's score is
   log P(start) + log P(end | start), from the `start_n_top` likeliest starts and the `end_n_top` likeliest
-  ends of each. Its gap is that score less the logit, which is exactly the log of P(answerable) P(span) over
+  ends of each. Its margin is that score less the logit, which is exactly the log of P(answerable) P(span) over
   P(no answer); where the model was never taught that there may be no answer, the logit means nothing and is
   left out.
 
@@ -63,7 +63,7 @@ class _Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _WindowSpans:
     """The candidates of one window, in positions of its input, best first; null: the score of "no answer"."""
 
     spans: list[TokenSpan]
@@ -92,7 +92,7 @@ class XlmReader:
         """For each text its best spans, in the texts' order."""
         tokens = [self._tokens.tokens(text) for text in texts]
         inputs = self._windows(question, texts, tokens)
-        found: list[list[tuple[_Window, _Found]]] = [[] for _ in texts]
+        found: list[list[tuple[_Window, _WindowSpans]]] = [[] for _ in texts]
         for rows in batches([len(window.ids) for window in inputs], BATCH_TOKENS):
             group = [inputs[row] for row in rows]
             for window, result in zip(group, self._found(group), strict=True):
@@ -128,7 +128,7 @@ class XlmReader:
         found = detect_question(text, tuple(self._languages)) if question else detect(text).language
         return int(self._languages.get(found, default))
 
-    def _found(self, group: Sequence[_Window]) -> list[_Found]:
+    def _found(self, group: Sequence[_Window]) -> list[_WindowSpans]:
         batch = self._batch(group)
         with torch.inference_mode():
             return list(self._beam_found(group, batch) if self._beam else self._simple_found(group, batch))
@@ -157,16 +157,16 @@ class XlmReader:
         langs = {"langs": batch.langs} if config.use_lang_emb and config.n_langs > 1 else {}
         return {"input_ids": batch.ids, "attention_mask": batch.mask, **langs}
 
-    def _simple_found(self, group: Sequence[_Window], batch: _Batch) -> Iterator[_Found]:
+    def _simple_found(self, group: Sequence[_Window], batch: _Batch) -> Iterator[_WindowSpans]:
         output = self._model(**self._inputs(batch))
         start, end = (logits.float().cpu().numpy() for logits in (output.start_logits, output.end_logits))
         for n, window in enumerate(group):
             size = len(window.ids)
             logits = start[n, :size], end[n, :size]
             spans, null = candidates(*logits, window.first, window.last, count=self._per_window)
-            yield _Found(spans, null.score)
+            yield _WindowSpans(spans, null.score)
 
-    def _beam_found(self, group: Sequence[_Window], batch: _Batch) -> Iterator[_Found]:
+    def _beam_found(self, group: Sequence[_Window], batch: _Batch) -> Iterator[_WindowSpans]:
         """The head's own beam search, but among passage tokens and ends not before their start only."""
         head, states = self._model.qa_outputs, self._model.transformer(**self._inputs(batch))[0]
         starts = torch.log_softmax(head.start_logits(states, p_mask=batch.barred).float(), dim=-1)
@@ -178,7 +178,7 @@ class XlmReader:
         start = starts.cpu().numpy()
         for n, window in enumerate(group):
             spans = _beam_spans(window, start[n], top[n], [column[n] for column in ends], int(head.end_n_top))
-            yield _Found(spans[: self._per_window], float(null[n]) if self._knows_no_answer else 0.0)
+            yield _WindowSpans(spans[: self._per_window], float(null[n]) if self._knows_no_answer else 0.0)
 
     def _ends(self, states: torch.Tensor, starts: torch.Tensor, batch: _Batch) -> Logits:
         """log P(end | start), [windows, L], for one start in each window."""
@@ -209,8 +209,8 @@ def _beam_spans(
     return sorted(found.values(), key=lambda span: (-span.score, span.start, span.end))
 
 
-def _spans(parts: Sequence[tuple[_Window, _Found]], tokens: Tokens) -> Iterator[Span]:
-    """The spans of all windows of a text by falling gap; the same span from two windows once."""
+def _spans(parts: Sequence[tuple[_Window, _WindowSpans]], tokens: Tokens) -> Iterator[Span]:
+    """The spans of all windows of a text by falling margin; the same span from two windows once."""
     every = [
         Span(
             tokens.starts[span.start + shift],

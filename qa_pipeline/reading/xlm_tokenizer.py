@@ -17,7 +17,7 @@ import regex
 
 WITHOUT_SPACES = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 LONGEST_UNIT = 100
-REMEMBERED_UNITS = 1 << 16
+CACHED_UNITS = 1 << 16
 WORD_END = "</w>"
 
 _UNIT = regex.compile(
@@ -42,8 +42,8 @@ class XlmTokens:
         from transformers import XLMTokenizer
 
         self.tokenizer: Any = XLMTokenizer.from_pretrained(str(folder), local_files_only=True)
-        self.tokenizer.cache = _Forgetful()
-        self._unit = lru_cache(maxsize=REMEMBERED_UNITS)(self._tokens_of_unit)
+        self.tokenizer.cache = _EmptyCache()
+        self._unit = lru_cache(maxsize=CACHED_UNITS)(self._tokens_of_unit)
 
     def tokens(self, text: str) -> Tokens:
         """All tokens of a text, in order; none for a text of white space and control characters."""
@@ -109,7 +109,7 @@ def places_of(pieces: list[str], letters: list[str]) -> list[tuple[int, int]]:
     return result
 
 
-class _Forgetful(dict[str, str]):
+class _EmptyCache(dict[str, str]):
     """Takes the place of the tokenizer's own memory of words, which would grow with every text ever read."""
 
     def __setitem__(self, word: str, pieces: str) -> None:

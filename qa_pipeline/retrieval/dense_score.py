@@ -10,7 +10,7 @@ SHORT, LENGTH = 32, 0.05
 def dense_score(cosine: float, share: float, tokens: int) -> float:
     """near(q, p) = cos(q, p) + match(q, p) - 0.05 * ln(n / 32) for the n > 32 different tokens of p.
 
-    share: the match (`StaticModel.matches`) of a passage with so many tokens.
+    share: the match (`StaticModel.max_sim`) of a passage with so many tokens.
 
     >>> dense_score(0.5, 0.25, 12), round(dense_score(0.5, 0.25, 320), 3)
     (0.75, 0.635)

@@ -21,7 +21,7 @@ from qa_pipeline.retrieval.dense_score import length_penalty
 SAMPLE = 32
 DOUBT = 8
 CACHED_TOKENS = 50_000
-TOGETHER = 8  # tokens, always so many, as BLAS may add up in another order for fewer
+BATCH_TOKENS = 8  # tokens, always so many, as BLAS may add up in another order for fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class LanguageSample:
     """Passages of one language: the mean of their vectors [d], the different tokens of each."""
 
     vector: Matrix
-    held: tuple[Ids, ...]
+    tokens: tuple[Ids, ...]
 
 
 class LanguageBias:
@@ -46,10 +46,10 @@ class LanguageBias:
         self._model = model
         self._languages = tuple(samples)
         self._vectors = np.stack([one.vector for one in samples.values()]) if samples else np.empty((0, model.dimension))
-        self._by_chance = np.array([np.mean([length_penalty(len(ids)) for ids in one.held]) for one in samples.values()])
-        self._counts = np.array([len(one.held) for one in samples.values()])
-        self._held = [ids for one in samples.values() for ids in one.held]
-        self._likest: LRUCache[NDArray[np.float64]] = LRUCache(CACHED_TOKENS)
+        self._by_chance = np.array([np.mean([length_penalty(len(ids)) for ids in one.tokens]) for one in samples.values()])
+        self._counts = np.array([len(one.tokens) for one in samples.values()])
+        self._held = [ids for one in samples.values() for ids in one.tokens]
+        self._max_cosines: LRUCache[NDArray[np.float64]] = LRUCache(CACHED_TOKENS)
 
     @classmethod
     def of(cls, model: StaticModel, snapshot: Snapshot, before: LanguageBias | None = None) -> LanguageBias:
@@ -77,21 +77,21 @@ class LanguageBias:
             return {}
         asked = self._model.tokens(question)
         weights = self._model.weights(asked).astype(np.float64)
-        matched = weights @ self._likeness(asked) / (float(weights.sum()) or 1.0) if len(asked) else 0.0
+        matched = weights @ self._mean_max_cosine(asked) / (float(weights.sum()) or 1.0) if len(asked) else 0.0
         level = self._vectors @ vector + matched - self._by_chance
         whole = float(level @ self._counts) / int(self._counts.sum())
         level = (level * self._counts + whole * DOUBT) / (self._counts + DOUBT)
         return dict(zip(self._languages, (level.max() - level).tolist(), strict=True))
 
-    def _likeness(self, asked: Ids) -> NDArray[np.float64]:
+    def _mean_max_cosine(self, asked: Ids) -> NDArray[np.float64]:
         """Of each token the mean over each language's sample of the cosine to the likest token, float64 [k, languages]."""
         tokens = asked.tolist()
-        known = self._likest.get_many(dict.fromkeys(tokens))
+        known = self._max_cosines.get_many(dict.fromkeys(tokens))
         unknown = sorted(set(tokens) - known.keys())
-        for start in range(0, len(unknown), TOGETHER):
-            some = unknown[start : start + TOGETHER]
-            ids = np.array((some + some[:1] * TOGETHER)[:TOGETHER], dtype=np.int32)
-            sums = np.add.reduceat(self._model.likest(ids, self._held), np.cumsum(self._counts) - self._counts, axis=0)
+        for start in range(0, len(unknown), BATCH_TOKENS):
+            some = unknown[start : start + BATCH_TOKENS]
+            ids = np.array((some + some[:1] * BATCH_TOKENS)[:BATCH_TOKENS], dtype=np.int32)
+            sums = np.add.reduceat(self._model.max_cosines(ids, self._held), np.cumsum(self._counts) - self._counts, axis=0)
             known.update(zip(some, map(np.copy, sums.T / self._counts), strict=False))
-        self._likest.put_many({token: known[token] for token in unknown})
+        self._max_cosines.put_many({token: known[token] for token in unknown})
         return np.stack([known[token] for token in tokens])

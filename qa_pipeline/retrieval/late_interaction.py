@@ -23,7 +23,7 @@ AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class TokenMatch:
-    """How much of a question's tokens a passage has, -1 to 1 as `StaticModel.matches`.
+    """How much of a question's tokens a passage has, -1 to 1 as `StaticModel.max_sim`.
 
     tokens: how many different ones the passage has. language: the passage's.
     """
@@ -49,7 +49,7 @@ class LateInteraction:
         self._model = model
         self._passages: LRUCache[_Passage] = LRUCache(CACHED_PASSAGES)
         self._sampling = threading.Lock()
-        self._levels: tuple[int, LanguageBias] | None = None
+        self._bias: tuple[int, LanguageBias] | None = None
 
     @classmethod
     def of(cls, embedder: Embedder) -> LateInteraction | None:
@@ -61,19 +61,21 @@ class LateInteraction:
         matched: dict[int, TokenMatch] = {}
         for first in range(0, len(ids), AT_ONCE):
             found = self._of(snapshot, ids[first : first + AT_ONCE])
-            shares = self._model.matches(question, [passage.tokens for passage in found.values()]).tolist()
+            shares = self._model.max_sim(question, [passage.tokens for passage in found.values()]).tolist()
             for (number, passage), share in zip(found.items(), shares, strict=True):
                 matched[number] = TokenMatch(share, len(passage.tokens), passage.language)
         return matched
 
     def language_offsets(self, snapshot: Snapshot, question: str, vector: Matrix) -> dict[str, float]:
-        """What to add to the nearness of passages of each language, so that all are on one level: `LanguageBias.behind`."""
+        """What to add to the nearness of passages of each language, so that no language has an advantage:
+        `LanguageBias.language_offsets`.
+        """
         with self._sampling:
-            generation, levels = self._levels or (-1, None)
-            if levels is None or generation != snapshot.generation:
-                levels = LanguageBias.of(self._model, snapshot, levels)
-                self._levels = (snapshot.generation, levels)
-        return levels.language_offsets(question, vector)
+            generation, bias = self._bias or (-1, None)
+            if bias is None or generation != snapshot.generation:
+                bias = LanguageBias.of(self._model, snapshot, bias)
+                self._bias = (snapshot.generation, bias)
+        return bias.language_offsets(question, vector)
 
     def _of(self, snapshot: Snapshot, ids: Sequence[int]) -> dict[int, _Passage]:
         known = self._passages.get_many(ids)

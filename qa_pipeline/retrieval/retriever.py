@@ -65,11 +65,11 @@ def fuse(
     a ranking without p adds nothing. ceiling: what BM25 cannot reach for this question. translated: what a passage in
     another language, of which the question's own words cannot be expected, has of them in that one, 0 to 1.
 
-    Nearness is spread over what was found, as its size says little and differs from embedder to embedder. BM25 is measured
-    by the question itself: where passages have few of its words, as those in another language do, words count for little,
-    and where one has most of them, for more than nearness can. That is the convex combination of Bruch, Gai and Ingber
-    (2023, "An Analysis of Fusion Functions for Hybrid Retrieval"), who normalise by what a score can be at least; here BM25
-    by what it can be at most.
+    The dense score is spread over what was found, as its size says little and differs from embedder to embedder. BM25 is
+    measured by the question itself: where passages have few of its words, as those in another language do, words count for
+    little, and where one has most of them, for more than the dense score can. That is the convex combination of Bruch, Gai
+    and Ingber (2023, "An Analysis of Fusion Functions for Hybrid Retrieval"), who normalise by what a score can be at least;
+    here BM25 by what it can be at most.
 
     >>> [f.id for f in fuse([(7, 0.9), (8, 0.8), (9, 0.1)], [(8, 3.1)], 5.0, AskSettings())]
     [8, 7, 9]
@@ -99,15 +99,16 @@ def evidence(item: FusedHit, dense: Ranking, ceiling: float, settings: AskSettin
     alike: it is in the question's language; words of another one cannot be expected to be the question's.
     """
     near = item.dense[1] if item.dense else (dense[-1][1] if dense else None)
-    counted = alike and settings.keyword_weight and ceiling
-    return Evidence(near, (item.keyword[1] / ceiling if item.keyword else 0.0) if counted else None)
+    has_words = alike and settings.keyword_weight and ceiling
+    return Evidence(near, (item.keyword[1] / ceiling if item.keyword else 0.0) if has_words else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Rankings:
     """What was found for a question before it was cut to length.
 
-    by_meaning: ids of those that the vectors found, nearest first. dense: (id, nearness), best first; ceiling: as of `fuse`.
+    by_meaning: ids of those that the vectors found, nearest first. dense: (id, dense score), best first; ceiling: as of
+    `fuse`.
     """
 
     by_meaning: list[int]
@@ -123,7 +124,7 @@ class Rankings:
 
 def rank(
     snapshot: Snapshot,
-    matcher: LateInteraction | None,
+    late_interaction: LateInteraction | None,
     question: str,
     vector: Matrix,
     language: str,
@@ -132,22 +133,22 @@ def rank(
 ) -> Rankings:
     """The best `settings.depth` by meaning and by words, and both fused. vector, language: the question's.
 
-    With a matcher, whatever was found in either way is as near as `nearness` says of its cosine and what it matches of the
-    question's tokens, and how far its language is `behind` for nothing is added, so that all languages are on one level; one
-    that is not among the nearest has the cosine of the last of them. Where passages of another language are, the nearest
-    `OTHERS` of these are always looked at. Of such a passage `TRANSLATED` of the match stands for the words, which cannot be
-    the question's there.
+    With late interaction, whatever was found in either way is as near as `dense_score` says of its cosine and what it
+    matches of the question's tokens, and how far its language is `language_offsets` for nothing is added, so that all
+    languages are on one level; one that is not among the nearest has the cosine of the last of them. Where passages of
+    another language are, the nearest `OTHERS` of these are always looked at. Of such a passage `TRANSLATED` of the match
+    stands for the words, which cannot be the question's there.
     """
     nearest: Ranking = snapshot.nearest(vector, settings.depth, filters) if settings.dense_weight else []
     words = snapshot.weigh(question, language)
     keyword: Ranking = snapshot.find(words, settings.depth, filters) if settings.keyword_weight else []
-    if not nearest or matcher is None:
+    if not nearest or late_interaction is None:
         by_meaning = [number for number, _ in nearest]
         return Rankings(by_meaning, nearest, keyword, words.ceiling, fuse(nearest, keyword, words.ceiling, settings))
-    language_offsets, last = matcher.language_offsets(snapshot, question, vector), nearest[-1][1]
+    language_offsets, last = late_interaction.language_offsets(snapshot, question, vector), nearest[-1][1]
     others = snapshot.nearest_elsewhere(vector, language, OTHERS, filters) if language_offsets else []
     cosines = dict(nearest) | dict(others)
-    matches = matcher.matches(snapshot, question, list(cosines | dict(keyword)))
+    matches = late_interaction.matches(snapshot, question, list(cosines | dict(keyword)))
     near = [
         (number, dense_score(cosines.get(number, last), m.share, m.tokens) + language_offsets.get(m.language, 0.0))
         for number, m in matches.items()
@@ -164,7 +165,7 @@ class Retriever:
     def __init__(self, index: Index, embedder: Embedder, settings: AskSettings | None = None) -> None:
         self.index = index
         self.embedder = embedder
-        self.matcher = LateInteraction.of(embedder)
+        self.late_interaction = LateInteraction.of(embedder)
         self.settings = settings or AskSettings()
         self._languages: tuple[int, tuple[str, ...]] = (-1, ())
 
@@ -178,7 +179,7 @@ class Retriever:
         embedded = time.perf_counter()
         with self.index.snapshot() as snapshot:
             language = detect_question(question, self._among(snapshot.generation))
-            ranked = rank(snapshot, self.matcher, question, vector, language, settings, filters)
+            ranked = rank(snapshot, self.late_interaction, question, vector, language, settings, filters)
             fused = ranked.fused[: settings.retrieve]
             chunks = {chunk.id: chunk for chunk in snapshot.chunks([item.id for item in fused])}
             generation = snapshot.generation

@@ -53,7 +53,7 @@ Entries = list[Key]
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _StoredKey:
     """A key as it is kept: salt and hash of its secret, hex."""
 
     key: Key
@@ -75,7 +75,7 @@ class KeyStore:
         self.path = path
         self._guard = threading.Lock()
         self._stamp: tuple[int, ...] | None = None
-        self._kept: tuple[_Kept, ...] = ()
+        self._kept: tuple[_StoredKey, ...] = ()
 
     def add(self, label: str, *, write: bool = False, corpora: Iterable[str] = ()) -> tuple[Key, str]:
         """A new key and its secret, which is kept nowhere. Raises SettingError."""
@@ -84,7 +84,7 @@ class KeyStore:
         secret = f"docqa_{key.id}_{secrets.token_urlsafe(32)}"
         salt = secrets.token_hex(16)
         with self._changing():
-            self._write((*self._read(), _Kept(key, salt, _hash(secret, salt))))
+            self._write((*self._read(), _StoredKey(key, salt, _hash(secret, salt))))
         return key, secret
 
     def remove(self, id: str) -> None:
@@ -124,7 +124,7 @@ class KeyStore:
         except OSError as error:
             raise HomeFolderError(f"The keys cannot be written ({error.strerror}); look at the disk and rights.") from error
 
-    def _current(self) -> tuple[_Kept, ...]:
+    def _current(self) -> tuple[_StoredKey, ...]:
         """What is in the file now; read only when it is another than the last time."""
         with self._guard:
             stamp = self._stamp_now()
@@ -142,18 +142,18 @@ class KeyStore:
             raise _unreadable(error) from error
         return facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
-    def _read(self) -> tuple[_Kept, ...]:
+    def _read(self) -> tuple[_StoredKey, ...]:
         try:
             found = json.loads(self.path.read_text("utf-8"))
             if found["format"] != FORMAT:
                 raise ValueError(f"its format is not {FORMAT}")
-            return tuple(_kept(values) for values in found["keys"])
+            return tuple(_stored_key(values) for values in found["keys"])
         except FileNotFoundError:
             return ()
         except (OSError, ValueError, KeyError, TypeError, SettingError) as error:
             raise _unreadable(error) from error
 
-    def _write(self, kept: Sequence[_Kept]) -> None:
+    def _write(self, kept: Sequence[_StoredKey]) -> None:
         rows = [{**asdict(one.key), "salt": one.salt, "hash": one.hash} for one in kept]
         store(self.path, json.dumps({"format": FORMAT, "keys": rows}, indent=1).encode("utf-8"), 0o600)
 
@@ -163,7 +163,7 @@ def _hash(secret: str, salt: str) -> str:
     return hashlib.blake2b(data, digest_size=32, salt=bytes.fromhex(salt), person=b"docqa key").hexdigest()
 
 
-def _kept(values: dict[str, Any]) -> _Kept:
+def _stored_key(values: dict[str, Any]) -> _StoredKey:
     """A key of the file, cast strictly: what is damaged must not let anybody in, nor further."""
     texts = [values[name] for name in ("id", "label", "created", "salt", "hash")]
     corpora = values["corpora"]
@@ -171,7 +171,7 @@ def _kept(values: dict[str, Any]) -> _Kept:
     if not good or len(bytes.fromhex(texts[3])) != 16 or len(bytes.fromhex(texts[4])) != 32:
         raise ValueError("a key in it is damaged")
     key = Key(texts[0], texts[1], values["write"], tuple(corpus_name(name) for name in corpora), texts[2])
-    return _Kept(key, texts[3], texts[4])
+    return _StoredKey(key, texts[3], texts[4])
 
 
 def _label(label: object) -> str:

@@ -69,11 +69,11 @@ class CorpusPool:
     @contextmanager
     def using(self, corpus: Corpus) -> Iterator[OpenCorpus]:
         """The corpus, open while the block lasts. Raises IndexMissing and other kinds of IndexFolderError."""
-        opened = self._taken(corpus)
+        opened = self._take(corpus)
         try:
             yield opened
         finally:
-            self._given_back(opened)
+            self._give_back(opened)
 
     def forget(self, name: str) -> None:
         """Let go of a corpus that was deleted."""
@@ -89,7 +89,7 @@ class CorpusPool:
                 opened.folder.close()
             self._open.clear()
 
-    def _taken(self, corpus: Corpus) -> OpenCorpus:
+    def _take(self, corpus: Corpus) -> OpenCorpus:
         mark = (corpus.created, _mark(corpus.index / DATABASE))
         with self._guard:
             known, opened = self._open.get(corpus.name, (None, None))
@@ -103,7 +103,7 @@ class CorpusPool:
             opened.corpus = corpus
             return opened
 
-    def _given_back(self, opened: OpenCorpus) -> None:
+    def _give_back(self, opened: OpenCorpus) -> None:
         with self._guard:
             opened.users -= 1
             _, current = self._open.get(opened.corpus.name, (None, None))

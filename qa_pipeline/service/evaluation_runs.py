@@ -2,7 +2,7 @@
 
     HOME/evaluations/NAME/    made by `docqa evaluate FILES --home HOME --name NAME`
 
-Laws, each held by a test: what is counted here is what metrics.json says; a folder that is broken hides no other; no
+Invariants, each held by a test: what is counted here is what metrics.json says; a folder that is broken hides no other; no
 name leads out of its folder; what was worked out is kept only as long as the files it is from stay as they are.
 """
 
@@ -17,7 +17,7 @@ from indexing.lru_cache import LRUCache
 from qa_pipeline.errors import EvaluationDamaged, EvaluationMissing
 from qa_pipeline.evaluation.analysis import stored_run
 from qa_pipeline.evaluation.analysis.compare import Comparison, compare_results
-from qa_pipeline.evaluation.analysis.error_analysis import JudgedQuestion, damaged, judge
+from qa_pipeline.evaluation.analysis.error_analysis import JudgedQuestion, damaged_error, judge
 from qa_pipeline.evaluation.analysis.stored_run import Evaluation
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ RUNS_KEPT, COMPARISONS_KEPT = 2, 16
 
 Runs = list[Evaluation]
 Names = list[str]
-Compared = tuple[Comparison, tuple[str, ...]]
+ComparisonWithNotes = tuple[Comparison, tuple[str, ...]]
 
 
 def folder_of(evaluations: Path, name: str) -> Path:
@@ -44,7 +44,7 @@ class EvaluationRuns:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._judged: LRUCache[tuple[Hashable, tuple[JudgedQuestion, ...]]] = LRUCache(RUNS_KEPT)
-        self._compared: LRUCache[tuple[Hashable, Compared]] = LRUCache(COMPARISONS_KEPT)
+        self._comparisons: LRUCache[tuple[Hashable, ComparisonWithNotes]] = LRUCache(COMPARISONS_KEPT)
 
     def list(self) -> Runs:
         """Every run, the newest first; also those that are broken or not finished. Raises EvaluationDamaged."""
@@ -68,19 +68,19 @@ class EvaluationRuns:
         """One picture. Raises EvaluationMissing, EvaluationDamaged."""
         return stored_run.plot(self._folder(name), file)
 
-    def judged(self, name: str) -> tuple[JudgedQuestion, ...]:
+    def judge(self, name: str) -> tuple[JudgedQuestion, ...]:
         """Every prediction of a run, as its scorer judges it. Raises EvaluationMissing, EvaluationDamaged."""
         folder = self._folder(name)
         return _cached(self._judged, name, stored_run.stamps(folder), lambda: judge(stored_run.results(folder)))
 
-    def compare(self, a: str, b: str, scorer: str | None = None) -> Compared:
+    def compare(self, a: str, b: str, scorer: str | None = None) -> ComparisonWithNotes:
         """What `docqa compare` says of two runs: the table, and what it tells beside it.
 
         Raises EvaluationMissing, EvaluationDamaged; SettingError for runs that cannot be compared.
         """
         left, right = self._folder(a), self._folder(b)
         stamps = (*stored_run.stamps(left), *stored_run.stamps(right))
-        return _cached(self._compared, (a, b, scorer), stamps, lambda: _compared(left, right, scorer))
+        return _cached(self._comparisons, (a, b, scorer), stamps, lambda: _compare(left, right, scorer))
 
     def _folder(self, name: str) -> Path:
         if not stored_run.NAME.fullmatch(name) or not (self.path / name).is_dir():
@@ -88,12 +88,12 @@ class EvaluationRuns:
         return self.path / name
 
 
-def _compared(left: Path, right: Path, scorer: str | None) -> Compared:
+def _compare(left: Path, right: Path, scorer: str | None) -> ComparisonWithNotes:
     notes: Names = []
     try:
         return compare_results(stored_run.results(left), stored_run.results(right), scorer, notes.append), tuple(notes)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise damaged(f"{left.name} or {right.name}") from error
+        raise damaged_error(f"{left.name} or {right.name}") from error
 
 
 def _cached(cache: LRUCache[tuple[Hashable, T]], key: Hashable, stamps: Hashable, make: Callable[[], T]) -> T:

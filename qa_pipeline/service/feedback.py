@@ -1,6 +1,6 @@
 """The feedback store: judgements on answers, verified against documents, exported as SQuAD 2.0.
 
-Laws, each held by a test:
+Invariants, each held by a test:
     no feedback is kept whose text is not the document's text at its offsets
     in an export, context[answer_start : answer_start + len(text)] == text, in code points
     of what was said of one question and one document, the last word on each span stands
@@ -164,20 +164,20 @@ def _span(document: Document | None, start: int | None, end: int | None, text: s
 
 
 @dataclass(slots=True)
-class _Asked:
+class _LabelledQuestion:
     """What is said of one question in one document so far: spans that answer it, or that it does not say."""
 
     question: str
     spans: dict[tuple[int, str], None] = field(default_factory=dict)
-    silent: bool = False
+    unanswerable: bool = False
     entries: int = 0
 
-    def hear(self, said: Feedback) -> None:
+    def add(self, said: Feedback) -> None:
         self.entries += 1
         if said.start is None or said.text is None:
-            self.spans, self.silent = {}, True
+            self.spans, self.unanswerable = {}, True
         elif said.verdict != "wrong":
-            self.spans[said.start, said.text], self.silent = None, False
+            self.spans[said.start, said.text], self.unanswerable = None, False
         else:
             self.spans.pop((said.start, said.text), None)
 
@@ -185,7 +185,7 @@ class _Asked:
 def squad(entries: Iterable[Feedback], folder: IndexFolder) -> dict[str, Any]:
     """Feedback, the oldest first, as SQuAD 2.0."""
     documents: dict[str, Document | None] = {}
-    asked: dict[str, dict[str, _Asked]] = {}
+    asked: dict[str, dict[str, _LabelledQuestion]] = {}
     skipped = {CHANGED: 0, NO_DOCUMENT: 0, NO_LABEL: 0}
     for said in entries:
         if said.document_id is None:
@@ -194,7 +194,7 @@ def squad(entries: Iterable[Feedback], folder: IndexFolder) -> dict[str, Any]:
             skipped[CHANGED] += 1
         else:
             questions = asked.setdefault(said.document_id, {})
-            questions.setdefault(said.question, _Asked(said.question)).hear(said)
+            questions.setdefault(said.question, _LabelledQuestion(said.question)).add(said)
     found = [document for document in documents.values() if document is not None and document.id in asked]
     for document in found:
         skipped[NO_LABEL] += sum(q.entries for q in asked[document.id].values() if not _is_label(q))
@@ -223,16 +223,16 @@ def _stands(said: Feedback, document: Document | None) -> bool:
     return said.start is None or document.text[said.start : said.end] == said.text
 
 
-def _is_label(asked: _Asked) -> bool:
-    return bool(asked.spans) or asked.silent
+def _is_label(asked: _LabelledQuestion) -> bool:
+    return bool(asked.spans) or asked.unanswerable
 
 
-def _article(document: Document, asked: dict[str, _Asked]) -> dict[str, Any]:
+def _article(document: Document, asked: dict[str, _LabelledQuestion]) -> dict[str, Any]:
     qas = [_qa(document.id, question) for question in asked.values() if _is_label(question)]
     return {"title": document.source, "paragraphs": [{"context": document.text, "qas": qas}]}
 
 
-def _qa(document_id: str, asked: _Asked) -> dict[str, Any]:
+def _qa(document_id: str, asked: _LabelledQuestion) -> dict[str, Any]:
     """One question; its id is the same in every export and in no other document."""
     digest = hashlib.blake2b(f"{document_id}\0{asked.question}".encode(), digest_size=12)
     answers = [{"text": text, "answer_start": start} for start, text in asked.spans]

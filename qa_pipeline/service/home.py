@@ -8,7 +8,7 @@
       uploads/             files of jobs not yet run
       evaluations/NAME/    runs of `docqa evaluate` that the page shows    qa_pipeline/service/evaluation_runs.py
 
-Laws, each held by a test: a corpus is there whole or not at all, also after kill -9; no name, whoever gives it, leads
+Invariants, each held by a test: a corpus is there whole or not at all, also after kill -9; no name, whoever gives it, leads
 out of the corpus's documents. Any number of processes may use one home.
 """
 
@@ -26,17 +26,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexing.atomic_files import move, pieces_of, store, whole
+from indexing.atomic_files import move, pieces_of, store, temporary_file
 from indexing.errors import DocumentMissing, SettingError, os_reason
 from qa_pipeline.errors import CorpusExists, CorpusMissing, HomeFolderError, HomeMissing
 from qa_pipeline.service.service_db import now
 from qa_pipeline.service.uploaded_files import (
-    found_by_walk,
+    find_by_walk,
     leaves,
     may_be_spelled_otherwise,
     move_in,
     plain_file,
-    removed_if_empty,
+    remove_if_empty,
     safe_name,
 )
 from qa_pipeline.service.zip_archives import PutReport, UploadLimits, unpack
@@ -52,7 +52,7 @@ FORMAT = 1
 MARKER = "docqa-home.json"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 TITLE = 200
-LEFT_BEHIND_S = 24 * 3600.0
+LEFTOVER_S = 24 * 3600.0
 DELETE_WAIT_S = 30.0
 
 
@@ -237,7 +237,7 @@ class Home:
     def _put(self, corpus: Corpus, name: str, pieces: Iterable[bytes]) -> str:
         source = safe_name(name)
         try:
-            with whole(pieces, corpus.incoming) as file:
+            with temporary_file(pieces, corpus.incoming) as file:
                 move_in(file, corpus.documents, source)
         except (FileExistsError, IsADirectoryError, NotADirectoryError):
             raise SettingError(
@@ -268,7 +268,7 @@ class Home:
         except OSError as error:
             raise HomeFolderError(f"{file!r} cannot be deleted ({_words(error)}).") from error
         for folder in path.parents:
-            if folder == corpus.documents or not removed_if_empty(folder):
+            if folder == corpus.documents or not remove_if_empty(folder):
                 break
 
     def original(self, corpus: Corpus, file: str) -> Path:
@@ -278,7 +278,7 @@ class Home:
         """
         path = plain_file(corpus.documents, file.split("/"))
         if path is None and may_be_spelled_otherwise(file):
-            path = found_by_walk(corpus.documents, file)
+            path = find_by_walk(corpus.documents, file)
         if path is None:
             raise _no_file(file)
         return path
@@ -369,7 +369,7 @@ def _nobody_writing(index: Path, wait_s: float) -> Iterator[None]:
 
 def _is_old(path: Path) -> bool:
     try:
-        return path.lstat().st_mtime < time.time() - LEFT_BEHIND_S
+        return path.lstat().st_mtime < time.time() - LEFTOVER_S
     except OSError:
         return False
 

@@ -92,7 +92,7 @@ def index_corpus(
     while True:
         report(0, 0, "Looking at the files.")
         try:
-            return _told(_built(home, corpus, report, limits))
+            return _report(_build(home, corpus, report, limits))
         except IndexBusy:
             if time.monotonic() > until:
                 raise
@@ -106,7 +106,7 @@ def index_corpus(
             raise CorpusMissing(f"The corpus {corpus.name!r} was deleted meanwhile.") from None
 
 
-def _built(home: Home, corpus: Corpus, report: Report, limits: FileLimits | None) -> Built:
+def _build(home: Home, corpus: Corpus, report: Report, limits: FileLimits | None) -> Built:
     from indexing.build import FileReport, build_index
 
     def progress(file: FileReport, done: int, total: int) -> None:
@@ -117,7 +117,7 @@ def _built(home: Home, corpus: Corpus, report: Report, limits: FileLimits | None
     return build_index(corpus.documents, corpus.index, limits=limits, progress=progress, embedder=embedder, emptied=True)
 
 
-def _told(built: Built) -> dict[str, Any]:
+def _report(built: Built) -> dict[str, Any]:
     """A report as it is kept: what did not change is only counted."""
     values = built.as_dict()
     statuses = [file.status for file in built.files]

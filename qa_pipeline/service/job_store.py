@@ -1,6 +1,6 @@
 """The job store: background jobs in service.db, shared by all processes of a home.
 
-Laws, each held by a test:
+Invariants, each held by a test:
     a job is run by one process at a time; one whose process died is run again, at most ATTEMPTS times in all
     index jobs of a corpus are run in order, and each before the question batches that came after it
     an ended job never changes

@@ -1,6 +1,6 @@
 """Job workers: the threads of a process that claim and run jobs.
 
-Laws, each held by a test: whatever a job's work raises, the worker goes on; a worker that is stopped loses no job.
+Invariants, each held by a test: whatever a job's work raises, the worker goes on; a worker that is stopped loses no job.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Report = Callable[[int, int, str], None]
 Work = Callable[[Job, Report], "dict[str, Any] | None"]
 
 
-class _Running:
+class _RunningJob:
     """A job at work in this process."""
 
     def __init__(self, jobs: JobStore, job: Job, owner: str) -> None:
@@ -77,7 +77,7 @@ class Worker:
         self._functions = dict(functions)
         self._on_done = on_done
         self._poll_s = poll_s
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, _RunningJob] = {}
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._wakes = {kind: threading.Event() for kind in self._functions}
@@ -126,7 +126,7 @@ class Worker:
                 self._wakes[kind].wait(self._poll_s)
                 self._wakes[kind].clear()
             else:
-                self._run(_Running(self._jobs, job, owner))
+                self._run(_RunningJob(self._jobs, job, owner))
 
     def _claimed(self, owner: str, kind: str) -> Job | None:
         try:
@@ -135,7 +135,7 @@ class Worker:
             logger.warning("No job could be claimed: %s", error)
             return None
 
-    def _run(self, running: _Running) -> None:
+    def _run(self, running: _RunningJob) -> None:
         self._running[running.owner] = running
         try:
             job = self._ended_job(running, *self._outcome(running))
@@ -150,7 +150,7 @@ class Worker:
             except Exception:
                 logger.exception("What follows the job %s failed.", job.id)
 
-    def _outcome(self, running: _Running) -> tuple[str, str, dict[str, Any] | None]:
+    def _outcome(self, running: _RunningJob) -> tuple[str, str, dict[str, Any] | None]:
         """Do the work: state, message, result."""
         try:
             result = self._functions[running.job.kind](running.job, running.report)
@@ -164,7 +164,7 @@ class Worker:
             logger.exception("The job %s failed.", running.job.id)
             return "failed", f"A defect of ours ({type(error).__name__}); the service's log says more.", None
 
-    def _ended_job(self, running: _Running, state: str, message: str, result: dict[str, Any] | None) -> Job:
+    def _ended_job(self, running: _RunningJob, state: str, message: str, result: dict[str, Any] | None) -> Job:
         if state == "cancelled" and running.release:
             return self._jobs.release(running.job.id, owner=running.owner)
         if state == "done":

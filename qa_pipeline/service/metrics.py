@@ -53,17 +53,17 @@ class ServiceMetrics:
         self.registry.register(_State(service))
         ProcessCollector(registry=self.registry)
 
-    def requested(self, method: str, route: str, status: int, seconds: float) -> None:
+    def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """One request; route: its template, so that there are no more of them than routes."""
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def answered(self, reply: Reply) -> None:
+    def count_answer(self, reply: Reply) -> None:
         """One question read."""
         self._questions.labels("answered" if reply.answers else "no_answer").inc()
         self._timed(reply, ("embed", "retrieve", "read", "total"))
 
-    def searched(self, reply: Reply) -> None:
+    def count_search(self, reply: Reply) -> None:
         """One question whose passages were looked for only."""
         self._questions.labels("searched").inc()
         self._timed(reply, ("embed", "retrieve"))

@@ -2,7 +2,7 @@
 
 A file of questions is a table (CSV in any encoding and with any delimiter, or XLSX) whose first row names a column
 `question`, or JSON or JSON lines with such a field. `corpus`, `filters` and `id` may stand beside it; other columns are
-passed over, so a file of answers can be asked again. Laws, each held by a test:
+passed over, so a file of answers can be asked again. Invariants, each held by a test:
 
     a file with a mistake in any row is refused whole, before anything is asked, with a sentence for each such row
     one question that fails costs its own row its answer, never the batch
@@ -31,7 +31,7 @@ Report = Callable[[int, int, str], None]
 
 KINDS = tuple(WRITERS)
 NAMES = {"question": "question", "id": "id", "corpus": "corpus", "filters": "filters", "filter": "filters"}
-MISTAKES_TOLD = 10
+MISTAKES_SHOWN = 10
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 log = logging.getLogger(__name__)
@@ -90,20 +90,20 @@ def read_questions(path: Path, name: str, limit: int, *, corpus: str = "") -> li
         if len(asked) + len(mistakes) == limit:
             raise SettingError(f"The file holds more than {limit:,} questions; split it into several.")
         try:
-            asked.append(_asked(row, record, corpus))
+            asked.append(_batch_question(row, record, corpus))
         except DocqaError as error:
             mistakes.append(f"Row {row:,}: {error}")
     if mistakes:
-        more = f" {len(mistakes) - MISTAKES_TOLD:,} more rows have mistakes." if len(mistakes) > MISTAKES_TOLD else ""
-        raise SettingError(" ".join(mistakes[:MISTAKES_TOLD]) + more)
+        more = f" {len(mistakes) - MISTAKES_SHOWN:,} more rows have mistakes." if len(mistakes) > MISTAKES_SHOWN else ""
+        raise SettingError(" ".join(mistakes[:MISTAKES_SHOWN]) + more)
     if not asked:
         raise SettingError("The file holds no question.")
     return asked
 
 
-def _asked(row: int, record: Record, corpus: str) -> BatchQuestion:
+def _batch_question(row: int, record: Record, corpus: str) -> BatchQuestion:
     """One record as a question. Raises SettingError or FilterError, without the row."""
-    values = _known(record)
+    values = _known_columns(record)
     question = values.get("question")
     if question is not None and not isinstance(question, str):
         raise SettingError("The question is not a text.")
@@ -111,7 +111,7 @@ def _asked(row: int, record: Record, corpus: str) -> BatchQuestion:
     return BatchQuestion(text, row, name, _plain(values, "corpus") or corpus, filters_of(values.get("filters")))
 
 
-def _known(record: Record) -> dict[str, object]:
+def _known_columns(record: Record) -> dict[str, object]:
     """The values that mean something here, by name."""
     values: dict[str, object] = {}
     for field, value in record:
@@ -171,14 +171,12 @@ def run_questions(
     rows: list[AnsweredRow] = []
     for question in asked:
         report(len(rows), len(asked), "")
-        rows.append(_answered(question, ask, link))
+        rows.append(_answer(question, ask, link))
     report(len(rows), len(asked), "")
     return rows
 
 
-def _answered(
-    asked: BatchQuestion, ask: Callable[[BatchQuestion], Reply], link: Callable[[str, Answer], str]
-) -> AnsweredRow:
+def _answer(asked: BatchQuestion, ask: Callable[[BatchQuestion], Reply], link: Callable[[str, Answer], str]) -> AnsweredRow:
     """Its row, or what went wrong. The log tells where a defect is, not what was asked."""
     try:
         return _row(asked, ask(asked), link)

@@ -1,6 +1,6 @@
 """Saved questions, asked again with only the changes since the last run.
 
-Two answers are the same when they are the same span of the same document. Laws, each held by a test:
+Two answers are the same when they are the same span of the same document. Invariants, each held by a test:
 
     same + new are the answers of this run, same + gone those of the last one
     of runs at the same time, each change is told by one of them only
@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from indexing.errors import DocumentMissing, SettingError
 from indexing.store.filters import Filter, where
-from qa_pipeline.answers import Answer, Asker, Reply, ToldAnswer
+from qa_pipeline.answers import Answer, AnswerQuotation, Asker, Reply
 from qa_pipeline.service.feedback import encodable
 from qa_pipeline.service.service_db import Database, new_id, now
 from qa_pipeline.settings import AskSettings, question_text
@@ -58,14 +58,14 @@ class Change(Struct, frozen=True):
     """What a run found that the last one had not. gone: answers as told then. since: when that was; None: never."""
 
     new: tuple[Answer, ...]
-    gone: tuple[ToldAnswer, ...]
+    gone: tuple[AnswerQuotation, ...]
     same: int
     since: str | None
     reply: Reply
 
 
 Entries = list[SavedQuestion]
-Told = list[ToldAnswer]
+StoredAnswers = list[AnswerQuotation]
 
 
 class SavedQuestions:
@@ -120,13 +120,13 @@ class SavedQuestions:
         """
         saved = self.get(id, corpus=corpus)
         reply = asker.ask(saved.question, ask_settings(saved.settings), saved.filters)
-        now_told = msgspec.json.encode(msgspec.convert(reply.answers, Told, from_attributes=True)).decode()
+        answers = msgspec.json.encode(msgspec.convert(reply.answers, StoredAnswers, from_attributes=True)).decode()
         with self._database.transaction() as connection:
             row = connection.execute("SELECT answers, ran FROM saved WHERE id = ?", (id,)).fetchone()
             if row is None:
                 raise _missing(id)
-            connection.execute("UPDATE saved SET answers = ?, ran = ? WHERE id = ?", (now_told, now(), id))
-        return compare(msgspec.json.decode(row[0], type=Told), reply, row[1])
+            connection.execute("UPDATE saved SET answers = ?, ran = ? WHERE id = ?", (answers, now(), id))
+        return compare(msgspec.json.decode(row[0], type=StoredAnswers), reply, row[1])
 
 
 def ask_settings(chosen: Mapping[str, Any]) -> AskSettings:
@@ -137,7 +137,7 @@ def ask_settings(chosen: Mapping[str, Any]) -> AskSettings:
     return AskSettings(**chosen)
 
 
-def compare(last: Told, reply: Reply, since: str | None) -> Change:
+def compare(last: StoredAnswers, reply: Reply, since: str | None) -> Change:
     """What is new in a reply, and what is gone of the answers told last."""
     before, after = set(map(_span, last)), set(map(_span, reply.answers))
     new = tuple(answer for answer in reply.answers if _span(answer) not in before)
@@ -145,7 +145,7 @@ def compare(last: Told, reply: Reply, since: str | None) -> Change:
     return Change(new, gone, len(before & after), since, reply)
 
 
-def _span(answer: ToldAnswer) -> tuple[str, int, int, str]:
+def _span(answer: AnswerQuotation) -> tuple[str, int, int, str]:
     return answer.document_id, answer.start, answer.end, answer.text
 
 

@@ -1,6 +1,6 @@
 """The service without HTTP: corpora, questions, jobs and limits of one home folder.
 
-Laws, each held by a test: what leaves is its document's text at its offsets; a question sees one generation; at most
+Invariants, each held by a test: what leaves is its document's text at its offsets; a question sees one generation; at most
 `concurrency` questions are read at once and `queue` wait, the next is TooBusy.
 """
 
@@ -44,7 +44,7 @@ from qa_pipeline.settings import AskSettings, question_text
 
 T = TypeVar("T")
 
-LOOKERS = 4
+BLOCKING_THREADS = 4
 DAY_S = 86_400.0
 TIDY_S = 30.0
 FIRST_QUESTION = "When was the bridge opened?"
@@ -68,7 +68,7 @@ class Service:
         self.corpora = CorpusPool(self.models)
         self.reads = Admission(settings.concurrency, settings.waiting)
         self.measures = ServiceMetrics(self)
-        self._lookers = ThreadPoolExecutor(LOOKERS, thread_name_prefix="docqa-look")
+        self._blocking = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="docqa-look")
         functions: dict[str, Any] = {"index": self._index, "questions": partial(job_handlers.questions, self)}
         self._worker = Worker(self.jobs, functions)
         self._ready = "the models are being loaded"
@@ -88,7 +88,7 @@ class Service:
         self._stopped.set()
         self._worker.stop(self.settings.shutdown_s)
         self.reads.close()
-        self._lookers.shutdown(wait=True)
+        self._blocking.shutdown(wait=True)
         self.corpora.close()
 
     def ready(self) -> str:
@@ -131,10 +131,10 @@ class Service:
             except OSError:
                 continue
 
-    async def look(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+    async def run_blocking(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Run what waits for the disk in a thread, off the event loop."""
         call = partial(function, *arguments, **named)
-        return await asyncio.get_running_loop().run_in_executor(self._lookers, call)
+        return await asyncio.get_running_loop().run_in_executor(self._blocking, call)
 
     # -- who may what ----------------------------------------------------------------------------------------------
 
@@ -143,7 +143,7 @@ class Service:
         return not self.settings.is_local or bool(self.keys.list())
 
     @staticmethod
-    def sees(key: Key | None, corpus: str) -> bool:
+    def may_see(key: Key | None, corpus: str) -> bool:
         """Whether a key (None: keys are off) may know of a corpus."""
         return key is None or not key.corpora or corpus in key.corpora
 
@@ -174,7 +174,7 @@ class Service:
         self._log("ask", name, question)
         with self.using(name) as opened:
             reply = opened.pipeline().ask(question, settings, filters)
-        self.measures.answered(reply)
+        self.measures.count_answer(reply)
         return reply
 
     def search(self, name: str, question: str, settings: AskSettings, filters: Filter | None) -> Reply:
@@ -182,16 +182,16 @@ class Service:
         self._log("search", name, question)
         with self.using(name) as opened:
             reply = opened.pipeline().search(question, settings, filters)
-        self.measures.searched(reply)
+        self.measures.count_search(reply)
         return reply
 
-    def steps(self, name: str, question: str, settings: AskSettings, filters: Filter | None) -> Iterator[Step]:
+    def ask_stream(self, name: str, question: str, settings: AskSettings, filters: Filter | None) -> Iterator[Step]:
         """`ask` as a stream."""
         self._log("ask", name, question)
         with self.using(name) as opened:
             for step in opened.pipeline().stream(question, settings, filters):
                 if step.reply:
-                    self.measures.answered(step.reply)
+                    self.measures.count_answer(step.reply)
                 yield step
 
     def _log(self, what: str, name: str, question: str) -> None:
@@ -236,7 +236,7 @@ class Service:
         """Every corpus a key may see that can be read, by name."""
         found = []
         for corpus in self.home.corpora():
-            if self.sees(key, corpus.name):
+            if self.may_see(key, corpus.name):
                 try:
                     found.append(self.status(corpus.name))
                 except CorpusMissing:

@@ -1,6 +1,6 @@
 """Reads and writes tables as CSV, XLSX, JSON and JSON lines.
 
-Laws, each held by a test: what is written is read back the same (but for characters no spreadsheet can hold), and no
+Invariants, each held by a test: what is written is read back the same (but for characters no spreadsheet can hold), and no
 cell that is written is a formula, whatever it holds.
 """
 

@@ -1,6 +1,6 @@
 """Uploaded files: safe names, atomic storage, and the path from a source back to its file.
 
-Laws, each held by a test:
+Invariants, each held by a test:
     safe_name(safe_name(name)) == safe_name(name): it names a file below its folder, never hidden, on any system
     a file is there whole or not at all, also after kill -9
     no source leads outside its folder, nor through a link
@@ -147,7 +147,7 @@ def may_be_spelled_otherwise(file: str) -> bool:
     return not file.isascii() or "\\x" in file
 
 
-def found_by_walk(documents: Path, file: str) -> Path | None:
+def find_by_walk(documents: Path, file: str) -> Path | None:
     """The file that has this source in a walk, for files that did not come through `put`."""
     from indexing.files.walk import find_files
 
@@ -158,7 +158,7 @@ def found_by_walk(documents: Path, file: str) -> Path | None:
     return None
 
 
-def removed_if_empty(folder: Path) -> bool:
+def remove_if_empty(folder: Path) -> bool:
     try:
         folder.rmdir()
     except OSError:

@@ -1,6 +1,6 @@
 """Zip extraction within limits: each member is stored, or refused with its reason.
 
-Law, held by tests: unpacking is limited by the bytes that come out, never by those an archive says would.
+Invariant, held by tests: unpacking is limited by the bytes that come out, never by those an archive says would.
 """
 
 from __future__ import annotations
@@ -60,30 +60,30 @@ class RefusedMember(Exception):
     """A member, or an archive, is not taken; the text says why."""
 
 
-Put = Callable[[str, Iterable[bytes]], str]
+StoreMember = Callable[[str, Iterable[bytes]], str]
 """Stores the pieces of one file under a safe name and returns its source."""
 
 
-def unpack(archive: Path, put: Put, limits: UploadLimits, name: str = "") -> list[PutReport]:
+def unpack(archive: Path, put: StoreMember, limits: UploadLimits, name: str = "") -> list[PutReport]:
     """Store the files of a zip archive with `put`; one report a member, or one on the archive (`name`) as a whole.
 
     Never raises for what is in the archive; what `put` raises as SettingError refuses that member.
     """
     try:
-        with _Careful(archive, limits) as file, _opened(file) as opened:
-            return _Unpacking(opened, put, limits, archive.stat().st_size).run()
+        with _BoundedFile(archive, limits) as file, _opened(file) as opened:
+            return _Unpacker(opened, put, limits, archive.stat().st_size).run()
     except RefusedMember as refused:
         return [PutReport(name or archive.name, "", "refused", str(refused))]
 
 
-def _opened(file: _Careful) -> zipfile.ZipFile:
+def _opened(file: _BoundedFile) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
     except (*_DAMAGE, OSError):
         raise RefusedMember("not a zip archive, or a damaged one") from None
 
 
-class _Careful(FileIO):
+class _BoundedFile(FileIO):
     """An archive whose table of contents is not read when it could not be of `limits.members` files."""
 
     def __init__(self, path: Path, limits: UploadLimits) -> None:
@@ -98,10 +98,10 @@ class _Careful(FileIO):
         return super().read(size if size is not None else -1) or b""
 
 
-class _Unpacking:
+class _Unpacker:
     """One pass over an archive; counts what came out of it."""
 
-    def __init__(self, opened: zipfile.ZipFile, put: Put, limits: UploadLimits, size: int) -> None:
+    def __init__(self, opened: zipfile.ZipFile, put: StoreMember, limits: UploadLimits, size: int) -> None:
         self.opened = opened
         self.put = put
         self.limits = limits

@@ -22,7 +22,7 @@ from indexing.errors import DocqaError, IndexMissing, SettingError
 from indexing.models.presets import DEFAULT_READER
 from indexing.settings import whole_number
 from qa_pipeline.settings import MAX_TOP_K, PRECISIONS, AskSettings, number_between
-from qa_pipeline.spark.rows import ANSWER, REPLY, SPAN, AskRows, ReadRows, Told, Work, arrow_type
+from qa_pipeline.spark.rows import ANSWER, REPLY, SPAN, AskRows, ReadRows, Values, Work, arrow_type
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -50,9 +50,9 @@ def answer(
 ) -> DataFrame:
     """Each row's question answered from its own context, in a new column: a struct of the shape ANSWER.
 
-    Law: context[start:end] == answer, in code points. Where `no_answer` is true the other three are null and `score` is how
-    sure the reader is of that; else of its answer. With top_k above 1 the struct also has `answers`, the best top_k of
-    them that do not overlap. Raises SettingError, ModelMissing, ModelRefused before anything is run.
+    Invariant: context[start:end] == answer, in code points. Where `no_answer` is true the other three are null and `score`
+    is how sure the reader is of that; else of its answer. With top_k above 1 the struct also has `answers`, the best top_k
+    of them that do not overlap. Raises SettingError, ModelMissing, ModelRefused before anything is run.
     """
     whole_number("top_k", top_k, 1, MAX_TOP_K)
     if no_answer_threshold is not None:
@@ -90,7 +90,7 @@ def ask(
 # -- the frame, on the driver --------------------------------------------------------------------------------------
 
 
-def _with_column(frame: DataFrame, into: str, shape: Told, reads: tuple[str, ...], work: Work) -> DataFrame:
+def _with_column(frame: DataFrame, into: str, shape: Values, reads: tuple[str, ...], work: Work) -> DataFrame:
     from pyspark.sql.types import StructField, StructType
 
     for name in reads:
@@ -149,7 +149,7 @@ class Batches:
     work: Work
     reads: tuple[str, ...]
     into: str
-    shape: Told
+    shape: Values
 
     def __call__(self, batches: Iterable[Any]) -> Iterator[Any]:
         import pyarrow as pa
@@ -194,7 +194,7 @@ def _take_share() -> None:
 
 
 @contextmanager
-def started(master: str | None) -> Iterator[SparkSession]:
+def spark_session(master: str | None) -> Iterator[SparkSession]:
     """A session of Spark, ended afterwards; on this machine its workers run the Python that runs here."""
     try:
         from pyspark.sql import SparkSession
@@ -245,7 +245,7 @@ def load(session: SparkSession, path: str) -> DataFrame:
     return (reader.options(**CSV) if kind == "csv" else reader).load(path)
 
 
-def in_parts(session: SparkSession, frame: DataFrame, wanted: int | None) -> DataFrame:
+def repartition(session: SparkSession, frame: DataFrame, wanted: int | None) -> DataFrame:
     """The table in as many parts as wanted; else as Spark reads it, but one a core at least."""
     cores = session.sparkContext.defaultParallelism
     few = wanted is None and frame.rdd.getNumPartitions() < cores

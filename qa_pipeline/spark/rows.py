@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from qa_pipeline.pipeline import QAPipeline
     from qa_pipeline.reading.readings import Reading
 
-Told = dict[str, Any]
+Values = dict[str, Any]
 Column = Sequence[str | None]
 
 SPAN = {"answer": "string", "start": "int", "end": "int", "score": "double"}
-ANSWER: Told = {**SPAN, "no_answer": "boolean", "reason": "string"}
+ANSWER: Values = {**SPAN, "no_answer": "boolean", "reason": "string"}
 PLACED = {**SPAN, "document_id": "string", "source": "string", "page": "int", "language": "string"}
 PASSAGE = {
     "text": "string",
@@ -36,13 +36,13 @@ PASSAGE = {
     "page": "int",
     "language": "string",
 }
-REPLY: Told = {"answers": [PLACED], "no_answer": "boolean", "score": "double", "passages": [PASSAGE], "reason": "string"}
+REPLY: Values = {"answers": [PLACED], "no_answer": "boolean", "score": "double", "passages": [PASSAGE], "reason": "string"}
 
 
 class Work(Protocol):
     """Values of the new column, for those of the columns it reads."""
 
-    def __call__(self, *columns: Column) -> list[Told]: ...
+    def __call__(self, *columns: Column) -> list[Values]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class ReadRows:
     top_k: int
     threshold: float | None
 
-    def __call__(self, *columns: Column) -> list[Told]:
+    def __call__(self, *columns: Column) -> list[Values]:
         loaded = _reader(self.reader, self.precision, self.top_k)
         return read_rows(loaded, *columns, top_k=self.top_k, threshold=self.threshold)
 
@@ -71,11 +71,11 @@ class AskRows:
     filters: Mapping[str, Any] | None
     passages: int
 
-    def __call__(self, *columns: Column) -> list[Told]:
+    def __call__(self, *columns: Column) -> list[Values]:
         pipeline = _pipeline(self.find(self.index), self.reader, self.precision)
         return [self._reply(pipeline, question) for question in columns[0]]
 
-    def _reply(self, pipeline: QAPipeline, question: str | None) -> Told:
+    def _reply(self, pipeline: QAPipeline, question: str | None) -> Values:
         try:
             reply = pipeline.ask(question or "", self.settings, self.filters)
         except SettingError as error:
@@ -94,21 +94,21 @@ class AskRows:
 
 def read_rows(
     loaded: LoadedReader, questions: Column, contexts: Column, *, top_k: int = 1, threshold: float | None = None
-) -> list[Told]:
+) -> list[Values]:
     """For each question and its context a value of the shape ANSWER; all are read together."""
     from qa_pipeline.reading.readings import read_pairs
 
-    told: list[Told] = [{"reason": _why_not(*pair)} for pair in zip(questions, contexts, strict=True)]
+    told: list[Values] = [{"reason": _why_not(*pair)} for pair in zip(questions, contexts, strict=True)]
     asked = [n for n, row in enumerate(told) if not row["reason"]]
     pairs = [(question_text(questions[n]), contexts[n] or "") for n in asked]
     for n, pair, reading in zip(asked, pairs, read_pairs(loaded.reader, pairs), strict=True):
-        told[n] = _told(*pair, reading, loaded.calibration, top_k, threshold)
+        told[n] = _values(*pair, reading, loaded.calibration, top_k, threshold)
     return told
 
 
-def _told(
+def _values(
     question: str, context: str, reading: Reading, calibration: Calibration, top_k: int, threshold: float | None
-) -> Told:
+) -> Values:
     from indexing.text.language_id import detect_question
     from qa_pipeline.answering.verdict import apart, best_score, candidates, decide
 

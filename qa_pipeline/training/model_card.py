@@ -135,7 +135,7 @@ def _recipe(run: Run) -> str:
     if recipe.frozen:
         embeddings = f"and the {recipe.frozen} lowest layers left as they were"
     empty = "" if recipe.empty_windows is None else f" (of those without the answer {recipe.empty_windows:g} a question)"
-    silent = (
+    unanswerable = (
         f" {recipe.silent:.0%} of the questions were also asked of a near passage that does not answer them."
         if recipe.silent
         else ""
@@ -145,7 +145,7 @@ def _recipe(run: Run) -> str:
         f"Preset `{recipe.name}`: windows of {recipe.max_seq_len} tokens, stride {recipe.doc_stride}{empty},"
         f" {recipe.batch} a batch, {recipe.epochs} epochs at most; AdamW, learning rate {recipe.learning_rate:g} after a"
         f" warm-up of {recipe.warmup:.0%}, then falling to 0, weight decay {recipe.weight_decay:g}, gradients clipped at"
-        f" {recipe.clip:g}; dropout {dropout}; token embeddings {embeddings}.{silent} Seed {run.seed}."
+        f" {recipe.clip:g}; dropout {dropout}; token embeddings {embeddings}.{unanswerable} Seed {run.seed}."
     )
     done = (
         f"Done: {run.updates:,} updates over {run.windows:,} windows ({run.tokens:,} tokens) in"

@@ -55,7 +55,7 @@ class TrainSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class ProgressReporter:
     """Whom to tell: in words, of each update, and of each question measured (done, of)."""
 
     words: Callable[[str], None]
@@ -72,19 +72,19 @@ class Data:
     held_out: list[Example]
 
 
-def read_data(settings: TrainSettings, tell: Tell) -> Data:
+def read_data(settings: TrainSettings, tell: ProgressReporter) -> Data:
     """Raises SettingError, UnreadableFile."""
     paths = find_files(settings.files)
     examples = [example for path in paths for example in read_examples(path, tell.words)]
     draw = random.Random(settings.seed)
     held_out: list[Example] = []
     if settings.held_out:
-        examples, held_out = _divided(examples, settings)
-    learn = limited(examples, settings.limit, draw, settings.recipe.english)
+        examples, held_out = _divide(examples, settings)
+    learn = limit_questions(examples, settings.limit, draw, settings.recipe.english)
     return Data(paths, learn + unanswerable(learn, settings.recipe.silent, settings.seed), held_out)
 
 
-def _divided(examples: Sequence[Example], settings: TrainSettings) -> tuple[list[Example], list[Example]]:
+def _divide(examples: Sequence[Example], settings: TrainSettings) -> tuple[list[Example], list[Example]]:
     """To learn from and held out: as many of each language, but no more than a fifth of the smallest one."""
     counts = Counter(example.language for example in examples)
     wanted = min(settings.held_out, min(counts.values(), default=0) // 5)
@@ -94,7 +94,7 @@ def _divided(examples: Sequence[Example], settings: TrainSettings) -> tuple[list
     return list(division.train), list(division.test)
 
 
-def limited(examples: list[Example], limit: int | None, draw: random.Random, english: float = 0.0) -> list[Example]:
+def limit_questions(examples: list[Example], limit: int | None, draw: random.Random, english: float = 0.0) -> list[Example]:
     """At most `limit`, drawn at random, in the files' order: the share `english` of them English, and of each (other)
     language the same number as far as it has them."""
     if limit is None or limit >= len(examples):

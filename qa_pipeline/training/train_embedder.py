@@ -19,9 +19,9 @@ from indexing.atomic_files import store_text
 from indexing.errors import SettingError
 from indexing.models.registry import ModelFolder, resolve
 from qa_pipeline.datasets.examples import Example
-from qa_pipeline.training.alignment.ibm_model1 import Ragged
-from qa_pipeline.training.alignment.token_lexicon import Bitext, among_others, bitexts
-from qa_pipeline.training.embedder.contrastive_task import Contrast, Pair, question_pairs, translations
+from qa_pipeline.training.alignment.ibm_model1 import RaggedSentences
+from qa_pipeline.training.alignment.token_lexicon import Bitext, bitexts, other_bitexts
+from qa_pipeline.training.embedder.contrastive_task import ContrastiveTask, Pair, question_pairs, translations
 from qa_pipeline.training.embedder.cooccurrence import cooccurrence_vectors, random_vectors
 from qa_pipeline.training.embedder.pair_sources import (
     CodeSwitchedLines,
@@ -31,19 +31,19 @@ from qa_pipeline.training.embedder.pair_sources import (
     Questions,
     Source,
     TranslationPairs,
-    asked,
     lexicons,
     plain_text,
+    question_pairs_by_language,
 )
-from qa_pipeline.training.embedder.static_task import Static, encode, vocabulary
+from qa_pipeline.training.embedder.static_task import StaticTask, encode, vocabulary
 from qa_pipeline.training.embedder_card import card
-from qa_pipeline.training.loop.provenance import machine, made_by, named
+from qa_pipeline.training.loop.provenance import docqa_version, machine, model_label
 from qa_pipeline.training.loop.recipes import NewVectors
 from qa_pipeline.training.loop.run_folder import before_file, contents, finished_run, save, write_run
 from qa_pipeline.training.loop.trainer import Plan, fit
 from qa_pipeline.training.model_card import data_files
 from qa_pipeline.training.reader.validation import Score, change, table
-from qa_pipeline.training.run_data import Data, Tell, TrainSettings, read_data
+from qa_pipeline.training.run_data import Data, ProgressReporter, TrainSettings, read_data
 
 POOL = 2_000
 DEEP = 10
@@ -51,7 +51,7 @@ UPDATES = 12_000
 FEWEST = 300
 
 
-def train_embedder(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
+def train_embedder(settings: TrainSettings, tell: ProgressReporter) -> dict[str, Any]:
     """The embedder in `settings.into`; what the run did. limit: of questions, and of sentence pairs.
 
     Raises SettingError, UnreadableFile, ModelError.
@@ -68,16 +68,16 @@ def train_embedder(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     tell.words(f"Training {base.name} on {len(pairs):,} pairs of texts; {len(data.held_out):,} questions held out.")
     before = _before(settings, data, base, key)
     anew = settings.recipe.anew
-    task = made_anew(settings, anew, data, base) if anew else Contrast(base, pairs)
+    task = make_static_task(settings, anew, data, base) if anew else ContrastiveTask(base, pairs)
     plan = Plan(settings.recipe, settings.seed, settings.into, key, settings.minutes, settings.checkpoint_seconds)
     at = fit(task, plan, tell.update)
     save(task.save, settings.into, "modules.json")
     tell.words("Measuring the trained model.")
-    after = finds(resolve(str(settings.into.absolute()), "embedder"), data)
+    after = measure_recall(resolve(str(settings.into.absolute()), "embedder"), data)
     found = change(before, after)
     facts: dict[str, Any] = {
         "name": settings.into.resolve().name,
-        "base": named(base.name),
+        "base": model_label(base.name),
         "recipe": asdict(settings.recipe),
         "seed": settings.seed,
         "change": asdict(found) if found else None,
@@ -90,20 +90,20 @@ def train_embedder(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
         "machine": machine(),
         "before": _rows(before),
         "after": _rows(after),
-        "version": made_by(),
+        "version": docqa_version(),
     }
     return write_run(settings.into, key, facts, card(facts))
 
 
-def made_anew(settings: TrainSettings, anew: NewVectors, data: Data, base: ModelFolder) -> Static:
+def make_static_task(settings: TrainSettings, anew: NewVectors, data: Data, base: ModelFolder) -> StaticTask:
     """What the recipes of the built-in embedder train. Raises SettingError, UnreadableFile."""
     ids = encode(base)
     texts = list(bitexts(parallel(settings), ids, settings.seed))
     size = vocabulary(base)
     meanings = lexicons(texts, size)
     into = {language: found.choices() for language, found in meanings.items()}
-    questions = asked(data.learn, ids)
-    others = list(among_others(parallel(settings), ids, FEWEST))
+    questions = question_pairs_by_language(data.learn, ids)
+    others = list(other_bitexts(parallel(settings), ids, FEWEST))
     plain = plain_text(settings.text, ids) if settings.text else {}
     mix, lines, switched = anew.mix, LinePairs(list(plain.values())), CodeSwitchedLines(plain, into)
     sources: list[tuple[Source, float]] = [
@@ -118,7 +118,7 @@ def made_anew(settings: TrainSettings, anew: NewVectors, data: Data, base: Model
         begun = cooccurrence_vectors(_texts(questions, texts, plain), meanings, size, anew.numbers, settings.seed)
     else:
         begun = random_vectors(size, anew.numbers, settings.seed)
-    return Static(base, begun, sources, UPDATES, anew)
+    return StaticTask(base, begun, sources, UPDATES, anew)
 
 
 def parallel(settings: TrainSettings) -> Path:
@@ -129,10 +129,10 @@ def parallel(settings: TrainSettings) -> Path:
 
 
 def _texts(
-    questions: Mapping[str, QuestionPairs], pairs: Sequence[Bitext], plain: Mapping[str, Ragged]
-) -> dict[str, list[Ragged]]:
+    questions: Mapping[str, QuestionPairs], pairs: Sequence[Bitext], plain: Mapping[str, RaggedSentences]
+) -> dict[str, list[RaggedSentences]]:
     """Of each language what there is to count in: plain text, passages, the translations of English sentences."""
-    texts: defaultdict[str, list[Ragged]] = defaultdict(list)
+    texts: defaultdict[str, list[RaggedSentences]] = defaultdict(list)
     for language, one in (*plain.items(), *((name, found.passages) for name, found in questions.items())):
         texts[language].append(one)
     for pair in pairs:
@@ -147,7 +147,7 @@ def _pairs(settings: TrainSettings, data: Data) -> list[Pair]:
     return pairs
 
 
-def finds(folder: ModelFolder, data: Data) -> list[Score]:
+def measure_recall(folder: ModelFolder, data: Data) -> list[Score]:
     """Whether the context of each held-out question is the first (`exact`), or one of the first ten (`f1`), among all
     contexts of its language, 2,000 at most."""
     from indexing.models.embedder import Embedder
@@ -178,7 +178,7 @@ def _rows(found: Sequence[Score]) -> list[dict[str, Any]]:
 def _before(settings: TrainSettings, data: Data, base: ModelFolder, key: str) -> list[Score]:
     path = before_file(settings.into, key)
     if not path.is_file():
-        store_text(path, json.dumps([asdict(score) for score in finds(base, data)]))
+        store_text(path, json.dumps([asdict(score) for score in measure_recall(base, data)]))
     return [Score(**score) for score in json.loads(path.read_bytes())]
 
 

@@ -17,22 +17,22 @@ from indexing.atomic_files import store_text
 from indexing.errors import SettingError
 from indexing.models.hardware import this_machine
 from qa_pipeline.training.loop import checkpoints
-from qa_pipeline.training.loop.provenance import machine, made_by, named
+from qa_pipeline.training.loop.provenance import docqa_version, machine, model_label
 from qa_pipeline.training.loop.run_folder import before_file, finished_run, save, write_run
-from qa_pipeline.training.loop.trainer import Plan, device, fit, multiplied_in
+from qa_pipeline.training.loop.trainer import Plan, device, fit, matmul_dtype
 from qa_pipeline.training.model_card import Run, card, data_files
 from qa_pipeline.training.reader.distillation import Teacher
 from qa_pipeline.training.reader.model import Encoder, load_encoder
-from qa_pipeline.training.reader.task import Reading
+from qa_pipeline.training.reader.task import ReaderTask
 from qa_pipeline.training.reader.validation import Score, change, reader_folder, scores, table
-from qa_pipeline.training.reader.windows import Features, build, thinned
-from qa_pipeline.training.run_data import Data, Tell, TrainSettings, read_data
+from qa_pipeline.training.reader.windows import Features, build, thin_windows
+from qa_pipeline.training.run_data import Data, ProgressReporter, TrainSettings, read_data
 
 CONFIG = "config.json"
 HEAD_SEED = 1
 
 
-def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
+def train(settings: TrainSettings, tell: ProgressReporter) -> dict[str, Any]:
     """The reader in `settings.into`; what the run did, as in its training.json.
 
     Raises SettingError, UnreadableFile, ModelError.
@@ -54,7 +54,7 @@ def train(settings: TrainSettings, tell: Tell) -> dict[str, Any]:
     _begun(settings, features, data, encoder, tell)
     before = _before(settings, data, encoder, key, tell)
     plan = Plan(settings.recipe, settings.seed, settings.into, key, settings.minutes, settings.checkpoint_seconds)
-    task = Reading(encoder, features.windows, teacher, settings.recipe.frozen, _kind(settings))
+    task = ReaderTask(encoder, features.windows, teacher, settings.recipe.frozen, _kind(settings))
     at = fit(task, plan, tell.update)
     save(encoder.save, settings.into, CONFIG)
     after = _scores(settings, data, settings.into, tell)
@@ -84,19 +84,19 @@ def _key(settings: TrainSettings, data: Data, encoder: Encoder, teacher: Teacher
 
 
 def _kind(settings: TrainSettings) -> torch.dtype:
-    return multiplied_in(settings.precision, this_machine(device().type))
+    return matmul_dtype(settings.precision, this_machine(device().type))
 
 
 def _features(settings: TrainSettings, data: Data, encoder: Encoder) -> Features:
     recipe = settings.recipe
     whole = build(data.learn, encoder.tokeniser, recipe.max_seq_len, recipe.doc_stride)
-    return Features(thinned(whole.windows, recipe.empty_windows, settings.seed), whole.left_out)
+    return Features(thin_windows(whole.windows, recipe.empty_windows, settings.seed), whole.left_out)
 
 
 # -- measuring ---------------------------------------------------------------------------------------------------------
 
 
-def _before(settings: TrainSettings, data: Data, encoder: Encoder, key: str, tell: Tell) -> list[Score]:
+def _before(settings: TrainSettings, data: Data, encoder: Encoder, key: str, tell: ProgressReporter) -> list[Score]:
     """Scores of the model as it was: measured once and remembered beside the checkpoint; [] for what is no reader."""
     path = before_file(settings.into, key)
     if path.is_file():
@@ -109,7 +109,7 @@ def _before(settings: TrainSettings, data: Data, encoder: Encoder, key: str, tel
     return found
 
 
-def _scores(settings: TrainSettings, data: Data, folder: Path, tell: Tell) -> list[Score]:
+def _scores(settings: TrainSettings, data: Data, folder: Path, tell: ProgressReporter) -> list[Score]:
     if not data.held_out:
         return []
     tell.words("Measuring the trained model.")
@@ -120,7 +120,7 @@ def _scores(settings: TrainSettings, data: Data, folder: Path, tell: Tell) -> li
 # -- telling ---------------------------------------------------------------------------------------------------------
 
 
-def _begun(settings: TrainSettings, features: Features, data: Data, encoder: Encoder, tell: Tell) -> None:
+def _begun(settings: TrainSettings, features: Features, data: Data, encoder: Encoder, tell: ProgressReporter) -> None:
     again = " (going on from its checkpoint)" if (settings.into / checkpoints.NAME).is_file() else ""
     head = "" if encoder.is_reader else ", with a new question answering head"
     tell.words(
@@ -138,10 +138,10 @@ def _run(
     before: list[Score],
     after: list[Score],
 ) -> Run:
-    taught_by = named(settings.teacher) if settings.teacher else ""
+    taught_by = model_label(settings.teacher) if settings.teacher else ""
     return Run(
         name=settings.into.resolve().name,
-        base=named(encoder.folder.name),
+        base=model_label(encoder.folder.name),
         recipe=settings.recipe,
         seed=settings.seed,
         files=data_files(data.paths, data.learn, data.held_out),
@@ -156,5 +156,5 @@ def _run(
         before=tuple(table(before)),
         after=tuple(table(after)),
         change=change(before, after) if before else None,
-        version=made_by(),
+        version=docqa_version(),
     )

@@ -20,7 +20,7 @@ from indexing.atomic_files import (
     store,
     store_text,
     sync_tree,
-    whole,
+    temporary_file,
 )
 
 OLD, NEW = b"old bytes", b"the new bytes, which are longer"
@@ -152,10 +152,10 @@ def test_a_folder_that_cannot_be_fsynced_is_no_failure(tmp_path: Path, monkeypat
 
 
 def test_a_whole_file_is_removed_unless_it_was_moved(tmp_path: Path, synced: list[str]) -> None:
-    with whole([b"a", b"b"], tmp_path) as file:
+    with temporary_file([b"a", b"b"], tmp_path) as file:
         assert file.read_bytes() == b"ab" and synced == ["file"]
     assert list(tmp_path.iterdir()) == []
-    with whole([b"a", b"b"], tmp_path) as file:
+    with temporary_file([b"a", b"b"], tmp_path) as file:
         move(file, tmp_path / "f")
     assert (tmp_path / "f").read_bytes() == b"ab" and len(list(tmp_path.iterdir())) == 1
 
@@ -165,7 +165,7 @@ def test_pieces_that_end_in_an_error_leave_nothing(tmp_path: Path) -> None:
         yield b"a"
         raise Stop
 
-    with pytest.raises(Stop), whole(pieces(), tmp_path):
+    with pytest.raises(Stop), temporary_file(pieces(), tmp_path):
         raise AssertionError("never whole")
     assert list(tmp_path.iterdir()) == []
 

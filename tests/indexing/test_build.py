@@ -240,7 +240,7 @@ def test_helpers_make_the_same_index(tmp_path: Path, monkeypatch: pytest.MonkeyP
     folder = scripts(tmp_path / "c")
     embedder = Embedder.load("builtin") if static else WordEmbedder()
     build_index(folder, tmp_path / "alone", embedder=embedder)  # type: ignore[arg-type]
-    monkeypatch.setattr("indexing.workers.WORTH_HELPERS", 0)
+    monkeypatch.setattr("indexing.workers.BYTES_FOR_WORKERS", 0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
     build_index(folder, tmp_path / "helped", embedder=embedder)  # type: ignore[arg-type]
     assert contents(tmp_path / "helped") == contents(tmp_path / "alone")

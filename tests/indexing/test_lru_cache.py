@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from indexing.lru_cache import LRUCache
 
-ROOM = 10
+CAPACITY = 10
 keys = st.integers(0, 5)
 values = st.text("x", max_size=12)
 
@@ -22,7 +22,7 @@ class Model(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cache: LRUCache[str] = LRUCache(ROOM, len)
+        self.cache: LRUCache[str] = LRUCache(CAPACITY, len)
         self.entries: list[tuple[int, str]] = []
         self.hits = self.misses = 0
 
@@ -54,7 +54,7 @@ class Model(RuleBasedStateMachine):
     @invariant()
     def same(self) -> None:
         assert list(self.cache._values.items()) == self.entries
-        assert self.cache._used == sum(len(value) for _, value in self.entries) <= ROOM
+        assert self.cache._used == sum(len(value) for _, value in self.entries) <= CAPACITY
         assert self.cache.facts() == {"entries": len(self.entries), "hits": self.hits, "misses": self.misses}
         assert len(self.cache) == len(self.entries)
 
@@ -70,9 +70,9 @@ class Model(RuleBasedStateMachine):
     def _put(self, several: dict[int, str]) -> None:
         for key, value in several.items():
             self.entries = [entry for entry in self.entries if entry[0] != key]
-            if len(value) <= ROOM:
+            if len(value) <= CAPACITY:
                 self.entries.append((key, value))
-        while sum(len(value) for _, value in self.entries) > ROOM:
+        while sum(len(value) for _, value in self.entries) > CAPACITY:
             self.entries.pop(0)
 
 
@@ -90,19 +90,19 @@ def test_the_least_recently_used_goes_first() -> None:
     assert cache.get("a") == "4"
 
 
-@pytest.mark.parametrize("room", [0, 3])
-def test_what_is_larger_than_the_room_is_not_kept_and_evicts_nothing(room: int) -> None:
-    cache: LRUCache[str] = LRUCache(room, len)
-    cache.put("a", "x" * room)
-    cache.put("b", "x" * (room + 1))
-    assert cache.get("a") == "x" * room and cache.get("b") is None
+@pytest.mark.parametrize("capacity", [0, 3])
+def test_what_is_larger_than_the_room_is_not_kept_and_evicts_nothing(capacity: int) -> None:
+    cache: LRUCache[str] = LRUCache(capacity, len)
+    cache.put("a", "x" * capacity)
+    cache.put("b", "x" * (capacity + 1))
+    assert cache.get("a") == "x" * capacity and cache.get("b") is None
 
 
 @given(st.integers(0, 40), st.integers(1, 12))
-def test_many_more_than_there_is_room_for_leave_the_last(count: int, room: int) -> None:
-    cache: LRUCache[int] = LRUCache(room)
+def test_many_more_than_there_is_room_for_leave_the_last(count: int, capacity: int) -> None:
+    cache: LRUCache[int] = LRUCache(capacity)
     cache.put_many({n: n for n in range(count)})
-    assert list(cache.get_many(range(count))) == list(range(count))[-room:]
+    assert list(cache.get_many(range(count))) == list(range(count))[-capacity:]
 
 
 def test_threads_share_a_cache() -> None:

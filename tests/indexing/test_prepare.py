@@ -116,7 +116,7 @@ def test_plain_letters_are_neither_dropped_nor_parted() -> None:
 
 
 def test_only_short_words_are_remembered_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("indexing.models.word_tokenizer.REMEMBERED", 10)
+    monkeypatch.setattr("indexing.models.word_tokenizer.CACHED_WORDS", 10)
     words = WordTokens()
     words.ids(["x" * (LONGEST + 1) + " short"])
     assert set(words._known) == {"", "short"}
@@ -149,7 +149,7 @@ def test_hashes_of_every_script(language: str) -> None:
 
 
 def test_what_is_remembered_of_words_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("indexing.store.term_hashes.REMEMBERED", 10)
+    monkeypatch.setattr("indexing.store.term_hashes.CACHED_TERMS", 10)
     for n in range(30):
         text = f"w{n} 橋長{n}は"
         assert hashes(text, "en").tolist() == [term_hash(term) for term in terms(text, "en")]
@@ -166,7 +166,7 @@ def corpus(tmp_path: Path) -> list[FoundFile]:
 
 @pytest.fixture
 def with_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "WORTH_HELPERS", 0)
+    monkeypatch.setattr(workers, "BYTES_FOR_WORKERS", 0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
 
 

@@ -87,7 +87,7 @@ def make_a_corpus(page: Page) -> None:  # noqa: F811
     page.get_by_role("link", name="Create a collection").click()
     page.get_by_label("Title").fill("Fünf Akten")
     page.get_by_role("button", name="Create collection").click()
-    page.get_by_text("Fünf Akten is made; now upload documents.").wait_for()
+    page.get_by_text("Fünf Akten is created; now upload documents.").wait_for()
     addressed(page, corpus="funf-akten")
 
 

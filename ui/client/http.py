@@ -23,7 +23,6 @@ from ui.client.schemas import (
     ENDED,
     ApiError,
     Change,
-    Compared,
     Corpus,
     Document,
     Documents,
@@ -37,10 +36,11 @@ from ui.client.schemas import (
     Page,
     Predictions,
     ReadAnswer,
-    Ready,
+    Readiness,
     Reply,
-    Saved,
-    Uploaded,
+    RunComparison,
+    SavedQuestion,
+    UploadReceipt,
     value,
 )
 
@@ -80,29 +80,29 @@ class Client:
 
     # the service
 
-    def health(self) -> str:
+    def get_health(self) -> str:
         """ "up" when the process is."""
         return str(self._json("GET", "/health")["status"])
 
-    def ready(self) -> Ready:
+    def get_readiness(self) -> Readiness:
         """Whether it can be asked, and why not yet."""
-        return value(Ready, self._send("GET", "/ready", fine=(503,)).json())
+        return value(Readiness, self._send("GET", "/ready", fine=(503,)).json())
 
-    def metrics(self) -> str:
+    def get_metrics(self) -> str:
         """Figures in Prometheus's text format."""
         return self._send("GET", "/metrics").text
 
-    def description(self) -> dict[str, Any]:
+    def get_description(self) -> dict[str, Any]:
         """The OpenAPI description."""
         return dict(self._json("GET", "/schema/openapi.json"))
 
-    def models(self) -> tuple[Model, ...]:
+    def list_models(self) -> tuple[Model, ...]:
         """The models known by name."""
         return value(tuple[Model, ...], self._json("GET", "/v1/models"))
 
     # corpora
 
-    def corpora(self) -> tuple[Corpus, ...]:
+    def list_corpora(self) -> tuple[Corpus, ...]:
         """The corpora the key may see."""
         return value(tuple[Corpus, ...], self._json("GET", "/v1/corpora"))
 
@@ -111,7 +111,7 @@ class Client:
         body = {"name": name, "title": title, "embedder": embedder}
         return value(Corpus, self._json("POST", "/v1/corpora", json=body))
 
-    def corpus(self, name: str) -> Corpus:
+    def get_corpus(self, name: str) -> Corpus:
         """What is in a corpus, and which files could not be read."""
         return value(Corpus, self._json("GET", _at(name)))
 
@@ -121,11 +121,11 @@ class Client:
 
     # documents
 
-    def upload(self, corpus: str, files: Iterable[tuple[str, Content]]) -> Uploaded:
+    def upload(self, corpus: str, files: Iterable[tuple[str, Content]]) -> UploadReceipt:
         """Upload (name, content) files; a Path or an open file is sent without being read into memory."""
-        return value(Uploaded, self._files("POST", _at(corpus, "documents"), "files", files, {}))
+        return value(UploadReceipt, self._files("POST", _at(corpus, "documents"), "files", files, {}))
 
-    def documents(
+    def list_documents(
         self,
         corpus: str,
         *,
@@ -144,15 +144,15 @@ class Client:
         query = {"language": language, "type": type, "folder": folder, "source": source, "offset": offset, "limit": limit}
         return value(Documents, self._json("GET", _at(corpus, "documents"), params=_given({**query, **more})))
 
-    def document(self, corpus: str, id: str, *, start: int | None = None, end: int | None = None) -> Document:
+    def get_document(self, corpus: str, id: str, *, start: int | None = None, end: int | None = None) -> Document:
         """A document with its text, or a piece of it."""
         return value(Document, self._json("GET", _at(corpus, "documents", id), params=_given({"start": start, "end": end})))
 
-    def original(self, corpus: str, id: str) -> File:
+    def get_original(self, corpus: str, id: str) -> File:
         """The file a document is from."""
         return _file(self._send("GET", _at(corpus, "documents", id, "original")))
 
-    def page(
+    def get_page_image(
         self, corpus: str, id: str, page: int, *, start: int | None = None, end: int | None = None, scale: float = 1.5
     ) -> Page:
         """A page of a PDF as a picture, with boxes around what of start..end is on it."""
@@ -211,39 +211,39 @@ class Client:
 
     # jobs
 
-    def jobs(self, corpus: str | None = None, *, limit: int = 100) -> tuple[Job, ...]:
+    def list_jobs(self, corpus: str | None = None, *, limit: int = 100) -> tuple[Job, ...]:
         """Jobs, the newest first, without their results."""
         return value(tuple[Job, ...], self._json("GET", "/v1/jobs", params=_given({"corpus": corpus, "limit": limit})))
 
-    def job(self, id: str) -> Job:
+    def get_job(self, id: str) -> Job:
         """How far a job is."""
         return value(Job, self._json("GET", f"/v1/jobs/{quote(id, safe='')}"))
 
-    def cancel(self, id: str) -> Job:
+    def cancel_job(self, id: str) -> Job:
         """Cancel a job."""
         return value(Job, self._json("DELETE", f"/v1/jobs/{quote(id, safe='')}"))
 
-    def wait(self, id: str, timeout: float = 600.0, every: float = 0.2) -> Job:
+    def wait_for_job(self, id: str, timeout: float = 600.0, every: float = 0.2) -> Job:
         """A job once it has ended. Raises ApiError when that takes longer than `timeout` seconds."""
         until = time.monotonic() + timeout
-        while (job := self.job(id)).state not in ENDED:
+        while (job := self.get_job(id)).state not in ENDED:
             if time.monotonic() > until:
                 raise ApiError(f"The job {id} did not end within {timeout:g} seconds; ask for it again later.")
             time.sleep(every)
         return job
 
     def ask_file(self, corpus: str, name: str, content: Content, *, format: str = "csv") -> Job:
-        """Have a file of questions answered; `result` gives the answers when the job is done."""
+        """Have a file of questions answered; `get_job_result` gives the answers when the job is done."""
         sent = self._files("POST", _at(corpus, "questions"), "file", [(name, content)], {"format": format})
         return value(Job, sent["job"])
 
-    def result(self, id: str, format: str | None = None) -> File:
+    def get_job_result(self, id: str, format: str | None = None) -> File:
         """The answers to a file of questions, as csv, xlsx or jsonl."""
         return _file(self._send("GET", f"/v1/jobs/{quote(id, safe='')}/result", params=_given({"format": format})))
 
     # feedback and saved questions
 
-    def say(
+    def add_feedback(
         self,
         corpus: str,
         question: str,
@@ -259,7 +259,7 @@ class Client:
         body = {"question": question, "verdict": verdict, **_given(body)}
         return value(Feedback, self._json("POST", _at(corpus, "feedback"), json=body))
 
-    def feedback(self, corpus: str) -> tuple[Feedback, ...]:
+    def list_feedback(self, corpus: str) -> tuple[Feedback, ...]:
         """What was said, the newest first."""
         return value(tuple[Feedback, ...], self._json("GET", _at(corpus, "feedback")))
 
@@ -271,42 +271,42 @@ class Client:
         """Take back what was said."""
         self._send("DELETE", _at(corpus, "feedback", id))
 
-    def save(
+    def save_question(
         self, corpus: str, question: str, filters: Filters | None = None, settings: Mapping[str, Any] | None = None
-    ) -> Saved:
+    ) -> SavedQuestion:
         """Keep a question, to be asked again."""
         body = {"question": question, **_given({"filters": filters, "settings": settings})}
-        return value(Saved, self._json("POST", _at(corpus, "saved"), json=body))
+        return value(SavedQuestion, self._json("POST", _at(corpus, "saved"), json=body))
 
-    def saved(self, corpus: str) -> tuple[Saved, ...]:
+    def list_saved_questions(self, corpus: str) -> tuple[SavedQuestion, ...]:
         """The saved questions, the newest first."""
-        return value(tuple[Saved, ...], self._json("GET", _at(corpus, "saved")))
+        return value(tuple[SavedQuestion, ...], self._json("GET", _at(corpus, "saved")))
 
-    def run_saved(self, corpus: str, id: str) -> Change:
+    def run_saved_question(self, corpus: str, id: str) -> Change:
         """Ask a saved question again: what is new, what is gone."""
         return value(Change, self._json("POST", _at(corpus, "saved", id, "run")))
 
-    def delete_saved(self, corpus: str, id: str) -> None:
+    def delete_saved_question(self, corpus: str, id: str) -> None:
         """Forget a saved question."""
         self._send("DELETE", _at(corpus, "saved", id))
 
     # evaluations
 
-    def evaluations(self) -> tuple[Evaluation, ...]:
+    def list_evaluations(self) -> tuple[Evaluation, ...]:
         """The runs of `docqa evaluate` in the home, the newest first, without their tables."""
         return value(tuple[Evaluation, ...], self._json("GET", "/v1/evaluations"))
 
-    def evaluation(self, name: str) -> Evaluation:
+    def get_evaluation(self, name: str) -> Evaluation:
         """A run with its table."""
         return value(Evaluation, self._json("GET", f"/v1/evaluations/{quote(name, safe='')}"))
 
-    def plot(self, name: str, file: str) -> File:
+    def get_plot(self, name: str, file: str) -> File:
         """One of the pictures that a run lists."""
         run = quote(name, safe="")
         found = self._send("GET", f"/v1/evaluations/{run}/plots/{quote(file, safe='')}")
         return File(file, found.headers.get("content-type", ""), found.content)
 
-    def predictions(
+    def list_predictions(
         self,
         name: str,
         *,
@@ -321,11 +321,11 @@ class Client:
         run = quote(name, safe="")
         return value(Predictions, self._json("GET", f"/v1/evaluations/{run}/predictions", params=_given(query)))
 
-    def compare(self, a: str, b: str, scorer: str | None = None) -> Compared:
+    def compare_evaluations(self, a: str, b: str, scorer: str | None = None) -> RunComparison:
         """Two runs over the same questions. scorer: whose figures; without it the one both were scored by."""
         left, right = quote(a, safe=""), quote(b, safe="")
         query = _given({"scorer": scorer})
-        return value(Compared, self._json("GET", f"/v1/evaluations/{left}/compare/{right}", params=query))
+        return value(RunComparison, self._json("GET", f"/v1/evaluations/{left}/compare/{right}", params=query))
 
     # over HTTP
 

@@ -97,7 +97,7 @@ class ReadAnswer(Struct, frozen=True):
     score: float
 
 
-class Skipped(Struct, frozen=True):
+class SkippedFile(Struct, frozen=True):
     source: str
     reason: str
 
@@ -114,7 +114,7 @@ class Corpus(Struct, frozen=True):
     languages: dict[str, dict[str, int]]
     generation: int
     bytes: int
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
 
 
 class Job(Struct, frozen=True):
@@ -133,18 +133,18 @@ class Job(Struct, frozen=True):
     result: dict[str, Any] | None = None
 
 
-class PutFile(Struct, frozen=True):
+class UploadedFile(Struct, frozen=True):
     name: str
     source: str
     status: str
     reason: str
 
 
-class Uploaded(Struct, frozen=True):
+class UploadReceipt(Struct, frozen=True):
     """job: None when no file was stored."""
 
     job: Job | None
-    files: tuple[PutFile, ...]
+    files: tuple[UploadedFile, ...]
 
 
 class ListedDocument(Struct, frozen=True):
@@ -212,7 +212,7 @@ class Feedback(Struct, frozen=True):
     key: str
 
 
-class Saved(Struct, frozen=True):
+class SavedQuestion(Struct, frozen=True):
     id: str
     corpus: str
     question: str
@@ -241,7 +241,7 @@ class Model(Struct, frozen=True):
     reason: str
 
 
-class Ready(Struct, frozen=True):
+class Readiness(Struct, frozen=True):
     ready: bool
     reason: str
 
@@ -359,7 +359,7 @@ class Predictions(Struct, frozen=True):
     predictions: tuple[Prediction, ...]
 
 
-class ComparedRow(Struct, frozen=True):
+class ComparisonRow(Struct, frozen=True):
     """a, b: F1 of both runs; better: "A", "B", or "" where chance could have done it."""
 
     name: str
@@ -371,7 +371,7 @@ class ComparedRow(Struct, frozen=True):
     better: str
 
 
-class Compared(Struct, frozen=True):
+class RunComparison(Struct, frozen=True):
     """Two runs, row by row."""
 
     a: str
@@ -379,8 +379,8 @@ class Compared(Struct, frozen=True):
     a_reader: str
     b_reader: str
     scorer: str
-    rows: tuple[ComparedRow, ...]
-    all: ComparedRow
+    rows: tuple[ComparisonRow, ...]
+    all: ComparisonRow
     notes: tuple[str, ...]
 
 

@@ -9,15 +9,15 @@ from typing import Any
 import streamlit as st
 
 from ui.client.schemas import Answer, ApiError, Corpus, Event, ListedDocument, Passage
-from ui.components.feedback import span_button, thumbs
+from ui.components.feedback import correction_button, thumbs
 from ui.components.score_explanation import why
-from ui.render.answer_groups import AnswerGroup, against, by_language, confidence, documents_say, fold
+from ui.render.answer_groups import AnswerGroup, by_language, competing_answers, confidence, documents_say, group_answers
 from ui.render.export import citations, table
-from ui.render.highlight import ANSWER, SENTENCE, Mark, block, escaped, excerpt, name, sentence
+from ui.render.highlight import ANSWER, SENTENCE, Mark, block, escape_html, excerpt, name, sentence
 from ui.render.names import language_name, plain
 from ui.state.query import Query
 from ui.state.reply_cache import CachedReply
-from ui.state.session import client, problem
+from ui.state.session import client, show_problem
 from ui.state.url import DOCUMENT, address, follow, followed, link, parameter, url
 
 Documents = Mapping[str, ListedDocument]
@@ -26,7 +26,7 @@ SHORT = 500
 ORDERS = ("By language", "By confidence")
 
 
-def progress_shown(place: Any, event: Event) -> None:
+def show_progress(place: Any, event: Event) -> None:
     """What is known so far: how far the reading is, the best answers, the closest passages."""
     with place.container():
         total = len(event.passages) or event.of
@@ -41,22 +41,22 @@ def progress_shown(place: Any, event: Event) -> None:
             st.html(passage_html(passage))
 
 
-def answers_shown(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents) -> None:
+def show_answers(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents) -> None:
     """The whole outcome of a question."""
     reply = found.reply
     if reply.no_answer.is_no_answer or not reply.answers:
-        nothing_said(asked, found)
-        passages_shown(corpus, asked, reply.passages, documents)
+        show_no_answer(asked, found)
+        show_passages(corpus, asked, reply.passages, documents)
     else:
-        said = fold(reply.answers)
-        differing(said)
+        said = group_answers(reply.answers)
+        show_disagreement(said)
         _grouped(corpus, asked, found, documents, said)
         with st.expander(f"The {len(reply.passages)} closest passages"):
-            passages_shown(corpus, asked, reply.passages, documents)
+            show_passages(corpus, asked, reply.passages, documents)
     tools(corpus, asked, found, documents)
 
 
-def nothing_said(asked: Query, found: CachedReply) -> None:
+def show_no_answer(asked: Query, found: CachedReply) -> None:
     """The state of no answer, told as such."""
     verdict, count = found.reply.no_answer, len(found.reply.passages)
     held = f"no-answer score {verdict.score:.2f}, threshold {verdict.threshold:.2f}" if count else "no passage was found"
@@ -69,12 +69,12 @@ def nothing_said(asked: Query, found: CachedReply) -> None:
     )
 
 
-def differing(said: list[AnswerGroup]) -> None:
+def show_disagreement(said: list[AnswerGroup]) -> None:
     """Answers set against each other, by how many documents say each."""
-    held = against([one for one in said if confidence(one.best.score) != "low"])
+    held = competing_answers([one for one in said if confidence(one.best.score) != "low"])
     if held:
         parts = [
-            f"{documents_say(count, first=number == 0)} <bdi><strong>{escaped(short(text))}</strong></bdi>"
+            f"{documents_say(count, first=number == 0)} <bdi><strong>{escape_html(short(text))}</strong></bdi>"
             for number, (count, text) in enumerate(held)
         ]
         st.html(f'<p class="docqa-against">{", ".join(parts)}.</p>')
@@ -84,7 +84,7 @@ def _grouped(corpus: Corpus, asked: Query, found: CachedReply, documents: Docume
     groups = by_language(said)
     if len(groups) > 1 and order() == ORDERS[0]:
         for language, items in groups.items():
-            st.html(f'<h2 class="docqa-language">{escaped(language_name(language))} <span>{len(items)}</span></h2>')
+            st.html(f'<h2 class="docqa-language">{escape_html(language_name(language))} <span>{len(items)}</span></h2>')
             for one in items:
                 _card(corpus, asked, found, documents, one)
     else:
@@ -109,7 +109,7 @@ def _card(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents
             _document_link("Open in the document", corpus, asked, best)
             thumbs(corpus, asked.question, best)
             if best.passage is not None:
-                span_button(corpus, asked.question, best.passage, (best.start, best.end), f"span-{key}")
+                correction_button(corpus, asked.question, best.passage, (best.start, best.end), f"span-{key}")
         if len(said.places) > 1:
             with st.expander(f"Said in {len(said.places)} places"):
                 for place in said.places:
@@ -128,15 +128,15 @@ def _support(said: AnswerGroup) -> str:
     if said.documents < 2:
         return ""
     languages = ", ".join(
-        f"{escaped(language_name(code))}{f' {count}' if count > 1 else ''}" for code, count in said.languages.items()
+        f"{escape_html(language_name(code))}{f' {count}' if count > 1 else ''}" for code, count in said.languages.items()
     )
     return f'<span class="docqa-support">{said.documents} documents say so: {languages}</span>'
 
 
 def answer_html(answer: Answer, score: str, support: str = "", document: ListedDocument | None = None) -> str:
     """An answer: its text, how sure it is, and its sentence in context. score, support: HTML."""
-    lang = escaped(answer.language)
-    head = f'<span class="docqa-said" dir="auto" lang="{lang}">{escaped(answer.text)}</span>{score}{support}'
+    lang = escape_html(answer.language)
+    head = f'<span class="docqa-said" dir="auto" lang="{lang}">{escape_html(answer.text)}</span>{score}{support}'
     text = ""
     if answer.passage is not None:
         passage = answer.passage
@@ -149,7 +149,7 @@ def answer_html(answer: Answer, score: str, support: str = "", document: ListedD
 
 def passage_html(passage: Passage, document: ListedDocument | None = None) -> str:
     """A passage as it was found, cut when it is long."""
-    text = re.sub(r"\n\s*\n", "\n", escaped(short(passage.text, SHORT)))
+    text = re.sub(r"\n\s*\n", "\n", escape_html(short(passage.text, SHORT)))
     return f'<article class="docqa-passage">{block(text, passage.language)}{where(passage, document)}</article>'
 
 
@@ -168,13 +168,13 @@ def where(item: Answer | Passage, document: ListedDocument | None = None) -> str
     if document is not None and document.title and document.title != item.source:
         facts.insert(0, name(document.title))
     facts += [f"page {item.page}"] if item.page else []
-    facts.append(escaped(language_name(item.language)))
+    facts.append(escape_html(language_name(item.language)))
     dated = str(document.meta.get("date") or "") if document is not None else ""
-    facts += [f"<time>{escaped(dated)}</time>"] if dated else []
+    facts += [f"<time>{escape_html(dated)}</time>"] if dated else []
     return f'<footer class="docqa-where">{"<span>·</span>".join(facts)}</footer>'
 
 
-def passages_shown(corpus: Corpus, asked: Query, passages: tuple[Passage, ...], documents: Documents) -> None:
+def show_passages(corpus: Corpus, asked: Query, passages: tuple[Passage, ...], documents: Documents) -> None:
     """Passages, the closest first, each with a way to its place."""
     for passage in passages:
         key = f"{passage.document_id}-{passage.start}"
@@ -182,7 +182,7 @@ def passages_shown(corpus: Corpus, asked: Query, passages: tuple[Passage, ...], 
             st.html(passage_html(passage, documents.get(passage.document_id)))
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 _document_link("Open in the document", corpus, asked, passage)
-                span_button(corpus, asked.question, passage, None, f"passage-span-{key}")
+                correction_button(corpus, asked.question, passage, None, f"passage-span-{key}")
 
 
 def _document_link(label: str, corpus: Corpus, asked: Query, item: Answer | Passage) -> None:
@@ -216,8 +216,8 @@ def tools(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents
 
 def _save(corpus: Corpus, asked: Query, found: CachedReply) -> None:
     try:
-        client().save(corpus.name, asked.question, asked.filters(found.own), asked.settings())
+        client().save_question(corpus.name, asked.question, asked.filters(found.own), asked.settings())
     except ApiError as error:
-        problem(error)
+        show_problem(error)
     else:
         st.success("Saved. The page Saved questions asks it again and shows what changed.")

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import streamlit as st
 
 from ui.client.schemas import ApiError, Model
-from ui.state.session import client, problem
+from ui.state.session import client, show_problem
 from ui.state.url import address
 
 NAME_CHARACTERS = 63
 
 
-def new_corpus(embedders: Sequence[Model], *, is_first: bool) -> None:
+def show_form(embedders: Sequence[Model], *, is_first: bool) -> None:
     """A form for a new corpus; it is shown once it is made."""
     usable = {model.name: model for model in embedders if model.available}
     with st.expander("New collection", expanded=is_first), st.form("new_corpus", border=False):
@@ -25,7 +25,7 @@ def new_corpus(embedders: Sequence[Model], *, is_first: bool) -> None:
             max_chars=NAME_CHARACTERS,
             key="new_name",
             autocomplete="off",
-            help="Small letters a to z, digits, - and _. Made of the title when it is left empty.",
+            help="Small letters a to z, digits, - and _. Derived from the title when it is left empty.",
         )
         embedder = st.selectbox(
             "Search model",
@@ -36,10 +36,10 @@ def new_corpus(embedders: Sequence[Model], *, is_first: bool) -> None:
         )
         pressed = st.form_submit_button("Create collection", type="primary")
     if pressed:
-        _make(typed.strip() or address_name(title), title.strip(), str(embedder))
+        _create(typed.strip() or address_name(title), title.strip(), str(embedder))
 
 
-def _make(name: str, title: str, embedder: str) -> None:
+def _create(name: str, title: str, embedder: str) -> None:
     if not name:
         st.error("Give the collection a name of small letters a to z, digits, - and _.")
         return
@@ -47,9 +47,9 @@ def _make(name: str, title: str, embedder: str) -> None:
         made = client().create_corpus(name, title=title, embedder=embedder)
     except ApiError as error:
         wrong = error.status == 422 and not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name)
-        st.error("A name has small letters a to z, digits, - and _ only.") if wrong else problem(error)
+        st.error("A name has small letters a to z, digits, - and _ only.") if wrong else show_problem(error)
         return
-    st.session_state["told"] = f"{made.title or made.name} is made; now upload documents."
+    st.session_state["told"] = f"{made.title or made.name} is created; now upload documents."
     address(corpus=made.name)
     st.rerun()
 

@@ -10,8 +10,8 @@ from typing import Literal
 import streamlit as st
 
 from ui.client.schemas import ApiError
-from ui.render.highlight import escaped, name
-from ui.state.session import problem
+from ui.render.highlight import escape_html, name
+from ui.state.session import show_problem
 
 WAITING = "deletion_to_confirm"
 
@@ -27,7 +27,7 @@ class Deletion:
 
 
 def delete_button(label: str, deletion: Deletion, key: str, type: Literal["secondary", "tertiary"] = "tertiary") -> None:
-    """A button that asks for the name first; `confirmed` at the end of the page does that."""
+    """A button that asks for the name first; `confirm_deletion` at the end of the page does that."""
     st.button(label, key=key, type=type, on_click=_wait_for, args=(deletion,))
 
 
@@ -40,7 +40,7 @@ def forget() -> None:
     st.session_state.pop(WAITING, None)
 
 
-def confirmed() -> None:
+def confirm_deletion() -> None:
     """Ask for the name of what is to be deleted, if anything is; when it was given, delete and draw the page anew."""
     deletion: Deletion | None = st.session_state.get(WAITING)
     if deletion is not None:
@@ -49,8 +49,8 @@ def confirmed() -> None:
 
 @st.dialog("Delete for good", on_dismiss=forget)
 def _dialog(deletion: Deletion) -> None:
-    asked = f"Type the name of the {escaped(deletion.what)} to delete it:"
-    st.html(f'<p dir="auto">{escaped(deletion.about)}</p><p>{asked} <b>{name(deletion.called)}</b></p>')
+    asked = f"Type the name of the {escape_html(deletion.what)} to delete it:"
+    st.html(f'<p dir="auto">{escape_html(deletion.about)}</p><p>{asked} <b>{name(deletion.called)}</b></p>')
     with st.form("confirm", border=False):
         typed = st.text_input(f"Name of the {deletion.what}", autocomplete="off")
         pressed = st.form_submit_button("Delete", type="primary")
@@ -62,7 +62,7 @@ def _dialog(deletion: Deletion) -> None:
     try:
         deletion.act()
     except ApiError as error:
-        problem(error)
+        show_problem(error)
         return
     forget()
     st.rerun()

@@ -8,14 +8,14 @@ from typing import Any
 
 import streamlit as st
 
-from ui.client.schemas import ENDED, Corpus, Documents, ListedDocument, PutFile
+from ui.client.schemas import ENDED, Corpus, Documents, ListedDocument, UploadedFile
 from ui.components.delete_dialog import Deletion, delete_button
-from ui.components.job_progress import ended_badly, past, watch
-from ui.render.highlight import escaped, name
+from ui.components.job_progress import ended_badly, show_ended_jobs, watch
+from ui.render.highlight import escape_html, name
 from ui.render.html_tables import count, facts, heading, table, text
 from ui.render.names import language_name
 from ui.render.upload_report import FileLine, as_csv, report, summary
-from ui.state.session import client, problems_shown
+from ui.state.session import client, show_problems
 from ui.state.url import CORPORA, DOCUMENT, address, follow, followed, link, number, parameter
 
 PAGE = 25
@@ -28,7 +28,7 @@ FILES = "Files"
 # -- uploads -----------------------------------------------------------------------------------------------------------
 
 
-def upload_shown(corpus: Corpus) -> None:
+def show_upload(corpus: Corpus) -> None:
     """A place to drop files at, what is going on with them, and what became of them."""
     turn = st.session_state.setdefault("upload_turn", 0)
     follow("upload_way", FOLDERS if parameter("upload") == "folder" else FILES)
@@ -44,7 +44,7 @@ def upload_shown(corpus: Corpus) -> None:
     )
     added = f"Add {count(len(files), 'file')} to the collection" if files else "Add to the collection"
     if st.button(added, type="primary", disabled=not files, key="add"):
-        with problems_shown(stop=False), st.spinner(f"Sending {count(len(files), 'file')}."):
+        with show_problems(stop=False), st.spinner(f"Sending {count(len(files), 'file')}."):
             _send(corpus, [(file.name, file) for file in files])
     _progress(corpus)
 
@@ -60,38 +60,38 @@ def _send(corpus: Corpus, files: list[tuple[str, Any]]) -> None:
     st.rerun()
 
 
-def _put() -> dict[tuple[str, str], tuple[PutFile, ...]]:
+def _put() -> dict[tuple[str, str], tuple[UploadedFile, ...]]:
     """What was said of each file of the uploads of this session, by corpus and job."""
-    kept: dict[tuple[str, str], tuple[PutFile, ...]] = st.session_state.setdefault("put_files", {})
+    kept: dict[tuple[str, str], tuple[UploadedFile, ...]] = st.session_state.setdefault("put_files", {})
     return kept
 
 
 def _progress(corpus: Corpus) -> None:
     """Jobs that run, the report of the one in the address, and the ones before."""
-    with problems_shown():
-        jobs = [job for job in client().jobs(corpus.name) if job.kind == "index"]
+    with show_problems():
+        jobs = [job for job in client().list_jobs(corpus.name) if job.kind == "index"]
     for job in reversed([job for job in jobs if job.state not in ENDED][-3:]):
         watch(job)
     if st.session_state.get("refused_whole") == corpus.name:
-        report_shown(report(_put().get((corpus.name, ""), ()), None), "")
+        show_report(report(_put().get((corpus.name, ""), ()), None), "")
     chosen = parameter("job")
     if chosen:
-        _job_shown(corpus, chosen)
+        _show_job(corpus, chosen)
     ended = [job for job in jobs if job.state in ENDED and job.id != chosen][:JOBS]
     if ended:
         with st.expander("Earlier uploads and deletions"):
-            past(ended, CORPORA, corpus.name)
+            show_ended_jobs(ended, CORPORA, corpus.name)
 
 
-def _job_shown(corpus: Corpus, id: str) -> None:
-    with problems_shown(stop=False):
-        job = client().job(id)
+def _show_job(corpus: Corpus, id: str) -> None:
+    with show_problems(stop=False):
+        job = client().get_job(id)
         if job.corpus == corpus.name and job.kind == "index" and job.state in ENDED:
             ended_badly(job)
-            report_shown(report(_put().get((corpus.name, id), ()), job), id)
+            show_report(report(_put().get((corpus.name, id), ()), job), id)
 
 
-def report_shown(lines: Sequence[FileLine], id: str) -> None:
+def show_report(lines: Sequence[FileLine], id: str) -> None:
     """What became of each file, those that cannot be asked first."""
     if not lines:
         return
@@ -119,13 +119,13 @@ def _lines(lines: Sequence[FileLine]) -> None:
 # -- documents ---------------------------------------------------------------------------------------------------------
 
 
-def files_shown(corpus: Corpus) -> None:
+def show_files(corpus: Corpus) -> None:
     """The documents, a page at a time, by name and language."""
     wanted, language = _choice(corpus)
     at = max(1, number("at", 1) or 1)
-    with problems_shown():
-        found = client().documents(
-            corpus.name, source=containing(wanted) or None, language=language or None, offset=(at - 1) * PAGE, limit=PAGE
+    with show_problems():
+        found = client().list_documents(
+            corpus.name, source=name_pattern(wanted) or None, language=language or None, offset=(at - 1) * PAGE, limit=PAGE
         )
     for document in found.documents:
         _document(corpus, document)
@@ -153,10 +153,10 @@ def _choice(corpus: Corpus) -> tuple[str, str]:
     return chosen
 
 
-def containing(wanted: str) -> str:
+def name_pattern(wanted: str) -> str:
     """A pattern for names that hold a text in any case, "" for any.
 
-    >>> containing("a*1")
+    >>> name_pattern("a*1")
     '*[aA][*]1*'
     """
     return f"*{''.join(map(_either, wanted))}*" if wanted else ""
@@ -174,7 +174,7 @@ def _document(corpus: Corpus, document: ListedDocument) -> None:
         titled = document.title and document.title != document.source
         about = [
             name(document.title) if titled else "",
-            escaped(language_name(document.language)),
+            escape_html(language_name(document.language)),
             count(document.pages, "page") if document.pages > 1 else "",
             count(document.passages, "passage"),
         ]
@@ -185,7 +185,7 @@ def _document(corpus: Corpus, document: ListedDocument) -> None:
             f"{file} goes with all the documents made of it." if record else f"{file} is removed from this collection."
         )
         act = partial(_delete_document, corpus.name, document.id)
-        delete_button("Delete", Deletion("file", base(file), about_it, act), f"delete-{document.id}")
+        delete_button("Delete", Deletion("file", file_name(file), about_it, act), f"delete-{document.id}")
 
 
 def _delete_document(corpus: str, id: str) -> None:
@@ -208,7 +208,7 @@ def _pages(corpus: Corpus, found: Documents, at: int, wanted: str, language: str
 # -- what could not be read --------------------------------------------------------------------------------------------
 
 
-def skipped_shown(corpus: Corpus) -> None:
+def show_skipped(corpus: Corpus) -> None:
     """Files that are there but cannot be asked, with why."""
     if not corpus.skipped:
         return
@@ -218,7 +218,7 @@ def skipped_shown(corpus: Corpus) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"skipped-{item.source}"):
             st.html(f"{heading(name(item.source))}{facts([text(item.reason)])}")
             act = partial(_delete_file, corpus.name, item.source)
-            gone = Deletion("file", base(item.source), f"{item.source} is removed from this collection.", act)
+            gone = Deletion("file", file_name(item.source), f"{item.source} is removed from this collection.", act)
             delete_button("Delete", gone, f"drop-{item.source}")
     if len(corpus.skipped) > LINES:
         st.caption(f"The first {LINES:,} of {len(corpus.skipped):,}.")
@@ -228,6 +228,6 @@ def _delete_file(corpus: str, source: str) -> None:
     address(job=client().delete_file(corpus, source).id)
 
 
-def base(source: str) -> str:
+def file_name(source: str) -> str:
     """The name of a file without its folders."""
     return source.rpartition("/")[2]

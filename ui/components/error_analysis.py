@@ -9,9 +9,9 @@ import streamlit as st
 from ui.client.schemas import Evaluation, Prediction, Predictions
 from ui.components.keyboard import arrows
 from ui.render.evaluation_table import row_name
-from ui.render.highlight import ANSWER, FOUND, Mark, escaped, marked, name
+from ui.render.highlight import ANSWER, FOUND, Mark, escape_html, mark_html, name
 from ui.render.html_tables import count, facts
-from ui.state.session import client, problems_shown
+from ui.state.session import client, show_problems
 from ui.state.url import QUALITY, address, follow, followed, link, number, parameter
 
 PAGE = 25
@@ -20,13 +20,13 @@ ORDERS = {"asked": "As asked", "surest": "Surest first"}
 RIGHT_TO_LEFT = frozenset("ar dv fa he ps sd ug ur yi".split())
 
 
-def predictions_shown(run: Evaluation, state: dict[str, str]) -> None:
+def show_predictions(run: Evaluation, state: dict[str, str]) -> None:
     """The predictions that are chosen, a page at a time. state: what else the page's address says."""
     st.header("Answers")
     verdict, language, surest = _chosen()
     at = max(1, number("at", 1) or 1)
-    with problems_shown(stop=False):
-        found = client().predictions(
+    with show_problems(stop=False):
+        found = client().list_predictions(
             run.name,
             language=language or None,
             verdict=None if verdict == "all" else verdict,
@@ -38,7 +38,7 @@ def predictions_shown(run: Evaluation, state: dict[str, str]) -> None:
             _choices(run, found, verdict, language, surest)
         if not found.predictions:
             st.info("There is none of this kind.")
-        st.html(f'<div class="docqa-judged">{"".join(map(judged, found.predictions))}</div>')
+        st.html(f'<div class="docqa-judged">{"".join(map(prediction_html, found.predictions))}</div>')
         _pages(found.total, at, state)
         arrows()
 
@@ -65,7 +65,7 @@ def _choices(run: Evaluation, found: Predictions, verdict: str, language: str, s
     )
     left, right = st.columns((1, 1), vertical_alignment="bottom")
     rows = list(dict.fromkeys(["", *(row.name for row in run.rows), *([language] if language else [])]))
-    wanted = left.selectbox("Language", rows, key="quality_language", format_func=lambda one: _counted(one, found))
+    wanted = left.selectbox("Language", rows, key="quality_language", format_func=lambda one: _row_label(one, found))
     order = right.segmented_control(
         "Order", list(ORDERS), key="quality_order", required=True, format_func=ORDERS.__getitem__
     )
@@ -77,7 +77,7 @@ def _choices(run: Evaluation, found: Predictions, verdict: str, language: str, s
         st.rerun()
 
 
-def _counted(row: str, found: Predictions) -> str:
+def _row_label(row: str, found: Predictions) -> str:
     many = found.rows.get(row, 0) if row else sum(found.rows.values())
     return f"{row_name(row) if row else 'All languages'} ({many:,})"
 
@@ -97,52 +97,54 @@ def _pages(total: int, at: int, state: dict[str, str]) -> None:
 # -- one ---------------------------------------------------------------------------------------------------------------
 
 
-def judged(one: Prediction) -> str:
+def prediction_html(one: Prediction) -> str:
     """A question, the right answers and what was said, as HTML; each in the direction of its language."""
-    asked = spoken(one.question or "", one.question_language) if one.question else f"<em>question {name(one.id)}</em>"
+    asked = directed_text(one.question or "", one.question_language) if one.question else f"<em>question {name(one.id)}</em>"
     rows = [_pair("Right answer", dict.fromkeys(one.wanted), one.language), _pair("Said", [one.said], one.language)]
     if one.best and one.best != one.said:
         rows.append(_pair("Best span", [one.best], one.language))
     if one.absent is not None and one.wanted:
         rows.append(_pair("Without the right text", [one.absent], one.language))
     about = [
-        f'<span class="docqa-verdict docqa-{escaped(one.verdict)}">{VERDICTS.get(one.verdict, "")}</span>',
+        f'<span class="docqa-verdict docqa-{escape_html(one.verdict)}">{VERDICTS.get(one.verdict, "")}</span>',
         f"F1 <b>{one.f1:.0f}</b>",
         f"no-answer score {one.no_answer:.2f}",
-        escaped(row_name(one.row)),
+        escape_html(row_name(one.row)),
         f"{name(one.origin)}, {name(one.id)}",
     ]
     return (
         f'<article class="docqa-answer" tabindex="-1"><div class="docqa-asked">{asked}</div>'
-        f"<dl>{''.join(rows)}</dl>{in_text(one)}{facts(about)}</article>"
+        f"<dl>{''.join(rows)}</dl>{context_html(one)}{facts(about)}</article>"
     )
 
 
-def in_text(one: Prediction) -> str:
+def context_html(one: Prediction) -> str:
     """The text around the right answers and around what was found, both marked, behind a line that opens; "" without."""
     if not one.pieces:
         return ""
     marks = [Mark(start, end, ANSWER) for start, end in one.right]
     marks += [Mark(one.found[0], one.found[1], FOUND)] if one.found else []
-    shown = '<span class="docqa-cut"> … </span>'.join(marked(piece.text, marks, piece.start) for piece in one.pieces)
+    shown = '<span class="docqa-cut"> … </span>'.join(mark_html(piece.text, marks, piece.start) for piece in one.pieces)
     found = ' <mark class="found">what was found</mark>' if one.found else ""
     told = f'<p class="docqa-quiet"><mark class="answer">right answer</mark>{found}</p>'
-    text = f'<div class="docqa-text" dir="{direction(one.language)}" lang="{escaped(one.language)}">{shown}</div>'
+    text = f'<div class="docqa-text" dir="{direction(one.language)}" lang="{escape_html(one.language)}">{shown}</div>'
     return f'<details><summary>In the text</summary><div class="docqa-read">{text}{told}</div></details>'
 
 
 def _pair(label: str, texts: Iterable[str], language: str) -> str:
-    said = "".join(f"<dd>{spoken(text, language) if text else '<em>no answer</em>'}</dd>" for text in list(texts) or [""])
-    return f"<div><dt>{escaped(label)}</dt>{said}</div>"
+    said = "".join(
+        f"<dd>{directed_text(text, language) if text else '<em>no answer</em>'}</dd>" for text in list(texts) or [""]
+    )
+    return f"<div><dt>{escape_html(label)}</dt>{said}</div>"
 
 
-def spoken(words: str, language: str) -> str:
+def directed_text(words: str, language: str) -> str:
     """A text in the direction of its language, also where it begins with a number.
 
-    >>> spoken("1912", "ar")
+    >>> directed_text("1912", "ar")
     '<div class="docqa-spoken" dir="rtl" lang="ar">1912</div>'
     """
-    return f'<div class="docqa-spoken" dir="{direction(language)}" lang="{escaped(language)}">{escaped(words)}</div>'
+    return f'<div class="docqa-spoken" dir="{direction(language)}" lang="{escape_html(language)}">{escape_html(words)}</div>'
 
 
 def direction(language: str) -> str:

@@ -9,9 +9,9 @@ import streamlit as st
 
 from ui.client.schemas import Answer, ApiError, Corpus, Passage
 from ui.components.text_selection import pick
-from ui.render.highlight import ANSWER, Mark, block, marked, name
+from ui.render.highlight import ANSWER, Mark, block, mark_html, name
 from ui.render.names import plain
-from ui.state.session import client, problem
+from ui.state.session import client, show_problem
 
 WRONG, RIGHT = 0, 1
 
@@ -19,10 +19,10 @@ WRONG, RIGHT = 0, 1
 def thumbs(corpus: Corpus, question: str, answer: Answer) -> None:
     """Thumbs up or down for an answer; taken back when pressed again."""
     key = f"thumbs-{question}-{answer.document_id}-{answer.start}-{answer.end}"
-    st.feedback("thumbs", key=key, on_change=partial(_judged, corpus.name, question, answer, key))
+    st.feedback("thumbs", key=key, on_change=partial(_send, corpus.name, question, answer, key))
 
 
-def _judged(corpus: str, question: str, answer: Answer, key: str) -> None:
+def _send(corpus: str, question: str, answer: Answer, key: str) -> None:
     said: dict[str, str] = st.session_state.setdefault("said", {})
     pressed = st.session_state.get(key)
     try:
@@ -31,20 +31,20 @@ def _judged(corpus: str, question: str, answer: Answer, key: str) -> None:
         if pressed in (RIGHT, WRONG):
             verdict = "right" if pressed == RIGHT else "wrong"
             span: dict[str, Any] = {"start": answer.start, "end": answer.end, "text": answer.text}
-            said[key] = client().say(corpus, question, verdict, document_id=answer.document_id, **span).id
+            said[key] = client().add_feedback(corpus, question, verdict, document_id=answer.document_id, **span).id
             st.toast(f"Noted as {verdict}.")
     except ApiError as error:
         st.toast(plain(error.detail))
 
 
-def span_button(corpus: Corpus, question: str, passage: Passage, span: tuple[int, int] | None, key: str) -> None:
+def correction_button(corpus: Corpus, question: str, passage: Passage, span: tuple[int, int] | None, key: str) -> None:
     """A button that opens the passage to mark the right words in it."""
     if st.button("Correct this answer", key=key, type="tertiary"):
-        mark_span(corpus, question, passage, span)
+        correct_answer(corpus, question, passage, span)
 
 
 @st.dialog("Correct this answer", width="large")
-def mark_span(corpus: Corpus, question: str, passage: Passage, span: tuple[int, int] | None) -> None:
+def correct_answer(corpus: Corpus, question: str, passage: Passage, span: tuple[int, int] | None) -> None:
     """The passage, in which the reader selects the words that answer the question."""
     st.html(f'<p class="docqa-quiet">{name(question)}</p>')
     st.caption("Select the words in the passage that answer the question, then save.")
@@ -53,11 +53,11 @@ def mark_span(corpus: Corpus, question: str, passage: Passage, span: tuple[int, 
     if picked is None:
         return
     start, end = passage.start + picked[0], passage.start + picked[1]
-    selected = marked(passage.text[picked[0] : picked[1]], [Mark(start, end, ANSWER)], start)
+    selected = mark_html(passage.text[picked[0] : picked[1]], [Mark(start, end, ANSWER)], start)
     st.html(f'<p class="docqa-quiet">Selected:</p>{block(selected, passage.language, "picked")}')
     if st.button("Save this span", type="primary"):
         try:
-            client().say(
+            client().add_feedback(
                 corpus.name,
                 question,
                 "corrected",
@@ -68,4 +68,4 @@ def mark_span(corpus: Corpus, question: str, passage: Passage, span: tuple[int, 
             )
             st.success("Saved.")
         except ApiError as error:
-            problem(error)
+            show_problem(error)

@@ -11,8 +11,8 @@ import streamlit as st
 from ui.client.schemas import ApiError, Corpus, Documents
 from ui.render.names import language_name, plain
 from ui.state.query import OWN_PLACE, Query, date
-from ui.state.reply_cache import counted, question_language
-from ui.state.session import problem
+from ui.state.reply_cache import count_facets, question_language
+from ui.state.session import show_problem
 from ui.state.url import follow, followed
 
 MOST_FIELDS = 8
@@ -30,7 +30,7 @@ def choose(corpus: Corpus, asked: Query, question: str) -> Query:
         try:
             return _more(_filters(corpus, asked))
         except ApiError as error:
-            problem(error)
+            show_problem(error)
             return asked
 
 
@@ -45,7 +45,7 @@ def _own_language(corpus: Corpus, asked: Query) -> None:
     try:
         language = question_language(corpus.name, asked.question)
     except ApiError as error:
-        problem(error)
+        show_problem(error)
         return
     st.caption(f"The question is in {language_name(language)}; only {language_name(language)} is searched.")
 
@@ -53,7 +53,7 @@ def _own_language(corpus: Corpus, asked: Query) -> None:
 def _filters(corpus: Corpus, asked: Query) -> Query:
     """Each facet counts what the choices of all others leave."""
     st.markdown("###### Filters")
-    found = counted(corpus.name, corpus.created, corpus.generation, filters_of(asked))
+    found = count_facets(corpus.name, corpus.created, corpus.generation, filters_of(asked))
     languages = _facet("Language", "language", found.facets["language"], asked.languages, language_name)
     types = _facet("File type", "type", found.facets["type"], asked.types, lambda kind: kind.upper() or "Unknown")
     folders = _facet("Folder", "folder", found.facets["folder"], asked.folders, lambda folder: folder or "(no folder)")
@@ -97,16 +97,16 @@ def _meta(found: Documents, asked: Query) -> tuple[tuple[str, str], ...]:
         chosen.setdefault(field, []).append(text)
     picked = []
     for field in dict.fromkeys([*facets, *chosen]):
-        counts, label = facets.get(field, {}), plain(labelled(field))
+        counts, label = facets.get(field, {}), plain(field_label(field))
         values = _facet(label, f"meta_{field}", counts, chosen.get(field, []), str, found.total)
         picked += [(field, text) for text in values]
     return tuple(picked)
 
 
-def labelled(field: str) -> str:
+def field_label(field: str) -> str:
     """A field of meta as a label.
 
-    >>> labelled("publication_date"), labelled("URL"), labelled("_")
+    >>> field_label("publication_date"), field_label("URL"), field_label("_")
     ('Publication date', 'URL', '_')
     """
     words = " ".join(field.replace("_", " ").split()) or field

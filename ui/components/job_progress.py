@@ -9,7 +9,7 @@ import streamlit as st
 from ui.client.schemas import ENDED, ApiError, Job
 from ui.render.html_tables import count, when
 from ui.render.names import plain
-from ui.state.session import client, problem
+from ui.state.session import client, show_problem
 from ui.state.url import link
 
 EVERY_S = 0.7
@@ -24,15 +24,15 @@ STATES = {
 
 def watch(job: Job) -> None:
     """How far a job is, until it ends; then the page is drawn anew."""
-    _watched(job.id)
+    _show_job(job.id)
 
 
 @st.fragment(run_every=EVERY_S)
-def _watched(id: str) -> None:
+def _show_job(id: str) -> None:
     try:
-        job = client().job(id)
+        job = client().get_job(id)
     except ApiError as error:
-        problem(error)
+        show_problem(error)
         return
     if job.state in ENDED:
         st.rerun()
@@ -48,7 +48,7 @@ def _cancelled() -> set[str]:
 
 def _cancel(id: str) -> None:
     try:
-        client().cancel(id)
+        client().cancel_job(id)
         _cancelled().add(id)
     except ApiError as error:
         st.toast(plain(error.detail))
@@ -77,7 +77,7 @@ def ended_badly(job: Job) -> None:
         st.warning(f"This was cancelled.{kept}")
 
 
-def past(jobs: Iterable[Job], page: str, corpus: str) -> None:
+def show_ended_jobs(jobs: Iterable[Job], page: str, corpus: str) -> None:
     """Jobs with what became of them, each with a way to its report."""
     for job in jobs:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"past-{job.id}"):

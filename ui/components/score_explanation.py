@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ui.client.schemas import Answer, Passage
-from ui.render.highlight import escaped
+from ui.render.highlight import escape_html
 from ui.state.reply_cache import CachedReply
 
 
@@ -15,7 +15,7 @@ def why(answer: Answer, found: CachedReply) -> str:
     facts = [
         ("No-answer margin", f"{margin:+.3f} (no-answer score {verdict.score:.3f}, threshold {verdict.threshold:.3f})"),
         ("Passages read", f"{found.read} of {len(found.reply.passages)}"),
-        ("Time", ", ".join(f"{escaped(stage)} {ms:,.0f} ms" for stage, ms in found.reply.timings_ms.items())),
+        ("Time", ", ".join(f"{escape_html(stage)} {ms:,.0f} ms" for stage, ms in found.reply.timings_ms.items())),
         ("Index", f"generation {found.reply.generation}"),
     ]
     ranked = "".join(f"<tr><th>{label}</th><td>{rank}</td><td>{score}</td></tr>" for label, rank, score in rows)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ui.client.schemas import Answer
-from ui.render.answer_key import same
+from ui.render.answer_key import key_of
 
 HIGH, MEDIUM = 0.75, 0.4
 
@@ -36,11 +36,11 @@ class AnswerGroup:
         return counts
 
 
-def fold(answers: Iterable[Answer]) -> list[AnswerGroup]:
+def group_answers(answers: Iterable[Answer]) -> list[AnswerGroup]:
     """Answers that say the same as one, by the surest of each."""
     groups: dict[str, list[Answer]] = {}
     for answer in sorted(answers, key=lambda answer: -answer.score):
-        groups.setdefault(same(answer.text), []).append(answer)
+        groups.setdefault(key_of(answer.text), []).append(answer)
     return [AnswerGroup(tuple(group)) for group in groups.values()]
 
 
@@ -52,7 +52,7 @@ def by_language(said: Sequence[AnswerGroup]) -> dict[str, list[AnswerGroup]]:
     return groups
 
 
-def against(said: Sequence[AnswerGroup], most: int = 4) -> list[tuple[int, str]]:
+def competing_answers(said: Sequence[AnswerGroup], most: int = 4) -> list[tuple[int, str]]:
     """(documents, text) of the answers that most documents say, when several documents say several; else nothing."""
     if len(said) < 2 or len({place.document_id for one in said for place in one.places}) < 2:
         return []

@@ -36,12 +36,14 @@ YEAR = re.compile(rf"(?:(?:{BEFORE})[. ]{{0,2}}){{0,4}}(?<![0-9])([12][0-9]{{3}}
 ARABIC_YEAR = re.compile("(?:في )?(?:عام|سنة) ([12][0-9]{3}) ?م")
 
 
-def same(text: str) -> str:
+def key_of(text: str) -> str:
     """What texts that say the same have in common.
 
-    >>> same("in 1912") == same("１９１２年") == same("١٩١٢") == "1912", same("The  Bridge.") == same("“the bridge”")
-    (True, True)
-    >>> len({same(text) for text in ("1912", "1912 BC", "-1912", "19.12", "191²", "1912 m", "1,912")})
+    >>> key_of("in 1912") == key_of("１９１２年") == key_of("١٩١٢") == "1912"
+    True
+    >>> key_of("The  Bridge.") == key_of("“the bridge”")
+    True
+    >>> len({key_of(text) for text in ("1912", "1912 BC", "-1912", "19.12", "191²", "1912 m", "1,912")})
     7
     """
     shown = GROUPS.sub(lambda match: BETWEEN.sub("", match[0]), _digits(UNSEEN.sub("", text)))

@@ -7,9 +7,9 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ui.client.schemas import Compared, ComparedRow, Evaluation, EvaluationRow, Figure
+from ui.client.schemas import ComparisonRow, Evaluation, EvaluationRow, Figure, RunComparison
 from ui.render.export import cell
-from ui.render.highlight import escaped, name
+from ui.render.highlight import escape_html, name
 from ui.render.html_tables import figure as whole
 from ui.render.html_tables import text
 from ui.render.names import language_name
@@ -47,16 +47,19 @@ def columns_of(run: Evaluation) -> tuple[Column, ...]:
         return (
             QUESTIONS,
             *(_recall(system) for system in SYSTEMS),
-            _ranked("mrr", "MRR"),
-            _ranked("ndcg", "nDCG@10"),
+            _ranking_column("mrr", "MRR"),
+            _ranking_column("ndcg", "nDCG@10"),
             EXACT,
             F1,
-            _silent("precision"),
-            _silent("recall"),
+            _no_answer_column("precision"),
+            _no_answer_column("recall"),
         )
     if run.kind == CALIBRATION:
         judged = [(part, way) for part in ("error", "decided") for way in WAYS]
-        return (Column("questions", "Samples", lambda row: row.questions), *(_judged(part, way) for part, way in judged))
+        return (
+            Column("questions", "Samples", lambda row: row.questions),
+            *(_judged_column(part, way) for part, way in judged),
+        )
     told = {"HasAns_f1": "F1, answerable", "NoAns_f1": "F1, unanswerable", "best_f1": "Best F1"}
     return (QUESTIONS, EXACT, F1, *(_detail(key, label) for key, label in told.items() if run.scorer == "squad2"))
 
@@ -66,15 +69,15 @@ def _recall(system: str) -> Column:
     return Column(system, label, lambda row: ((row.retrieval or {}).get(system, {}).get("recall") or {}).get("10"))
 
 
-def _ranked(part: str, label: str) -> Column:
+def _ranking_column(part: str, label: str) -> Column:
     return Column(part, label, lambda row: (row.retrieval or {}).get("fused", {}).get(part))
 
 
-def _silent(part: str) -> Column:
+def _no_answer_column(part: str) -> Column:
     return Column(part, f"“No answer” {part}", lambda row: (row.silence or {}).get(part))
 
 
-def _judged(part: str, way: str) -> Column:
+def _judged_column(part: str, way: str) -> Column:
     label = f"{'Error' if part == 'error' else 'Decided rightly'}, {way}"
     return Column(f"{part}-{way}", label, lambda row: (row.judged or {}).get(way, {}).get(part))
 
@@ -83,7 +86,7 @@ def _detail(key: str, label: str) -> Column:
     return Column(key, label, lambda row: row.details.get(key))
 
 
-def ordered(rows: Sequence[EvaluationRow], column: Column | None, lowest_first: bool) -> list[EvaluationRow]:
+def sort_rows(rows: Sequence[EvaluationRow], column: Column | None, lowest_first: bool) -> list[EvaluationRow]:
     """Rows by a column, None by language; equal ones stay as they are."""
     if column is None:
         return sorted(rows, key=lambda row: row_name(row.name), reverse=lowest_first)
@@ -104,13 +107,13 @@ def row_name(code: str) -> str:
 def lines(run: Evaluation, columns: Sequence[Column], rows: Iterable[EvaluationRow]) -> list[list[str]]:
     """Cells as HTML, the sums of all languages last."""
     ends = [row for row in (run.mean, run.all) if row is not None and len(run.rows) > 1]
-    return [[text(row_name(row.name)), *(shown(column.value(row)) for column in columns)] for row in (*rows, *ends)]
+    return [[text(row_name(row.name)), *(figure_text(column.value(row)) for column in columns)] for row in (*rows, *ends)]
 
 
-def shown(value: float | Figure | None) -> str:
+def figure_text(value: float | Figure | None) -> str:
     """A figure in a cell, with its interval.
 
-    >>> shown(1234), shown(61.25), shown(None)
+    >>> figure_text(1234), figure_text(61.25), figure_text(None)
     ('1,234', '61.2', '–')
     """
     if isinstance(value, Figure):
@@ -146,7 +149,7 @@ def _parts(value: float | Figure | None) -> list[float | str]:
 # -- two runs ----------------------------------------------------------------------------------------------------------
 
 
-def compared_lines(found: Compared) -> list[list[str]]:
+def comparison_lines(found: RunComparison) -> list[list[str]]:
     """Cells of the comparison as HTML, all questions last."""
     names = {"A": found.a, "B": found.b}
     return [
@@ -157,18 +160,18 @@ def compared_lines(found: Compared) -> list[list[str]]:
             f"{row.b:.1f}",
             between(row),
             f"{row.f1.p:.3f}",
-            f"<b>{row.better}</b> {name(names[row.better])}" if row.better else escaped("not told apart"),
+            f"<b>{row.better}</b> {name(names[row.better])}" if row.better else escape_html("not told apart"),
         ]
         for row in (*found.rows, found.all)
     ]
 
 
-def between(row: ComparedRow) -> str:
+def between(row: ComparisonRow) -> str:
     """The difference of F1 with its interval, signs always there."""
     return f'<b>{row.f1.value:+.1f}</b> <span class="docqa-small">{row.f1.low:+.1f} to {row.f1.high:+.1f}</span>'
 
 
-def compared_csv(found: Compared) -> bytes:
+def comparison_csv(found: RunComparison) -> bytes:
     """The comparison for spreadsheets."""
     heads = ["row", "scorer", "questions", f"F1 of {found.a}", f"F1 of {found.b}"]
     parts = ["difference", "low", "high", "p"]

@@ -41,21 +41,21 @@ def _symbol(match: re.Match[str]) -> str:
     return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"
 
 
-def escaped(text: str) -> str:
+def escape_html(text: str) -> str:
     """The text as HTML, safe inside an element and inside a quoted attribute.
 
-    >>> escaped('<b onclick="x">')
+    >>> escape_html('<b onclick="x">')
     '&lt;b onclick=&quot;x&quot;&gt;'
     """
     return html.escape(visible(text), quote=True).replace("\r", "&#13;")
 
 
-def marked(text: str, marks: Iterable[Mark], offset: int = 0) -> str:
+def mark_html(text: str, marks: Iterable[Mark], offset: int = 0) -> str:
     """The text as HTML with marks. offset: where the text begins in the document that the marks count in.
 
     Marks may overlap; a piece under several has the class of each. What lies outside the text is left out.
 
-    >>> marked("It opened in 1912.", [Mark(13, 17, ANSWER)])
+    >>> mark_html("It opened in 1912.", [Mark(13, 17, ANSWER)])
     'It opened in <mark class="answer">1912</mark>.'
     """
     inside = [mark for mark in (_moved(mark, -offset, len(text)) for mark in marks) if mark.start < mark.end]
@@ -76,25 +76,25 @@ def _moved(mark: Mark, by: int, length: int) -> Mark:
 
 def _piece(text: str, over: Sequence[Mark], ids: Sequence[str]) -> str:
     if not over:
-        return escaped(text)
-    classes = " ".join(sorted({escaped(mark.kind) for mark in over}))
-    anchors = "".join(f'<a id="{escaped(id)}"></a>' for id in ids)
-    return f'{anchors}<mark class="{classes}">{escaped(text)}</mark>'
+        return escape_html(text)
+    classes = " ".join(sorted({escape_html(mark.kind) for mark in over}))
+    anchors = "".join(f'<a id="{escape_html(id)}"></a>' for id in ids)
+    return f'{anchors}<mark class="{classes}">{escape_html(text)}</mark>'
 
 
 def block(inner: str, language: str = "", kind: str = "text") -> str:
-    """HTML of a text in its own writing direction, paragraph by paragraph. inner: HTML, as `marked` gives it.
+    """HTML of a text in its own writing direction, paragraph by paragraph. inner: HTML, as `mark_html` gives it.
 
     >>> block("x", "ar")
     '<div class="docqa-text" dir="auto" lang="ar">x</div>'
     """
-    lang = f' lang="{escaped(language)}"' if language else ""
-    return f'<div class="docqa-{escaped(kind)}" dir="auto"{lang}>{inner}</div>'
+    lang = f' lang="{escape_html(language)}"' if language else ""
+    return f'<div class="docqa-{escape_html(kind)}" dir="auto"{lang}>{inner}</div>'
 
 
 def name(text: str) -> str:
     """A file name or another name as HTML that keeps its writing direction to itself."""
-    return f'<bdi class="docqa-name">{escaped(text)}</bdi>'
+    return f'<bdi class="docqa-name">{escape_html(text)}</bdi>'
 
 
 def sentence(text: str, start: int, end: int) -> tuple[int, int]:
@@ -148,7 +148,7 @@ def excerpt(
     All offsets are the document's.
     """
     first, last = around(text, max(0, span[0] - offset), min(len(text), span[1] - offset), size)
-    inner = re.sub(r"\n\s*\n", "\n", marked(text[first:last], marks, offset + first))
+    inner = re.sub(r"\n\s*\n", "\n", mark_html(text[first:last], marks, offset + first))
     cut = '<span class="docqa-cut">…</span>'
     return block(f"{cut if first else ''}{inner}{cut if last < len(text) else ''}", language)
 

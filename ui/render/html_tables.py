@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from ui.render.highlight import escaped
+from ui.render.highlight import escape_html
 
 STYLE = Path(__file__).with_name("tables.css")
 UNITS = ("bytes", "KB", "MB", "GB")
@@ -20,8 +20,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], told: Collectio
     >>> table(["File"], [[text("<a>")]]).partition("<tbody>")[2]
     '<tr><td><div dir="auto">&lt;a&gt;</div></td></tr></tbody></table>'
     """
-    head = "".join(f"<th>{escaped(column)}</th>" for column in columns)
-    labels = [f' data-label="{escaped(column)}"' if column in told else "" for column in columns]
+    head = "".join(f"<th>{escape_html(column)}</th>" for column in columns)
+    labels = [f' data-label="{escape_html(column)}"' if column in told else "" for column in columns]
     body = "".join(f"<tr>{_cells(labels, row)}</tr>" for row in rows)
     return f'<table class="docqa-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
@@ -36,7 +36,7 @@ def text(words: str, kind: str = "") -> str:
     >>> text("a & b")
     '<div dir="auto">a &amp; b</div>'
     """
-    shown = f'<span class="docqa-{escaped(kind)}">{escaped(words)}</span>' if kind else escaped(words)
+    shown = f'<span class="docqa-{escape_html(kind)}">{escape_html(words)}</span>' if kind else escape_html(words)
     return f'<div dir="auto">{shown}</div>' if words else ""
 
 

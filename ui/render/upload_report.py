@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ui.client.schemas import Job, PutFile
+from ui.client.schemas import Job, UploadedFile
 from ui.render.export import cell
 from ui.render.html_tables import count
 
@@ -17,7 +17,7 @@ WORDS = {
     "skipped": "Could not be read",
     "waiting": "Not indexed",
     "indexed": "Indexed",
-    "updated": "Indexed anew",
+    "updated": "Indexed again",
     "removed": "Removed",
     "unchanged": "Indexed before, not changed",
 }
@@ -42,10 +42,10 @@ class FileLine:
         return self.status in BAD
 
 
-def report(put: Iterable[PutFile], job: Job | None) -> list[FileLine]:
+def report(put: Iterable[UploadedFile], job: Job | None) -> list[FileLine]:
     """Every file once, those that cannot be asked first. put: what was said at the upload, where that is still known."""
     files = list(put)
-    told = [_told(file) for file in _files(job)]
+    told = [_file_line(file) for file in _files(job)]
     known = {line.file for line in told}
     lines = [FileLine(file.name, "refused", file.reason) for file in files if file.status == "refused"]
     stored = dict.fromkeys(file.source for file in files if file.status != "refused" and file.source not in known)
@@ -59,7 +59,7 @@ def _files(job: Job | None) -> Sequence[dict[str, Any]]:
     return (job.result or {}).get("files", ()) if job is not None else ()
 
 
-def _told(file: dict[str, Any]) -> FileLine:
+def _file_line(file: dict[str, Any]) -> FileLine:
     parts = [str(file.get("reason") or ""), *map(str, file.get("notes") or ())]
     documents, passages = int(file.get("documents") or 0), int(file.get("passages") or 0)
     if documents or passages:

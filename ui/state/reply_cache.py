@@ -13,7 +13,7 @@ from ui.state.query import Query
 from ui.state.session import client
 
 KEPT = 20
-LISTED, TOGETHER = 1_000, 200
+LISTED, BATCH_IDS = 1_000, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,9 @@ def question_language(corpus: str, question: str) -> str:
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
-def counted(corpus: str, created: str, generation: int, asked: Query) -> Documents:
+def count_facets(corpus: str, created: str, generation: int, asked: Query) -> Documents:
     """What can be chosen in one state of a corpus: how many documents of each value are left by the other choices."""
-    return client().documents(
+    return client().list_documents(
         corpus,
         language=asked.languages or None,
         type=asked.types or None,
@@ -83,14 +83,14 @@ def counted(corpus: str, created: str, generation: int, asked: Query) -> Documen
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
-def cited(corpus: str, created: str, generation: int, ids: tuple[str, ...]) -> dict[str, ListedDocument]:
+def get_cited(corpus: str, created: str, generation: int, ids: tuple[str, ...]) -> dict[str, ListedDocument]:
     """These documents of one state of a corpus, by id. Raises ApiError."""
-    parts = [ids[at : at + TOGETHER] for at in range(0, len(ids), TOGETHER)]
-    found = [client().documents(corpus, id=part, limit=TOGETHER).documents for part in parts]
+    parts = [ids[at : at + BATCH_IDS] for at in range(0, len(ids), BATCH_IDS)]
+    found = [client().list_documents(corpus, id=part, limit=BATCH_IDS).documents for part in parts]
     return {document.id: document for documents in found for document in documents}
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
-def listing(corpus: str, created: str, generation: int, source: str = "") -> Documents:
+def get_listing(corpus: str, created: str, generation: int, source: str = "") -> Documents:
     """The first documents of one state of a corpus, perhaps of those whose name is like a pattern. Raises ApiError."""
-    return client().documents(corpus, source=source or None, limit=LISTED)
+    return client().list_documents(corpus, source=source or None, limit=LISTED)

@@ -59,10 +59,10 @@ def _value(name: str, value: Any) -> str:
     return language_name(str(value)) if name == "language" else str(value)
 
 
-def asked_of(question: str, filters: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> Query | None:
+def query_of(question: str, filters: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> Query | None:
     """The question with the choices that make this filter; None where no choices of the page Ask make it.
 
-    >>> asked_of("q", {"$and": [{"language": ["de"]}]}, {"top_k": 3})
+    >>> query_of("q", {"$and": [{"language": ["de"]}]}, {"top_k": 3})
     Query(question='q', languages=('de',), types=(), folders=(), meta=(), since='', until='', crosslingual=True, \
 thorough=False, top_k=3, retrieve=10)
     """

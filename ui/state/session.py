@@ -30,18 +30,18 @@ def client() -> Client:
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 
-def problem(error: ApiError) -> None:
+def show_problem(error: ApiError) -> None:
     """Show an error of the service as its one sentence."""
     st.error(plain(error.detail))
 
 
 @contextmanager
-def problems_shown(*, stop: bool = True) -> Iterator[None]:
+def show_problems(*, stop: bool = True) -> Iterator[None]:
     """Show an ApiError raised in the block as one sentence; with `stop`, end the page there."""
     try:
         yield
     except ApiError as error:
-        problem(error)
+        show_problem(error)
         if stop:
             st.stop()
 
@@ -51,19 +51,19 @@ def problems_shown(*, stop: bool = True) -> Iterator[None]:
 
 def pick_corpus() -> Corpus:
     """The corpus in hand, chosen in the sidebar and kept in the address. Ends the page where there is none."""
-    with problems_shown():
-        corpora = {corpus.name: corpus for corpus in client().corpora()}
+    with show_problems():
+        corpora = {corpus.name: corpus for corpus in client().list_corpora()}
     if not corpora:
         st.info("There is no collection yet. Create one and upload documents to it.")
         link(CORPORA, "Create a collection")
         st.stop()
     wanted = parameter("corpus") or st.session_state.get("corpus_in_hand", "")
     if parameter("corpus") and wanted not in corpora:
-        st.warning(plain(f"There is no corpus {wanted!r}; another one is shown."))
+        st.warning(plain(f"There is no collection {wanted!r}; another one is shown."))
     chosen = wanted if wanted in corpora else next(iter(corpora))
     follow("corpus_picked", chosen)
     with st.sidebar:
-        st.selectbox("Corpus", list(corpora), key="corpus_picked", format_func=lambda name: corpora[name].title or name)
+        st.selectbox("Collection", list(corpora), key="corpus_picked", format_func=lambda name: corpora[name].title or name)
     name = followed("corpus_picked", st.session_state["corpus_picked"])
     st.session_state["corpus_in_hand"] = name
     address(corpus=name)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from ui.client.schemas import Answer, Corpus, Passage
-from ui.components.answer_cards import answers_shown, progress_shown
+from ui.components.answer_cards import show_answers, show_progress
 from ui.components.filter_sidebar import choose
 from ui.components.keyboard import arrows
 from ui.state.query import PARAMETERS, QUESTION_CHARACTERS, Query, from_query
-from ui.state.reply_cache import cited, outcome
-from ui.state.session import pick_corpus, problems_shown
+from ui.state.reply_cache import get_cited, outcome
+from ui.state.session import pick_corpus, show_problems
 from ui.state.url import address, follow, followed, parameter, parameters
 
 
@@ -58,13 +58,13 @@ def about(corpus: Corpus) -> None:
 def results(corpus: Corpus, asked: Query) -> None:
     """The answers, or that there are none."""
     place = st.empty()
-    with problems_shown():
-        found = outcome(corpus, asked, lambda event: progress_shown(place, event))
+    with show_problems():
+        found = outcome(corpus, asked, lambda event: show_progress(place, event))
         place.empty()
         quoted: tuple[Answer | Passage, ...] = (*found.reply.answers, *found.reply.passages)
         ids = {one.document_id for one in quoted}
-        documents = cited(corpus.name, corpus.created, corpus.generation, tuple(sorted(ids)))
-    answers_shown(corpus, asked, found, documents)
+        documents = get_cited(corpus.name, corpus.created, corpus.generation, tuple(sorted(ids)))
+    show_answers(corpus, asked, found, documents)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from ui.client.schemas import ENDED, Corpus, Job
-from ui.components.job_progress import ended_badly, past, watch
+from ui.components.job_progress import ended_badly, show_ended_jobs, watch
 from ui.render.answer_groups import confidence
 from ui.render.batch_rows import KINDS, SUFFIXES, Row, answers, counts, preview
-from ui.render.highlight import escaped, name
+from ui.render.highlight import escape_html, name
 from ui.render.html_tables import STYLE, count, table, text, when
-from ui.state.session import client, pick_corpus, problems_shown
+from ui.state.session import client, pick_corpus, show_problems
 from ui.state.url import BATCH, address, follow, followed, link, number, parameter
 
 PAGE = 50
@@ -33,8 +33,8 @@ def page() -> None:
     st.html(STYLE)
     corpus = pick_corpus()
     st.title("Batch")
-    with problems_shown():
-        jobs = [job for job in client().jobs(corpus.name) if job.kind == "questions"]
+    with show_problems():
+        jobs = [job for job in client().list_jobs(corpus.name) if job.kind == "questions"]
     chosen = parameter("job")
     if chosen:
         link(BATCH, "New batch", corpus=corpus.name)
@@ -44,7 +44,7 @@ def page() -> None:
     before = [job for job in jobs if job.id != chosen]
     if before:
         st.header("Batches")
-        past(before, BATCH, corpus.name)
+        show_ended_jobs(before, BATCH, corpus.name)
 
 
 # -- in ----------------------------------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ def new(corpus: Corpus) -> None:
     else:
         st.caption("The first rows cannot be shown here. The file is looked at when its questions are asked.")
     if st.button("Ask these questions", type="primary"):
-        with problems_shown(stop=False):
+        with show_problems(stop=False):
             job = client().ask_file(corpus.name, file.name, file)
             st.session_state["batch_turn"] += 1
             address(job=job.id)
@@ -79,8 +79,8 @@ def new(corpus: Corpus) -> None:
 
 def one(corpus: Corpus, id: str) -> None:
     """A batch: how far it is, or its answers."""
-    with problems_shown(stop=False):
-        job = client().job(id)
+    with show_problems(stop=False):
+        job = client().get_job(id)
         if job.kind != "questions" or job.corpus != corpus.name:
             st.info("This batch was asked of another collection; choose that one.")
         elif job.state not in ENDED:
@@ -93,7 +93,7 @@ def one(corpus: Corpus, id: str) -> None:
 
 @st.cache_data(show_spinner="Fetching the answers.", max_entries=KEPT)
 def _answers(id: str) -> list[Row]:
-    return answers(client().result(id, "jsonl").data)
+    return answers(client().get_job_result(id, "jsonl").data)
 
 
 def result(job: Job, rows: list[Row]) -> None:
@@ -116,7 +116,7 @@ def _downloads(id: str) -> None:
         for kind, (label, mime) in FORMATS.items():
             st.download_button(
                 f"Download {label}",
-                lambda kind=kind: client().result(id, kind).data,  # type: ignore[misc]
+                lambda kind=kind: client().get_job_result(id, kind).data,  # type: ignore[misc]
                 f"answers-{id[:8]}.{kind}",
                 mime,
                 on_click="ignore",
@@ -144,15 +144,15 @@ def _kind(found: dict[str, int]) -> str:
 
 def _cells(corpus: str, row: Row) -> list[str]:
     about = [f"no. {row.id}" if row.id else "", row.corpus if row.corpus != corpus else ""]
-    asked = text(row.question) + "".join(f'<span class="docqa-small">{escaped(one)}</span> ' for one in about if one)
+    asked = text(row.question) + "".join(f'<span class="docqa-small">{escape_html(one)}</span> ' for one in about if one)
     if row.error:
         return [asked, text(row.error, "bad"), "", "", ""]
     if not row.answer:
         held = "" if row.no_answer_score is None else f"no-answer score {row.no_answer_score:.2f}"
         return [asked, f"<em>No answer in the closest passages</em>{text(held, 'small')}", "", "", ""]
     score = f"{row.score:.2f} {confidence(row.score)}" if row.score is not None else ""
-    place = f'<a href="{escaped(_place(row))}">{name(row.source)}</a>'
-    return [asked, f'<div dir="auto"><b>{escaped(row.answer)}</b></div>', escaped(score), place, str(row.page or "")]
+    place = f'<a href="{escape_html(_place(row))}">{name(row.source)}</a>'
+    return [asked, f'<div dir="auto"><b>{escape_html(row.answer)}</b></div>', escape_html(score), place, str(row.page or "")]
 
 
 def _place(row: Row) -> str:

@@ -7,13 +7,13 @@ from functools import partial
 import streamlit as st
 
 from ui.client.schemas import ENDED, Corpus
-from ui.components.create_corpus import new_corpus
-from ui.components.delete_dialog import Deletion, confirmed, delete_button, forget
-from ui.components.document_files import files_shown, skipped_shown, upload_shown
-from ui.render.highlight import escaped, name
+from ui.components.create_corpus import show_form
+from ui.components.delete_dialog import Deletion, confirm_deletion, delete_button, forget
+from ui.components.document_files import show_files, show_skipped, show_upload
+from ui.render.highlight import escape_html, name
 from ui.render.html_tables import STYLE, count, facts, figure, size, table, text, when
 from ui.render.names import language_name, plain
-from ui.state.session import client, problems_shown
+from ui.state.session import client, show_problems
 from ui.state.url import ASK, CORPORA, address, link, parameter
 
 LANGUAGES_SHOWN = 8
@@ -38,9 +38,9 @@ def overview() -> None:
     """Every corpus with its state, and a way to make one."""
     forget()
     st.title("Collections")
-    with problems_shown():
-        corpora, models = client().corpora(), client().models()
-        busy = {job.corpus for job in client().jobs(limit=1_000) if job.state not in ENDED}
+    with show_problems():
+        corpora, models = client().list_corpora(), client().list_models()
+        busy = {job.corpus for job in client().list_jobs(limit=1_000) if job.state not in ENDED}
     for corpus in corpora:
         with st.container(border=True, key=f"corpus-{corpus.name}"):
             st.html(
@@ -51,16 +51,16 @@ def overview() -> None:
                 link(ASK, "Ask", corpus=corpus.name)
     if not corpora:
         st.info("There is no collection yet. Create one, then upload documents to it.")
-    new_corpus([model for model in models if model.kind == "embedder"], is_first=not corpora)
+    show_form([model for model in models if model.kind == "embedder"], is_first=not corpora)
 
 
 def state(corpus: Corpus, busy: bool = False) -> str:
     """What is in a corpus, and how many documents of each language, as lines of HTML."""
     held = list(_languages(corpus).items())
-    shown = [f"{escaped(language_name(code))} {counts['documents']:,}" for code, counts in held[:LANGUAGES_SHOWN]]
+    shown = [f"{escape_html(language_name(code))} {counts['documents']:,}" for code, counts in held[:LANGUAGES_SHOWN]]
     more = len(held) - LANGUAGES_SHOWN
     about = [
-        escaped(corpus.name),
+        escape_html(corpus.name),
         count(corpus.documents, "document"),
         count(corpus.passages, "passage"),
         size(corpus.bytes),
@@ -80,16 +80,16 @@ def _languages(corpus: Corpus) -> dict[str, dict[str, int]]:
 def one(wanted: str) -> None:
     """A corpus and everything that can be done with it."""
     link(CORPORA, "All collections")
-    with problems_shown():
-        corpus = client().corpus(wanted)
+    with show_problems():
+        corpus = client().get_corpus(wanted)
     st.session_state["corpus_in_hand"] = corpus.name
     head(corpus)
     st.header("Upload")
-    upload_shown(corpus)
+    show_upload(corpus)
     if corpus.documents:
         st.header("Documents")
-        files_shown(corpus)
-    skipped_shown(corpus)
+        show_files(corpus)
+    show_skipped(corpus)
     _deletion(corpus)
 
 
@@ -97,12 +97,12 @@ def head(corpus: Corpus) -> None:
     """Its title, what is in it, and how much of each language."""
     st.html(f'<h1 class="docqa-title">{name(corpus.title or corpus.name)}</h1>')
     about = [
-        escaped(corpus.name),
+        escape_html(corpus.name),
         count(corpus.documents, "document"),
         count(corpus.passages, "passage"),
         size(corpus.bytes),
         f"search model {name(corpus.embedder)}",
-        f"made {escaped(when(corpus.created))}",
+        f"created {escape_html(when(corpus.created))}",
     ]
     st.html(facts(about))
     if corpus.documents:
@@ -119,7 +119,7 @@ def _deletion(corpus: Corpus) -> None:
     about = f"{corpus.title or corpus.name}: {held}"
     deletion = Deletion("corpus", corpus.name, about, partial(_delete, corpus.name))
     delete_button("Delete this collection", deletion, "delete-corpus", "secondary")
-    confirmed()
+    confirm_deletion()
 
 
 def _delete(corpus: str) -> None:

@@ -7,14 +7,14 @@ from functools import partial
 import streamlit as st
 
 from ui.client.schemas import ApiError, Corpus, Document, ListedDocument, Page, Reply
-from ui.components.document_files import containing
+from ui.components.document_files import name_pattern
 from ui.components.hit_navigation import Hits, Span, hits_of, page_of, window
 from ui.components.keyboard import bring
-from ui.render.highlight import block, escaped, find, marked, name
+from ui.render.highlight import block, escape_html, find, mark_html, name
 from ui.render.names import language_name, plain
 from ui.state.query import Query, from_query
-from ui.state.reply_cache import is_kept, listing, outcome
-from ui.state.session import client, pick_corpus, problem, problems_shown
+from ui.state.reply_cache import get_listing, is_kept, outcome
+from ui.state.session import client, pick_corpus, show_problem, show_problems
 from ui.state.url import ASK, DOCUMENT, address, follow, followed, link, number, parameter, parameters
 
 LISTED = 50
@@ -28,17 +28,17 @@ def view() -> None:
     if not id:
         choose(corpus)
         return
-    with problems_shown(stop=False):
-        document = fetched(corpus.name, corpus.created, corpus.generation, id)
-        shown(corpus, document, from_query(parameter, parameters))
+    with show_problems(stop=False):
+        document = fetch_document(corpus.name, corpus.created, corpus.generation, id)
+        show_document(corpus, document, from_query(parameter, parameters))
         return
     link(DOCUMENT, "All documents of the collection", corpus=corpus.name)
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def fetched(corpus: str, created: str, generation: int, id: str) -> Document:
+def fetch_document(corpus: str, created: str, generation: int, id: str) -> Document:
     """A document with its text, as one state of the corpus has it. Raises ApiError."""
-    return client().document(corpus, id)
+    return client().get_document(corpus, id)
 
 
 # -- which document ----------------------------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ def choose(corpus: Corpus) -> None:
     follow("wanted", parameter("find"))
     wanted = st.text_input("Find a document", key="wanted", placeholder="Part of its name or title")
     address(find=followed("wanted", wanted))
-    with problems_shown():
+    with show_problems():
         found, more = _found(corpus, wanted)
     for one in found[:LISTED]:
         title = f"{plain(one.title, isolate=True)} · " if one.title else ""
@@ -63,12 +63,12 @@ def choose(corpus: Corpus) -> None:
 
 def _found(corpus: Corpus, wanted: str) -> tuple[list[ListedDocument], int]:
     """Documents with these words in name or title, and how many there are; titles are those of the first documents only."""
-    first = listing(corpus.name, corpus.created, corpus.generation)
+    first = get_listing(corpus.name, corpus.created, corpus.generation)
     words = wanted.casefold().split()
     found = [one for one in first.documents if all(word in f"{one.source} {one.title}".casefold() for word in words)]
     if not words or first.total == len(first.documents):
         return found, first.total if not words else 0
-    named = listing(corpus.name, corpus.created, corpus.generation, containing("*".join(words)).replace("[*]", "*"))
+    named = get_listing(corpus.name, corpus.created, corpus.generation, name_pattern("*".join(words)).replace("[*]", "*"))
     known = {one.id for one in found}
     return [*found, *(one for one in named.documents if one.id not in known)], named.total
 
@@ -76,21 +76,21 @@ def _found(corpus: Corpus, wanted: str) -> tuple[list[ListedDocument], int]:
 # -- one document ------------------------------------------------------------------------------------------------------
 
 
-def shown(corpus: Corpus, document: Document, asked: Query) -> None:
+def show_document(corpus: Corpus, document: Document, asked: Query) -> None:
     """A document with its marks, and the ways through it."""
     span = span_of(document)
     head(corpus, document, asked)
-    found = looked_for(document)
-    reply = replied(corpus, document, asked, span)
+    found = search_hits(document)
+    reply = reply_for(corpus, document, asked, span)
     hits = hits_of(reply, document.id, found, span)
     as_page = bool(document.pages) and document.meta.get("file_type") == "pdf"
     with st.container(horizontal=True, vertical_alignment="center", key="hits"):
-        is_page = as_page and view_chosen() == VIEWS[0]
+        is_page = as_page and chosen_view() == VIEWS[0]
         steps(hits, span)
     if is_page:
-        page_shown(corpus, document, hits, span)
+        show_page(corpus, document, hits, span)
     else:
-        text_shown(document, hits, span)
+        show_text(document, hits, span)
     facts(document)
 
 
@@ -107,7 +107,7 @@ def head(corpus: Corpus, document: Document, asked: Query) -> None:
     title = str(document.meta.get("title") or "") or document.source
     st.html(f'<h1 class="docqa-title">{name(title)}</h1>')
     said = [name(document.source)] if title != document.source else []
-    said += [escaped(language_name(document.language)), f"{document.characters:,} characters"]
+    said += [escape_html(language_name(document.language)), f"{document.characters:,} characters"]
     said += [f"{document.page_count:,} pages"] if document.page_count else []
     st.html(f'<div class="docqa-where">{"<span>·</span>".join(said)}</div>')
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -119,10 +119,10 @@ def head(corpus: Corpus, document: Document, asked: Query) -> None:
 
 
 def _original(corpus: str, id: str) -> bytes:
-    return client().original(corpus, id).data
+    return client().get_original(corpus, id).data
 
 
-def replied(corpus: Corpus, document: Document, asked: Query, span: Span | None) -> Reply | None:
+def reply_for(corpus: Corpus, document: Document, asked: Query, span: Span | None) -> Reply | None:
     """What the question in the address found; None without one. The text is there before it is known."""
     if not asked.question:
         return None
@@ -133,17 +133,17 @@ def replied(corpus: Corpus, document: Document, asked: Query, span: Span | None)
         marks = hits_of(None, document.id, None, span).marks
         with place.container():
             st.caption("Asking the question again, to mark all that it finds here.")
-            st.html(block(marked(document.text[first:last], marks, first), document.language, "whole"))
+            st.html(block(mark_html(document.text[first:last], marks, first), document.language, "whole"))
     try:
         return outcome(corpus, asked).reply
     except ApiError as error:
-        problem(error)
+        show_problem(error)
         return None
     finally:
         place.empty()
 
 
-def looked_for(document: Document) -> list[Span] | None:
+def search_hits(document: Document) -> list[Span] | None:
     """Where the words looked for are; None when nothing is looked for."""
     follow("find", parameter("find"))
     words = followed("find", st.text_input("Find in the text", key="find"))
@@ -152,7 +152,7 @@ def looked_for(document: Document) -> list[Span] | None:
     return find(document.text, words) if words.strip() else None
 
 
-def view_chosen() -> str:
+def chosen_view() -> str:
     """Whether pages or text are shown, kept in the address."""
     follow("view", VIEWS[1] if parameter("view") == "text" else VIEWS[0])
     picked = st.segmented_control("View", VIEWS, key="view", label_visibility="collapsed", required=True)
@@ -178,12 +178,12 @@ def go(span: Span | None) -> None:
         address(start=str(span[0]), end=str(span[1]), part=None, page=None)
 
 
-def text_shown(document: Document, hits: Hits, span: Span | None) -> None:
+def show_text(document: Document, hits: Hits, span: Span | None) -> None:
     """The text, or the part of it around the span when it is very long."""
     first, last = window(len(document.text), span, number("part"))
     if (first, last) != (0, len(document.text)):
         _parts(first, last, len(document.text))
-    st.html(block(marked(document.text[first:last], hits.marks, first), document.language, "whole"))
+    st.html(block(mark_html(document.text[first:last], hits.marks, first), document.language, "whole"))
     if span is not None and first <= span[0] < last:
         bring("docqa-here", f"{span}")
 
@@ -199,7 +199,7 @@ def _parts(first: int, last: int, length: int) -> None:
 # -- pages of a PDF ----------------------------------------------------------------------------------------------------
 
 
-def page_shown(corpus: Corpus, document: Document, hits: Hits, span: Span | None) -> None:
+def show_page(corpus: Corpus, document: Document, hits: Hits, span: Span | None) -> None:
     """A page of a PDF with the span boxed; its text where that cannot be drawn for sure."""
     usual = page_of(document.pages, span[0]) if span else 1
     at = min(max(1, number("page") or usual), document.page_count)
@@ -211,7 +211,7 @@ def page_shown(corpus: Corpus, document: Document, hits: Hits, span: Span | None
     try:
         drawn = page_image(corpus.name, document.content_hash, document.id, at, here)
     except ApiError as error:
-        problem(error)
+        show_problem(error)
         drawn = None
     if drawn is not None:
         st.html(page_html(drawn))
@@ -224,14 +224,14 @@ def page_shown(corpus: Corpus, document: Document, hits: Hits, span: Span | None
             )
         first = document.pages[at - 1]
         last = document.pages[at] if at < document.page_count else len(document.text)
-        st.html(block(marked(document.text[first:last], hits.marks, first), document.language, "whole"))
+        st.html(block(mark_html(document.text[first:last], hits.marks, first), document.language, "whole"))
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
 def page_image(corpus: str, content_hash: str, id: str, page: int, span: Span | None) -> Page:
     """The picture of a page with the boxes of a span. Raises ApiError."""
     start, end = span or (None, None)
-    return client().page(corpus, id, page, start=start, end=end)
+    return client().get_page_image(corpus, id, page, start=start, end=end)
 
 
 def page_html(page: Page) -> str:
@@ -241,7 +241,7 @@ def page_html(page: Page) -> str:
         for left, top, right, bottom in page.boxes
     ]
     boxes = [f'<div class="docqa-box" id="docqa-box-{n}" style="{place}"></div>' for n, place in enumerate(places)]
-    image = f'<img src="{escaped(page.image)}" alt="Page {page.page}" width="{page.width}" height="{page.height}">'
+    image = f'<img src="{escape_html(page.image)}" alt="Page {page.page}" width="{page.width}" height="{page.height}">'
     return f'<div class="docqa-page">{image}{"".join(boxes if page.exact else [])}</div>'
 
 

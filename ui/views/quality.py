@@ -7,7 +7,7 @@ import base64
 import streamlit as st
 
 from ui.client.schemas import Evaluation, Figure
-from ui.components.error_analysis import predictions_shown
+from ui.components.error_analysis import show_predictions
 from ui.render.evaluation_table import (
     CALIBRATION,
     COMPARED,
@@ -15,17 +15,17 @@ from ui.render.evaluation_table import (
     OPEN_DOMAIN,
     as_csv,
     columns_of,
-    compared_csv,
-    compared_lines,
+    comparison_csv,
+    comparison_lines,
     interval,
     lines,
-    ordered,
     row_name,
+    sort_rows,
 )
-from ui.render.highlight import escaped, name
+from ui.render.highlight import escape_html, name
 from ui.render.html_tables import STYLE, count, facts, heading, table, text, when
 from ui.render.names import plain
-from ui.state.session import client, problems_shown
+from ui.state.session import client, show_problems
 from ui.state.url import QUALITY, address, follow, followed, link, parameter
 
 KINDS = {"reading": "each question over its own text", OPEN_DOMAIN: "open domain", CALIBRATION: "calibration"}
@@ -55,8 +55,8 @@ def page() -> None:
 def overview() -> None:
     """Every run with its figures, or how to make the first."""
     st.title("Quality")
-    with problems_shown():
-        runs = client().evaluations()
+    with show_problems():
+        runs = client().list_evaluations()
     for run in runs:
         with st.container(border=True, key=f"run-{run.name}"):
             st.html(f"{heading(name(run.name))}{facts(about(run))}{headline(run)}{wrong(run)}")
@@ -87,8 +87,8 @@ def about(run: Evaluation) -> list[str]:
     more = f" and {len(run.files) - FILES:,} more" if len(run.files) > FILES else ""
     files = ", ".join(name(file.name) for file in run.files[:FILES]) + more
     asked = f"{count(run.asked, 'question')}" + (f" in {count(run.languages, 'language')}" if run.languages else "")
-    scored = f"scored by {escaped(run.scorer)}" if run.scorer else ""
-    return [models, KINDS.get(run.kind, ""), scored, asked if run.asked else "", files, escaped(when(run.made))]
+    scored = f"scored by {escape_html(run.scorer)}" if run.scorer else ""
+    return [models, KINDS.get(run.kind, ""), scored, asked if run.asked else "", files, escape_html(when(run.made))]
 
 
 def headline(run: Evaluation) -> str:
@@ -100,8 +100,8 @@ def headline(run: Evaluation) -> str:
 
 def _figure(label: str, value: Figure | float) -> str:
     if isinstance(value, Figure):
-        return f"<span>{escaped(label)} <b>{value.value:.1f}</b> {interval(value)}</span>"
-    return f"<span>{escaped(label)} <b>{value:.1f}</b></span>"
+        return f"<span>{escape_html(label)} <b>{value.value:.1f}</b> {interval(value)}</span>"
+    return f"<span>{escape_html(label)} <b>{value:.1f}</b></span>"
 
 
 def wrong(run: Evaluation) -> str:
@@ -115,8 +115,8 @@ def wrong(run: Evaluation) -> str:
 def one(wanted: str) -> None:
     """A run: its table, its plots, another beside it, its answers."""
     link(QUALITY, "All evaluations")
-    with problems_shown():
-        run = client().evaluation(wanted)
+    with show_problems():
+        run = client().get_evaluation(wanted)
     st.html(f'<h1 class="docqa-title">{name(run.name)}</h1>{facts(about(run))}{headline(run)}{wrong(run)}')
     if run.state != "done":
         return
@@ -124,12 +124,12 @@ def one(wanted: str) -> None:
     figures(run)
     pictures(run)
     compare(run)
-    predictions_shown(run, _state())
+    show_predictions(run, _state())
     with st.expander("How it was made"):
-        made(run)
+        show_inputs(run)
 
 
-def made(run: Evaluation) -> None:
+def show_inputs(run: Evaluation) -> None:
     """What decides the predictions: models with what tells their weights from others, and the files of questions."""
     models = [("Reader", run.reader, "reader"), ("Embedder", run.embedder, "embedder")]
     rows = [[text(kind), name(model), text(run.fingerprints.get(key, ""))] for kind, model, key in models if model]
@@ -156,7 +156,7 @@ def figures(run: Evaluation) -> None:
     address(sort=key, up=turned)
     chosen = next((column for column in columns if column.key == key), None)
     heads = list(labels.values())
-    rows = table(heads, lines(run, columns, ordered(run.rows, chosen, turned)), heads[1:])
+    rows = table(heads, lines(run, columns, sort_rows(run.rows, chosen, turned)), heads[1:])
     st.html(f'<div class="docqa-measured{" docqa-dense" if len(heads) > WIDE else ""}">{rows}</div>')
     st.caption(_explained(run))
     st.download_button(
@@ -196,11 +196,11 @@ def pictures(run: Evaluation) -> None:
     for plot in drawn:
         stem = plot.removesuffix(".png")
         words = PLOTS.get(stem, stem)
-        with problems_shown(stop=False), st.container(key=f"plot-{stem}"):
-            data = base64.b64encode(client().plot(run.name, plot).data).decode()
+        with show_problems(stop=False), st.container(key=f"plot-{stem}"):
+            data = base64.b64encode(client().get_plot(run.name, plot).data).decode()
             st.html(
-                f'<figure class="docqa-plot"><figcaption>{escaped(words)}</figcaption>'
-                f'<img alt="{escaped(words)}" src="data:image/png;base64,{data}"></figure>'
+                f'<figure class="docqa-plot"><figcaption>{escape_html(words)}</figcaption>'
+                f'<img alt="{escape_html(words)}" src="data:image/png;base64,{data}"></figure>'
             )
             _takeaways(run, [one for one in run.plots if one.rpartition(".")[0] == stem])
 
@@ -211,7 +211,7 @@ def _takeaways(run: Evaluation, files: list[str]) -> None:
             kind = file.rpartition(".")[2]
             st.download_button(
                 kind.upper(),
-                lambda file=file: client().plot(run.name, file).data,  # type: ignore[misc]
+                lambda file=file: client().get_plot(run.name, file).data,  # type: ignore[misc]
                 f"{run.name}-{file}",
                 {"svg": "image/svg+xml"}.get(kind, "image/png"),
                 on_click="ignore",
@@ -225,25 +225,25 @@ def _takeaways(run: Evaluation, files: list[str]) -> None:
 
 def compare(run: Evaluation) -> None:
     """Another run over the same questions beside this one."""
-    with problems_shown(stop=False):
-        others = [other.name for other in client().evaluations() if _alike(run, other)]
+    with show_problems(stop=False):
+        others = [other.name for other in client().list_evaluations() if _alike(run, other)]
         if not others:
             return
         st.header("Compare")
         other, scorer = _beside(others)
         if not other:
             return
-        found = client().compare(run.name, other, scorer or None)
+        found = client().compare_evaluations(run.name, other, scorer or None)
         st.html(
             f'<div class="docqa-facts"><span>A: {name(found.a)} ({name(found.a_reader)})</span>'
-            f"<span>B: {name(found.b)} ({name(found.b_reader)})</span><span>F1 by {escaped(found.scorer)}</span></div>"
+            f"<span>B: {name(found.b)} ({name(found.b_reader)})</span><span>F1 by {escape_html(found.scorer)}</span></div>"
         )
-        st.html(f'<div class="docqa-measured">{table(COMPARED, compared_lines(found), COMPARED[1:])}</div>')
+        st.html(f'<div class="docqa-measured">{table(COMPARED, comparison_lines(found), COMPARED[1:])}</div>')
         notes = "".join(f" {plain(note)}" for note in found.notes)
         st.caption(f"p by paired bootstrap, made larger for the number of languages (Holm); better: p is below 0.05.{notes}")
         st.download_button(
             "Comparison as CSV",
-            compared_csv(found),
+            comparison_csv(found),
             f"{found.a}-{found.b}.csv",
             "text/csv",
             on_click="ignore",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui.client.schemas import Answer, ApiError, Change, Corpus, Saved
+from ui.client.schemas import Answer, ApiError, Change, Corpus, SavedQuestion
 from ui.components.answer_cards import where
 from ui.render.answer_groups import confidence
-from ui.render.highlight import ANSWER, SENTENCE, Mark, escaped, excerpt, name, sentence
+from ui.render.highlight import ANSWER, SENTENCE, Mark, escape_html, excerpt, name, sentence
 from ui.render.html_tables import STYLE, count, facts, heading, when
 from ui.render.names import plain
 from ui.state.query import RETRIEVE, TOP_K
-from ui.state.saved_filters import asked_of, filter_words
-from ui.state.session import client, pick_corpus, problem, problems_shown
+from ui.state.saved_filters import filter_words, query_of
+from ui.state.session import client, pick_corpus, show_problem, show_problems
 from ui.state.url import ASK, DOCUMENT, link
 
 
@@ -21,9 +21,9 @@ def page() -> None:
     st.html(STYLE)
     corpus = pick_corpus()
     st.title("Saved questions")
-    with problems_shown():
-        saved = client().saved(corpus.name)
-        jobs = [job for job in client().jobs(corpus.name) if job.kind == "index" and job.state == "done"]
+    with show_problems():
+        saved = client().list_saved_questions(corpus.name)
+        jobs = [job for job in client().list_jobs(corpus.name) if job.kind == "index" and job.state == "done"]
     if not saved:
         st.info("No question is saved for this collection. Ask one, then save it below its answers.")
         link(ASK, "Ask", corpus=corpus.name)
@@ -41,7 +41,7 @@ def _changes() -> dict[str, Change]:
     return kept
 
 
-def _all(corpus: Corpus, saved: tuple[Saved, ...], stale: int) -> None:
+def _all(corpus: Corpus, saved: tuple[SavedQuestion, ...], stale: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button("Ask all again", type="primary")
         if stale:
@@ -57,20 +57,20 @@ def _all(corpus: Corpus, saved: tuple[Saved, ...], stale: int) -> None:
     st.rerun()
 
 
-def _run(corpus: Corpus, question: Saved) -> bool:
+def _run(corpus: Corpus, question: SavedQuestion) -> bool:
     """Ask a question again and keep what changed. Whether that went well."""
     try:
-        _changes()[question.id] = client().run_saved(corpus.name, question.id)
+        _changes()[question.id] = client().run_saved_question(corpus.name, question.id)
     except ApiError as error:
-        problem(error)
+        show_problem(error)
         return False
     return True
 
 
-def entry(corpus: Corpus, question: Saved, stale: bool) -> None:
+def entry(corpus: Corpus, question: SavedQuestion, stale: bool) -> None:
     """One question: how it is asked, what to do with it, what changed."""
     with st.container(border=True, key=f"saved-{question.id}"):
-        st.html(f"{heading(escaped(question.question))}{facts(_about(question, stale))}")
+        st.html(f"{heading(escape_html(question.question))}{facts(_about(question, stale))}")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             again = st.button("Ask again", key=f"run-{question.id}")
             _ask_link(corpus, question)
@@ -82,31 +82,33 @@ def entry(corpus: Corpus, question: Saved, stale: bool) -> None:
         if gone:
             _forget(corpus, question)
         if question.id in _changes():
-            change_shown(corpus, question, _changes()[question.id])
+            show_change(corpus, question, _changes()[question.id])
 
 
-def _about(question: Saved, stale: bool) -> list[str]:
+def _about(question: SavedQuestion, stale: bool) -> list[str]:
     settings = question.settings
     usual = {"top_k": TOP_K, "retrieve": RETRIEVE, "thorough": False}
     own = [
-        f"{escaped(key.replace('_', ' '))} {escaped(str(held))}" for key, held in settings.items() if held != usual.get(key)
+        f"{escape_html(key.replace('_', ' '))} {escape_html(str(held))}"
+        for key, held in settings.items()
+        if held != usual.get(key)
     ]
-    ran = f"asked {escaped(when(question.ran))}" if question.ran else "not asked yet"
-    return [escaped(filter_words(question.filters)), *own, ran, "<b>documents changed since</b>" if stale else ""]
+    ran = f"asked {escape_html(when(question.ran))}" if question.ran else "not asked yet"
+    return [escape_html(filter_words(question.filters)), *own, ran, "<b>documents changed since</b>" if stale else ""]
 
 
-def _ask_link(corpus: Corpus, question: Saved) -> None:
+def _ask_link(corpus: Corpus, question: SavedQuestion) -> None:
     """The way to the page Ask with the same choices; without one where that page has no such choices."""
-    asked = asked_of(question.question, question.filters, question.settings)
+    asked = query_of(question.question, question.filters, question.settings)
     if asked is not None:
         link(ASK, "Open in Ask", corpus=corpus.name, **asked.query())
 
 
-def _forget(corpus: Corpus, question: Saved) -> None:
+def _forget(corpus: Corpus, question: SavedQuestion) -> None:
     try:
-        client().delete_saved(corpus.name, question.id)
+        client().delete_saved_question(corpus.name, question.id)
     except ApiError as error:
-        problem(error)
+        show_problem(error)
         return
     _changes().pop(question.id, None)
     st.rerun()
@@ -115,7 +117,7 @@ def _forget(corpus: Corpus, question: Saved) -> None:
 # -- what changed ------------------------------------------------------------------------------------------------------
 
 
-def change_shown(corpus: Corpus, question: Saved, change: Change) -> None:
+def show_change(corpus: Corpus, question: SavedQuestion, change: Change) -> None:
     """Only what is new and what is gone."""
     st.markdown(f"**{change_words(change)}**")
     for answer in change.new:
@@ -146,7 +148,7 @@ def change_words(change: Change) -> str:
 def _new(answer: Answer) -> str:
     words = confidence(answer.score)
     score = f'<span class="docqa-score docqa-{words}">{words} confidence <b>{answer.score:.2f}</b></span>'
-    said = f'<span class="docqa-said" dir="auto" lang="{escaped(answer.language)}">{escaped(answer.text)}</span>'
+    said = f'<span class="docqa-said" dir="auto" lang="{escape_html(answer.language)}">{escape_html(answer.text)}</span>'
     shown = ""
     if (passage := answer.passage) is not None:
         first, last = sentence(passage.text, answer.start - passage.start, answer.end - passage.start)

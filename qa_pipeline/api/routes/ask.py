@@ -148,7 +148,7 @@ async def ask_stream(corpus: str, data: AskBody, service: Service, request: Requ
 
     def run() -> None:
         try:
-            for number, step in enumerate(service.steps(corpus, data.question, settings, data.filters)):
+            for number, step in enumerate(service.ask_stream(corpus, data.question, settings, data.filters)):
                 tell(_event(step, first=number == 0))
                 if gone.is_set():
                     return
@@ -175,7 +175,7 @@ async def _each(
 ) -> list[dict[str, Any]]:
     """A reply for each; admitted once as a whole, then each question waits its turn among those of others."""
     _check_many(service, len(bodies))
-    await service.look(service.home.corpus, corpus)
+    await service.run_blocking(service.home.corpus, corpus)
     replies: list[dict[str, Any]] = []
     for number, body in enumerate(bodies):
         try:

@@ -13,7 +13,7 @@ from qa_pipeline.api.schemas import CorpusBody, CorpusDetail, CorpusStatus, Mode
 from qa_pipeline.errors import NotAllowed
 from qa_pipeline.service.service import Service
 
-Asked = Request[Any, Any, Any]
+ApiRequest = Request[Any, Any, Any]
 
 
 @get("/v1/models", tags=["service"], summary="The models known by name", responses=error_responses())
@@ -21,14 +21,14 @@ async def list_models(service: Service) -> list[Model]:
     """Readers and embedders, and which can be loaded on the service's machine now."""
     from indexing.models.registry import available
 
-    rows = await service.look(available)
+    rows = await service.run_blocking(available)
     return [Model(p.name, p.kind, p.model, p.about, p.languages, p.licence, here, reason) for p, here, reason in rows]
 
 
 @get("/v1/corpora", tags=["corpora"], summary="The corpora", responses=error_responses(503))
-async def list_corpora(service: Service, request: Asked) -> list[CorpusStatus]:
+async def list_corpora(service: Service, request: ApiRequest) -> list[CorpusStatus]:
     """Every corpus the key may see, by name."""
-    return to_schema(await service.look(service.statuses, request.auth), list[CorpusStatus])
+    return to_schema(await service.run_blocking(service.statuses, request.auth), list[CorpusStatus])
 
 
 @post(
@@ -39,21 +39,21 @@ async def list_corpora(service: Service, request: Asked) -> list[CorpusStatus]:
     summary="Make a corpus",
     responses=error_responses(409, 413, 503),
 )
-async def create_corpus(data: CorpusBody, service: Service, request: Asked) -> CorpusDetail:
+async def create_corpus(data: CorpusBody, service: Service, request: ApiRequest) -> CorpusDetail:
     """A new corpus without documents, which can be asked at once."""
-    if not service.sees(request.auth, data.name):
+    if not service.may_see(request.auth, data.name):
         raise NotAllowed("This key is limited to other corpora; use one that is not.")
     try:
-        await service.look(service.home.create, data.name, title=data.title, embedder=data.embedder)
+        await service.run_blocking(service.home.create, data.name, title=data.title, embedder=data.embedder)
     except ModelError as error:
         raise SettingError(str(error)) from error
-    return to_schema(await service.look(service.status, data.name, skipped=True), CorpusDetail)
+    return to_schema(await service.run_blocking(service.status, data.name, skipped=True), CorpusDetail)
 
 
 @get("/v1/corpora/{corpus:str}", tags=["corpora"], summary="What is in a corpus", responses=error_responses(404, 503))
 async def get_corpus(corpus: str, service: Service) -> CorpusDetail:
     """What is in a corpus, and which files could not be read."""
-    return to_schema(await service.look(service.status, corpus, skipped=True), CorpusDetail)
+    return to_schema(await service.run_blocking(service.status, corpus, skipped=True), CorpusDetail)
 
 
 @delete(
@@ -65,7 +65,7 @@ async def get_corpus(corpus: str, service: Service) -> CorpusDetail:
 )
 async def delete_corpus(corpus: str, service: Service) -> None:
     """Delete a corpus: its files, its index, its feedback and its saved questions."""
-    await service.look(service.delete, corpus)
+    await service.run_blocking(service.delete, corpus)
 
 
 ROUTES = (list_models, list_corpora, create_corpus, get_corpus, delete_corpus)

@@ -21,14 +21,14 @@ from qa_pipeline.api.auth import WRITES
 from qa_pipeline.api.files import A_FILE, ANY_TYPE, HARMLESS, attachment, files_body
 from qa_pipeline.api.multipart import SentFile, UploadResult, upload
 from qa_pipeline.api.problems import error_responses
-from qa_pipeline.api.schemas import Documents, DocumentText, JobTaken, Page, Uploaded, to_schema
+from qa_pipeline.api.schemas import AcceptedJob, Documents, DocumentText, Page, UploadReceipt, to_schema
 from qa_pipeline.service.home import Corpus
 from qa_pipeline.service.service import Service
 from qa_pipeline.service.zip_archives import PutReport, UploadLimits
 
-Asked = Request[Any, Any, Any]
+ApiRequest = Request[Any, Any, Any]
 Place = Annotated[int | None, Parameter(ge=0, le=2**53, description="Code points from the beginning of the text.")]
-Chosen = Annotated[list[str] | None, Parameter(max_items=1_000)]
+Choices = Annotated[list[str] | None, Parameter(max_items=1_000)]
 Pattern = Annotated[str | None, Parameter(max_length=1_000)]
 Date = Annotated[str, Parameter(max_length=50, description="ISO 8601, or a beginning of it: 2019-07.")]
 
@@ -70,22 +70,22 @@ class _FilesForm(Operation):
     operation_class=_FilesForm,
     responses=error_responses(404, 409, 413, 503),
 )
-async def add_documents(corpus: str, service: Service, request: Asked) -> Uploaded:
+async def add_documents(corpus: str, service: Service, request: ApiRequest) -> UploadReceipt:
     """Upload files (field `files`, one or many; a .zip is unpacked) and have them indexed by a job.
 
     A file of the same name is replaced. Each file is told as stored or refused; the job tells what became of the stored.
     """
-    into = await service.look(service.home.corpus, corpus)
+    into = await service.run_blocking(service.home.corpus, corpus)
     async with upload(request, service.home.uploads, service.settings) as sent:
         if not sent.files:
             raise SettingError("The upload holds no file; send files in the field `files`.")
-        files = await service.look(_stored, service, into, sent)
+        files = await service.run_blocking(_store, service, into, sent)
     stored = [file.source for file in files if file.status == "stored"]
-    job = await service.look(service.index_later, into, stored) if stored else None
-    return to_schema({"job": job, "files": files}, Uploaded)
+    job = await service.run_blocking(service.index_later, into, stored) if stored else None
+    return to_schema({"job": job, "files": files}, UploadReceipt)
 
 
-def _stored(service: Service, corpus: Corpus, sent: UploadResult) -> list[PutReport]:
+def _store(service: Service, corpus: Corpus, sent: UploadResult) -> list[PutReport]:
     """Every file of an upload in its corpus, or the reason why not."""
     reports: list[PutReport] = []
     limits = UploadLimits(
@@ -117,8 +117,8 @@ def _put(service: Service, corpus: Corpus, file: SentFile) -> PutReport:
 async def list_corpus_documents(
     corpus: str,
     service: Service,
-    language: Chosen = None,
-    folder: Chosen = None,
+    language: Choices = None,
+    folder: Choices = None,
     source: Pattern = None,
     file_type: Annotated[list[str] | None, Parameter(query="type", max_items=1_000)] = None,
     ids: Annotated[list[str] | None, Parameter(query="id", max_items=1_000)] = None,
@@ -139,7 +139,7 @@ async def list_corpus_documents(
         with service.using(corpus) as opened:
             return to_schema(list_documents(opened.folder, wanted, offset, limit, fields=fields), Documents)
 
-    return await service.look(listed)
+    return await service.run_blocking(listed)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -157,7 +157,7 @@ def _pair(text: str) -> tuple[str, str]:
 )
 async def get_document(corpus: str, document: str, service: Service, start: Place = None, end: Place = None) -> DocumentText:
     """A document with its text, or with a piece of it."""
-    found = await service.look(_document, service, corpus, document)
+    found = await service.run_blocking(_document, service, corpus, document)
     first, last = _span(found, start, end)
     return DocumentText(
         found.id,
@@ -183,7 +183,7 @@ async def get_document(corpus: str, document: str, service: Service, start: Plac
 )
 async def get_original(corpus: str, document: str, service: Service) -> File:
     """The file a document is from, as it was uploaded."""
-    found = await service.look(_original, service, corpus, document)
+    found = await service.run_blocking(_original, service, corpus, document)
     kind, name = TYPES.get(found.path.suffix.lower(), ANY_TYPE), found.source.rpartition("/")[2]
     return File(
         found.path,
@@ -237,14 +237,14 @@ async def delete_document(
     document: str,
     service: Service,
     whole_file: Annotated[bool, Parameter(description="Also when its file holds other documents, which go too.")] = False,
-) -> JobTaken:
+) -> AcceptedJob:
     """Delete the file of a document; a job takes it out of the index."""
-    found = await service.look(_original, service, corpus, document)
+    found = await service.run_blocking(_original, service, corpus, document)
     if found.documents > 1 and not whole_file:
         raise SettingError(
             f"{found.source} holds {found.documents:,} documents; all of them go with it: say whole_file=true to do that."
         )
-    return await service.look(_removed, service, found)
+    return await service.run_blocking(_remove, service, found)
 
 
 @delete(
@@ -257,10 +257,10 @@ async def delete_document(
 )
 async def delete_file(
     corpus: str, service: Service, source: Annotated[str, Parameter(min_length=1, max_length=4_000)]
-) -> JobTaken:
+) -> AcceptedJob:
     """Delete a file, also one that could not be read and so has no document; a job takes it out of the index."""
-    into = await service.look(service.home.corpus, corpus)
-    return await service.look(_removed, service, Original(into, source, Path(), 0))
+    into = await service.run_blocking(service.home.corpus, corpus)
+    return await service.run_blocking(_remove, service, Original(into, source, Path(), 0))
 
 
 ROUTES = (add_documents, list_corpus_documents, get_document, get_original, get_page_image, delete_document, delete_file)
@@ -286,9 +286,9 @@ def _original(service: Service, corpus: str, document: str) -> Original:
         return Original(opened.corpus, source, service.home.original(opened.corpus, source), count)
 
 
-def _removed(service: Service, file: Original) -> JobTaken:
+def _remove(service: Service, file: Original) -> AcceptedJob:
     service.home.remove(file.corpus, file.source)
-    return to_schema({"job": service.index_later(file.corpus, [file.source])}, JobTaken)
+    return to_schema({"job": service.index_later(file.corpus, [file.source])}, AcceptedJob)
 
 
 def _span(document: Document, start: int | None, end: int | None) -> tuple[int, int]:

@@ -14,10 +14,10 @@ from litestar.params import Parameter
 
 from qa_pipeline.api.auth import ALL_CORPORA
 from qa_pipeline.api.evaluation_schemas import (
-    Compared,
     Evaluation,
     EvaluationDetail,
     Predictions,
+    RunComparison,
     comparison_schema,
     evaluation_detail_schema,
     prediction_schema,
@@ -45,7 +45,7 @@ HARMLESS = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbo
 )
 async def list_evaluations(service: Service) -> list[Evaluation]:
     """The runs of `docqa evaluate` in this home, the newest first; one that is broken or not finished says so itself."""
-    return [told_run(run) for run in await service.look(service.evaluations.list)]
+    return [told_run(run) for run in await service.run_blocking(service.evaluations.list)]
 
 
 @get(
@@ -61,7 +61,7 @@ async def get_evaluation(evaluation: str, service: Service) -> EvaluationDetail:
     def found() -> EvaluationDetail:
         return evaluation_detail_schema(service.evaluations.get(evaluation), service.evaluations.plots(evaluation))
 
-    return await service.look(found)
+    return await service.run_blocking(found)
 
 
 @get(
@@ -73,7 +73,7 @@ async def get_evaluation(evaluation: str, service: Service) -> EvaluationDetail:
 )
 async def get_plot(evaluation: str, plot: str, service: Service) -> Response[bytes]:
     """One of the pictures that a run lists, as PNG or SVG; nothing in it can run."""
-    data = await service.look(service.evaluations.plot, evaluation, plot)
+    data = await service.run_blocking(service.evaluations.plot, evaluation, plot)
     headers = {
         "Content-Type": TYPES[plot.rpartition(".")[2]],
         "Content-Disposition": f'inline; filename="{plot}"',
@@ -106,7 +106,7 @@ async def list_predictions(
     wanted = JudgedQuery(row, verdict, order == "surest")
 
     def found() -> Predictions:
-        some = wanted.of(service.evaluations.judged(evaluation), offset, limit)
+        some = wanted.of(service.evaluations.judge(evaluation), offset, limit)
         return Predictions(some.total, some.verdicts, some.rows, [prediction_schema(judged) for judged in some.predictions])
 
     return await service.reads.run(found)
@@ -119,7 +119,9 @@ async def list_predictions(
     summary="Two runs compared",
     responses=error_responses(404, 429, 503),
 )
-async def compare_evaluations(evaluation: str, other: str, service: Service, scorer: ScorerName | None = None) -> Compared:
+async def compare_evaluations(
+    evaluation: str, other: str, service: Service, scorer: ScorerName | None = None
+) -> RunComparison:
     """The first run (A) and the other (B) over the questions both were asked, as `docqa compare` does.
 
     scorer: whose figures; without it the one both were scored by.

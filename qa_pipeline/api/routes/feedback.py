@@ -10,12 +10,12 @@ from litestar import Request, delete, get, post
 
 from qa_pipeline.api.auth import WRITES
 from qa_pipeline.api.problems import error_responses
-from qa_pipeline.api.schemas import FeedbackBody, SavedBody
+from qa_pipeline.api.schemas import FeedbackBody, SavedQuestionBody
 from qa_pipeline.service.feedback import Feedback
 from qa_pipeline.service.saved_questions import Change, SavedQuestion
 from qa_pipeline.service.service import Service
 
-Asked = Request[Any, Any, Any]
+ApiRequest = Request[Any, Any, Any]
 
 
 # -- feedback ----------------------------------------------------------------------------------------------------------
@@ -29,7 +29,7 @@ Asked = Request[Any, Any, Any]
     summary="Say that an answer is right or wrong",
     responses=error_responses(404, 413, 503),
 )
-async def add_feedback(corpus: str, data: FeedbackBody, service: Service, request: Asked) -> Feedback:
+async def add_feedback(corpus: str, data: FeedbackBody, service: Service, request: ApiRequest) -> Feedback:
     """`right` or `corrected` with the span that answers; `wrong` with a span that does not, or alone: it is not said."""
     key = request.auth.id if request.auth else ""
 
@@ -47,14 +47,14 @@ async def add_feedback(corpus: str, data: FeedbackBody, service: Service, reques
                 key=key,
             )
 
-    return await service.look(add)
+    return await service.run_blocking(add)
 
 
 @get("/v1/corpora/{corpus:str}/feedback", tags=["feedback"], summary="What was said", responses=error_responses(404, 503))
 async def list_feedback(corpus: str, service: Service) -> list[Feedback]:
     """The feedback on a corpus, the newest first."""
-    await service.look(service.home.corpus, corpus)
-    return await service.look(service.feedback.list, corpus)
+    await service.run_blocking(service.home.corpus, corpus)
+    return await service.run_blocking(service.feedback.list, corpus)
 
 
 @get(
@@ -70,7 +70,7 @@ async def export_feedback(corpus: str, service: Service) -> dict[str, Any]:
         with service.using(corpus) as opened:
             return service.feedback.squad(corpus, opened.folder)
 
-    return await service.look(squad)
+    return await service.run_blocking(squad)
 
 
 @delete(
@@ -82,8 +82,8 @@ async def export_feedback(corpus: str, service: Service) -> dict[str, Any]:
 )
 async def delete_feedback(corpus: str, feedback: str, service: Service) -> None:
     """Forget one piece of feedback."""
-    await service.look(service.home.corpus, corpus)
-    await service.look(service.feedback.delete, feedback, corpus=corpus)
+    await service.run_blocking(service.home.corpus, corpus)
+    await service.run_blocking(service.feedback.delete, feedback, corpus=corpus)
 
 
 # -- saved questions ---------------------------------------------------------------------------------------------------
@@ -97,19 +97,19 @@ async def delete_feedback(corpus: str, feedback: str, service: Service) -> None:
     summary="Save a question",
     responses=error_responses(404, 413, 503),
 )
-async def save_question(corpus: str, data: SavedBody, service: Service) -> SavedQuestion:
+async def save_question(corpus: str, data: SavedQuestionBody, service: Service) -> SavedQuestion:
     """Keep a question, to be asked again when there are new documents."""
-    await service.look(service.home.corpus, corpus)
+    await service.run_blocking(service.home.corpus, corpus)
     chosen = {} if data.settings is None else msgspec.to_builtins(data.settings)
     service.ask_settings(**chosen)
-    return await service.look(service.saved.add, corpus, data.question, data.filters, chosen)
+    return await service.run_blocking(service.saved.add, corpus, data.question, data.filters, chosen)
 
 
 @get("/v1/corpora/{corpus:str}/saved", tags=["saved"], summary="The saved questions", responses=error_responses(404, 503))
 async def list_saved_questions(corpus: str, service: Service) -> list[SavedQuestion]:
     """The saved questions of a corpus, the newest first."""
-    await service.look(service.home.corpus, corpus)
-    return await service.look(service.saved.list, corpus)
+    await service.run_blocking(service.home.corpus, corpus)
+    return await service.run_blocking(service.saved.list, corpus)
 
 
 @post(
@@ -122,7 +122,7 @@ async def list_saved_questions(corpus: str, service: Service) -> list[SavedQuest
 )
 async def run_saved_question(corpus: str, saved: str, service: Service) -> Change:
     """Ask again: which answers are new, which are gone; this run is the one the next is compared with."""
-    await service.look(service.home.corpus, corpus)
+    await service.run_blocking(service.home.corpus, corpus)
     return await service.reads.run(partial(service.run_saved, corpus, saved))
 
 
@@ -135,8 +135,8 @@ async def run_saved_question(corpus: str, saved: str, service: Service) -> Chang
 )
 async def delete_saved_question(corpus: str, saved: str, service: Service) -> None:
     """Forget a saved question."""
-    await service.look(service.home.corpus, corpus)
-    await service.look(service.saved.delete, saved, corpus=corpus)
+    await service.run_blocking(service.home.corpus, corpus)
+    await service.run_blocking(service.saved.delete, saved, corpus=corpus)
 
 
 ROUTES = (

@@ -19,7 +19,7 @@ from qa_pipeline.api.auth import WRITES
 from qa_pipeline.api.files import A_FILE, HARMLESS, attachment, files_body
 from qa_pipeline.api.multipart import UploadResult, upload
 from qa_pipeline.api.problems import error_responses
-from qa_pipeline.api.schemas import Job, JobTaken, to_schema
+from qa_pipeline.api.schemas import AcceptedJob, Job, to_schema
 from qa_pipeline.errors import CorpusMissing, JobMissing
 from qa_pipeline.service import job_store
 from qa_pipeline.service.api_keys import Key
@@ -27,7 +27,7 @@ from qa_pipeline.service.job_handlers import write_result
 from qa_pipeline.service.question_files import KINDS, read_questions
 from qa_pipeline.service.service import Service
 
-Asked = Request[Any, Any, Any]
+ApiRequest = Request[Any, Any, Any]
 Format = Literal["csv", "xlsx", "jsonl"]
 
 TYPES = {
@@ -53,19 +53,19 @@ class _QuestionsForm(Operation):
 @get("/v1/jobs", tags=["jobs"], summary="The jobs", responses=error_responses(503))
 async def list_jobs(
     service: Service,
-    request: Asked,
+    request: ApiRequest,
     corpus: Annotated[str | None, Parameter(max_length=1_000)] = None,
     limit: Annotated[int, Parameter(ge=1, le=1_000)] = 100,
 ) -> list[Job]:
     """Jobs of the corpora the key may see, the newest first, without their results."""
-    found = await service.look(service.jobs.list, corpus, limit, results=False)
-    return [to_schema(job, Job) for job in found if service.sees(request.auth, job.corpus)]
+    found = await service.run_blocking(service.jobs.list, corpus, limit, results=False)
+    return [to_schema(job, Job) for job in found if service.may_see(request.auth, job.corpus)]
 
 
 @get("/v1/jobs/{job:str}", tags=["jobs"], summary="A job", responses=error_responses(404, 503))
-async def get_job(job: str, service: Service, request: Asked) -> Job:
+async def get_job(job: str, service: Service, request: ApiRequest) -> Job:
     """How far a job is, and when it is done, what it did."""
-    return to_schema(await service.look(_seen, service, request.auth, job), Job)
+    return to_schema(await service.run_blocking(_seen, service, request.auth, job), Job)
 
 
 @delete(
@@ -76,10 +76,10 @@ async def get_job(job: str, service: Service, request: Asked) -> Job:
     summary="Cancel a job",
     responses=error_responses(404, 503),
 )
-async def cancel_job(job: str, service: Service, request: Asked) -> Job:
+async def cancel_job(job: str, service: Service, request: ApiRequest) -> Job:
     """Cancel a queued job at once, a running one at its next step; an ended one stays as it is."""
-    await service.look(_seen, service, request.auth, job)
-    return to_schema(await service.look(service.jobs.cancel, job), Job)
+    await service.run_blocking(_seen, service, request.auth, job)
+    return to_schema(await service.run_blocking(service.jobs.cancel, job), Job)
 
 
 @get(
@@ -88,13 +88,13 @@ async def cancel_job(job: str, service: Service, request: Asked) -> Job:
     summary="The answers to a file of questions",
     responses=error_responses(404, 409, 503) | A_FILE,
 )
-async def get_job_result(job: str, service: Service, request: Asked, format: Format | None = None) -> Stream:
+async def get_job_result(job: str, service: Service, request: ApiRequest, format: Format | None = None) -> Stream:
     """The answers as a file, in the format asked for or the one chosen with the questions."""
-    found = await service.look(_seen, service, request.auth, job)
+    found = await service.run_blocking(_seen, service, request.auth, job)
     kind = format or str(found.request.get("format", "csv"))
     file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
     try:
-        await service.look(write_result, service.home.uploads, found, kind, file)
+        await service.run_blocking(write_result, service.home.uploads, found, kind, file)
     except BaseException:
         file.close()
         raise
@@ -114,17 +114,17 @@ async def get_job_result(job: str, service: Service, request: Asked, format: For
     operation_class=_QuestionsForm,
     responses=error_responses(404, 413, 503),
 )
-async def add_question_file(corpus: str, service: Service, request: Asked) -> JobTaken:
+async def add_question_file(corpus: str, service: Service, request: ApiRequest) -> AcceptedJob:
     """Have a file of questions (field `file`: CSV, XLSX, JSON or JSON lines) answered by a job.
 
     A file with a mistake in any row is refused whole. The field `format` says how the answers are wanted.
     """
-    await service.look(service.home.corpus, corpus)
+    await service.run_blocking(service.home.corpus, corpus)
     async with upload(request, service.home.uploads, service.settings) as sent:
-        asked = await service.look(_request, service, request.auth, corpus, sent)
-        job = await service.look(service.ask_later, corpus, asked)
+        asked = await service.run_blocking(_request, service, request.auth, corpus, sent)
+        job = await service.run_blocking(service.ask_later, corpus, asked)
         sent.keep()
-    return to_schema({"job": job}, JobTaken)
+    return to_schema({"job": job}, AcceptedJob)
 
 
 ROUTES = (list_jobs, get_job, cancel_job, get_job_result, add_question_file)
@@ -133,7 +133,7 @@ ROUTES = (list_jobs, get_job, cancel_job, get_job_result, add_question_file)
 def _seen(service: Service, key: Key | None, id: str) -> job_store.Job:
     """A job of a corpus the key may see. Raises JobMissing."""
     job = service.jobs.get(id)
-    if not service.sees(key, job.corpus):
+    if not service.may_see(key, job.corpus):
         raise JobMissing(f"There is no job {id[:80]!r}; list the jobs, or start it again.")
     return job
 
@@ -151,7 +151,7 @@ def _request(service: Service, key: Key | None, corpus: str, sent: UploadResult)
     rows = read_questions(file.path, file.name, service.settings.questions, corpus=corpus)
     wanted = sorted({row.corpus for row in rows})
     for name in wanted:
-        if not service.sees(key, name):
+        if not service.may_see(key, name):
             raise CorpusMissing(f"There is no corpus {name!r}; make it first, or choose one that is there.")
         service.home.corpus(name)
     return {"folder": sent.folder.name, "name": file.name, "format": kind, "corpora": wanted, "total": len(rows)}

@@ -7,7 +7,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from qa_pipeline.api.auth import ALL_CORPORA, OPEN
 from qa_pipeline.api.problems import error_responses
-from qa_pipeline.api.schemas import Health, Ready
+from qa_pipeline.api.schemas import Health, Readiness
 from qa_pipeline.service.metrics import CONTENT_TYPE
 from qa_pipeline.service.service import Service
 
@@ -24,12 +24,12 @@ async def get_health(service: Service) -> Health:
     opt={OPEN: True},
     tags=["service"],
     summary="Whether it can be asked",
-    responses={503: ResponseSpec(Ready, generate_examples=False, description="Not yet, and why.")},
+    responses={503: ResponseSpec(Readiness, generate_examples=False, description="Not yet, and why.")},
 )
-async def get_readiness(service: Service) -> Response[Ready]:
+async def get_readiness(service: Service) -> Response[Readiness]:
     """The models are loaded and a question was answered."""
     reason = service.ready()
-    return Response(Ready(not reason, reason), status_code=503 if reason else 200)
+    return Response(Readiness(not reason, reason), status_code=503 if reason else 200)
 
 
 @get(
@@ -42,7 +42,7 @@ async def get_readiness(service: Service) -> Response[Ready]:
 )
 async def get_metrics(service: Service) -> Response[str]:
     """Requests, time of each stage, what waits, what is in the corpora."""
-    figures = await service.look(service.measures.text)
+    figures = await service.run_blocking(service.measures.text)
     return Response(figures.decode(), headers={"Content-Type": CONTENT_TYPE})
 
 

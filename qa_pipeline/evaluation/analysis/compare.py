@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 
 from indexing.errors import SettingError
-from qa_pipeline.datasets.examples import Tell
-from qa_pipeline.evaluation.metrics.bootstrap import Difference, Means, difference, holm, resampled
+from qa_pipeline.datasets.examples import Reporter
+from qa_pipeline.evaluation.metrics.bootstrap import Difference, Means, difference, holm, resample
 from qa_pipeline.evaluation.metrics.scorers import SCORERS, Scorer
 from qa_pipeline.evaluation.reading_comprehension.summary import Columns, scores
 from qa_pipeline.evaluation.runs.predictions import Prediction
 from qa_pipeline.evaluation.runs.results_folder import READING, Results
 
-SURE = 0.05
+CONFIDENCE_LIMIT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ComparisonRow:
     """One line: F1 of both runs in percent, and B less A in exact match and F1. p of f1 is Holm's, over the languages."""
 
     name: str
@@ -34,7 +34,7 @@ class Compared:
     @property
     def verdict(self) -> str:
         """Which run is better by F1, "" where chance could have done it."""
-        return "" if self.f1.p >= SURE else "B" if self.f1.value > 0 else "A"
+        return "" if self.f1.p >= CONFIDENCE_LIMIT else "B" if self.f1.value > 0 else "A"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,15 @@ class Comparison:
 
     scorer: str
     readers: tuple[str, str]
-    rows: tuple[Compared, ...]
-    all: Compared
+    rows: tuple[ComparisonRow, ...]
+    all: ComparisonRow
 
     def as_dicts(self) -> list[dict[str, Any]]:
         about = {"scorer": self.scorer, "a_reader": self.readers[0], "b_reader": self.readers[1]}
         return [{**about, **asdict(row), "better": row.verdict} for row in (*self.rows, self.all)]
 
 
-def compare(run_a: Path, run_b: Path, scorer: str | None = None, tell: Tell = lambda _: None) -> Comparison:
+def compare(run_a: Path, run_b: Path, scorer: str | None = None, tell: Reporter = lambda _: None) -> Comparison:
     """The difference of two results folders over the questions that both were asked.
 
     scorer: None takes the one both were scored by. Raises SettingError for folders that cannot be compared.
@@ -59,17 +59,17 @@ def compare(run_a: Path, run_b: Path, scorer: str | None = None, tell: Tell = la
     return compare_results(Results.read(run_a), Results.read(run_b), scorer, tell)
 
 
-def compare_results(a: Results, b: Results, scorer: str | None = None, tell: Tell = lambda _: None) -> Comparison:
+def compare_results(a: Results, b: Results, scorer: str | None = None, tell: Reporter = lambda _: None) -> Comparison:
     """The same of two folders that were read."""
     if a.settings.get("kind") != b.settings.get("kind"):
         raise SettingError(f"{a.name} and {b.name} are runs of different kinds, reading and open-domain; compare two alike.")
     chosen = SCORERS[scorer] if scorer else _scorer_of(a, b)
     left, right = _paired(a, b, tell)
     readers = (str(a.settings["reader"]["name"]), str(b.settings["reader"]["name"]))
-    return compared(left, right, chosen, readers, str(a.settings.get("kind")))
+    return compare_scores(left, right, chosen, readers, str(a.settings.get("kind")))
 
 
-def compared(
+def compare_scores(
     a: Sequence[Prediction],
     b: Sequence[Prediction],
     scorer: Scorer,
@@ -80,7 +80,7 @@ def compared(
     both = np.stack([scores(a, scorer, kind), scores(b, scorer, kind)])
     names = [prediction.row for prediction in a]
     members = {name: np.array([n for n, other in enumerate(names) if other == name]) for name in sorted(set(names))}
-    means = {name: resampled(both[1, rows] - both[0, rows], name) for name, rows in members.items()}
+    means = {name: resample(both[1, rows] - both[0, rows], name) for name, rows in members.items()}
     rows = [_row(name, both[:, rows], means[name]) for name, rows in members.items()]
     adjusted = holm([row.f1.p for row in rows])
     rows = [replace(row, f1=replace(row.f1, p=p)) for row, p in zip(rows, adjusted, strict=True)]
@@ -89,10 +89,10 @@ def compared(
     return Comparison(scorer.name, readers, tuple(rows), _row("all", both, pooled))
 
 
-def _row(name: str, both: Columns, means: Means) -> Compared:
+def _row(name: str, both: Columns, means: Means) -> ComparisonRow:
     """both: [run, questions, exact and F1]."""
     a, b = both[0].mean(axis=0), both[1].mean(axis=0)
-    return Compared(
+    return ComparisonRow(
         name,
         both.shape[1],
         100 * float(a[1]),
@@ -102,7 +102,7 @@ def _row(name: str, both: Columns, means: Means) -> Compared:
     )
 
 
-def _paired(a: Results, b: Results, tell: Tell) -> tuple[list[Prediction], list[Prediction]]:
+def _paired(a: Results, b: Results, tell: Reporter) -> tuple[list[Prediction], list[Prediction]]:
     left = {p.key: p for p in map(Prediction.from_dict, a.lines)}
     right = {p.key: p for p in map(Prediction.from_dict, b.lines)}
     shared = [key for key in left if key in right]

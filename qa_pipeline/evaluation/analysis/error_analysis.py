@@ -96,17 +96,17 @@ def judge(results: Results) -> tuple[JudgedQuestion, ...]:
         raise EvaluationDamaged(f"{results.name} is not finished, so nothing is judged yet; run its command again.")
     try:
         scorer, questions = SCORERS["mlqa" if kind == CALIBRATION else str(metrics["scorer"])], _questions(results)
-        return tuple(_judged(line, kind, scorer, questions) for line in results.lines)
+        return tuple(_judge_line(line, kind, scorer, questions) for line in results.lines)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise damaged(results.name) from error
+        raise damaged_error(results.name) from error
 
 
-def damaged(name: str) -> EvaluationDamaged:
+def damaged_error(name: str) -> EvaluationDamaged:
     """What is said of predictions that are none."""
     return EvaluationDamaged(f"The predictions of {name} are not what `docqa evaluate` writes; run that again.")
 
 
-def _judged(
+def _judge_line(
     line: Mapping[str, Any], kind: str, scorer: Scorer, questions: Mapping[tuple[str, str], QuestionRecord]
 ) -> JudgedQuestion:
     p = Prediction.from_dict(line)

@@ -1,9 +1,9 @@
 """Fits the evidence weights by logistic regression on questions with known answers.
 
 A question chooses among its passages and "none of them", with chances exp(score) over their sum, where "none" scores 0 and
-a passage gap * a + nearness * b + words * c + d: the conditional logit of McFadden (1974, "Conditional logit analysis of
-qualitative choice behavior"), with a d for each language of questions, as languages share other parts of their words. The
-weights are those that give the right choices the largest likelihood; in units of a reader's gap they are b / a and c / a,
+a passage margin * a + dense score * b + words * c + d: the conditional logit of McFadden (1974, "Conditional logit analysis
+of qualitative choice behavior"), with a d for each language of questions, as languages share other parts of their words. The
+weights are those that give the right choices the largest likelihood; in units of a reader's margin they are b / a and c / a,
 and never below 0.
 """
 
@@ -24,22 +24,22 @@ from qa_pipeline.retrieval.evidence import Evidence
 Numbers = NDArray[np.float64]
 
 RIDGE = 0.01
-LEAST_GAP = 0.01
+LEAST_MARGIN_WEIGHT = 0.01
 TINY = 1e-300
 
 
 def fit_evidence_weights(asked: Sequence[ReadQuestion], embedder: str) -> EvidenceWeights | None:
-    """The lift learned from questions, in any order; None where too few of them tell anything.
+    """The evidence weights learned from questions, in any order; None where too few of them tell anything.
 
     One whose answer is there, and no right span among its passages, says nothing of which to choose, and is left out. Where
-    the reader's gap itself says nothing, nothing can be weighed against it. embedder: the name of its nearness.
+    the reader's margin itself says nothing, nothing can be weighed against it. embedder: the name of its dense score.
     """
     chosen = [
         replace(one, passages=tuple(read for read in one.passages if read.gap is not None))
         for one in asked
         if not one.answerable or any(read.right for read in one.passages)
     ]
-    chosen = _filled([one for one in chosen if one.passages])
+    chosen = _fill_missing([one for one in chosen if one.passages])
     answerable = sum(one.answerable for one in chosen)
     if min(answerable, len(chosen) - answerable) < FEWEST // 2:
         return None
@@ -53,7 +53,7 @@ def fit_evidence_weights(asked: Sequence[ReadQuestion], embedder: str) -> Eviden
     return EvidenceWeights(round(near, 3), round(words, 3), typical, embedder)
 
 
-def _filled(asked: Sequence[ReadQuestion]) -> list[ReadQuestion]:
+def _fill_missing(asked: Sequence[ReadQuestion]) -> list[ReadQuestion]:
     """What nobody looked for is as it is on average where somebody did."""
     nearness, words = (
         _mean(getattr(read, name) for one in asked for read in one.passages) for name in ("nearness", "words")
@@ -84,7 +84,9 @@ def _number(value: float | None) -> float:
 
 
 def _weights(asked: Sequence[ReadQuestion]) -> tuple[float, ...] | None:
-    """(a, b, c) of largest likelihood; None where a is not above 0. Every one has passages, and all of these have gaps."""
+    """(a, b, c) of largest likelihood; None where a is not above 0. Every one has passages, and all of these have
+    margins.
+    """
     rows = [read for one in asked for read in one.passages]
     columns = np.array([[read.gap, _number(read.nearness), _number(read.words)] for read in rows], dtype=np.float64)
     right = np.array([read.right and one.answerable for one in asked for read in one.passages])
@@ -110,6 +112,6 @@ def _weights(asked: Sequence[ReadQuestion]) -> tuple[float, ...] | None:
         return RIDGE * float(weights @ weights) - likelihood, 2 * RIDGE * weights - gradient
 
     start = np.array([1.0, 0.0, 0.0, *[0.0] * len(names)])
-    bounds = [(LEAST_GAP, None), (0.0, None), (0.0, None), *[(None, None)] * len(names)]
+    bounds = [(LEAST_MARGIN_WEIGHT, None), (0.0, None), (0.0, None), *[(None, None)] * len(names)]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    return tuple(float(weight) for weight in found.x[:3] / spread) if found.x[0] > LEAST_GAP else None
+    return tuple(float(weight) for weight in found.x[:3] / spread) if found.x[0] > LEAST_MARGIN_WEIGHT else None

@@ -71,10 +71,10 @@ def calibrate(
         "embedder": embedder.facts(),
         "retrieve": retrieve,
     }
-    del settings["calibration"]  # only gaps are kept, which it does not change
+    del settings["calibration"]  # only margins are kept, which it does not change
     with Results.writing(out, settings) as results:
         predictions = open_predictions(questions, reader, embedder, OpenDomainSettings(retrieve), results, progress)
-        found = learn(questions, predictions, reader.loaded.calibration, embedder.nearness)
+        found = learn(questions, predictions, reader.loaded.calibration, embedder.dense_score_name)
         results.write_metrics({"kind": CALIBRATION, **as_dict(found)})
         if results.path is not None:
             drawn = plots.reliability([(name, found.bins[name]) for name in WAYS], f"{reader.name}, all languages")
@@ -86,17 +86,17 @@ def calibrate(
 def learn(
     questions: QuestionSet, predictions: Sequence[OpenPrediction], before: Calibration, embedder: str
 ) -> CalibrationResult:
-    """Learn and measure. Paragraphs, and their translations, lie in one half. embedder: the name of its nearness."""
+    """Learn and measure. Paragraphs, and their translations, lie in one half. embedder: the name of its dense score."""
     side = sides(questions)
     halves: tuple[list[OpenPrediction], list[OpenPrediction]] = ([], [])
     for prediction in predictions:
         halves[int(side[prediction.present.key])].append(prediction)
     names = sorted({prediction.present.question_language for prediction in predictions})
-    with_evidence, bare = _Learned.of(predictions, embedder), _Learned.of(predictions, None)
+    with_evidence, bare = _FittedCalibration.of(predictions, embedder), _FittedCalibration.of(predictions, None)
     here = before.with_embedder(embedder)
-    told: dict[str, dict[str, list[_Told]]] = {name: {way: [] for way in WAYS} for name in names}
+    told: dict[str, dict[str, list[_Outcome]]] = {name: {way: [] for way in WAYS} for name in names}
     for half, other in (halves, halves[::-1]):
-        there = _Learned.of(other, embedder)
+        there = _FittedCalibration.of(other, embedder)
         for way, evidence_weights in ((RAW, None), (BEFORE, here.evidence_weights), (AFTER, there.evidence_weights)):
             for name, found in _samples(half, evidence_weights).items():
                 judge = _judge(way, here.of(name), there.fits.get(name, there.pooled))
@@ -112,16 +112,18 @@ def learn(
 
 
 @dataclass(frozen=True, slots=True)
-class _Learned:
-    """What some questions teach: the lift, the curve of all languages together, those of languages with samples enough."""
+class _FittedCalibration:
+    """What some questions teach: the evidence weights, the curve of all languages together, those of languages with
+    samples enough.
+    """
 
     evidence_weights: EvidenceWeights | None
     pooled: Fit
     fits: dict[str, Fit]
 
     @classmethod
-    def of(cls, predictions: Sequence[OpenPrediction], embedder: str | None) -> _Learned:
-        """embedder: None to learn from the reader's gaps alone. Raises SettingError where there is too little."""
+    def of(cls, predictions: Sequence[OpenPrediction], embedder: str | None) -> _FittedCalibration:
+        """embedder: None to learn from the reader's margins alone. Raises SettingError where there is too little."""
         asked = [asked for prediction in predictions for asked in prediction.asked()]
         evidence_weights = fit_evidence_weights(asked, embedder) if embedder is not None else None
         found = _samples(predictions, evidence_weights)
@@ -149,15 +151,15 @@ def _samples(predictions: Sequence[OpenPrediction], evidence_weights: EvidenceWe
 
 def _sample(asked: ReadQuestion, evidence_weights: EvidenceWeights | None) -> Sample | None:
     """The best span of all passages; None where they have none."""
-    gaps = [
+    margins = [
         (one.gap + (evidence_weights.of(one.evidence) if evidence_weights else 0.0), one)
         for one in asked.passages
         if one.gap is not None
     ]
-    if not gaps:
+    if not margins:
         return None
-    gap, best = max(gaps, key=lambda pair: pair[0])
-    return Sample(gap, asked.answerable and best.right, asked.answerable)
+    margin, best = max(margins, key=lambda pair: pair[0])
+    return Sample(margin, asked.answerable and best.right, asked.answerable)
 
 
 def sides(questions: QuestionSet) -> dict[tuple[str, str], bool]:
@@ -191,7 +193,7 @@ def _half(id: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Outcome:
     """What was told of a sample. decided: whether "no answer" was said just where there is none."""
 
     said: float
@@ -201,14 +203,14 @@ class _Told:
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """A probability for a gap, and the no-answer score above which "no answer" is said."""
+    """A probability for a margin, and the no-answer score above which "no answer" is said."""
 
     probability: Judge
     threshold: float
 
-    def of(self, sample: Sample) -> _Told:
+    def of(self, sample: Sample) -> _Outcome:
         said = self.probability(sample.margin)
-        return _Told(said, sample.right, decide(said, self.threshold).is_no_answer != sample.answerable)
+        return _Outcome(said, sample.right, decide(said, self.threshold).is_no_answer != sample.answerable)
 
 
 def _judge(way: str, before: Calibration, after: Fit) -> _Judge:
@@ -217,11 +219,11 @@ def _judge(way: str, before: Calibration, after: Fit) -> _Judge:
     return _Judge(held.probability, held.threshold)
 
 
-def _row(name: str, count: int, fitted: bool, told: Mapping[str, Sequence[_Told]]) -> CalibratedRow:
-    return CalibratedRow(name, count, fitted, {way: _judged(some) for way, some in told.items()})
+def _row(name: str, count: int, fitted: bool, told: Mapping[str, Sequence[_Outcome]]) -> CalibratedRow:
+    return CalibratedRow(name, count, fitted, {way: _figures(some) for way, some in told.items()})
 
 
-def _judged(told: Sequence[_Told]) -> DecisionFigures:
+def _figures(told: Sequence[_Outcome]) -> DecisionFigures:
     error = expected_error([one.said for one in told], [one.right for one in told])
     return DecisionFigures(100 * error, 100 * sum(one.decided for one in told) / max(1, len(told)))
 

@@ -38,7 +38,7 @@ class Difference:
     p: float
 
 
-def resampled(columns: NDArray[np.float64], name: str = "") -> Means:
+def resample(columns: NDArray[np.float64], name: str = "") -> Means:
     """Means of each column over RESAMPLES draws: [RESAMPLES, columns]. columns: [questions, columns]; name: of the seed."""
     count = len(columns)
     random = np.random.default_rng([0, *name.encode()])

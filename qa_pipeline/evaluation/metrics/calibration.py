@@ -1,8 +1,8 @@
 """Calibration metrics and Platt scaling: pure functions of margins and outcomes.
 
-A sample is the best span over the passages of one question: its gap over "no answer", with what the finding of its passage
-adds (`fit_evidence_weights`), and whether it is right. Each question gives two, one with its own text among the passages and
-one without, so half of the samples cannot be right.
+A sample is the best span over the passages of one question: its margin over "no answer", with what the finding of its
+passage adds (`fit_evidence_weights`), and whether it is right. Each question gives two, one with its own text among the
+passages and one without, so half of the samples cannot be right.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STEEPEST = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """gap: of the best span, logits. right: it is a right answer. answerable: the passages hold one."""
+    """margin: of the best span, logits. right: it is a right answer. answerable: the passages hold one."""
 
     margin: float
     right: bool
@@ -51,7 +51,7 @@ class CalibratedRow:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """P(right) = logistic(sharp * (gap - shift)); "no answer" below the gap `cut`."""
+    """P(right) = logistic(slope * (margin - offset)); "no answer" below the margin `cut`."""
 
     slope: float
     offset: float
@@ -92,7 +92,7 @@ def fit(samples: Sequence[Sample], prior: Fit | None = None) -> Fit | None:
 def logistic(
     margins: NDArray[np.float64], right: NDArray[np.bool_], prior: tuple[float, float] | None = None
 ) -> tuple[float, float]:
-    """(sharp, shift) of largest likelihood, by Newton's steps; sharp is above 0 and at most STEEPEST.
+    """(slope, offset) of largest likelihood, by Newton's steps; the slope is above 0 and at most STEEPEST.
 
     Both are drawn a little to the prior (to 1 standard deviation where there is none), which matters only where samples are
     few or separable.
@@ -113,9 +113,9 @@ def logistic(
 
 
 def cut(samples: Sequence[Sample]) -> float:
-    """The gap at which the passages hold an answer as likely as not, by a curve of its own; "no answer" below it.
+    """The margin at which the passages hold an answer as likely as not, by a curve of its own; "no answer" below it.
 
-    A curve, not the very gap that decides these samples best: with some hundred samples that one follows chance.
+    A curve, not the very margin that decides these samples best: with some hundred samples that one follows chance.
     """
     margins = np.array([sample.margin for sample in samples])
     _, even = logistic(margins, np.array([sample.answerable for sample in samples]))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from indexing.models.embedder import Embedder
     from indexing.store.index import Snapshot
     from qa_pipeline.answering.calibration import Calibration
-    from qa_pipeline.reading.readings import Reading, ReadsPassages
+    from qa_pipeline.reading.readings import PassageReader, Reading
 
 Vector = NDArray[np.float32]
 Row = tuple["StoredChunk", "Reading", Evidence]
@@ -45,8 +45,8 @@ AT_A_TIME = 16
 
 @dataclass(frozen=True, slots=True)
 class OpenReply:
-    """A reply over several passages: the best span of all, its gap with what its passage adds, the no-answer score, what is
-    given ("": no answer)."""
+    """A reply over several passages: the best span of all, its margin with what its passage adds, the no-answer score, what
+    is given ("": no answer)."""
 
     best: str
     gap: float | None
@@ -56,8 +56,8 @@ class OpenReply:
 
 @dataclass(frozen=True, slots=True)
 class ReadPassage:
-    """A passage as it was found and read: the gap of its best span (None: it has none), whether that is right, whether the
-    passage is of the question's own context."""
+    """A passage as it was found and read: the margin of its best span (None: it has none), whether that is right, whether
+    the passage is of the question's own context."""
 
     gap: float | None
     nearness: float | None
@@ -150,7 +150,7 @@ class OpenAsker:
         self,
         corpus: Corpus,
         embedder: Embedder,
-        reader: ReadsPassages,
+        reader: PassageReader,
         calibration_for: Callable[[str], Calibration],
         *,
         retrieve: int = 10,
@@ -158,7 +158,7 @@ class OpenAsker:
     ) -> None:
         self.corpus = corpus
         self.embedder = embedder
-        self.matcher = LateInteraction.of(embedder)
+        self.late_interaction = LateInteraction.of(embedder)
         self.reader = reader
         self.calibration_for = calibration_for
         self.retrieve = retrieve
@@ -175,12 +175,12 @@ class OpenAsker:
                 across = [self._across(snapshot, e, v) for e, v in zip(part, vectors, strict=True)]
                 chunks = [self._chunks(snapshot, e, r.rankings["fused"]) for e, r in zip(part, ranked, strict=True)]
             readings = self._read(part, chunks)
-            yield [self._predicted(*row) for row in zip(part, ranked, across, chunks, readings, strict=True)]
+            yield [self._predict(*row) for row in zip(part, ranked, across, chunks, readings, strict=True)]
 
     # -- finding ---------------------------------------------------------------------------------------------------
 
     def _ranked(self, snapshot: Snapshot, example: Example, vector: Vector, language: str) -> QuestionRankings:
-        return rank_question(snapshot, self.matcher, example.question, vector, language, self._languages)
+        return rank_question(snapshot, self.late_interaction, example.question, vector, language, self._languages)
 
     def _across(self, snapshot: Snapshot, example: Example, vector: Vector) -> dict[str, tuple[list[int], tuple[int, ...]]]:
         """For each other language of a parallel set: the fused ranking in its corpus, and the right passages there."""
@@ -207,7 +207,7 @@ class OpenAsker:
         readings = iter(read_pairs(self.reader, pairs))
         return [[next(readings) for _ in found] for found in chunks]
 
-    def _predicted(
+    def _predict(
         self,
         example: Example,
         ranked: QuestionRankings,
@@ -253,7 +253,7 @@ def _read(row: Row, example: Example, own: str) -> ReadPassage:
     right = bool(span and example.wanted) and f1(said, example.wanted, example.language) >= RIGHT
     return ReadPassage(
         round(float(span.margin), 4) if span else None,
-        _short(found.nearness),
+        _short(found.dense_score),
         _short(found.words),
         right,
         chunk.source == own,
@@ -274,7 +274,7 @@ class QuestionRankings:
 
 def rank_question(
     snapshot: Snapshot,
-    matcher: LateInteraction | None,
+    late_interaction: LateInteraction | None,
     question: str,
     vector: Vector,
     language: str,
@@ -287,7 +287,7 @@ def rank_question(
     only: Filter = {"source": {"$glob": f"{language}/*"}}
     asked_in = detect_question(question, languages)
     settings = AskSettings(depth=DEPTH)
-    found = rank(snapshot, matcher, question, vector, asked_in, settings, only)
+    found = rank(snapshot, late_interaction, question, vector, asked_in, settings, only)
     fused = {item.id: item for item in found.fused}
     rankings = {"dense": found.by_meaning, "keyword": [id for id, _ in found.keyword], "fused": list(fused)}
     return QuestionRankings(rankings, lambda chunk: found.evidence(fused[chunk.id], settings, chunk.language == asked_in))
@@ -300,7 +300,7 @@ def ranks(ranking: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
 
 
 def reply(rows: Sequence[Row], calibration: Calibration) -> OpenReply:
-    """The span of the largest gap, as its passage was found, over all of them; the earlier of two alike."""
+    """The span of the largest margin, as its passage was found, over all of them; the earlier of two alike."""
     found = candidates([reading for _, reading, _ in rows], calibration, [evidence for _, _, evidence in rows])
     verdict = decide(best_score(found), calibration.threshold)
     if not found:

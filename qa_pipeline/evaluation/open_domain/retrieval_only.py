@@ -62,13 +62,13 @@ def find(
     asked = [example for example in examples if not example.is_impossible]
     found: dict[tuple[str, str, str], list[RelevantRanks]] = defaultdict(list)
     parallel = Parallel.of(asked) if across else None
-    matcher = LateInteraction.of(embedder)
+    late_interaction = LateInteraction.of(embedder)
     with tempfile.TemporaryDirectory(prefix="docqa-evaluate-") as folder:
         corpus = make_corpus(contexts, Path(folder), embedder)
         with corpus.index:
             for first in range(0, len(asked), AT_A_TIME):
                 part = asked[first : first + AT_A_TIME]
-                _find(corpus, embedder, matcher, part, parallel, found)
+                _find(corpus, embedder, late_interaction, part, parallel, found)
                 progress(first + len(part), len(asked))
     return _table(found)
 
@@ -76,7 +76,7 @@ def find(
 def _find(
     corpus: Corpus,
     embedder: Embedder,
-    matcher: LateInteraction | None,
+    late_interaction: LateInteraction | None,
     part: Sequence[Example],
     parallel: Parallel | None,
     found: dict[tuple[str, str, str], list[RelevantRanks]],
@@ -90,7 +90,9 @@ def _find(
             for language, there in {**others, example.language: example}.items():
                 if there.golds:
                     right = corpus.right(there)
-                    rankings = rank_question(snapshot, matcher, example.question, vector, language, languages).rankings
+                    rankings = rank_question(
+                        snapshot, late_interaction, example.question, vector, language, languages
+                    ).rankings
                     for system, ids in rankings.items():
                         found[example.question_language, language, system].append(
                             RelevantRanks(ranks(ids, right), len(right))

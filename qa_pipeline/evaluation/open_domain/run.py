@@ -78,7 +78,7 @@ def open_predictions(
         with _folder(results.path) as folder:
             corpus = make_corpus(questions.contexts, folder, embedder)
             parallel = Parallel.of(questions.examples) if how.across else None
-            of = reader.loaded.calibration.with_embedder(embedder.nearness).of
+            of = reader.loaded.calibration.with_embedder(embedder.dense_score_name).of
             asker = OpenAsker(corpus, embedder, reader.loaded.reader, of, retrieve=how.retrieve, parallel=parallel)
             with corpus.index:
                 for part in asker.ask(left):

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from qa_pipeline.evaluation.metrics.bootstrap import CONFIDENCE, RESAMPLES, Figure, figure, resampled
+from qa_pipeline.evaluation.metrics.bootstrap import CONFIDENCE, RESAMPLES, Figure, figure, resample
 from qa_pipeline.evaluation.metrics.no_answer import auroc
 from qa_pipeline.evaluation.metrics.ranking import Ranking, RelevantRanks, ranking, recall
 from qa_pipeline.evaluation.metrics.scorers import Scorer
 from qa_pipeline.evaluation.open_domain.asker import SYSTEMS, OpenPrediction
 
 MATRIX_CUT = 10
-NO_SPAN = -1e9
+NO_SPAN_MARGIN = -1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class NoAnswerFigures:
     """ "No answer", over every question asked of its corpus and of the same without its context, all in percent.
 
     precision: of the times it was said, how often rightly; recall: of the times it was right, how often it was said;
-    accuracy: how often it was said or not as is right. auroc, in [0, 1]: how well the gap tells the two kinds apart, at
+    accuracy: how often it was said or not as is right. auroc, in [0, 1]: how well the margin tells the two kinds apart, at
     whatever threshold; None where no question has an answer.
     """
 
@@ -99,7 +99,7 @@ def _row(name: str, predictions: Sequence[OpenPrediction], scorer: Scorer) -> Op
     retrieval = {system: ranking([p.found(system) for p in answerable]) for system in SYSTEMS}
     given = np.array([scorer.score(p.present.given, p.present.wanted, p.present.language) for p in predictions])
     best = [scorer.score(p.present.best, p.present.wanted, p.present.language)[1] for p in answerable]
-    means = resampled(given, name)
+    means = resample(given, name)
     exact, f1 = (figure(float(given[:, n].mean()), means[:, n]) for n in (0, 1))
     best_f1 = 100 * sum(best) / len(best) if best else 0.0
     return OpenRow(name, len(predictions), retrieval, exact, f1, best_f1, no_answer_figures(predictions))
@@ -115,14 +115,18 @@ def no_answer_figures(predictions: Sequence[OpenPrediction]) -> NoAnswerFigures:
     shares = [
         100 * part / whole if whole else 0.0 for part, whole in ((rightly, said), (rightly, right), (agreed, len(asked)))
     ]
-    return NoAnswerFigures(shares[0], shares[1], shares[2], _told_apart(predictions))
+    return NoAnswerFigures(shares[0], shares[1], shares[2], _auroc(predictions))
 
 
-def _told_apart(predictions: Sequence[OpenPrediction]) -> float | None:
-    """AUROC of the gap: of questions with an answer in the corpus, against those without and those whose context is gone."""
+def _auroc(predictions: Sequence[OpenPrediction]) -> float | None:
+    """AUROC of the margin: of questions with an answer in the corpus, against those without and those whose context is
+    gone.
+    """
     with_answer = [p.present.gap for p in predictions if p.present.wanted]
     without = [p.absent.gap if p.present.wanted else p.present.gap for p in predictions]
     if not with_answer or not without:
         return None
-    kinds = [np.array([NO_SPAN if gap is None else gap for gap in gaps]) for gaps in (with_answer, without)]
+    kinds = [
+        np.array([NO_SPAN_MARGIN if margin is None else margin for margin in margins]) for margins in (with_answer, without)
+    ]
     return auroc(kinds[0], kinds[1])

@@ -92,10 +92,10 @@ def write_metrics(results: Results, summary: Summary) -> None:
 
 
 def _precision_recall(predictions: list[Prediction], scorer: Scorer) -> Any:
-    answerable, silent = [bool(p.wanted) for p in predictions], [p.no_answer for p in predictions]
+    answerable, no_answer_scores = [bool(p.wanted) for p in predictions], [p.no_answer for p in predictions]
     raw = [scorer.score(p.best, p.wanted, p.language) for p in predictions]
     curves = []
     for column, label in enumerate(("exact", "F1")):
-        found = precision_recall([pair[column] for pair in raw], answerable, silent)
+        found = precision_recall([pair[column] for pair in raw], answerable, no_answer_scores)
         curves.append((f"{label} (average precision {100 * found.average:.1f} %)", found.points))
     return plots.precision_recall(curves, f"all questions, {scorer.name}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qa_pipeline.evaluation.metrics.bootstrap import CONFIDENCE, RESAMPLES, Figure, Means, figure, resampled
+from qa_pipeline.evaluation.metrics.bootstrap import CONFIDENCE, RESAMPLES, Figure, Means, figure, resample
 from qa_pipeline.evaluation.metrics.no_answer import best_threshold, precision_recall
 from qa_pipeline.evaluation.metrics.scorers import Scorer
 from qa_pipeline.evaluation.runs.predictions import Prediction
@@ -60,8 +60,8 @@ def text_scored(prediction: Prediction, scorer: Scorer, kind: str = READING) -> 
 
     kind: of the run; in an open domain what was given counts always, as `docqa evaluate --open-domain` tells it.
     """
-    silence = kind == OPEN_DOMAIN or scorer.name == "squad2" or not prediction.wanted
-    return prediction.given if silence and kind != CALIBRATION else prediction.best
+    may_be_none = kind == OPEN_DOMAIN or scorer.name == "squad2" or not prediction.wanted
+    return prediction.given if may_be_none and kind != CALIBRATION else prediction.best
 
 
 def scores(predictions: Sequence[Prediction], scorer: Scorer, kind: str = READING) -> Columns:
@@ -77,11 +77,11 @@ def summarise(predictions: Sequence[Prediction], scorer: Scorer) -> Summary:
     columns = scores(predictions, scorer)
     names = [prediction.row for prediction in predictions]
     members = {name: np.array([n for n, other in enumerate(names) if other == name]) for name in sorted(set(names))}
-    means = {name: resampled(columns[rows], name) for name, rows in members.items()}
+    means = {name: resample(columns[rows], name) for name, rows in members.items()}
     table = [
         _row(name, [predictions[n] for n in rows], columns[rows], means[name], scorer) for name, rows in members.items()
     ]
-    counted = _averaged(table, scorer)
+    counted = _rows_of_mean(table, scorer)
     return Summary(
         scorer,
         tuple(table),
@@ -91,7 +91,7 @@ def summarise(predictions: Sequence[Prediction], scorer: Scorer) -> Summary:
     )
 
 
-def _averaged(table: Sequence[Row], scorer: Scorer) -> Sequence[Row]:
+def _rows_of_mean(table: Sequence[Row], scorer: Scorer) -> Sequence[Row]:
     """The rows of the mean: without those its scorer leaves out, and without those of fewer than FEWEST questions.
 
     Where that leaves none, the small ones count.
@@ -103,7 +103,7 @@ def _averaged(table: Sequence[Row], scorer: Scorer) -> Sequence[Row]:
 def _row(name: str, predictions: Sequence[Prediction], columns: Columns, means: Means, scorer: Scorer) -> Row:
     exact, f1 = (figure(float(columns[:, n].mean()), means[:, n]) for n in (0, 1))
     answerable = sum(bool(p.wanted) for p in predictions)
-    details = _squad2(predictions, columns, scorer) if scorer.name == "squad2" else _silence(predictions)
+    details = _squad2(predictions, columns, scorer) if scorer.name == "squad2" else _no_answer_details(predictions)
     return Row(name, len(predictions), answerable, exact, f1, details)
 
 
@@ -127,7 +127,7 @@ def _pooled(rows: Sequence[Row], means: dict[str, Means]) -> Means:
     return pooled
 
 
-def _silence(predictions: Sequence[Prediction]) -> dict[str, float]:
+def _no_answer_details(predictions: Sequence[Prediction]) -> dict[str, float]:
     """How often the reader by its own threshold would have said "no answer" (which did not count here)."""
     return {"would_say_no_answer": 100 * sum(not p.given for p in predictions) / len(predictions)}
 
@@ -135,7 +135,7 @@ def _silence(predictions: Sequence[Prediction]) -> dict[str, float]:
 def _squad2(predictions: Sequence[Prediction], columns: Columns, scorer: Scorer) -> dict[str, float]:
     """What SQuAD 2.0's script tells beside exact and F1, under its own names, for the best spans and no-answer scores."""
     answerable = [bool(p.wanted) for p in predictions]
-    silent = [p.no_answer for p in predictions]
+    no_answer_scores = [p.no_answer for p in predictions]
     details: dict[str, float] = {}
     for label, wanted in (("HasAns", True), ("NoAns", False)):
         rows = [n for n, has in enumerate(answerable) if has == wanted]
@@ -145,10 +145,12 @@ def _squad2(predictions: Sequence[Prediction], columns: Columns, scorer: Scorer)
     raw = np.array([scorer.score(p.best, p.wanted, p.language) for p in predictions])
     for column, label in enumerate(("exact", "f1")):
         values = raw[:, column].tolist()
-        found = best_threshold(values, answerable, silent, [bool(p.best) for p in predictions])
+        found = best_threshold(values, answerable, no_answer_scores, [bool(p.best) for p in predictions])
         details |= {f"best_{label}": 100 * found.score, f"best_{label}_thresh": found.threshold}
         if any(answerable):
-            details[f"pr_{label}_ap"] = 100 * precision_recall(values, answerable, silent).average
+            details[f"pr_{label}_ap"] = 100 * precision_recall(values, answerable, no_answer_scores).average
     if any(answerable):
-        details["pr_oracle_ap"] = 100 * precision_recall([float(has) for has in answerable], answerable, silent).average
+        details["pr_oracle_ap"] = (
+            100 * precision_recall([float(has) for has in answerable], answerable, no_answer_scores).average
+        )
     return details

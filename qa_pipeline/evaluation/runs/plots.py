@@ -17,7 +17,7 @@ FIRST, SECOND, GREY = "#2b6cb0", "#dd8452", "#666666"
 KINDS = ("png", "svg")
 
 
-class Scored(Protocol):
+class ScoredRow(Protocol):
     """A row of a table that has both figures."""
 
     @property
@@ -51,7 +51,7 @@ def files(name: str, drawn: Picture) -> Iterator[tuple[str, bytes]]:
         yield f"{name}.{kind}", data.getvalue()
 
 
-def by_language(rows: Sequence[Scored], scorer: str, title: str) -> Picture:
+def by_language(rows: Sequence[ScoredRow], scorer: str, title: str) -> Picture:
     """Exact match and F1 of each language side by side, with their intervals."""
     drawn, axes = picture(max(5.0, 1.6 + 0.62 * len(rows)), 3.8)
     for shift, colour, label, values in (

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from indexing.errors import SettingError
 from qa_pipeline.answering.verdict import best_score, candidates, decide
-from qa_pipeline.datasets.examples import Example, Tell, find_files, read_examples
+from qa_pipeline.datasets.examples import Example, Reporter, find_files, read_examples
 from qa_pipeline.reading.readings import read_pairs
 
 if TYPE_CHECKING:
     from qa_pipeline.answering.calibration import Calibration
-    from qa_pipeline.reading.readings import Reading, ReadsPassages
+    from qa_pipeline.reading.readings import PassageReader, Reading
 
 AT_A_TIME = 64
 
@@ -82,7 +82,7 @@ class QuestionSet:
     contexts: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def read(cls, paths: Sequence[Path], limit: int | None = None, tell: Tell | None = None) -> QuestionSet:
+    def read(cls, paths: Sequence[Path], limit: int | None = None, tell: Reporter | None = None) -> QuestionSet:
         """limit: of each file only so many, evenly spread over it. Raises SettingError, UnreadableFile."""
         examples: list[Example] = []
         files: list[dict[str, Any]] = []
@@ -105,7 +105,7 @@ def spread(examples: Sequence[Item], limit: int | None) -> list[Item]:
 
 
 def predict(
-    reader: ReadsPassages, calibration_for: Callable[[str], Calibration], examples: Sequence[Example]
+    reader: PassageReader, calibration_for: Callable[[str], Calibration], examples: Sequence[Example]
 ) -> Iterator[list[Prediction]]:
     """The predictions for all examples in their order, AT_A_TIME of them at once. calibration_for: by question language."""
     for first in range(0, len(examples), AT_A_TIME):

@@ -18,7 +18,7 @@ Span = tuple[int, int]
 class QuestionRecord:
     """right: where the right answers are; pieces: (start, text) of the text around them and around what was found.
 
-    Law: context[start : start + len(text)] == text for every piece; all offsets are the context's code points.
+    Invariant: context[start : start + len(text)] == text for every piece; all offsets are the context's code points.
     """
 
     origin: str

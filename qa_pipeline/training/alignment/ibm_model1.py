@@ -17,7 +17,7 @@ ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Ragged:
+class RaggedSentences:
     """Sentences of word numbers one after another: int64 [words]; where each begins, and the end, [sentences + 1]."""
 
     words: NDArray[np.int64]
@@ -47,17 +47,17 @@ class Links:
     seen: NDArray[np.int64]
 
 
-def ragged(sentences: Sequence[Sequence[int]]) -> Ragged:
+def to_ragged(sentences: Sequence[Sequence[int]]) -> RaggedSentences:
     """
-    >>> ragged([[3, 4], [5]]).begins.tolist()
+    >>> to_ragged([[3, 4], [5]]).begins.tolist()
     [0, 2, 3]
     """
     lengths = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
     words = np.fromiter((word for sentence in sentences for word in sentence), np.int64, int(lengths.sum()))
-    return Ragged(words, np.concatenate([[0], np.cumsum(lengths)]))
+    return RaggedSentences(words, np.concatenate([[0], np.cumsum(lengths)]))
 
 
-def places(ones: Ragged, others: Ragged) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def places(ones: RaggedSentences, others: RaggedSentences) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """For each link its place on either side: every place of a sentence with every place of its partner."""
     here, there = ones.lengths, others.lengths
     sizes = here * there
@@ -66,7 +66,7 @@ def places(ones: Ragged, others: Ragged) -> tuple[NDArray[np.int64], NDArray[np.
     return ones.begins[sentence] + within // there[sentence], others.begins[sentence] + within % there[sentence]
 
 
-def links(ones: Ragged, others: Ragged) -> Links:
+def links(ones: RaggedSentences, others: RaggedSentences) -> Links:
     """Of sentences in the same order on both sides, none of them empty."""
     here, there = places(ones, others)
     width = int(others.words.max()) + 1
@@ -74,12 +74,12 @@ def links(ones: Ragged, others: Ragged) -> Links:
     return Links(pair, here, there, unique // width, unique % width, seen)
 
 
-def forth(found: Links) -> NDArray[np.float64]:
+def forward_probabilities(found: Links) -> NDArray[np.float64]:
     """P(other | one) of each pair."""
     return _probabilities(found.pair, found.there, found.one)
 
 
-def back(found: Links) -> NDArray[np.float64]:
+def backward_probabilities(found: Links) -> NDArray[np.float64]:
     """P(one | other) of each pair."""
     return _probabilities(found.pair, found.here, found.other)
 

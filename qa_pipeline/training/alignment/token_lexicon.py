@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from indexing.errors import UnreadableFile
 from qa_pipeline.datasets.examples import read_text
 from qa_pipeline.training.alignment import ibm_model1
-from qa_pipeline.training.alignment.ibm_model1 import Ragged, ragged
+from qa_pipeline.training.alignment.ibm_model1 import RaggedSentences, to_ragged
 from qa_pipeline.training.alignment.word_dictionary import parallel_files, sentence_pairs
 
 SHORTEST, LONGEST = 3, 64
@@ -34,8 +34,8 @@ class Bitext:
 
     one: str
     other: str
-    ones: Ragged
-    others: Ragged
+    ones: RaggedSentences
+    others: RaggedSentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def bitexts(folder: Path, encode: Encode, seed: int, most: int | None = None) ->
             yield found
 
 
-def among_others(folder: Path, encode: Encode, fewest: int) -> Iterator[Bitext]:
+def other_bitexts(folder: Path, encode: Encode, fewest: int) -> Iterator[Bitext]:
     """The pairs of the file x-x.tsv (plain, .xz, .gz), where there is one: two language codes and two sentences a line.
 
     Of language pairs with `fewest` and more. Raises UnreadableFile.
@@ -108,13 +108,13 @@ def _bitext(
     drawn = [pairs[row] for row in sorted(rows.tolist())]
     sides = [_tokens(encode, [pair[side] for pair in drawn]) for side in (0, 1)]
     kept = [both for both in zip(*sides, strict=True) if all(SHORTEST <= len(side) <= LONGEST for side in both)]
-    return Bitext(one, other, ragged([a for a, _ in kept]), ragged([b for _, b in kept])) if kept else None
+    return Bitext(one, other, to_ragged([a for a, _ in kept]), to_ragged([b for _, b in kept])) if kept else None
 
 
 def lexicon(pairs: Bitext, size: int) -> Lexicon:
     """size: of the vocabulary. Kept are pairs that are the likely translation of one another at least one way round."""
     links = ibm_model1.links(pairs.ones, pairs.others)
-    forth, back = ibm_model1.forth(links), ibm_model1.back(links)
+    forth, back = ibm_model1.forward_probabilities(links), ibm_model1.backward_probabilities(links)
     sure = (links.seen >= 2) & (np.maximum(forth, back) >= LIKELY) & (links.seen * np.minimum(forth, back) >= SEEN)
     key = links.one[sure] * size + links.other[sure]
     order = np.argsort(key)

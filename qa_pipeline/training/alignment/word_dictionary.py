@@ -20,7 +20,7 @@ from indexing.errors import SettingError, UnreadableFile
 from indexing.models.registry import builtin_tokenizer
 from qa_pipeline.datasets.examples import read_text
 from qa_pipeline.training.alignment import ibm_model1
-from qa_pipeline.training.alignment.ibm_model1 import ragged
+from qa_pipeline.training.alignment.ibm_model1 import to_ragged
 
 NAME = re.compile(r"(?P<one>[a-z]{2,3})-(?P<other>[a-z]{2,3})\.tsv(\.xz|\.gz)?")
 WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+(?:['’\-][\p{L}\p{M}\p{N}]+)*")
@@ -33,7 +33,7 @@ SENTENCES = 40_000
 
 @dataclass(frozen=True, slots=True)
 class Dictionary:
-    """Words in lower case of one language -> their translation. Law: no word leads to itself or to nothing."""
+    """Words in lower case of one language -> their translation. Invariant: no word leads to itself or to nothing."""
 
     source: str
     target: str
@@ -108,8 +108,8 @@ def _agreed(ones: list[list[str]], others: list[list[str]]) -> list[tuple[str, s
     if not ones:
         return []
     names, numbered = zip(*(_numbered(side) for side in (ones, others)), strict=True)
-    links = ibm_model1.links(*(ragged(side) for side in numbered))
-    forth, back = ibm_model1.forth(links), ibm_model1.back(links)
+    links = ibm_model1.links(*(to_ragged(side) for side in numbered))
+    forth, back = ibm_model1.forward_probabilities(links), ibm_model1.backward_probabilities(links)
     sure = (links.seen >= FEWEST) & (forth >= SUREST) & (back >= SUREST)
     score = np.where(sure, forth * back, 0.0)
     best = sure & (score >= _top(score, links.one)) & (score >= _top(score, links.other))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from indexing.errors import SettingError
 from qa_pipeline.datasets.examples import Example
-from qa_pipeline.datasets.squad_writer import Made, read_all, write_rows
+from qa_pipeline.datasets.squad_writer import GeneratedExample, read_all, write_rows
 from qa_pipeline.training.alignment.word_dictionary import dictionaries
 from qa_pipeline.training.augmentation import back_translation, cloze, code_switching, cross_lingual_pairs
 from qa_pipeline.training.augmentation.near_duplicates import NearDuplicateIndex
@@ -64,7 +64,7 @@ def augment(settings: AugmentSettings) -> AugmentReport:
         given = read_all(settings.files)
         made = list(_made(settings, given))
     sound = [one for one in made if is_sound(one.example)]
-    fresh = list(new(sound, () if settings.method == "pairs" else given))
+    fresh = list(drop_near_duplicates(sound, () if settings.method == "pairs" else given))
     kept = _limited(fresh, settings)
     write_rows(kept, settings.into)
     languages = Counter(f"{one.example.question_language}-{one.example.language}" for one in kept)
@@ -79,7 +79,7 @@ def is_sound(example: Example) -> bool:
     )
 
 
-def new(made: Iterable[Made], given: Sequence[Example]) -> Iterator[Made]:
+def drop_near_duplicates(made: Iterable[GeneratedExample], given: Sequence[Example]) -> Iterator[GeneratedExample]:
     """Those that are near to none of the given ones and to none before them."""
     met = NearDuplicateIndex()
     for example in given:
@@ -93,7 +93,7 @@ def _is_new(met: NearDuplicateIndex, example: Example) -> bool:
     return met.is_new(example.question, example.context, example.golds[0].text if example.golds else "")
 
 
-def _made(settings: AugmentSettings, given: Sequence[Example]) -> Iterator[Made]:
+def _made(settings: AugmentSettings, given: Sequence[Example]) -> Iterator[GeneratedExample]:
     if settings.method == "pairs":
         return cross_lingual_pairs.pairings(given)
     if settings.method == "code-switch":
@@ -105,7 +105,7 @@ def _made(settings: AugmentSettings, given: Sequence[Example]) -> Iterator[Made]
     )
 
 
-def _limited(made: list[Made], settings: AugmentSettings) -> list[Made]:
+def _limited(made: list[GeneratedExample], settings: AugmentSettings) -> list[GeneratedExample]:
     if settings.limit is None or settings.limit >= len(made):
         return made
     chosen = random.Random(settings.seed).sample(range(len(made)), settings.limit)

@@ -16,7 +16,7 @@ from indexing.errors import ModelMissing, ModelRefused, one_line
 from indexing.models.registry import is_offline
 from indexing.text.language_id import detect_question
 from qa_pipeline.datasets.examples import Example
-from qa_pipeline.datasets.squad_writer import Made
+from qa_pipeline.datasets.squad_writer import GeneratedExample
 
 HOW = "translate"
 AT_ONCE = 32
@@ -29,7 +29,9 @@ class Translator(Protocol):
     def __call__(self, texts: Sequence[str]) -> list[str]: ...
 
 
-def translate_questions(examples: Sequence[Example], models: Sequence[Translator], language: str | None) -> Iterator[Made]:
+def translate_questions(
+    examples: Sequence[Example], models: Sequence[Translator], language: str | None
+) -> Iterator[GeneratedExample]:
     """Each question through all models in turn. language: of what comes out; None: the question's own where two models
     lead back to it, else detected."""
     for at in range(0, len(examples), AT_ONCE):
@@ -42,7 +44,7 @@ def translate_questions(examples: Sequence[Example], models: Sequence[Translator
             if question:
                 asked_in = language or (example.question_language if len(models) > 1 else detect_question(question))
                 made = replace(example, id=f"{example.id}:t-{asked_in}", question=question, question_language=asked_in)
-                yield Made(made, HOW, (f"{example.origin}:{example.id}",))
+                yield GeneratedExample(made, HOW, (f"{example.origin}:{example.id}",))
 
 
 def translator(name: str) -> Translator:

@@ -18,7 +18,7 @@ from indexing.errors import SettingError, UnreadableFile
 from indexing.text.language_id import LANGUAGES, detect
 from indexing.text.sentences import sentences
 from qa_pipeline.datasets.examples import Example, Gold, read_text
-from qa_pipeline.datasets.squad_writer import Made
+from qa_pipeline.datasets.squad_writer import GeneratedExample
 from qa_pipeline.training.alignment.word_dictionary import spans
 
 HOW = "cloze"
@@ -33,7 +33,7 @@ CANDIDATE = regex.compile(
 )
 
 
-def clozes(paths: Sequence[Path], seed: int) -> Iterator[Made]:
+def clozes(paths: Sequence[Path], seed: int) -> Iterator[GeneratedExample]:
     """A question for each sentence long enough, text by text. Raises UnreadableFile, SettingError where there is no text."""
     for path in paths:
         if not path.is_file():
@@ -50,7 +50,7 @@ def clozes(paths: Sequence[Path], seed: int) -> Iterator[Made]:
 
 def _of_passage(
     name: str, number: int, passage: str, language: str, frequent: Counter[str], draw: random.Random
-) -> Iterator[Made]:
+) -> Iterator[GeneratedExample]:
     for n, (begin, end) in enumerate(sentences(passage, language)):
         sentence = passage[begin:end].rstrip()
         if len(sentence) <= LONGEST and len(spans(sentence, language)) >= SHORTEST:
@@ -60,7 +60,7 @@ def _of_passage(
                 question = _question(sentence, start, stop, language, draw)
                 gold = Gold(sentence[start:stop], begin + start)
                 made = Example(f"{name}:{number}:{n}", question, passage, (gold,), language, language, "", name)
-                yield Made(made, HOW, (f"{name}:{number}",))
+                yield GeneratedExample(made, HOW, (f"{name}:{number}",))
 
 
 def _passages(text: str) -> Iterator[str]:

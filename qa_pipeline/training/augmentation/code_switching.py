@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from indexing.errors import SettingError
 from qa_pipeline.datasets.examples import Example, Gold
-from qa_pipeline.datasets.squad_writer import Made
+from qa_pipeline.datasets.squad_writer import GeneratedExample
 from qa_pipeline.training.alignment.word_dictionary import Dictionary, by_source, spans
 
 HOW = "switch"
@@ -21,7 +21,7 @@ LOWEST, HIGHEST = 0.3, 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class CodeSwitcher:
+class CodeSwitchedText:
     """A text with words replaced. befores, afters: where its pieces, taken by turns as they were and replaced, begin in
     the old and in the new text."""
 
@@ -29,13 +29,13 @@ class CodeSwitcher:
     befores: tuple[int, ...]
     afters: tuple[int, ...]
 
-    def moved(self, place: int) -> int:
+    def new_place(self, place: int) -> int:
         """Where a place of the old text is in the new one; it must not lie inside a replaced word."""
         piece = bisect_right(self.befores, place) - 1
         return self.afters[piece] + place - self.befores[piece]
 
 
-def code_switch(examples: Sequence[Example], dictionaries: Sequence[Dictionary], seed: int) -> Iterator[Made]:
+def code_switch(examples: Sequence[Example], dictionaries: Sequence[Dictionary], seed: int) -> Iterator[GeneratedExample]:
     """One variant of each example whose language has a dictionary: question and context each in a mix of its own.
 
     The share of words replaced is drawn for each text, 0.3 to 0.9. Raises SettingError where no language has a dictionary.
@@ -51,7 +51,9 @@ def code_switch(examples: Sequence[Example], dictionaries: Sequence[Dictionary],
                 yield made
 
 
-def replaced(text: str, dictionary: Dictionary, share: float, kept: Sequence[int], draw: random.Random) -> CodeSwitcher:
+def replace_words(
+    text: str, dictionary: Dictionary, share: float, kept: Sequence[int], draw: random.Random
+) -> CodeSwitchedText:
     """A text with that share of the words the dictionary has replaced; none across a place that is `kept`."""
     pieces: list[str] = []
     befores, afters = [0], [0]
@@ -65,18 +67,18 @@ def replaced(text: str, dictionary: Dictionary, share: float, kept: Sequence[int
         befores += [begin, end]
         afters += [length + begin - at, length + begin - at + len(new)]
         at, length = end, afters[-1]
-    return CodeSwitcher("".join([*pieces, text[at:]]), tuple(befores), tuple(afters))
+    return CodeSwitchedText("".join([*pieces, text[at:]]), tuple(befores), tuple(afters))
 
 
-def _variant(example: Example, known: dict[str, list[Dictionary]], draw: random.Random) -> Made | None:
+def _variant(example: Example, known: dict[str, list[Dictionary]], draw: random.Random) -> GeneratedExample | None:
     """None where nothing was replaced, or an answer has no place."""
     if any(gold.start < 0 for gold in example.golds):
         return None
     asked = draw.choice(known[example.question_language])
     read = draw.choice(known[example.language])
     edges = [edge for gold in example.golds for edge in (gold.start, gold.start + len(gold.text))]
-    question = replaced(example.question, asked, draw.uniform(LOWEST, HIGHEST), (), draw).text
-    context = replaced(example.context, read, draw.uniform(LOWEST, HIGHEST), edges, draw)
+    question = replace_words(example.question, asked, draw.uniform(LOWEST, HIGHEST), (), draw).text
+    context = replace_words(example.context, read, draw.uniform(LOWEST, HIGHEST), edges, draw)
     if question == example.question and context.text == example.context:
         return None
     made = replace(
@@ -84,13 +86,13 @@ def _variant(example: Example, known: dict[str, list[Dictionary]], draw: random.
         id=f"{example.id}:{asked.target}+{read.target}",
         question=question,
         context=context.text,
-        golds=tuple(_moved(gold, context) for gold in example.golds),
+        golds=tuple(_move_gold(gold, context) for gold in example.golds),
     )
-    return Made(made, HOW, (f"{example.origin}:{example.id}",))
+    return GeneratedExample(made, HOW, (f"{example.origin}:{example.id}",))
 
 
-def _moved(gold: Gold, context: CodeSwitcher) -> Gold:
-    start, end = context.moved(gold.start), context.moved(gold.start + len(gold.text))
+def _move_gold(gold: Gold, context: CodeSwitchedText) -> Gold:
+    start, end = context.new_place(gold.start), context.new_place(gold.start + len(gold.text))
     return Gold(context.text[start:end], start)
 
 

@@ -12,12 +12,12 @@ from dataclasses import replace
 from indexing.errors import SettingError
 from qa_pipeline.datasets.examples import Example
 from qa_pipeline.datasets.split import parallel_ids
-from qa_pipeline.datasets.squad_writer import Made
+from qa_pipeline.datasets.squad_writer import GeneratedExample
 
 HOW = "pairs"
 
 
-def pairings(examples: Sequence[Example]) -> Iterator[Made]:
+def pairings(examples: Sequence[Example]) -> Iterator[GeneratedExample]:
     """Each question in each language over its context in each language, its own included, question by question.
 
     Raises SettingError where no two files are parallel.
@@ -53,8 +53,8 @@ def _sets(examples: Sequence[Example]) -> Iterator[list[Example]]:
                 yield list(versions.values())
 
 
-def _paired(asked: Example, read: Example) -> Made:
+def _paired(asked: Example, read: Example) -> GeneratedExample:
     made = replace(
         read, id=f"{read.id}:{asked.language}-{read.language}", question=asked.question, question_language=asked.language
     )
-    return Made(made, HOW, tuple(dict.fromkeys(f"{e.origin}:{e.id}" for e in (asked, read))))
+    return GeneratedExample(made, HOW, tuple(dict.fromkeys(f"{e.origin}:{e.id}" for e in (asked, read))))

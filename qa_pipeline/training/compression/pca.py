@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from indexing.errors import SettingError
 from indexing.models.registry import resolve
-from qa_pipeline.training.alignment.ibm_model1 import Ragged
+from qa_pipeline.training.alignment.ibm_model1 import RaggedSentences
 from qa_pipeline.training.embedder.contrastive_task import load_embedder, save_static
 from qa_pipeline.training.embedder.pair_sources import plain_text
 from qa_pipeline.training.embedder.static_task import encode, static_vectors
@@ -59,16 +59,16 @@ def components(vectors: NDArray[np.float32], numbers: int) -> tuple[NDArray[np.f
     return rows.astype(np.float32), float(values[::-1][:numbers].sum() / values.sum())
 
 
-def without_languages(vectors: NDArray[np.float32], languages: Sequence[Ragged]) -> NDArray[np.float32]:
+def without_languages(vectors: NDArray[np.float32], languages: Sequence[RaggedSentences]) -> NDArray[np.float32]:
     """float32 [V, d] without the at most L - 1 directions in which the mean vectors of L languages' texts differ.
 
     A simple form of Yang, Yang, Cer and Darve (2021, "A simple and effective method to eliminate the self language bias in
     multilingual representations"), who take principal components of each language out; a language's mean is that of its
     lines' vectors, each of unit length. With one language there is nothing to tell apart.
 
-    >>> from qa_pipeline.training.alignment.ibm_model1 import ragged
+    >>> from qa_pipeline.training.alignment.ibm_model1 import to_ragged
     >>> rows = np.array([[1, 5], [2, 5], [1, -5], [2, -5]], dtype=np.float32)
-    >>> without_languages(rows, [ragged([[0, 1]]), ragged([[2, 3]])]).round(3).tolist()
+    >>> without_languages(rows, [to_ragged([[0, 1]]), to_ragged([[2, 3]])]).round(3).tolist()
     [[1.0, 0.0], [2.0, 0.0], [1.0, 0.0], [2.0, 0.0]]
     """
     means = np.stack([_mean(vectors, some) for some in languages])
@@ -78,7 +78,7 @@ def without_languages(vectors: NDArray[np.float32], languages: Sequence[Ragged])
     return rest
 
 
-def _mean(vectors: NDArray[np.float32], lines: Ragged) -> NDArray[np.float64]:
+def _mean(vectors: NDArray[np.float32], lines: RaggedSentences) -> NDArray[np.float64]:
     """The mean of lines' vectors, float64 [d], each of unit length."""
     begins = lines.begins[:-1][lines.lengths > 0]
     if not len(begins):

@@ -37,7 +37,7 @@ class Pair:
     found: str
 
 
-class Contrast:
+class ContrastiveTask:
     """The `Task` of an embedder."""
 
     def __init__(self, folder: ModelFolder, pairs: Sequence[Pair]) -> None:
@@ -49,14 +49,14 @@ class Contrast:
     def groups(self, size: int, seed: int, epoch: int) -> list[list[int]]:
         """In no group does a text come twice: its second partner would be taken for a wrong one."""
         order = np.random.default_rng([seed, epoch]).permutation(len(self._pairs)).tolist()
-        return apart(order, [(pair.asked, pair.found) for pair in self._pairs], size)
+        return distinct_groups(order, [(pair.asked, pair.found) for pair in self._pairs], size)
 
     def backward(self, rows: Sequence[int]) -> tuple[float, int]:
         """Of the whole group at once, since each pair is told from all others."""
         pairs = [self._pairs[row] for row in rows]
         asked, a = self._vectors([self._prefixes[0] + pair.asked for pair in pairs])
         found, b = self._vectors([self._prefixes[1] + pair.found for pair in pairs])
-        loss = contrast(asked, found)
+        loss = contrastive_loss(asked, found)
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach()), a + b
 
@@ -75,7 +75,7 @@ class Contrast:
         return vectors, int(features.get("attention_mask", torch.ones_like(features["input_ids"])).sum())
 
 
-def contrast(asked: torch.Tensor, found: torch.Tensor, short: int = SHORT) -> torch.Tensor:
+def contrastive_loss(asked: torch.Tensor, found: torch.Tensor, short: int = SHORT) -> torch.Tensor:
     """The mean loss of rows that belong together, over both directions and both lengths of vector, whole and `short`.
 
     A cosine is at most 1, so the exponents of both softmaxes need no row's maximum taken off: they are the same numbers.
@@ -89,10 +89,10 @@ def contrast(asked: torch.Tensor, found: torch.Tensor, short: int = SHORT) -> to
     return torch.stack(losses).mean() / 2
 
 
-def apart(order: Sequence[int], texts: Sequence[tuple[str, str]], size: int) -> list[list[int]]:
+def distinct_groups(order: Sequence[int], texts: Sequence[tuple[str, str]], size: int) -> list[list[int]]:
     """Groups of at most `size` in which no text comes twice; a new one is begun where none of the last ones can take it.
 
-    >>> apart([0, 1, 2], [("a", "x"), ("b", "x"), ("c", "y")], 2)
+    >>> distinct_groups([0, 1, 2], [("a", "x"), ("b", "x"), ("c", "y")], 2)
     [[0, 2], [1]]
     """
     groups: list[list[int]] = []

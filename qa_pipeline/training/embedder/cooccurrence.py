@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from qa_pipeline.training.alignment.ibm_model1 import Ragged
+from qa_pipeline.training.alignment.ibm_model1 import RaggedSentences
 from qa_pipeline.training.alignment.token_lexicon import Lexicon
 
 NEAR = 5
@@ -28,7 +28,7 @@ MORE, ROUNDS = 30, 4
 Counts = Any
 
 
-def near_one_another(texts: Ragged, size: int) -> Counts:
+def count_neighbours(texts: RaggedSentences, size: int) -> Counts:
     """How often two tokens stand at most five places apart in one text, float32 [size, size], symmetric."""
     words, text = texts.words.astype(np.int64), np.repeat(np.arange(len(texts)), texts.lengths)
     keys = [
@@ -42,7 +42,7 @@ def near_one_another(texts: Ragged, size: int) -> Counts:
 
 
 def cooccurrence_vectors(
-    texts: Mapping[str, Iterable[Ragged]], lexicons: Mapping[str, Lexicon], size: int, dimension: int, seed: int
+    texts: Mapping[str, Iterable[RaggedSentences]], lexicons: Mapping[str, Lexicon], size: int, dimension: int, seed: int
 ) -> NDArray[np.float32]:
     """A vector for each of `size` tokens, float32 [size, dimension], the norm of a median one 1.
 
@@ -51,7 +51,7 @@ def cooccurrence_vectors(
     none: Counts = sparse.csr_matrix((size, size), dtype=np.float32)
     total = none
     for language, parts in texts.items():
-        counts = sum((near_one_another(part, size) for part in parts), start=none)
+        counts = sum((count_neighbours(part, size) for part in parts), start=none)
         if language in lexicons:
             counts = counts + counts @ _into_english(lexicons[language])
         total = total + counts

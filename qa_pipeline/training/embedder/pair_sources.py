@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from indexing.errors import SettingError
 from qa_pipeline.datasets.examples import Example, read_text
-from qa_pipeline.training.alignment.ibm_model1 import Ragged, ragged
+from qa_pipeline.training.alignment.ibm_model1 import RaggedSentences, to_ragged
 from qa_pipeline.training.alignment.token_lexicon import Bitext, Choices, Encode, Lexicon, lexicon
 
 PIVOT = "en"
@@ -28,7 +28,7 @@ FROM_PIVOT = 0.75
 OF_ONE_MIX = 0.3
 
 Draw = np.random.Generator
-Sides = tuple[Ragged, Ragged]
+Sides = tuple[RaggedSentences, RaggedSentences]
 
 
 class Source(Protocol):
@@ -41,27 +41,27 @@ class Source(Protocol):
         ...
 
 
-def draw_pairs(whole: Ragged, rows: NDArray[np.int64], longest: int = LONGEST) -> Ragged:
+def draw_pairs(whole: RaggedSentences, rows: NDArray[np.int64], longest: int = LONGEST) -> RaggedSentences:
     """These rows, each cut after `longest` tokens."""
     lengths = np.minimum(whole.lengths[rows], longest)
     begins = np.concatenate([[0], np.cumsum(lengths)])
     at = np.repeat(whole.begins[rows] - begins[:-1], lengths) + np.arange(begins[-1])
-    return Ragged(whole.words[at], begins)
+    return RaggedSentences(whole.words[at], begins)
 
 
-def mix(parts: Sequence[Ragged]) -> Ragged:
+def mix(parts: Sequence[RaggedSentences]) -> RaggedSentences:
     """The rows of all, one after the other."""
     begins = np.cumsum([0, *(len(part.words) for part in parts)])
     rows = [part.begins[:-1] + at for part, at in zip(parts, begins, strict=False)]
-    return Ragged(np.concatenate([part.words for part in parts]), np.concatenate([*rows, begins[-1:]]))
+    return RaggedSentences(np.concatenate([part.words for part in parts]), np.concatenate([*rows, begins[-1:]]))
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionPairs:
     """Answered questions of one language, and the passage of each."""
 
-    questions: Ragged
-    passages: Ragged
+    questions: RaggedSentences
+    passages: RaggedSentences
     passage: NDArray[np.int64]
 
     def draw(self, count: int, draw: Draw) -> Sides:
@@ -123,7 +123,7 @@ class LinePairs:
     """A run of tokens out of a line of plain text, and the rest of the line: the inverse cloze task of Lee, Chang and
     Toutanova 2019, "Latent retrieval for weakly supervised open domain question answering"."""
 
-    def __init__(self, by_language: Sequence[Ragged]) -> None:
+    def __init__(self, by_language: Sequence[RaggedSentences]) -> None:
         self._lines = [(lines, np.flatnonzero(lines.lengths >= SHORTEST_LINE)) for lines in by_language]
         self._lines = [(lines, rows) for lines, rows in self._lines if len(rows)]
         self.count = sum(len(rows) for _, rows in self._lines)
@@ -150,7 +150,7 @@ class CodeSwitchedLines:
 
     count = 0
 
-    def __init__(self, by_language: Mapping[str, Ragged], choices: Mapping[str, tuple[Choices, Choices]]) -> None:
+    def __init__(self, by_language: Mapping[str, RaggedSentences], choices: Mapping[str, tuple[Choices, Choices]]) -> None:
         lines = {name: LinePairs([texts]) for name, texts in by_language.items() if name == PIVOT or name in choices}
         self._lines = [(some, name) for name, some in lines.items() if some]
         self._choices = choices
@@ -168,7 +168,7 @@ class CodeSwitchedLines:
         return bool(self._lines and self._into)
 
 
-def asked(examples: Iterable[Example], encode: Encode) -> dict[str, QuestionPairs]:
+def question_pairs_by_language(examples: Iterable[Example], encode: Encode) -> dict[str, QuestionPairs]:
     """The answered questions of each language."""
     by_language: dict[str, list[Example]] = {}
     for example in examples:
@@ -182,7 +182,7 @@ def lexicons(texts: Sequence[Bitext], size: int) -> dict[str, Lexicon]:
     return {text.other: lexicon(text, size) for text in texts if text.one == PIVOT}
 
 
-def plain_text(folder: Path, encode: Encode, most: int | None = None) -> dict[str, Ragged]:
+def plain_text(folder: Path, encode: Encode, most: int | None = None) -> dict[str, RaggedSentences]:
     """The lines of each file NAME.txt (plain, .xz, .gz) of the folder, by NAME; `most` of each at most, from all over it.
 
     Raises SettingError, UnreadableFile.
@@ -190,7 +190,7 @@ def plain_text(folder: Path, encode: Encode, most: int | None = None) -> dict[st
     paths = sorted(folder.glob("*.txt*"))
     if not paths:
         raise SettingError(f"{folder} holds no plain text: files named de.txt or de.txt.xz, one text a line.")
-    return {path.name.split(".")[0]: ragged(encode(_lines(path, most))) for path in paths}
+    return {path.name.split(".")[0]: to_ragged(encode(_lines(path, most))) for path in paths}
 
 
 def _lines(path: Path, most: int | None) -> list[str]:
@@ -203,8 +203,8 @@ def _lines(path: Path, most: int | None) -> list[str]:
 def _asked(examples: Sequence[Example], encode: Encode) -> QuestionPairs:
     passages = {context: n for n, context in enumerate(dict.fromkeys(example.context for example in examples))}
     return QuestionPairs(
-        ragged(encode([example.question for example in examples])),
-        ragged(encode(list(passages))),
+        to_ragged(encode([example.question for example in examples])),
+        to_ragged(encode(list(passages))),
         np.array([passages[example.context] for example in examples]),
     )
 
@@ -227,12 +227,12 @@ def _switch_sides(sides: Sides, which: int, choices: tuple[Choices, Choices], dr
     return one, other
 
 
-def _switch(texts: Ragged, choices: Choices, share: float, draw: Draw) -> Ragged:
-    return Ragged(choices.switch(texts.words, share, draw).astype(np.int64), texts.begins)
+def _switch(texts: RaggedSentences, choices: Choices, share: float, draw: Draw) -> RaggedSentences:
+    return RaggedSentences(choices.switch(texts.words, share, draw).astype(np.int64), texts.begins)
 
 
-def _kept(texts: Ragged, keep: NDArray[np.bool_], lengths: NDArray[np.int64]) -> Ragged:
-    return Ragged(texts.words[keep], np.concatenate([[0], np.cumsum(lengths)]))
+def _kept(texts: RaggedSentences, keep: NDArray[np.bool_], lengths: NDArray[np.int64]) -> RaggedSentences:
+    return RaggedSentences(texts.words[keep], np.concatenate([[0], np.cumsum(lengths)]))
 
 
 def _shares(weights: Sequence[float]) -> NDArray[np.float64]:

@@ -17,15 +17,15 @@ from torch.nn import functional
 
 from indexing.errors import SettingError
 from indexing.models.registry import ModelFolder
-from qa_pipeline.training.alignment.ibm_model1 import Ragged
+from qa_pipeline.training.alignment.ibm_model1 import RaggedSentences
 from qa_pipeline.training.alignment.token_lexicon import Encode
-from qa_pipeline.training.embedder.contrastive_task import SHORT, contrast, load_embedder, save_static
+from qa_pipeline.training.embedder.contrastive_task import SHORT, contrastive_loss, load_embedder, save_static
 from qa_pipeline.training.embedder.pair_sources import Sides, Source, mix
 from qa_pipeline.training.loop.recipes import NewVectors
 from qa_pipeline.training.loop.trainer import device
 
 
-class Static:
+class StaticTask:
     """The `Task` of an embedder that begins with `begun`, float32 [V, d], and is saved behind what is kept of `folder`'s.
 
     The new numbers learn as if they were alone, and each number weighs the same afterwards: what the two err in differs, so
@@ -62,7 +62,7 @@ class Static:
     def backward(self, rows: Sequence[int]) -> tuple[float, int]:
         draw = np.random.default_rng(int(torch.randint(1 << 62, ())))
         asked, found = self._drawn(rows[0], draw)
-        loss = contrast(self._vectors(asked), self._vectors(found), self._short)
+        loss = contrastive_loss(self._vectors(asked), self._vectors(found), self._short)
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach()), len(asked.words) + len(found.words)
 
@@ -82,7 +82,7 @@ class Static:
     def _source(self, draw: np.random.Generator) -> Source:
         return self._sources[draw.choice(len(self._sources), p=self._chances)]
 
-    def _vectors(self, texts: Ragged) -> torch.Tensor:
+    def _vectors(self, texts: RaggedSentences) -> torch.Tensor:
         words, begins = (torch.from_numpy(part).to(self.tokens.device) for part in (texts.words, texts.begins))
         return functional.embedding_bag(words, self.tokens, begins, mode="mean", include_last_offset=True)
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 
 
-def made_by() -> str:
+def docqa_version() -> str:
     """docqa's version, and its commit where it runs from a repository."""
     from importlib.metadata import version
 
     return version("docqa") + (f", commit {commit()}" if commit() else "")
 
 
-def named(model: str) -> str:
+def model_label(model: str) -> str:
     """A model's name; of a folder only its own name, no path of this machine."""
     return Path(model).resolve().name if Path(model).is_dir() else model
 

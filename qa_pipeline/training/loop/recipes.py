@@ -12,7 +12,7 @@ from indexing.models.presets import BUILTIN, Kind
 
 NOT_ON_CARD = "its card states no rates; those of the same author's run_squad fine-tunings are taken"
 
-QUESTION_ROOM = 65
+QUESTION_TOKENS = 65
 E5 = "intfloat/multilingual-e5-small"
 
 
@@ -86,8 +86,8 @@ class Recipe:
         for field in ("batch", "epochs", "doc_stride", "learning_rate"):
             if not getattr(self, field) > 0:
                 raise SettingError(f"{field} is {getattr(self, field)}; it must be more than 0.")
-        if self.max_seq_len < self.doc_stride + QUESTION_ROOM:
-            raise SettingError(f"max_seq_len is {self.max_seq_len}; it must be {QUESTION_ROOM} more than doc_stride.")
+        if self.max_seq_len < self.doc_stride + QUESTION_TOKENS:
+            raise SettingError(f"max_seq_len is {self.max_seq_len}; it must be {QUESTION_TOKENS} more than doc_stride.")
 
 
 _ALL = (

@@ -65,10 +65,10 @@ class Task(Protocol):
         ...
 
 
-Tell = Callable[[Progress], None]
+UpdateReporter = Callable[[Progress], None]
 
 
-def fit(task: Task, plan: Plan, tell: Tell) -> Position:
+def fit(task: Task, plan: Plan, tell: UpdateReporter) -> Position:
     """Train `task.model` in place; where the folder holds this run's checkpoint, on from there."""
     with torch.random.fork_rng():
         torch.manual_seed(plan.seed)
@@ -79,7 +79,7 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def multiplied_in(precision: str, hardware: Hardware) -> torch.dtype:
+def matmul_dtype(precision: str, hardware: Hardware) -> torch.dtype:
     """What matrices are multiplied in; weights and the optimiser are float32 always.
 
     precision: of PRECISIONS; "auto" is bfloat16 where the hardware computes in it, else float32.
@@ -113,7 +113,7 @@ class _Run:
         self._at = checkpoints.restore(self._checkpoint, plan.key, task.model, self._optimiser) or Position()
         self._total = plan.recipe.epochs * len(task.groups(plan.recipe.batch, plan.seed, 0))
 
-    def go(self, tell: Tell) -> Position:
+    def go(self, tell: UpdateReporter) -> Position:
         saved = begun = time.monotonic()
         seconds_before, tokens_before = self._at.seconds, self._at.tokens
         for rows in self._rows():

@@ -31,7 +31,7 @@ LONGEST = 512
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class _TeacherWindow:
     """A window as the teacher reads it. starts, lasts: for each of its passage tokens, the position in the pupil's input
     that holds its first and its last character."""
 
@@ -87,7 +87,7 @@ class Teacher:
         own = functional.log_softmax(logits / self._temperature, dim=-1).masked_fill(torch.isinf(logits), 0.0)
         return functional.kl_div(own, told, reduction="none").sum(-1) * self._temperature**2
 
-    def _read(self, window: Window) -> _Read:
+    def _read(self, window: Window) -> _TeacherWindow:
         example, tokeniser = self._examples[window.example], self.encoder.tokeniser
         seen = self._pupil.tokens([example.context])[0]
         starts = np.array(seen.starts[window.begin : window.begin + window.count])
@@ -95,8 +95,8 @@ class Teacher:
         question, text = tokeniser.tokens([example.question, example.context[lo:hi]])
         asked = list(question.ids[:MAX_QUERY_LENGTH])
         first = len(tokeniser.joined(asked, [])) - 1
-        part = _cut(text, self._longest - first - 1)
-        return _Read(
+        part = _token_windows(text, self._longest - first - 1)
+        return _TeacherWindow(
             _window(window, tokeniser, asked, part, first, example),
             _positions(starts, np.array(part.starts, dtype=np.int64) + lo, window.first),
             _positions(starts, np.array(part.ends, dtype=np.int64) + lo - 1, window.first),
@@ -110,7 +110,7 @@ def _reader(name: str) -> Encoder:
     return encoder
 
 
-def _cut(tokens: Tokens, count: int) -> Tokens:
+def _token_windows(tokens: Tokens, count: int) -> Tokens:
     return Tokens(tokens.ids[:count], tokens.starts[:count], tokens.ends[:count])
 
 

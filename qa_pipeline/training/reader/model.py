@@ -22,7 +22,7 @@ NO_HEAD = "no question answering head"
 HEAD = "qa_outputs"
 
 
-class GivesTokens(Protocol):
+class TokenizeTexts(Protocol):
     """Texts -> tokens with their places."""
 
     def __call__(self, texts: Sequence[str]) -> list[Tokens]: ...
@@ -36,7 +36,7 @@ class Tokeniser:
     few models that want it; else empty.
     """
 
-    tokens: GivesTokens
+    tokens: TokenizeTexts
     vendor: Any
     types: bool
     languages: dict[str, int]
@@ -135,7 +135,7 @@ def _tokeniser(folder: ModelFolder, model: Any) -> Tokeniser:
     return Tokeniser(_fast(vendor), vendor, types, {})
 
 
-def _fast(vendor: Any) -> GivesTokens:
+def _fast(vendor: Any) -> TokenizeTexts:
     def tokens(texts: Sequence[str]) -> list[Tokens]:
         found = vendor(list(texts), return_offsets_mapping=True, add_special_tokens=False, verbose=False)
         return [

@@ -27,7 +27,7 @@ class TeacherLoss(Protocol):
     def __call__(self, windows: Sequence[Window], batch: Batch, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor: ...
 
 
-class Reading:
+class ReaderTask:
     """The `Task` of a reader: windows with their labels, and a teacher where there is one.
 
     frozen: so many of the lowest layers stay as they are, and the embeddings with them. kind: what matrices are

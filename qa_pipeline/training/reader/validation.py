@@ -2,7 +2,7 @@
 
 Each question is read over its own context. F1 and exact match are those of answerable questions, of the best span,
 by `qa_pipeline.evaluation.metrics.mlqa` (MLQA's rules). Where some questions have no answer, AUROC tells how well the
-reader's gap over "no answer" tells the two kinds apart: 0.5 is chance, 1 is always.
+reader's margin over "no answer" tells the two kinds apart: 0.5 is chance, 1 is always.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import numpy as np
 from indexing.models.presets import Preset
 from indexing.models.registry import ModelFolder, resolve
 from qa_pipeline.datasets.examples import Example
-from qa_pipeline.evaluation.metrics.bootstrap import figure, resampled
+from qa_pipeline.evaluation.metrics.bootstrap import figure, resample
 from qa_pipeline.evaluation.metrics.mlqa import exact_match, f1
 from qa_pipeline.evaluation.metrics.no_answer import auroc
 from qa_pipeline.training.loop.recipes import Recipe
 
 POOLED = "all"
-NO_SPAN = -1e9
+NO_SPAN_MARGIN = -1e9
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One question: exact and f1 in [0, 1] (of questions with an answer), gap: the best span's over "no answer"."""
+    """One question: exact and f1 in [0, 1] (of questions with an answer), margin: the best span's over "no answer"."""
 
     language: str
     answerable: bool
@@ -65,7 +65,7 @@ def scores(folder: ModelFolder, examples: Sequence[Example], recipe: Recipe, tel
     for example in examples:
         spans = reader.read(example.question, [example.context])[0].spans
         given = example.context[spans[0].start : spans[0].end] if spans else ""
-        margin = spans[0].margin if spans else NO_SPAN
+        margin = spans[0].margin if spans else NO_SPAN_MARGIN
         exact, overlap = (rate(given, example.wanted, example.language) for rate in (exact_match, f1))
         found.append(Score(example.language, not example.is_impossible, exact, overlap, float(margin)))
         tell(len(found))
@@ -96,7 +96,7 @@ def change(before: Sequence[Score], after: Sequence[Score]) -> Change | None:
     differences = np.array([b.f1 - a.f1 for a, b in pairs if a.answerable])
     if not len(differences):
         return None
-    found = figure(float(differences.mean()), resampled(differences[:, None])[:, 0])
+    found = figure(float(differences.mean()), resample(differences[:, None])[:, 0])
     return Change(found.value, found.low, found.high)
 
 

@@ -1,7 +1,7 @@
 """Training windows: model inputs with the tokens of the answer marked.
 
 A window is cut as the reader cuts it. It is labelled with the tokens that overlap the answer where it holds them all, with
-(0, 0), "not here", where it does not. Law: the text the labelled tokens stand for holds the answer, and goes beyond it
+(0, 0), "not here", where it does not. Invariant: the text the labelled tokens stand for holds the answer, and goes beyond it
 only to the edges of its first and last token.
 """
 
@@ -70,7 +70,7 @@ def build(examples: Sequence[Example], tokeniser: Tokeniser, max_seq_len: int, d
     return Features(made, left_out)
 
 
-def thinned(windows: Sequence[Window], empty: float | None, seed: int) -> list[Window]:
+def thin_windows(windows: Sequence[Window], empty: float | None, seed: int) -> list[Window]:
     """Without most windows that do not hold the answer: of each example `empty` of them stay, on average, drawn.
 
     An example of which nothing else is left keeps one.

@@ -59,7 +59,7 @@ def test_a_harmed_cache_is_made_again(harm: str) -> None:
             harm
         ](path)
     again = resolve("builtin", "embedder").path
-    assert again == path and weights.read_bytes() == whole and cache.sound(path)
+    assert again == path and weights.read_bytes() == whole and cache.is_sound(path)
     assert sorted(p.name for p in path.parent.iterdir() if not p.name.endswith(".lock")) == ["embedder"]
 
 
@@ -67,7 +67,7 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
     code = "from indexing.models.registry import resolve; print(resolve('builtin', 'embedder').path)"
     with ThreadPoolExecutor(3) as pool:
         paths = set(pool.map(lambda _: run_child(code), range(3)))
-    assert len(paths) == 1 and cache.sound(Path(paths.pop()))
+    assert len(paths) == 1 and cache.is_sound(Path(paths.pop()))
 
 
 def test_left_overs_of_a_killed_process_are_cleared(own_cache: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from indexing.models import hardware
 from indexing.models.hardware import CUDA_BF16, Hardware, processor, this_machine
-from qa_pipeline.training.loop.trainer import multiplied_in
+from qa_pipeline.training.loop.trainer import matmul_dtype
 
 AVX2 = "fpu sse4_2 avx avx2 fma"
 AVX512 = f"{AVX2} avx512f avx512bw avx512vl"
@@ -67,9 +67,9 @@ def test_what_one_dnn_may_not_use_is_not_there(limit: str, auto: str, instructio
 
 def test_training_is_in_float32_unless_asked() -> None:
     for machine in (cpu(AVX2), cpu(AMX), Hardware("cuda", frozenset({CUDA_BF16}))):
-        assert multiplied_in("fp32", machine) == torch.float32
-        assert multiplied_in("bf16", machine) == torch.bfloat16
-        assert multiplied_in("auto", machine) == (torch.bfloat16 if machine.bfloat16 else torch.float32)
+        assert matmul_dtype("fp32", machine) == torch.float32
+        assert matmul_dtype("bf16", machine) == torch.bfloat16
+        assert matmul_dtype("auto", machine) == (torch.bfloat16 if machine.bfloat16 else torch.float32)
 
 
 def test_this_machine_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

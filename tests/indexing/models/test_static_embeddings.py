@@ -23,7 +23,7 @@ words = st.text(max_size=30) | st.sampled_from([*SCRIPTS.values(), "", " "])
 
 
 def matched(model: Any, question: str, text: str) -> float:
-    """The formula of `StaticModel.matches`, token by token, over sentence-transformers' own model."""
+    """The formula of `StaticModel.max_sim`, token by token, over sentence-transformers' own model."""
     rows = model[0].embedding.weight.detach().numpy().astype(np.float64)
 
     def of(part: str) -> Any:
@@ -58,7 +58,7 @@ def builtin() -> tuple[Embedder, Any]:
 
 def matches(embedder: Embedder, question: str, texts: list[str]) -> Any:
     assert embedder.tokens is not None
-    return embedder.tokens.matches(question, embedder.tokens.distinct(texts))
+    return embedder.tokens.max_sim(question, embedder.tokens.distinct(texts))
 
 
 @given(words, st.lists(words, max_size=5))

@@ -30,7 +30,7 @@ from qa_pipeline.settings import AskSettings
 from tests.known import WordEmbedder
 from tests.qa_pipeline.evaluation.calibration.test_run import EMBEDDER, measured, write
 
-LIFT = EvidenceWeights(10.0, 6.0, Evidence(0.4, 0.2), WordEmbedder.fingerprint)
+WEIGHTS = EvidenceWeights(10.0, 6.0, Evidence(0.4, 0.2), WordEmbedder.fingerprint)
 
 
 # -- the formula -------------------------------------------------------------------------------------------------------
@@ -49,8 +49,8 @@ def test_what_nobody_looked_for_is_typical() -> None:
     assert evidence(item, [], 12.0, AskSettings()) == Evidence(None, 0.25)
     (item,) = fuse([(1, 0.9)], [], 0.0, AskSettings(keyword_weight=0))
     assert evidence(item, [(1, 0.9)], 0.0, AskSettings(keyword_weight=0)) == Evidence(0.9, None)
-    assert LIFT.of(NOTHING) == 0.0 == LIFT.of(Evidence(0.4, 0.2))
-    assert LIFT.of(Evidence(0.5, None)) == pytest.approx(1.0) and LIFT.of(Evidence(None, 0.0)) == pytest.approx(-1.2)
+    assert WEIGHTS.of(NOTHING) == 0.0 == WEIGHTS.of(Evidence(0.4, 0.2))
+    assert WEIGHTS.of(Evidence(0.5, None)) == pytest.approx(1.0) and WEIGHTS.of(Evidence(None, 0.0)) == pytest.approx(-1.2)
 
 
 # -- learning it -------------------------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ def test_spans_that_are_missing_and_evidence_nobody_has_do_not_stop_it() -> None
     assert fit_evidence_weights(asked, "e") == fit_evidence_weights(whole, "e") is not None
     blind = [replace(one, passages=tuple(replace(r, nearness=None) for r in one.passages)) for one in asked]
     found = fit_evidence_weights(blind, "e")
-    assert found is not None and found.near == 0.0 and found.words > 0.0 and found.typical.nearness is None
+    assert found is not None and found.near == 0.0 and found.words > 0.0 and found.typical.dense_score is None
 
 
 def test_few_or_one_sided_questions_teach_nothing() -> None:
@@ -137,12 +137,12 @@ def test_calibrating_learns_it_and_keeps_whose_cosines_they_are(tmp_path: Path) 
 def test_it_is_kept_beside_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCQA_DATA", str(tmp_path / "data"))
     builtin = resolve("builtin", "reader")
-    with_evidence = calibration_store.StoredCalibration((0.3, 9.0, 0.8), {"fi": (0.2, 8.0, 0.7)}, {}, LIFT)
+    with_evidence = calibration_store.StoredCalibration((0.3, 9.0, 0.8), {"fi": (0.2, 8.0, 0.7)}, {}, WEIGHTS)
     known = calibration_store.StoredCalibration((0.5, 2.0, 0.6), {"de": (0.7, 1.0, 0.4)}, {}, found=with_evidence)
     path = calibration_store.save(builtin, known)
     assert calibration_store.load(builtin) == known
     by_hand = calibration_of(builtin)
-    found = by_hand.with_embedder(LIFT.embedder)
+    found = by_hand.with_embedder(WEIGHTS.embedder)
     assert (by_hand.slope, by_hand.evidence_weights, by_hand.of("de").slope, by_hand.of("de").evidence_weights) == (
         0.5,
         None,
@@ -151,9 +151,9 @@ def test_it_is_kept_beside_the_reader(tmp_path: Path, monkeypatch: pytest.Monkey
     )
     assert (found.slope, found.evidence_weights, found.of("fi").slope, found.of("fi").evidence_weights) == (
         0.3,
-        LIFT,
+        WEIGHTS,
         0.2,
-        LIFT,
+        WEIGHTS,
     )
     assert found.of("de") is found and found.stop_margin == by_hand.stop_margin and found.of("fi").scope == "language"
     path.write_text(path.read_text("utf-8").replace('"near": 10.0', '"near": -1.0'), "utf-8")
@@ -161,8 +161,8 @@ def test_it_is_kept_beside_the_reader(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_another_embedders_cosines_are_not_used() -> None:
-    known = Calibration(2.0, found=Calibration(1.0, evidence_weights=LIFT))
-    found = known.with_embedder(LIFT.embedder)
+    known = Calibration(2.0, found=Calibration(1.0, evidence_weights=WEIGHTS))
+    found = known.with_embedder(WEIGHTS.embedder)
     assert found is known.found and found.with_evidence(1.0, Evidence(0.5, 0.2)) == pytest.approx(2.0)
     assert known.with_embedder("another") is known and known.with_evidence(1.0, Evidence(0.5, 0.2)) == 1.0
     assert Calibration().with_embedder("") == Calibration()
@@ -175,17 +175,17 @@ def test_the_built_in_reader_has_one_for_the_built_in_embedder(monkeypatch: pyte
         by_hand.evidence_weights is None and by_hand.found is not None and by_hand.found.stop_margin == by_hand.stop_margin
     )
     evidence_weights = by_hand.found.evidence_weights
-    assert evidence_weights is not None and evidence_weights.embedder == Embedder.load("builtin").nearness
+    assert evidence_weights is not None and evidence_weights.embedder == Embedder.load("builtin").dense_score_name
     assert (
         evidence_weights.near > 0
         and evidence_weights.words > 0
-        and 0 < (evidence_weights.typical.nearness or 0) < 1
+        and 0 < (evidence_weights.typical.dense_score or 0) < 1
         and 0 < (evidence_weights.typical.words or 0) < 1
     )
 
 
 class Alike:
-    """Finds a year in every text, always with the same gap."""
+    """Finds a year in every text, always with the same margin."""
 
     def read(self, question: str, texts: Any) -> list[Reading]:
         spans = [(text, next((n for n in range(len(text) - 3) if text[n : n + 4].isdigit()), None)) for text in texts]
@@ -210,9 +210,9 @@ def test_of_answers_read_alike_the_better_found_is_first_through_every_way_of_as
         return [(answer.text, round(answer.score, 6)) for answer in reply.answers]
 
     assert len({score for _, score in scores(None)}) == 1 and len(scores(None)) == 4
-    with_evidence = scores(LIFT)
+    with_evidence = scores(WEIGHTS)
     assert with_evidence[0][0] == "1902" and with_evidence[0][1] > with_evidence[1][1] + 0.02
-    assert scores(replace(LIFT, embedder="another")) == scores(None)
+    assert scores(replace(WEIGHTS, embedder="another")) == scores(None)
 
 
 def test_words_count_only_in_passages_of_the_questions_language(corpus: Path, tmp_path: Path) -> None:
@@ -223,5 +223,5 @@ def test_words_count_only_in_passages_of_the_questions_language(corpus: Path, tm
     assert len(found.evidence) == len(found.passages) and {passage.language for passage in found.passages} > {"en"}
     for passage, how in zip(found.passages, found.evidence, strict=True):
         assert (how.words is None) == (passage.language != found.language)
-        assert how.nearness is not None and passage.dense_score in (None, how.nearness)
+        assert how.dense_score is not None and passage.dense_score in (None, how.dense_score)
         assert how.words is None or (0 <= how.words <= 1 and (how.words > 0) == bool(passage.keyword_score))

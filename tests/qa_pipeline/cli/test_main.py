@@ -196,6 +196,8 @@ def test_documents_cannot_command_the_terminal(index: Path) -> None:
         (["slim", "e", "--numbers", "8"], ["reduce", "e", "--dim", "8"]),
         (["mean", "a", "b"], ["average", "a", "b"]),
         (["augment", "f", "--how", "switch"], ["augment", "f", "--method", "code-switch"]),
+        (["augment", "switch", "--how=switch"], ["augment", "switch", "--method", "code-switch"]),
+        (["slim", "e", "--numbers=8"], ["reduce", "e", "--dim", "8"]),
         (["ask", "i", "switch", "--how"], ["ask", "i", "switch", "--how"]),
         ([], []),
     ],

@@ -120,15 +120,15 @@ def test_the_answer_is_the_one_of_the_model_used_plainly(reader: str) -> None:
     if found.model_type == "xlm":
         pytest.skip("the XLM architecture is held against the plain model in test_xlm_reader.py")
     for shown in QUESTIONS:
-        told, (start, end, gap) = read(reader, shown), plainly(found.path, shown)
+        told, (start, end, margin) = read(reader, shown), plainly(found.path, shown)
         if told["answer"]:
             assert (told["start"], told["end"]) == (start, end)
         else:
-            assert gap < 1e-3 or start == end
+            assert margin < 1e-3 or start == end
 
 
 def plainly(folder: Path, shown: Shown) -> tuple[int, int, float]:
-    """(start, end, gap) of the best span: start and end logits added, the end not before the start, against token 0."""
+    """(start, end, margin) of the best span: start and end logits added, the end not before the start, against token 0."""
     from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(folder))

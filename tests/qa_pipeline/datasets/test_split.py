@@ -14,7 +14,7 @@ from indexing.errors import SettingError
 from qa_pipeline.cli.main import main
 from qa_pipeline.datasets.examples import Example, Gold, read_examples
 from qa_pipeline.datasets.split import divide, groups
-from qa_pipeline.datasets.squad_writer import Made, read_all, squad, write_rows
+from qa_pipeline.datasets.squad_writer import GeneratedExample, read_all, squad, write_rows
 
 LANGUAGES = ("en", "de", "th")
 
@@ -134,7 +134,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["made.jsonl", "made.jsonl.xz"])
 def test_rows_tell_where_they_come_from(name: str, tmp_path: Path) -> None:
     wanted = Example("1", "Was?", "en one", (Gold("one", 3),), "en", "de", "T", name)
-    write_rows([Made(wanted, "pairs", ("a.json:1", "b.json:1"))], tmp_path / name)
+    write_rows([GeneratedExample(wanted, "pairs", ("a.json:1", "b.json:1"))], tmp_path / name)
     assert read_examples(tmp_path / name) == [wanted]
     if name.endswith("jsonl"):
         row = json.loads((tmp_path / name).read_text("utf-8"))

@@ -181,7 +181,7 @@ def plain_input(folder: Path, text: str) -> tuple[list[int], int, list[tuple[int
 
 
 def plain_beam(model: Any, ids: list[int], first: int, last: int) -> list[tuple[int, int, float, float]]:
-    """(start, end, score, gap) of the spans in the model's own beam that lie in first .. last and run forwards."""
+    """(start, end, score, margin) of the spans in the model's own beam that lie in first .. last and run forwards."""
     classes = ids.index(1)
     barred = torch.ones(1, len(ids))
     barred[0, first:last] = 0

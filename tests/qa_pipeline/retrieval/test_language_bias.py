@@ -67,7 +67,7 @@ def test_the_level_of_a_language_is_the_mean_nearness_of_its_sample(tmp_path: Pa
     near: dict[str, list[float]] = {}
     for chunk, cosine in zip(chunks, (vectors @ vector).tolist(), strict=True):
         (held,) = static.distinct([chunk.text])
-        near.setdefault(chunk.language, []).append(dense_score(cosine, float(static.matches(ASKED, [held])[0]), len(held)))
+        near.setdefault(chunk.language, []).append(dense_score(cosine, float(static.max_sim(ASKED, [held])[0]), len(held)))
     whole = float(np.mean([one for some in near.values() for one in some]))
     level = {language: (sum(some) + 8 * whole) / (len(some) + 8) for language, some in near.items()}
     most = max(level.values())
@@ -91,16 +91,16 @@ def test_the_sample_is_from_all_over_the_index_and_mostly_stays(tmp_path: Path, 
 
 
 def test_with_one_language_nothing_changes(tmp_path: Path, builtin: Embedder) -> None:
-    matcher, vector = LateInteraction.of(builtin), builtin.questions([ASKED])[0]
-    assert matcher is not None and builtin.tokens is not None
+    late_interaction, vector = LateInteraction.of(builtin), builtin.questions([ASKED])[0]
+    assert late_interaction is not None and builtin.tokens is not None
     with index_of(tmp_path, builtin, german(12)) as index, index.snapshot() as snapshot:
-        assert matcher.language_offsets(snapshot, ASKED, vector) == {}
-        found = rank(snapshot, matcher, ASKED, vector, "de", AskSettings())
+        assert late_interaction.language_offsets(snapshot, ASKED, vector) == {}
+        found = rank(snapshot, late_interaction, ASKED, vector, "de", AskSettings())
         texts = {chunk.id: chunk.text for chunk in snapshot.chunks([number for number, _ in found.dense])}
         cosines = dict(snapshot.nearest(vector, 100))
     for number, near in found.dense:
         (held,) = builtin.tokens.distinct([texts[number]])
-        share = float(builtin.tokens.matches(ASKED, [held])[0])
+        share = float(builtin.tokens.max_sim(ASKED, [held])[0])
         assert near == pytest.approx(dense_score(cosines[number], share, len(held)), abs=1e-5)
 
 
@@ -114,7 +114,7 @@ def test_what_others_crowd_out_is_looked_at(tmp_path: Path, builtin: Embedder, m
         with index.snapshot() as snapshot:
             (right,) = snapshot.nearest(vector, 1, {"source": "university.txt"})
             assert right not in snapshot.nearest(vector, settings.depth)
-            found = rank(snapshot, retriever.matcher, asked, vector, "en", settings)
+            found = rank(snapshot, retriever.late_interaction, asked, vector, "en", settings)
             assert right[0] in found.by_meaning and len(found.by_meaning) <= settings.depth + OTHERS
         assert "university.txt" in [passage.source for passage in retriever.passages(asked).passages]
         monkeypatch.setattr("qa_pipeline.retrieval.retriever.OTHERS", 0)
@@ -153,17 +153,17 @@ def test_the_nearest_elsewhere_are_the_nearest_of_other_languages(tmp_path: Path
 
 
 def test_a_new_generation_is_sampled_anew(tmp_path: Path, builtin: Embedder) -> None:
-    matcher, vector = LateInteraction.of(builtin), builtin.questions([ASKED])[0]
-    assert matcher is not None
+    late_interaction, vector = LateInteraction.of(builtin), builtin.questions([ASKED])[0]
+    assert late_interaction is not None
     with index_of(tmp_path, builtin, {**german(10), "a.txt": ENGLISH}) as index:
         with index.snapshot() as snapshot:
-            before = matcher.language_offsets(snapshot, ASKED, vector)
-            assert matcher.language_offsets(snapshot, ASKED, vector) == before and set(before) == {"de", "en"}
-            kept = LanguageBias.of(matcher._model, snapshot)
-            assert LanguageBias.of(matcher._model, snapshot, kept) is kept
+            before = late_interaction.language_offsets(snapshot, ASKED, vector)
+            assert late_interaction.language_offsets(snapshot, ASKED, vector) == before and set(before) == {"de", "en"}
+            kept = LanguageBias.of(late_interaction._model, snapshot)
+            assert LanguageBias.of(late_interaction._model, snapshot, kept) is kept
         index_of(tmp_path, builtin, {"g.txt": GREEK}).close()
         with index.snapshot() as snapshot:
-            assert set(matcher.language_offsets(snapshot, ASKED, vector)) == {"de", "en", "el"}
+            assert set(late_interaction.language_offsets(snapshot, ASKED, vector)) == {"de", "en", "el"}
 
 
 def test_what_is_remembered_of_tokens_changes_nothing(
@@ -184,8 +184,8 @@ def test_what_is_remembered_of_tokens_changes_nothing(
         monkeypatch.setattr(module, "CACHED_TOKENS", 5)
         forgetful = LanguageBias.of(builtin.tokens, snapshot)
         assert [forgetful.language_offsets(q, v) for q, v in zip(asked, vectors, strict=True)] == alone
-        assert 0 < len(forgetful._likest) < len(shared._likest)
-        monkeypatch.setattr(module, "TOGETHER", 3)
+        assert 0 < len(forgetful._max_cosines) < len(shared._max_cosines)
+        monkeypatch.setattr(module, "BATCH_TOKENS", 3)
         for few, many in zip(
             map(LanguageBias.of(builtin.tokens, snapshot).language_offsets, asked, vectors), alone, strict=True
         ):

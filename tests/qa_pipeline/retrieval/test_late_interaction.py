@@ -49,11 +49,11 @@ def test_nearness_is_the_cosine_and_what_is_matched(index: Index, builtin: Embed
     vector, settings = builtin.questions([ASKED])[0], AskSettings(depth=6)
     with index.snapshot() as snapshot:
         bare = rank(snapshot, None, ASKED, vector, "en", settings)
-        matcher = LateInteraction.of(builtin)
-        found = rank(snapshot, matcher, ASKED, vector, "en", settings)
+        interaction = LateInteraction.of(builtin)
+        found = rank(snapshot, interaction, ASKED, vector, "en", settings)
         chunks = {chunk.id: chunk for chunk in snapshot.chunks([number for number, _ in found.dense])}
         others = dict(snapshot.nearest(vector, OTHERS, {"language": {"$ne": "en"}}))
-        language_offsets = matcher.language_offsets(snapshot, ASKED, vector)  # type: ignore[union-attr]
+        language_offsets = interaction.language_offsets(snapshot, ASKED, vector)  # type: ignore[union-attr]
     cosines, last = dict(bare.dense), bare.dense[-1][1]
     assert len(cosines) == 6 and bare.by_meaning == list(cosines)
     cosines |= others
@@ -62,7 +62,7 @@ def test_nearness_is_the_cosine_and_what_is_matched(index: Index, builtin: Embed
     assert builtin.tokens is not None
     for number, near in found.dense:
         (held,) = builtin.tokens.distinct([chunks[number].text])
-        (matched,) = builtin.tokens.matches(ASKED, [held])
+        (matched,) = builtin.tokens.max_sim(ASKED, [held])
         by_chance = 0.05 * math.log(max(len(held), 32) / 32)
         level = language_offsets[chunks[number].language]
         assert near == pytest.approx(cosines.get(number, last) + matched - by_chance + level, abs=1e-5)
@@ -71,11 +71,11 @@ def test_nearness_is_the_cosine_and_what_is_matched(index: Index, builtin: Embed
 
 
 def test_words_in_another_language_count_by_what_is_matched(index: Index, builtin: Embedder) -> None:
-    vector, settings, matcher = builtin.questions([ASKED])[0], AskSettings(), LateInteraction.of(builtin)
-    assert matcher is not None
+    vector, settings, interaction = builtin.questions([ASKED])[0], AskSettings(), LateInteraction.of(builtin)
+    assert interaction is not None
     with index.snapshot() as snapshot:
-        found = rank(snapshot, matcher, ASKED, vector, "en", settings)
-        matches = matcher.matches(snapshot, ASKED, [item.id for item in found.fused])
+        found = rank(snapshot, interaction, ASKED, vector, "en", settings)
+        matches = interaction.matches(snapshot, ASKED, [item.id for item in found.fused])
     high, low = found.dense[0][1], found.dense[-1][1]
     assert {match.language for match in matches.values()} > {"en", "de", "ja"}
     for item in found.fused:
@@ -136,9 +136,9 @@ def test_nothing_outside_a_filter_is_even_read(index: Index, builtin: Embedder) 
     for source in ("market.txt", "nowhere.txt", None):
         spied = ReadIndex(index)
         retriever = FusedRetriever(spied, builtin)  # type: ignore[arg-type]
-        assert retriever.matcher is not None
+        assert retriever.late_interaction is not None
         with index.snapshot() as snapshot:
-            retriever.matcher.language_offsets(snapshot, ASKED, builtin.questions([ASKED])[0])
+            retriever.late_interaction.language_offsets(snapshot, ASKED, builtin.questions([ASKED])[0])
         found = retriever.passages(ASKED, filters={"source": source} if source else None).passages
         with index.snapshot() as snapshot:
             read[source] = {chunk.source for chunk in snapshot.chunks(spied.read)}
@@ -150,19 +150,19 @@ def test_passages_are_remembered_and_the_oldest_forgotten(
     index: Index, builtin: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(late_interaction, "CACHED_PASSAGES", 4)
-    matcher = LateInteraction.of(builtin)
-    assert matcher is not None
+    interaction = LateInteraction.of(builtin)
+    assert interaction is not None
     with index.snapshot() as snapshot:
         ids = index.folder.chunk_ids().tolist()
-        whole = matcher.matches(snapshot, ASKED, ids)
+        whole = interaction.matches(snapshot, ASKED, ids)
         assert list(whole) == ids
         spy = Reads(snapshot)
-        again = matcher.matches(spy, ASKED, ids[-4:])  # type: ignore[arg-type]
+        again = interaction.matches(spy, ASKED, ids[-4:])  # type: ignore[arg-type]
         assert spy.read == [] and list(again) == ids[-4:]
         for number, match in again.items():
             assert match.language == whole[number].language and match.share == pytest.approx(whole[number].share, abs=1e-6)
-        assert matcher.matches(spy, ASKED, ids[:1]).keys() == {ids[0]} and spy.read == ids[:1]  # type: ignore[arg-type]
-        assert matcher.matches(snapshot, ASKED, [10_000]) == {}, "gone"
+        assert interaction.matches(spy, ASKED, ids[:1]).keys() == {ids[0]} and spy.read == ids[:1]  # type: ignore[arg-type]
+        assert interaction.matches(snapshot, ASKED, [10_000]) == {}, "gone"
 
 
 def test_many_passages_are_compared_part_by_part(index: Index, builtin: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ def test_whatever_is_in_a_folder_it_is_told_in_one_sentence(
     assert one.state == state and words in one.problem and "\n" not in one.problem
     if file != "metrics.json":
         with pytest.raises(EvaluationDamaged):
-            shelf.judged("run")
+            shelf.judge("run")
         with pytest.raises(EvaluationDamaged):
             shelf.compare("run", "run")
 
@@ -105,7 +105,7 @@ def test_a_folder_that_is_none_and_an_odd_name_are_told(tmp_path: Path) -> None:
 
 def test_what_is_counted_one_by_one_is_what_the_metrics_say(runs: Path) -> None:
     for name in ("good", "poor", "open"):
-        judged = EvaluationRuns(runs).judged(name)
+        judged = EvaluationRuns(runs).judge(name)
         metrics = json.loads((runs / name / "metrics.json").read_text("utf-8"))
         for row in (*metrics["rows"], metrics["all"]):
             mine = [one for one in judged if row["name"] in (one.row, "all")]
@@ -118,12 +118,12 @@ def test_what_is_counted_one_by_one_is_what_the_metrics_say(runs: Path) -> None:
 def test_a_run_of_questions_without_answers_counts_silence(tmp_path: Path) -> None:
     rows = [*ROWS, {**ROWS[0], "id": "none", "answers": []}]
     evaluate_reading(questions(tmp_path, rows), measured(), SCORERS["squad2"], tmp_path / "runs" / "run")
-    judged = {one.id: one for one in EvaluationRuns(tmp_path / "runs").judged("run")}
+    judged = {one.id: one for one in EvaluationRuns(tmp_path / "runs").judge("run")}
     assert judged["none"].wanted == () and judged["none"].said == "1912" and judged["none"].verdict == "wrong"
 
 
 def test_predictions_of_a_row_and_a_verdict_are_counted_without_their_own_condition(runs: Path) -> None:
-    judged = EvaluationRuns(runs).judged("good")
+    judged = EvaluationRuns(runs).judge("good")
     found = JudgedQuery("de", "wrong").of(judged)
     assert [one.id for one in found.predictions] == ["5"] and found.total == 1
     assert found.verdicts == {"right": 1, "partly": 0, "wrong": 1} and found.rows == {"ar": 1, "de": 1, "en": 1}
@@ -145,25 +145,25 @@ def test_pieces_are_the_text_around_the_answers(context: str, drawn: list[tuple[
 
 
 def test_the_text_around_an_answer_is_kept_with_its_question(runs: Path) -> None:
-    one = next(one for one in EvaluationRuns(runs).judged("good") if one.id == "3")
+    one = next(one for one in EvaluationRuns(runs).judge("good") if one.id == "3")
     ((start, text),) = one.pieces
     assert (start, text) == (0, ENGLISH) and [text[a:b] for a, b in one.right] == ["in 1912"]
     assert one.found is not None and text[slice(*one.found)] == one.said == "1912"
-    opened = EvaluationRuns(runs).judged("open")[0]
+    opened = EvaluationRuns(runs).judge("open")[0]
     assert opened.found is None and opened.pieces and opened.right
 
 
 def test_what_changed_is_read_anew(tmp_path: Path) -> None:
     shelf = EvaluationRuns(tmp_path / "runs")
     make_run(tmp_path / "runs" / "run", tmp_path)
-    assert len(shelf.judged("run")) == 6 and shelf.judged("run") is shelf.judged("run")
+    assert len(shelf.judge("run")) == 6 and shelf.judge("run") is shelf.judge("run")
     assert shelf.compare("run", "run")[0].all.questions == 6 and shelf.compare("run", "run") is shelf.compare("run", "run")
     path = tmp_path / "runs" / "run" / "predictions.jsonl"
     path.write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[:2]), "utf-8")
-    assert len(shelf.judged("run")) == 2 and shelf.compare("run", "run")[0].all.questions == 2
+    assert len(shelf.judge("run")) == 2 and shelf.compare("run", "run")[0].all.questions == 2
     shutil.rmtree(tmp_path / "runs" / "run")
     with pytest.raises(EvaluationMissing):
-        shelf.judged("run")
+        shelf.judge("run")
 
 
 def test_runs_of_an_open_domain_are_compared_by_what_their_tables_say(runs: Path) -> None:
@@ -214,30 +214,30 @@ def test_a_place_that_is_none_is_one_sentence(
 
 
 def test_the_client_tells_what_the_folders_say(client: Client, runs: Path) -> None:
-    listed = {one.name: one for one in client.evaluations()}
+    listed = {one.name: one for one in client.list_evaluations()}
     assert set(listed) == NAMES and listed["torn"].problem and listed["open"].recall == 100.0
-    good = client.evaluation("good")
+    good = client.get_evaluation("good")
     metrics = json.loads((runs / "good" / "metrics.json").read_text("utf-8"))
     assert good.f1 and good.all and good.f1 == good.all.f1 and good.f1.value == metrics["all"]["f1"]["value"]
     assert [row.name for row in good.rows] == ["ar", "de", "en"] and good.plots == ("by-language.png", "by-language.svg")
-    opened = client.evaluation("open")
+    opened = client.get_evaluation("open")
     assert opened.kind == "open-domain" and opened.rows[0].silence and opened.fingerprints["embedder"] == "words-1"
     assert opened.rows[0].retrieval and opened.rows[0].retrieval["fused"]["recall"]["10"] == 100.0
-    wrong = client.predictions("good", verdict="wrong", language="en")
+    wrong = client.list_predictions("good", verdict="wrong", language="en")
     assert wrong.total == 1 and wrong.predictions[0].question and PROBE in wrong.predictions[0].question
-    found = client.compare("good", "poor")
+    found = client.compare_evaluations("good", "poor")
     assert (found.a_reader, found.b_reader, found.scorer, found.all.better) == ("words", "silent", "squad1", "A")
-    assert client.compare("good", "poor", "mlqa").scorer == "mlqa"
+    assert client.compare_evaluations("good", "poor", "mlqa").scorer == "mlqa"
     for name, wanted in (("none", 404), ("half", 422)):
         with pytest.raises(ApiError) as caught:
-            client.compare("good", name)
+            client.compare_evaluations("good", name)
         assert caught.value.status == wanted and str(runs) not in caught.value.detail
 
 
 def test_a_picture_comes_as_it_is_and_cannot_run(api: Live, client: Client, runs: Path) -> None:
     for name, kind in (("by-language.png", "image/png"), ("by-language.svg", "image/svg+xml")):
         answer = api.http.get(f"/v1/evaluations/good/plots/{name}")
-        assert answer.content == (runs / "good" / "plots" / name).read_bytes() == client.plot("good", name).data
+        assert answer.content == (runs / "good" / "plots" / name).read_bytes() == client.get_plot("good", name).data
         assert answer.headers["content-type"] == kind and answer.headers["x-content-type-options"] == "nosniff"
         policy = answer.headers["content-security-policy"]
         assert "sandbox" in policy and "default-src 'none'" in policy and "script" not in policy

@@ -563,7 +563,7 @@ def test_a_corpus_deleted_meanwhile(home: Home, reports: Corpus, when: str, monk
     if when == "before":
         home.delete("reports")
     else:
-        monkeypatch.setattr(build, "_remember_run", deleted)
+        monkeypatch.setattr(build, "_store_run", deleted)
     with pytest.raises(CorpusMissing, match="deleted meanwhile"):
         index_corpus(home, reports, lambda *_: None)
     assert home.corpora() == [] and not reports.path.exists()

@@ -17,7 +17,7 @@ from indexing.build import build_index
 from indexing.errors import DocumentMissing, FilterError, SettingError
 from indexing.store.filters import Filter
 from indexing.store.index import Index
-from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Timings, ToldAnswer, UsedModels
+from qa_pipeline.answers import Answer, AnswerQuotation, NoAnswer, Passage, Reply, Timings, UsedModels
 from qa_pipeline.pipeline import QAPipeline
 from qa_pipeline.service.saved_questions import SavedQuestions, compare
 from qa_pipeline.settings import AskSettings
@@ -213,7 +213,7 @@ SPANS = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.sampled_
 
 @given(SPANS, SPANS)
 def test_same_and_new_are_all_same_and_gone_were_all(before: list[Span], after: list[Span]) -> None:
-    last = msgspec.convert(list(map(answer, before)), list[ToldAnswer], from_attributes=True)
+    last = msgspec.convert(list(map(answer, before)), list[AnswerQuotation], from_attributes=True)
     change = compare(last, reply(after), None)
     assert len(change.new) + change.same == len(after) and len(change.gone) + change.same == len(before)
     assert {(a.document_id, a.start, a.text) for a in change.new} == set(after) - set(before)

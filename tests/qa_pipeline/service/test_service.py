@@ -185,7 +185,7 @@ def test_what_is_not_the_text_at_its_place_is_never_sent(service: Service) -> No
     question = "When was the bridge opened in?"
     with service.using("a") as opened:
         opened.pipeline().verifier = Verifier(Altered(opened.folder, "1912", "1913"))
-        for ask in (service.ask, service.search, lambda *asked: list(service.steps(*asked))):
+        for ask in (service.ask, service.search, lambda *asked: list(service.ask_stream(*asked))):
             with pytest.raises(BrokenCitation, match="docqa doctor"):
                 ask("a", question, AskSettings(), None)
 

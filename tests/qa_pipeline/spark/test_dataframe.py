@@ -215,7 +215,7 @@ def same_session(session: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None
     def given(_: str | None) -> Iterator[SparkSession]:
         yield session
 
-    monkeypatch.setattr(dataframe, "started", given)
+    monkeypatch.setattr(dataframe, "spark_session", given)
 
 
 @pytest.mark.usefixtures("same_session")

@@ -21,8 +21,8 @@ from indexing.models.word_tokenizer import word_tokens
 from qa_pipeline.cli import main
 from qa_pipeline.training import train_embedder
 from qa_pipeline.training.alignment import ibm_model1
-from qa_pipeline.training.alignment.ibm_model1 import ragged
-from qa_pipeline.training.alignment.token_lexicon import Bitext, among_others, bitexts, lexicon
+from qa_pipeline.training.alignment.ibm_model1 import to_ragged
+from qa_pipeline.training.alignment.token_lexicon import Bitext, bitexts, lexicon, other_bitexts
 from qa_pipeline.training.compression.pca import reduce, without_languages
 from qa_pipeline.training.embedder.pair_sources import (
     CodeSwitchedLines,
@@ -73,7 +73,7 @@ def characters(texts: Sequence[str]) -> list[Sequence[int]]:
 
 @given(ROWS)
 def test_rows_stay_what_they_are(made: list[list[int]]) -> None:
-    whole = ragged(made)
+    whole = to_ragged(made)
     assert [whole[n].tolist() for n in range(len(whole))] == made and whole.lengths.tolist() == [len(row) for row in made]
     order = np.arange(len(made))[::-1]
     assert [row.tolist() for row in map(draw_pairs(whole, order, 3).__getitem__, range(len(made)))] == [
@@ -86,7 +86,7 @@ def test_rows_stay_what_they_are(made: list[list[int]]) -> None:
 @given(ROWS, st.randoms(use_true_random=False))
 def test_every_place_meets_every_place_of_its_partner(made: list[list[int]], draw: Any) -> None:
     others = [[draw.randrange(9) for _ in range(draw.randint(1, 4))] for _ in made]
-    here, there = ibm_model1.places(ragged(made), ragged(others))
+    here, there = ibm_model1.places(to_ragged(made), to_ragged(others))
     begins = (np.cumsum([0, *map(len, side)]) for side in (made, others))
     one, other = (list(at) for at in begins)
     wanted = {(i, j) for n in range(len(made)) for i in range(one[n], one[n + 1]) for j in range(other[n], other[n + 1])}
@@ -96,7 +96,7 @@ def test_every_place_meets_every_place_of_its_partner(made: list[list[int]], dra
 def test_a_lexicon_is_learned_and_switches() -> None:
     ones = [[a, b, 0] for a in range(1, 9) for b in range(1, 9) if a != b]
     others = [[10 + b, 19, 10 + a] for a, b, _ in ones]
-    found = lexicon(Bitext("en", "xx", ragged(ones), ragged(others)), 20)
+    found = lexicon(Bitext("en", "xx", to_ragged(ones), to_ragged(others)), 20)
     words = np.arange(1, 9)
     forth, back = found.choices()
     assert forth.known[words].all() and (forth.ids[words, 0] == words + 10).all()
@@ -116,10 +116,10 @@ def test_sentence_pairs_become_tokens(parallel: Path) -> None:
     (some,) = bitexts(parallel, characters, 1, 10)
     assert len(some.ones) == 10
     (parallel / "x-x.tsv").write_text("de\tfr\tein Haus\tune maison\nde\tfr\tein Hund\tun chien\nde\tit\tHund\tcane\n")
-    assert [(text.one, text.other, len(text.ones)) for text in among_others(parallel, characters, 2)] == [("de", "fr", 2)]
+    assert [(text.one, text.other, len(text.ones)) for text in other_bitexts(parallel, characters, 2)] == [("de", "fr", 2)]
     (parallel / "x-x.tsv").write_text("de\tfr\tein Haus\n")
     with pytest.raises(UnreadableFile, match="line 1, has 3 columns"):
-        list(among_others(parallel, characters, 1))
+        list(other_bitexts(parallel, characters, 1))
 
 
 # -- pairs for an embedder ---------------------------------------------------------------------------------------------
@@ -127,17 +127,17 @@ def test_sentence_pairs_become_tokens(parallel: Path) -> None:
 
 @given(st.lists(st.integers(24, 60), min_size=1, max_size=6), st.integers(0, 99))
 def test_a_line_is_parted_into_a_run_and_the_rest(lengths: list[int], seed: int) -> None:
-    made = ragged([[100 * n + at for at in range(length)] for n, length in enumerate(lengths)])
+    made = to_ragged([[100 * n + at for at in range(length)] for n, length in enumerate(lengths)])
     inside, outside = LinePairs([made]).draw(9, np.random.default_rng(seed))
     found = sorted(sorted([*inside[n].tolist(), *outside[n].tolist()]) for n in range(len(inside)))
     assert found == [made[n].tolist() for n in range(len(made))]
     for n in range(len(inside)):
         assert (np.diff(inside[n]) == 1).all() and len(inside[n]) <= len(outside[n])
-    assert not LinePairs([ragged([[1, 2, 3]])])
+    assert not LinePairs([to_ragged([[1, 2, 3]])])
 
 
 def test_no_passage_comes_twice_among_questions() -> None:
-    asked = QuestionPairs(ragged([[n] for n in range(12)]), ragged([[100 + n] for n in range(4)]), np.arange(12) % 4)
+    asked = QuestionPairs(to_ragged([[n] for n in range(12)]), to_ragged([[100 + n] for n in range(4)]), np.arange(12) % 4)
     questions, passages = asked.draw(12, np.random.default_rng(1))
     assert sorted(passages.words.tolist()) == [100, 101, 102, 103]
     assert (questions.words % 4 == passages.words - 100).all(), "each with its own"
@@ -147,10 +147,10 @@ def test_no_passage_comes_twice_among_questions() -> None:
 
 def test_lines_of_text_are_switched_into_english_and_from_it() -> None:
     """Words of xx are those of English and 100."""
-    pairs = Bitext("en", "xx", ragged([[n] for n in range(1, 50)] * 3), ragged([[100 + n] for n in range(1, 50)] * 3))
+    pairs = Bitext("en", "xx", to_ragged([[n] for n in range(1, 50)] * 3), to_ragged([[100 + n] for n in range(1, 50)] * 3))
     choices = {"xx": lexicon(pairs, 200).choices()}
-    english = ragged([list(range(1, 50))] * 4)
-    own = ragged([list(range(101, 150))] * 4)
+    english = to_ragged([list(range(1, 50))] * 4)
+    own = to_ragged([list(range(101, 150))] * 4)
     draw = np.random.default_rng(1)
     for plain, least in (({"en": english}, 0.2), ({"xx": own}, 0.3)):
         source = CodeSwitchedLines({**plain, "yy": own}, choices)
@@ -210,8 +210,8 @@ def test_what_tells_languages_apart_can_be_taken_out(tmp_path: Path) -> None:
         apart[name] = float(np.square(means - np.mean(means, axis=0)).sum())
     assert apart["with"] < 0.02 * apart["without"] and apart["without"] > 0.05
     one = np.eye(4, dtype=np.float32)
-    assert np.array_equal(without_languages(one, [ragged([[0, 1], [2]])]), one)
-    assert np.array_equal(without_languages(one, [ragged([[0, 1], [2]]), ragged([[0, 1], [2]])]), one), "no difference"
+    assert np.array_equal(without_languages(one, [to_ragged([[0, 1], [2]])]), one)
+    assert np.array_equal(without_languages(one, [to_ragged([[0, 1], [2]]), to_ragged([[0, 1], [2]])]), one), "no difference"
 
 
 def test_reduce_is_a_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

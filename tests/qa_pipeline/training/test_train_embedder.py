@@ -16,7 +16,7 @@ from indexing.errors import SettingError
 from indexing.models.embedder import Embedder
 from indexing.models.registry import resolve
 from qa_pipeline.datasets.examples import Example, Gold
-from qa_pipeline.training.embedder.contrastive_task import apart, contrast, question_pairs, translations
+from qa_pipeline.training.embedder.contrastive_task import contrastive_loss, distinct_groups, question_pairs, translations
 from qa_pipeline.training.loop.recipes import recipe
 from qa_pipeline.training.run_data import TrainSettings
 from qa_pipeline.training.train_embedder import train_embedder
@@ -74,7 +74,7 @@ def test_a_stopped_run_goes_on_to_the_same_vectors(files: tuple[Path, Path], tmp
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("uvwxyz")), max_size=80), st.integers(1, 9))
 def test_no_text_twice_in_a_group(texts: list[tuple[str, str]], size: int) -> None:
-    groups = apart(range(len(texts)), texts, size)
+    groups = distinct_groups(range(len(texts)), texts, size)
     assert sorted(n for group in groups for n in group) == list(range(len(texts)))
     for group in groups:
         seen = [text for n in group for text in texts[n]]
@@ -83,10 +83,10 @@ def test_no_text_twice_in_a_group(texts: list[tuple[str, str]], size: int) -> No
 
 def test_the_loss_is_least_for_partners() -> None:
     vectors = torch.eye(6, 160)
-    assert contrast(vectors, vectors) < 1e-3 < contrast(vectors, vectors.roll(1, 0))
-    assert contrast(vectors, 7 * vectors) == pytest.approx(float(contrast(vectors, vectors)))
+    assert contrastive_loss(vectors, vectors) < 1e-3 < contrastive_loss(vectors, vectors.roll(1, 0))
+    assert contrastive_loss(vectors, 7 * vectors) == pytest.approx(float(contrastive_loss(vectors, vectors)))
     late = torch.eye(6, 160).roll(140, 1)
-    assert contrast(late, late) > 0.5, "the first 128 numbers are to be enough by themselves"
+    assert contrastive_loss(late, late) > 0.5, "the first 128 numbers are to be enough by themselves"
 
 
 def test_passages_hold_the_answer() -> None:

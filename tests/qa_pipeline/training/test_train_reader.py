@@ -30,7 +30,7 @@ from qa_pipeline.training.reader.model import load_encoder
 from qa_pipeline.training.reader.task import span_loss
 from qa_pipeline.training.reader.validation import Score, change, table
 from qa_pipeline.training.reader.windows import build
-from qa_pipeline.training.run_data import Tell, TrainSettings
+from qa_pipeline.training.run_data import ProgressReporter, TrainSettings
 from qa_pipeline.training.train_reader import train
 from tests.known import SCRIPTS
 from tests.tiny import make_reader, make_xlm
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).resolve().parents[3]
 KINDS = ("xlm-roberta", "bert", "distilbert", "xlm")
-SILENT = Tell(lambda _: None, lambda _: None, lambda *_: None)
+SILENT = ProgressReporter(lambda _: None, lambda _: None, lambda *_: None)
 
 
 def make(kind: str, folder: Path) -> Path:
@@ -126,7 +126,7 @@ class Stop(BaseException):
     pass
 
 
-def stopping(after: int) -> Tell:
+def stopping(after: int) -> ProgressReporter:
     def update(at: Progress) -> None:
         if at.done == after:
             raise Stop
@@ -244,7 +244,7 @@ def test_an_update_does_not_depend_on_how_it_fits_into_memory(tmp_path: Path, mo
         monkeypatch.setattr(task, "PADDED_TOKENS", {"cpu": padded, "cuda": padded})
         encoder = load_encoder(str(base), dropout=0.0)
         windows = build(made, encoder.tokeniser, 128, 48).windows
-        losses.append(task.Reading(encoder, windows).backward(range(len(windows))))
+        losses.append(task.ReaderTask(encoder, windows).backward(range(len(windows))))
         gradients.append({name: weight.grad for name, weight in encoder.model.named_parameters()})
     assert losses[0] == pytest.approx(losses[1])
     assert all(torch.allclose(gradients[0][name], gradients[1][name], rtol=1e-3, atol=1e-4) for name in gradients[0])

@@ -21,12 +21,11 @@ STRUCTS = [
 ]
 # Where the page's name is not the document's, or stands for several: a field of one of them is enough.
 NAMES = {
-    "Answer": ("Answer", "ToldAnswer"),
+    "Answer": ("Answer", "AnswerQuotation"),
     "Corpus": ("CorpusStatus", "CorpusDetail"),
     "Document": ("DocumentText",),
     "Evaluation": ("Evaluation", "EvaluationDetail"),
     "Prediction": ("JudgedPrediction",),
-    "Saved": ("SavedQuestion",),
 }
 # Of a stream and of a batch, which the document does not describe; tests against a live service do.
 UNDESCRIBED = {"Event", "FailedQuestion"}

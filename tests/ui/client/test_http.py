@@ -46,32 +46,36 @@ def corpus(client: Client, tmp_path_factory: pytest.TempPathFactory) -> str:
     files: list[tuple[str, Any]] = [("bridge.txt", BRIDGE), ("in/mine.txt", MINE.encode()), ("tower.pdf", pdf)]
     sent = client.upload("c", [*files, ("lines.txt", io.BytesIO(LINES.encode())), ("photo.jpg", b"\xff\xd8\xff\xe0\0\0")])
     assert sent.job and [file.status for file in sent.files] == ["stored"] * 5
-    done = client.wait(sent.job.id)
+    done = client.wait_for_job(sent.job.id)
     assert done.state == "done" and done.result and done.result["counts"] == {"indexed": 4, "skipped": 1}
     return "c"
 
 
 def test_the_service_and_its_corpora(client: Client, corpus: str) -> None:
-    assert client.health() == "up" and client.ready().reason == "" and "docqa_requests_total" in client.metrics()
-    assert {"reader", "embedder"} == {model.kind for model in client.models()}
-    assert client.description()["openapi"].startswith("3.1")
-    assert "c" in [one.name for one in client.corpora()]
-    found = client.corpus("c")
+    assert (
+        client.get_health() == "up"
+        and client.get_readiness().reason == ""
+        and "docqa_requests_total" in client.get_metrics()
+    )
+    assert {"reader", "embedder"} == {model.kind for model in client.list_models()}
+    assert client.get_description()["openapi"].startswith("3.1")
+    assert "c" in [one.name for one in client.list_corpora()]
+    found = client.get_corpus("c")
     assert found.title == "The title" and found.documents == 4 and found.languages["en"]["passages"] >= 3
     assert [skipped.source for skipped in found.skipped] == ["photo.jpg"]
 
 
 def test_documents(client: Client, corpus: str) -> None:
-    listed = client.documents("c", limit=2)
+    listed = client.list_documents("c", limit=2)
     assert listed.total == 4 and len(listed.documents) == 2 and listed.facets["type"] == {"txt": 3, "pdf": 1}
-    ids = {one.source: one.id for one in client.documents("c", source="*").documents}
-    assert client.document("c", ids["lines.txt"]).text == LINES
-    assert client.document("c", ids["bridge.txt"], start=21, end=25).text == "1912"
-    file = client.original("c", ids["tower.pdf"])
+    ids = {one.source: one.id for one in client.list_documents("c", source="*").documents}
+    assert client.get_document("c", ids["lines.txt"]).text == LINES
+    assert client.get_document("c", ids["bridge.txt"], start=21, end=25).text == "1912"
+    file = client.get_original("c", ids["tower.pdf"])
     assert (file.name, file.type, file.data[:5]) == ("tower.pdf", "application/pdf", b"%PDF-")
-    text = client.document("c", ids["tower.pdf"])
+    text = client.get_document("c", ids["tower.pdf"])
     at = text.text.index("1731")
-    page = client.page("c", ids["tower.pdf"], 1, start=at, end=at + 4, scale=1)
+    page = client.get_page_image("c", ids["tower.pdf"], 1, start=at, end=at + 4, scale=1)
     assert page.exact and len(page.boxes) == 1 and (page.width, page.height) == (600, 800)
 
 
@@ -105,36 +109,40 @@ def test_jobs_and_files_of_questions(client: Client, corpus: str, tmp_path: Path
     table = tmp_path / "questions.csv"
     table.write_text("question\nWhen was the bridge opened in?\n", encoding="utf-8")
     job = client.ask_file("c", "questions.csv", table, format="jsonl")
-    assert client.wait(job.id).state == "done" and '"1912"' in client.result(job.id).data.decode()
-    assert client.result(job.id, "csv").name.endswith(".csv")
-    assert client.jobs("c")[0].id == job.id and len(client.jobs(limit=1)) == 1 and client.cancel(job.id).state == "done"
+    assert client.wait_for_job(job.id).state == "done" and '"1912"' in client.get_job_result(job.id).data.decode()
+    assert client.get_job_result(job.id, "csv").name.endswith(".csv")
+    assert (
+        client.list_jobs("c")[0].id == job.id
+        and len(client.list_jobs(limit=1)) == 1
+        and client.cancel_job(job.id).state == "done"
+    )
 
 
 def test_feedback_and_saved_questions(client: Client, corpus: str) -> None:
     answer = client.ask("c", "When was the bridge opened in?").answers[0]
-    said = client.say("c", "When?", "right", document_id=answer.document_id, start=answer.start, end=answer.end)
-    assert said.text == "1912" and client.feedback("c") == (said,)
+    said = client.add_feedback("c", "When?", "right", document_id=answer.document_id, start=answer.start, end=answer.end)
+    assert said.text == "1912" and client.list_feedback("c") == (said,)
     assert client.export_feedback("c")["version"] == "v2.0"
     client.delete_feedback("c", said.id)
-    saved = client.save("c", "When was the bridge opened in?", {"language": "en"}, {"top_k": 2})
-    assert client.saved("c") == (saved,) and saved.filters == {"language": "en"}
-    change = client.run_saved("c", saved.id)
-    assert change.new[0].text == "1912" and client.run_saved("c", saved.id).new == ()
-    client.delete_saved("c", saved.id)
+    saved = client.save_question("c", "When was the bridge opened in?", {"language": "en"}, {"top_k": 2})
+    assert client.list_saved_questions("c") == (saved,) and saved.filters == {"language": "en"}
+    change = client.run_saved_question("c", saved.id)
+    assert change.new[0].text == "1912" and client.run_saved_question("c", saved.id).new == ()
+    client.delete_saved_question("c", saved.id)
 
 
 def test_deleting(client: Client) -> None:
     client.create_corpus("gone")
     sent = client.upload("gone", [("one.txt", "One 1."), ("two.txt", "Two 2."), ("bad.jpg", b"\xff\xd8\xff\xe0\0\0")])
     assert sent.job
-    client.wait(sent.job.id)
-    document = client.documents("gone").documents[0]
-    assert client.wait(client.delete_document("gone", document.id).id).state == "done"
-    assert client.wait(client.delete_file("gone", "bad.jpg").id).state == "done"
-    assert client.corpus("gone").skipped == () and client.corpus("gone").documents == 1
+    client.wait_for_job(sent.job.id)
+    document = client.list_documents("gone").documents[0]
+    assert client.wait_for_job(client.delete_document("gone", document.id).id).state == "done"
+    assert client.wait_for_job(client.delete_file("gone", "bad.jpg").id).state == "done"
+    assert client.get_corpus("gone").skipped == () and client.get_corpus("gone").documents == 1
     client.delete_corpus("gone")
     with pytest.raises(ApiError) as caught:
-        client.corpus("gone")
+        client.get_corpus("gone")
     assert (caught.value.status, caught.value.kind) == (404, "CorpusMissing") and "no corpus" in caught.value.detail
 
 
@@ -184,20 +192,20 @@ class Strange(http.server.BaseHTTPRequestHandler):
 
 def test_failures_are_one_sentence() -> None:
     with Client("http://127.0.0.1:9", timeout=2) as nobody, pytest.raises(ApiError, match="docqa serve") as caught:
-        nobody.health()
+        nobody.get_health()
     assert caught.value.status == 0
     server = http.server.HTTPServer(("127.0.0.1", 0), Strange)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     with Client(f"http://127.0.0.1:{server.server_port}", timeout=2) as strange:
         with pytest.raises(ApiError, match="JSON"):
-            strange.health()
+            strange.get_health()
         with pytest.raises(ApiError, match="another version"):
-            strange.corpora()
+            strange.list_corpora()
         with pytest.raises(ApiError, match="did not answer with events"):
             next(strange.ask_stream("c", "q"))
         with pytest.raises(ApiError, match="502"):
-            strange.metrics()
+            strange.get_metrics()
     server.shutdown()
     server.server_close()
 
@@ -214,7 +222,7 @@ def test_patience_waits_while_the_service_is_busy_and_time_runs_out(tmp_path: Pa
     reader = SlowReader()
     with live(tmp_path / "h", known_models(reader), concurrency=1, queue=2) as api, Client(api.url, timeout=120) as client:
         api.fill("a", {"bridge.txt": BRIDGE})
-        while not client.ready().ready:
+        while not client.get_readiness().ready:
             time.sleep(0.05)
         reader.go.clear()
         with Client(api.url, timeout=0.3) as hasty, pytest.raises(ApiError, match="in time"):

@@ -16,10 +16,10 @@ from ui.render.highlight import (
     Mark,
     around,
     block,
-    escaped,
+    escape_html,
     excerpt,
     find,
-    marked,
+    mark_html,
     name,
     sentence,
     visible,
@@ -66,7 +66,7 @@ def texts_with_marks(draw: st.DrawFn) -> tuple[str, list[Mark]]:
 @given(texts_with_marks())
 def test_every_character_stays_and_has_the_classes_of_the_marks_over_it(drawn: tuple[str, list[Mark]]) -> None:
     text, marks = drawn
-    read = Reader(marked(text, marks))
+    read = Reader(mark_html(text, marks))
     assert read.text == visible(text) and read.tags <= {"mark", "a"}
     for place, classes in enumerate(read.over):
         assert classes == {mark.kind for mark in marks if mark.start <= place < mark.end}
@@ -77,14 +77,14 @@ def test_every_character_stays_and_has_the_classes_of_the_marks_over_it(drawn: t
 def test_a_piece_is_marked_as_the_whole_is(drawn: tuple[str, list[Mark]], a: int, b: int) -> None:
     text, marks = drawn
     first, last = sorted((min(a, len(text)), min(b, len(text))))
-    whole, piece = Reader(marked(text, marks)), Reader(marked(text[first:last], marks, first))
+    whole, piece = Reader(mark_html(text, marks)), Reader(mark_html(text[first:last], marks, first))
     assert (piece.text, piece.over) == (whole.text[first:last], whole.over[first:last])
 
 
 @pytest.mark.parametrize("text", UGLY, ids=lambda text: repr(text[:8]))
 def test_ugly_texts(text: str) -> None:
     middle = len(text) // 2
-    read = Reader(marked(text, [Mark(middle, middle + 1, ANSWER)]))
+    read = Reader(mark_html(text, [Mark(middle, middle + 1, ANSWER)]))
     assert read.text == visible(text) and len(read.text) == len(text)
     assert "".join(c for c, over in zip(read.text, read.over, strict=True) if over) == visible(text[middle : middle + 1])
     read.text.encode("utf-8")
@@ -93,10 +93,10 @@ def test_ugly_texts(text: str) -> None:
 @pytest.mark.parametrize("probe", ["<img src=x onerror=alert(1)>", '"><script>x</script>', "' onmouseover='x", "</div>&lt;"])
 def test_probes_stay_text(probe: str) -> None:
     for made in (
-        escaped(probe),
+        escape_html(probe),
         name(probe),
-        block(escaped(probe), language=probe),
-        marked(probe, [Mark(0, 3, probe, probe)]),
+        block(escape_html(probe), language=probe),
+        mark_html(probe, [Mark(0, 3, probe, probe)]),
     ):
         read = Reader(made)
         assert read.tags <= {"mark", "a", "div", "bdi"} and read.text == probe

@@ -18,7 +18,7 @@ from tests.live import Live, known_models, live
 from tests.pdfs import make_pdf, paragraph
 from ui.client.schemas import Answer, NoAnswer, Passage, Reply
 from ui.components.hit_navigation import hits_of, page_of, window
-from ui.render.answer_groups import against, by_language, fold
+from ui.render.answer_groups import by_language, competing_answers, group_answers
 from ui.render.export import citations, table
 from ui.state.query import Query, from_query
 
@@ -203,7 +203,7 @@ def test_corpora_that_are_empty_or_not_there(page: Page, site: str) -> None:  # 
     page.goto(at(site, corpus="bare"))
     page.get_by_text("This collection holds no documents yet.").wait_for()
     page.goto(at(site, corpus="nowhere"))
-    page.get_by_text("There is no corpus 'nowhere'").wait_for()
+    page.get_by_text("There is no collection 'nowhere'").wait_for()
 
 
 def test_it_has_no_chrome(page: Page, site: str) -> None:  # noqa: F811
@@ -345,11 +345,13 @@ def test_the_same_answer_is_folded_and_its_support_counted() -> None:
         answer("1912", "b", 0.7, "de"),
         answer("1921", "c", 0.95),
     ]
-    said = fold(given)
+    said = group_answers(given)
     assert [one.best.text for one in said] == ["1921", "1912"] and sum(len(one.places) for one in said) == len(given)
     assert said[1].documents == 2 and said[1].languages == {"en": 1, "de": 1}
-    assert against(said) == [(2, "1912"), (1, "1921")]
-    assert against(fold([answer("x", "a"), answer("y", "a", start=9)])) == [] == against(said[:1])
+    assert competing_answers(said) == [(2, "1912"), (1, "1921")]
+    assert (
+        competing_answers(group_answers([answer("x", "a"), answer("y", "a", start=9)])) == [] == competing_answers(said[:1])
+    )
     assert [one.best.text for one in by_language(said)["en"]] == ["1921", "1912"]
 
 

@@ -13,8 +13,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.live import BRIDGE, MINE, Live, live
-from ui.client.schemas import Job, PutFile
-from ui.components.document_files import containing
+from ui.client.schemas import Job, UploadedFile
+from ui.components.document_files import name_pattern
 from ui.components.job_progress import fraction, words
 from ui.render.html_tables import table, text
 from ui.render.upload_report import FileLine, as_csv, report
@@ -90,7 +90,7 @@ def test_a_corpus_is_made_and_listed_with_its_languages(api: Live) -> None:
     at.text_input(key="new_title").input(f"Städte & {PROBE}")
     at.text_input(key="new_name").input("towns")
     at = press(at, "Create collection")
-    assert said(at, "corpus") == "towns" and "is made" in at.success[0].value
+    assert said(at, "corpus") == "towns" and "is created" in at.success[0].value
     assert "&lt;img" in shown(at) and not runs(shown(at))
     api.fill("towns", {"a.txt": BRIDGE, "b.txt": "Der Berg ist 2341 Meter hoch und liegt auf der Insel Vorn.\n"})
     listed = shown(opened())
@@ -231,7 +231,11 @@ def job(**values: Any) -> Job:
 
 
 def test_a_report_tells_every_file_once() -> None:
-    put = [PutFile("a", "a", "stored", ""), PutFile("b", "", "refused", "no"), PutFile("c", "c", "stored", "")]
+    put = [
+        UploadedFile("a", "a", "stored", ""),
+        UploadedFile("b", "", "refused", "no"),
+        UploadedFile("c", "c", "stored", ""),
+    ]
     files = [{"source": "a", "status": "indexed", "documents": 1, "passages": 2, "notes": ["1 page without text"]}]
     lines = report(put, job(result={"files": files}))
     assert [(line.file, line.status) for line in lines] == [("b", "refused"), ("a", "indexed"), ("c", "unchanged")]
@@ -263,4 +267,4 @@ def test_a_table_holds_any_text_as_text(ugly: str) -> None:
 
 
 def test_a_pattern_for_names_takes_signs_as_they_are() -> None:
-    assert containing("[x]") == "*[[][xX]]*" and containing("ß") == "*ß*" and containing("") == ""
+    assert name_pattern("[x]") == "*[[][xX]]*" and name_pattern("ß") == "*ß*" and name_pattern("") == ""

@@ -19,8 +19,8 @@ from tests.runs import PROBE, make_calibration, make_runs
 from tests.ui.views.test_corpora import opened, runs, said, shown, sound
 from ui.client.http import Client
 from ui.client.schemas import EvaluationRow, Figure
-from ui.components.error_analysis import judged
-from ui.render.evaluation_table import LANGUAGE, as_csv, columns_of, compared_csv, lines, ordered, row_name
+from ui.components.error_analysis import prediction_html
+from ui.render.evaluation_table import LANGUAGE, as_csv, columns_of, comparison_csv, lines, row_name, sort_rows
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -57,15 +57,15 @@ def rows(*figures: float | None) -> list[EvaluationRow]:
 
 
 def test_rows_stand_in_the_order_that_is_chosen(here: Client) -> None:
-    f1 = next(column for column in columns_of(here.evaluation("good")) if column.key == "f1")
-    assert [row.name for row in ordered(rows(50.0, 70.0, None), f1, False)] == ["ar", "fi", "de"]
-    assert [row.name for row in ordered(rows(50.0, 70.0, None), f1, True)] == ["de", "fi", "ar"]
-    assert [row.name for row in ordered(rows(1.0, 2.0, 3.0), None, False)] == ["ar", "fi", "de"], "by the language's name"
+    f1 = next(column for column in columns_of(here.get_evaluation("good")) if column.key == "f1")
+    assert [row.name for row in sort_rows(rows(50.0, 70.0, None), f1, False)] == ["ar", "fi", "de"]
+    assert [row.name for row in sort_rows(rows(50.0, 70.0, None), f1, True)] == ["de", "fi", "ar"]
+    assert [row.name for row in sort_rows(rows(1.0, 2.0, 3.0), None, False)] == ["ar", "fi", "de"], "by the language's name"
 
 
 def test_tables_hold_what_the_run_says_and_files_all_of_it(here: Client) -> None:
     for name, heads in (("good", ["Exact match", "F1"]), ("open", ["Found by both", "MRR", "nDCG@10", "F1"])):
-        run = here.evaluation(name)
+        run = here.get_evaluation(name)
         columns = columns_of(run)
         assert set(heads) <= {column.label for column in columns}
         cells = lines(run, columns, run.rows)
@@ -75,17 +75,19 @@ def test_tables_hold_what_the_run_says_and_files_all_of_it(here: Client) -> None
         assert [float(table[-1][key]) for key in ("F1", "F1 low", "F1 high")] == pytest.approx(
             [run.all.f1.value, run.all.f1.low, run.all.f1.high], abs=1e-4
         )
-    compared = list(csv.DictReader(io.StringIO(compared_csv(here.compare("good", "poor")).decode("utf-8-sig"))))
+    compared = list(
+        csv.DictReader(io.StringIO(comparison_csv(here.compare_evaluations("good", "poor")).decode("utf-8-sig")))
+    )
     assert compared[-1]["row"] == "all" and compared[-1]["better"] == "good" and float(compared[-1]["F1 difference"]) < 0
     assert row_name("ar→de") == "Arabic → German"
 
 
 def test_every_text_stands_in_the_direction_of_its_language_and_none_is_markup(here: Client) -> None:
-    told = "".join(map(judged, here.predictions("good").predictions))
+    told = "".join(map(prediction_html, here.list_predictions("good").predictions))
     assert 'dir="rtl" lang="ar">متى' in told and 'dir="rtl" lang="ar">1912<' in told and 'dir="auto" lang="de">1912<' in told
     assert '<mark class="answer">in </mark>' in told and '<mark class="answer found">1912</mark>' in told
     assert PROBE not in told and "&lt;img" in told and "<em>no answer</em>" not in told
-    assert "<em>no answer</em>" in "".join(map(judged, here.predictions("poor").predictions))
+    assert "<em>no answer</em>" in "".join(map(prediction_html, here.list_predictions("poor").predictions))
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
@@ -131,7 +133,7 @@ def test_one_run_with_its_table_plots_and_mistakes(here: Client) -> None:
 
 def test_a_calibration_has_a_table_of_its_own(here: Client, api: Live) -> None:
     make_calibration(api.service.home.evaluations / "calibrated")
-    run = here.evaluation("calibrated")
+    run = here.get_evaluation("calibrated")
     assert (run.state, run.scorer, run.exact, len(run.rows)) == ("done", "mlqa", None, 1) and run.all is not None
     told = shown(opened("quality", run="calibrated", show="right"))
     assert "<th>Error, after</th>" in told and ">2.5</td>" in told and "When opened the bridge?" in told

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.live import BRIDGE, Live, live
 from tests.ui.views.test_corpora import PROBE, opened, press, runs, shown, sound
 from ui.state.query import Query
-from ui.state.saved_filters import asked_of, filter_words
+from ui.state.saved_filters import filter_words, query_of
 
 QUESTION = "When was the bridge opened in?"
 
@@ -106,7 +106,7 @@ def test_choices_come_back_from_their_filter(asked: Query, own: str, values: lis
 
     asked = replace(asked, crosslingual=not own, meta=tuple(("year", value) for value in values))
     filters = asked.filters(own)
-    back = asked_of("q", filters, asked.settings())
+    back = query_of("q", filters, asked.settings())
     assert back is not None and back.filters(own) == filters
     assert back == asked
 
@@ -133,4 +133,4 @@ def test_any_filter_in_words(filters: Any, words: str) -> None:
     "filters", [{"language": "de"}, {"$and": [{"year": {"$gte": 3}}]}, {"$and": [{"$or": [{"$and": []}]}]}]
 )
 def test_a_filter_that_no_choice_makes_has_no_way_back(filters: Any) -> None:
-    assert asked_of("q", filters, {}) is None
+    assert query_of("q", filters, {}) is None

@@ -10,7 +10,7 @@ import pytest
 
 from indexing.errors import SettingError
 from qa_pipeline.cli.main import main
-from qa_pipeline.evaluation.analysis.compare import compare, compared
+from qa_pipeline.evaluation.analysis.compare import compare, compare_scores
 from qa_pipeline.evaluation.metrics.scorers import SCORERS
 from qa_pipeline.evaluation.runs.predictions import Prediction
 from qa_pipeline.evaluation.runs.results_folder import Results
@@ -36,18 +36,18 @@ def keep(path: Path, predictions: list[Prediction], scorer: str = "squad1", kind
 
 def test_a_run_is_not_better_than_itself() -> None:
     predictions = run({"de": 0.5, "en": 0.7}, 1)
-    found = compared(predictions, predictions, SCORERS["squad1"])
+    found = compare_scores(predictions, predictions, SCORERS["squad1"])
     assert [(row.f1.value, row.f1.p, row.verdict) for row in (*found.rows, found.all)] == [(0.0, 1.0, "")] * 3
 
 
 def test_what_is_better_is_named_where_it_is_better_only() -> None:
     a, b = run({"de": 0.5, "en": 0.5, "fi": 0.8}, 1), run({"de": 0.7, "en": 0.5, "fi": 0.6}, 2)
-    found = compared(a, b, SCORERS["squad1"])
+    found = compare_scores(a, b, SCORERS["squad1"])
     assert {row.name: row.verdict for row in found.rows} == {"de": "B", "en": "", "fi": "A"}
     german = found.rows[0]
     assert german.f1.low < german.f1.value < german.f1.high and german.f1.low > 0
     assert german.b - german.a == pytest.approx(german.f1.value)
-    turned = compared(b, a, SCORERS["squad1"])
+    turned = compare_scores(b, a, SCORERS["squad1"])
     assert {row.name: row.verdict for row in turned.rows} == {"de": "A", "en": "", "fi": "B"}
 
 

@@ -32,13 +32,13 @@ EMBEDDER: Any = WordEmbedder()
 
 
 def drawn(count: int, slope: float, offset: float, seed: int = 1) -> list[Sample]:
-    """Samples whose chance to be right is a known logistic of their gap."""
+    """Samples whose chance to be right is a known logistic of their margin."""
     dice = random.Random(seed)
     found = []
     for _ in range(count):
-        gap = dice.gauss(3.0, 6.0)
-        right = dice.random() < 1 / (1 + math.exp(-slope * (gap - offset)))
-        found.append(Sample(gap, right, right))
+        margin = dice.gauss(3.0, 6.0)
+        right = dice.random() < 1 / (1 + math.exp(-slope * (margin - offset)))
+        found.append(Sample(margin, right, right))
     return found
 
 
@@ -56,11 +56,11 @@ def test_the_curve_that_made_the_samples_is_found_again(slope: float, offset: fl
 
 def test_the_likelihood_is_largest_there() -> None:
     samples = drawn(400, 0.7, 2.0)
-    gaps, right = np.array([s.margin for s in samples]), np.array([s.right for s in samples])
-    slope, offset = logistic(gaps, right)
+    margins, right = np.array([s.margin for s in samples]), np.array([s.right for s in samples])
+    slope, offset = logistic(margins, right)
 
     def loss(slope: float, offset: float) -> float:
-        z = slope * (gaps - offset)
+        z = slope * (margins - offset)
         return float(np.logaddexp(0, -z)[right].sum() + np.logaddexp(0, z)[~right].sum())
 
     best = loss(slope, offset)
@@ -91,7 +91,7 @@ def test_the_cut_is_where_an_answer_is_as_likely_as_none() -> None:
     found = [Sample(dice.gauss(6.0 if has else 2.0, 3.0), False, has) for has in [True, False] * 4_000]
     at = cut(found)
     assert at == pytest.approx(4.0, abs=0.2)
-    rightly = [sum((s.margin < gap) != s.answerable for s in found) / len(found) for gap in (4.0, at)]
+    rightly = [sum((s.margin < margin) != s.answerable for s in found) / len(found) for margin in (4.0, at)]
     assert rightly[0] - rightly[1] < 0.005
     backwards = [Sample(float(n), False, n < 50) for n in range(100)]
     assert -1.0 <= cut(backwards) <= 100.0
@@ -100,9 +100,9 @@ def test_the_cut_is_where_an_answer_is_as_likely_as_none() -> None:
 def test_a_threshold_says_what_its_cut_says() -> None:
     found = fit(drawn(2_000, 0.6, 1.0))
     assert found is not None
-    for gap in np.linspace(-20, 20, 81):
-        if abs(gap - found.cut) > 1e-6:
-            assert (1 - found.probability(gap) > found.threshold) == (gap < found.cut)
+    for margin in np.linspace(-20, 20, 81):
+        if abs(margin - found.cut) > 1e-6:
+            assert (1 - found.probability(margin) > found.threshold) == (margin < found.cut)
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ TOWNS = [
 
 
 class Overconfident:
-    """Right about the year of the town asked for, mostly, and too sure of itself always: its gaps stand 6 too high."""
+    """Right about the year of the town asked for, mostly, and too sure of itself always: its margins stand 6 too high."""
 
     def read(self, question: str, texts: Any) -> list[Reading]:
         return [self._one(question, text) for text in texts]

@@ -22,7 +22,7 @@ WORDS = (
     " 。 ， 「」 ؟ ، \u200b \u00a0 \u3000"
     " x y z"
 ).split(" ")
-GAPS = ("", " ", " ", " ", "  ", "\t", "\n", "\u00a0", ".", ", ", "-")
+MARGINS = ("", " ", " ", " ", "  ", "\t", "\n", "\u00a0", ".", ", ", "-")
 ARTICLES = {
     "en": {"a", "an", "the"},
     "es": {"un", "una", "unos", "unas", "el", "la", "los", "las"},
@@ -87,7 +87,7 @@ def reference(given: str, wanted: Sequence[str], words: Callable[[str], list[str
 
 
 def text(dice: random.Random) -> str:
-    return "".join(dice.choice(WORDS) + dice.choice(GAPS) for _ in range(dice.randrange(6)))
+    return "".join(dice.choice(WORDS) + dice.choice(MARGINS) for _ in range(dice.randrange(6)))
 
 
 def cases(seed: int, least: int) -> list[tuple[str, list[str]]]:

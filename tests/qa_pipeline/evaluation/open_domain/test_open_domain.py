@@ -130,8 +130,8 @@ class PlaceReader(WordReader):
     def _one(self, asked: set[str], text: str) -> Reading:
         found = super()._one(asked, text)
         named = asked & {place.lower() for place in PLACES} & {word.strip(".,?").lower() for word in text.split()}
-        gap = 5.0 if named else -5.0
-        return Reading(tuple(Span(s.start, s.end, s.score, gap, 0.5) for s in found.spans))
+        margin = 5.0 if named else -5.0
+        return Reading(tuple(Span(s.start, s.end, s.score, margin, 0.5) for s in found.spans))
 
 
 def measured(reader: Any = None) -> MeasuredReader:

@@ -20,7 +20,7 @@ from indexing.errors import SettingError
 from qa_pipeline.answering.calibration import Calibration
 from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.cli.main import main
-from qa_pipeline.evaluation.metrics.bootstrap import difference, figure, holm, resampled
+from qa_pipeline.evaluation.metrics.bootstrap import difference, figure, holm, resample
 from qa_pipeline.evaluation.metrics.scorers import SCORERS, scorer_for
 from qa_pipeline.evaluation.reading_comprehension.run import MeasuredReader, evaluate_reading
 from qa_pipeline.evaluation.reading_comprehension.summary import summarise
@@ -150,26 +150,26 @@ def test_the_mean_leaves_out_rows_of_few_questions_and_says_which() -> None:
 def test_intervals_are_those_of_statistics() -> None:
     """400 coins: the normal interval of their mean is 1.96 * sqrt(p * (1 - p) / 400) to either side."""
     coins = np.array([[0.0], [1.0]] * 200)
-    found = figure(0.5, resampled(coins)[:, 0])
+    found = figure(0.5, resample(coins)[:, 0])
     assert found.value == 50.0
     assert (50 - found.low, found.high - 50) == (pytest.approx(4.9, abs=0.6), pytest.approx(4.9, abs=0.6))
-    certain = figure(1.0, resampled(np.ones((7, 1)))[:, 0])
+    certain = figure(1.0, resample(np.ones((7, 1)))[:, 0])
     assert (certain.low, certain.high) == (100.0, 100.0)
 
 
 def test_the_same_predictions_have_the_same_interval() -> None:
     columns = np.random.default_rng(5).random((50, 2))
-    assert np.array_equal(resampled(columns, "de"), resampled(columns, "de"))
-    assert not np.array_equal(resampled(columns, "de"), resampled(columns, "en"))
+    assert np.array_equal(resample(columns, "de"), resample(columns, "de"))
+    assert not np.array_equal(resample(columns, "de"), resample(columns, "en"))
 
 
 def test_p_is_small_for_what_differs_and_large_for_what_does_not() -> None:
     random = np.random.default_rng(1)
     noise = random.choice([-1.0, 0.0, 1.0], size=(500, 1))
     clear = noise + random.choice([0.0, 0.5], size=(500, 1))
-    assert difference(float(noise.mean()), resampled(noise)[:, 0]).p > 0.1
-    assert difference(float(clear.mean()), resampled(clear)[:, 0]).p < 0.01
-    assert difference(0.0, resampled(np.zeros((9, 1)))[:, 0]).p == 1.0
+    assert difference(float(noise.mean()), resample(noise)[:, 0]).p > 0.1
+    assert difference(float(clear.mean()), resample(clear)[:, 0]).p < 0.01
+    assert difference(0.0, resample(np.zeros((9, 1)))[:, 0]).p == 1.0
 
 
 def test_p_is_uniform_where_nothing_differs() -> None:
@@ -177,7 +177,7 @@ def test_p_is_uniform_where_nothing_differs() -> None:
     found = []
     for seed in range(60):
         noise = np.random.default_rng(seed).normal(size=(80, 1))
-        found.append(difference(float(noise.mean()), resampled(noise, str(seed))[:, 0]).p)
+        found.append(difference(float(noise.mean()), resample(noise, str(seed))[:, 0]).p)
     assert 0.02 <= sum(p < 0.1 for p in found) / 60 <= 0.25 and 0.3 < float(np.median(found)) < 0.7
 
 

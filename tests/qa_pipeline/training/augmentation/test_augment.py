@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from indexing.errors import ModelMissing, SettingError, UnreadableFile
 from qa_pipeline.cli.main import main
 from qa_pipeline.datasets.examples import Example, Gold, read_examples
-from qa_pipeline.datasets.squad_writer import Made, squad
+from qa_pipeline.datasets.squad_writer import GeneratedExample, squad
 from qa_pipeline.training.alignment.word_dictionary import Dictionary, dictionaries, learn_dictionary, spans
-from qa_pipeline.training.augmentation.augment import AugmentSettings, augment, is_sound, new
+from qa_pipeline.training.augmentation.augment import AugmentSettings, augment, drop_near_duplicates, is_sound
 from qa_pipeline.training.augmentation.back_translation import translate_questions, translator
 from qa_pipeline.training.augmentation.cloze import GAP, clozes
-from qa_pipeline.training.augmentation.code_switching import code_switch, replaced
+from qa_pipeline.training.augmentation.code_switching import code_switch, replace_words
 from qa_pipeline.training.augmentation.cross_lingual_pairs import pairings
 from qa_pipeline.training.augmentation.near_duplicates import NearDuplicateIndex, jaccard, shingles
 from tests.known import SCRIPTS
@@ -137,11 +137,11 @@ def test_answers_stay_in_their_places(data: st.DataObject) -> None:
     text = data.draw(st.sampled_from([SCRIPTS["en"], f"{SCRIPTS['en']} {SCRIPTS['mixed']} the bridge", "bridge"]))
     start = data.draw(st.integers(0, len(text) - 1))
     end = data.draw(st.integers(start + 1, len(text)))
-    made = replaced(text, WORDS, data.draw(st.floats(0, 1)), (start, end), random.Random(data.draw(st.integers(0, 99))))
+    made = replace_words(text, WORDS, data.draw(st.floats(0, 1)), (start, end), random.Random(data.draw(st.integers(0, 99))))
     left, answer, right = (
-        made.text[: made.moved(start)],
-        made.text[made.moved(start) : made.moved(end)],
-        made.text[made.moved(end) :],
+        made.text[: made.new_place(start)],
+        made.text[made.new_place(start) : made.new_place(end)],
+        made.text[made.new_place(end) :],
     )
     for now, old in ((left, text[:start]), (answer, text[start:end]), (right, text[end:])):
         assert _undone(now) == _undone(old)
@@ -289,10 +289,10 @@ def test_near_repeats_are_found() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["Who?", "How high is it?", "どこ?"]), st.sampled_from(list(SCRIPTS.values())))))
 def test_what_is_kept_is_apart(asked: list[tuple[str, str]]) -> None:
-    made = [Made(Example(str(n), q, c, (), "en", "en", "", "a"), "x", ()) for n, (q, c) in enumerate(asked)]
-    kept = list(new(made, ()))
+    made = [GeneratedExample(Example(str(n), q, c, (), "en", "en", "", "a"), "x", ()) for n, (q, c) in enumerate(asked)]
+    kept = list(drop_near_duplicates(made, ()))
     assert {(m.example.question, m.example.context) for m in kept} == set(asked) and len(kept) == len(set(asked))
-    assert not list(new(made, [m.example for m in made]))
+    assert not list(drop_near_duplicates(made, [m.example for m in made]))
 
 
 def test_shingles_are_compared_by_jaccard() -> None:

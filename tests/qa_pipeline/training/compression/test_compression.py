@@ -24,7 +24,7 @@ from qa_pipeline.haystack.load import load_reader, window_sizes
 from qa_pipeline.training.compression.pruning import count_tokens, prune, texts
 from qa_pipeline.training.compression.weight_averaging import average
 from qa_pipeline.training.reader.unanswerable import REACH, unanswerable
-from qa_pipeline.training.run_data import limited
+from qa_pipeline.training.run_data import limit_questions
 from qa_pipeline.training.train_reader import train
 from tests.known import SCRIPTS
 from tests.qa_pipeline.training.test_train_reader import SILENT, rows, settings, tiny, weights, write
@@ -247,7 +247,7 @@ def test_no_silent_passage_says_the_answer_and_the_draw_is_the_seed_s() -> None:
 
 def test_so_much_of_what_is_drawn_is_english() -> None:
     many = [example(n, "q", "c", "", language="en" if n < 60 else ("de" if n < 90 else "th")) for n in range(100)]
-    counts = [sum(one.language == name for one in limited(many, 40, Random(1), 0.5)) for name in ("en", "de", "th")]
+    counts = [sum(one.language == name for one in limit_questions(many, 40, Random(1), 0.5)) for name in ("en", "de", "th")]
     assert counts == [20, 10, 10]
-    assert sum(one.language == "en" for one in limited(many, 40, Random(1))) == 15
-    assert limited(many, None, Random(1), 0.5) == many
+    assert sum(one.language == "en" for one in limit_questions(many, 40, Random(1))) == 15
+    assert limit_questions(many, None, Random(1), 0.5) == many

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qa_pipeline.training.alignment.ibm_model1 import Ragged, ragged
+from qa_pipeline.training.alignment.ibm_model1 import RaggedSentences, to_ragged
 from qa_pipeline.training.alignment.token_lexicon import Bitext, Lexicon, lexicon
-from qa_pipeline.training.embedder.cooccurrence import NEAR, cooccurrence_vectors, near_one_another
+from qa_pipeline.training.embedder.cooccurrence import NEAR, cooccurrence_vectors, count_neighbours
 
 SIZE = 40
 TOPICS = 5
@@ -24,14 +24,14 @@ def test_pairs_are_counted_within_a_text_and_within_reach(texts: list[list[int]]
     for text in texts:
         for a, one in enumerate(text):
             plain.update((one, other) for b, other in enumerate(text) if a != b and abs(a - b) <= NEAR)
-    found = near_one_another(ragged(texts), 7).toarray()
+    found = count_neighbours(to_ragged(texts), 7).toarray()
     assert {(a, b): found[a, b] for a, b in zip(*np.nonzero(found), strict=True)} == dict(plain)
 
 
-def talk(seed: int, shift: int) -> Ragged:
+def talk(seed: int, shift: int) -> RaggedSentences:
     """Texts of five topics, each with words of its own: numbers from `shift` on."""
     draw = np.random.default_rng(seed)
-    return ragged([(shift + draw.integers(TOPICS) * EACH + draw.integers(0, EACH, 9)).tolist() for _ in range(400)])
+    return to_ragged([(shift + draw.integers(TOPICS) * EACH + draw.integers(0, EACH, 9)).tolist() for _ in range(400)])
 
 
 def known(words: range) -> Lexicon:
@@ -39,7 +39,7 @@ def known(words: range) -> Lexicon:
     draw = np.random.default_rng(3)
     ones = [draw.choice(list(words), 3, replace=False).tolist() for _ in range(300)]
     others = [[word + SIZE // 2 for word in one] for one in ones]
-    return lexicon(Bitext("en", "xx", ragged(ones), ragged(others)), SIZE)
+    return lexicon(Bitext("en", "xx", to_ragged(ones), to_ragged(others)), SIZE)
 
 
 def test_words_of_one_topic_are_near_in_either_language() -> None:
@@ -62,8 +62,8 @@ def test_the_same_seed_counts_the_same() -> None:
     assert np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("texts", [{}, {"en": [ragged([])]}, {"en": [ragged([[3]])]}])
-def test_nothing_to_count_gives_vectors_that_tell_nothing(texts: dict[str, list[Ragged]]) -> None:
+@pytest.mark.parametrize("texts", [{}, {"en": [to_ragged([])]}, {"en": [to_ragged([[3]])]}])
+def test_nothing_to_count_gives_vectors_that_tell_nothing(texts: dict[str, list[RaggedSentences]]) -> None:
     vectors = cooccurrence_vectors(texts, {}, SIZE, 8, 1)
     assert vectors.shape == (SIZE, 8) and not np.isnan(vectors).any() and not vectors.any()
 

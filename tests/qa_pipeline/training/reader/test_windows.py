@@ -14,7 +14,7 @@ from indexing.errors import ModelRefused
 from qa_pipeline.datasets.examples import Example, Gold
 from qa_pipeline.training.reader.batching import collate, updates
 from qa_pipeline.training.reader.model import Encoder, load_encoder
-from qa_pipeline.training.reader.windows import Features, Window, answer_tokens, build, thinned
+from qa_pipeline.training.reader.windows import Features, Window, answer_tokens, build, thin_windows
 from tests.known import SCRIPTS
 from tests.tiny import LONG, UGLY, make_reader, make_xlm
 
@@ -147,11 +147,11 @@ def test_empty_windows_are_thinned(encoders: dict[str, Encoder]) -> None:
     asked = [example(LONG, ("bridge", LONG.index("bridge"))), example(LONG)]
     whole = build(asked, encoders["builtin"].tokeniser, 64, 10).windows
     for empty in (0, 1, 2):
-        kept = thinned(whole, empty, seed=1)
+        kept = thin_windows(whole, empty, seed=1)
         assert [w for w in kept if w.end] == [w for w in whole if w.end] != []
         assert [sum(w.example == n and not w.end for w in kept) for n in (0, 1)] == [empty, max(1, empty)]
-    assert thinned(whole, None, seed=1) == whole
-    some = [len(thinned(whole, 0.5, seed)) - len(thinned(whole, 0, seed)) for seed in range(40)]
+    assert thin_windows(whole, None, seed=1) == whole
+    some = [len(thin_windows(whole, 0.5, seed)) - len(thin_windows(whole, 0, seed)) for seed in range(40)]
     assert set(some) == {0, 1}
 
 

@@ -4,7 +4,7 @@ Every question of parallel question files (the same ids in each language) agains
 paragraphs, no index and no words. Vectors: by the cosine. With tokens: the 100 nearest in the order of cosine and match, as
 `docs/explanation/retrieval.md` says of the dense score. Recall at 1, 5 and 10; across: the mean over all pairs of languages.
 
-    python -m benchmarks.nearness XQUAD_FILES [--embedder builtin] [--limit N]
+    python -m benchmarks.dense score XQUAD_FILES [--embedder builtin] [--limit N]
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def places(embedder: Embedder, asked: Sequence[Example], there: Sequence[Example
         order = {"vectors": nearest}
         if embedder.tokens:
             best = nearest[:DEPTH]
-            shares = embedder.tokens.matches(one.question, [held[n] for n in best.tolist()])
+            shares = embedder.tokens.max_sim(one.question, [held[n] for n in best.tolist()])
             near = np.array([dense_score(cosines[n], share, len(held[n])) for n, share in zip(best, shares, strict=True)])
             order["vectors and tokens"] = np.concatenate([best[np.argsort(-near, kind="stable")], nearest[DEPTH:]])
         for way, numbers in order.items():
@@ -60,7 +60,7 @@ def places(embedder: Embedder, asked: Sequence[Example], there: Sequence[Example
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(prog="benchmarks.nearness", description="Paragraphs found by meaning alone.")
+    options = argparse.ArgumentParser(prog="benchmarks.dense_retrieval", description="Paragraphs found by meaning alone.")
     options.add_argument("files", nargs="+", type=Path)
     options.add_argument("--embedder", default="builtin")
     options.add_argument("--limit", type=int, default=0, help="questions of each language (all)")
@@ -96,4 +96,4 @@ if __name__ == "__main__":
     try:
         raise SystemExit(main())
     except DocqaError as error:
-        raise SystemExit(f"nearness: {error}") from None
+        raise SystemExit(f"dense_retrieval: {error}") from None
