@@ -90,7 +90,7 @@ def stock(folder: Path) -> Reads:
 
 
 def transformers_pipeline(folder: Path) -> Reads:
-    from transformers import pipeline
+    from transformers.pipelines import pipeline
 
     answer = pipeline("question-answering", model=str(folder), tokenizer=str(folder), device="cpu")
     how = {"max_seq_len": SIZES["max_seq_len"], "doc_stride": SIZES["doc_stride"], "handle_impossible_answer": True}

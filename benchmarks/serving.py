@@ -33,7 +33,7 @@ from benchmarks import machine
 from benchmarks.asking import questions
 from benchmarks.corpus import EXAMPLES, write
 from ui.client.http import Client
-from ui.client.schemas import ApiError, Reply
+from ui.client.schemas import Answer, ApiError, Passage, Reply
 
 CORPUS = "examples"
 UPLOADERS = 2
@@ -114,7 +114,8 @@ def ask(url: str, number: int, asked: list[str], until: float, seen: Seen) -> No
 
 def check(client: Client, reply: Reply, seen: Seen) -> None:
     """Every answer and passage is its document's text; documents are fetched once (their ids never change text)."""
-    for part in (*reply.answers, *reply.passages):
+    quoted: tuple[Answer | Passage, ...] = (*reply.answers, *reply.passages)
+    for part in quoted:
         text = seen.texts.get(part.document_id)
         if text is None:
             try:

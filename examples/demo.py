@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from indexing.build import Report, build_index
 from indexing.errors import DocqaError, IndexMismatch
@@ -44,7 +45,7 @@ def questions() -> Iterator[Question]:
     for article in data:
         for paragraph in article["paragraphs"]:
             for qa in paragraph["qas"]:
-                found = qa["answers"][0] if qa["answers"] else {"text": "", "answer_start": 0}
+                found: dict[str, Any] = qa["answers"][0] if qa["answers"] else {"text": "", "answer_start": 0}
                 cross = qa["language"] != article["language"]
                 yield Question(qa["question"], qa["language"], article["title"], found["text"], found["answer_start"], cross)
 

@@ -46,17 +46,6 @@ class Step:
     reply: Reply | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Clock:
-    """When a question was asked, by `time.perf_counter()`."""
-
-    began: float
-
-    def timings(self, retrieved: RetrievedPassages, read_ms: float) -> Timings:
-        total = 1e3 * (time.perf_counter() - self.began)
-        return Timings(*(round(ms, 2) for ms in (retrieved.embed_ms, retrieved.retrieve_ms, read_ms, total)))
-
-
 def ask_stream(
     question: str, run: Run, settings: AskSettings, stop: StopRule, models: AnsweringModels, verifier: Verifier
 ) -> Iterator[Step]:
@@ -64,7 +53,7 @@ def ask_stream(
 
     Raises what `run` raises, before the first step, and BrokenCitation for what is not its document's text.
     """
-    clock = _Clock(time.perf_counter())
+    began = time.perf_counter()
     retrieved, readings = run()
     calibration = models.calibration.of(retrieved.language)
     own = settings.no_answer_threshold
@@ -87,7 +76,7 @@ def ask_stream(
         last.answers,
         passages,
         verdict,
-        clock.timings(retrieved, read_ms),
+        _timings(began, retrieved, read_ms),
         models.used,
         retrieved.generation,
         len(read),
@@ -101,7 +90,7 @@ def search_reply(
     question: str, retrieve: Callable[[], RetrievedPassages], models: AnsweringModels, verifier: Verifier
 ) -> Reply:
     """The closest passages only, verified; nothing is read, so nothing is answered."""
-    clock = _Clock(time.perf_counter())
+    began = time.perf_counter()
     retrieved = retrieve()
     passages = verifier.passages(retrieved.passages, retrieved.content_hashes)
     return Reply(
@@ -110,10 +99,16 @@ def search_reply(
         (),
         passages,
         NoAnswer(0.0, NEVER.threshold, False),
-        clock.timings(retrieved, 0.0),
+        _timings(began, retrieved, 0.0),
         models.used,
         retrieved.generation,
         0,
         "all",
         models.calibration.of(retrieved.language).scope,
     )
+
+
+def _timings(began: float, retrieved: RetrievedPassages, read_ms: float) -> Timings:
+    """began: when the question was asked, by `time.perf_counter()`."""
+    total = 1e3 * (time.perf_counter() - began)
+    return Timings(*(round(ms, 2) for ms in (retrieved.embed_ms, retrieved.retrieve_ms, read_ms, total)))

@@ -6,9 +6,10 @@ here for it: a corpus, one text, a table on Spark, and the evaluation of each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from indexing.text.language_id import detect_question
 from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration
@@ -31,6 +32,9 @@ class Candidate:
     end: int
     margin: float
     score: float
+
+
+Spans = TypeVar("Spans", Candidate, Answer)
 
 
 def candidates(
@@ -81,24 +85,17 @@ def answers_of(retrieved: RetrievedPassages, readings: Sequence[Reading], calibr
             passage,
         )
         answers.append(answer)
-    return distinct(answers)
+    return distinct(answers, attrgetter("document_id"))
 
 
-def distinct(answers: Sequence[Answer]) -> list[Answer]:
-    """Of answers that overlap in the same document, the first; the order stays."""
-    kept: list[Answer] = []
-    for answer in answers:
-        if not any(other.document_id == answer.document_id and overlap(other, answer) for other in kept):
-            kept.append(answer)
-    return kept
-
-
-def apart(found: Sequence[Candidate], count: int) -> list[Candidate]:
-    """Up to `count` candidates of one text of which none overlaps a better one."""
-    kept: list[Candidate] = []
-    for candidate in found:
-        if len(kept) < count and not any(overlap(other, candidate) for other in kept):
-            kept.append(candidate)
+def distinct(spans: Iterable[Spans], text_of: Callable[[Spans], Hashable], most: int | None = None) -> list[Spans]:
+    """Of spans that overlap in one text, the first; the order stays. most: how many are wanted (None: all)."""
+    kept: list[Spans] = []
+    for span in spans:
+        if len(kept) == most:
+            break
+        if not any(text_of(other) == text_of(span) and overlap(other, span) for other in kept):
+            kept.append(span)
     return kept
 
 

@@ -80,6 +80,7 @@ class XlmReader:
         self._model, self._beam = _load(folder)
         self._tokens = _tokens(folder)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._hardware = this_machine(self._device.type)
         self._model.to(self._device)
         self._per_window = per_window
         config, preset = self._model.config, folder.preset
@@ -101,7 +102,7 @@ class XlmReader:
 
     def facts(self) -> dict[str, Any]:
         """How it computes: always in fp32."""
-        return {"precision": "fp32", "instruction_set": this_machine(self._device.type).instruction_set("fp32")}
+        return {"precision": "fp32", "instruction_set": self._hardware.instruction_set("fp32")}
 
     def _windows(self, question: str, texts: Sequence[str], tokens: Sequence[Tokens]) -> list[_Window]:
         asked = list(self._tokens.tokens(question).ids[: min(MAX_QUERY_LENGTH, self._length // 2)])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -110,10 +111,10 @@ def _values(
     question: str, context: str, reading: Reading, calibration: Calibration, top_k: int, threshold: float | None
 ) -> Values:
     from indexing.text.language_id import detect_question
-    from qa_pipeline.answering.verdict import apart, best_score, candidates, decide
+    from qa_pipeline.answering.verdict import best_score, candidates, decide, distinct
 
     calibration = calibration.of(detect_question(question, tuple(calibration.languages)))
-    found = apart(candidates([reading], calibration), top_k)
+    found = distinct(candidates([reading], calibration), attrgetter("passage"), top_k)
     verdict = decide(best_score(found), calibration.threshold if threshold is None else threshold)
     if verdict.is_no_answer:
         return {"score": verdict.score, "no_answer": True, "answers": []}

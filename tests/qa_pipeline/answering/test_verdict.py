@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration
 from qa_pipeline.answering.evidence_weights import EvidenceWeights
-from qa_pipeline.answering.verdict import Candidate, answer_text, apart, best_score, candidates, decide, distinct, overlap
+from qa_pipeline.answering.verdict import Candidate, answer_text, best_score, candidates, decide, distinct, overlap
 from qa_pipeline.answers import Answer, Passage
 from qa_pipeline.reading.readings import Reading, Span
 from qa_pipeline.retrieval.evidence import Evidence
@@ -31,7 +33,8 @@ readings_ = st.lists(st.lists(spans, max_size=5).map(lambda found: Reading(tuple
 
 def test_of_overlapping_answers_the_better_stays() -> None:
     given_ = [answer(0, 5, 0.9), answer(3, 8, 0.8), answer(5, 8, 0.7), answer(0, 5, 0.6, "other")]
-    assert distinct(given_) == [given_[0], given_[2], given_[3]]
+    assert distinct(given_, attrgetter("document_id")) == [given_[0], given_[2], given_[3]]
+    assert distinct(given_, attrgetter("document_id"), 2) == [given_[0], given_[2]]
 
 
 @given(readings_)
@@ -40,9 +43,10 @@ def test_candidates_are_all_spans_by_falling_score(readings: list[Reading]) -> N
     assert len(found) == sum(len(reading.spans) for reading in readings)
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
     assert all(one.score == UNCALIBRATED.probability(one.margin) for one in found)
-    kept = apart(found, 3)
+    kept = distinct(found, attrgetter("passage"), 3)
     assert kept == found[:1] + kept[1:] and len(kept) <= 3
-    assert not any(overlap(one, other) for n, one in enumerate(kept) for other in kept[:n])
+    pairs = [(one, other) for n, one in enumerate(kept) for other in kept[:n]]
+    assert not any(one.passage == other.passage and overlap(one, other) for one, other in pairs)
 
 
 def test_evidence_is_added_to_the_margin_of_its_passage() -> None:
