@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from indexing.errors import DocumentMissing
 from indexing.store.corpus_db import IndexFolder
@@ -48,8 +50,7 @@ class ListingQuery:
     until: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedDocument:
+class ListedDocument(Struct, frozen=True):
     """A document without its text. pages: how many, 0 for formats without pages; passages: chunks it was cut into."""
 
     id: str
@@ -64,8 +65,7 @@ class ListedDocument:
     meta: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """Some documents by source, how many there are in all, and counts of each facet among what the others leave.
 
     fields: how many documents of the folder have a field of meta, the commonest first; meta: the values of those fields that
@@ -75,8 +75,8 @@ class Listing:
     total: int
     documents: tuple[ListedDocument, ...]
     facets: dict[str, dict[str, int]]
-    fields: dict[str, int] = field(default_factory=dict)
-    meta: dict[str, dict[str, int]] = field(default_factory=dict)
+    fields: dict[str, int]
+    meta: dict[str, dict[str, int]]
 
 
 def list_documents(

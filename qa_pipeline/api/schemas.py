@@ -190,29 +190,6 @@ class UploadReceipt(Struct):
     files: list[UploadedFile]
 
 
-class ListedDocument(Struct):
-    id: str
-    source: str
-    language: str
-    type: str
-    folder: str
-    characters: int
-    passages: int
-    pages: int
-    title: str
-    meta: dict[str, Any]
-
-
-class Documents(Struct):
-    """fields: documents of the corpus that have a field of meta; meta: counts of the values of those that tell."""
-
-    total: int
-    documents: list[ListedDocument]
-    facets: dict[str, dict[str, int]]
-    fields: dict[str, int]
-    meta: dict[str, dict[str, int]]
-
-
 class DocumentText(Struct):
     """start, end: the piece of the text that is given; text: that piece."""
 

@@ -16,12 +16,12 @@ from litestar.response import File
 from indexing.documents import Document
 from indexing.errors import DocumentMissing, SettingError
 from indexing.files.pdf_images import page_image
-from indexing.store.listing import ListingQuery, file_of, list_documents
+from indexing.store.listing import Listing, ListingQuery, file_of, list_documents
 from qa_pipeline.api.auth import WRITES
 from qa_pipeline.api.files import A_FILE, ANY_TYPE, HARMLESS, attachment, files_body
 from qa_pipeline.api.multipart import SentFile, UploadResult, upload
 from qa_pipeline.api.problems import error_responses
-from qa_pipeline.api.schemas import AcceptedJob, Documents, DocumentText, Page, UploadReceipt, to_schema
+from qa_pipeline.api.schemas import AcceptedJob, DocumentText, Page, UploadReceipt, to_schema
 from qa_pipeline.service.home import Corpus
 from qa_pipeline.service.service import Service
 from qa_pipeline.service.zip_archives import PutReport, UploadLimits
@@ -128,16 +128,16 @@ async def list_corpus_documents(
     fields: Annotated[bool, Parameter(description="Also count fields of meta.")] = False,
     offset: Annotated[int, Parameter(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Parameter(ge=1, le=1_000)] = 50,
-) -> Documents:
+) -> Listing:
     """Documents by source, with counts of languages, types and folders; source may be a pattern (`*`, `?`, `[...]`).
 
     A parameter given again means any of its values. With fields, also of the fields of meta that tell documents apart.
     """
     wanted = ListingQuery(language, file_type, folder, source, ids, [_pair(text) for text in meta or ()], since, until)
 
-    def listed() -> Documents:
+    def listed() -> Listing:
         with service.using(corpus) as opened:
-            return to_schema(list_documents(opened.folder, wanted, offset, limit, fields=fields), Documents)
+            return list_documents(opened.folder, wanted, offset, limit, fields=fields)
 
     return await service.run_blocking(listed)
 

@@ -21,6 +21,7 @@ STRUCTS = [
 ]
 # Where the page's name is not the document's, or stands for several: a field of one of them is enough.
 NAMES = {
+    "Documents": ("Listing",),
     "Answer": ("Answer", "AnswerQuotation"),
     "Corpus": ("CorpusStatus", "CorpusDetail"),
     "Document": ("DocumentText",),
