@@ -1,4 +1,4 @@
-"""Atomic writes: after any failure a file has either its old content or all of the new one.
+"""Atomic writes: after any failure a file has either all of its old content or all of its new content.
 
 A file is written next to its target, fsynced, and renamed. Then its folder is fsynced, so that the name survives a power
 loss. `durable=False` skips both fsyncs: for caches, which can be rebuilt.
@@ -62,7 +62,7 @@ def remove_leftovers(target: Path) -> None:
 
 
 def move(path: Path, target: Path, *, durable: bool = True) -> None:
-    """Rename a file or folder within its file system. It may replace a file, or an empty folder."""
+    """Rename a file or folder within its file system. A file may replace a file; a folder, only an empty folder."""
     os.replace(path, target)
     if durable:
         sync_folder(target.parent)

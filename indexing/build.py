@@ -122,7 +122,7 @@ def build_index(
     )
 
 
-# -- what is to be done ------------------------------------------------------------------------------------------------
+# -- deciding what to index --------------------------------------------------------------------------------------------
 
 
 def _embedder_name(into: Path, settings: IndexSettings | None) -> str:
@@ -202,7 +202,7 @@ def _store_run(folder: IndexFolder, documents: Path, limits: FileLimits) -> None
         folder.store_facts(facts)
 
 
-# -- into the store ----------------------------------------------------------------------------------------------------
+# -- writing -----------------------------------------------------------------------------------------------------------
 
 
 def _write(index: Index, embedder: Embedder, batch: Batch, known: KnownFiles) -> list[tuple[FileReport, int]]:

@@ -170,8 +170,7 @@ class _OrderedBatches:
         self._todo = deque(sorted([*worker.given, *self._todo]))
 
 
-# -- a worker process
-# ----------------------------------------------------------------------------------------------------------
+# -- a worker process --------------------------------------------------------------------------------------------------
 
 
 class WorkerProcess:
@@ -238,7 +237,7 @@ def _with_texts(document: Document, file: str, places: Sequence[tuple[int, int, 
     return NewDocument(document, chunks, None, file)
 
 
-# -- over the connection -----------------------------------------------------------------------------------------------
+# -- messages ----------------------------------------------------------------------------------------------------------
 
 
 def _send(connection: Connection, value: Any) -> None:

@@ -215,7 +215,7 @@ def _mostly_utf8(data: bytes) -> DecodedText | None:
     return _replaced(data, "utf-8") if good and text.count("\ufffd") * 20 <= good else None
 
 
-# -- old encodings -----------------------------------------------------------------------------------------------------
+# -- legacy encodings --------------------------------------------------------------------------------------------------
 
 
 def _guessed(data: bytes) -> DecodedText:

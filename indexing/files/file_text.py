@@ -18,7 +18,7 @@ Scalar = str | int | float | bool
 Heading = tuple[int, int, int]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# Mojibake of UTF-8 read as Windows-1252, Latin-1 or Cyrillic: the letter of a lead byte, then one of a continuation byte.
+# Mojibake: UTF-8 of Latin or Cyrillic text, read as Windows-1252 or Latin-1. A lead byte's letter, then a continuation's.
 _CONTINUED = "[\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
 _MOJIBAKE = re.compile(f"[ÃÂÅÄÐÑ]{_CONTINUED}|â€{_CONTINUED}|ï»¿|\ufffd")
 

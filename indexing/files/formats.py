@@ -31,7 +31,7 @@ Reader = Callable[[bytes, FileLimits], list[FileText]]
 
 
 def plain_text(data: bytes, kind: str) -> FileText:
-    """Text or Markdown, verbatim. Raises UnreadableFile for bytes that are no text."""
+    """Text or Markdown, verbatim. Raises UnreadableFile for bytes that are not text."""
     decoded = decode(data)
     if decoded is None:
         raise UnreadableFile(not_text())

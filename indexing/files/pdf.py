@@ -326,7 +326,7 @@ def _indented(line: _Line, following: _Line) -> bool:
     return further > 0.8 * line.size
 
 
-# -- what else is known ------------------------------------------------------------------------------------------------
+# -- headings, remarks, metadata ---------------------------------------------------------------------------------------
 
 
 def _headings(text: str, blocks: Sequence[tuple[int, int, float]]) -> tuple[Heading, ...]:

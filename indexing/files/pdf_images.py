@@ -68,7 +68,7 @@ def page_image(
     return PageImage(int(values["width"]), int(values["height"]), png, boxes, bool(values["exact"]))
 
 
-# -- in the drawing process --------------------------------------------------------------------------------------------
+# -- in the rendering process ------------------------------------------------------------------------------------------
 
 
 def serve() -> None:

@@ -89,7 +89,7 @@ def dense_score_name(fingerprint: str, *, static: bool) -> str:
 
 
 class SentenceTransformerModel:
-    """Any model that sentence-transformers loads, in batches of similar token counts."""
+    """Any model that sentence-transformers loads, in batches of about BATCH_TOKENS padded tokens at most."""
 
     def __init__(self, folder: ModelFolder, bfloat16: bool | None = None) -> None:
         """bfloat16: as for `Embedder`. Raises ModelRefused."""

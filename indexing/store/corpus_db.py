@@ -69,7 +69,10 @@ class IndexFolder(Database):
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def write(self, new: Sequence[NewDocument], files: Iterable[FileRecord] = (), drop: Iterable[str] = ()) -> int:
-        """Replace everything from the files in `drop` by `new` and store `files`, in one transaction. Its generation."""
+        """Replace all content of the files in `drop` by `new`, in one transaction. Returns its generation.
+
+        files: the file records to store.
+        """
         with self.writing() as (connection, generation):
             for file in drop:
                 ids = [row[0] for row in connection.execute("SELECT id FROM documents WHERE file = ?", (file,))]

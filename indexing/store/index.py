@@ -1,7 +1,8 @@
 """One searchable index: the corpus database with its vector index and BM25 index at one generation.
 
 The database is the source of truth. The derived files name the generation they were made from. Opening a folder loads and
-checks them, and applies later changes of the database in memory. A missing, damaged or foreign file is rebuilt.
+checks them, and applies later changes of the database in memory. A missing, damaged or foreign file is replaced by
+a rebuild from the database.
 
 So readers need no write access, a crash costs only the rebuild of a cache, and every question sees one whole generation.
 """
@@ -177,7 +178,7 @@ class Index:
             with self._guard:
                 self._written.append(WrittenBatch(replace(words, ids=ids), vectors))
 
-    # -- keeping in step -------------------------------------------------------------------------------------------
+    # -- updating --------------------------------------------------------------------------------------------------
 
     def _load(self) -> State:
         """The newest state, from the derived files if they are valid, else from the database."""

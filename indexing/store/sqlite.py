@@ -97,7 +97,7 @@ class Database:
 
     @classmethod
     def create(cls, path: Path, settings: IndexSettings, model: dict[str, Any]) -> Self:
-        """Create an empty index in `path`, which is created if missing and must be empty. Raises IndexFolderError.
+        """Create an empty index in `path`, which is created if missing. It must hold no other files, else IndexFolderError.
 
         model: name, fingerprint and dimension of the embedder, stored with the settings.
         """
@@ -270,7 +270,7 @@ class Database:
         """Name, fingerprint and dimension of the embedder that computed the vectors."""
         return dict(self.fact("model"))
 
-    # -- space -----------------------------------------------------------------------------------------------------
+    # -- disk space ------------------------------------------------------------------------------------------------
 
     def checkpoint(self) -> bool:
         """Merge the write-ahead log into the database and empty it. The caller holds `writer()`.

@@ -122,7 +122,7 @@ def _starts_line(text: str, at: int) -> bool:
 
 
 def _is_line_end(text: str, last: int, match: regex.Match[str]) -> bool:
-    """Whether a line break ends a sentence: a blank line, or a break after a short line, list item or table row."""
+    """Whether a line break ends a sentence: at a blank line, after a short line, next to a list item, heading or row."""
     gap = match.group()
     breaks = gap.count("\n") or sum(gap.count(sign) for sign in "\r\u2028\u2029\u0085\x0b\x0c")
     if breaks > 1 or "\u2029" in gap or "\x0c" in gap:
