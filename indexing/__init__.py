@@ -1,3 +1,3 @@
 """Writes an index: a folder of documents in many languages becomes an index folder. Read `build.build_index` first: it is
-the whole way. Its stages are folders, in order: `files`, `text`, `models` and `store`.
+the whole pipeline. Its stages are folders, in order: `files`, `text`, `models` and `store`.
 """

@@ -1,7 +1,7 @@
-"""Atomic writes: after any failure a file holds its old bytes or all of the new ones, never a part.
+"""Atomic writes: after any failure a file has either all of its old content or all of its new content.
 
-A file is written beside its target, fsynced, and renamed; then its folder is fsynced, so that the name survives a loss of
-power. `durable=False` leaves out both fsyncs: for caches, which can be made again.
+A file is written next to its target, fsynced, and renamed. Then its folder is fsynced, so that the name survives a power
+loss. `durable=False` skips both fsyncs: for caches, which can be rebuilt.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ MODE = 0o644
 
 
 def store(target: Path, data: bytes, mode: int = MODE, *, durable: bool = True) -> None:
-    """Make `target` of `data`, all of it or nothing. mode: the file's permissions, less the umask."""
+    """Write `data` to `target` atomically. mode: the file's permissions, before the umask."""
     with open_atomic(target, mode, durable=durable) as file:
         file.write(data)
 
 
 def store_text(target: Path, text: str) -> None:
-    """Make `target` of a text in UTF-8, all of it or nothing."""
+    """Write a text to `target` atomically, in UTF-8."""
     store(target, text.encode("utf-8"))
 
 
 @contextmanager
 def open_atomic(target: Path, mode: int = MODE, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """A file that takes the place of `target` at the end of the block; an exception leaves `target` as it is."""
+    """Open a file that replaces `target` at the end of the block; after an exception, `target` is unchanged."""
     beside = target.with_name(f".{target.name}.{os.urandom(8).hex()}.part")
     with _new_file(beside, mode) as file:
         yield file
@@ -47,7 +47,7 @@ def open_atomic(target: Path, mode: int = MODE, *, durable: bool = True) -> Iter
 
 @contextmanager
 def temporary_file(pieces: Iterable[bytes], beside: Path, mode: int = MODE) -> Iterator[Path]:
-    """A file of these pieces in the folder `beside`, on disk; it is removed unless it was moved meanwhile."""
+    """Write a temporary file to the folder `beside` and fsync it. It is removed after the block, unless moved."""
     temporary = beside / f"{os.urandom(8).hex()}.part"
     with _new_file(temporary, mode) as file:
         file.writelines(pieces)
@@ -56,13 +56,13 @@ def temporary_file(pieces: Iterable[bytes], beside: Path, mode: int = MODE) -> I
 
 
 def remove_leftovers(target: Path) -> None:
-    """Remove the temporary files of stopped writers of `target`. Only for a process that is its only writer."""
+    """Remove temporary files that interrupted writers of `target` left. The caller must be the only writer."""
     for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
         path.unlink(missing_ok=True)
 
 
 def move(path: Path, target: Path, *, durable: bool = True) -> None:
-    """Rename a whole file or folder within its file system. A file replaces a file; a folder, an empty folder only."""
+    """Rename a file or folder within its file system. A file may replace a file; a folder, only an empty folder."""
     os.replace(path, target)
     if durable:
         sync_folder(target.parent)
@@ -70,7 +70,7 @@ def move(path: Path, target: Path, *, durable: bool = True) -> None:
 
 @contextmanager
 def _new_file(path: Path, mode: int) -> Iterator[BinaryIO]:
-    """A new file, which is closed and removed at the end of the block unless it was moved."""
+    """Create a file that is closed, and removed unless it was moved, at the end of the block."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), mode)
     try:
         with open(descriptor, "wb") as file:
@@ -91,9 +91,9 @@ def _finish(file: BinaryIO, durable: bool) -> None:
 
 @contextmanager
 def replace_folder(target: Path) -> Iterator[Path]:
-    """An empty folder to fill, which takes the place of `target` at the end of the block. The caller is the only writer.
+    """An empty folder to fill, which replaces `target` at the end of the block. The caller must be the only writer.
 
-    What stopped writers left is removed. An exception leaves `target` as it is.
+    Leftovers of interrupted writers are removed. After an exception, `target` is unchanged.
     """
     _remove_folders_beside(target)
     beside = _folder_beside(target)
@@ -121,7 +121,7 @@ def _remove_folders_beside(target: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Have a file's bytes on disk before going on."""
+    """Fsync a file."""
     descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
     try:
         os.fsync(descriptor)
@@ -130,13 +130,13 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have a folder's names on disk, where the system can do that."""
+    """Fsync a folder, so that its entries survive a power loss; does nothing where the system cannot do that."""
     with contextlib.suppress(OSError):
         sync_file(folder)
 
 
 def sync_tree(folder: Path) -> None:
-    """Have a folder, and all files and folders in it, on disk before going on."""
+    """Fsync a folder with all files and folders below it."""
     for path in [*folder.rglob("*"), folder]:
         (sync_folder if path.is_dir() else sync_file)(path)
 

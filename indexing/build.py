@@ -1,8 +1,8 @@
 """Builds an index from a folder of documents. Read `build_index` first: it is the whole pipeline.
 
-Incremental by content: a file that has not changed is neither read nor embedded again, one that is gone from the folder
-goes from the index. Each batch of files is one transaction, so a run that is stopped, also by kill -9, goes on from the
-last batch when it is started again. No file stops the run: each ends in the report, with the reason where it is skipped.
+Indexing is incremental. An unchanged file is neither read nor embedded again, and a deleted file leaves the index. Each
+batch of files is one transaction, so an interrupted run (even by kill -9) resumes after the last batch. No file stops a
+run: the report lists every file, with the reason if it is skipped.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Progress = Callable[["FileReport", int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """What became of one file. status: indexed, updated, unchanged, removed, skipped (then `reason` says why)."""
+    """The result of one file. status: indexed, updated, unchanged, removed or skipped (`reason` says why)."""
 
     source: str
     status: str
@@ -45,7 +45,7 @@ class FileReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did: every file once, by source."""
+    """The result of a run: every file once, by source."""
 
     files: tuple[FileReport, ...]
     generation: int
@@ -74,10 +74,10 @@ def build_index(
 ) -> Report:
     """Index every readable file below `documents` into the folder `into`, or bring that index up to date.
 
-    settings: for a new index; for an existing one they must agree with what is kept in it, None takes what is kept.
+    settings: of a new index. For an existing index they must equal its stored settings; None uses those.
     progress: called after each file with its report, the bytes done and the bytes of all files.
-    emptied: none of the files known before may be left; else a folder without any of them is refused.
-    Raises SettingError, IndexFolderError and its kinds, ModelError and its kinds; never for a single bad file.
+    emptied: allow that none of the files known before is left; by default such a folder is refused.
+    Raises SettingError, IndexFolderError and ModelError with their subclasses; never for a single bad file.
     """
     began = time.monotonic()
     found = list(find_files(documents))
@@ -122,11 +122,11 @@ def build_index(
     )
 
 
-# -- what is to be done ------------------------------------------------------------------------------------------------
+# -- deciding what to index --------------------------------------------------------------------------------------------
 
 
 def _embedder_name(into: Path, settings: IndexSettings | None) -> str:
-    """The embedder to load: the one an existing index was made with, else the one asked for."""
+    """The embedder to load: that of the existing index, else the requested one."""
     if not (into / DATABASE).is_file():
         return (settings or IndexSettings()).embedder
     with IndexFolder.open(into) as folder:
@@ -160,7 +160,7 @@ def _open_or_create(into: Path, settings: IndexSettings | None, embedder: Embedd
 
 
 def _refuse_another_folder(folder: IndexFolder, documents: Path, found: Sequence[FoundFile], known: KnownFiles) -> None:
-    """A wrong or unmounted folder must not empty an index: some file must be known when the index has any."""
+    """Raise IndexFolderError if none of the indexed files is found, so a wrong or unmounted folder empties no index."""
     if known and not any(file.source in known for file in found):
         raise IndexFolderError(
             f"None of the {len(known)} files in the index {folder.path} is in {documents} (wrong folder, or not"
@@ -169,7 +169,7 @@ def _refuse_another_folder(folder: IndexFolder, documents: Path, found: Sequence
 
 
 def _removed(folder: IndexFolder, found: Sequence[FoundFile], known: KnownFiles) -> list[tuple[str, FileReport]]:
-    """Take out the documents of files that are gone from the folder."""
+    """Delete the documents of files that are no longer in the folder."""
     here = {file.source for file in found}
     gone = sorted(source for source in known if source not in here)
     if gone:
@@ -180,7 +180,7 @@ def _removed(folder: IndexFolder, found: Sequence[FoundFile], known: KnownFiles)
 def _compare(
     folder: IndexFolder, found: Sequence[FoundFile], known: KnownFiles, limits: FileLimits
 ) -> tuple[list[FoundFile], list[FileReport]]:
-    """The files to read, and reports on those whose size and time say they are as they were."""
+    """The files to read, and reports on the others, whose size and modification time are unchanged."""
     same_limits = folder.fact_or("limits", None) == asdict(limits)
     changed: list[FoundFile] = []
     unchanged: list[FileReport] = []
@@ -202,11 +202,11 @@ def _store_run(folder: IndexFolder, documents: Path, limits: FileLimits) -> None
         folder.store_facts(facts)
 
 
-# -- into the store ----------------------------------------------------------------------------------------------------
+# -- writing -----------------------------------------------------------------------------------------------------------
 
 
 def _write(index: Index, embedder: Embedder, batch: Batch, known: KnownFiles) -> list[tuple[FileReport, int]]:
-    """Embed a batch where that is not done, and write it in one transaction. What is returned is on disk."""
+    """Embed a batch if necessary, and write it in one transaction. The returned reports are of files on disk."""
     documents = [document for _, part in batch.files for document in part]
     vectors = batch.vectors
     if vectors is None:

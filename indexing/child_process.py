@@ -1,7 +1,7 @@
-"""Child processes that speak in messages of bytes over one socket, their standard input, framed by `multiprocessing`.
+"""Child processes that exchange byte messages over one socket, their standard input, framed by `multiprocessing`.
 
-A child is a fresh interpreter: no fork, so threads and locks of ours are not copied. Nothing is unpickled here; who trusts
-a child may do so.
+A child is a fresh interpreter, not a fork, so it copies no threads or locks. Nothing is unpickled here; callers that
+trust a child may unpickle its messages.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 
 class ChildProcess:
-    """An interpreter that runs `code`, as of `code_to_serve`, and the connection to it. env: variables set for it."""
+    """An interpreter that runs `code` (see `code_to_serve`), and the connection to it. env: extra variables."""
 
     def __init__(self, code: str, env: Mapping[str, str] | None = None) -> None:
         ours, theirs = socket.socketpair()
@@ -41,9 +41,9 @@ class ChildProcess:
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Kill the process where the block takes longer, which ends its waiting for the child; then raise TimeoutError.
+        """Run a block with a time limit: kill the process after `seconds`, then raise TimeoutError.
 
-        So the limit holds for all that is sent and received in the block, also where half a message came.
+        Killing ends any wait for the child. So the limit covers everything in the block, even half-received messages.
         """
         late = threading.Event()
 
@@ -68,17 +68,17 @@ class ChildProcess:
 
 
 def code_to_serve(module: str) -> str:
-    """What the interpreter of a child runs: `serve()` of a module, found where we find it."""
+    """Python code that runs `serve()` of a module in a child, with the parent's import path."""
     return f"import sys; sys.path[:] = sys.argv[1:]; from {module} import serve; serve()"
 
 
 def parent() -> Connection:
-    """In a child: the connection to the process that started it."""
+    """Called in a child: the connection to the parent process."""
     return Connection(os.dup(0))
 
 
 def import_path() -> list[str]:
-    """Where a child finds its modules: where we do, never the current folder, which may hold the documents."""
+    """The import path of a child: the parent's, without the current folder, which may contain the documents."""
     root = str(Path(__file__).resolve().parents[1])
     path = [entry for entry in sys.path if entry and os.path.isabs(entry)]
     return path if root in path else [*path, root]

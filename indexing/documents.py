@@ -1,9 +1,9 @@
 """`Document` and `Chunk`: the two values that indexing stores.
 
-Invariants, each held by a test:
-    document.text is what the file reader gave, verbatim; every offset in the system counts its code points.
-    document.text[chunk.start:chunk.end] == chunk.text, always, and chunk.text is never empty.
-    a document's id follows from its source and its text, so an id never stands for another text.
+Invariants, each tested:
+    document.text is the parser's output, verbatim; every offset in the system counts its code points.
+    document.text[chunk.start:chunk.end] == chunk.text, and chunk.text is never empty.
+    a document's id is a hash of its source and text, so one id never identifies two texts.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text of one file (or of one record of a file).
+    """The text of one file, or of one record of a file.
 
-    source: path inside the folder, "/" between parts; "#record" is appended for files of many records.
-    content_hash: BLAKE2b-128 of `text` in UTF-8, hex; travels with every answer so that a citation can be checked.
+    source: path inside the folder, "/" between parts; files of many records append "#record".
+    content_hash: BLAKE2b-128 of `text` in UTF-8, hex. Every answer carries it, so that a citation can be checked.
     pages: start offset of each page, ascending from 0; () for formats without pages.
     headings: (start, end, level) of each heading, ascending.
     """
@@ -35,13 +35,13 @@ class Document:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def page_of(self, offset: int) -> int | None:
-        """The 1-based page that holds `offset`; None for formats without pages."""
+        """The 1-based page that contains `offset`; None for formats without pages."""
         return page_of(self.pages, offset)
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A passage to be found: an exact slice of its document. page is 1-based, None without pages."""
+    """A retrievable passage: an exact slice of its document. page: 1-based, None without pages."""
 
     start: int
     end: int
@@ -51,7 +51,7 @@ class Chunk:
 
 
 def page_of(pages: tuple[int, ...], offset: int) -> int | None:
-    """The 1-based page that holds `offset`, given the pages' start offsets.
+    """The 1-based page that contains `offset`, given the pages' start offsets.
 
     >>> page_of((0, 100, 250), 100), page_of((), 5)
     (2, None)
@@ -69,7 +69,7 @@ def content_hash(text: str) -> str:
 
 
 def document_id(source: str, text: str) -> str:
-    """BLAKE2b-128 of the source, a zero byte and the text: 32 hex digits, the same wherever it is computed."""
+    """BLAKE2b-128 of the source, a zero byte and the text: 32 hex digits, the same on every machine."""
     digest = hashlib.blake2b(source.encode("utf-8", "surrogatepass"), digest_size=16)
     digest.update(b"\0")
     digest.update(text.encode("utf-8", "surrogatepass"))

@@ -1,4 +1,4 @@
-"""The tree of errors of indexing: what a person can cause, and what to do about it.
+"""Error classes of indexing. Each message says what is wrong and what to do next.
 
     DocqaError
     ├── SettingError          a setting or an argument has a value that cannot be used
@@ -7,20 +7,20 @@
     │   ├── IndexMissing      there is no index in that folder
     │   ├── IndexBusy         another process is writing to it
     │   ├── IndexMismatch     it was made with other settings, or by a newer docqa
-    │   └── IndexDamaged      what lies on disk contradicts itself
+    │   └── IndexDamaged      its files are unreadable or inconsistent
     ├── DocumentMissing       no document has that id
     ├── FilterError           a filter that cannot be honoured
     └── ModelError            a model
         ├── ModelMissing      is not on this machine and cannot be fetched
         └── ModelRefused      would run code, or unpickle objects, to load
 
-Each message is one sentence that says what is wrong and what to do next. The classes know nothing of HTTP or exit
-codes: each door keeps its own table from class to status.
+Each message is one sentence. The classes know nothing of HTTP or exit codes: the command line and the API each map a
+class to a status.
 """
 
 
 class DocqaError(Exception):
-    """Base of all errors that are told to a person as one sentence."""
+    """Base class of all errors that are shown to a person, as one sentence."""
 
 
 class SettingError(DocqaError):
@@ -32,7 +32,7 @@ class UnreadableFile(DocqaError):
 
 
 class IndexFolderError(DocqaError):
-    """Something about the index folder as a whole."""
+    """Base class of errors about the index folder as a whole."""
 
 
 class IndexMissing(IndexFolderError):
@@ -44,11 +44,11 @@ class IndexBusy(IndexFolderError):
 
 
 class IndexMismatch(IndexFolderError):
-    """The index was made with other settings than asked for, or by a newer docqa."""
+    """The index was made with other settings than requested, or by a newer docqa."""
 
 
 class IndexDamaged(IndexFolderError):
-    """What lies on disk contradicts itself or cannot be read."""
+    """The files of the index are unreadable or inconsistent."""
 
 
 class DocumentMissing(DocqaError):
@@ -56,11 +56,11 @@ class DocumentMissing(DocqaError):
 
 
 class FilterError(DocqaError):
-    """A filter that cannot be honoured; it is never dropped in silence."""
+    """A filter cannot be honoured; it is never ignored silently."""
 
 
 class ModelError(DocqaError):
-    """Something about a model."""
+    """Base class of errors about a model."""
 
 
 class ModelMissing(ModelError):
@@ -72,7 +72,7 @@ class ModelRefused(ModelError):
 
 
 def one_line(error: BaseException, most: int = 200) -> str:
-    """An error's message on one line of at most `most` characters; its class where it has no message.
+    """An error's message on one line of at most `most` characters, or its class name if it has no message.
 
     >>> one_line(ValueError("bad\\n  file")), one_line(KeyError())
     ('bad file', 'KeyError')
@@ -81,7 +81,7 @@ def one_line(error: BaseException, most: int = 200) -> str:
 
 
 def os_reason(error: OSError) -> str:
-    """The reason of the operating system, without paths of this machine and without a number.
+    """The operating system's reason for an error, without local paths and error numbers.
 
     >>> os_reason(PermissionError(13, "Permission denied", "/home/me/file"))
     'permission denied'

@@ -1,4 +1,4 @@
-"""The LRU cache of everything that is worked out once: bounded, thread-safe, and counting its hits."""
+"""Thread-safe LRU cache with a size limit and hit counts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Value = TypeVar("Value")
 
 
 class LRUCache(Generic[Value]):
-    """Values by key, none of them None; the least recently used is evicted first. Thread-safe.
+    """Values by key. The least recently used entry is evicted first. Values must not be None. Thread-safe.
 
-    capacity: the largest sum of sizes; size: of one value (1). A value larger than the room is not kept.
+    capacity: the largest sum of sizes. size: the size of a value (default 1). A value over the capacity is not stored.
     """
 
     def __init__(self, capacity: int, size: Callable[[Value], int] = lambda _: 1) -> None:
@@ -30,11 +30,11 @@ class LRUCache(Generic[Value]):
         return len(self._values)
 
     def get(self, key: Any) -> Value | None:
-        """What was put there, or None."""
+        """The value of a key, or None."""
         return self.get_many([key]).get(key)
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Value]:
-        """What was put there for these keys, in their order; those not in the cache are left out."""
+        """The values of these keys, in their order; missing keys are left out."""
         found: dict[Key, Value] = {}
         with self._guard:
             for key in keys:
@@ -48,11 +48,11 @@ class LRUCache(Generic[Value]):
         return found
 
     def put(self, key: Any, value: Value) -> None:
-        """Keep a value, in place of an older one of that key."""
+        """Store a value, replacing an older one of that key."""
         self.put_many({key: value})
 
     def put_many(self, values: Mapping[Any, Value]) -> None:
-        """Keep these values; the last one counts as used last."""
+        """Store several values; the last one becomes the most recently used."""
         with self._guard:
             for key, value in values.items():
                 self._remove(key)
@@ -68,7 +68,7 @@ class LRUCache(Generic[Value]):
             self._used -= self._size(self._values.pop(key))
 
     def clear(self) -> None:
-        """Remove everything; the counts stay."""
+        """Remove all entries; the hit counts stay."""
         with self._guard:
             self._values.clear()
             self._used = 0

@@ -31,7 +31,7 @@ GLANCE = 100
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """A file with its texts, or with the reason why it has none. keep: what the index has of it stays."""
+    """A file with its texts, or the reason why it has none. keep: the index keeps its current content for this file."""
 
     file: FoundFile
     hash: str
@@ -45,9 +45,10 @@ Embed = Callable[[Sequence[str]], Matrix]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Files with their documents cut into passages, and what was made of the passages, in their order.
+    """Parsed files with their chunked documents, and the search terms and vectors of all passages, in passage order.
 
-    words: their search terms, the passages numbered from 0. vectors: float32 [passages, d]; None: not embedded yet.
+    words: search terms as a BM25 segment, with passages numbered from 0.
+    vectors: float32 [passages, d]; None if not embedded yet.
     """
 
     files: list[tuple[ReadFile, list[NewDocument]]]
@@ -62,9 +63,9 @@ def prepare_batches(
     settings: ChunkSettings,
     embed: Embed | None = None,
 ) -> Iterator[Batch]:
-    """The files with their documents cut into passages, in batches of about BATCH_CHARACTERS or BATCH_SECONDS.
+    """Read, chunk and analyse files, in batches of about BATCH_CHARACTERS characters or BATCH_SECONDS seconds.
 
-    embed: what makes vectors of the passages, if that is to be done here.
+    embed: computes the passages' vectors; None leaves embedding to the caller.
     """
     batch: list[ReadFile] = []
     characters, began = 0, time.monotonic()
@@ -79,7 +80,7 @@ def prepare_batches(
 
 
 def _read(reader: FileReader, files: Iterable[FoundFile], known: Mapping[str, FileRecord]) -> Iterator[ReadFile]:
-    """Each file's texts, or the reason why it has none; a file touched but not changed is only remembered."""
+    """The texts of each file, or the reason why it has none; keep=True for files with new times but the same content."""
     for file in files:
         record = known.get(file.source)
         try:
@@ -95,7 +96,7 @@ def _read(reader: FileReader, files: Iterable[FoundFile], known: Mapping[str, Fi
 
 
 def _hash_of(file: FoundFile, record: FileRecord | None) -> tuple[str, bool]:
-    """The hash of a file that could not be read as text, and whether what the index has of it is still its content."""
+    """The hash of a file without readable text, and whether the index still holds the text of that content."""
     try:
         digest = file_hash(file.path.read_bytes())
     except OSError:
@@ -107,7 +108,7 @@ def _hash_of(file: FoundFile, record: FileRecord | None) -> tuple[str, bool]:
 
 
 def _batch(read: Sequence[ReadFile], settings: ChunkSettings, embed: Embed | None) -> Batch:
-    """The files cut, with the search terms of their passages and, given `embed`, the vectors."""
+    """Chunk the files and compute the search terms of the passages; with `embed`, also their vectors."""
     files = _cut(read, settings)
     chunks = [chunk for _, part in files for new in part for chunk in new.chunks]
     columns = [hashes(chunk.text, chunk.language) for chunk in chunks]
@@ -116,7 +117,7 @@ def _batch(read: Sequence[ReadFile], settings: ChunkSettings, embed: Embed | Non
 
 
 def _cut(batch: Sequence[ReadFile], settings: ChunkSettings) -> list[tuple[ReadFile, list[NewDocument]]]:
-    """Every text of the batch as a document with its passages; the sentences of all are counted in one call."""
+    """Turn every text of the batch into a document with passages. One call counts the tokens of all sentences."""
     documents = _documents(batch)
     flat = [document for part in documents for document in part]
     spans = cut(flat, count_tokens, settings)
@@ -129,13 +130,13 @@ def _cut(batch: Sequence[ReadFile], settings: ChunkSettings) -> list[tuple[ReadF
 
 
 def _documents(batch: Sequence[ReadFile]) -> list[list[Document]]:
-    """Each file's texts as documents, with their languages."""
+    """The texts of each file as documents, with detected languages."""
     found = iter(detect_all([text.text for read in batch for text in read.texts]))
     return [[_document(read.file.source, text, next(found).language) for text in read.texts] for read in batch]
 
 
 def _document(file: str, text: FileText, language: str) -> Document:
-    """A file's (or record's) text as a document."""
+    """The text of a file or record as a document."""
     source = f"{file}#{text.record}" if text.record else file
     return Document(
         id=document_id(source, text.text),
@@ -150,14 +151,14 @@ def _document(file: str, text: FileText, language: str) -> Document:
 
 
 def _chunks(document: Document, spans: Sequence[tuple[int, int]], languages: Iterator[str]) -> tuple[Chunk, ...]:
-    """The chunks of a document, each with its own page and language."""
+    """The chunks of a document, each with its page and language."""
     return tuple(Chunk(a, b, document.text[a:b], next(languages), document.page_of(a)) for a, b in spans)
 
 
 def _chunk_languages(documents: Sequence[Document], spans: Sequence[Sequence[tuple[int, int]]]) -> list[str]:
-    """The language of every chunk: its document's, unless it is long enough and clearly in another.
+    """The language of every chunk: its document's, unless the chunk is long and clearly in another language.
 
-    Where a glance at its middle says the document's language already, that is it; else all of it is judged.
+    A check of GLANCE characters from the middle comes first. Only where it disagrees is the whole chunk classified.
     """
     texts = [
         (document, document.text[a:b] if len(places) > 1 and b - a >= CHUNK_LANGUAGE_LENGTH else "")

@@ -1,7 +1,7 @@
 """Indexing settings: one frozen value, cast strictly, stored in the index.
 
-What is decided here is stored with what it decided (`meta` of the index folder); the answering side reads it from
-there and has no setting of its own that could disagree.
+The index folder stores these settings in its `meta` table. Question answering reads them from there, so no second
+setting can disagree.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ VectorKind = Literal["auto", "flat", "hnsw", "ivfpq"]
 
 
 def whole_number(name: str, value: object, low: int, high: int) -> int:
-    """`value` if it is an int (no bool) between `low` and `high`, both included; else SettingError."""
+    """`value` if it is an int (not a bool) from `low` to `high`, both included; else raises SettingError."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise SettingError(f"{name} is {value!r}; it must be a whole number from {low:,} to {high:,}.")
     return value
 
 
 def one_of(name: str, value: object, allowed: tuple[str, ...]) -> str:
-    """`value` if it is one of `allowed`; else SettingError."""
+    """`value` if it is one of `allowed`; else raises SettingError."""
     if value not in allowed:
         raise SettingError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
     return str(value)
@@ -30,7 +30,7 @@ def one_of(name: str, value: object, allowed: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ChunkSettings:
-    """How documents are cut: sizes in tokens of the built-in tokenizer, overlap in sentences.
+    """Chunk size in tokens of the built-in tokenizer, and overlap in sentences.
 
     >>> ChunkSettings(tokens=200).tokens
     200
@@ -46,10 +46,10 @@ class ChunkSettings:
 
 @dataclass(frozen=True, slots=True)
 class IndexSettings:
-    """Everything chosen when an index is made; later runs read it back from the folder.
+    """All settings of a new index. Later runs read them from the folder.
 
-    `embedder` is a name as `indexing.models.registry.resolve` takes it. `vectors` is the kind of FAISS index; `auto` chooses
-    by the number of passages (see `indexing.store.faiss_index.kind_for`).
+    embedder: a name that `indexing.models.registry.resolve` accepts.
+    vectors: the kind of FAISS index. `auto` chooses by the number of passages (`indexing.store.faiss_index.kind_for`).
     """
 
     embedder: str = "e5-small"

@@ -1,9 +1,11 @@
-"""Prefetching worker processes: files become prepared batches, in order, ahead of the one that writes.
+"""Prefetching worker processes: they prepare batches of files, in order, ahead of the process that writes.
 
-The files are dealt out in groups: a worker process is given one more when it has handed one in, and whoever would wait here
-for a batch prepares a group meanwhile. Batches come out in the order of the files, whoever made them. A worker process is a
-`ChildProcess`; it blocks while its next batch is not wanted yet. Files are still parsed in worker processes of their own
-(`files.sandbox`). What a worker process has not handed in when it dies is done anew.
+The files are split into groups. Each worker has up to PREFETCHED_GROUPS groups assigned and gets another after it
+finishes one. While no batch is ready, the writing process prepares a group itself.
+
+Batches keep the order of the files, whichever process prepared them. A worker is a `ChildProcess`; it blocks while its
+next batch is not needed yet. If a worker dies, its unfinished files are prepared again by others. Parsing still happens
+in separate sandboxed processes (`files.sandbox`).
 """
 
 from __future__ import annotations
@@ -51,9 +53,10 @@ def prefetch_batches(
     embed: Embed | None = None,
     static: ModelFolder | None = None,
 ) -> Iterator[Iterator[Batch]]:
-    """The batches of `prepare.prepared`, some from workers when the files have over BYTES_FOR_WORKERS bytes.
+    """The batches of `prepare.prepare_batches`. Workers help if the files have at least BYTES_FOR_WORKERS bytes in all.
 
-    embed: given where texts are made vectors while they are prepared; static: then the model that workers load for it.
+    embed: computes vectors during preparation; None leaves embedding to the caller.
+    static: the static embedding model that workers load to compute them.
     """
     with FileReader(limits) as reader, ExitStack() as kept:
         groups = _groups(files)
@@ -66,7 +69,7 @@ def prefetch_batches(
 
 
 def _groups(files: Sequence[FoundFile]) -> list[list[FoundFile]]:
-    """The files in runs of about GROUP_BYTES, smaller ones where that makes too few to share."""
+    """Split the files into runs of about GROUP_BYTES, or smaller ones if there would be too few to share."""
     size = min(GROUP_BYTES, max(1, sum(file.size for file in files) // 8))
     groups: list[list[FoundFile]] = []
     room = 0
@@ -86,7 +89,7 @@ def _worker_count(files: Sequence[FoundFile], groups: Sequence[Group]) -> int:
 
 
 class _OrderedBatches:
-    """The groups, who prepares each, and what was handed in before its turn."""
+    """Assigns groups of files to processes and returns their batches in the order of the groups."""
 
     def __init__(
         self,
@@ -102,7 +105,7 @@ class _OrderedBatches:
         self._handed_in: set[str] = set()
 
     def batches(self) -> Iterator[Batch]:
-        """Every batch, in the order of the groups."""
+        """All batches, in the order of the groups."""
         for number in range(len(self._groups)):
             while number not in self._ended or self._kept.get(number):
                 yield from self._kept.pop(number, ())
@@ -110,7 +113,7 @@ class _OrderedBatches:
                     yield from self._go_on(number)
 
     def _go_on(self, number: int) -> Iterator[Batch]:
-        """Take what was handed in; if nothing was, prepare a group here, or wait. Batches of group `number` are yielded."""
+        """Receive finished batches, else prepare a group here, or wait. Yields batches of group `number`, keeps others."""
         mine = None
         if self._todo and (self._todo[0] == number or (len(self._kept) <= PREFETCHED_GROUPS and not self._ready(0.0))):
             mine = self._todo.popleft()
@@ -140,7 +143,7 @@ class _OrderedBatches:
                     break
 
     def _ready(self, wait: float | None) -> list[WorkerProcess]:
-        """Workers that have something to hand in, or are gone."""
+        """Workers that have sent something or have exited."""
         busy = [worker for worker in self._workers if worker.given]
         ready = multiprocessing.connection.wait([worker.child.connection for worker in busy], wait) if busy else []
         return [worker for worker in busy if worker.child.connection in ready]
@@ -159,7 +162,7 @@ class _OrderedBatches:
             self._kept.setdefault(number, []).append(_with_all_texts(batch))
 
     def _gone(self, worker: WorkerProcess, error: Exception) -> None:
-        """What a dead worker was given and has not handed in is dealt out again."""
+        """Assign the unfinished files of a dead worker again."""
         logger.warning("A process that prepares passages ended (%s); the rest of its part is prepared anew.", error)
         self._workers.remove(worker)
         for number in worker.given:
@@ -167,17 +170,16 @@ class _OrderedBatches:
         self._todo = deque(sorted([*worker.given, *self._todo]))
 
 
-# -- a worker process
-# ----------------------------------------------------------------------------------------------------------
+# -- a worker process --------------------------------------------------------------------------------------------------
 
 
 class WorkerProcess:
-    """A process that prepares groups of files, in the order it is given them; here, the end of it that others hold."""
+    """Parent's side of a process that prepares groups of files, in the order in which it receives them."""
 
     def __init__(self, request: Any) -> None:
         self.child = _started()
         self.given: list[int] = []
-        with suppress(OSError):  # it is gone already: seen when it is given something
+        with suppress(OSError):  # it has exited already; the next send to it will notice
             _send(self.child.connection, request)
 
     def __enter__(self) -> WorkerProcess:
@@ -192,7 +194,7 @@ def _started() -> ChildProcess:
 
 
 def serve() -> None:
-    """The life of a worker: what to do, then group after group until the other side hangs up."""
+    """Worker's main loop: receive the settings, then prepare groups until the connection closes."""
     connection = parent()
     limits, settings, static = _receive(connection)
     waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -207,7 +209,7 @@ def serve() -> None:
 
 
 def _listen(connection: Connection, waiting: queue.SimpleQueue[Any]) -> None:
-    """Take in what is given at once, so that nobody waits for a worker process that waits to hand in."""
+    """Queue incoming groups at once; else parent and worker could block, each waiting for the other to receive."""
     try:
         while True:
             waiting.put(_receive(connection))
@@ -216,7 +218,7 @@ def _listen(connection: Connection, waiting: queue.SimpleQueue[Any]) -> None:
 
 
 def _without_texts(batch: Batch) -> Any:
-    """A batch for sending: of the passages only their places, as the documents hold their texts."""
+    """A batch as sent: passages are offsets only, since the documents contain their texts."""
     files = [
         (read, [(new.document, new.file, [(c.start, c.end, c.language, c.page) for c in new.chunks]) for new in part])
         for read, part in batch.files
@@ -235,7 +237,7 @@ def _with_texts(document: Document, file: str, places: Sequence[tuple[int, int, 
     return NewDocument(document, chunks, None, file)
 
 
-# -- over the connection -----------------------------------------------------------------------------------------------
+# -- messages ----------------------------------------------------------------------------------------------------------
 
 
 def _send(connection: Connection, value: Any) -> None:
@@ -243,5 +245,5 @@ def _send(connection: Connection, value: Any) -> None:
 
 
 def _receive(connection: Connection) -> Any:
-    """What the other side sent. Raises EOFError when it is gone."""
+    """Receive one message. Raises EOFError when the other side has closed the connection."""
     return pickle.loads(connection.recv_bytes())

@@ -1,4 +1,4 @@
-"""Detects Arabic and Hebrew text that a file holds in visual order, left to right."""
+"""Detects Arabic and Hebrew text that is stored reversed, in visual order."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _COMMON = frozenset(
 )
 _COMMON_BACKWARD = frozenset(word[::-1] for word in _COMMON)
 _FORMS = re.compile("[\ufe70-\ufefc]")
-# Presentation forms come as isolated, final, initial, medial; these are the initial and the final ones.
+# Presentation forms come in the order isolated, final, initial, medial; these are the initial and the final ones.
 _INITIAL = frozenset("ﺋﺑﺗﺛﺟﺣﺧﺳﺷﺻﺿﻃﻇﻋﻏﻓﻗﻛﻟﻣﻧﻫﻳ")
 _FINAL = frozenset("ﺂﺄﺆﺈﺊﺎﺐﺔﺖﺚﺞﺢﺦﺪﺬﺮﺰﺲﺶﺺﺾﻂﻆﻊﻎﻒﻖﻚﻞﻢﻦﻪﻮﻰﻲ")
 
 
 def looks_reversed(text: str) -> bool:
-    """Whether the right-to-left words of a text read backward: by letters only found at word ends, the article, forms.
+    """Whether the right-to-left words of a text are reversed, by final letters, articles and presentation forms.
 
     >>> looks_reversed("רהנה דיל 1912 תנשב חתפנ רשגה. םירבדה ןמזהו ךרדה לש תא")
     True
@@ -34,7 +34,7 @@ def looks_reversed(text: str) -> bool:
 
 
 def _evidence(word: str) -> tuple[int, int]:
-    """(signs that a word reads as it should, signs that it is reversed)."""
+    """(signs that a word is in logical order, signs that it is reversed)."""
     if _FORMS.search(word):
         forward = (word[0] in _INITIAL) + (word[-1] in _FINAL)
         backward = (word[0] in _FINAL) + (word[-1] in _INITIAL)

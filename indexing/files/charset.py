@@ -1,7 +1,7 @@
 """Character encoding detection: byte order marks, strict UTF-8, UTF-16 by its zeros, then the likeliest legacy encoding.
 
-Old encodings are told apart by the letters that result: each candidate must decode the whole text strictly, and the one
-whose letters look most like a language written in it wins. Thirty letters beyond ASCII are plenty, five often enough.
+Legacy encodings are distinguished by the letters they produce. A candidate must decode the whole text strictly. The one
+whose letters best fit a language written in that encoding wins. Thirty non-ASCII letters suffice, five often do.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\x0b\x0c\x1a\x1b\x08"))
 _SEQUENCES = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _SIGNS = frozenset("‘’“”„‚«»‹›–—…€£¥§©®°·•¡¿ªº№´×½¼¾²³µ™†، ؛؟،״׳\xa0‎‏‌‍")
 
-# Letters beyond ASCII that languages use, with the encodings these were written in.
+# Non-ASCII letters of each language, grouped by the legacy encodings it was written in.
 _LATIN = {
     "fr": "éèêàâçùûîïôëœæüÿÉÈÊÀÂÇÙÛÎÏÔËŒ",
     "de": "äöüßÄÖÜ",
@@ -83,7 +83,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class DecodedText:
-    """A text, the name of the encoding it was in, and a remark if bytes had to be replaced."""
+    """A text, its original encoding, and a remark if bytes were replaced."""
 
     text: str
     encoding: str
@@ -91,7 +91,7 @@ class DecodedText:
 
 
 def decode(data: bytes, hint: str = "") -> DecodedText | None:
-    """The text in `data` without a byte order mark, or None when it is no text. `hint`: an encoding that was declared.
+    """Decode text without its byte order mark; None if the bytes are not text. `hint`: a declared encoding.
 
     >>> decode("Ο φάρος".encode("utf-16")).text
     'Ο φάρος'
@@ -113,13 +113,13 @@ def decode(data: bytes, hint: str = "") -> DecodedText | None:
 
 
 def is_binary(data: bytes) -> bool:
-    """Whether bytes that are not UTF-8 have too many control characters, or any NUL, to be text of an old encoding."""
+    """Whether bytes that are not UTF-8 are binary: any NUL, or too many control characters for legacy text."""
     sample = data[:_SAMPLE]
     return b"\x00" in sample or (len(sample) - len(sample.translate(None, _CONTROLS))) * 200 > len(sample)
 
 
 def _marked(data: bytes) -> DecodedText | None:
-    """By byte order mark; bytes that do not fit it are replaced, and counted."""
+    """Decode by byte order mark; bytes that do not fit the encoding are replaced and counted."""
     for mark, name in _MARKS:
         if data.startswith(mark):
             body = data[len(mark) :]
@@ -144,9 +144,9 @@ def _strict(data: bytes, name: str) -> str | None:
 
 
 def _zeros(data: bytes) -> str:
-    """UTF-16 without a mark: zero bytes (or, in scripts beyond Latin, one high byte) on one side only.
+    """UTF-16 without a mark: zero bytes (in other scripts than Latin, one high byte) on one side only; "" if not.
 
-    Rare enough in UTF-8: it takes NULs in every other place, in 16 characters or more.
+    UTF-8 text rarely passes: it needs 32 bytes or more, with a NUL in every other place.
     """
     sample = data[:4_000]
     if len(data) % 2 or len(sample) < 32 or (b"\x00" not in sample and sample.isascii()):
@@ -164,7 +164,7 @@ _CJK_HIGH = frozenset((0x30, 0xFF, *range(0x4E, 0xA0), *range(0xAC, 0xD8)))
 
 
 def _one_block(high: bytes, low: bytes) -> bool:
-    """Whether the high bytes are those of one script below U+2000, with the zeros of spaces or digits between."""
+    """Whether the high bytes are those of one script below U+2000, mixed with zeros (spaces, digits)."""
     counts = Counter(high)
     if not counts.pop(0, 0) or not counts or low.count(0) * 50 > len(low):
         return False
@@ -173,14 +173,14 @@ def _one_block(high: bytes, low: bytes) -> bool:
 
 
 def _ideographs(high: bytes, low: bytes) -> bool:
-    """Whether the high bytes are those of East Asian scripts, with the zeros of line ends, spaces or digits between."""
+    """Whether the high bytes are those of East Asian scripts, mixed with zeros (line ends, spaces, digits)."""
     zeros = high.count(0)
     known = len(high) - len(high.translate(None, bytes(_CJK_HIGH)))
     return zeros > 2 * low.count(0) and (known + zeros) * 100 >= 97 * len(high)
 
 
 def _declared(data: bytes, hint: str) -> DecodedText | None:
-    """As the document itself says, when that works."""
+    """Decode by the declared encoding; None if that fails."""
     hint = hint.strip().lower()
     if not hint or hint.startswith(("utf-16", "utf-32", "utf-7")):
         return None
@@ -209,17 +209,17 @@ def _declared(data: bytes, hint: str) -> DecodedText | None:
 
 
 def _mostly_utf8(data: bytes) -> DecodedText | None:
-    """UTF-8 with a few bad bytes: at least twenty times as many good sequences."""
+    """Decode UTF-8 with a few invalid bytes: at least twenty times as many valid sequences."""
     good = len(_SEQUENCES.findall(data))
     text = data.decode("utf-8", "replace") if good else ""
     return _replaced(data, "utf-8") if good and text.count("\ufffd") * 20 <= good else None
 
 
-# -- old encodings -----------------------------------------------------------------------------------------------------
+# -- legacy encodings --------------------------------------------------------------------------------------------------
 
 
 def _guessed(data: bytes) -> DecodedText:
-    """The likeliest old encoding; Windows-1252 with replacements when none decodes it strictly."""
+    """Decode by the likeliest legacy encoding; Windows-1252 with replacements if none decodes strictly."""
     sample = _sample(data)
     scores = {name: _score_wide(sample, name) for name in _WIDE}
     scores.update((name, _score_family(sample, name, letters)) for names, letters in _FAMILIES for name in names)
@@ -238,7 +238,7 @@ def _unused_only(data: bytes) -> bool:
 
 
 def _sample(data: bytes) -> bytes:
-    """Lines with characters beyond ASCII, up to the size of a sample; whole lines, so no character is cut."""
+    """Lines with non-ASCII characters, up to the sample size; whole lines, so that no character is split."""
     if len(data) <= _SAMPLE:
         return data
     lines, size = [], 0
@@ -252,7 +252,7 @@ def _sample(data: bytes) -> bytes:
 
 
 def _trimmed(sample: bytes, name: str) -> str | None:
-    """The sample's text; of one huge line its beginning."""
+    """The decoded sample; of one very long line, its beginning."""
     if len(sample) <= 2 * _SAMPLE:
         return _strict(sample, name)
     for end in range(_SAMPLE, _SAMPLE + 4):
@@ -262,13 +262,13 @@ def _trimmed(sample: bytes, name: str) -> str | None:
 
 
 def _beyond_ascii(text: str) -> tuple[Counter[str], int]:
-    """The characters beyond ASCII, counted, and how many they are in all."""
+    """The counts of non-ASCII characters, and their total."""
     counts = Counter(character for character in text if character > "\x7f")
     return counts, counts.total()
 
 
 def _score_wide(sample: bytes, name: str) -> float:
-    """Mean over characters beyond ASCII: 1 for those common in the languages of the encoding."""
+    """Mean weight of the non-ASCII characters: 1 for those common in the languages of the encoding."""
     text = _trimmed(sample, name)
     if text is None:
         return float("-inf")
@@ -281,7 +281,7 @@ def _score_wide(sample: bytes, name: str) -> float:
 
 
 def _sign(character: str) -> float | None:
-    """For punctuation of East Asia, full-width forms and symbols; None for anything else."""
+    """Weight of East Asian punctuation, full-width forms and symbols; None for other characters."""
     if "\u3000" <= character <= "\u303f" or "\uff01" <= character <= "\uff60":
         return 0.8
     if character in _SIGNS:
@@ -298,7 +298,7 @@ def _japanese(character: str) -> float:
 
 
 def _korean(character: str) -> float:
-    """Syllables of the old standard are common; the extension's are rare, and look like Japanese misread."""
+    """KS X 1001 syllables are common. Those of the cp949 extension are rare, and appear when Japanese is misread."""
     if "가" <= character <= "힣":
         lead, trail = character.encode("cp949")
         return 1.0 if lead >= 0xB0 and trail > 0xA0 else 0.2
@@ -306,7 +306,7 @@ def _korean(character: str) -> float:
 
 
 def _level(character: str, name: str, low: int, high: int, value: float) -> float:
-    """`value` when the character is among the common ones of the encoding (its lead byte in a range), else little."""
+    """`value` if the character is common in the encoding (its lead byte is in a range), else a low weight."""
     sign = _sign(character)
     if sign is not None:
         return sign
@@ -325,7 +325,7 @@ _WEIGHTS: dict[str, Callable[[str], float]] = {
 
 
 def _score_family(sample: bytes, name: str, languages: dict[str, str] | dict[str, tuple[str, str]]) -> float:
-    """Mean over characters beyond ASCII for the best of the languages, less for letters of odd case inside words."""
+    """Mean weight of the non-ASCII characters for the best-fitting language, less penalties for implausible words."""
     text = _trimmed(sample, name)
     if text is None:
         return float("-inf")
@@ -336,7 +336,7 @@ def _score_family(sample: bytes, name: str, languages: dict[str, str] | dict[str
 
 
 def _likelihood(name: str, text: str, counts: Counter[str]) -> float:
-    """What speaks for an encoding apart from letters: how common it is, its signs, letters that stand together."""
+    """Evidence apart from letters: how common the encoding is, its signs, and whether letters form words."""
     total = sum(counts.values())
     if name == "cp1252":
         return 0.1 + 0.35 * sum(number for character, number in counts.items() if character in _SIGNS) / total
@@ -346,13 +346,13 @@ def _likelihood(name: str, text: str, counts: Counter[str]) -> float:
 
 
 def _scattered(text: str, total: int) -> float:
-    """0.5 when characters beyond ASCII stand alone: Latin letters and signs do, other scripts do not."""
+    """Penalty of 0.5 if non-ASCII characters are mostly isolated, which is normal only for Latin letters and signs."""
     return 0.5 if 2 * total < 3 * len(_RUNS.findall(text)) else 0.0
 
 
 @cache
 def _weights(letters: str | tuple[str, str]) -> dict[str, float]:
-    """How well each letter fits a language. Latin: 0.9 each. Other scripts: common 1, others 0.75, capitals less."""
+    """Weight of each letter in a language. Latin: 0.9. Other scripts: common 1, others 0.7, capitals 0.2 less."""
     if isinstance(letters, str):
         return dict.fromkeys(letters, 0.9)
     weights: dict[str, float] = {}
@@ -368,25 +368,25 @@ def _coverage(counts: Counter[str], weights: dict[str, float]) -> float:
 
 @cache
 def _other(character: str) -> float:
-    """For characters no letter of the language: punctuation is fine, other letters and symbols are not."""
+    """Weight of a character that is not a letter of the language: punctuation positive, others negative."""
     if character in _SIGNS:
         return 0.5
     return -0.5 if character.isalpha() else -1.5
 
 
-# Encodings of Latin letters, where those beyond ASCII stand alone.
+# Encodings of Latin letters, where non-ASCII letters are usually isolated.
 _SPARSE = frozenset(("cp1252", "cp1254", "cp1250", "iso8859_2", "cp1257", "cp850", "mac_roman"))
 _RUNS = re.compile(r"[^\x00-\x7f]+")
 _ODD_CASE = re.compile(r"[^\W\d_a-z][^\W\d_]+|[a-z]+[^\W\d_][^\W\d_]*")
-# A symbol beyond ASCII between two letters, but for marks that stand there rightly.
+# A non-ASCII symbol between two letters, except for marks that are normal there.
 _MARKS_INSIDE = "’\u00a0–—…‘“”«»'\u0300-\u036f\u0591-\u05c7\u064b-\u0670\u0e30-\u0e4e"
 _LONELY = re.compile(rf"(?<=[^\W\d_])[¹³¿£¥¼½¾]|(?<=[^\W\d_])[^\w\s\x00-\x7f{_MARKS_INSIDE}](?=[^\W\d_])")
-# An ASCII letter beside a letter of another script.
+# An ASCII letter next to a letter of another script.
 _MIXED = re.compile(r"[A-Za-z](?=[\u0370-\u0fff])|[\u0370-\u0fff](?=[A-Za-z])")
 
 
 def _odd_cases(text: str) -> int:
-    """How many words change from small to capital letters inside, in letters beyond ASCII.
+    """The number of words, with non-ASCII letters, that change from small to capital letters inside.
 
     >>> _odd_cases("мОСТ Мост МОСТ мост")
     1

@@ -1,7 +1,7 @@
 """Values of the file parsers: the limits of one file, and the text of one document.
 
-`FileText` carries the laws every reader keeps: page starts ascend from 0 and lie inside the text, headings ascend, do
-not overlap and are exact slices of it, and the text can be written as UTF-8.
+Invariants of `FileText`: page starts ascend from 0 and are inside the text; headings ascend, do not overlap, and are
+exact slices of the text; the text can be encoded as UTF-8.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ Scalar = str | int | float | bool
 Heading = tuple[int, int, int]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# UTF-8 read as Windows-1252 or Latin-1: a lead byte's letter before a continuation byte's, in Latin or Cyrillic text.
+# Mojibake: UTF-8 of Latin or Cyrillic text, read as Windows-1252 or Latin-1. A lead byte's letter, then a continuation's.
 _CONTINUED = "[\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
 _MOJIBAKE = re.compile(f"[ÃÂÅÄÐÑ]{_CONTINUED}|â€{_CONTINUED}|ï»¿|\ufffd")
 
 
 @dataclass(frozen=True, slots=True)
 class FileLimits:
-    """What one file may cost. Raises SettingError for a value that makes no sense.
+    """Limits on the cost of parsing one file. Raises SettingError for a value out of range.
 
     max_bytes: size of the file. max_chars: characters of all its texts. max_pages: pages, slides or sheets.
-    seconds: time to parse it. memory_mb: address space a parsing process may add for it, where the system can hold it.
+    seconds: parsing time. memory_mb: address space that the parsing process may add, where the system can enforce it.
 
     >>> FileLimits(seconds=5).seconds
     5.0
@@ -53,13 +53,13 @@ class FileLimits:
 
 @dataclass(frozen=True, slots=True)
 class FileText:
-    """One document's worth of text, verbatim from here on: every offset in the system counts its code points.
+    """The text of one document, never changed afterwards: every offset in the system counts its code points.
 
     pages: start of each page, ascending from 0; () for formats without pages.
-    meta: title, author, date (ISO 8601), file_type, encoding and whatever scalar fields the format gives.
+    meta: title, author, date (ISO 8601), file_type, encoding, and other scalar fields of the format.
     headings: (start, end, level) in `text`, ascending, level 1 the highest.
-    notes: honest remarks for the report.
-    record: "" normally; in a file of many records the record's own name, unique in the file.
+    notes: remarks for the report, such as pages that were not read.
+    record: the record's name, unique in the file, if the file has many records; else "".
     """
 
     text: str
@@ -71,7 +71,7 @@ class FileText:
 
 
 class TextBuilder:
-    """Collects a text piece by piece, with its headings and pages, and stops at the limit of characters.
+    """Builds a text piece by piece, with its headings and pages, up to a limit of characters.
 
     >>> builder = TextBuilder(100)
     >>> builder.heading("Bridges", 1)
@@ -89,32 +89,32 @@ class TextBuilder:
         self._pieces: list[str] = []
 
     def write(self, piece: str) -> None:
-        """Append exactly `piece`. Raises UnreadableFile when the text grows too long."""
+        """Append exactly `piece`. Raises UnreadableFile when the text exceeds the limit."""
         self._pieces.append(piece)
         self.length += len(piece)
         check_chars(self.length, self.max_chars)
 
     def add(self, block: str, gap: str = "\n\n") -> int:
-        """Append a block, `gap` between it and what is there; its start. An empty block is left out."""
+        """Append a block after the separator `gap` and return the block's start. An empty block is ignored."""
         if block and self.length:
             self.write(gap)
         self.write(block)
         return self.length - len(block)
 
     def heading(self, block: str, level: int, gap: str = "\n\n") -> None:
-        """Append a block that is a heading of that level (1 the highest)."""
+        """Append a block that is a heading of this level (1 the highest)."""
         start = self.add(block, gap)
         if block:
             self.headings.append((start, self.length, level))
 
     def page(self, gap: str = "\n\n") -> None:
-        """Begin a page: what is written next is on it."""
+        """Begin a new page."""
         if self.pages:
             self.write(gap)
         self.pages.append(self.length)
 
     def text(self) -> str:
-        """All that was written."""
+        """The whole text so far."""
         return "".join(self._pieces)
 
 
@@ -131,12 +131,12 @@ def check_pages(count: int, limit: int, name: str = "pages") -> None:
 
 
 def without_surrogates(text: str) -> str:
-    """`text` with each lone surrogate replaced by U+FFFD: same length, and it can be written as UTF-8."""
+    """`text` with each lone surrogate replaced by U+FFFD, so that it can be encoded as UTF-8; the length is the same."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def clean_meta(values: Iterable[tuple[str, object]]) -> dict[str, Scalar]:
-    """The scalar values that can be stored: no empty text, no NaN, whole numbers within 64 bits (else as text)."""
+    """The values that can be stored. Empty texts and non-finite numbers are dropped; ints over 64 bits become hex text."""
     meta: dict[str, Scalar] = {}
     for name, value in values:
         if isinstance(value, str):
@@ -151,7 +151,7 @@ def clean_meta(values: Iterable[tuple[str, object]]) -> dict[str, Scalar]:
 
 
 def mojibake_note(text: str) -> tuple[str, ...]:
-    """A remark when the text looks as if it had been decoded with a wrong encoding before it came to us.
+    """A remark if the text looks like mojibake: decoded with a wrong encoding before it was saved.
 
     >>> mojibake_note("La mÃ©tÃ©o de lâ€™Ã©tÃ©"), mojibake_note("La météo de l’été")
     (('mojibake suspected (text decoded wrongly before it was saved)',), ())
@@ -165,7 +165,7 @@ def mojibake_note(text: str) -> tuple[str, ...]:
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Ascending numbers in words.
+    """Ascending numbers as text, with runs abbreviated.
 
     >>> ranges([1, 3, 4, 5, 9])
     '1, 3–5, 9'

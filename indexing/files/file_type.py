@@ -1,6 +1,6 @@
 """File type detection from magic bytes, then from the file name where bytes are ambiguous.
 
-Nothing is parsed here beyond a zip's table of contents. What we do not read is named in words.
+Nothing is parsed here beyond a zip's table of contents. For unsupported formats the error names the format.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BY_NAME = {
 _READ = "txt, md, html, pdf, docx, pptx, xlsx, csv, tsv, json, jsonl, eml"
 _NOT_READ = "not a format we read"
 
-# Beginnings of files we do not read. The first group could also begin a text, so it counts only where no text follows.
+# Magic bytes of unsupported formats. Those of the first group can also begin a text, so the rest decides.
 _MAYBE_TEXT = {
     b"GIF87a": "an image (GIF)",
     b"GIF89a": "an image (GIF)",
@@ -129,7 +129,7 @@ _MAIL = re.compile(
 def kind_of(data: bytes, name: str) -> str:
     """The format of a file: txt, md, html, pdf, docx, pptx, xlsx, csv, tsv, json, jsonl or eml.
 
-    Raises UnreadableFile, naming what it is, for everything else.
+    Raises UnreadableFile for everything else; the message names the format if it is known.
 
     >>> kind_of(b"# Bridges", "notes/bridges.md"), kind_of(b"%PDF-1.7\\n1 0 obj ", "bridges.txt")
     ('md', 'pdf')
@@ -148,12 +148,12 @@ def kind_of(data: bytes, name: str) -> str:
 
 
 def _ending(name: str) -> str:
-    """What follows the last dot of the file's name, small; "" without a dot."""
+    """The extension of the file name in lower case; "" without a dot."""
     return name.rpartition("/")[2].rpartition(".")[2].lower() if "." in name else ""
 
 
 def _by_beginning(data: bytes, name: str) -> str:
-    """The kind by the first bytes; "" when they are only the beginning of a text. Raises UnreadableFile."""
+    """The format by magic bytes; "" if the file is a text that begins like them. Raises UnreadableFile."""
     if data.startswith(b"%PDF-"):
         return "pdf" if _ending(name) == "pdf" or b" obj" in data or b"xref" in data else ""
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -169,7 +169,7 @@ def _by_beginning(data: bytes, name: str) -> str:
 
 
 def _is_text(data: bytes) -> bool:
-    """Whether the first 4,000 bytes are UTF-8 without control characters but for white space."""
+    """Whether the first 4,000 bytes are UTF-8 without control characters other than white space."""
     sample = data[:4_000]
     try:
         text = sample.decode("utf-8")
@@ -181,7 +181,7 @@ def _is_text(data: bytes) -> bool:
 
 
 def _in_zip(data: bytes) -> str:
-    """Which office format a zip holds. Raises UnreadableFile naming the zip otherwise."""
+    """The office format that a zip contains. For other zips, raises UnreadableFile with the kind of zip."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = set(archive.namelist()[:100_000])
@@ -196,7 +196,7 @@ def _in_zip(data: bytes) -> str:
 
 
 def _zip_words(names: set[str], read: Callable[[str], str]) -> str:
-    """What a zip that is no office file is."""
+    """The error message for a zip that is not an office file."""
     for member, words in _ZIP_NAMED:
         if member in names:
             return f"{words}, {_NOT_READ}"
@@ -207,7 +207,7 @@ def _zip_words(names: set[str], read: Callable[[str], str]) -> str:
 
 
 def _in_ole(data: bytes) -> str:
-    """What an OLE container holds, by the names of its streams."""
+    """The error message for an OLE container, by the names of its streams."""
     for stream, words in _OLE_STREAMS:
         if (stream + "\0").encode("utf-16-le") in data:
             return words
@@ -215,7 +215,7 @@ def _in_ole(data: bytes) -> str:
 
 
 def _not_what_it_says(data: bytes, ending: str) -> str:
-    """A file named like a PDF or office file that does not begin like one: what else it is. Raises UnreadableFile."""
+    """The real format of a file with a PDF or office extension but other magic bytes. Raises UnreadableFile."""
     if data[4:8] == b"ftyp":
         raise UnreadableFile(f"a video, sound or image file (MP4 family), {_NOT_READ}")
     if b"%PDF-" in data[:1024]:
@@ -228,5 +228,5 @@ def _not_what_it_says(data: bytes, ending: str) -> str:
 
 
 def not_text() -> str:
-    """The reason for bytes that are neither a known format nor text."""
+    """The error message for bytes that are neither a known format nor text."""
     return f"binary data, not text and no format we read ({_READ})"

@@ -31,7 +31,7 @@ Reader = Callable[[bytes, FileLimits], list[FileText]]
 
 
 def plain_text(data: bytes, kind: str) -> FileText:
-    """Text or Markdown, verbatim. Raises UnreadableFile for bytes that are no text."""
+    """Text or Markdown, verbatim. Raises UnreadableFile for bytes that are not text."""
     decoded = decode(data)
     if decoded is None:
         raise UnreadableFile(not_text())
@@ -41,7 +41,7 @@ def plain_text(data: bytes, kind: str) -> FileText:
 
 
 def parse(data: bytes, kind: str, limits: FileLimits) -> list[FileText]:
-    """The texts of a file that needs a parser. Raises UnreadableFile; anything else a parser raises is made into it."""
+    """The texts of a file that needs a parser. Raises UnreadableFile, also in place of any exception of a parser."""
     try:
         return [_finished(text) for text in _reader(kind)(data, limits)]
     except (UnreadableFile, MemoryError):
@@ -55,7 +55,7 @@ def parse(data: bytes, kind: str, limits: FileLimits) -> list[FileText]:
 
 
 def _reader(kind: str) -> Reader:
-    """The reader of a kind, with its vendor imported only now."""
+    """The parser of a format. Third-party libraries are imported only here, when needed."""
     if kind == "pdf":
         from indexing.files.pdf import read_pdf
 
@@ -83,13 +83,13 @@ def _reader(kind: str) -> Reader:
 
 
 def _finished(text: FileText) -> FileText:
-    """Without lone surrogates, and with a remark where the text looks wrongly decoded."""
+    """Replace lone surrogates, and add a remark if the text looks wrongly decoded."""
     clean = without_surrogates(text.text)
     return replace(text, text=clean, notes=text.notes + mojibake_note(clean))
 
 
 def check(texts: Sequence[FileText], limits: FileLimits) -> list[FileText]:
-    """The texts that hold something; their notes kept. Raises UnreadableFile when there are none, or too much text."""
+    """The texts that are not blank. Raises UnreadableFile if there are none (with their notes), or too much text."""
     check_chars(sum(len(text.text) for text in texts), limits.max_chars)
     full = [text for text in texts if not text.text.isspace() and text.text]
     if not full:

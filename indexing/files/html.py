@@ -1,4 +1,4 @@
-"""HTML parser: visible text in blocks, headings, and metadata of the head."""
+"""HTML parser: visible text in blocks, headings, and metadata from the head."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _META = {
 
 
 def read_html(data: bytes, limits: FileLimits) -> list[FileText]:
-    """The visible text of a page. Raises UnreadableFile when the bytes are no text."""
+    """The visible text of a page. Raises UnreadableFile if the bytes are not text."""
     decoded = decode(data, declared_encoding(data))
     if decoded is None:
         raise UnreadableFile("not an HTML page: binary data")
@@ -60,7 +60,7 @@ def read_html(data: bytes, limits: FileLimits) -> list[FileText]:
 
 
 def declared_encoding(data: bytes) -> str:
-    """The encoding a page declares in its first 2,048 bytes, or "".
+    """The encoding that a page declares in its first 2,048 bytes, or "".
 
     >>> declared_encoding(b'<meta charset="koi8-r">')
     'koi8-r'
@@ -70,7 +70,7 @@ def declared_encoding(data: bytes) -> str:
 
 
 def html_text(source: str, max_chars: int) -> tuple[str, tuple[Heading, ...], dict[str, object]]:
-    """(visible text, headings in it, what the head says). Of <main> or <article> only, where they hold text."""
+    """(visible text, headings, metadata of the head). Only <main> or <article> counts, if it contains text."""
     tree = LexborHTMLParser(source.replace("\x00", "\ufffd"))
     for selector in ("main, [role=main]", "article"):
         writer = _Writer(max_chars)
@@ -85,13 +85,13 @@ def html_text(source: str, max_chars: int) -> tuple[str, tuple[Heading, ...], di
 
 
 def _outermost(nodes: list[Any]) -> list[Any]:
-    """Nodes (in document order) that are in none of the others, nor in what is not seen."""
+    """The nodes (in document order) that are not inside another one or inside an invisible element."""
     ids = {node.mem_id for node in nodes}
     return [node for node in nodes if not any(_unseen(above) or above.mem_id in ids for above in _above(node))]
 
 
 def _above(node: Any) -> Iterator[Any]:
-    """The elements a node is in; of hopeless depth only the first thousand."""
+    """The ancestors of a node; at most a thousand, for absurdly deep pages."""
     for _ in range(1_000):
         node = node.parent
         if node is None:
@@ -100,7 +100,7 @@ def _above(node: Any) -> Iterator[Any]:
 
 
 def _unseen(node: Any) -> bool:
-    """Whether an element is not shown: its tag, `hidden`, `aria-hidden`, or its style says so."""
+    """Whether an element is invisible, by its tag, `hidden`, `aria-hidden` or its style."""
     if node.tag in _UNSEEN:
         return True
     attributes = node.attributes
@@ -111,7 +111,7 @@ def _unseen(node: Any) -> bool:
 
 
 class _Writer(TextBuilder):
-    """Walks elements without recursion and writes their text, white space collapsed but in <pre>."""
+    """Traverses elements without recursion and writes their text; white space is collapsed except in <pre>."""
 
     def __init__(self, max_chars: int) -> None:
         super().__init__(max_chars)
@@ -120,7 +120,7 @@ class _Writer(TextBuilder):
         self._heading: tuple[int, int] | None = None
 
     def walk(self, root: Any) -> None:
-        """Write everything below `root`, each block apart."""
+        """Write everything below `root`, each block separated."""
         self._wish("\n\n")
         stack: list[tuple[Any, bool]] = [(root, False)]
         while stack:
@@ -136,7 +136,7 @@ class _Writer(TextBuilder):
         self._wish("\n\n")
 
     def _wish(self, gap: str) -> None:
-        """What must stand before the next words: the stronger of the wishes wins."""
+        """Request a separator before the next words; the strongest request wins."""
         if _STRENGTH[gap] > _STRENGTH[self._gap]:
             self._gap = gap
 
@@ -167,11 +167,11 @@ class _Writer(TextBuilder):
             self._wish("\t")
 
     def newline(self) -> None:
-        """A line break of the page; a second one makes a blank line."""
+        """Add a line break (<br>); a second one makes a blank line."""
         self._gap = "\n\n" if self._gap == "\n" else "\n" if self._gap != "\n\n" else self._gap
 
     def _say(self, words: str) -> None:
-        """Write words, the wished gap before them; white space at their ends becomes a wish."""
+        """Write words after the requested separator; white space at their ends requests a space."""
         if not self._pre:
             words = _SPACE.sub(" ", words)
             bare = words.strip(" ")
@@ -202,7 +202,7 @@ def _children(node: Any) -> list[Any]:
 
 
 def _head(tree: Any) -> dict[str, object]:
-    """title, language, description, author, date and keywords, as far as given."""
+    """title, language, description, author, date and keywords, as far as present."""
     meta: dict[str, object] = {}
     title = tree.css_first("title")
     if title is not None:

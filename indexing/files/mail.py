@@ -16,7 +16,7 @@ _HEADERS = ("From", "To", "Cc", "Date")
 
 
 def read_mail(data: bytes, limits: FileLimits) -> list[FileText]:
-    """One mail: its subject as a heading, lines for From, To, Cc and Date, then the plain text, or the HTML's text."""
+    """One mail: the subject as a heading, then From, To, Cc and Date, then the plain text or the text of the HTML."""
     message = email.message_from_bytes(data, policy=email.policy.default)
     headers = {name: _header(message, name) for name in ("Subject", *_HEADERS)}
     builder = TextBuilder(limits.max_chars)
@@ -29,7 +29,7 @@ def read_mail(data: bytes, limits: FileLimits) -> list[FileText]:
 
 
 def _header(message: EmailMessage, name: str) -> str:
-    """A header's text on one line; of one that cannot be parsed, or holds bytes beyond ASCII, those as they look."""
+    """A header's text on one line. Headers that cannot be parsed, or contain non-ASCII bytes, are used raw."""
     raw = next((str(value) for key, value in message.raw_items() if key.lower() == name.lower()), "")
     try:
         text = str(message.get(name, "")) if raw.isascii() else raw
@@ -39,7 +39,7 @@ def _header(message: EmailMessage, name: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    """Bytes beyond ASCII that stood unencoded in a header, decoded as well as can be."""
+    """Decode non-ASCII bytes that a header contains without MIME encoding, by detecting their encoding."""
     try:
         raw = text.encode("ascii", "surrogateescape")
     except UnicodeEncodeError:
@@ -49,7 +49,7 @@ def _unescaped(text: str) -> str:
 
 
 def _body(message: EmailMessage, limits: FileLimits) -> str:
-    """The message's text: plain parts where there are some, else the visible text of HTML ones."""
+    """The message text: its plain parts if they are not blank, else the visible text of its HTML parts."""
     parts = [part for part in _leaves(message) if not _name(part) and part.get_content_disposition() != "attachment"]
     plain = [_text(part) for part in parts if part.get_content_type() == "text/plain"]
     if any(text.strip() for text in plain):
@@ -61,7 +61,7 @@ def _body(message: EmailMessage, limits: FileLimits) -> str:
 
 
 def _leaves(message: EmailMessage) -> Iterator[EmailMessage]:
-    """Parts that hold something, in order; what is inside an attached mail is not ours."""
+    """The leaf parts in order; the parts of attached mails are excluded."""
     stack = [message]
     while stack:
         part = stack.pop()
@@ -73,7 +73,7 @@ def _leaves(message: EmailMessage) -> Iterator[EmailMessage]:
 
 
 def _text(part: EmailMessage) -> str:
-    """A part's text in the encoding it declares, or where that is wrong in the likeliest."""
+    """The text of a part in its declared encoding, or in a detected one if the declaration is wrong."""
     try:
         payload = part.get_payload(decode=True)
     except Exception:
@@ -93,7 +93,7 @@ def _name(part: EmailMessage) -> str:
 
 
 def _notes(message: EmailMessage) -> Iterator[str]:
-    """A remark naming the attachments."""
+    """A remark that names the attachments."""
     names = [
         _name(part) or part.get_content_type()
         for part in _leaves(message)
@@ -107,7 +107,7 @@ def _notes(message: EmailMessage) -> Iterator[str]:
 
 
 def _date(header: str) -> str:
-    """The day of a Date header, ISO 8601; "" when it cannot be read."""
+    """The day of a Date header, ISO 8601; "" if it cannot be parsed."""
     try:
         return email.utils.parsedate_to_datetime(header).date().isoformat()
     except (ValueError, TypeError, IndexError, OverflowError):

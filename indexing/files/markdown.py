@@ -1,4 +1,4 @@
-"""Parser of plain text and Markdown: the text verbatim, with Markdown headings."""
+"""Parser of plain text and Markdown: keeps the text verbatim and finds Markdown headings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NO_PARAGRAPH = re.compile(r" {0,3}(?:[-+*>|]|\d{1,9}[.)])|    |\t|\s*$| {0,3}#{
 
 
 def markdown_headings(text: str) -> tuple[Heading, ...]:
-    """(start, end, level) of every heading, its words without the marks; none inside fences or front matter.
+    """(start, end, level) of the words of every heading, without marks; fences and front matter are skipped.
 
     >>> markdown_headings("# One\\n\\nTwo\\n---\\n")
     ((2, 5, 1), (7, 10, 2))
@@ -42,7 +42,7 @@ def markdown_headings(text: str) -> tuple[Heading, ...]:
 
 
 def _stripped(start: int, line: str) -> tuple[int, int]:
-    """Where a line's text begins and ends without white space around it."""
+    """The start and end of a line's text without surrounding white space."""
     bare = line.strip()
     start += line.index(bare)
     return start, start + len(bare)
@@ -54,13 +54,13 @@ def _closes(line: str, fence: str) -> bool:
 
 
 def _front_matter(text: str) -> int:
-    """Where the text begins after a YAML head between two lines of three dashes."""
+    """The offset after YAML front matter (between two lines of three dashes); 0 without it."""
     match = re.match(r"---[ \t]*\r?\n(?:(?!---)[^\n]*\n){0,200}?---[ \t]*(?:\r?\n|$)", text)
     return match.end() if match else 0
 
 
 def _lines(text: str, start: int) -> Iterator[tuple[int, str]]:
-    """Each line with where it starts, without its end (LF or CRLF)."""
+    """The start and text of each line, without its line end (LF or CRLF)."""
     while start < len(text):
         end = text.find("\n", start)
         end = len(text) if end < 0 else end

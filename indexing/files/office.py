@@ -34,7 +34,7 @@ _IMAGE = re.compile(r"(?:word|ppt|xl)/media/[^/]+\.(?:png|jpe?g|gif|bmp|tiff?|em
 
 
 def guard_zip(data: bytes) -> zipfile.ZipFile:
-    """The open zip, once its sizes, as declared and as they really unpack, are within bounds. Raises UnreadableFile."""
+    """Open a zip after checking its declared and its actual unpacked size. Raises UnreadableFile."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
@@ -52,7 +52,7 @@ def guard_zip(data: bytes) -> zipfile.ZipFile:
 
 
 def _real_size(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> int:
-    """How far a member really unpacks, counted to just above the limit; zipfile stops at what is declared."""
+    """The actual unpacked size of a member, counted to just above the limit."""
     if member.flag_bits & 1:
         raise UnreadableFile("encrypted: a password is needed")
     size = 0
@@ -66,7 +66,7 @@ def _real_size(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) ->
 
 
 def _notes(archive: zipfile.ZipFile) -> tuple[str, ...]:
-    """A remark on the images inside, which are not read."""
+    """A remark on embedded images, which are not read."""
     count = sum(bool(_IMAGE.match(name)) for name in archive.namelist())
     return (f"{count:,} embedded image{'s' * (count > 1)} not read",) if count else ()
 
@@ -109,7 +109,7 @@ def read_docx(data: bytes, limits: FileLimits) -> list[FileText]:
 
 
 def _blocks(body: Any) -> Iterator[Any]:
-    """Paragraphs and tables below an element, in order, also those in content controls and text boxes, none twice."""
+    """All paragraphs and tables below an element once, in order, including content controls and text boxes."""
     stack = list(reversed(body))
     while stack:
         element = stack.pop()
@@ -124,7 +124,7 @@ def _blocks(body: Any) -> Iterator[Any]:
 
 
 def _text_boxes(paragraph: Any) -> Iterator[Any]:
-    """The text boxes anchored in a paragraph (of two alternatives for old and new programs the new one)."""
+    """The text boxes anchored in a paragraph. Of alternatives for old and new programs, only the new one counts."""
     for box in paragraph.iter(f"{_W}txbxContent"):
         above = [element.tag for element in box.iterancestors()]
         inside = above[: above.index(f"{_W}p")] if f"{_W}p" in above else above
@@ -133,7 +133,7 @@ def _text_boxes(paragraph: Any) -> Iterator[Any]:
 
 
 def _words(paragraph: Any) -> str:
-    """The text of a paragraph as it is shown: insertions in, deletions and field codes out, text boxes apart."""
+    """The displayed text of a paragraph: with insertions, without deletions, field codes and text boxes."""
     pieces: list[str] = []
     stack = list(reversed(paragraph))
     while stack:
@@ -148,7 +148,7 @@ def _words(paragraph: Any) -> str:
 
 
 def _rows(table: Any) -> Iterator[str]:
-    """Each row of a table, cells between tabs; a table of one column keeps its paragraphs, and inner tables are rows."""
+    """Each row of a table, cells separated by tabs. One-column tables keep their paragraphs; nested tables become rows."""
     for row in table.iter(f"{_W}tr"):
         if next(row.iterancestors(f"{_W}tbl")) is not table:
             continue
@@ -168,7 +168,7 @@ def _cell(cell: Any) -> Iterator[str]:
 
 
 def _style_levels(styles: Any) -> dict[str, int]:
-    """Level of each style that makes headings, by its id: from its name, its outline level or what it is based on."""
+    """Heading level by style id, from the style's name, its outline level, or the style it is based on."""
     own: dict[str, tuple[int, str]] = {}
     for style in styles.element.iter(f"{_W}style"):
         name = style.find(f"{_W}name")
@@ -190,21 +190,21 @@ def _inherited(own: dict[str, tuple[int, str]], name: str) -> int:
 
 
 def _outline(properties: Any) -> int:
-    """The heading level (from 1) of paragraph properties with an outline level; 0 without."""
+    """The heading level (from 1) of paragraph properties with an outline level; 0 without one."""
     outline = properties.find(f"{_W}outlineLvl") if properties is not None else None
     value = (outline.get(f"{_W}val") or "") if outline is not None else ""
     return int(value) + 1 if value.isdigit() and int(value) < 9 else 0
 
 
 def _level(paragraph: Any, levels: dict[str, int]) -> int:
-    """The level of a paragraph as a heading; 0 for body text."""
+    """The heading level of a paragraph; 0 for body text."""
     properties = paragraph.find(f"{_W}pPr")
     style = properties.find(f"{_W}pStyle") if properties is not None else None
     return _outline(properties) or (levels.get(style.get(f"{_W}val") or "", 0) if style is not None else 0)
 
 
 def _in_list(paragraph: Any, builder: TextBuilder) -> bool:
-    """Whether a paragraph is a list item that follows something else than a heading."""
+    """Whether a paragraph is a list item that does not directly follow a heading."""
     properties = paragraph.find(f"{_W}pPr")
     style = properties.find(f"{_W}pStyle") if properties is not None else None
     styled = style is not None and (style.get(f"{_W}val") or "").startswith("List")
@@ -213,7 +213,7 @@ def _in_list(paragraph: Any, builder: TextBuilder) -> bool:
 
 
 def _footnotes(part: Any) -> Iterator[str]:
-    """The text of foot- and endnotes, in their order."""
+    """The text of each footnote and endnote, in order."""
     from docx.oxml.parser import parse_xml
 
     for relation in part.rels.values():
@@ -228,7 +228,7 @@ def _footnotes(part: Any) -> Iterator[str]:
 
 
 def read_pptx(data: bytes, limits: FileLimits) -> list[FileText]:
-    """Each slide a page: its title as a heading, its text and tables, its speaker notes."""
+    """One page for each slide: its title as a heading, its text and tables, its speaker notes."""
     import pptx
 
     archive = guard_zip(data)
@@ -243,7 +243,7 @@ def read_pptx(data: bytes, limits: FileLimits) -> list[FileText]:
 
 
 def _slide(slide: Any, builder: TextBuilder) -> None:
-    """Write one slide."""
+    """Write one slide to the builder."""
     start = builder.pages[-1]
     title = slide.shapes.title
     if title is not None and title.has_text_frame and (words := _frame(title.text_frame)):
@@ -257,7 +257,7 @@ def _slide(slide: Any, builder: TextBuilder) -> None:
 
 
 def _shapes(shapes: Iterable[Any]) -> Iterator[Any]:
-    """All shapes, those in groups too, in order."""
+    """All shapes in order, including those in groups."""
     stack = list(shapes)[::-1]
     while stack:
         shape = stack.pop()
@@ -275,7 +275,7 @@ def _shape(shape: Any) -> Iterator[str]:
 
 
 def _frame(frame: Any, apart: str = "\n") -> str:
-    """The paragraphs of a text frame; line breaks inside one become line ends."""
+    """The paragraphs of a text frame, joined by `apart`; a line break inside a paragraph becomes a newline."""
     lines = (paragraph.text.replace("\v", "\n").strip() for paragraph in frame.paragraphs)
     return apart.join(line for line in lines if line)
 
@@ -284,7 +284,7 @@ def _frame(frame: Any, apart: str = "\n") -> str:
 
 
 def read_xlsx(data: bytes, limits: FileLimits) -> list[FileText]:
-    """Each sheet a page: its name as a heading, each row as "Column: value" between tabs."""
+    """One page for each sheet: its name as a heading, each row as tab-separated "Column: value"."""
     import openpyxl
 
     archive = guard_zip(data)
@@ -307,7 +307,7 @@ def read_xlsx(data: bytes, limits: FileLimits) -> list[FileText]:
 
 
 def _sheet(rows: Iterator[list[str]]) -> Iterator[str]:
-    """Lines of a sheet's rows; the first row names the columns when it looks like names."""
+    """The rows of a sheet as lines; the first row is the header if it looks like one."""
     first = next(rows, [])
     second = next(rows, [])
     header = header_of(first, second)
@@ -322,7 +322,7 @@ def _sheet(rows: Iterator[list[str]]) -> Iterator[str]:
 
 
 def _shown(value: object) -> str:
-    """A cell's value as people write it: dates ISO 8601 without a time of midnight, whole numbers without ".0"."""
+    """A cell value as text: ISO 8601 dates, without the time if it is midnight; whole numbers without ".0"."""
     if value is None:
         return ""
     if isinstance(value, datetime.datetime):

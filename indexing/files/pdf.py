@@ -1,8 +1,8 @@
-"""PDF text extraction with pdfium: lines joined into paragraphs, and the place of each character on its page.
+"""PDF text extraction with pdfium: lines joined into paragraphs, and each character's position on its page.
 
-pdfium gives characters in reading order with a line break after each printed line. Whether a line break ends a paragraph
-is seen from the layout: the gap to the next line, its indentation, its size, and whether the next line's first word
-would still have fitted. All of it is arithmetic over boxes, so the same page always gives the same text.
+pdfium returns characters in reading order, with a line break after each printed line. The layout shows whether a line
+break ends a paragraph: the distance to the next line, its indentation and size, and whether its first word would still
+have fitted. This is arithmetic over boxes, so a page always yields the same text.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MANY = 10
 
 @dataclass(slots=True)
 class _Line:
-    """A printed line: its characters, pdfium's index of each, and its box in points (from the left and the bottom)."""
+    """A printed line: its characters, their pdfium indices, and its box in points from the left and the bottom."""
 
     text: str
     origins: list[int]
@@ -55,7 +55,7 @@ class _Line:
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A page's text, pdfium's index of each character, and (start, end, size) of each block of lines of one size."""
+    """A page's text, the pdfium index of each character, and (start, end, size) of each block of one font size."""
 
     text: str
     origins: list[int]
@@ -63,7 +63,7 @@ class _Page:
 
 
 def read_pdf(data: bytes, limits: FileLimits) -> list[FileText]:
-    """The text of a PDF with its page map. Raises UnreadableFile when it is encrypted, or has no text at all."""
+    """The text of a PDF with its page map. Raises UnreadableFile if it is encrypted or has no text."""
     document = _opened(data)
     check_pages(len(document), limits.max_pages)
     builder = TextBuilder(limits.max_chars)
@@ -100,7 +100,7 @@ def _opened(data: bytes) -> Any:
 
 
 def _page_or_none(document: Any, index: int) -> _Page | None:
-    """The page's text, None when the page is damaged."""
+    """The text of a page, or None if the page is damaged."""
     try:
         page = document[index]
     except pypdfium2.PdfiumError:
@@ -114,10 +114,10 @@ def _page_or_none(document: Any, index: int) -> _Page | None:
 
 
 def pdf_page_text(page: Any) -> tuple[str, list[int]]:
-    """The text of a `pypdfium2.PdfPage` as `read_pdf` gives it, and for each character pdfium's index of it, or -1.
+    """The text of a `pypdfium2.PdfPage` as `read_pdf` extracts it, and the pdfium index of each character, or -1.
 
-    Invariant: where the index is not -1, pdfium's character of that index (the first of two for a surrogate pair) is the
-    text's. -1 stands for what was put between lines: a space or line ends.
+    Invariant: where the index is not -1, pdfium has the same character at that index (for a surrogate pair, at its first
+    half). -1 marks characters inserted between lines: spaces and newlines.
     """
     read = _page(page)
     return read.text, read.origins
@@ -136,9 +136,9 @@ def _page(page: Any) -> _Page:
 
 
 def _lines(raw: Any) -> Iterator[_Line]:
-    """The printed lines of a page, without white space around, empty ones left out.
+    """The printed lines of a page, stripped of white space; empty lines are skipped.
 
-    After a hyphen at a line's end pdfium gives a marker for it and goes on with the next line at once.
+    At a hyphenated line end, pdfium returns a marker character instead of a line break.
     """
     characters: list[str] = []
     origins: list[int] = []
@@ -174,7 +174,7 @@ _LONE = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 
 def _measured(line: _Line, raw: Any) -> _Line:
-    """The line with its box, from the boxes of its first, middle and last characters."""
+    """Set the line's box from the boxes of its first, middle and last characters."""
     box = pdfium.FS_RECTF()
     boxes = []
     for origin in {line.origins[0], line.origins[len(line.origins) // 2], line.origins[-1]}:
@@ -190,7 +190,7 @@ def _measured(line: _Line, raw: Any) -> _Line:
 
 
 def _joined(lines: Sequence[_Line]) -> _Page:
-    """The lines as one text: joined by nothing, a space, a line end or a blank line."""
+    """Join lines into one text: by nothing, a space, a newline or a blank line."""
     pieces: list[str] = []
     origins: list[int] = []
     blocks: list[tuple[int, int, float]] = []
@@ -214,14 +214,14 @@ def _joined(lines: Sequence[_Line]) -> _Page:
 
 
 def _join_word(pieces: list[str], origins: list[int], following: str) -> None:
-    """Take the hyphen at the end of what is written so far away, when a small letter follows; else leave it, as '-'."""
+    """Remove the hyphen that splits a word: soft ones always, others between a letter and a small letter."""
     if pieces[-1].endswith(_SOFT_HYPHEN) or (following[:1].islower() and pieces[-1][-2:-1].isalpha()):
         pieces[-1] = pieces[-1][:-1]
         origins.pop()
 
 
 def _cleaned(text: str, origins: list[int], blocks: list[tuple[int, int, float]]) -> _Page:
-    """Hyphen markers left inside become '-', of pdfium's own making, so they map to nothing."""
+    """Turn the remaining hyphen markers into '-'. They are not characters of the page, so their index is -1."""
     if _HYPHEN in text:
         origins = [_INSERTED if character == _HYPHEN else at for character, at in zip(text, origins, strict=True)]
         text = text.replace(_HYPHEN, "-")
@@ -229,7 +229,7 @@ def _cleaned(text: str, origins: list[int], blocks: list[tuple[int, int, float]]
 
 
 def _usual_gap(lines: Sequence[_Line]) -> float:
-    """The usual distance from line to line on the page, in points; that of single spacing where there is none."""
+    """The usual line distance of the page in points (33rd percentile), or that of single spacing if unknown."""
     gaps = [a.bottom - b.bottom for a, b in zip(lines, lines[1:], strict=False) if _below(a, b)]
     sizes = [line.size for line in lines] or [0.0]
     if not gaps:
@@ -239,7 +239,7 @@ def _usual_gap(lines: Sequence[_Line]) -> float:
 
 
 def _below(first: _Line, second: _Line) -> bool:
-    """Whether the second line stands right below the first, in the same size."""
+    """Whether the second line is directly below the first, in the same size."""
     gap = first.bottom - second.bottom
     return 0.3 * first.size < gap < 3 * first.size and _same_size(first, second)
 
@@ -249,7 +249,7 @@ def _same_size(first: _Line, second: _Line) -> bool:
 
 
 def _edges(lines: Sequence[_Line]) -> list[tuple[float, float]]:
-    """For each line the left and right edge of the column it stands in: of its neighbours up to some lines away."""
+    """The left and right edge of each line's column, from its neighbours at most _MANY lines away."""
     edges: list[tuple[float, float]] = []
     for at, line in enumerate(lines):
         left, right = line.left, line.right
@@ -266,7 +266,7 @@ def _edges(lines: Sequence[_Line]) -> list[tuple[float, float]]:
 
 
 def _between(line: _Line, following: _Line, edges: tuple[float, float], usual: float) -> str:
-    """What stands between two lines: "" or " " inside a paragraph, "\\n" after a line meant to end, else a blank line."""
+    """The separator of two lines: "" or " " inside a paragraph, "\\n" after a deliberate break, else a blank line."""
     if line.text[-1] in (_HYPHEN, _SOFT_HYPHEN):
         return ""
     gap = line.bottom - following.bottom
@@ -294,19 +294,19 @@ def _goes_on(text: str) -> bool:
 
 
 def _glued(text: str, following: str) -> bool:
-    """Whether two lines of a paragraph are joined without a space: scripts without spaces, and after a hyphen."""
+    """Whether two lines of a paragraph join without a space: in scripts without spaces, or after a hyphen."""
     if text[-1] == "-" and text[-2:-1].isalnum():
         return True
     return bool(_UNSPACED.match(text[-1]) and _UNSPACED.match(following))
 
 
 def _rightward(line: _Line) -> bool:
-    """Whether a line reads from right to left."""
+    """Whether a line is right-to-left."""
     return len(_RTL.findall(line.text)) * 2 > sum(character.isalpha() for character in line.text)
 
 
 def _deliberate(line: _Line, following: _Line, edges: tuple[float, float]) -> bool:
-    """Whether a line ends before it had to: the next line's first word would have fitted, with room to spare."""
+    """Whether a line ends early on purpose: the next line's first word would have fitted with space to spare."""
     left, right = edges
     room = line.left - left if _rightward(line) else right - line.right
     word = following.text.split(None, 1)[0]
@@ -316,21 +316,21 @@ def _deliberate(line: _Line, following: _Line, edges: tuple[float, float]) -> bo
 
 
 def _spread(line: _Line) -> bool:
-    """Whether there are wide gaps inside a line, as between the cells of a table."""
+    """Whether a line has wide gaps, as between the cells of a table."""
     return line.letter > (1.5 if _UNSPACED.search(line.text) else 0.85) * line.size
 
 
 def _indented(line: _Line, following: _Line) -> bool:
-    """Whether the next line begins further in than this one, as the first line of a paragraph does."""
+    """Whether the next line is indented, as the first line of a paragraph is."""
     further = line.right - following.right if _rightward(line) else following.left - line.left
     return further > 0.8 * line.size
 
 
-# -- what else is known ------------------------------------------------------------------------------------------------
+# -- headings, remarks, metadata ---------------------------------------------------------------------------------------
 
 
 def _headings(text: str, blocks: Sequence[tuple[int, int, float]]) -> tuple[Heading, ...]:
-    """Blocks clearly larger than the body's letters; the largest size is level 1."""
+    """Blocks with a font clearly larger than the body's; the largest size is level 1."""
     sizes: Counter[float] = Counter()
     for start, end, size in blocks:
         sizes[round(size * 2) / 2] += end - start
@@ -363,7 +363,7 @@ def _missing(empty: Sequence[int], broken: Sequence[int]) -> Iterator[str]:
 
 
 def _strange(text: str, pages: tuple[int, ...]) -> Iterator[str]:
-    """Remarks on reversed and illegible pages. Raises UnreadableFile when nothing is left that reads as it should."""
+    """Remarks on reversed and illegible pages. Raises UnreadableFile if that affects all pages with text."""
     ends = (*pages[1:], len(text))
     parts = [text[start:end] for start, end in zip(pages, ends, strict=True)]
     backward = [number for number, part in enumerate(parts, 1) if looks_reversed(part)]
@@ -380,7 +380,7 @@ def _strange(text: str, pages: tuple[int, ...]) -> Iterator[str]:
 
 
 def _garbled(text: str) -> bool:
-    """Whether much of a text is private use, replacement or control characters."""
+    """Whether much of a text consists of private-use, replacement or control characters."""
     odd = sum("\ue000" <= c <= "\uf8ff" or c == "\ufffd" or "\x7f" <= c < "\xa0" for c in text)
     return odd * 4 > len(text) and odd > 10
 

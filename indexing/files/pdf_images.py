@@ -1,7 +1,7 @@
-"""Renders a PDF page as an image, with boxes around a span of its text found by offsets.
+"""Renders a PDF page as an image, with boxes around a span of its text, given by offsets.
 
-Drawn in a process of its own, as a PDF from anywhere must not be able to take the service down with it. Where the page
-does not give exactly the text that was indexed, no box is drawn and `exact` is false.
+A child process renders, so that a malicious PDF cannot crash the service. If the page's text differs from the indexed
+text, there are no boxes and `exact` is false.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ _CODE = code_to_serve("indexing.files.pdf_images")
 
 @dataclass(frozen=True, slots=True)
 class PageImage:
-    """A page drawn. width, height: pixels; png: the picture; boxes: (left, top, right, bottom) in 0..1 of the page from
-    its top left, one for each printed line of the span; exact: whether the page's text is the indexed one."""
+    """A rendered page. width, height: pixels; png: the image; exact: whether the page's text equals the indexed text.
+
+    boxes: (left, top, right, bottom) from the page's top left, in 0..1 of its size; one for each line of the span.
+    """
 
     width: int
     height: int
@@ -43,10 +45,11 @@ class PageImage:
 def page_image(
     path: Path, page: int, *, text: str, start: int | None = None, end: int | None = None, scale: float = 1.5
 ) -> PageImage:
-    """The page (from 1) of a PDF. text: what was indexed of this page; start, end: code points in it, None for no span.
+    """Render a page (from 1) of a PDF.
 
-    scale: pixels a point (1/72 inch), less for a page that would be larger than PIXELS.
-    Raises UnreadableFile when the page cannot be drawn.
+    text: the page's text as indexed. start, end: the span in it, in code points; None for no span.
+    scale: pixels per point (1/72 inch), reduced for a page of more than PIXELS pixels.
+    Raises UnreadableFile when the page cannot be rendered.
     """
     span = None if start is None or end is None else [start, end]
     asked = {"page": page, "span": span, "scale": scale, "text": text, "path": str(path)}
@@ -65,11 +68,11 @@ def page_image(
     return PageImage(int(values["width"]), int(values["height"]), png, boxes, bool(values["exact"]))
 
 
-# -- in the drawing process --------------------------------------------------------------------------------------------
+# -- in the rendering process ------------------------------------------------------------------------------------------
 
 
 def serve() -> None:
-    """Draw one page: a request as JSON comes in, the facts as JSON and the picture go out."""
+    """Render one page: receive a request as JSON, send the boxes and sizes as JSON, then the PNG."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -88,7 +91,7 @@ def serve() -> None:
 
 
 def boxes(page: Any, text: str, span: Sequence[int] | None) -> list[Box] | None:
-    """Boxes of the characters of a span of the page's text, one a printed line; None when the page has another text."""
+    """The boxes of a span of the page's text, one for each line; None if the page's text differs from `text`."""
     from indexing.files.pdf import pdf_page_text
 
     found, origins = pdf_page_text(page)
@@ -105,7 +108,7 @@ def boxes(page: Any, text: str, span: Sequence[int] | None) -> list[Box] | None:
 
 
 def lines(characters: Sequence[Box]) -> Iterator[Box]:
-    """Boxes of characters in reading order, joined while they stand on one line.
+    """Merge the boxes of characters in reading order that are on the same line.
 
     >>> list(lines([(0.1, 0.1, 0.2, 0.2), (0.2, 0.1, 0.3, 0.2), (0.1, 0.3, 0.2, 0.4)]))
     [(0.1, 0.1, 0.3, 0.2), (0.1, 0.3, 0.2, 0.4)]
@@ -123,7 +126,7 @@ def lines(characters: Sequence[Box]) -> Iterator[Box]:
 
 
 def _character_boxes(raw: Any, origins: Sequence[int]) -> list[Box]:
-    """Boxes of characters in points of the PDF, (left, bottom, right, top)."""
+    """The boxes of characters in PDF points, (left, bottom, right, top)."""
     import pypdfium2.raw as pdfium
 
     found, box = [], pdfium.FS_RECTF()
@@ -135,7 +138,7 @@ def _character_boxes(raw: Any, origins: Sequence[int]) -> list[Box]:
 
 
 def _on_page(page: Any, box: Box) -> Box:
-    """A box in points of the PDF as it is seen: turned and cropped as the page is, from the top left, in 0..1."""
+    """Convert a box from PDF points to the page as displayed (rotated, cropped): from the top left, in 0..1."""
     (a, b), (c, d) = _seen(page, box[0], box[1]), _seen(page, box[2], box[3])
     return min(a, c), min(b, d), max(a, c), max(b, d)
 
@@ -158,7 +161,7 @@ def _drawn(page: Any, scale: float) -> tuple[int, int, bytes]:
 
 
 def png_of(width: int, height: int, rows: Sequence[bytes]) -> bytes:
-    """A PNG of rows of RGB bytes (ISO/IEC 15948): each row unfiltered, all of it deflated."""
+    """A PNG of rows of RGB bytes (ISO/IEC 15948), unfiltered and deflated."""
     data = zlib.compress(b"".join(b"\0" + row for row in rows), 6)
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _part(b"IHDR", header) + _part(b"IDAT", data) + _part(b"IEND", b"")

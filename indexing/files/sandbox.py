@@ -1,7 +1,7 @@
-"""Sandboxed worker process for parsing: a crash, a hang or too much memory costs one file, and names the reason.
+"""Sandboxed worker process for parsing: a crash, a timeout or too much memory fails one file, with the reason.
 
-The worker is a `ChildProcess`: a file's kind and its bytes go in, one JSON comes back. What comes back is only ever parsed
-as JSON, so a parser that was taken over can give wrong text but not run code here.
+The worker is a `ChildProcess`. It receives a file's kind and bytes, and replies with one JSON message. The reply is only
+parsed as JSON, so a compromised parser can return wrong text but not run code in this process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CODE = code_to_serve("indexing.files.sandbox")
 
 
 class Worker:
-    """A parsing process, started when first needed and again after it died; for one thread."""
+    """A parsing process, started when first needed and restarted after it died. Not thread-safe."""
 
     def __init__(self, limits: FileLimits) -> None:
         self.limits = limits
@@ -38,14 +38,14 @@ class Worker:
         self._files = 0
 
     def close(self) -> None:
-        """End the process, if there is one."""
+        """End the process, if it is running."""
         if self._child is not None:
             self._child.close()
         self._child = None
         self._files = 0
 
     def parse(self, data: bytes, kind: str, source: str) -> list[FileText]:
-        """The texts of a file of that kind. Raises UnreadableFile, also when the process dies over it."""
+        """The texts of a file of this kind. Raises UnreadableFile, also when the process dies."""
         if self._files >= FILES_PER_WORKER or (self._child is not None and self._child.process.poll() is not None):
             self.close()
         child = self._started()
@@ -67,7 +67,10 @@ class Worker:
         return self._texts(reply)
 
     def _ask(self, child: ChildProcess, data: bytes, kind: str) -> dict[str, Any]:
-        """One request and its reply. Raises TimeoutError; OSError or EOFError when the connection breaks; ValueError."""
+        """Send one request and receive its reply. Raises TimeoutError, OSError, EOFError or ValueError.
+
+        OSError and EOFError mean that the connection broke; ValueError, that the reply is no JSON object.
+        """
         with child.within(self.limits.seconds):
             child.connection.send_bytes(kind.encode())
             child.connection.send_bytes(data)
@@ -85,7 +88,7 @@ class Worker:
         return [_text(values) for values in reply["texts"]]
 
     def _started(self) -> ChildProcess:
-        """A living worker."""
+        """The running worker, started if necessary."""
         if self._child is not None:
             return self._child
         child = self._child = ChildProcess(_CODE)
@@ -99,7 +102,7 @@ class Worker:
         return child
 
     def _why_it_died(self, child: ChildProcess) -> str:
-        """The reason after the connection broke, by how the process ended; it is closed."""
+        """The reason why the connection broke, from the exit code; closes the process."""
         try:
             code = child.process.wait(timeout=_GRACE)
         except subprocess.TimeoutExpired:
@@ -114,7 +117,7 @@ def _memory(limits: FileLimits) -> str:
 
 
 def _text(values: dict[str, Any]) -> FileText:
-    """A text as it came over the wire."""
+    """Convert a text received as JSON."""
     headings = tuple((int(start), int(end), int(level)) for start, end, level in values["headings"])
     return FileText(
         str(values["text"]),
@@ -130,7 +133,7 @@ def _text(values: dict[str, Any]) -> FileText:
 
 
 def serve() -> None:
-    """The worker's life: limits, then one file after the other until the other side hangs up."""
+    """Worker's main loop: receive the limits, then parse files until the connection closes."""
     connection = parent()
     limits = FileLimits(**json.loads(connection.recv_bytes()))
     connection.send_bytes(b".")
@@ -145,7 +148,7 @@ def serve() -> None:
 
 
 def _answer(data: bytes, kind: str, limits: FileLimits) -> dict[str, Any]:
-    """What is sent back for one file: its texts, or why there are none."""
+    """The reply for one file: its texts, or why there are none."""
     from indexing.files.formats import parse
 
     try:
@@ -157,7 +160,7 @@ def _answer(data: bytes, kind: str, limits: FileLimits) -> dict[str, Any]:
 
 
 def _arm(limits: FileLimits) -> None:
-    """Bound this process while it parses: memory, no core dump, and its own end should our parent be gone."""
+    """Limit this process while it parses: memory, no core dump, and a timer that ends it even if the parent is gone."""
     import resource
     import signal
 
@@ -178,7 +181,7 @@ def _disarm() -> None:
 
 
 def _address_space() -> int:
-    """Bytes of address space of this process now; where that cannot be known, a generous 4 GB."""
+    """This process's address space in bytes; 4 GB if the system does not report it."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):

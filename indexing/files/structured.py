@@ -1,7 +1,7 @@
-"""Parsers of CSV, JSON and JSON lines: a record with text of its own is a document; other records become lines of text.
+"""Parsers of CSV, JSON and JSON lines. A record with a text field becomes a document; other records become lines.
 
-A record has a text when a column or field is named text, content, contents or body. Its other scalar fields become
-meta, its title stands first as a heading. Tables without such a column become one line a row, "Column: value".
+A text field is a column or key named text, content, contents or body. The record's other scalar fields become meta, and
+its title becomes a heading before the text. Tables without a text column become one line for each row, "Column: value".
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _decoded(data: bytes, kind: str) -> DecodedText:
 
 
 class _Records:
-    """Makes documents of records, with names unique in the file."""
+    """Turns records into documents, with names unique in the file."""
 
     def __init__(self, decoded: DecodedText, kind: str, max_chars: int) -> None:
         self.facts: dict[str, Scalar] = {"file_type": kind, "encoding": decoded.encoding}
@@ -47,7 +47,7 @@ class _Records:
         self._names: set[str] = set()
 
     def add(self, record: Mapping[str, object], number: int) -> None:
-        """One record; `number` is its place in the file, from 1."""
+        """Add one record; `number` is its position in the file, from 1."""
         fields = {str(name).strip().lower(): name for name in reversed(list(record))}
         key = next(
             (fields[name] for name in TEXT_FIELDS if name in fields and isinstance(record[fields[name]], str)),
@@ -65,7 +65,7 @@ class _Records:
         self.texts.append(FileText(text, (), {**meta, **self.facts}, headings, (), self._name(record, fields, number)))
 
     def _name(self, record: Mapping[str, object], fields: Mapping[str, str], number: int) -> str:
-        """The record's own name, or its number; a name that is taken gets the number too."""
+        """The record's own name, else its number; a duplicate name gets the number appended."""
         values = (record[fields[name]] for name in NAME_FIELDS if name in fields)
         scalars = (str(value).strip() for value in values if isinstance(value, (str, int, float)))
         wanted = " ".join(next((value for value in scalars if value), str(number)).split())[:200]
@@ -76,7 +76,7 @@ class _Records:
         return name
 
     def result(self) -> list[FileText]:
-        """All documents; the remarks on the whole file stand on the first."""
+        """All documents; remarks about the whole file are attached to the first."""
         if self.without:
             self.notes.append(f"{self.without:,} record{'s' * (self.without > 1)} without text left out")
         if not self.texts:
@@ -87,7 +87,7 @@ class _Records:
 
 
 def _titled(title: str, body: str) -> tuple[str, tuple[Heading, ...]]:
-    """A title and a text as one text; a text that begins with its title has it once."""
+    """Join a title and a text, unless the text already begins with the title."""
     title = title.strip()
     if not title:
         return body, ()
@@ -97,7 +97,7 @@ def _titled(title: str, body: str) -> tuple[str, tuple[Heading, ...]]:
 
 
 def _has_text(record: object) -> bool:
-    """Whether a record has a field for its text that holds text."""
+    """Whether a record has a text field whose value is a string."""
     return isinstance(record, dict) and any(
         str(name).strip().lower() in TEXT_FIELDS and isinstance(value, str) for name, value in record.items()
     )
@@ -107,18 +107,18 @@ def _has_text(record: object) -> bool:
 
 
 def read_csv(data: bytes, limits: FileLimits) -> list[FileText]:
-    """A table with commas, semicolons, tabs or bars, whichever its lines agree on."""
+    """A table separated by commas, semicolons, tabs or bars, whichever its lines agree on."""
     decoded = _decoded(data, "a CSV table")
     return _table(decoded, delimiter_of(decoded.text), "csv", limits)
 
 
 def read_tsv(data: bytes, limits: FileLimits) -> list[FileText]:
-    """A table with tabs."""
+    """A table separated by tabs."""
     return _table(_decoded(data, "a TSV table"), "\t", "tsv", limits)
 
 
 def _table(decoded: DecodedText, delimiter: str, kind: str, limits: FileLimits) -> list[FileText]:
-    """Documents, when a column holds texts; else one document, one line a row."""
+    """One document for each row if there is a text column; else one document with a line for each row."""
     rows = _rows(decoded.text, delimiter)
     first, second = next(rows, (0, [])), next(rows, (0, []))
     following = _chain(second, rows)
@@ -136,7 +136,7 @@ def _table(decoded: DecodedText, delimiter: str, kind: str, limits: FileLimits) 
 
 
 def _typed(row: dict[str, str]) -> dict[str, object]:
-    """A row with what is plainly a number as one, but for the columns of its text and its name.
+    """Convert the numbers of a row, except in the columns of its text and name.
 
     >>> _typed({"id": "7", "year": "1912", "code": "007"})
     {'id': '7', 'year': 1912, 'code': '007'}
@@ -158,7 +158,7 @@ def _chain(first: tuple[int, list[str]], rows: Iterator[tuple[int, list[str]]]) 
 
 
 def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """(line number, cells) of each row that is not empty. NULs are dropped. This sets the csv module's field limit."""
+    """(line number, cells) of each row that is not empty. Drops NULs. Sets the csv module's global field size limit."""
     csv.field_size_limit(sys.maxsize)
     reader = csv.reader(io.StringIO(text.replace("\x00", ""), newline=""), delimiter=delimiter)
     while True:
@@ -172,7 +172,7 @@ def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def delimiter_of(text: str) -> str:
-    """The delimiter that cuts most of the first lines into equally many cells, more than one; a comma when none does.
+    """The delimiter that splits most of the first lines into the same number of cells (over one); else a comma.
 
     >>> delimiter_of("name;height\\nOrveth;2,314\\n")
     ';'
@@ -188,7 +188,7 @@ def delimiter_of(text: str) -> str:
 
 
 def header_of(first: Sequence[str], second: Sequence[str]) -> list[str]:
-    """The names of the columns, or [] when the first row is not one: names are different, short and no numbers.
+    """The column names, or [] if the first row is not a header: names are distinct, short and not numbers.
 
     >>> header_of(["Name", "Year"], ["Ada", "1912"]), header_of(["Ada", "1912"], ["Bo", "1913"])
     (['Name', 'Year'], [])
@@ -201,7 +201,7 @@ def header_of(first: Sequence[str], second: Sequence[str]) -> list[str]:
 
 
 def row_line(row: Sequence[str], header: Sequence[str]) -> str:
-    """A row as one line.
+    """A row as one line, with column names if there are any.
 
     >>> row_line(["Ada", "", "1912"], ["Name", "Town", "Year"])
     'Name: Ada\\tYear: 1912'
@@ -216,7 +216,7 @@ def row_line(row: Sequence[str], header: Sequence[str]) -> str:
 
 
 def read_json(data: bytes, limits: FileLimits) -> list[FileText]:
-    """An array of records with texts, one such record, or any JSON as lines "path: value"."""
+    """Documents from an array of records with texts, or from one such record; any other JSON as lines "path: value"."""
     decoded = _decoded(data, "JSON")
     try:
         value = json.loads(decoded.text)
@@ -235,7 +235,7 @@ def read_json(data: bytes, limits: FileLimits) -> list[FileText]:
 
 
 def read_jsonl(data: bytes, limits: FileLimits) -> list[FileText]:
-    """A JSON value on each line: records with texts, or lines "path: value"."""
+    """Documents from one JSON value per line: records with texts, else lines "path: value"."""
     return _json_lines(_decoded(data, "JSON lines"), "jsonl", limits)
 
 
@@ -283,7 +283,7 @@ def _where(error: ValueError) -> str:
 def _as_lines(
     values: Iterable[Any], decoded: DecodedText, kind: str, limits: FileLimits, notes: tuple[str, ...] = ()
 ) -> FileText:
-    """One document with each value on a line of its own, a blank line between the values given."""
+    """One document with each leaf value on a line, and a blank line between the given values."""
     builder = TextBuilder(limits.max_chars)
     for value in values:
         gap = "\n\n"
@@ -294,7 +294,7 @@ def _as_lines(
 
 
 def _leaves(value: Any) -> Iterator[tuple[str, str]]:
-    """(path, value) of each string and number, in order, without recursion: `a.b[0]`, numbers from 0."""
+    """(path, value) of each string and number, in order, without recursion. Paths look like `a.b[0]`."""
     stack: list[tuple[str, Any]] = [("", value)]
     while stack:
         path, value = stack.pop()

@@ -1,7 +1,7 @@
 """Walks a folder in sorted order and turns each file into text with a page map, or into the reason why not.
 
-Plain text and Markdown are decoded here, at the speed of reading; everything that needs a parser goes to a worker
-process (`indexing.files.sandbox`) with limits on time, memory and size, so no file can stop or crash a run.
+Plain text and Markdown are decoded in this process, at the speed of reading. All other formats go to a worker process
+(`indexing.files.sandbox`) with limits on time, memory and size. So no file can stop or crash a run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RECORD = re.compile(r"#(\d+)$")
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file of the folder. path: absolute. source: its path inside the folder, "/" between parts, NFC."""
+    """A file of the folder. path: absolute. source: path inside the folder in NFC, "/" between parts."""
 
     path: Path
     source: str
@@ -44,11 +44,11 @@ class FoundFile:
 
 
 def find_files(folder: Path) -> Iterator[FoundFile]:
-    """Every file below `folder`, by source; of a single file, that file, its name the source.
+    """Every file below `folder`, sorted by source. If `folder` is a file, that file, with its name as source.
 
-    Hidden files and folders (".name", "~$name") are left out. Links are followed while they stay in the folder; each
-    folder is visited once, so there are no loops. A folder that cannot be opened is yielded itself: reading it gives
-    the reason. Raises IndexFolderError when `folder` is missing or neither a folder nor a file.
+    Hidden files and folders (".name", "~$name") are skipped. Links are followed if they stay inside the folder; each
+    folder is visited once, so link loops end. A folder that cannot be opened is yielded itself, and reading it gives
+    the reason. Raises IndexFolderError if `folder` is missing, or neither a folder nor a file.
     """
     top = os.path.abspath(folder)
     try:
@@ -66,7 +66,7 @@ def find_files(folder: Path) -> Iterator[FoundFile]:
 
 
 class _Walk:
-    """One walk: real folders first, then folders behind links that were not yet seen."""
+    """One walk: real folders first, then folders behind links that were not visited yet."""
 
     def __init__(self, top: str) -> None:
         self.top = top
@@ -85,7 +85,7 @@ class _Walk:
                 yield from self._below(path, source)
 
     def _below(self, path: str, source: str) -> Iterator[FoundFile]:
-        """Files of one folder and those below, without following links to folders."""
+        """The files of a folder and its subfolders, without following links to folders."""
         waiting = [(path, source)]
         while waiting:
             path, source = waiting.pop()
@@ -101,7 +101,7 @@ class _Walk:
                     yield from self._file(entry, name)
 
     def _entries(self, path: str) -> list[os.DirEntry[str]]:
-        """What is in a folder, without what is hidden, NFC names before others; nothing if it is gone meanwhile."""
+        """The entries of a folder without hidden ones, NFC names first; [] if the folder has disappeared."""
         try:
             with os.scandir(path) as found:
                 entries = [entry for entry in found if not entry.name.startswith((".", "~$"))]
@@ -111,7 +111,7 @@ class _Walk:
         return sorted(entries, key=lambda entry: (_part(entry.name) != entry.name, entry.name))
 
     def _file(self, entry: os.DirEntry[str], name: str) -> Iterator[FoundFile]:
-        """The file of an entry; nothing for links that leave the folder, broken ones, pipes and devices."""
+        """The file of an entry; nothing for broken links, links out of the folder, pipes and devices."""
         try:
             facts = entry.stat()
         except OSError:
@@ -129,7 +129,7 @@ class _Walk:
         return real == self.real_top or real.startswith(self.real_top.rstrip(os.sep) + os.sep)
 
     def _unique(self, source: str, name: str) -> str:
-        """`source`, or where another file has it (names equal but for normalization) the same with the raw name."""
+        """`source`; if another file has it (names equal after normalization), the same with the raw name."""
         if source in self.sources:
             source = source[: len(source) - len(_part(name))] + _escaped(name)
         self.sources.add(source)
@@ -141,12 +141,12 @@ def _found(path: str, source: str, facts: os.stat_result) -> FoundFile:
 
 
 def _escaped(name: str) -> str:
-    """A file name as text: bytes that are not UTF-8 as \\xNN."""
+    """A file name as text, with bytes that are not UTF-8 as \\xNN."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _part(name: str) -> str:
-    """A name as a part of a source: NFC; "#1" at its end is escaped, as that is how a file's records are called."""
+    """A name as a part of a source: NFC. A final "#1" is escaped, since "#" separates the names of records."""
     plain = name if name.isascii() else unicodedata.normalize("NFC", _escaped(name))
     return RECORD.sub(r"\\x23\1", plain)
 
@@ -155,7 +155,7 @@ def _part(name: str) -> str:
 
 
 def content_hash(data: bytes) -> str:
-    """The blake2b hash of a file's bytes, 128 bits, as 32 hex digits.
+    """BLAKE2b-128 of a file's bytes, 32 hex digits.
 
     >>> content_hash(b"")
     'cae66941d9efbd404e4d88758ea67670'
@@ -164,9 +164,9 @@ def content_hash(data: bytes) -> str:
 
 
 class FileReader:
-    """Reads files one after the other; holds the worker process, started when first needed, until it is closed.
+    """Reads files one after the other. It starts the parsing process when first needed and keeps it until closed.
 
-    For one thread. After a crash, a hang or too much memory in the worker the next file gets a fresh one.
+    Not thread-safe. After a crash, a timeout or too much memory, the next file gets a fresh process.
     """
 
     def __init__(self, limits: FileLimits = FileLimits()) -> None:  # noqa: B008 (frozen)
@@ -180,11 +180,11 @@ class FileReader:
         self.close()
 
     def close(self) -> None:
-        """End the worker process; reading again starts another."""
+        """End the worker process; another read starts a new one."""
         self._worker.close()
 
     def read(self, file: FoundFile) -> tuple[list[FileText], str]:
-        """The texts of a file (one, or one a record) and the hash of its bytes. Raises UnreadableFile."""
+        """The texts of a file (one for each record) and the hash of its bytes. Raises UnreadableFile."""
         data = _bytes_of(file.path, self.limits.max_bytes)
         kind = kind_of(data, file.source)
         if kind in PLAIN:
@@ -195,7 +195,7 @@ class FileReader:
 
 
 def _bytes_of(path: Path, limit: int) -> bytes:
-    """The whole file. Raises UnreadableFile when it is gone, empty, too big, not a file or not allowed."""
+    """The bytes of a file. Raises UnreadableFile if it is missing, empty, too big, not a file or not permitted."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -218,7 +218,7 @@ def _bytes_of(path: Path, limit: int) -> bytes:
 
 
 def _read_all(handle: int, size: int, limit: int) -> bytes:
-    """What the handle gives: for a file that does not grow meanwhile, one read and one that gives nothing."""
+    """Read a file to its end; for a file that does not grow meanwhile, with one read and one empty read."""
     data = os.read(handle, size + 1)
     if len(data) == size:
         return data

@@ -1,8 +1,8 @@
 """The model cache: converted model folders, and stored digests of large files.
 
-Nothing in it is needed to be kept: what is missing, cut short or changed is made again. A made folder holds
-`made.json`, the digest of every file in it; `digests/` holds one small file for each large file ever hashed,
-with its path, size, and times of change, so that it is not hashed again while those stay the same.
+Everything in it can be rebuilt: missing, truncated or changed content is made again. A converted folder contains
+`made.json` with the digest of every file in it. `digests/` has one small file for each large file ever hashed, with its
+path, size and change times. A file is hashed again only after these change.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def configured_folder() -> Path | None:
 
 
 def cache_folder() -> Path:
-    """The wanted folder, made if need be; where it cannot be written, a private one for this process."""
+    """The configured folder, created if necessary; a private one for this process if that is not writable."""
     wanted = configured_folder()
     return wanted if wanted is not None and _writable(wanted) else _private_folder(wanted)
 
 
 def digest(path: Path) -> str:
-    """blake2b-128 of a file's content, hex; remembered while its size and times of change are the same."""
+    """BLAKE2b-128 of a file's content, hex; for large files, stored until the size or change times differ."""
     if path.stat().st_size < SMALL:
         return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
     known = _stored_digest(path)
@@ -60,7 +60,7 @@ def digest(path: Path) -> str:
 
 
 def fingerprint(files: Iterable[tuple[str, Path]]) -> str:
-    """blake2b-128 over names and contents, hex; the order of the files does not matter."""
+    """BLAKE2b-128 over names and contents of files, hex; their order does not matter."""
     whole = hashlib.blake2b(digest_size=16)
     for name, path in sorted(files):
         whole.update(f"{name}\0{digest(path)}\n".encode())
@@ -68,11 +68,10 @@ def fingerprint(files: Iterable[tuple[str, Path]]) -> str:
 
 
 def make_once(name: str, make: Callable[[Path], None]) -> Path:
-    """The folder `name` ("a" or "a/b") in the cache, made by `make` unless it is there and sound.
+    """The folder `name` ("a" or "a/b") in the cache; `make` fills it if it is missing or damaged.
 
-    It is made beside and renamed into place, by one process at a time; a folder that was cut short or changed
-    is replaced. A cache that can be read but not written is used as it is. Raises ModelMissing where there is
-    no room.
+    A new folder is built next to its target and renamed, by one process at a time. It replaces a truncated or changed one.
+    A read-only cache is used as it is. Raises ModelMissing if the folder cannot be written, as on a full disk.
     """
     wanted = configured_folder()
     if wanted is not None and is_sound(wanted / name):
@@ -86,7 +85,7 @@ def make_once(name: str, make: Callable[[Path], None]) -> Path:
 
 
 def is_sound(folder: Path) -> bool:
-    """Whether a made folder holds exactly the files it was made with, unchanged."""
+    """Whether a folder contains exactly the files that were made, unchanged."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         return bool(manifest) and manifest == _contents(folder)
@@ -151,7 +150,7 @@ def _hashed(path: Path) -> str:
 
 
 def _store_digest(path: Path, stamp: list[int], found: str) -> None:
-    """Written whole or not at all; a cache that cannot be written costs a hash at the next start."""
+    """Store a digest atomically. If the cache is not writable, the file is hashed again at the next start."""
     note = _note_for(path)
     if note is None:
         return
@@ -171,7 +170,7 @@ def _writable(folder: Path) -> bool:
 
 
 def _private_folder(wanted: Path | None) -> Path:
-    """One a process; removed when the process that made it ends."""
+    """A private cache folder of this process, removed when the process ends."""
     with _guard:
         for process, folder in _temporary:
             if process == os.getpid() and folder.is_dir():

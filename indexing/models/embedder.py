@@ -1,8 +1,8 @@
-"""Text embedding, for passages and for questions alike; the only place that computes vectors.
+"""Text embedding of passages and questions; the only module that computes vectors.
 
-Any sentence-transformers model works; what it wants said before a question or a passage (E5: "query: ", "passage: ")
-comes with the model's preset. Vectors are float32 of unit length; a text without content (the zero vector) stays zero.
-A static model, such as the built-in one, is computed by `indexing.models.static_embeddings` without importing torch.
+Any sentence-transformers model works. The model's preset gives the prefixes of questions and passages (E5: "query: ",
+"passage: "). Vectors are float32 of unit length; a text without content keeps the zero vector. Static models, such as the
+built-in one, are computed by `indexing.models.static_embeddings` without importing torch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CACHED_QUESTIONS = 1_024
 
 
 class Encoder(Protocol):
-    """What computes vectors of any length, float32 [n, dimension] for n texts in order; safe to use from several threads."""
+    """Computes vectors of any length: float32 [n, dimension] for n texts, in order. Thread-safe."""
 
     dimension: int
 
@@ -33,14 +33,14 @@ class Encoder(Protocol):
 
 
 class Embedder:
-    """One loaded embedding model. Safe to use from several threads; a question changes nothing but a bounded cache."""
+    """A loaded embedding model. Thread-safe; a question changes only a bounded cache."""
 
     def __init__(self, folder: ModelFolder, *, bfloat16: bool | None = None) -> None:
-        """bfloat16: compute in that (None: where the machine has it in hardware; a static model never does).
+        """bfloat16: whether to compute in it; None: if the machine has it in hardware. Static models never do.
 
-        `static` is the folder of a static model, which is so light that every process can have its own; else None.
-        `tokens` is that model itself, which can compare texts token by token. `dense_score_name` names what the nearness of
-        a passage is in retrieval: only the same weights, compared in the same way, have the same name.
+        static: the folder of a static model, which is cheap enough for every process to load its own; else None.
+        tokens: the static model itself, which can do late interaction; else None.
+        dense_score_name: identifies the dense score. Only the same weights with the same scoring share a name.
         """
         self.name = folder.name
         self.fingerprint = folder.fingerprint
@@ -55,11 +55,11 @@ class Embedder:
 
     @classmethod
     def load(cls, name: str) -> Embedder:
-        """By preset, hub id or folder. Raises ModelMissing, ModelRefused."""
+        """Load by preset, hub id or folder. Raises ModelMissing, ModelRefused."""
         return cls(resolve(name, "embedder"))
 
     def facts(self) -> dict[str, Any]:
-        """What an index remembers of the model its vectors came from."""
+        """The facts about this model that an index stores: name, fingerprint and dimension."""
         return {"name": self.name, "fingerprint": self.fingerprint, "dimension": self.dimension}
 
     def passages(self, texts: Sequence[str]) -> Matrix:
@@ -67,7 +67,7 @@ class Embedder:
         return self._encode([self._prefixes[1] + text for text in texts])
 
     def questions(self, texts: Sequence[str]) -> Matrix:
-        """Unit vectors of questions, float32 [n, d], in order; recent questions are remembered."""
+        """Unit vectors of questions, float32 [n, d], in order; recent ones come from an LRU cache."""
         known = self._questions.get_many(dict.fromkeys(texts))
         missing = list(dict.fromkeys(text for text in texts if text not in known))
         made = dict(zip(missing, self._encode([self._prefixes[0] + text for text in missing]), strict=True))
@@ -80,7 +80,7 @@ class Embedder:
 
 
 def dense_score_name(fingerprint: str, *, static: bool) -> str:
-    """`Embedder.dense_score_name` of a model with that fingerprint.
+    """`Embedder.dense_score_name` of a model with this fingerprint.
 
     >>> dense_score_name("1a2b", static=True), dense_score_name("1a2b", static=False)
     ('1a2b and tokens, languages level', '1a2b')
@@ -89,10 +89,10 @@ def dense_score_name(fingerprint: str, *, static: bool) -> str:
 
 
 class SentenceTransformerModel:
-    """Any model that sentence-transformers loads, in batches of about as many tokens each."""
+    """Any model that sentence-transformers loads, in batches of about BATCH_TOKENS padded tokens at most."""
 
     def __init__(self, folder: ModelFolder, bfloat16: bool | None = None) -> None:
-        """Raises ModelRefused. bfloat16: as of `Embedder`."""
+        """bfloat16: as for `Embedder`. Raises ModelRefused."""
         self._model = _load(folder)
         if this_machine(self._model.device.type).bfloat16 if bfloat16 is None else bfloat16:
             self._model.bfloat16()
@@ -109,7 +109,7 @@ class SentenceTransformerModel:
 
 
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Rows sorted by length, in groups whose padded size (rows x longest) stays within `budget`; one row at least.
+    """Rows sorted by length, in groups of a padded size (rows x longest) up to `budget`; at least one row each.
 
     >>> list(batches([5, 1, 9, 2], 10))
     [[1, 3], [0], [2]]
@@ -125,7 +125,7 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
 
 
 def unit(matrix: Matrix) -> Matrix:
-    """Rows scaled to length one; a zero row, or one that is not finite, becomes zero.
+    """Scale rows to unit length; zero rows and non-finite values become zero.
 
     >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]], dtype=np.float32)).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]

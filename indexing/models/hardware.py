@@ -1,7 +1,7 @@
 """Detects the device and the processor's instruction sets, which decide the precision.
 
-Reading the machine and deciding from it are apart: `this_machine` and `processor` read, `Hardware` decides. So a test
-can say what is chosen on machines that it does not run on. torch is imported only to ask a GPU.
+Detection and decision are separate: `this_machine` and `processor` detect, `Hardware` decides. So tests can check the
+decision for machines they do not run on. torch is imported only to query a GPU.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
 
-# oneDNN's ONEDNN_MAX_CPU_ISA, in rising order, each with the features (named as in Linux' /proc/cpuinfo) it admits.
+# Values of oneDNN's ONEDNN_MAX_CPU_ISA, ascending, each with the features it adds (named as in Linux' /proc/cpuinfo).
 LIMIT = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 LEVELS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("SSE41", ()),
@@ -33,7 +33,7 @@ LEVELS: tuple[tuple[str, tuple[str, ...]], ...] = (
 FEATURES = frozenset(name for _, names in LEVELS for name in names)
 CUDA_BF16 = "cuda_bf16"
 
-# For each precision the features that its matrix products use, the fastest first, and what people call them.
+# For each precision, the features that its matrix products can use, fastest first, and their usual names.
 SETS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "fp32": (("avx512f", "AVX-512"), ("avx2", "AVX2")),
     "bf16": (
@@ -59,11 +59,11 @@ class Hardware:
 
     @property
     def bfloat16(self) -> bool:
-        """Whether it multiplies bfloat16 matrices in hardware; elsewhere that is slower than float32."""
+        """Whether the device multiplies bfloat16 matrices in hardware; emulation is slower than float32."""
         return bool(self.features & {"amx_bf16", "avx512_bf16", CUDA_BF16})
 
     def auto(self) -> str:
-        """The precision that "auto" stands for: bf16 where that is in hardware, fp16 on an older GPU, else fp32.
+        """The precision that "auto" means: bf16 if the hardware has it, fp16 on an older GPU, else fp32.
 
         >>> Hardware("cpu", frozenset({"avx2"})).auto(), Hardware("cpu", frozenset({"avx2", "amx_bf16"})).auto()
         ('fp32', 'bf16')
@@ -71,7 +71,7 @@ class Hardware:
         return "bf16" if self.bfloat16 else "fp16" if self.device == "cuda" else "fp32"
 
     def instruction_set(self, precision: str) -> str:
-        """What the matrix products of a precision use here, as people call it; a GPU's or architecture's name elsewhere.
+        """The usual name of the instruction set for matrix products of a precision, else the device's name.
 
         >>> Hardware("cpu", frozenset({"avx2", "avx512f"})).instruction_set("fp32")
         'AVX-512'
@@ -81,9 +81,9 @@ class Hardware:
 
 
 def processor(cpuinfo: str, environment: Mapping[str, str], architecture: str = "") -> Hardware:
-    """The processor that a Linux /proc/cpuinfo describes, within the limit that the environment sets for oneDNN.
+    """Parse the processor's features from Linux' /proc/cpuinfo, up to the limit that the environment sets for oneDNN.
 
-    oneDNN computes torch's bfloat16 products, so what its ONEDNN_MAX_CPU_ISA forbids is not there for us either.
+    oneDNN computes torch's bfloat16 products, so features that its ONEDNN_MAX_CPU_ISA forbids are excluded.
 
     >>> sorted(processor("flags : fpu avx2 avx512f amx_bf16", {"ONEDNN_MAX_CPU_ISA": "AVX2"}).features)
     ['avx2']
@@ -97,7 +97,7 @@ def processor(cpuinfo: str, environment: Mapping[str, str], architecture: str = 
 
 
 def this_machine(device: str = "cpu") -> Hardware:
-    """A device of this machine, by torch's name for its kind ("cpu", "cuda", "mps")."""
+    """Detect a device of this machine. device: torch's name ("cpu", "cuda", "mps")."""
     if device == "cuda":
         import torch
 

@@ -1,8 +1,7 @@
 """Loads models from the Hugging Face hub or its local cache, and downloads only the files that are loaded.
 
-Only what a safe load needs is fetched: JSON, vocabularies, safetensors; a pickle only where there are no
-safetensors; never Python files, nor weights of other frameworks. Asking the hub fails within `SECONDS` where
-there is no network.
+It downloads only what a safe load needs: JSON, vocabularies and safetensors; a pickle only if there are no safetensors;
+never Python files or weights of other frameworks. Without a network, a request to the hub fails within `SECONDS`.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ NEVER = ("*predictions*", "*onnx*", "*openvino*", "tf_*", "flax_*", "model.safet
 
 
 def split_id(name: str) -> tuple[str, str | None] | None:
-    """(owner/name, revision or None) of a hub id; None where it is none.
+    """Split a hub id into (owner/name, revision or None); None if it is not a hub id.
 
     >>> split_id("owner/model@v1"), split_id("just-a-word")
     (('owner/model', 'v1'), None)
@@ -42,7 +41,7 @@ def split_id(name: str) -> tuple[str, str | None] | None:
 
 
 def cached_folder(repo: str, revision: str | None) -> Path | None:
-    """The model's folder in the hub's cache on this machine, whole or not; None where there is none."""
+    """The model's folder in the hub's local cache, possibly incomplete; None if there is none."""
     from huggingface_hub import snapshot_download
 
     try:
@@ -52,7 +51,7 @@ def cached_folder(repo: str, revision: str | None) -> Path | None:
 
 
 def download(repo: str, revision: str | None) -> Path:
-    """The model's folder, fetched. Raises ModelMissing, with the reason in words."""
+    """Download a model and return its folder. Raises ModelMissing with the reason."""
     from huggingface_hub import HfApi, snapshot_download
 
     try:
@@ -90,7 +89,7 @@ def _is(file: str, patterns: tuple[str, ...]) -> bool:
 
 
 def _within(seconds: float, ask: Callable[[], Result]) -> Result:
-    """`ask`'s result or error; TimeoutError where neither comes in time (a host name has none)."""
+    """The result or exception of `ask`; TimeoutError after `seconds`, since host name look-ups have no timeout."""
     results: list[Result] = []
     errors: list[Exception] = []
 
@@ -111,7 +110,7 @@ def _within(seconds: float, ask: Callable[[], Result]) -> Result:
 
 
 def _reason(repo: str, revision: str | None, error: Exception) -> str:
-    """Why a model could not be fetched, as the first half of a sentence."""
+    """Why a model could not be downloaded, as the first half of a sentence."""
     from huggingface_hub import errors
 
     kinds: list[tuple[Any, str]] = [

@@ -1,8 +1,8 @@
 """The registry of presets: identity, training data, licence, prefixes and window sizes of each model known by name.
 
-Facts are what the model's card, or a copy of it, states; "not stated" where the card is silent, "not
-confirmed" where no copy of the card was at hand. Counts of parameters marked "by its config" are computed
-from the layer sizes. Published figures are the card's own; `docs/reference/models.md` tells by which command they are had.
+Facts come from the model card or a copy of it. "not stated": the card does not say; "not confirmed": no copy of the card
+was available. Parameter counts marked "by its config" are computed from the layer sizes. Published figures are those of
+the card; `docs/reference/models.md` gives the command that computes them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NOT_STATED = "not stated"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What a reader's card says it scores on a question set, in percent.
+    """A reader's scores on a question set, according to its model card, in percent.
 
     >>> str(Figure("XQuAD de", 48.74, 62.55))
     'XQuAD de exact 48.74, F1 62.55'
@@ -39,14 +39,15 @@ class Figure:
 class Preset:
     """One model with a short name.
 
-    `model` is a hub id or "builtin". `max_seq_len` and `doc_stride` are tokens (0 for embedders). `knows_no_answer`: a
-    reader that was trained with unanswerable questions. `calibration`: what its margins mean, measured on questions over
-    their own texts, as (slope, offset, threshold, stop_margin) of `qa_pipeline.answering.calibration.Calibration`; ()
-    where it was not measured. `found`: the same for passages found by the built-in embedder, as (slope, offset,
-    threshold) and the (near, words, typical nearness, typical share of words) of
-    `qa_pipeline.answering.evidence_weights.EvidenceWeights`; () likewise.
-    The prefixes are put before texts given to an embedder. `also`: other hub ids it goes by. `published`: what its card says
-    it scores. `spark_nlp`: what the same weights are called by Spark NLP's BertForQuestionAnswering.
+    model: a hub id or "builtin". max_seq_len, doc_stride: in tokens (0 for embedders).
+    knows_no_answer: whether a reader was trained with unanswerable questions.
+    calibration: (slope, offset, threshold, stop_margin) of `qa_pipeline.answering.calibration.Calibration`, measured on
+        questions with their own contexts; () if not measured.
+    found: (slope, offset, threshold) for passages retrieved by the built-in embedder, then (near, words, typical dense
+        score, typical share of words) of `qa_pipeline.answering.evidence_weights.EvidenceWeights`; () if not measured.
+    query_prefix, passage_prefix: prepended to the texts of an embedder.
+    also: other hub ids of the model. published: the scores of its card.
+    spark_nlp: the name of the same weights in Spark NLP's BertForQuestionAnswering.
     """
 
     name: str
@@ -245,7 +246,7 @@ PRESETS: Mapping[tuple[Kind, str], Preset] = MappingProxyType({(p.kind, p.name):
 
 
 def preset_for(name: str, kind: Kind) -> Preset | None:
-    """By its short name, or by its hub id with or without "@revision".
+    """The preset with this short name or hub id; "@revision" is ignored. None if there is none.
 
     >>> preset_for("intfloat/multilingual-e5-small@main", "embedder").name
     'e5-small'

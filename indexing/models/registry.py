@@ -1,9 +1,8 @@
 """Resolves a model name to a local folder: presets, hub ids, folders, and the built-in models.
 
-A name that is a folder is that folder; else a preset; else a hub id "owner/name" or "owner/name@revision",
-looked for in the hub's cache on this machine and then, unless offline, downloaded. What comes back can be
-loaded by transformers or sentence-transformers without running code that came with the model; what could not
-is refused (`indexing.models.safety`).
+A name is a folder; else a preset; else a hub id "owner/name" or "owner/name@revision". A hub id is looked up in the hub's
+local cache, and then downloaded unless offline. The resolved folder can be loaded by transformers or
+sentence-transformers without running code of the model; other models are refused (`indexing.models.safety`).
 """
 
 from __future__ import annotations
@@ -53,11 +52,11 @@ _tokenizer: list[Tokenizer] = []
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """A model ready to be loaded from `path`, an ordinary transformers or sentence-transformers folder.
+    """A checked model at `path`, in the format of transformers or sentence-transformers.
 
-    `name` is as asked for. `fingerprint` is blake2b-128, hex, over names and contents of the files that
-    decide what the model computes, as they were given: the same on every machine. `model_type` is
-    config.json's, or "static". `prefixes` are put before a question and before a passage.
+    name: as requested. model_type: from config.json, or "static". prefixes: for questions and for passages.
+    fingerprint: BLAKE2b-128, hex, over names and contents of the original files that decide what the model computes; the
+        same on every machine.
     """
 
     name: str
@@ -69,11 +68,10 @@ class ModelFolder:
 
 
 def resolve(name: str, kind: Kind, *, offline: bool | None = None) -> ModelFolder:
-    """The model called `name`, checked, and fetched if need be.
+    """Find the model called `name`, check it, and download it if necessary.
 
-    `offline` None asks DOCQA_OFFLINE and HF_HUB_OFFLINE.
-    Raises ModelMissing if it is not here and cannot be fetched, ModelRefused if it is broken or would run
-    code.
+    offline: None reads DOCQA_OFFLINE and HF_HUB_OFFLINE.
+    Raises ModelMissing if the model is not here and cannot be downloaded; ModelRefused if it is broken or would run code.
     """
     preset = preset_for(name, kind)
     folder = _named_folder(name)
@@ -98,7 +96,7 @@ def resolve(name: str, kind: Kind, *, offline: bool | None = None) -> ModelFolde
 
 
 def _spellings(name: str, preset: Preset | None) -> list[str]:
-    """The hub ids a name may stand for, in the order to try them."""
+    """The hub ids that a name may mean, in the order to try them."""
     if preset is None:
         return [name]
     spelled = [preset.model if preset.name == name else name, preset.model, *preset.also]
@@ -106,12 +104,12 @@ def _spellings(name: str, preset: Preset | None) -> list[str]:
 
 
 def available() -> list[tuple[Preset, bool, str]]:
-    """Every preset, whether it can be loaded here now without the network, and why not ("" if it can)."""
+    """Every preset, whether it can be loaded without the network, and the reason if not ("" if it can)."""
     return [(preset, not (why := _why_not(preset)), why) for preset in PRESETS.values()]
 
 
 def builtin_tokenizer() -> Tokenizer:
-    """The built-in models' tokenizer, without padding or truncation, loaded once; leave its settings alone.
+    """The built-in models' tokenizer, without padding or truncation. Loaded once and shared, so do not change its settings.
 
     Raises ModelMissing if docqa was installed without its built-in models.
     """
@@ -124,24 +122,24 @@ def builtin_tokenizer() -> Tokenizer:
 
 
 def builtin_tokenizer_file() -> Path:
-    """The file the built-in models' tokenizer is read from. Raises ModelMissing as `builtin_tokenizer` does."""
+    """The tokenizer file of the built-in models. Raises ModelMissing as `builtin_tokenizer` does."""
     return _packaged("embedder") / TOKENIZER
 
 
 def load_tokenizer(file: Path, name: str) -> Tokenizer:
-    """A `tokenizer.json`, without padding; `name` is what messages call its model. Raises ModelRefused."""
+    """Load a `tokenizer.json`, without padding. name: the model's, for error messages. Raises ModelRefused."""
     from tokenizers import Tokenizer
 
     try:
         tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises no kind of its own
+    except Exception as error:  # tokenizers raises plain Exception
         raise ModelRefused(f"{file.name} of the model {name} cannot be read; fetch the model again.") from error
     tokenizer.no_padding()
     return tokenizer
 
 
 def _named_folder(name: str) -> Path | None:
-    """The folder that `name` is, if it is one. Raises ModelMissing if it can only be a folder and is none."""
+    """The folder called `name`, or None. Raises ModelMissing if the name can only be a folder and there is none."""
     try:
         path = Path(name).expanduser()
         is_folder = bool(name.strip()) and path.is_dir()
@@ -165,7 +163,7 @@ def _refuse_other_kind(name: str, kind: Kind, preset: Preset | None) -> None:
 
 
 def _from_hub(name: str, hub_id: tuple[str, str | None], kind: Kind, preset: Preset | None, offline: bool) -> ModelFolder:
-    """From the hub's cache if it is whole there, else downloaded."""
+    """Use the hub's local cache if it has the complete model; else download."""
     folder = cached_folder(*hub_id)
     if folder is not None:
         try:
@@ -192,7 +190,7 @@ def _ready(name: str, folder: Path, kind: Kind, preset: Preset | None) -> ModelF
 
 
 def _convert(found: ModelInspection, target: Path) -> None:
-    """The whole folder with safetensors for pickles."""
+    """Copy the model folder, with pickled weights converted to safetensors."""
     whole = [(n, path) for part in found.parts if not part.pickled for n, path in _inside(found, part.files)]
     for inside, path in [*found.deciding(with_weights=False), *whole]:
         (target / inside).parent.mkdir(parents=True, exist_ok=True)
@@ -246,7 +244,7 @@ def _why_not(preset: Preset) -> str:
 
 
 def is_offline() -> bool:
-    """Whether nothing may be fetched: by DOCQA_OFFLINE, strictly read, or by HF_HUB_OFFLINE, read as the hub reads it.
+    """Whether downloads are forbidden by DOCQA_OFFLINE (parsed strictly) or HF_HUB_OFFLINE (parsed as the hub does).
 
     Raises SettingError.
     """

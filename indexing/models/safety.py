@@ -1,9 +1,11 @@
 """Inspects a model folder before loading: architecture, completeness, and whether it would run code.
 
-Only JSON is read here, and the headers of weights. A folder may hold `*.py` files: they are let be, since
-nothing imports them. Refused is what makes a loading library import or unpickle something: names of own
-classes (`auto_map`, `custom_pipelines`, modules from elsewhere), a wish to be trusted (`trust_remote_code`),
-private switches (`*_internal`), kernels from the hub, and Haystack's own format, which is unpickled.
+Only JSON and the headers of weight files are read. `*.py` files in a folder are ignored, since nothing imports them. A
+model is refused if its settings make a library import or unpickle something:
+
+    names of custom classes (`auto_map`, `custom_pipelines`, modules from elsewhere);
+    `trust_remote_code`, private switches (`*_internal`), kernels from the hub;
+    Haystack's own format, which is a pickle.
 """
 
 from __future__ import annotations
@@ -34,11 +36,10 @@ UNPICKLED = ("prediction_head*.bin", "language_model*.bin")
 
 @dataclass(frozen=True, slots=True)
 class ModelInspection:
-    """What a folder turned out to be. Invariant: it can be loaded without running code that came with it.
+    """The inspected contents of a model folder. Invariant: it can be loaded without running code of the model.
 
-    `parts` are the folders with weights: the folder itself, or those of sentence-transformers modules.
-    `prompts` are what config_sentence_transformers.json wants said before questions and passages, None where
-    it says nothing.
+    parts: the folders with weights, which are the folder itself or those of sentence-transformers modules.
+    prompts: prefixes of questions and passages in config_sentence_transformers.json; None if it has none.
     """
 
     folder: Path
@@ -60,7 +61,7 @@ class ModelInspection:
 
 
 def inspect(folder: Path, name: str, kind: Kind) -> ModelInspection:
-    """The judgement on a folder; `name` is what messages call it. Raises ModelMissing, ModelRefused."""
+    """Inspect a model folder. name: the model's, for error messages. Raises ModelMissing, ModelRefused."""
     modules = modules_of(folder, name)
     places = tuple(dict.fromkeys([folder, *(folder / path for path, _ in modules)]))
     _refuse_code(places, name)
@@ -75,7 +76,7 @@ def inspect(folder: Path, name: str, kind: Kind) -> ModelInspection:
 
 
 def read_json(path: Path, name: str) -> Any:
-    """Raises ModelRefused if the file is not JSON, or far too long."""
+    """Parse a JSON file. Raises ModelRefused if it is not JSON, or far too long."""
     try:
         if path.stat().st_size > LONGEST_CONFIG:
             raise ValueError("too long")
@@ -85,7 +86,7 @@ def read_json(path: Path, name: str) -> Any:
 
 
 def _check_head(parts: tuple[Weights, ...], name: str, kind: Kind) -> None:
-    """A pickle has no header to look into; its head is looked for once it is converted."""
+    """Check that a reader has a question answering head and an embedder none. Pickles are checked after conversion."""
     if any(part.pickled for part in parts):
         return
     head = any(answers_questions(part) for part in parts)
@@ -107,7 +108,7 @@ def _transformer(folder: Path, name: str) -> tuple[str, tuple[Weights, ...]]:
 
 
 def _embedder(folder: Path, name: str, modules: list[tuple[str, str]]) -> tuple[str, tuple[Weights, ...]]:
-    """Model type of the first module, weights of all."""
+    """The model type of the first module, and the weights of all modules."""
     model_type = ""
     parts: list[Weights] = []
     for number, (path, module) in enumerate(modules):
@@ -137,7 +138,7 @@ def _plain_module(folder: Path, name: str, module: str) -> Weights:
 
 
 def modules_of(folder: Path, name: str) -> list[tuple[str, str]]:
-    """(folder inside the folder, class) of each module in modules.json; none where there is no such file."""
+    """(subfolder, class) of each module in modules.json; [] without that file."""
     if not (folder / "modules.json").is_file():
         return []
     listed = read_json(folder / "modules.json", name)
@@ -180,7 +181,7 @@ def _runs_code(key: str, value: object) -> bool:
 
 
 def _pairs(value: Any) -> Iterator[tuple[str, Any]]:
-    """All keys and values at any depth."""
+    """All keys and values, at any depth."""
     waiting = [value]
     while waiting:
         current = waiting.pop()
@@ -209,7 +210,7 @@ def _check_tokenizer(folder: Path, name: str) -> None:
 
 
 def _is_braced(path: Path) -> bool:
-    """Whether a file begins with { and ends with }: a look at long JSON that costs nothing."""
+    """Whether a file begins with { and ends with }: a cheap check of long JSON files for truncation."""
     with path.open("rb") as file:
         first = file.read(64).lstrip()[:1]
         file.seek(max(0, path.stat().st_size - 64))

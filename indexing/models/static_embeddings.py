@@ -1,7 +1,7 @@
-"""Static embedding models in numpy: one vector per token, a text is their weighted mean.
+"""Static embedding models in numpy: one vector per token; the vector of a text is their mean.
 
-The vectors are those of sentence-transformers' `StaticEmbedding`, to the last bit where that adds up in order, but no torch
-is imported for them: a command that needs only such a model starts in a tenth of the time, in a tenth of the memory.
+The vectors equal those of sentence-transformers' `StaticEmbedding`, bit by bit where that sums in order. But torch is not
+imported: a command that needs only such a model starts in a tenth of the time and memory.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ from indexing.models.word_tokenizer import word_tokens
 NAMES = ("embedding.weight", "embeddings")
 BLOCK = 1_024
 PART = 256
-WEIGHT = 0.75  # power of a token's squared length
-ONE_THREAD = 1 << 18  # multiplications; OpenBLAS uses threads for more
+WEIGHT = 0.75  # exponent of a token vector's squared length
+ONE_THREAD = 1 << 18  # multiplications; above this OpenBLAS starts threads
 
 Ids = NDArray[np.int32]
 Tokens = Callable[[Sequence[str]], list[bytes]]
 
 
 class StaticModel:
-    """rows: float32 [vocabulary, d]. tokens: the int32 token ids of each text, as bytes. Safe in several threads."""
+    """A static embedding model. Thread-safe.
+
+    rows: float32 [vocabulary, d]. tokens: returns the int32 token ids of each text, as bytes.
+    """
 
     def __init__(self, rows: Matrix, tokens: Tokens) -> None:
         self._rows = rows
@@ -37,7 +40,7 @@ class StaticModel:
         self.dimension = int(rows.shape[1])
 
     def encode(self, texts: Sequence[str]) -> Matrix:
-        """The mean vector of each text's tokens, float32 [n, d], in order; zero for a text without tokens."""
+        """The mean token vector of each text, float32 [n, d], in order; zero for a text without tokens."""
         result = np.zeros((len(texts), self.dimension), dtype=np.float32)
         space = np.empty((BLOCK + 1, self.dimension), dtype=np.float32)
         for row, mine in zip(result, self._tokens(texts), strict=True):
@@ -48,18 +51,18 @@ class StaticModel:
         return result
 
     def distinct(self, texts: Sequence[str]) -> list[Ids]:
-        """The different tokens of each text, int32 [k], ascending."""
+        """The distinct tokens of each text, int32 [k], ascending."""
         return [_distinct(np.frombuffer(mine, dtype=np.int32)) for mine in self._tokens(texts)]
 
     def max_sim(self, question: str, held: Sequence[Ids]) -> NDArray[np.float32]:
-        """How much of a question texts have, by their tokens: float32 [n], -1 to 1; 0 for a text, or question, without any.
+        """Late interaction (MaxSim) of a question with texts: float32 [n], -1 to 1; 0 if either side has no tokens.
 
-        m(q, p) = sum over tokens t of q of w(t) * max over tokens u of p of cos(v(t), v(u)), over the sum of w(t)
-        w(t) = |v(t)|^1.5
+            m(q, p) = sum over tokens t of q of w(t) * max over tokens u of p of cos(v(t), v(u)), over the sum of w(t)
+            w(t) = |v(t)|^1.5
 
-        That is the late interaction of Khattab and Zaharia (2020, "ColBERT"), with vectors that know no context; training
-        makes those of tokens that tell little short, so that their length says what a token counts for. held: tokens of
-        each text, as `distinct` has them.
+        Source: Khattab and Zaharia (2020, "ColBERT"), here with context-free token vectors. Training shortens the vectors of
+        uninformative tokens, so the length of a vector measures its token's importance.
+        held: the distinct tokens of each text, as `distinct` returns them.
         """
         asked = self.tokens(question)
         weights = self.weights(asked)
@@ -71,7 +74,7 @@ class StaticModel:
         return np.frombuffer(self._tokens([text])[0], dtype=np.int32)
 
     def weights(self, ids: Ids) -> NDArray[np.float32]:
-        """w(t) of `max_sim` for each token, float32 [k]."""
+        """The weight w(t) of each token in `max_sim`, float32 [k]."""
         if len(ids):
             self._known(ids)
         rows = self._rows[ids]
@@ -79,7 +82,7 @@ class StaticModel:
         return weights
 
     def max_cosines(self, asked: Ids, held: Sequence[Ids]) -> Matrix:
-        """The cosine of each of the tokens `asked` to the likest token of each text, float32 [n, k]; 0 for an empty text."""
+        """For each text, each question token's cosine to its nearest token: float32 [n, k]; 0 for an empty text."""
         result = np.zeros((len(held), len(asked)), dtype=np.float32)
         filled = [n for n, ids in enumerate(held) if len(ids)]
         if not len(asked) or not filled:
@@ -97,10 +100,10 @@ class StaticModel:
         return result
 
     def _cosines(self, asked: Matrix, ids: Ids) -> Matrix:
-        """Of rows of unit length with the rows of `ids`, float32 [len(ids), len(asked)].
+        """Cosines of the unit vectors `asked` with the rows of `ids`, float32 [len(ids), len(asked)].
 
-        So many rows at a time that BLAS multiplies them in one thread: its others would wait spinning for more, where the
-        reader's want to run, and make reading half as long again.
+        Blocks are so small that BLAS multiplies them in one thread. Its other threads would spin while waiting for work,
+        compete with the reader's threads, and make reading take half as long again.
         """
         result = np.empty((len(ids), len(asked)), dtype=np.float32)
         count = max(4, ONE_THREAD // (len(asked) * self.dimension))
@@ -119,7 +122,7 @@ class StaticModel:
             raise IndexError(f"token {int(ids.max())} has no vector: the model has {len(self._rows)}")
 
     def _sum(self, ids: NDArray[np.int32], space: Matrix, into: Matrix) -> None:
-        """The sum of the rows of `ids`, added up one after the other, a block of them at a time."""
+        """Add the rows of `ids` to `into` in order, one block at a time."""
         self._known(ids)
         for start in range(0, len(ids), BLOCK):
             part = ids[start : start + BLOCK]
@@ -129,23 +132,23 @@ class StaticModel:
 
 
 def _distinct(ids: Ids) -> Ids:
-    """The different ids, ascending; ids of a vocabulary are marked in a list of it, which is faster than sorting them."""
+    """The distinct ids, ascending. Marking them in an array as long as the vocabulary is faster than sorting."""
     there = np.zeros(int(ids.max()) + 1 if len(ids) else 0, dtype=np.bool_)
     there[ids] = True
     return np.flatnonzero(there).astype(np.int32)
 
 
 def _inverse_lengths(rows: Matrix) -> NDArray[np.float32]:
-    """1 / length of each row; 0 of a zero row."""
+    """1 / length of each row; 0 for a zero row."""
     lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
     inverse: NDArray[np.float32] = np.divide(np.float32(1), lengths, out=np.zeros_like(lengths), where=lengths > 0)
     return inverse
 
 
 def static_model(folder: ModelFolder) -> StaticModel | None:
-    """The model of a folder, if it is nothing but a static embedding in float32; else None.
+    """The static embedding model in a folder; None if it has other modules or no float32 vectors.
 
-    Raises ModelRefused where its tokenizer cannot be read.
+    Raises ModelRefused if its tokenizer cannot be read.
     """
     modules = modules_of(folder.path, folder.name)
     kinds = [kind for _, kind in modules]
@@ -157,7 +160,7 @@ def static_model(folder: ModelFolder) -> StaticModel | None:
 
 
 def _tokens(file: Path, name: str) -> Tokens:
-    """How texts become tokens: word by word with what is remembered of words, where the tokenizer is the built-in one."""
+    """The tokenization function of a model; with the word cache if it has the built-in tokenizer."""
     if file.read_bytes() == builtin_tokenizer_file().read_bytes():
         return word_tokens().ids
     tokenizer = load_tokenizer(file, name)

@@ -1,8 +1,8 @@
 """Weight files: which files a folder loads from, whether they are complete, and safetensors copies of pickled weights.
 
-Safetensors are read as they are. A `pytorch_model.bin` is a pickle: it is read once, as nothing but tensors,
-and kept as safetensors; one that holds anything else is refused. The built-in models are stored in 8 or 4 bits a
-number and widened once.
+Safetensors are used unchanged. A `pytorch_model.bin` is a pickle: it is loaded once with tensors only, and stored as
+safetensors. A pickle with anything else is refused. The built-in models are stored in 8 or 4 bits a number and widened
+to float32 once.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Weights:
 
 
 def find_weights(folder: Path, name: str) -> Weights:
-    """What would be loaded from `folder`: safetensors first. Raises ModelMissing, ModelRefused."""
+    """The weight files that a load of `folder` uses; safetensors come first. Raises ModelMissing, ModelRefused."""
     for file, pickled in ((PLAIN, False), (PICKLED, True)):
         if (folder / file).is_file():
             return Weights(folder, (folder / file,), pickled)
@@ -55,10 +55,10 @@ def find_weights(folder: Path, name: str) -> Weights:
 
 
 def tensor_names(path: Path) -> list[str]:
-    """Names in a safetensors file, from its header alone. Raises ModelRefused if it is not whole.
+    """The tensor names in a safetensors file, from its header alone. Raises ModelRefused if the file is truncated.
 
-    The file begins with the header's length (8 bytes, little endian) and the header as JSON; the header says
-    where in the rest each tensor lies, and the rest ends where the last one does.
+    The file begins with the header's length (8 bytes, little endian) and the header as JSON. The header gives the offsets
+    of each tensor in the rest of the file, which ends after the last tensor.
     """
     try:
         size = path.stat().st_size
@@ -75,19 +75,19 @@ def tensor_names(path: Path) -> list[str]:
 
 
 def check_whole(weights: Weights) -> None:
-    """Raises ModelRefused unless every safetensors file is whole; a pickle is judged when it is converted."""
+    """Raises ModelRefused unless every safetensors file is complete. Pickles are checked at their conversion."""
     if not weights.pickled:
         for path in weights.shards:
             tensor_names(path)
 
 
 def answers_questions(weights: Weights) -> bool:
-    """Whether there is a question answering head among the tensors (safetensors only)."""
+    """Whether the tensors include a question answering head (safetensors only)."""
     return any("qa_outputs" in name for path in weights.shards for name in tensor_names(path))
 
 
 def float32_tensor(folder: Path, names: Sequence[str]) -> NDArray[np.float32] | None:
-    """The first of these tensors in the safetensors file of `folder`; None unless it is there, in float32, a matrix."""
+    """The first tensor of these names in the safetensors file of `folder`; None unless it is a float32 matrix."""
     from safetensors import safe_open
 
     if not (folder / PLAIN).is_file():
@@ -101,9 +101,9 @@ def float32_tensor(folder: Path, names: Sequence[str]) -> NDArray[np.float32] | 
 
 
 def convert(weights: Weights, target: Path) -> None:
-    """One `model.safetensors` in `target` with the tensors of a pickle; shared memory becomes copies.
+    """Convert pickled weights to one `model.safetensors` in `target`; tensors that share memory are copied.
 
-    Raises ModelRefused if a file cannot be read, or holds anything but tensors: nothing of it is ever run.
+    Raises ModelRefused if a file cannot be read or contains anything but tensors. Nothing in it is ever executed.
     """
     from safetensors.torch import save_file
 
@@ -114,11 +114,10 @@ def convert(weights: Weights, target: Path) -> None:
 
 
 def widen(source: Path, target: Path) -> None:
-    """The folder `source` as an ordinary one in `target`, all in float32: NAME = whole numbers * NAME.scale.
+    """Dequantize the model folder `source` to `target`, in float32: NAME = integers * NAME.scale.
 
-    The whole numbers are NAME.int8, or NAME.int4 with two of them in a byte, the lower half first, 8 standing for 0.
-    NAME.scale has one number for each row, or for each block of numbers of a row. Raises ModelRefused where what lies in
-    `source` is not whole.
+    The integers are NAME.int8, or NAME.int4 with two per byte: the lower half first, and 8 represents 0. NAME.scale has
+    one number for each row, or for each block of a row. Raises ModelRefused if the weights in `source` are incomplete.
     """
     import numpy as np
     from safetensors.numpy import load_file, save_file
@@ -142,11 +141,12 @@ def widen(source: Path, target: Path) -> None:
 
 
 def narrow(source: Path, target: Path, bits: int = 8, tokens: int | None = None) -> None:
-    """The other way round: matrices of more than 10,000 numbers in 8 or 4 bits; token embeddings in `tokens` (None: as all).
+    """Quantize matrices of more than 10,000 numbers to 8 or 4 bits; the inverse of `widen`.
 
-    In 8 bits each row by its largest number. In 4 bits, for matrices whose columns 32 divides, each 32 numbers of a row by
-    theirs, which becomes -8, as in ggml's Q4_0: what was stored so once is stored so again without loss. All else stays as
-    it is, other files go along. Raises ModelRefused where what lies in `source` is not whole.
+    tokens: bits of the token embeddings (None: as `bits`). With 8 bits, each row is scaled by its largest absolute value.
+    With 4 bits, each block of 32 numbers is scaled by its largest, which becomes -8, as in ggml's Q4_0. Quantizing such a
+    matrix again loses nothing. Matrices whose column count 32 does not divide get 8 bits instead.
+    Other tensors are stored in float32, other files are copied. Raises ModelRefused if the weights are incomplete.
     """
     import numpy as np
     from safetensors.numpy import load_file, save_file
@@ -170,7 +170,7 @@ def narrow(source: Path, target: Path, bits: int = 8, tokens: int | None = None)
 
 
 def _in_blocks(tensor: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
-    """Two numbers in a byte, uint8 [rows, columns / 2], and a scale for each 32 of them, float16 [rows, columns / 32]."""
+    """Two numbers per byte, uint8 [rows, columns / 2], and one scale per block of 32, float16 [rows, columns / 32]."""
     import numpy as np
 
     blocks = tensor.astype(np.float32).reshape(len(tensor), -1, BLOCK)
@@ -182,7 +182,7 @@ def _in_blocks(tensor: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[
 
 
 def _save(save_file: Callable[..., None], tensors: dict[str, Any], target: Path, name: str = PLAIN) -> None:
-    """Raises OSError where the disk is full, which the library tells with an error of its own."""
+    """Save tensors. Raises OSError if the disk is full, in place of safetensors' own error."""
     from safetensors import SafetensorError
 
     try:

@@ -1,9 +1,10 @@
 """The built-in tokenizer with a cache: each distinct word is tokenized once.
 
-No token of that tokenizer crosses ASCII white space (it splits there first), so a text's tokens are those of its words in
-order; a test holds that over random Unicode. Words come again and again: looking them up costs a tenth of tokenizing. New
-words of well-known letters are tokenized in one text, which takes a third of the time; where that text's tokens begin a
-word is seen in the tokens themselves. What is long, as no spaces are written, is taken clause by clause.
+That tokenizer first splits at ASCII white space. So a text's tokens are those of its words in order, which a test checks
+with random Unicode. Words repeat, and a cache lookup costs a tenth of tokenizing.
+
+New words of common letters are tokenized together in one text, which takes a third of the time. Tokens that begin with
+BEGINS show where each word starts. Long words, as in scripts without spaces, are split into clauses.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ LONGEST = 40
 TOKEN_BYTES = 4
 BATCH_WORDS = 1_000
 BEGINS = "\u2581"
-# Letters and signs, and marks after them, that normalization neither drops nor parts by a space: a test goes through all.
+# Letters, signs and combining marks that normalization neither drops nor separates by a space; a test checks all of them.
 LETTERS = (
     "!-;=-~\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0386\u0388-\u03ce\u0400-\u0481\u048a-\u052f\u05d0-\u05ea\u0620-\u064a"
     "\u0904-\u0939\u0958-\u0961\u0966-\u096f\u0e01-\u0e30\u0e32\u0e40-\u0e46\u0e50-\u0e59\u3041-\u3096\u30a1-\u30fa\u30fc"
@@ -30,7 +31,7 @@ LETTERS = (
 )
 MARKS = "\u064b-\u0652\u093a-\u093c\u093e-\u094d\u0e31\u0e34-\u0e3a\u0e47-\u0e4e"
 PLAIN = re.compile(f"[{LETTERS}][{LETTERS}{MARKS}]*")
-# What clauses end with where no spaces are written, and what the tokenizer reads for it.
+# Clause ends in scripts without spaces, and the character to which the tokenizer normalizes each.
 ENDS = {"\u3002": "\u3002", "\u3001": "\u3001", "\uff0c": ",", "\uff01": "!", "\uff1f": "?"}
 CLAUSES = re.compile(f"[^{''.join(ENDS)}]*[{''.join(ENDS)}]+|[^{''.join(ENDS)}]+")
 STOP = "\u3002"
@@ -38,7 +39,7 @@ NEL = "\x85"
 
 
 class WordTokens:
-    """Remembers the tokens of words, bounded. Safe to use from several threads."""
+    """A bounded cache of words' token ids. Thread-safe."""
 
     def __init__(self) -> None:
         self._tokenizer = builtin_tokenizer()
@@ -66,7 +67,7 @@ class WordTokens:
         return [len(ids) // TOKEN_BYTES for ids in self.ids(texts)]
 
     def _with(self, words: Sequence[list[str]]) -> tuple[dict[str, bytes], dict[str, bytes]]:
-        """What is remembered, all of `words` in it but the overlong ones, which come beside."""
+        """The cache, filled with `words`, and separately the ids of overlong words, which are not cached."""
         known = self._known
         if len(known) > CACHED_WORDS:
             known = self._known = {"": b""}
@@ -80,7 +81,7 @@ class WordTokens:
         return known, rare
 
     def _learn(self, known: dict[str, bytes], words: set[str]) -> dict[str, bytes]:
-        """Tokenize words; short ones are remembered, the others returned."""
+        """Tokenize words. Short ones are cached, the others returned."""
         new = [word for word in words if word not in known]
         rare: dict[str, bytes] = {}
         for word, ids in self._tokenized([word for word in new if PLAIN.fullmatch(word)]):
@@ -90,9 +91,9 @@ class WordTokens:
         return rare
 
     def _clauses(self, word: str) -> list[str]:
-        """A long word as its first clause and the others, each behind a full stop, if no token can reach over their borders.
+        """Split a long word into clauses, each but the first after a full stop; [] if a token could cross a border.
 
-        The tokens of the word are those of the first and then those of each other one without those of the full stop.
+        The word's tokens are those of the first clause, then those of each other clause without the full stop's.
         """
         if not PLAIN.fullmatch(word):
             return []
@@ -105,7 +106,7 @@ class WordTokens:
         return [parts[0], *(STOP + part for part in parts[1:])] if len(parts) > 1 else []
 
     def _tokenized(self, words: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """The ids of plain words, tokenized together; without those of a text whose tokens do not tell its words apart."""
+        """The ids of plain words, tokenized together. Batches whose tokens do not show the word borders are left out."""
         parts = [words[at : at + BATCH_WORDS] for at in range(0, len(words), BATCH_WORDS)]
         encodings = self._tokenizer.encode_batch_fast([" ".join(part) for part in parts], add_special_tokens=False)
         for part, encoding in zip(parts, encodings, strict=True):
@@ -123,7 +124,7 @@ class WordTokens:
 
 
 def _words(text: str) -> list[str]:
-    """A text's words; the whole text where it holds NEL, which the tokenizer drops at an end and keeps elsewhere."""
+    """The words of a text; the whole text if it contains NEL, which the tokenizer drops only at an end."""
     if NEL in text:
         return [text]
     return text.replace("\n", " ").replace("\t", " ").replace("\r", " ").split(" ")
@@ -131,12 +132,12 @@ def _words(text: str) -> list[str]:
 
 @lru_cache(maxsize=1)
 def word_tokens() -> WordTokens:
-    """The one of this process."""
+    """The shared instance of this process."""
     return WordTokens()
 
 
 def count_tokens(texts: Sequence[str]) -> list[int]:
-    """How many tokens of the built-in tokenizer each text has, without special tokens.
+    """The number of the built-in tokenizer's tokens in each text, without special tokens.
 
     >>> count_tokens(["", "a bridge"])[0]
     0

@@ -1,20 +1,21 @@
 """BM25 inverted index over numpy arrays, with an optional set of allowed ids.
 
-An index is a list of immutable segments (a large base from disk, a small delta since) and the ids deleted since the
-segments were made. Statistics (document frequency, mean length) are taken over what is alive in all segments
-together, so scores are exactly those of one index built afresh, after any deletes and additions.
+An index is a list of immutable segments (a large base from disk, small deltas since) and the ids deleted since then.
+Statistics (document frequency, mean length) cover all passages that are not deleted, in all segments. So scores equal
+those of a freshly built index, after any deletions and additions.
 
 Score of a passage p for a question q (Robertson & Zaragoza 2009, with Lucene's always-positive idf):
 
     sum over t in q of  idf(t) * tf(t,p) * (k1 + 1) / (tf(t,p) + k1 * (1 - b + b * |p| / mean|p|))
     idf(t) = ln(1 + (N - df(t) + 0.5) / (df(t) + 0.5)),  k1 = 1.2, b = 0.75
 
-In a corpus of many languages every word of a rare language is rare, "the" and "is" of it, too, and its passages would come
-first for words that say nothing. So where the question's language is told and 10 passages or more are in it, idf(t) is the
-smaller of that over all passages and that over those of the language. (Of a language wrongly told, no word is common.)
+In a multilingual corpus every word of a rare language has a high idf, even "the" and "is". Its passages would come first
+for uninformative words. So if the question's language is known and has at least 10 passages, idf(t) is the smaller of two
+values: over all passages, and over those of the language. If the language is wrong, no word is common in its passages, so
+the first value applies.
 
-Terms are known by 64-bit hashes only: 10 million different terms collide with probability 3e-6, and a collision can
-only add a keyword match, never break a filter.
+Terms are stored as 64-bit hashes only. 10 million distinct terms collide with probability 3e-6. A collision can only add a
+keyword match, never break a filter.
 """
 
 from __future__ import annotations
@@ -48,26 +49,26 @@ def term_digest(term: str) -> bytes:
 
 
 def term_hash(term: str) -> int:
-    """The same as a number, the lowest byte first."""
+    """`term_digest` as a number, little endian."""
     return int.from_bytes(term_digest(term), "little")
 
 
 @functools.cache
 def language_code(language: str) -> int:
-    """A number for a language, 32 bits: the same on every machine and in every process."""
+    """A 32-bit number of a language: the same on every machine and in every process."""
     return zlib.crc32(language.encode("utf-8", "surrogatepass"))
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Postings of some passages. Never changed once made.
+    """Postings of some passages. Immutable.
 
     ids:      int64 [n], ascending passage ids
     lengths:  int32 [n], number of terms of each passage
     terms:    uint64 [t], ascending hashes
     starts:   int64 [t + 1], where each term's postings begin
     rows:     int32 [p], rows of `ids` that hold the term, ascending within a term
-    counts:   uint16 [p], how often (at most 65,535)
+    counts:   uint16 [p], the term's count in the passage (at most 65,535)
     languages: uint32 [n], `language_code` of each passage's language
     """
 
@@ -81,7 +82,7 @@ class Segment:
 
     @classmethod
     def build(cls, passages: Iterable[tuple[int, Sequence[str]]], languages: Sequence[str] = ()) -> Segment:
-        """From (id, terms) pairs with ascending ids, and the language of each; none told: all of one without a name."""
+        """Build from (id, terms) pairs with ascending ids, and the language of each; without languages, all have ""."""
         hashes = _Hashes()
         ids: list[int] = []
         columns: list[Hashes] = []
@@ -92,7 +93,7 @@ class Segment:
 
     @classmethod
     def of_hashes(cls, ids: Ids, columns: Sequence[Hashes], languages: Sequence[str]) -> Segment:
-        """From ascending ids, the hashes of each one's terms, with repetitions, uint64, and the language of each."""
+        """Build from ascending ids, each passage's term hashes (uint64, with repetitions), and each one's language."""
         n = max(len(ids), 1)
         lengths = np.fromiter(map(len, columns), dtype=np.int32, count=len(columns))
         terms, number_of = np.unique(np.concatenate([NONE, *columns]), return_inverse=True)
@@ -111,7 +112,7 @@ class Segment:
 
     @classmethod
     def merge(cls, segments: Sequence[Segment], dead: Ids) -> Segment:
-        """One segment of all passages of `segments` (each one's ids above those before) but those in `dead`."""
+        """Merge segments without the ids in `dead`. Each segment's ids must be above those of the previous one."""
         if not segments:
             return EMPTY
         ids = np.concatenate([segment.ids for segment in segments])
@@ -141,7 +142,7 @@ class Segment:
         )
 
     def postings(self, hashed: int) -> Postings:
-        """Rows and counts of one term; empty arrays where nobody has it."""
+        """The rows and counts of one term; empty arrays if no passage has it."""
         at = int(np.searchsorted(self.terms, np.uint64(hashed)))
         if at == len(self.terms) or int(self.terms[at]) != hashed:
             return self.rows[:0], self.counts[:0]
@@ -154,7 +155,7 @@ class Segment:
 
     @classmethod
     def load(cls, path: Path) -> Segment:
-        """Read what `save` wrote; IndexDamaged when it is something else."""
+        """Read what `save` wrote. Raises IndexDamaged if it is something else."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 return cls(**{name: arrays[name] for name in ARRAYS})
@@ -163,7 +164,7 @@ class Segment:
 
 
 class _Hashes(dict[str, int]):
-    """The hash of each term, computed when it is first asked for."""
+    """The hash of each term, computed on first use."""
 
     def __missing__(self, term: str) -> int:
         made = self[term] = term_hash(term)
@@ -171,9 +172,9 @@ class _Hashes(dict[str, int]):
 
 
 def _in_order(hashes: Hashes, sizes: NDArray[np.int64]) -> tuple[Hashes, NDArray[np.int64], NDArray[np.int64]]:
-    """Runs of postings by term: the different terms, where each one's postings start, and the order that puts them there.
+    """Group runs of postings by term: the distinct terms, the start of each one's postings, and the reordering.
 
-    hashes, sizes: the term and the length of each run, as they lie one after the other; runs of a term keep their order.
+    hashes, sizes: the term and length of each run, in storage order; runs of the same term keep their order.
     """
     by_term = np.argsort(hashes, kind="stable")
     hashes, lengths = hashes[by_term], sizes[by_term]
@@ -190,10 +191,10 @@ EMPTY = Segment.build([])
 
 @dataclass(frozen=True, slots=True)
 class WeightedQuery:
-    """A question's different terms in an index: how often it has each, the term's idf, its postings in each segment.
+    """A question's distinct terms in an index: each one's count in the question, idf, and postings in each segment.
 
-    ceiling: what no passage's score can reach, whatever it says: the sum of the idfs times k1 + 1, 0.0 without terms. A
-    score over it is the share of the question's words, weighted by how rare they are, that a passage has.
+    ceiling: the BM25 upper bound, (k1 + 1) * sum of count * idf; 0.0 without terms. A passage's score divided by it is the
+    share of the question's words, weighted by rarity, that the passage has.
     """
 
     terms: tuple[tuple[int, float, list[Postings]], ...]
@@ -205,7 +206,7 @@ class WeightedQuery:
 
 @dataclass(frozen=True, slots=True)
 class KeywordIndex:
-    """Segments and the ids deleted since they were made; a value: `changed` gives a new one."""
+    """Segments and the ids deleted since they were made. Immutable."""
 
     segments: tuple[Segment, ...] = ()
     dead: Ids = field(default_factory=lambda: np.empty(0, np.int64))
@@ -222,12 +223,12 @@ class KeywordIndex:
         return int(sum(int(alive.sum()) for alive in self._alive))
 
     def ids(self) -> Ids:
-        """The ids that can be found, ascending."""
+        """The ids that are not deleted, ascending."""
         parts = [segment.ids[alive] for segment, alive in zip(self.segments, self._alive, strict=True)]
         return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
 
     def elsewhere(self, language: str) -> Ids:
-        """The ids that can be found of passages in other languages, ascending."""
+        """The ids of passages in other languages, ascending."""
         code = language_code(language)
         parts = [s.ids[alive & (s.languages != code)] for s, alive in zip(self.segments, self._alive, strict=True)]
         return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
@@ -235,11 +236,11 @@ class KeywordIndex:
     def search(
         self, terms: Sequence[str], top_k: int, allowed: Ids | None = None, all_terms: bool = False
     ) -> list[tuple[int, float]]:
-        """`find` of these terms, of a question whose language is not known."""
+        """`find` for the terms of a question whose language is not known."""
         return self.find(self.weigh(terms), top_k, allowed, all_terms)
 
     def weigh(self, terms: Sequence[str], language: str = "") -> WeightedQuery:
-        """The terms of a question in this language, "" for not known."""
+        """Weigh the terms of a question. language: of the question, "" if not known."""
         code = language_code(language)
         spoken = tuple(alive & (s.languages == code) for s, alive in zip(self.segments, self._alive, strict=True))
         among = [self._alive, spoken] if language and sum(int(part.sum()) for part in spoken) >= FEWEST else [self._alive]
@@ -276,7 +277,7 @@ class KeywordIndex:
         return top_scores(np.concatenate(found_ids), np.concatenate(found_scores), top_k)
 
     def _scores(self, question: WeightedQuery, total: int) -> tuple[list[Scores], list[NDArray[np.int32]]]:
-        """BM25 of every row of every segment, and how many different terms of the question each row has."""
+        """The BM25 score of every row of every segment, and each row's number of matching distinct terms."""
         words = sum(int(s.lengths[a].sum()) for s, a in zip(self.segments, self._alive, strict=True))
         mean = max(words / total, 1e-9)
         scores = [np.zeros(len(segment.ids)) for segment in self.segments]

@@ -1,8 +1,8 @@
 """The corpus database (SQLite), source of truth of an index folder: documents, chunks, vectors and file records.
 
-Everything else in an index folder (FAISS file, keyword index) is derived from it and can be thrown away. How the file is
-opened and written safely is in `sqlite.py`. Invariant: chunk ids are never reused, also after deletion; a deleted id leaves
-a tombstone with its generation.
+Everything else in an index folder (FAISS file, keyword index) is derived from it and can be deleted. `sqlite.py` opens the
+file and handles transactions. Invariant: chunk ids are never reused, even after deletion; a deleted id leaves a tombstone
+with its generation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from indexing.store.sqlite import Connection, Database
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk as kept: its id (int64, never reused), its key (what other systems call it) and its document's facts."""
+    """A stored chunk: its id (int64, never reused), its key (the id for other systems) and facts of its document."""
 
     id: int
     key: str
@@ -41,7 +41,7 @@ class StoredChunk:
 
 @dataclass(frozen=True, slots=True)
 class NewDocument:
-    """A document ready to be written: chunks and vectors (float32 [chunks, d], or None: not embedded yet), same order."""
+    """A document to write. vectors: float32 [chunks, d] in the order of the chunks; None if not embedded yet."""
 
     document: Document
     chunks: tuple[Chunk, ...]
@@ -52,7 +52,7 @@ class NewDocument:
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """What is known of one file of the folder: enough to tell whether it changed. reason: why it was skipped, or ""."""
+    """The stored facts of one file, which show whether it has changed. reason: why it was skipped, or ""."""
 
     source: str
     content_hash: str
@@ -64,12 +64,15 @@ class FileRecord:
 
 
 class IndexFolder(Database):
-    """What is kept in one index folder. Safe to use from several threads: each has its own connection."""
+    """The contents of one index folder. Thread-safe: each thread has its own connection."""
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def write(self, new: Sequence[NewDocument], files: Iterable[FileRecord] = (), drop: Iterable[str] = ()) -> int:
-        """Replace, in one transaction, everything of the files in `drop` by `new`; remember `files`. The generation."""
+        """Replace all content of the files in `drop` by `new`, in one transaction. Returns its generation.
+
+        files: the file records to store.
+        """
         with self.writing() as (connection, generation):
             for file in drop:
                 ids = [row[0] for row in connection.execute("SELECT id FROM documents WHERE file = ?", (file,))]
@@ -119,7 +122,7 @@ class IndexFolder(Database):
         )
 
     def delete_documents(self, ids: Iterable[str]) -> int:
-        """Delete documents by id, with their chunks; ids that are not there are passed over. How many were deleted."""
+        """Delete documents by id, with their chunks, and return how many. Unknown ids are ignored."""
         with self.writing() as (connection, generation):
             return self._delete(connection, list(ids), generation)
 
@@ -131,7 +134,7 @@ class IndexFolder(Database):
         return deleted
 
     def delete_chunks(self, keys: Iterable[str]) -> int:
-        """Delete chunks by key, and documents that have none left. How many chunks were deleted."""
+        """Delete chunks by key, and documents without remaining chunks. Returns the number of deleted chunks."""
         with self.writing() as (connection, generation):
             deleted = 0
             for key in keys:
@@ -145,7 +148,7 @@ class IndexFolder(Database):
         return deleted
 
     def replace_vectors(self, keys: Sequence[str], vectors: Matrix) -> None:
-        """Give chunks (by key) new vectors [n, d]. Each becomes a chunk with a new id, so that no index can mix them."""
+        """Give chunks (by key) new vectors [n, d]. Each gets a new id, so that no index mixes old and new vectors."""
         columns = 'key, document_id, start, "end", language, page, text'
         with self.writing() as (connection, generation):
             for key, vector in zip(keys, np.ascontiguousarray(vectors, dtype="<f4"), strict=True):
@@ -160,7 +163,7 @@ class IndexFolder(Database):
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def document(self, document_id: str) -> Document:
-        """The document of that id. Raises DocumentMissing."""
+        """The document with this id. Raises DocumentMissing."""
         row = (
             self.connection()
             .execute(
@@ -183,7 +186,7 @@ class IndexFolder(Database):
         )
 
     def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:
-        """The chunks of these ids, in this order; ids that are gone are left out."""
+        """The chunks with these ids, in this order; deleted ids are left out."""
         marks = ",".join("?" * len(ids))
         rows = self.connection().execute(
             'SELECT c.id, c.key, c.document_id, d.source, d.content_hash, c.start, c."end", c.text, c.language, c.page'
@@ -194,7 +197,7 @@ class IndexFolder(Database):
         return [found[number] for number in ids if number in found]
 
     def chunk_ids(self, where: Where | None = None, *, after: int = -1) -> Ids:
-        """Ascending ids of the chunks a filter allows (None: all) that were written after a generation."""
+        """The ids of chunks that match a filter (None: all) and are newer than generation `after`, ascending."""
         sql = "SELECT c.id FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.generation > ?"
         values: tuple[Any, ...] = (after,)
         if where is not None:
@@ -203,10 +206,10 @@ class IndexFolder(Database):
         return np.fromiter((row[0] for row in rows), dtype=np.int64)
 
     def spread(self, count: int) -> dict[str, list[int]]:
-        """By language, ascending ids of up to `count` chunks, half as many at least where there are so many, from all over.
+        """Sample up to `count` chunk ids per language, spread over all of them, ascending.
 
-        The same at one generation, and mostly at the next: they are the first ones at or after the multiples of a power of
-        two.
+        A language with many chunks gets at least half of `count`. The sample is the same at one generation, and mostly at
+        the next: it takes the first id at or after each multiple of a power of two.
         """
         ask = self.connection().execute
         next_language = "SELECT language FROM chunks WHERE language > ? ORDER BY language LIMIT 1"
@@ -231,12 +234,12 @@ class IndexFolder(Database):
         return np.fromiter((row[0] for row in rows), dtype=np.int64)
 
     def texts(self, ids: Ids) -> Iterator[tuple[int, str, str]]:
-        """(id, text, language) of chunks, ascending, for making keyword segments."""
+        """(id, text, language) of chunks, ascending by id, to build keyword segments."""
         for part in _parts(ids):
             yield from self._by_ids("SELECT id, text, language FROM chunks WHERE id IN", part)
 
     def vectors(self, ids: Ids) -> tuple[Ids, Matrix]:
-        """Those of `ids` that have a vector, ascending, and the vectors, float32 [n, d]."""
+        """The ids that have a vector, ascending, and the vectors, float32 [n, d]."""
         dimension = int(self.model["dimension"])
         found: list[int] = []
         blobs: list[bytes] = []
@@ -254,12 +257,12 @@ class IndexFolder(Database):
         return self.connection().execute(f"{select} ({marks}) ORDER BY id", ids.tolist()).fetchall()
 
     def file_records(self) -> dict[str, FileRecord]:
-        """What is known of each file of the folder the index was made from."""
+        """The stored facts of each indexed or skipped file."""
         rows = self.connection().execute("SELECT * FROM files")
         return {r[0]: FileRecord(r[0], r[1], r[2], r[3], r[4], r[5], tuple(json.loads(r[6]))) for r in rows}
 
     def counts(self) -> dict[str, Any]:
-        """Documents, passages and characters, in all and per language."""
+        """The number of documents, passages and characters, in total and per language."""
         connection = self.connection()
         total = connection.execute("SELECT count(*), coalesce(sum(length), 0) FROM documents").fetchone()
         languages: dict[str, dict[str, int]] = {}
@@ -278,7 +281,7 @@ class IndexFolder(Database):
     # -- checking --------------------------------------------------------------------------------------------------
 
     def problems(self) -> Iterator[str]:
-        """Everything in the truth itself that breaks a law, one sentence each."""
+        """Violated invariants of the database itself, one sentence each."""
         connection = self.connection()
         for (line,) in connection.execute("PRAGMA integrity_check"):
             if line != "ok":
@@ -302,7 +305,7 @@ class IndexFolder(Database):
 
 
 def _delete_chunk(connection: Connection, key: str, columns: str, generation: int) -> tuple[Any, ...] | None:
-    """Delete a chunk and record its id as deleted; its columns before, None where there is no chunk of that key."""
+    """Delete a chunk and leave a tombstone. Returns its columns, or None if there is no chunk with that key."""
     row = connection.execute(f"SELECT id, {columns} FROM chunks WHERE key = ?", (key,)).fetchone()
     if row is None:
         return None

@@ -1,11 +1,11 @@
 """FAISS vector index: flat, HNSW or IVF-PQ, with an optional set of allowed ids.
 
-An index is an immutable FAISS base from disk, the few vectors added since (searched exactly, in numpy) and the ids
-deleted since. Vectors are float32 of unit length (or zero, for texts without content), nearness is the inner product.
+An index is an immutable FAISS base from disk, the few vectors added since (searched exactly, in numpy), and the ids
+deleted since. Vectors are float32 of unit length (zero for texts without content). The score is the inner product.
 
-Kinds: `flat` is exact; `hnsw` (M 32, efConstruction 200, efSearch 128) and `ivfpq` (with exact re-ranking) are
-approximate and for corpora where flat is no longer fast. A question restricted to few ids, and any over a flat base, is
-always answered exactly.
+Kinds: `flat` is exact. `hnsw` (M 32, efConstruction 200, efSearch 128) and `ivfpq` (with exact re-ranking) are
+approximate, for corpora where flat is too slow. Questions restricted to few ids, and all over a flat base, get exact
+results.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ RERANK = 20
 
 
 def _faiss() -> Any:
-    """FAISS, imported when first needed; its stubs do not know its own classes, so it is Any."""
+    """Import FAISS when first needed. It is typed Any, since its stubs lack its own classes."""
     import faiss
 
     return faiss
 
 
 def kind_for(kind: VectorKind, count: int) -> VectorKind:
-    """The kind of index for `count` vectors: what was asked for, or, for `auto`, by size.
+    """The kind of index for `count` vectors: as configured, or by size for `auto`; flat if too few to train ivfpq.
 
     >>> kind_for("auto", 10_000), kind_for("auto", 1_000_000), kind_for("auto", 50_000_000)
     ('flat', 'hnsw', 'ivfpq')
@@ -53,7 +53,7 @@ def kind_for(kind: VectorKind, count: int) -> VectorKind:
 
 
 def make_base(ids: Ids, vectors: Matrix, kind: VectorKind) -> Any:
-    """A FAISS `IndexIDMap2` of the given (already decided) kind over ids [n] and vectors [n, d]."""
+    """Build a FAISS `IndexIDMap2` of this kind (not `auto`) over ids [n] and vectors [n, d]."""
     faiss = _faiss()
     dimension = int(vectors.shape[1])
     if kind == "flat":
@@ -85,7 +85,7 @@ def _ivfpq(dimension: int, count: int) -> Any:
 
 
 def grow_base(base: Any, ids: Ids, vectors: Matrix) -> Any:
-    """A copy of a FAISS index with more vectors added; the original stays as it is."""
+    """A copy of a FAISS index with vectors added; the original is unchanged."""
     faiss = _faiss()
     copy = faiss.clone_index(base)
     if len(ids):
@@ -99,7 +99,7 @@ def save_base(base: Any, path: Path) -> None:
 
 
 def load_base(path: Path) -> Any:
-    """Read a FAISS file whose checksum the caller has verified; IndexDamaged when FAISS refuses it."""
+    """Read a FAISS file, whose checksum the caller has verified. Raises IndexDamaged if FAISS refuses it."""
     faiss = _faiss()
     try:
         return faiss.read_index(str(path))
@@ -115,7 +115,7 @@ def base_ids(base: Any) -> Ids:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a flat base holds, seen without a copy: vectors[order[i]] has ids[i], ids ascend."""
+    """The contents of a flat base without a copy: vectors[order[i]] has ids[i], and ids ascend."""
 
     ids: Ids
     order: NDArray[np.int64]
@@ -123,7 +123,7 @@ class Rows:
 
     @classmethod
     def of(cls, base: Any) -> Rows:
-        """The rows of an `IndexIDMap2` over an `IndexFlatIP`, valid as long as that lives."""
+        """The rows of an `IndexIDMap2` over an `IndexFlatIP`. The base must outlive them."""
         faiss = _faiss()
         ids, flat = base_ids(base), faiss.downcast_index(base.index)
         order = np.argsort(ids, kind="stable")
@@ -131,7 +131,7 @@ class Rows:
         return cls(ids[order], order, vectors)
 
     def scores(self, query: Matrix, allowed: Ids) -> tuple[Ids, NDArray[np.float64]]:
-        """The inner products of those of `allowed` (ascending) that are here."""
+        """The present ids among `allowed` (ascending), and their inner products with the query."""
         at = np.searchsorted(self.ids, allowed)
         at = at[self.ids[np.minimum(at, len(self.ids) - 1)] == allowed]
         chosen = self.order[at]
@@ -142,9 +142,9 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class VectorIndex:
-    """A FAISS base, the vectors added since, the ids deleted since; a value, never changed.
+    """A FAISS base, the vectors added since, and the ids deleted since. Immutable.
 
-    exact: given ids, their vectors from the store; needed where the base holds only approximations.
+    exact: returns the stored vectors of ids; needed if the base holds only approximations.
     """
 
     dimension: int
@@ -161,7 +161,7 @@ class VectorIndex:
             object.__setattr__(self, "rows", Rows.of(self.base))
 
     def ids(self) -> Ids:
-        """The ids that can be found, ascending."""
+        """The ids that are not deleted, ascending."""
         parts = [self.added_ids] + ([base_ids(self.base)] if self.base is not None else [])
         return np.setdiff1d(np.concatenate(parts), self.dead)
 
@@ -214,7 +214,7 @@ class VectorIndex:
         return ids, (vectors @ query).astype(np.float64)
 
     def _parameters(self, allowed: Ids | None, reach: int) -> Any:
-        """FAISS search parameters that keep the search inside what may be found."""
+        """FAISS search parameters that restrict the search to allowed or not deleted ids."""
         faiss = _faiss()
         options: dict[str, Any] = {}
         if allowed is not None:

@@ -1,6 +1,6 @@
 """Compiles metadata filters to SQL. A filter is a security boundary.
 
-A filter is `None` (not asked for: everything), or nested dictionaries in Haystack's notation:
+A filter is `None` (no filter: everything matches), or nested dictionaries in Haystack's notation:
 
     {"language": "de"}                                equal
     {"language": ["de", "fr"]}                        one of these
@@ -8,9 +8,9 @@ A filter is `None` (not asked for: everything), or nested dictionaries in Haysta
     {"year": {"$gte": 2019, "$lt": 2024}}             comparisons, typed: numbers with numbers, text with text
     {"$or": [{"a": 1}, {"$not": {"b": 2}}]}           and, or, not
 
-Names: `language` and `page` (of the passage), `source`, `document_id`, `content_hash` (of the document), anything else
-is a field of the document's meta. A filter that cannot be honoured is a FilterError, never dropped; an empty list or
-an empty "$or" matches nothing; a document without the field matches no comparison on it (only "$ne", "$nin", "$not").
+Names: `language` and `page` (of the passage); `source`, `document_id` and `content_hash` (of the document); any other name
+is a field of the document's meta. A filter that cannot be honoured raises FilterError and is never ignored. An empty list
+or an empty "$or" matches nothing. A document without the field matches only "$ne", "$nin" and "$not".
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ EVERYTHING = "1"
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A condition over `chunks AS c JOIN documents AS d`, with its parameters in order."""
+    """A condition over `chunks AS c JOIN documents AS d`, and its parameters in order."""
 
     sql: str
     values: tuple[Any, ...] = ()
@@ -57,10 +57,10 @@ def where(filters: Filter | None) -> Where | None:
 
 
 def parse_terms(terms: Iterable[str]) -> Filter | None:
-    """Filters from a command line: `name=value`; the same name again means "or", different names mean "and".
+    """Parse filters from a command line: `name=value`. Repeated names mean "or", different names mean "and".
 
-    A value with `*` or `?` is a pattern for `source`; `name>=3`, `name<3` (and `>`, `<=`, `!=`) compare. Digits
-    are a number for any name but `source`, `language`, `document_id`, `content_hash`. Raises FilterError.
+    A value with `*` or `?` is a pattern for `source`; `name>=3`, `name<3` (and `>`, `<=`, `!=`) compare. Digits are a
+    number, except for `source`, `language`, `document_id`, `content_hash`. Raises FilterError.
 
     >>> parse_terms(["language=de", "language=fr"])
     {'$and': [{'$or': [{'language': {'$eq': 'de'}}, {'language': {'$eq': 'fr'}}]}]}
@@ -161,7 +161,7 @@ def _compare(name: str, operator: str, operand: object) -> Where:
 
 
 def _one_of(name: str, items: Sequence[object]) -> Where:
-    """Membership in a list of any length: one JSON parameter for each kind of value in it."""
+    """Membership in a list of any length, with one JSON parameter for each type of value in it."""
     groups: dict[str, list[object]] = {}
     for item in items:
         groups.setdefault(_kind(name, item), []).append(item)
@@ -170,7 +170,7 @@ def _one_of(name: str, items: Sequence[object]) -> Where:
 
 
 def _kind(name: str, operand: object) -> str:
-    """The JSON types an operand is compared with; FilterError for what cannot be compared."""
+    """The JSON types that an operand can be compared with. Raises FilterError if there are none."""
     if isinstance(operand, bool):
         return "'true', 'false'"
     if isinstance(operand, str) and not any("\ud800" <= character <= "\udfff" for character in operand):
@@ -181,7 +181,7 @@ def _kind(name: str, operand: object) -> str:
 
 
 def _test(name: str, comparison: str, sample: object, value: object) -> Where:
-    """One typed comparison: false, never NULL, where the field is missing or of another type than `sample`."""
+    """One typed comparison. It is false, never NULL, if the field is missing or has another type than `sample`."""
     kind = _kind(name, sample)
     if name in COLUMNS:
         if (name == "page") != (kind == "'integer', 'real'"):

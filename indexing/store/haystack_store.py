@@ -1,8 +1,8 @@
 """The index folder as a Haystack 1.x document store.
 
-A Haystack document is one of our chunks; one written through `write_documents` is a document of its own with one chunk.
-Filters mean what Haystack's notation says and are resolved in SQL before the search (see `filters`), ids are the caller's,
-vectors are kept at unit length and compared by cosine. There is one corpus in a folder, so `index` names nothing here.
+A Haystack document is one docqa chunk. `write_documents` stores each as a document with one chunk. Filters follow
+Haystack's notation and are resolved in SQL before the search (see `filters`). Ids are the caller's. Vectors have unit
+length and are compared by cosine. A folder has one corpus, so any other name for `index` raises SettingError.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ BM25_SCALE = 8.0
 
 
 class DocqaDocumentStore(KeywordDocumentStore):
-    """A Haystack document store over an index folder. Raises docqa's own errors, one sentence each."""
+    """A Haystack document store over an index folder. Errors are docqa's own, one sentence each."""
 
     def __init__(self, path: str, embedding_dim: int = 384, similarity: str = "cosine") -> None:
-        """Open the folder at `path`, or make an index there for vectors of `embedding_dim` numbers."""
+        """Open the folder at `path`, or create an index there for vectors of `embedding_dim` dimensions."""
         super().__init__()
         if similarity not in ("cosine", "dot_product"):
             raise SettingError(f"similarity is {similarity!r}; vectors of unit length know cosine and dot_product.")
@@ -67,7 +67,7 @@ class DocqaDocumentStore(KeywordDocumentStore):
         self._opened.close()
 
     def publish(self) -> None:
-        """Write the derived files now, so that the next opening need not catch up."""
+        """Write the derived files now, so that the next opening does not have to rebuild their content."""
         with self._folder.writer(wait=30.0):
             self._opened.publish()
 
@@ -81,7 +81,7 @@ class DocqaDocumentStore(KeywordDocumentStore):
         duplicate_documents: str | None = None,
         headers: Any = None,
     ) -> None:
-        """Write documents, all or none. duplicate_documents: overwrite (default), skip or fail, by id."""
+        """Write all documents in one transaction. duplicate_documents: overwrite (default), skip or fail, by id."""
         self._only_index(index)
         policy = duplicate_documents or self.duplicate_documents
         if policy not in self.duplicate_documents_options:
@@ -102,7 +102,7 @@ class DocqaDocumentStore(KeywordDocumentStore):
             self._folder.write(kept, drop=[item.file for item in kept])
 
     def _new(self, document: HaystackDocument) -> NewDocument:
-        """A Haystack document as a document with one chunk that is all of it."""
+        """Convert a Haystack document to a document with a single chunk."""
         text, meta = _text(document), dict(document.meta or {})
         try:
             f"{document.id}{text}{json.dumps(meta, ensure_ascii=False)}".encode()
@@ -159,7 +159,7 @@ class DocqaDocumentStore(KeywordDocumentStore):
                 self._folder.replace_vectors([document.id for document in part], vectors)
 
     def update_document_meta(self, id: str, meta: dict[str, Any], index: str | None = None) -> None:
-        """Replace the meta of a document that was written through this store."""
+        """Replace the meta of a document that was written by this store."""
         self._only_index(index)
         document = self.get_document_by_id(id, return_embedding=True)
         if document is None:
@@ -174,9 +174,9 @@ class DocqaDocumentStore(KeywordDocumentStore):
         filters: Filter | None = None,
         headers: Any = None,
     ) -> None:
-        """Delete by ids, by a filter, or those of `ids` that pass the filter. Neither: everything.
+        """Delete by ids, by a filter, or the `ids` that match the filter. With neither, delete everything.
 
-        An empty filter is refused: "{}" is more often a mistake than a wish to delete everything.
+        An empty filter is refused, since "{}" is more often a mistake than a request to delete everything.
         """
         self._only_index(index)
         if filters is not None and not filters:
@@ -212,7 +212,7 @@ class DocqaDocumentStore(KeywordDocumentStore):
         headers: Any = None,
         return_embedding: bool = False,
     ) -> list[HaystackDocument]:
-        """The documents of these ids, in this order; ids that are not there are left out."""
+        """The documents with these ids, in this order; unknown ids are left out."""
         self._only_index(index)
         with self._folder.reading() as connection:
             sql = "SELECT key, id FROM chunks WHERE key IN (SELECT value FROM json_each(?))"
@@ -238,7 +238,7 @@ class DocqaDocumentStore(KeywordDocumentStore):
         batch_size: int = 10_000,
         headers: Any = None,
     ) -> Generator[HaystackDocument, None, None]:
-        """Every document a filter allows, in the order they were written."""
+        """Every document that matches a filter, in the order of writing."""
         self._only_index(index)
         ids = self._folder.chunk_ids(where(filters)).tolist()
         for at in range(0, len(ids), batch_size):
@@ -273,7 +273,7 @@ class DocqaDocumentStore(KeywordDocumentStore):
     def _documents(
         self, chunks: Sequence[StoredChunk], embedded: bool = False, scores: dict[int, float] | None = None
     ) -> list[HaystackDocument]:
-        """Chunks as Haystack documents; those written through this store get back exactly the meta they came with."""
+        """Convert chunks to Haystack documents. Those written by this store keep exactly the meta they came with."""
         vectors: dict[int, Any] = {}
         if embedded:
             ids, matrix = self._folder.vectors(np.sort(np.array([chunk.id for chunk in chunks], dtype=np.int64)))
@@ -309,7 +309,7 @@ class DocqaDocumentStore(KeywordDocumentStore):
         all_terms_must_match: bool = False,
         scale_score: bool = True,
     ) -> list[HaystackDocument]:
-        """Documents best by words (BM25). scale_score: the logistic function of score / 8 instead of the score."""
+        """The best documents by BM25. scale_score: return the logistic function of score / 8 instead of the score."""
         self._only_index(index)
         if custom_query is not None:
             raise SettingError("custom_query is a notation of other stores; use query and filters.")
@@ -347,7 +347,7 @@ class DocqaDocumentStore(KeywordDocumentStore):
         headers: Any = None,
         scale_score: bool = True,
     ) -> list[HaystackDocument]:
-        """Documents nearest by cosine. scale_score: (cosine + 1) / 2 instead of the cosine."""
+        """The nearest documents by cosine. scale_score: return (cosine + 1) / 2 instead of the cosine."""
         self._only_index(index)
         vector = self._unit([np.asarray(query_emb, dtype=np.float32).reshape(-1)])[0]
         with self._opened.snapshot() as snapshot:
@@ -359,7 +359,7 @@ class DocqaDocumentStore(KeywordDocumentStore):
     # -- labels ----------------------------------------------------------------------------------------------------
 
     def write_labels(self, labels: Any, index: str | None = None, headers: Any = None) -> None:
-        """Keep labels; one with an id that is there replaces it."""
+        """Store labels; a label with an existing id replaces the old one."""
         made = [Label.from_dict(label) if isinstance(label, dict) else label for label in labels]
         with self._folder.writer(wait=30.0), self._folder.writing() as (connection, _):
             connection.executemany(
@@ -393,7 +393,7 @@ class DocqaDocumentStore(KeywordDocumentStore):
 
 
 def _text(document: HaystackDocument) -> str:
-    """The text of a Haystack document; "" (and a line in the log) for an empty one."""
+    """The text of a Haystack document; "" for an empty one, with a warning in the log."""
     if document.content_type != "text" or not isinstance(document.content, str):
         raise SettingError(f"Document {document.id!r} is a {document.content_type}; this store keeps text.")
     if not document.content:
@@ -402,7 +402,7 @@ def _text(document: HaystackDocument) -> str:
 
 
 def _meta(chunk: StoredChunk, metas: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What Haystack nodes want to know of a chunk: its document's meta, and its place."""
+    """The meta of a chunk for Haystack nodes: its document's meta, and its position."""
     place = {
         "name": chunk.source,
         "source": chunk.source,

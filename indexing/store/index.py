@@ -1,8 +1,10 @@
 """One searchable index: the corpus database with its vector index and BM25 index at one generation.
 
-The derived files name the generation they were made from. Opening a folder loads them, checks them, and adds in memory
-what the truth has had since; a file that is missing, damaged or of another index is made again from the truth. So
-readers need no right to write, a crash costs a rebuild of a cache, and every question sees one whole generation.
+The database is the source of truth. The derived files name the generation they were made from. Opening a folder loads and
+checks them, and applies later changes of the database in memory. A missing, damaged or foreign file is replaced by
+a rebuild from the database.
+
+So readers need no write access, a crash costs only the rebuild of a cache, and every question sees one whole generation.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ CACHED_FILTERS = 64
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What can be searched at one generation of the truth. Never changed; a later generation is a new state."""
+    """The searchable indexes at one generation. Immutable; a later generation is a new state."""
 
     generation: int
     vectors: VectorIndex
@@ -52,7 +54,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class WrittenBatch:
-    """What one transaction of this process added: the postings and the vectors [n, d] of the same passages."""
+    """The passages that one transaction of this process added: their postings and vectors, [n, d]."""
 
     words: Segment
     vectors: Matrix
@@ -60,7 +62,7 @@ class WrittenBatch:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One whole generation, open for questions; valid inside `Index.snapshot()` only."""
+    """A consistent view of one generation; valid only inside `Index.snapshot()`."""
 
     index: Index
     state: State
@@ -70,15 +72,15 @@ class Snapshot:
         return self.state.generation
 
     def nearest(self, query: Matrix, top_k: int, filters: Filter | None = None) -> list[tuple[int, float]]:
-        """Passages nearest by meaning to a unit vector [d]: (id, inner product), best first."""
+        """The passages nearest to a unit vector [d]: (id, inner product), best first."""
         return self.state.vectors.search(query, top_k, self._allowed(filters))
 
     def nearest_elsewhere(
         self, query: Matrix, language: str, top_k: int, filters: Filter | None = None
     ) -> list[tuple[int, float]]:
-        """`nearest` among the passages in other languages than this one, which others can crowd out of the nearest of all.
+        """`nearest` among the passages in other languages, which those of the question's language can crowd out.
 
-        Nothing where nearness is searched for in a graph or in lists, which so wide a condition makes slow.
+        Returns [] for HNSW and IVF-PQ, where so broad a filter makes the search slow.
         """
         if self.state.vectors.kind != "flat":
             return []
@@ -89,17 +91,17 @@ class Snapshot:
     def best(
         self, question: str, language: str, top_k: int, filters: Filter | None = None, all_terms: bool = False
     ) -> list[tuple[int, float]]:
-        """Passages best by words: (id, BM25 score), best first."""
+        """The best passages by BM25: (id, score), best first."""
         return self.find(self.weigh(question, language), top_k, filters, all_terms)
 
     def weigh(self, question: str, language: str) -> WeightedQuery:
-        """The question's terms, and what each counts for."""
+        """The question's terms with their weights."""
         return self.state.keywords.weigh(terms(question, language), language)
 
     def find(
         self, question: WeightedQuery, top_k: int, filters: Filter | None = None, all_terms: bool = False
     ) -> list[tuple[int, float]]:
-        """Passages best by these terms: (id, BM25 score), best first."""
+        """The best passages by BM25 for weighed terms: (id, score), best first."""
         return self.state.keywords.find(question, top_k, self._allowed(filters), all_terms)
 
     def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:
@@ -110,7 +112,7 @@ class Snapshot:
 
 
 class Index:
-    """An opened index folder. Questions from several threads are safe; a question changes nothing."""
+    """An opened index folder. Thread-safe; questions do not change it."""
 
     def __init__(self, folder: IndexFolder) -> None:
         self.folder = folder
@@ -138,7 +140,7 @@ class Index:
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
-        """Everything asked inside sees the same generation, the newest when it was entered."""
+        """A snapshot of the newest generation; every question in the block sees that generation."""
         while True:
             with self.folder.reading():
                 state = self._state_at(self.folder.generation())
@@ -147,14 +149,14 @@ class Index:
                     return
 
     def _state_at(self, generation: int) -> State | None:
-        """The state of that generation, caught up if needed; None when another thread is already past it."""
+        """The state at a generation, updated if necessary; None if another thread has a newer one already."""
         with self._guard:
             if self._state.generation < generation:
                 self._state = self._advance(self._state, generation)
             return self._state if self._state.generation == generation else None
 
     def allowed(self, generation: int, filters: Filter | None) -> Ids | None:
-        """The ids a filter allows (ascending), remembered per generation; None for no filter. Raises FilterError."""
+        """The ids that match a filter, ascending, cached per generation; None for no filter. Raises FilterError."""
         condition = where(filters)
         if condition is None:
             return None
@@ -166,19 +168,20 @@ class Index:
         return found
 
     def keep_written(self, generation: int, words: Segment, vectors: Matrix) -> None:
-        """Remember what this process has just written, all passages of `generation`, to catch up without reading it back.
+        """Keep the postings and vectors that this process wrote at `generation`, so that an update need not read them.
 
-        words: of passages numbered from 0 in the order they were written; vectors: float32 [n, d], in that order.
+        words: of all passages of the generation, numbered from 0 in the order of writing.
+        vectors: float32 [n, d], in the same order.
         """
         ids = self.folder.chunk_ids(after=generation - 1)
         if len(ids) == len(words.ids) == len(vectors):
             with self._guard:
                 self._written.append(WrittenBatch(replace(words, ids=ids), vectors))
 
-    # -- keeping in step -------------------------------------------------------------------------------------------
+    # -- updating --------------------------------------------------------------------------------------------------
 
     def _load(self) -> State:
-        """The newest state: from the derived files where they can be trusted, else from the truth."""
+        """The newest state, from the derived files if they are valid, else from the database."""
         generation = self.folder.generation()
         try:
             state = self._read_derived()
@@ -211,7 +214,7 @@ class Index:
         return State(int(manifest["generation"]), index, KeywordIndex.of([segment]))
 
     def _verified(self, entry: dict[str, str]) -> Path:
-        """The path of a derived file whose checksum is the manifest's; FAISS never sees another file."""
+        """The path of a derived file, after verifying its checksum; FAISS never reads an unverified file."""
         path = self.folder.path / entry["file"]
         if path.parent != self.folder.path or file_checksum(path) != entry["checksum"]:
             raise IndexDamaged(f"{entry['file']} is not the file that was written")
@@ -221,7 +224,7 @@ class Index:
         return self.folder.vectors(ids)[1]
 
     def _advance(self, state: State, generation: int) -> State:
-        """`state` with everything the truth has had since."""
+        """Apply all changes of the database after `state`."""
         if state.generation == generation:
             return state
         new = self.folder.chunk_ids(after=state.generation)
@@ -244,7 +247,7 @@ class Index:
         return State(generation, vectors, keywords)
 
     def _added(self, new: Ids) -> tuple[Segment, Ids, Matrix]:
-        """Postings and vectors of new passages, and the ids of those with a vector: as remembered, else from the truth."""
+        """Postings of new passages, the ids of those with a vector, and the vectors; from memory if kept there."""
         written, self._written = self._written, []
         words = Segment.merge([one.words for one in written], NO_IDS)
         if written and np.array_equal(words.ids, new):
@@ -252,7 +255,7 @@ class Index:
         return self._segment(new), *self.folder.vectors(new)
 
     def _with_keywords_of(self, keywords: KeywordIndex, new: Segment, gone: Ids) -> KeywordIndex:
-        """The keyword index with a segment of what is new and without what is gone; small segments become one."""
+        """Add a segment of new passages and drop deleted ones; many small segments are merged."""
         keywords = KeywordIndex.of((*keywords.segments, new), np.union1d(keywords.dead, gone))
         if len(keywords.segments) <= SEGMENTS_AT_MOST:
             return keywords
@@ -260,12 +263,12 @@ class Index:
         return KeywordIndex.of([keywords.segments[0], merged], keywords.dead)
 
     def _rebuild(self, generation: int) -> State:
-        """Everything from the truth, nothing from the derived files."""
+        """Rebuild the state from the database alone."""
         ids = self.folder.chunk_ids()
         return State(generation, self._vectors_anew(ids), KeywordIndex.of([self._segment(ids)]))
 
     def _segment(self, ids: Ids) -> Segment:
-        """The postings of these passages, from their texts; part by part, so that what is sorted stays small."""
+        """The postings of these passages, from their texts, in parts, to limit the size of each sort."""
         parts = []
         for start in range(0, len(ids), SEGMENT_PART):
             found = list(self.folder.texts(ids[start : start + SEGMENT_PART]))
@@ -275,7 +278,7 @@ class Index:
         return Segment.merge(parts, NO_IDS)
 
     def _vectors_anew(self, ids: Ids, found: Ids | None = None, matrix: Matrix | None = None) -> VectorIndex:
-        """A base of these passages' vectors; `found` and `matrix` are used if they are just those."""
+        """A new base of these passages' vectors. `found` and `matrix` are used if they cover exactly `ids`."""
         if found is None or matrix is None or not np.array_equal(found, ids):
             found, matrix = self.folder.vectors(ids)
         kind = faiss_file.kind_for(self.folder.settings.vectors, len(found))
@@ -285,7 +288,7 @@ class Index:
     # -- writing the derived files ---------------------------------------------------------------------------------
 
     def publish(self) -> State:
-        """Write the derived files of the newest generation, beside the old ones, then swap. Needs the writer lock."""
+        """Write the derived files of the newest generation next to the old ones, then swap. Needs the writer lock."""
         with self.snapshot() as snapshot:
             state = self._folded(snapshot.state)
         stamp = f"{state.generation:08d}-{os.urandom(4).hex()}"
@@ -301,7 +304,7 @@ class Index:
         return state
 
     def _folded(self, state: State) -> State:
-        """The same generation with everything in the base: nothing added since, as few dead as can be had cheaply."""
+        """The same generation with all additions merged into the base, and deletions too where that is cheap."""
         keywords = state.keywords
         if len(keywords.segments) != 1 or len(keywords.dead):
             keywords = KeywordIndex.of([Segment.merge(keywords.segments, keywords.dead)])
@@ -329,7 +332,7 @@ class Index:
         return {"file": name, "checksum": file_checksum(path)}
 
     def _sweep(self, keep: set[str | None]) -> None:
-        """Remove derived files no manifest names any more, and manifests a stopped process did not finish."""
+        """Remove derived files that the manifest does not name, and unfinished manifests of interrupted processes."""
         remove_leftovers(self.folder.path / MANIFEST)
         for pattern in ("vectors-*.faiss", "keywords-*.npz"):
             for path in self.folder.path.glob(pattern):
@@ -339,9 +342,9 @@ class Index:
     # -- checking --------------------------------------------------------------------------------------------------
 
     def problems(self, sample: int = 2_000) -> Iterator[str]:
-        """Everything wrong, one sentence each: in the truth, in the derived files, and between them.
+        """All problems, one sentence each: in the database, in the derived files, and between them.
 
-        sample: how many passages' keywords are computed again and compared (evenly spread); vectors are all compared.
+        sample: the number of passages, evenly spread, whose keywords are recomputed. All vectors are compared.
         """
         yield from self.folder.problems()
         yield from self._file_problems()
@@ -377,9 +380,9 @@ class Index:
             yield "The keyword index holds other terms than the passages have."
 
     def repair(self) -> list[str]:
-        """Make the derived files again from the truth, and have damaged documents read again at the next run.
+        """Rebuild the derived files from the database, and remove damaged documents, so that the next run reads them again.
 
-        Returns the files (sources) whose documents were taken out because their text broke a law.
+        Returns the files (sources) whose documents were removed because their text broke an invariant.
         """
         with self.folder.writer():
             damaged = self._damaged_files()
@@ -391,7 +394,7 @@ class Index:
         return damaged
 
     def compact(self) -> bool:
-        """Have nothing deleted on disk any more: neither text nor vectors. False where readers keep SQLite's log in use.
+        """Erase deleted text and vectors from the disk. Returns False if readers keep SQLite's log in use.
 
         Raises IndexBusy, IndexFolderError.
         """

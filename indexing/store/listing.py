@@ -1,4 +1,4 @@
-"""Lists of documents with filters, facet counts and source files."""
+"""Filtered lists of documents, with facet counts and source files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FACETS = {
 FACET_VALUES = 1_000
 FIELD_VALUES = 40
 FIELDS = 50
-# A value of a field of meta as text; lists and null are none.
+# Scalar meta values and their text; lists and null are excluded.
 SCALAR = "j.type IN ('text', 'integer', 'real', 'true', 'false')"
 WRITTEN = "CASE WHEN j.type IN ('true', 'false') THEN j.type ELSE CAST(j.value AS TEXT) END"
 DATE = "CASE json_type(d.meta, '$.date') WHEN 'text' THEN json_extract(d.meta, '$.date') END"
@@ -34,10 +34,11 @@ HAS_FIELD = (
 
 @dataclass(frozen=True, slots=True)
 class ListingQuery:
-    """Which documents: None takes all, several values any of them.
+    """Conditions on documents. None means no condition; of several values, any may match.
 
-    folder: the first folder of a file's path, "" for none; source: a glob pattern; ids: of documents; meta: (field, value as
-    text) pairs, of one field any of them; since, until: of the field `date`, until taking in what begins with it.
+    folder: the first folder of a file's path, "" for none. source: a glob pattern. ids: of documents.
+    meta: (field, value as text) pairs; of the same field, any value may match.
+    since, until: bounds of the field `date`; until includes every date that begins with it.
     """
 
     language: str | Sequence[str] | None = None
@@ -51,7 +52,7 @@ class ListingQuery:
 
 
 class ListedDocument(Struct, frozen=True):
-    """A document without its text. pages: how many, 0 for formats without pages; passages: chunks it was cut into."""
+    """A document without its text. pages: number of pages, 0 for formats without; passages: number of chunks."""
 
     id: str
     source: str
@@ -66,10 +67,11 @@ class ListedDocument(Struct, frozen=True):
 
 
 class Listing(Struct, frozen=True):
-    """Some documents by source, how many there are in all, and counts of each facet among what the others leave.
+    """A page of the documents, sorted by source, with the total count and the value counts of each facet.
 
-    fields: how many documents of the folder have a field of meta, the commonest first; meta: the values of those fields that
-    tell documents apart (some value shared, FIELD_VALUES at most) as facets. Both are empty where they were not asked for.
+    fields: the number of documents in the folder with each meta field, most frequent first.
+    meta: value counts of meta fields usable as facets: at most FIELD_VALUES distinct values, some of them shared.
+    Both are empty unless requested.
     """
 
     total: int
@@ -82,9 +84,9 @@ class Listing(Struct, frozen=True):
 def list_documents(
     folder: IndexFolder, wanted: ListingQuery, offset: int = 0, limit: int = 50, *, fields: bool = False
 ) -> Listing:
-    """Documents by source, all counts from one generation.
+    """List documents by source. All counts come from one generation.
 
-    A facet is counted without its own condition, so that what else could be chosen is seen.
+    The counts of a facet ignore the condition on that facet, so they show which other values could be chosen.
     """
     with folder.reading() as connection:
         sql, values = _where(wanted)
@@ -101,7 +103,7 @@ def list_documents(
 
 
 def file_of(folder: IndexFolder, document_id: str) -> tuple[str, int]:
-    """The file a document is from, and how many documents are from it. Raises DocumentMissing."""
+    """The file of a document, and the number of documents from that file. Raises DocumentMissing."""
     row = (
         folder.connection()
         .execute(
@@ -116,7 +118,7 @@ def file_of(folder: IndexFolder, document_id: str) -> tuple[str, int]:
 
 
 def _where(wanted: ListingQuery, without: str = "", without_field: str = "") -> tuple[str, tuple[str, ...]]:
-    """The conditions but those on the facet `without` and the field `without_field`."""
+    """The WHERE clause, without the conditions on the facet `without` and the meta field `without_field`."""
     tests = [(f"{FACETS[name]} IN {GIVEN}", _many(getattr(wanted, name))) for name in FACETS if name != without]
     tests += [(f"d.id IN {GIVEN}", _many(wanted.ids))]
     for name in dict.fromkeys(name for name, _ in wanted.meta if name != without_field):
@@ -130,12 +132,12 @@ def _where(wanted: ListingQuery, without: str = "", without_field: str = "") -> 
 
 
 def _many(values: str | Sequence[str] | None) -> str | None:
-    """One or several values as a parameter of GIVEN."""
+    """Encode one or several values as the parameter of GIVEN."""
     return None if values is None else json.dumps([values] if isinstance(values, str) else list(values))
 
 
 def _fields(connection: Any, wanted: ListingQuery) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
-    """How many documents have each field of meta; and the counts of the values of those that tell documents apart."""
+    """The number of documents with each meta field, and the value counts of fields usable as facets."""
     rows = connection.execute(
         f"SELECT j.key, count(*) AS n, count(DISTINCT {WRITTEN}) FROM documents AS d, json_each(d.meta) AS j WHERE {SCALAR}"
         " GROUP BY j.key ORDER BY n DESC, j.key LIMIT ?",
@@ -151,7 +153,7 @@ def _fields(connection: Any, wanted: ListingQuery) -> tuple[dict[str, int], dict
 
 
 def _values(connection: Any, wanted: ListingQuery, names: Sequence[str], without: str = "") -> dict[str, dict[str, int]]:
-    """How many documents of each value of these fields, the most frequent first."""
+    """The number of documents with each value of these meta fields, most frequent first."""
     sql, values = _where(wanted, without_field=without)
     rows = connection.execute(
         f"SELECT j.key, {WRITTEN} AS value, count(*) AS n FROM documents AS d, json_each(d.meta) AS j"
@@ -165,7 +167,7 @@ def _values(connection: Any, wanted: ListingQuery, names: Sequence[str], without
 
 
 def _counts(connection: Any, name: str, wanted: ListingQuery) -> dict[str, int]:
-    """How many documents of each value of a facet, the most frequent first."""
+    """The number of documents with each value of a facet, most frequent first."""
     sql, values = _where(wanted, without=name)
     rows = connection.execute(
         f"SELECT {FACETS[name]} AS value, count(*) AS n FROM documents AS d {sql} GROUP BY value ORDER BY n DESC, value"

@@ -1,8 +1,9 @@
-"""The SQLite file (WAL) of an index folder: create, open, lock, and transactions. Invariants:
+"""The SQLite file (WAL) of an index folder: create, open, lock, and transactions.
 
-one writer at a time, over all processes (a lock file); any number of readers
-one transaction per batch of files; it raises the generation by one; readers see whole generations
-what a transaction was left with is on disk (synchronous=FULL), also after kill -9 or loss of power
+Invariants:
+    one writer at a time across all processes (lock file), any number of readers;
+    one transaction per batch of files, which raises the generation by one; readers see whole generations;
+    a committed transaction is on disk (synchronous=FULL), also after kill -9 or loss of power.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ CREATE TABLE labels (id TEXT PRIMARY KEY, label TEXT NOT NULL) WITHOUT ROWID;
 
 
 class Database:
-    """The SQLite file of one index folder. Safe to use from several threads: each has its own connection."""
+    """The SQLite file of one index folder. Thread-safe: each thread has its own connection."""
 
     def __init__(self, path: Path, *, writable: bool) -> None:
         self.path = path
@@ -96,9 +97,9 @@ class Database:
 
     @classmethod
     def create(cls, path: Path, settings: IndexSettings, model: dict[str, Any]) -> Self:
-        """Make an empty index in `path` (made if needed; must be empty of other files). Raises IndexFolderError.
+        """Create an empty index in `path`, which is created if missing. It must hold no other files, else IndexFolderError.
 
-        model: name, fingerprint and dimension of the embedder, kept beside the settings.
+        model: name, fingerprint and dimension of the embedder, stored with the settings.
         """
         if (path / DATABASE).exists():
             raise IndexFolderError(f"There is already an index in {path}.")
@@ -114,7 +115,7 @@ class Database:
         return folder
 
     def _initialise(self, settings: IndexSettings, model: dict[str, Any]) -> None:
-        """All tables and facts in one transaction of a file beside, which is then given its name."""
+        """Create all tables and facts in one transaction of a temporary file, and rename it."""
         beside = self.path / f"{DATABASE}.new"
         for leftover in self.path.glob(f"{beside.name}*"):
             leftover.unlink(missing_ok=True)
@@ -142,7 +143,7 @@ class Database:
         return folder
 
     def close(self) -> None:
-        """Close every connection; the last one of all processes folds the write-ahead log into the database."""
+        """Close every connection. The last one of all processes merges the write-ahead log into the database."""
         with self._guard:
             for connection in self._connections:
                 connection.close()
@@ -156,7 +157,7 @@ class Database:
         self.close()
 
     def connection(self) -> Connection:
-        """This thread's connection. Errors of SQLite become IndexDamaged or IndexFolderError."""
+        """This thread's connection. Raises IndexDamaged if the database cannot be read."""
         connection: Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._connect()
@@ -192,7 +193,7 @@ class Database:
 
     @contextmanager
     def writer(self, wait: float = 0.0) -> Iterator[None]:
-        """Hold the writer lock of the folder, `wait` seconds at most until it is free. Raises IndexBusy."""
+        """Hold the folder's writer lock, after waiting at most `wait` seconds. Raises IndexBusy."""
         try:
             self._lock.acquire(timeout=wait)
         except Timeout:
@@ -206,7 +207,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A read transaction: everything read inside is of one generation."""
+        """A read transaction: all reads inside see the same generation."""
         connection = self.connection()
         nested = connection.in_transaction
         if not nested:
@@ -219,7 +220,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[tuple[Connection, int]]:
-        """A write transaction and the generation it makes. All or nothing. The caller holds `writer()`."""
+        """A write transaction, and the generation it creates. The caller holds `writer()`."""
         connection = self.connection()
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -237,19 +238,19 @@ class Database:
     # -- facts -----------------------------------------------------------------------------------------------------
 
     def fact(self, name: str) -> Any:
-        """One row of `meta`, parsed. Raises IndexDamaged when it is not there."""
+        """One row of `meta`, parsed. Raises IndexDamaged if it is missing."""
         value = self.fact_or(name, None)
         if value is None:
             raise IndexDamaged(f"The index in {self.path} lacks its {name}.")
         return value
 
     def fact_or(self, name: str, default: Any) -> Any:
-        """One row of `meta`, parsed; `default` where there is none."""
+        """One row of `meta`, parsed; `default` if it is missing."""
         row = self.connection().execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return default if row is None else json.loads(row[0])
 
     def store_facts(self, facts: dict[str, Any]) -> None:
-        """Keep facts that have no bearing on answers; the generation stays as it is."""
+        """Store facts that do not affect answers; the generation is unchanged."""
         self.connection().executemany(
             "INSERT OR REPLACE INTO meta VALUES (?, ?)", [(name, json.dumps(value)) for name, value in facts.items()]
         )
@@ -259,31 +260,32 @@ class Database:
 
     @property
     def settings(self) -> IndexSettings:
-        """What was chosen when the index was made."""
+        """The settings with which the index was created."""
         if self._settings is None:
             self._settings = IndexSettings.from_dict(self.fact("settings"))
         return self._settings
 
     @property
     def model(self) -> dict[str, Any]:
-        """name, fingerprint and dimension of the embedder whose vectors are inside."""
+        """Name, fingerprint and dimension of the embedder that computed the vectors."""
         return dict(self.fact("model"))
 
-    # -- space -----------------------------------------------------------------------------------------------------
+    # -- disk space ------------------------------------------------------------------------------------------------
 
     def checkpoint(self) -> bool:
-        """Fold the write-ahead log into the database and empty it. The caller holds `writer()`.
+        """Merge the write-ahead log into the database and empty it. The caller holds `writer()`.
 
-        Deleted rows are overwritten with zeros in the database (secure_delete), so afterwards no file of the folder
-        holds them. False: readers held the log for WAIT_S seconds; the next checkpoint or the last close does it.
+        The database overwrites deleted rows with zeros (secure_delete), so afterwards no file of the folder contains them.
+        Returns False if readers used the log for WAIT_S seconds; then the next checkpoint or the last close does it.
         """
         busy, _, _ = self.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return not busy
 
     def compact(self) -> bool:
-        """Write the database anew without what was deleted, also by versions that did not overwrite it, then `checkpoint`.
+        """Rewrite the database without deleted rows, then `checkpoint`. The caller holds `writer()`.
 
-        The caller holds `writer()`. Raises IndexFolderError, as for a full disk: this needs as much space as the database.
+        This also erases rows that older versions deleted without overwriting. It needs as much free space as the database
+        has. Raises IndexFolderError, for instance if the disk is full.
         """
         try:
             self.connection().execute("VACUUM")
@@ -292,12 +294,12 @@ class Database:
         return self.checkpoint()
 
     def size(self) -> int:
-        """Bytes of all files of the folder."""
+        """The size of all files in the folder, in bytes."""
         return sum(p.stat().st_size for p in self.path.rglob("*") if p.is_file())
 
 
 def _of_a_stopped_start(path: Path) -> bool:
-    """Whether a file is what a process leaves that was stopped while it made an index."""
+    """Whether a file is a leftover of a process that was interrupted while it created an index."""
     return path.name == LOCK or path.name.startswith(f"{DATABASE}.new")
 
 

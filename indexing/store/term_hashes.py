@@ -1,7 +1,7 @@
 """Hashes of search terms: `search_terms.terms` through `bm25.term_hash`, each word folded and hashed once.
 
-Words come again and again in a corpus, so what they gave is remembered, by language and bounded. A test holds that the
-hashes are those of the terms, whatever was met before.
+Words repeat in a corpus, so their hashes are cached by language, up to CACHED_TERMS. A test checks that the hashes are
+those of the terms, whatever is in the cache.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def hashes(text: str, language: str) -> Hashes:
 
 
 class _Runs(dict[str, bytes]):
-    """What words and numbers of a language gave before; what is asked for first is made then."""
+    """Cache of the hashes of a language's words and numbers, filled on first use."""
 
     def __init__(self, language: str) -> None:
         self.language = language
@@ -45,7 +45,7 @@ class _Runs(dict[str, bytes]):
 
 
 class _Pairs(dict[str, bytes]):
-    """The same of pairs of unspaced characters, in any language; apart, as a pair of digits is not a number."""
+    """The same for bigrams of unspaced characters, in any language. Separate, since a bigram of digits is not a number."""
 
     def __missing__(self, pair: str) -> bytes:
         made = self[pair] = _hashed(terms_of_pair(pair))
@@ -57,7 +57,7 @@ def _hashed(terms: tuple[str, ...]) -> bytes:
 
 
 def _runs_of(language: str) -> _Runs:
-    """What words of a language gave before, per thread and bounded."""
+    """The cache of a language's words, per thread and bounded."""
     languages: dict[str, _Runs] | None = getattr(_local, "runs", None)
     if languages is None or sum(map(len, languages.values())) > CACHED_TERMS:
         languages = _local.runs = {}
@@ -67,7 +67,7 @@ def _runs_of(language: str) -> _Runs:
 
 
 def _of_pairs(run: str) -> bytes:
-    """The hashes of a run of unspaced characters: of its overlapping pairs, each with its marks; a single one alone."""
+    """The hashes of an unspaced run: of its overlapping bigrams with their marks, or of its single character."""
     known: _Pairs | None = getattr(_local, "pairs", None)
     if known is None or len(known) > CACHED_TERMS:
         known = _local.pairs = _Pairs()

@@ -1,16 +1,18 @@
 """Chunking: text into overlapping passages, each an exact slice of its document.
 
-Invariants, each held by a test over random Unicode:
-    text[chunk.start:chunk.end] == chunk.text
-    every character that is not white space lies in at least one chunk
-    starts and ends ascend strictly; no chunk begins or ends with white space
-    no chunk holds more tokens than the budget, unless one indivisible cluster of characters alone does; they are counted
-        sentence by sentence, and sentences with nothing between them may have a token more for each when read as one
-    sentences are not cut unless one alone is over the budget
+Invariants, each tested with random Unicode:
+    text[chunk.start:chunk.end] == chunk.text;
+    every character that is not white space is in at least one chunk;
+    starts and ends are strictly ascending; no chunk begins or ends with white space;
+    no chunk exceeds the token budget, unless a single grapheme cluster does;
+    no sentence is split unless it alone exceeds the budget.
 
-Tokens are those of the built-in tokenizer, the same on every machine. A chunk ends at a heading or page where that
-leaves enough in it; else at the last sentence that fits. The next chunk begins with the last sentence of the one
-before, inside a section; a short tail of a section takes more of what came before instead of standing alone.
+A chunk's tokens are the sum over its sentences. Tokenized as one text, sentences without white space between them may
+have one token more each.
+
+The built-in tokenizer counts tokens, so counts are the same on every machine. A chunk ends at a heading or page if it is
+long enough there; else at the last sentence that fits. Within a section, the next chunk repeats the last sentence of the
+previous one. A short last chunk of a section takes in more preceding sentences.
 """
 
 from __future__ import annotations
@@ -45,16 +47,16 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """The sentences of a document without white space around them, and the starts of those that open a section."""
+    """The sentences of a document without surrounding white space, and the starts of those that begin a section."""
 
     spans: list[Span]
     starts: set[int]
 
 
 def cut(documents: Sequence[Document], count_tokens: CountTokens, settings: ChunkSettings = DEFAULT) -> list[list[Span]]:
-    """Where the chunks of each document lie: (start, end) offsets in code points, ascending; [] for blank text.
+    """The chunks of each document: (start, end) offsets in code points, ascending; [] for blank text.
 
-    count_tokens: how many tokens each of several strings has; the sentences of all documents are counted in one call.
+    count_tokens: returns the number of tokens of each string. One call counts the sentences of all documents.
     """
     units = [_split(document) for document in documents]
     pairs = list(zip([document.text for document in documents], units, strict=True))
@@ -63,7 +65,7 @@ def cut(documents: Sequence[Document], count_tokens: CountTokens, settings: Chun
 
 
 def _split(document: Document) -> Units:
-    """The sentences of a document, parted where a heading or page begins."""
+    """Split a document into sentences, also where a heading or page begins."""
     text = document.text
     headings = {_with_marks(text, start) for start, *_ in document.headings}
     borders = sorted(headings | {start for start in document.pages if start})
@@ -72,7 +74,7 @@ def _split(document: Document) -> Units:
 
 
 def _pack(text: str, units: Units, counts: Sequence[int], count_tokens: CountTokens, settings: ChunkSettings) -> list[Span]:
-    """The chunks made of a document's sentences; counts: the tokens of each."""
+    """Pack a document's sentences into chunks. counts: the tokens of each sentence."""
     starts = units.starts
     pieces: list[Piece] = []
     for (start, end), tokens in zip(units.spans, counts, strict=True):
@@ -84,13 +86,13 @@ def _pack(text: str, units: Units, counts: Sequence[int], count_tokens: CountTok
 
 
 def _with_marks(text: str, heading: int) -> int:
-    """Where a heading's section begins: at its words, or where their line does if only Markdown's marks are before them."""
+    """The start of a heading's section: its words, or the line start if only Markdown's `#` marks precede them."""
     begin = text.rfind("\n", 0, heading) + 1
     return begin if "#" in text[begin:heading] and not text[begin:heading].strip("# \t") else heading
 
 
 def _split_at(spans: Sequence[Span], borders: Sequence[int]) -> list[Span]:
-    """The same spans, cut where a heading or page begins inside one."""
+    """Split spans at the headings and pages that begin inside them."""
     result: list[Span] = []
     for start, end in spans:
         at = bisect_left(borders, start + 1)
@@ -103,7 +105,7 @@ def _split_at(spans: Sequence[Span], borders: Sequence[int]) -> list[Span]:
 
 
 def _trimmed(text: str, spans: Sequence[Span]) -> list[Span]:
-    """The spans without white space at their ends; blank ones are left out."""
+    """The spans without white space at their ends; blank spans are dropped."""
     result: list[Span] = []
     for start, end in spans:
         piece = text[start:end]
@@ -115,14 +117,14 @@ def _trimmed(text: str, spans: Sequence[Span]) -> list[Span]:
 
 
 def _section_starts(spans: Sequence[Span], borders: Sequence[int]) -> set[int]:
-    """Starts of the first span at or after each border."""
+    """The start of the first span at or after each border."""
     begins = [start for start, _ in spans]
     found = (bisect_left(begins, border) for border in borders)
     return {begins[at] for at in found if at < len(begins)}
 
 
 def _halves(text: str, start: int, end: int, count_tokens: CountTokens, settings: ChunkSettings) -> list[Span]:
-    """An overlong sentence in parts within the budget, cut in the middle again and again; iterative, not recursive."""
+    """Split an overlong sentence near the middle until all parts fit the budget; iterative, not recursive."""
     waiting: list[Span] = [(start, end)]
     done: list[Span] = []
     while waiting:
@@ -139,7 +141,7 @@ def _halves(text: str, start: int, end: int, count_tokens: CountTokens, settings
 
 
 def _middle(text: str, start: int, end: int) -> int | None:
-    """The best place to cut near the middle: after a clause mark, at white space, else between two clusters."""
+    """The best place to split near the middle: after a clause mark, else at white space, else between two clusters."""
     centre = (start + end) // 2
     reach = max(1, (end - start) // 5)
     near = sorted(range(max(start + 1, centre - reach), min(end, centre + reach)), key=lambda at: abs(at - centre))
@@ -156,7 +158,7 @@ def _first(places: object) -> list[int]:
 
 
 def _inside_cluster(text: str, at: int) -> bool:
-    """Whether a cut before text[at] would part a character from what is written over or after it."""
+    """Whether a cut before text[at] would split a grapheme cluster."""
     after, before = text[at], text[at - 1]
     return (
         unicodedata.category(after) in ("Mn", "Mc", "Me")
@@ -169,7 +171,7 @@ def _inside_cluster(text: str, at: int) -> bool:
 
 
 def _packed(pieces: Sequence[Piece], settings: ChunkSettings) -> list[tuple[int, int]]:
-    """(first, last) piece of each chunk."""
+    """The (first, last) piece of each chunk."""
     chunks: list[tuple[int, int]] = []
     first = 0
     fresh = 0
@@ -184,7 +186,7 @@ def _packed(pieces: Sequence[Piece], settings: ChunkSettings) -> list[tuple[int,
 
 
 def _last_that_fits(pieces: Sequence[Piece], first: int, fresh: int, settings: ChunkSettings) -> int:
-    """The last piece of a chunk from `first`; it takes at least `fresh`, the first piece not in a chunk yet."""
+    """The last piece that fits a chunk from `first`; at least `fresh`, the first piece not yet in a chunk."""
     used = sum(piece.tokens for piece in pieces[first : fresh + 1])
     last = fresh
     while last + 1 < len(pieces):
@@ -199,7 +201,7 @@ def _last_that_fits(pieces: Sequence[Piece], first: int, fresh: int, settings: C
 
 
 def _overlap_start(pieces: Sequence[Piece], last: int, fresh: int, settings: ChunkSettings) -> int:
-    """Where the next chunk begins: `fresh`, or some whole sentences before it, inside the section."""
+    """Where the next chunk begins: at `fresh`, or some whole sentences earlier within the section (the overlap)."""
     start, used = fresh, 0
     if fresh >= len(pieces) or pieces[fresh].new_section:
         return fresh
@@ -218,7 +220,10 @@ def _overlap_start(pieces: Sequence[Piece], last: int, fresh: int, settings: Chu
 def _with_more_before(
     pieces: Sequence[Piece], first: int, last: int, chunks: Sequence[tuple[int, int]], settings: ChunkSettings
 ) -> int:
-    """A short tail of a section begins earlier, up to half a budget, never before the section or the last chunk did."""
+    """Extend a section's short last chunk backwards, by up to half a budget.
+
+    It never passes the start of the section or of the previous chunk.
+    """
     if not chunks or pieces[first].new_section:
         return first
     used = sum(piece.tokens for piece in pieces[first : last + 1])

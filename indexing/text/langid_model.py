@@ -1,8 +1,9 @@
 """Language identification model: py3langid's naive Bayes over byte n-grams, as plain arrays.
 
-The model comes in that package's wheel, compressed; unpacked once, it lies in docqa's cache, so that a process maps it in
-milliseconds and processes share its memory. Many texts are walked through its automaton together. Chances are those of
-py3langid to rounding, a test holds that; those of a text do not depend on the texts beside it.
+py3langid's wheel contains the compressed model. It is unpacked once into docqa's cache, so that processes memory-map it
+in milliseconds and share the pages. Many texts pass through its automaton in parallel.
+
+The probabilities equal py3langid's up to rounding, which a test checks. They do not depend on other texts in the batch.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ MADE_AS = "1"
 
 @dataclass(frozen=True, slots=True)
 class LanguageModel:
-    """languages: [l], one may come twice. The automaton goes from `state` by a byte to steps[rows[state] + byte].
+    """The automaton and naive Bayes weights. From `state`, a byte leads to the state steps[rows[state] + byte].
 
-    features: int32, the feature of each state, or -1. weights: float32 [features, l]. prior: float32 [l].
+    languages: [l], may contain a language twice. features: int32, the feature of each state, or -1.
+    weights: float32 [features, l]. prior: float32 [l].
     """
 
     languages: tuple[str, ...]
@@ -39,7 +41,7 @@ class LanguageModel:
     prior: NDArray[np.float32]
 
     def chances(self, texts: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.float32]]:
-        """The languages, each once, and how likely each text is in each: [n, languages], a row's sum is 1."""
+        """The distinct languages, and each text's probability for each: float32 [n, languages], rows sum to 1."""
         data = [_encoded(text) for text in texts]
         scores = self._scores(data) / np.sqrt([[max(1, len(one))] for one in data], dtype=np.float32).reshape(-1, 1)
         chances = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf))
@@ -47,7 +49,7 @@ class LanguageModel:
         return _once(self.languages, chances)
 
     def _scores(self, data: Sequence[bytes]) -> NDArray[np.float32]:
-        """log(chance) * sqrt(bytes), but for what all languages have in common; [n, l]."""
+        """log(probability) * sqrt(bytes), up to a constant shared by all languages; [n, l]."""
         scores = np.zeros((len(data), len(self.languages)), dtype=np.float32)
         met = self._steps_of_many(data) if len(data) > FEW else [self._steps_of_one(one) for one in data]
         for row, found in enumerate(met):
@@ -57,7 +59,7 @@ class LanguageModel:
         return scores
 
     def _steps_of_one(self, data: bytes) -> NDArray[np.int32]:
-        """The features met on the way through one text."""
+        """The features of one text, in the order the automaton emits them."""
         steps, rows, features = self.steps.data, self.rows.data, self.features.data
         state, found = 0, []
         for byte in data:
@@ -68,7 +70,7 @@ class LanguageModel:
         return np.array(found, dtype=np.int32)
 
     def _steps_of_many(self, data: Sequence[bytes]) -> list[NDArray[np.int32]]:
-        """The same for many texts, a byte of all of them at a time."""
+        """The same for many texts, advancing all of them by one byte at a time."""
         lengths = np.array([len(one) for one in data])
         order = np.argsort(-lengths, kind="stable")
         bytes_at = np.zeros((int(lengths.max()), len(data)), dtype=np.uint32)
@@ -89,7 +91,7 @@ class LanguageModel:
 
 
 def _once(languages: tuple[str, ...], chances: NDArray[np.float32]) -> tuple[tuple[str, ...], NDArray[np.float32]]:
-    """Each language once, with all that its columns have."""
+    """Merge the columns of languages that occur twice, by adding their probabilities."""
     names = tuple(dict.fromkeys(languages))
     if len(names) == len(languages):
         return names, chances
@@ -105,7 +107,7 @@ def _encoded(text: str) -> bytes:
 
 
 def load(languages: Collection[str]) -> LanguageModel:
-    """The model over these languages, unpacked into the cache if that is not done yet. Raises ModelMissing."""
+    """The model restricted to these languages; the first call unpacks it into the cache. Raises ModelMissing."""
     from py3langid.langid import MODEL_DIR, MODEL_FILE
 
     packed = MODEL_DIR / MODEL_FILE
@@ -117,7 +119,7 @@ def load(languages: Collection[str]) -> LanguageModel:
 
 
 def _unpack(packed: Path, languages: Collection[str], target: Path) -> None:
-    """What the package's own class loads, without the languages that are not wanted, as files."""
+    """Write the arrays of py3langid's model to files, restricted to the given languages."""
     from py3langid.langid import LanguageIdentifier
 
     whole = LanguageIdentifier.from_model_file(packed)

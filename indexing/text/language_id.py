@@ -1,7 +1,7 @@
 """Language identification of documents, passages and questions.
 
-The model is py3langid's (`langid_model`; in its wheel, no download), kept to the languages below. A script that belongs
-to one language decides by itself. Everything is deterministic and safe to call from several threads.
+The model is py3langid's (`langid_model`), restricted to the languages below; its wheel contains it, so nothing is
+downloaded. A script used by one language decides by itself. Everything is deterministic and thread-safe.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ PLANE = 0x10000
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A language (ISO 639-1, or "und") and how sure that is, 0 to 1."""
+    """A language (ISO 639-1, or "und" for unknown) and its confidence, 0 to 1."""
 
     language: str
     confidence: float
 
 
 def detect(text: str) -> Detection:
-    """The language of a text of any length; long ones are judged by their start, middle and end.
+    """The language of a text. Long texts are judged by a sample of their start, middle and end.
 
     >>> detect("Die Fähre fährt jeden Morgen um sieben Uhr nach Vorn.").language
     'de'
@@ -70,7 +70,7 @@ def detect(text: str) -> Detection:
 
 
 def detect_all(texts: Sequence[str]) -> list[Detection]:
-    """The same of many texts, several times as fast."""
+    """`detect` for many texts, several times as fast."""
     samples = [_sample(text) for text in texts]
     found = [_by_script(sample) for sample in samples]
     open_ = [at for at, known in enumerate(found) if known is None and any(map(str.isalpha, samples[at]))]
@@ -82,7 +82,7 @@ def detect_all(texts: Sequence[str]) -> list[Detection]:
 
 
 def detect_question(text: str, among: Collection[str] = ()) -> str:
-    """The language of a few words: the best guess, or a language of `among` (an index's) when that is nearly as likely.
+    """The language of a short question; a language in `among` (those of an index) wins if it is nearly as likely.
 
     >>> detect_question("When did the bridge open?", ["de", "en"])
     'en'
@@ -97,7 +97,7 @@ def detect_question(text: str, among: Collection[str] = ()) -> str:
 
 
 def _sample(text: str) -> str:
-    """At most three stretches of a text, without addresses, digits and mark-up."""
+    """A text, or samples of its start, middle and end, without addresses, digits and mark-up."""
     if len(text) > 3 * SAMPLE:
         middle = len(text) // 2
         text = f"{text[:SAMPLE]} {text[middle : middle + SAMPLE]} {text[-SAMPLE:]}"
@@ -107,7 +107,7 @@ def _sample(text: str) -> str:
 
 
 def _by_script(sample: str) -> Detection | None:
-    """The language of a script that has only one; Han with Kana is Japanese, Han alone Chinese."""
+    """The language of a text in a script that only one language uses. Han with Kana is Japanese, Han alone Chinese."""
     if sample.isascii():
         return None
     letter, script = _tables()
@@ -125,7 +125,7 @@ def _by_script(sample: str) -> Detection | None:
 
 @lru_cache(maxsize=1)
 def _tables() -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-    """For every code point of the basic plane: whether it is a letter, and 1 + the place of its script in SCRIPTS."""
+    """For every code point of the basic plane: whether it is a letter, and 1 + its script's index in SCRIPTS (0: none)."""
     letter = np.fromiter(map(str.isalpha, map(chr, range(PLANE + 1))), dtype=np.bool_, count=PLANE + 1)
     script = np.zeros(PLANE + 1, dtype=np.uint8)
     for place, (_, first, last) in enumerate(SCRIPTS, start=1):

@@ -1,12 +1,16 @@
 """Text analysis for keyword search: normalisation, stemming, and character bigrams for scripts without spaces.
 
-Every word gives its folded form; where a maintained stemmer (Snowball) knows the language, also its stem. So a question
-whose language was guessed wrong still meets the folded forms, and one guessed right also the other inflections.
+Every word yields its folded form, and its stem where a maintained stemmer (Snowball) supports the language. So a question
+whose language was detected wrongly still matches folded forms. With the right language, other inflections match too.
 
-Folding: NFKC, case, accents of Latin, Greek and Cyrillic letters, Turkish dotted and dotless i as one, Arabic and Persian
-letter variants, vowel points and tatweel, Hebrew points, the Indic nukta, digits of every script to ASCII. Vietnamese words
-keep their tones beside the folded form. Han, Kana, Hangul, Thai, Lao, Khmer and Myanmar runs give overlapping bigrams of
-characters with their marks. Grouped numbers lose their separators: 1,150 and 1.150 and 1 150 are 1150; 2,5 and 2.5 are one.
+Folding covers:
+    NFKC, case, accents of Latin, Greek and Cyrillic letters, Turkish dotted and dotless i as one letter;
+    Arabic and Persian letter variants, vowel points and tatweel, Hebrew points, the Indic nukta;
+    digits of every script, which become ASCII.
+
+Vietnamese words also keep a form with tones. Runs of Han, Kana, Hangul, Thai, Lao, Khmer and Myanmar yield overlapping
+bigrams of characters with their marks. Grouped numbers lose their separators: 1,150 and 1.150 and 1 150 are 1150.
+Decimal commas and points are equal: 2,5 and 2.5.
 """
 
 from __future__ import annotations
@@ -103,7 +107,7 @@ _local = threading.local()
 
 
 class Table(dict[int, str]):
-    """What becomes of each character, for `str.translate`; worked out when a character is first met."""
+    """A character mapping for `str.translate`, computed when a character first occurs."""
 
     def __init__(self, become: Callable[[str], str]) -> None:
         self._become = become
@@ -118,7 +122,7 @@ def _cleaned(sign: str) -> str:
 
 
 def _plain(sign: str) -> str:
-    """Letter variants as one, digits of every script as ASCII, signs gone."""
+    """Unify letter variants, convert digits of every script to ASCII, drop signs."""
     return "".join(str(unicodedata.digit(c)) if c.isdecimal() else _cleaned(c) for c in LETTERS.get(sign, sign))
 
 
@@ -128,7 +132,7 @@ BARE_BUT_MARKS = Table(lambda sign: "" if sign in DROPPED else sign)
 
 
 def terms(text: str, language: str) -> list[str]:
-    """Search terms in order, with repetitions; none holds white space or ASCII punctuation, none is empty or over 64.
+    """Search terms of a text in order, with repetitions: 1 to 64 characters, no white space, no ASCII punctuation.
 
     >>> terms("The bridges of Orsund, 1,150 m", "en")
     ['the', 'bridges', 'bridg', 'of', 'orsund', '1150', 'm']
@@ -137,7 +141,7 @@ def terms(text: str, language: str) -> list[str]:
 
 
 def term_spans(text: str, language: str) -> list[tuple[str, int, int]]:
-    """The same terms with the place of each in the text, (term, start, end) in code points."""
+    """The same terms with their positions in the text: (term, start, end) in code points."""
     found: list[tuple[str, int, int]] = []
     for match in RUNS.finditer(text):
         kind, run, at, end = match.lastgroup, match.group(), match.start(), match.end()
@@ -149,18 +153,18 @@ def term_spans(text: str, language: str) -> list[tuple[str, int, int]]:
 
 
 def terms_of_run(run: str, language: str) -> tuple[str, ...]:
-    """The terms of a word or number, as PLAIN_RUNS and BARE_RUNS find them."""
+    """The terms of one word or number, as matched by PLAIN_RUNS or BARE_RUNS."""
     return _number(run) if NUMBER.match(run) else _word(run, language)
 
 
 def terms_of_pair(pair: str) -> tuple[str, ...]:
-    """The term of two neighbours (or a single one) in a run of unspaced characters, each with its marks; or none."""
+    """The term of two neighbouring characters with their marks, or of a single one, in an unspaced run; or none."""
     term = _dense(pair)[:LONGEST]
     return (term,) if term else ()
 
 
 def _bigrams(run: str, at: int) -> list[tuple[str, int, int]]:
-    """Overlapping pairs of characters with their marks; a single one stands alone."""
+    """Overlapping bigrams of characters with their marks; a run of one character yields that character."""
     spans = [(match.start(), match.end()) for match in CLUSTER.finditer(run)]
     pairs = list(zip(spans, spans[1:], strict=False)) or [(spans[0], spans[0])]
     return [(term, at + a, at + d) for (a, _), (_, d) in pairs for term in terms_of_pair(run[a:d])]
@@ -171,7 +175,7 @@ def _dense(piece: str) -> str:
 
 
 def _clean(term: str) -> str:
-    """Only letters, marks, numbers and the decimal point survive: compatibility forms can unfold to signs."""
+    """Keep only letters, marks, numbers and the decimal point, since NFKC can expand a character to signs."""
     return term.translate(CLEAN)
 
 
@@ -189,7 +193,7 @@ def _number(run: str) -> tuple[str, ...]:
 
 
 def _word(run: str, language: str) -> tuple[str, ...]:
-    """The folded word; its stem when that differs; a Vietnamese word also with its tones."""
+    """The folded word, its stem if different, and for Vietnamese also the form with tones."""
     lower = run.lower() if language != "tr" else _turkish(run)
     if lower.isascii():
         plain, made = lower, [lower[:LONGEST]]
@@ -210,13 +214,13 @@ def _turkish(word: str) -> str:
 
 
 def _folded(word: str) -> str:
-    """Without accents and points, letter variants as one."""
+    """Remove accents and points, and unify letter variants."""
     apart = unicodedata.normalize("NFD", word).translate(BARE_BUT_MARKS if KEPT_MARKS.search(word) else BARE)
     return unicodedata.normalize("NFC", apart).translate(FOLDED)
 
 
 def _stemmer(language: str) -> Any:
-    """This thread's Snowball stemmer of a language; None where there is none. Stemmers are not safe to share."""
+    """This thread's Snowball stemmer for a language, or None if there is none. Stemmers are not thread-safe."""
     name = STEMMERS.get(language)
     if name is None:
         return None

@@ -1,8 +1,8 @@
 """Sentence segmentation for every script.
 
-Invariants: spans ascend, each starts where the last ended, together they are the whole text; white space after a sentence
-belongs to it; no span is empty. No cut falls inside a CR LF, before a combining mark, or inside a joined emoji. Rules, not
-a model: one pass, linear in the length of the text.
+Invariants: spans are not empty, ascend, and cover the whole text without gaps; white space after a sentence belongs to it.
+No boundary falls inside a CR LF, before a combining mark, or inside a joined emoji. It uses rules, not a model: one pass,
+linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ MONTHS = frozenset(
 
 
 def sentences(text: str, language: str = "und") -> list[Span]:
-    """The (start, end) spans of the sentences of a text, covering it exactly; [] for "".
+    """Split a text into sentences: (start, end) spans that cover it exactly; [] for "".
 
     >>> sentences("Dr. Aust came. He stayed.")
     [(0, 15), (15, 25)]
@@ -100,7 +100,7 @@ def _is_sentence_end(text: str, match: regex.Match[str], language: str) -> bool:
 
 
 def _is_abbreviation(text: str, dot: int, end: int, first: str | None, language: str) -> bool:
-    """Whether the full stop at `dot` belongs to its word: an abbreviation, an initial, an ordinal number."""
+    """Whether the full stop at `dot` is part of its word: an abbreviation, an initial, or an ordinal number."""
     found = TOKEN_BEFORE.search(text, max(0, dot - 20), dot)
     word = found.group() if found else ""
     bare = word.strip("'’-.")
@@ -116,13 +116,13 @@ def _is_abbreviation(text: str, dot: int, end: int, first: str | None, language:
 
 
 def _starts_line(text: str, at: int) -> bool:
-    """Whether only white space stands before `at` in its line: a numbered item."""
+    """Whether only white space precedes `at` in its line, as for the number of a list item."""
     line = max(text.rfind("\n", max(0, at - 40), at), text.rfind("\r", max(0, at - 40), at))
     return (line >= 0 or at <= 40) and not text[line + 1 : at].strip()
 
 
 def _is_line_end(text: str, last: int, match: regex.Match[str]) -> bool:
-    """Blank lines end a sentence; single line ends do after short lines, and around list items, headings and rows."""
+    """Whether a line break ends a sentence: at a blank line, after a short line, next to a list item, heading or row."""
     gap = match.group()
     breaks = gap.count("\n") or sum(gap.count(sign) for sign in "\r\u2028\u2029\u0085\x0b\x0c")
     if breaks > 1 or "\u2029" in gap or "\x0c" in gap:
@@ -137,7 +137,10 @@ def _is_line_end(text: str, last: int, match: regex.Match[str]) -> bool:
 
 
 def _is_thai_end(text: str, last: int, match: regex.Match[str]) -> bool:
-    """Thai and Lao write no full stop: a space ends a clause once enough was said; ๆ and ฯ only repeat or shorten."""
+    """Whether a space ends a Thai or Lao sentence: not within THAI_CLAUSE characters, nor after ๆ or ฯ.
+
+    These languages write no full stop. ๆ repeats a word and ฯ abbreviates one, so text goes on after either.
+    """
     return match.start() - last >= THAI_CLAUSE and text[match.start() - 1] not in "ๆฯໆຯ"
 
 
