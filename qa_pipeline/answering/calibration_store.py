@@ -61,7 +61,7 @@ def load(model: ModelFolder) -> StoredCalibration | None:
 
 
 def save(model: ModelFolder, known: StoredCalibration) -> Path:
-    """Store the calibration of a model where `load` finds it; returns the file. Raises SettingError if it cannot be written."""
+    """Store the calibration of a model where `load` finds it; returns the file. Raises SettingError if none is writable."""
     text = json.dumps(
         {"fingerprint": model.fingerprint, "about": dict(known.about), **_to_json(known)}, ensure_ascii=False, indent=1
     )
