@@ -100,7 +100,7 @@ class QAPipeline:
         )
 
     def _stop(self, settings: AskSettings) -> StopRule:
-        """When the reading of a question ends."""
+        """The stop rule of a question with these settings."""
         margin = math.inf if settings.thorough else self.models.calibration.stop_margin
         return StopRule(margin, settings.read_at_least, math.inf if settings.budget_ms is None else settings.budget_ms)
 

@@ -22,7 +22,7 @@ from qa_pipeline.cli.train import add_training_verbs
 
 OK, FAILED = 0, 2
 
-# Old names of verbs, options and choices: hidden aliases for one release.
+# Names of verbs, options and choices from before 0.1.0: hidden aliases for one release.
 OLD_VERBS = {"cut": "prune", "slim": "reduce", "mean": "average"}
 OLD_OPTIONS = {"reduce": {"--numbers": "--dim"}, "augment": {"--how": "--method"}}
 OLD_METHODS = {"switch": "code-switch"}

@@ -112,7 +112,7 @@ class Reader(FARMReader):
             self._logits, lambda window: len(window.ids), BATCH_TOKENS
         )
 
-    # -- ours ------------------------------------------------------------------------------------------------------
+    # -- docqa's interface and inference ---------------------------------------------------------------------------
 
     def read(self, question: str, texts: Sequence[str]) -> list[Reading]:
         """Return the best spans of each text, in the order of texts."""
@@ -287,7 +287,7 @@ class Reader(FARMReader):
         if self.precision != "fp32":
             raise SettingError(f"A reader in {self.precision} cannot be trained; load it with precision='fp32'.")
 
-    # -- FARMReader's ----------------------------------------------------------------------------------------------
+    # -- FARMReader's interface ------------------------------------------------------------------------------------
 
     def predict(self, query: str, documents: list[Document], top_k: int | None = None) -> dict[str, Any]:
         """FARMReader.predict: {"query", "no_ans_gap", "answers"}, answers by falling score."""
