@@ -1,10 +1,11 @@
-"""The values of a reply: `Answer`, `Passage`, `NoAnswer`, `Timings`, `Reply`; and `Asker`, what an entry point needs.
+"""The values of a reply: `Answer`, `Passage`, `NoAnswer`, `Timings`, `Reply`; and `Asker`, the protocol of entry points.
 
 They are msgspec structs: their fields, in this order, are the JSON of the REST API and of `docqa ask --json`.
 
-Invariants, each held by a test, through every entry point:
-    document.text[answer.start:answer.end] == answer.text, and the same for every passage
-    "no answer" is a Reply without answers and with the closest passages, never an Answer with an empty text
+Invariants, each tested through every entry point:
+
+* `document.text[answer.start:answer.end] == answer.text`, and the same for every passage.
+* "No answer" is a Reply with the closest passages and without answers, never an Answer with an empty text.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ Scope = Literal["language", "pooled", "none"]
 
 
 class Passage(Struct, frozen=True):
-    """A chunk as retrieved. Offsets are code points in the document's text; ranks begin at 1, None: not in that ranking."""
+    """A chunk as retrieved. Offsets are code points in the document's text.
+
+    Ranks begin at 1; a rank and score of None mean that the passage is not in that ranking.
+    """
 
     document_id: str
     source: str
@@ -40,7 +44,10 @@ class Passage(Struct, frozen=True):
 
 
 class AnswerQuotation(Struct, frozen=True):
-    """A quotation, without its passage: what is remembered of an answer."""
+    """An answer without its passage, as saved questions store it.
+
+    start, end: code points in the document's text. score: in [0, 1].
+    """
 
     text: str
     start: int
@@ -54,13 +61,13 @@ class AnswerQuotation(Struct, frozen=True):
 
 
 class Answer(AnswerQuotation, frozen=True):
-    """A quotation. score in [0, 1]: how sure the reader is of it against "no answer", comparable between passages."""
+    """A quotation with its passage. score: calibrated probability that it is right, comparable across passages."""
 
     passage: Passage
 
 
 class NoAnswer(Struct, frozen=True):
-    """Whether the documents say it at all: score in [0, 1], held against threshold, over the whole question."""
+    """The no-answer verdict over the whole question. It is "no answer" where score, in [0, 1], exceeds threshold."""
 
     score: float
     threshold: float
@@ -84,12 +91,11 @@ class UsedModels(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """The whole answer to one question, from one generation of the index.
+    """The complete result of one question, from one generation of the index.
 
-    language: the question's. passages_read: how many of the passages the reader read, in their order. stopped: why no
-    more: "all" (there are no more), "sure" (an answer it is sure of), "budget" (the time was spent).
-    calibration: whether its scores were learned from questions in this language ("language"), in several together
-    ("pooled"), or not at all ("none").
+    language: of the question. passages_read: how many of `passages` the reader read, from the first on.
+    stopped: why reading ended: "all" (no passage is left), "sure" (a confident answer), "budget" (the time is spent).
+    calibration: "language" (fitted on questions in this language), "pooled" (on several languages), or "none" (not fitted).
     """
 
     question: str
@@ -106,13 +112,13 @@ class Reply(Struct, frozen=True):
 
 
 class Asker(Protocol):
-    """Something that answers questions: what an entry point needs, and all it may know."""
+    """Answers questions: the only interface that entry points may use."""
 
     def ask(self, question: str, settings: AskSettings = ..., filters: Filter | None = None) -> Reply: ...
 
 
 class QuotedDocument(Protocol):
-    """What a quotation is of: a document's text and the hash of its content."""
+    """The quoted document: its text and content hash."""
 
     @property
     def text(self) -> str: ...
@@ -125,7 +131,7 @@ Quotation = TypeVar("Quotation", Answer, Passage)
 
 
 def verify(quotation: Quotation, document: QuotedDocument, content_hash: str) -> Quotation:
-    """The answer or passage, if it is the document's text at its offsets and of this hash. Raises BrokenCitation."""
+    """Return the quotation if the document has that text at its offsets, and this content hash. Raises BrokenCitation."""
     text = document.text[quotation.start : quotation.end]
     if not quotation.text or text != quotation.text or document.content_hash != content_hash:
         raise BrokenCitation(

@@ -1,20 +1,20 @@
-"""Errors of answering and serving that a person can cause. The base class, and errors of indexing, are in the other package.
+"""Errors of answering and serving that a person can cause. `indexing.errors` has the base class and errors of indexing.
 
     DocqaError
-    ├── HomeFolderError       the home folder of a service as a whole
-    │   ├── HomeMissing       there is no home in that folder
-    │   ├── CorpusMissing     it has no corpus of that name
-    │   ├── CorpusExists      it has a corpus of that name already
-    │   ├── EvaluationMissing it has no evaluation of that name, or that one no such plot
+    ├── HomeFolderError       the home folder of a service
+    │   ├── HomeMissing       the folder is no home folder
+    │   ├── CorpusMissing     no corpus has that name
+    │   ├── CorpusExists      a corpus has that name already
+    │   ├── EvaluationMissing no evaluation has that name, or it has no such plot
     │   └── EvaluationDamaged the results of an evaluation cannot be read
     ├── JobMissing            no job has that id
-    ├── JobCancelled          a job was asked to stop, and stops
-    ├── JobNotDone            a job's result is asked for before there is one
-    ├── TooBusy               more is asked at once than can be answered; ask again later
-    ├── TooLarge              what was sent is larger than is taken
-    ├── NotAllowed            whoever asks may not do that
-    │   └── KeyNeeded         no key was given, or one that is not known
-    └── BrokenCitation        an answer is not the text at its offsets: a defect of ours, never sent
+    ├── JobCancelled          a job was cancelled and stops
+    ├── JobNotDone            a job has no result yet, or will have none
+    ├── TooBusy               the queue is full; retry later
+    ├── TooLarge              the request or file exceeds a size limit
+    ├── NotAllowed            the caller has no right to do that
+    │   └── KeyNeeded         the key is missing or unknown
+    └── BrokenCitation        an answer is not the text at its offsets: a defect of docqa; the answer is never sent
 
 Each message is one sentence that says what is wrong and what to do next.
 """
@@ -25,23 +25,23 @@ from indexing.errors import DocqaError
 
 
 class HomeFolderError(DocqaError):
-    """Something about the home folder of a service as a whole."""
+    """An error of the home folder of a service."""
 
 
 class HomeMissing(HomeFolderError):
-    """There is no home in that folder."""
+    """The folder is no home folder."""
 
 
 class CorpusMissing(HomeFolderError):
-    """The home folder has no corpus of that name."""
+    """No corpus in the home folder has that name."""
 
 
 class CorpusExists(HomeFolderError):
-    """The home folder has a corpus of that name already."""
+    """A corpus in the home folder has that name already."""
 
 
 class EvaluationMissing(HomeFolderError):
-    """The home folder has no evaluation of that name, or the evaluation has no such plot."""
+    """No evaluation in the home folder has that name, or it has no such plot."""
 
 
 class EvaluationDamaged(HomeFolderError):
@@ -53,15 +53,15 @@ class JobMissing(DocqaError):
 
 
 class JobCancelled(DocqaError):
-    """A job was asked to stop; raised inside its work, at its next step."""
+    """A job was cancelled; raised inside the job at its next progress report."""
 
 
 class JobNotDone(DocqaError):
-    """A job's result is asked for before there is one, or there will be none."""
+    """The job has no result yet, or will have none."""
 
 
 class TooBusy(DocqaError):
-    """More is asked at once than can be answered. retry_after: seconds until it is worth asking again."""
+    """The queue is full. retry_after: seconds to wait before the next attempt."""
 
     def __init__(self, message: str, retry_after: int = 1) -> None:
         super().__init__(message)
@@ -69,15 +69,15 @@ class TooBusy(DocqaError):
 
 
 class TooLarge(DocqaError):
-    """What was sent is larger than is taken."""
+    """The request or file exceeds a size limit."""
 
 
 class NotAllowed(DocqaError):
-    """Whoever asks may not do that."""
+    """The caller has no right to do that."""
 
 
 class KeyNeeded(NotAllowed):
-    """No key was given, or one that is not known."""
+    """The API key is missing or unknown."""
 
 
 class BrokenCitation(DocqaError):

@@ -1,6 +1,6 @@
 """`QAPipeline`: an index folder and a reader as one Haystack Pipeline that answers questions.
 
-Read `QAPipeline.ask`. What is decided of the spans that the pipeline finds stands in `answering.ask`.
+Read `QAPipeline.ask`. `answering.ask` turns the spans that the pipeline finds into a reply.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from qa_pipeline.settings import AskSettings, question_text
 
 
 class QAPipeline:
-    """Answers questions from one index folder. Safe to ask from several threads; a question changes nothing."""
+    """Answers questions from one index folder. Thread-safe; a question changes no state but caches."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class QAPipeline:
         )
 
     def ask(self, question: str, settings: AskSettings | None = None, filters: Filter | None = None) -> Reply:
-        """The answers to a question, or that there is none, with the closest passages either way.
+        """Answer a question. The reply has the closest passages, also when it has no answer.
 
         Raises SettingError for an empty or overlong question, FilterError for a filter that cannot be honoured.
         """
@@ -83,9 +83,9 @@ class QAPipeline:
         return last.reply
 
     def stream(self, question: str, settings: AskSettings | None = None, filters: Filter | None = None) -> Iterator[Step]:
-        """`ask` as it goes: first the passages, then a step for each passage read; the last step has the reply.
+        """`ask` as a stream: first the passages, then one step per passage read; the last step has the reply.
 
-        Raises as `ask` does, before the first step.
+        Raises the errors of `ask`, before the first step.
         """
         question, settings = question_text(question), settings or self.settings
         stop = self._stop(settings)
@@ -93,19 +93,19 @@ class QAPipeline:
         return ask_stream(question, lambda: self._run(question, parameters), settings, stop, self.models, self.verifier)
 
     def search(self, question: str, settings: AskSettings | None = None, filters: Filter | None = None) -> Reply:
-        """The closest passages only; nothing is read, so nothing is answered."""
+        """Retrieve the closest passages without running the reader; the reply has no answers."""
         question, settings = question_text(question), settings or self.settings
         return search_reply(
             question, lambda: self.retriever.passages(question, settings, filters), self.models, self.verifier
         )
 
     def _stop(self, settings: AskSettings) -> StopRule:
-        """When the reading of a question ends."""
+        """The stop rule of a question with these settings."""
         margin = math.inf if settings.thorough else self.models.calibration.stop_margin
         return StopRule(margin, settings.read_at_least, math.inf if settings.budget_ms is None else settings.budget_ms)
 
     def _run(self, question: str, parameters: dict[str, Any]) -> tuple[RetrievedPassages, Iterator[list[Reading]]]:
-        """Run the Haystack pipeline; it wraps every error of a node, ours come out as they were raised."""
+        """Run the Haystack pipeline. Haystack wraps the errors of its nodes; errors of docqa are unwrapped here."""
         if self.pipeline is None:
             raise SettingError("This index was opened without a reader; it can be searched, not asked.")
         try:

@@ -1,6 +1,6 @@
 """Settings of a question: one frozen value.
 
-There is no embedding model here: it is read from the index folder.
+The embedding model is not a setting: the index folder names it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 class AskSettings:
     """How a question is answered.
 
-    top_k: answers given. retrieve: passages read. depth: how far down each ranking is taken into the fusion.
-    dense_weight, keyword_weight: what nearness in meaning and shared words count for, as `retriever.fuse` says.
-    no_answer_threshold: "no answer" when its score is above this (0..1); None takes the reader's own.
-    thorough: read all `retrieve` passages, also after one gave an answer the reader is sure of.
-    read_at_least: passages read before a sure answer may end the reading.
-    budget_ms: milliseconds of reading after which no further passage is begun (one is always read); None for no limit.
+    top_k: maximum number of answers. retrieve: number of passages to retrieve and read.
+    depth: how many passages of each ranking enter the fusion.
+    dense_weight, keyword_weight: weights of the dense score and of BM25 in `retriever.fuse`.
+    no_answer_threshold: the verdict is "no answer" when its score (0..1) is above this; None: the reader's threshold.
+    thorough: read all `retrieve` passages; no early stopping after a confident answer.
+    read_at_least: minimum number of passages read before a confident answer may stop reading.
+    budget_ms: after this many milliseconds of reading, no further passage is started. One is always read; None: no limit.
     """
 
     top_k: int = 5
@@ -56,7 +57,7 @@ class AskSettings:
 
 
 def number_between(name: str, value: object, low: float, high: float) -> float:
-    """`value` if it is a finite number (no bool) from `low` to `high`; else SettingError."""
+    """Return `value` if it is a finite number (no bool) from `low` to `high`. Raises SettingError."""
     good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not good or not low <= float(value) <= high:  # type: ignore[arg-type]
         raise SettingError(f"{name} is {value!r}; it must be a number from {low:g} to {high:g}.")
@@ -64,7 +65,7 @@ def number_between(name: str, value: object, low: float, high: float) -> float:
 
 
 def question_text(value: object) -> str:
-    """A question as asked, without white space around it; SettingError when it is empty or too long."""
+    """Return the question without surrounding white space. Raises SettingError when it is empty or too long."""
     text = value.strip() if isinstance(value, str) else ""
     if not text:
         raise SettingError("The question is empty.")

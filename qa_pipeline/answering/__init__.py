@@ -1,3 +1,1 @@
-"""From answer spans to a verdict: calibrated scores, weights of retrieval evidence, distinct answers, and whether there is
-an answer at all.
-"""
+"""From answer spans to a verdict: calibration, evidence weights, distinct answers, and the no-answer verdict."""

@@ -1,6 +1,6 @@
-"""The answer stream of one question: passages first, better answers as passages are read, the whole reply last.
+"""The answer stream of one question: passages first, then the best answers so far, the complete reply last.
 
-Read `ask_stream`: retrieve, read, decide, verify, reply. Whoever wants the reply alone takes the last step's.
+Read `ask_stream`: retrieve, read, verify, decide, reply. The last step alone has the reply.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from qa_pipeline.retrieval.retriever import RetrievedPassages
 from qa_pipeline.settings import AskSettings
 
 Run = Callable[[], tuple[RetrievedPassages, Iterator[list[Reading]]]]
-"""Retrieves the passages of a question; its readings are of the first passages, after each one more of them is read."""
+"""Retrieves the passages of a question; the iterator yields all readings so far after each passage."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnsweringModels:
-    """What answers: the names of embedder and reader, and what the reader's margins mean with that embedder."""
+    """The names of embedder and reader, and the calibration of the reader with that embedder."""
 
     embedder: str
     reader: str
@@ -32,13 +32,13 @@ class AnsweringModels:
 
     @property
     def used(self) -> UsedModels:
-        """Their names, as a reply has them."""
+        """The names, as in a reply."""
         return UsedModels(self.embedder, self.reader)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far a question is. answers: best first, of the `read` passages read so far; reply: with the last step only."""
+    """A step of the answer stream. answers: best first, from the `read` passages so far. reply: in the last step only."""
 
     passages: tuple[Passage, ...]
     answers: tuple[Answer, ...] = ()
@@ -49,9 +49,9 @@ class Step:
 def ask_stream(
     question: str, run: Run, settings: AskSettings, stop: StopRule, models: AnsweringModels, verifier: Verifier
 ) -> Iterator[Step]:
-    """First the passages, then a step for each passage read, in fused order; the last step has the reply.
+    """Yield the passages, then one step per passage read, in fused order, then a step with the reply.
 
-    Raises what `run` raises, before the first step, and BrokenCitation for what is not its document's text.
+    Raises the errors of `run`, before the first step, and BrokenCitation for a quotation that is not its document's text.
     """
     began = time.perf_counter()
     retrieved, readings = run()
@@ -89,7 +89,7 @@ def ask_stream(
 def search_reply(
     question: str, retrieve: Callable[[], RetrievedPassages], models: AnsweringModels, verifier: Verifier
 ) -> Reply:
-    """The closest passages only, verified; nothing is read, so nothing is answered."""
+    """The closest passages, verified, without running the reader; the reply has no answers."""
     began = time.perf_counter()
     retrieved = retrieve()
     passages = verifier.passages(retrieved.passages, retrieved.content_hashes)
@@ -109,6 +109,6 @@ def search_reply(
 
 
 def _timings(began: float, retrieved: RetrievedPassages, read_ms: float) -> Timings:
-    """began: when the question was asked, by `time.perf_counter()`."""
+    """began: the `time.perf_counter()` at which the question arrived."""
     total = 1e3 * (time.perf_counter() - began)
     return Timings(*(round(ms, 2) for ms in (retrieved.embed_ms, retrieved.retrieve_ms, read_ms, total)))

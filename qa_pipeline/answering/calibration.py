@@ -1,4 +1,4 @@
-"""Score calibration: from a reader's margin in logits to the probability that an answer is right (Platt scaling)."""
+"""Platt scaling: from a reader's margin in logits to the probability that an answer is right."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from qa_pipeline.retrieval.evidence import NOTHING, Evidence
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What a reader's margins mean: the probability that its best span is right is logistic(slope * (margin - offset)).
+    """Platt scaling of a reader: the best span is right with the probability logistic(slope * (margin - offset)).
 
-    threshold: "no answer" when 1 - that probability is above it. stop_gap: a span this far (logits) above "no answer" is
-    seldom beaten by passages further down the ranking, so reading stops there; docs/results.md has the cost.
-    scope: "language" (learned from questions in one language), "pooled" (from several together), "none" (not learned).
-    evidence_weights: what is added to a margin for how its passage was found. languages: by question language, what holds
-    for it instead. found: what holds instead for passages that were found by the embedder of its evidence weights; this is
-    for texts given by hand.
+    threshold: the verdict is "no answer" when 1 - that probability is above it.
+    stop_margin: reading stops at a span with this margin, in logits. Passages further down the ranking seldom beat it;
+    docs/results.md has the cost.
+    scope: "language" (fitted on questions in one language), "pooled" (on several languages), "none" (not fitted).
+    evidence_weights: weights of the retrieval evidence that is added to the margin.
+    languages: calibrations by question language, which replace this one.
+    found: replaces this one for passages retrieved with the embedder of its evidence weights. This one is for passages
+    that a caller passes in, without retrieval.
     """
 
     slope: float = 1.0
@@ -38,20 +40,20 @@ class Calibration:
     found: Calibration | None = None
 
     def of(self, language: str) -> Calibration:
-        """What holds for questions in a language: its own, else this."""
+        """The calibration of a question language, else this one."""
         return self.languages.get(language, self)
 
     def with_embedder(self, name: str) -> Calibration:
-        """What holds for passages found with the embedder of that dense_score: this, where nothing was learned with it."""
+        """The calibration for passages retrieved with an embedder, else this one. name: `Embedder.dense_score_name`."""
         evidence_weights = self.found.evidence_weights if self.found else None
         return self.found if self.found and evidence_weights and evidence_weights.embedder == name else self
 
     def with_evidence(self, margin: float, found: Evidence = NOTHING) -> float:
-        """The margin of a span in a passage that was found so; in logits."""
+        """The margin of a span plus the weighted retrieval evidence of its passage, in logits."""
         return margin if self.evidence_weights is None else margin + self.evidence_weights.of(found)
 
     def probability(self, margin: float) -> float:
-        """How sure the reader is of a span, in [0, 1].
+        """The probability that a span with this margin is right, in [0, 1].
 
         >>> Calibration(offset=3.0).probability(3.0)
         0.5
@@ -64,9 +66,9 @@ NEVER = Calibration(threshold=1.0)
 
 
 def calibration_of(model: ModelFolder) -> Calibration:
-    """What is known of a reader: what `docqa calibrate` learned of it, else its preset's figures.
+    """The calibration of a reader: from `docqa calibrate`, else from its preset.
 
-    One that never learned to say "no answer" never says it, unless it was calibrated.
+    A reader trained without unanswerable questions never gives "no answer", unless it was calibrated.
     """
     preset = model.preset
     base = UNCALIBRATED
@@ -91,7 +93,7 @@ def _calibration(known: StoredCalibration, stop_margin: float) -> Calibration:
 
 
 def _own_found(preset: Preset) -> Calibration | None:
-    """What a preset knows of passages that the built-in embedder found."""
+    """A preset's calibration for passages retrieved with the built-in embedder."""
     if not preset.found:
         return None
     slope, offset, threshold, near, words, dense_score, share = preset.found

@@ -1,9 +1,9 @@
 """Stores calibrations beside readers: slope, offset and threshold, by question language and pooled.
 
-For a model in a folder of its own, `docqa-calibration.json` in that folder; for one of the hub, a built-in one, or where
-the folder cannot be written, a file named by the model's fingerprint in the data folder (DOCQA_DATA, else
-XDG_DATA_HOME/docqa, else ~/.local/share/docqa). A file made for other weights is not used. The built-in reader may come
-with one.
+The calibration of a model in a user's folder is `docqa-calibration.json` in that folder. Models of the hub, built-in models,
+and folders without write permission use the data folder instead: `calibration/<fingerprint>.json`. The data folder is
+DOCQA_DATA, else XDG_DATA_HOME/docqa, else ~/.local/share/docqa. A file for other weights is ignored. docqa may ship a
+calibration of its built-in reader.
 """
 
 from __future__ import annotations
@@ -33,10 +33,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StoredCalibration:
-    """(slope, offset, threshold) of `calibration.Calibration`, pooled and by language, and its evidence weights; about: how
-    it was learned.
+    """(slope, offset, threshold) of `calibration.Calibration`, pooled and by question language, and its evidence weights.
 
-    found: the same for passages that were found by the embedder of its evidence weights.
+    about: how it was fitted. found: the same, for passages retrieved with the embedder of its evidence weights.
     """
 
     pooled: tuple[float, float, float]
@@ -47,7 +46,7 @@ class StoredCalibration:
 
 
 def load(model: ModelFolder) -> StoredCalibration | None:
-    """What is known of a model; None where nothing is, or what is there is for other weights."""
+    """Load the calibration of a model; None where there is none, or only one of other weights."""
     for path in (*_places(model), *([SHIPPED] if model.name == BUILTIN else [])):
         try:
             found = json.loads(path.read_text("utf-8"))
@@ -62,7 +61,7 @@ def load(model: ModelFolder) -> StoredCalibration | None:
 
 
 def save(model: ModelFolder, known: StoredCalibration) -> Path:
-    """Keep what was learned of a model, where `load` finds it; the file. Raises SettingError where none can be written."""
+    """Store the calibration of a model where `load` finds it; returns the file. Raises SettingError if none is writable."""
     text = json.dumps(
         {"fingerprint": model.fingerprint, "about": dict(known.about), **_to_json(known)}, ensure_ascii=False, indent=1
     )
@@ -77,7 +76,7 @@ def save(model: ModelFolder, known: StoredCalibration) -> Path:
 
 
 def data_folder() -> Path:
-    """Where docqa keeps what it learned for this person."""
+    """The user's data folder of docqa."""
     for name, below in (("DOCQA_DATA", ""), ("XDG_DATA_HOME", "docqa")):
         if os.environ.get(name):
             return Path(os.environ[name]).absolute() / below
@@ -85,7 +84,7 @@ def data_folder() -> Path:
 
 
 def _places(model: ModelFolder) -> list[Path]:
-    """Where a model's file may lie, the first that is there counts."""
+    """The possible files of a model's calibration; the first that exists is used."""
     shared = data_folder() / "calibration" / f"{model.fingerprint}.json"
     own = Path(model.name).expanduser()
     return [own / NAME, shared] if own.is_dir() else [shared]
@@ -99,7 +98,7 @@ def _numbers(values: Mapping[str, Any]) -> tuple[float, float, float]:
 
 
 def _to_json(known: StoredCalibration) -> dict[str, Any]:
-    """As the file has it."""
+    """As in the file."""
     values: dict[str, Any] = {
         "pooled": dict(zip(NUMBERS, known.pooled, strict=True)),
         "languages": {name: dict(zip(NUMBERS, values, strict=True)) for name, values in sorted(known.languages.items())},
@@ -112,7 +111,7 @@ def _to_json(known: StoredCalibration) -> dict[str, Any]:
 
 
 def _weights_to_json(weights: EvidenceWeights) -> dict[str, Any]:
-    """As the file has them; its keys are those of the first release."""
+    """As in the file, whose keys are those of the first release."""
     typical = {"nearness": weights.typical.dense_score, "words": weights.typical.words}
     return {"near": weights.near, "words": weights.words, "typical": typical, "embedder": weights.embedder}
 

@@ -1,8 +1,8 @@
-"""What the finding of a passage says of an answer in it: where it is near the question, and has its words, it is more often
-right.
+"""Evidence weights: the retrieval evidence of a passage, added to the reader's margin (linear score fusion).
 
-A reader judges every passage as if nothing else were known. `docqa calibrate` learns how much the retriever's scores weigh
-beside it; the sum decides which answer is best, how sure it is, and whether there is one.
+A reader sees each passage alone. But answers in passages with a high dense score and many of the question's words are more
+often right. `docqa calibrate` fits the weights of both scores. The sum ranks the answers, and calibration turns it into
+scores and the no-answer verdict.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from qa_pipeline.retrieval.evidence import Evidence
 
 @dataclass(frozen=True, slots=True)
 class EvidenceWeights:
-    """Logits added to the margin of a span: near * (dense score - typical dense score) + words * (words - typical words).
+    """Logits added to the margin of a span.
 
-    What nobody looked for is taken as typical. embedder: what the dense score is called (`Embedder.dense_score_name`); it
-    means nothing by another name.
+        near * (dense score - typical dense score) + words * (words - typical words)
+
+    A score that was not computed counts as typical. embedder: `Embedder.dense_score_name`; the weights do not hold for the
+    dense score of any other embedder.
     """
 
     near: float
@@ -26,7 +28,8 @@ class EvidenceWeights:
     embedder: str
 
     def of(self, found: Evidence) -> float:
-        """
+        """The logits for this evidence.
+
         >>> EvidenceWeights(10.0, 6.0, Evidence(0.5, 0.25), "").of(Evidence(0.75, 0.5))
         4.0
         """

@@ -12,7 +12,7 @@ from qa_pipeline.reading.readings import PassageReader
 
 @dataclass(frozen=True, slots=True)
 class LoadedReader:
-    """A reader, what it is called, and what its scores mean."""
+    """A reader, its name, and its calibration."""
 
     reader: PassageReader
     name: str
@@ -20,6 +20,6 @@ class LoadedReader:
 
     @classmethod
     def load(cls, name: str, precision: str = "auto") -> LoadedReader:
-        """By preset, hub id or folder. Raises ModelMissing, ModelRefused, SettingError."""
+        """Load a reader. name: a preset, hub id or folder. Raises ModelMissing, ModelRefused, SettingError."""
         model = resolve(name, "reader")
         return cls(load_reader(model, precision=precision), model.name, calibration_of(model))

@@ -1,7 +1,7 @@
 """Answer selection and the no-answer verdict: spans of passages become scored candidates, best first.
 
-The verdict falls once, over the whole question: the best span of all passages against "no answer". Every caller comes
-here for it: a corpus, one text, a table on Spark, and the evaluation of each.
+There is one verdict for the whole question: the best span of all passages against "no answer". Every caller uses this code:
+a corpus, one text, a table on Spark, and the evaluation of each.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from qa_pipeline.retrieval.retriever import RetrievedPassages
 class Candidate:
     """A span of one passage. start, end: code points in that passage's text.
 
-    passage: its place among the readings. margin: logits over "no answer", with the retriever's evidence where it is known.
+    passage: index among the readings. margin: in logits, with the weighted retrieval evidence if there is any.
     score: the calibrated probability, in [0, 1], that the span is right.
     """
 
@@ -40,9 +40,9 @@ Spans = TypeVar("Spans", Candidate, Answer)
 def candidates(
     readings: Iterable[Reading], calibration: Calibration, evidence: Sequence[Evidence] | None = None
 ) -> list[Candidate]:
-    """Every span of the readings by falling margin; of equal ones the earlier passage's, then the reader's order.
+    """Every span of the readings by falling margin; ties by passage, then in the reader's order.
 
-    evidence: what the retriever knows of each passage (None: nothing is added to the reader's margin).
+    evidence: the retrieval evidence of each passage; None: nothing is added to the reader's margin.
     """
     found: list[Candidate] = []
     for number, reading in enumerate(readings):
@@ -53,21 +53,21 @@ def candidates(
 
 
 def decide(best: float | None, threshold: float) -> NoAnswer:
-    """The verdict over a question: no answer where the best score leaves more than `threshold` to it.
+    """The verdict for a question: no answer where 1 - best is above `threshold`.
 
-    best: the highest score of its candidates, None where there is none, which is no answer at any threshold.
+    best: the highest score of the candidates; None without candidates, which is no answer at any threshold.
     """
     score = 1.0 - (best or 0.0)
     return NoAnswer(score, threshold, best is None or score > threshold)
 
 
 def best_score(found: Sequence[Candidate] | Sequence[Answer]) -> float | None:
-    """The score of the first, which is the best; None of nothing."""
+    """The score of the first candidate, which is the best; None if there is none."""
     return found[0].score if found else None
 
 
 def answers_of(retrieved: RetrievedPassages, readings: Sequence[Reading], calibration: Calibration) -> list[Answer]:
-    """Candidates as answers with places in their documents, best first; of those that overlap in a document the best."""
+    """The candidates as answers with document offsets, best first; of overlapping ones in a document, only the best."""
     answers = []
     for candidate in candidates(readings, calibration, retrieved.evidence):
         passage, start, end = retrieved.passages[candidate.passage], candidate.start, candidate.end
@@ -89,7 +89,7 @@ def answers_of(retrieved: RetrievedPassages, readings: Sequence[Reading], calibr
 
 
 def distinct(spans: Iterable[Spans], text_of: Callable[[Spans], Hashable], most: int | None = None) -> list[Spans]:
-    """Of spans that overlap in one text, the first; the order stays. most: how many are wanted (None: all)."""
+    """Keep the first of spans that overlap in one text, in order. most: maximum number to keep (None: all)."""
     kept: list[Spans] = []
     for span in spans:
         if len(kept) == most:
@@ -107,7 +107,10 @@ def overlap(one: Candidate | Answer, other: Candidate | Answer) -> bool:
 def answer_text(
     reader: PassageReader, question: str, context: str, calibration: Calibration = UNCALIBRATED
 ) -> dict[str, Any]:
-    """One text, no index: {"answer", "start", "end", "score"}, the shape of the model cards; "" when it does not say."""
+    """Answer from one text, without an index: {"answer", "start", "end", "score"}, the format of model cards.
+
+    answer: "" for no answer; score is then that of "no answer". start, end: code points in the context.
+    """
     calibration = calibration.of(detect_question(question, tuple(calibration.languages)))
     found = candidates(reader.read(question, [context]), calibration)
     verdict = decide(best_score(found), calibration.threshold)

@@ -1,4 +1,4 @@
-"""Citation verification: each quotation is compared with its document, text at the offsets and content hash."""
+"""Citation verification: compares each quotation with its document's text at the offsets, and its content hash."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ Quotation = TypeVar("Quotation", Answer, Passage)
 
 
 class Documents(Protocol):
-    """Where documents are kept. Raises DocumentMissing for an id that is not there."""
+    """A store of documents. Raises DocumentMissing for an unknown id."""
 
     def document(self, document_id: str) -> Document: ...
 
 
 class Verifier:
-    """Compares quotations with the documents of one index. Safe in several threads.
+    """Compares quotations with the documents of one index. Thread-safe.
 
-    Documents are kept in an LRU cache of CACHED_CHARACTERS: an id never comes to stand for another text.
+    An LRU cache holds documents of up to CACHED_CHARACTERS in all. It needs no invalidation: an id is never reused for
+    another text.
     """
 
     def __init__(self, documents: Documents) -> None:
@@ -42,14 +43,14 @@ class Verifier:
         return document
 
     def passages(self, passages: Iterable[Passage], content_hashes: Iterable[str]) -> tuple[Passage, ...]:
-        """The passages whose document is there, in order, each verified. Raises BrokenCitation.
+        """The passages whose document still exists, in order, each verified. Raises BrokenCitation.
 
-        content_hashes: of each passage's document, when it was retrieved.
+        content_hashes: of each passage's document, at retrieval.
         """
         return tuple(self._verified(zip(passages, content_hashes, strict=True)))
 
     def answers(self, answers: Iterable[Answer]) -> list[Answer]:
-        """The answers whose document is there, in order, each verified and with its page. Raises BrokenCitation."""
+        """The answers whose document still exists, in order, each verified and with its page. Raises BrokenCitation."""
         return [
             replace(answer, page=page_of(self.document(answer.document_id).pages, answer.start))
             for answer in self._verified((answer, answer.content_hash) for answer in answers)

@@ -1,7 +1,7 @@
 """The Litestar application: its routes, middleware and OpenAPI document.
 
-Every error is problem+json; every response says that it is not to be guessed at, framed or kept; every request is
-counted and logged by its route, never with the text of a question.
+Every error is problem+json. Every response has headers against MIME sniffing, framing and caching. Every request is counted
+and logged by its route, never with the text of a question.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ PAGES = ("/schema", "/schema/")
 
 
 def create_app(service: Service) -> Litestar:
-    """The application over a service, which it starts and stops with itself."""
+    """The application of a service; it starts and stops the service."""
     settings = service.settings
 
     async def start(app: Litestar) -> None:
@@ -81,7 +81,7 @@ def create_app(service: Service) -> Litestar:
 
 
 def with_headers(app: Litestar) -> ASGIApp:
-    """The application with what holds for every response, also for those to addresses that are not there."""
+    """Wrap the application: add security headers to every response, also to 404 ones, and count and log every request."""
     service: Service = app.state.service
     methods = {route.path_format: ", ".join(sorted(route.methods)) for route in app.routes if isinstance(route, HTTPRoute)}
 
@@ -109,7 +109,7 @@ def with_headers(app: Litestar) -> ASGIApp:
 
 
 def _say_methods(message: Any, methods: str) -> None:
-    """Litestar's `Allow` holds only the methods of the first handler of an address."""
+    """Replace Litestar's `Allow` header, which has only the methods of a path's first handler."""
     headers = [(name, value) for name, value in message["headers"] if name.lower() != b"allow"]
     if len(headers) < len(message["headers"]) and methods:
         message["headers"] = [*headers, (b"allow", methods.encode())]
@@ -124,7 +124,7 @@ def _add_headers(message: Any, path: str) -> None:
 
 
 def _note(service: Service, scope: Any, status: int, seconds: float) -> None:
-    """Count and log a request; its query, which may hold what a person looks for, is in neither."""
+    """Count and log a request, without its query string, which may contain a person's search terms."""
     route = scope.get("path_template") or "(none)"
     service.measures.count_request(scope["method"], route, status, seconds)
     key = scope.get("auth")
@@ -134,7 +134,7 @@ def _note(service: Service, scope: Any, status: int, seconds: float) -> None:
 
 
 def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
-    """Which pages of other addresses may call; none unless set, and never with cookies."""
+    """CORS for the configured origins; none by default, and never with credentials."""
     if not origins:
         return None
     headers = ["Authorization", "Content-Type"]
@@ -150,7 +150,7 @@ def operation_id(handler: Any, method: Any, path: Any) -> str:
 
 
 def _description() -> OpenAPIConfig:
-    """OpenAPI 3.1 of every route, and the page that shows it."""
+    """The OpenAPI 3.1 configuration, and the page that shows the document."""
     return OpenAPIConfig(
         title="docqa",
         version="1",

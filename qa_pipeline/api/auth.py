@@ -1,7 +1,7 @@
-"""Authentication and authorisation by API key, and the CORS check, before any body is read.
+"""Authentication and authorisation by API key, and the cross-origin check, before any body is read.
 
-Without keys the service is this machine's own; then only requests that name this machine are taken (another name could
-be any page's, pointed here), and never one that a page of another address sends.
+Without keys the service is local. Then it accepts only requests whose Host header names this machine, against DNS
+rebinding. It refuses writing requests from pages of other origins, unless they are CORS origins.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 def guard(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Let a request through, with its key as `request.auth`. Raises KeyNeeded, NotAllowed, CorpusMissing.
+    """Authorise a request, and set its key as `request.auth`. Raises KeyNeeded, NotAllowed, CorpusMissing.
 
-    Routes say what they need: OPEN no key, WRITES a key that may write, ALL_CORPORA one that is not limited.
+    Options of a route: OPEN needs no key, WRITES a key that may write, ALL_CORPORA a key that is not limited to corpora.
     """
     service: Service = connection.app.state.service
     _refuse_other_pages(connection, service)
@@ -46,7 +46,7 @@ def guard(connection: Connection, handler: BaseRouteHandler) -> None:
 
 
 def _key(connection: Connection, service: Service) -> Key | None:
-    """The key a request came with; None while no keys are asked for."""
+    """The key of a request; None if the service needs no keys. Raises KeyNeeded, NotAllowed."""
     if not service.keys_needed():
         _refuse_other_names(connection)
         return None
@@ -63,7 +63,7 @@ def _refuse_other_names(connection: Connection) -> None:
 
 
 def _refuse_other_pages(connection: Connection, service: Service) -> None:
-    """A browser says which page sends what could change something; a page of another address may not."""
+    """Refuse writing requests whose Origin header is another origin, unless it is a CORS origin."""
     origin = connection.headers.get("origin")
     if origin is None or connection.scope.get("method") in READING or origin in service.settings.cors_origins:
         return
@@ -72,7 +72,7 @@ def _refuse_other_pages(connection: Connection, service: Service) -> None:
 
 
 def _host(address: str) -> str:
-    """The host of an address, "" for what is none."""
+    """The host of a URL; "" for an invalid one."""
     try:
         return urlsplit(address).hostname or ""
     except ValueError:

@@ -14,10 +14,10 @@ VALUES = 1_000_000
 
 
 class BoundedRequest(Request[Any, Any, Any]):
-    """A request whose JSON is of its route's shape at once, and has VALUES values at most, counted before any is made."""
+    """A request that decodes JSON directly into the type of its route. At most VALUES values, counted before decoding."""
 
     async def json(self) -> Any:
-        """The body. Raises TooLarge; ValidationException for another shape; ClientException for what is no JSON."""
+        """The decoded body. Raises TooLarge, ValidationException for a schema mismatch, ClientException for invalid JSON."""
         body = await self.body()
         if sum(body.count(sign) for sign in (b",", b"[", b"{")) > VALUES:
             raise TooLarge(f"The body holds more than {VALUES:,} values; send it in several requests.")

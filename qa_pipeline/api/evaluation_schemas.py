@@ -19,7 +19,7 @@ from qa_pipeline.evaluation.reading_comprehension.summary import Row
 
 
 class Figure(Struct):
-    """A mean and its 95 % interval, in percent."""
+    """A mean and its 95 % confidence interval, in percent."""
 
     value: float
     low: float
@@ -27,7 +27,7 @@ class Figure(Struct):
 
 
 class Difference(Struct):
-    """Run B less run A, in percent points, its interval, and p that the runs are alike."""
+    """Run B minus run A in percentage points, its 95 % confidence interval, and the p value of no difference."""
 
     value: float
     low: float
@@ -36,7 +36,7 @@ class Difference(Struct):
 
 
 class Ranking(Struct):
-    """recall: by how many passages are looked at, as "10"."""
+    """Retrieval metrics in percent. recall: recall@k by k, such as "10"."""
 
     questions: int
     recall: dict[str, float]
@@ -45,7 +45,7 @@ class Ranking(Struct):
 
 
 class NoAnswerFigures(Struct):
-    """ "No answer": of the times it was said, how often rightly; of the times it was right, how often said; both right."""
+    """Precision, recall and accuracy of the no-answer verdict, in percent."""
 
     precision: float
     recall: float
@@ -53,16 +53,17 @@ class NoAnswerFigures(Struct):
 
 
 class Judgement(Struct):
-    """error: expected calibration error; decided: how often "no answer" was said where it is right, or not where not."""
+    """Calibration in percent. error: expected calibration error (ECE). decided: accuracy of the no-answer verdict."""
 
     error: float
     decided: float
 
 
 class EvaluationRow(Struct):
-    """One line of a run's table: a language, en→de, "mean" or "all". What its kind of run does not have is null.
+    """One row of a run's table: a language, a language pair en→de, "mean" or "all". Null: not in this kind of run.
 
-    details: what the scorer's script tells beside. retrieval: by dense, keyword and fused. judged: by raw, before, after.
+    details: further figures of the scorer's official script. retrieval: by dense, keyword and fused. `silence`: figures of
+    the no-answer verdict. judged: calibration raw, before and after. fitted: whether the language has its own calibration.
     """
 
     name: str
@@ -84,9 +85,9 @@ class EvaluationFile(Struct):
 
 
 class Evaluation(Struct):
-    """One run. state: done, unfinished or broken, then `problem` says in a sentence what is wrong. made: ISO 8601, UTC.
+    """One run. problem: one sentence on what is wrong with a broken run. made: ISO 8601, UTC.
 
-    exact, f1: of all questions together; recall: at 10, fused; each null where the run does not have it.
+    exact, f1: over all questions. recall: recall@10 of the fused ranking. Each is null if the run does not have it.
     """
 
     name: str
@@ -107,9 +108,10 @@ class Evaluation(Struct):
 
 
 class EvaluationDetail(Evaluation):
-    """rows: the table, a line a language; mean, all: over all of them. about: the scorer in words.
+    """A run with its table. rows: one per language. mean, all: over all languages, and over all questions.
 
-    matrix: recall at 10 by the question's and the documents' language. plots: names of its pictures.
+    about: the scorer in words. mean_leaves_out: languages not in the mean. confidence: of intervals, in percent.
+    matrix: recall@10 by language of the question and language of the documents. plots: names of the plots.
     """
 
     about: str
@@ -126,18 +128,19 @@ class EvaluationDetail(Evaluation):
 
 
 class TextPiece(Struct):
-    """text: from `start` of the text that was read."""
+    """A part of the text that was read, from offset `start` on."""
 
     start: int
     text: str
 
 
 class JudgedPrediction(Struct):
-    """said: the text that is scored, "" for "no answer"; wanted: the right answers, none where "no answer" is right.
+    """One prediction, judged by the run's scorer.
 
-    exact, f1: in percent. gap: logits over "no answer". absent: what was said when the right text was taken out, or null.
-    right, found: start and end of the right answers and of what was found, null where that is not known; pieces: the text
-    around them.
+    said: the scored text; "" is "no answer". wanted: the right answers; empty for an unanswerable question.
+    exact, f1: in percent. gap: the margin, logits minus "no answer" logits. absent: the prediction without the right text in
+    the corpus, or null. right, found: [start, end] of the right answers and of the prediction, null if unknown.
+    pieces: the text around them.
     """
 
     origin: str
@@ -161,7 +164,7 @@ class JudgedPrediction(Struct):
 
 
 class Predictions(Struct):
-    """verdicts: how many of each, over the row that is wanted; rows: over the verdict that is."""
+    """A page of predictions. verdicts: counts by verdict in the chosen row. rows: counts by row of the chosen verdict."""
 
     total: int
     verdicts: dict[str, int]
@@ -170,7 +173,10 @@ class Predictions(Struct):
 
 
 class ComparisonRow(Struct):
-    """F1 of both runs, the differences B less A, and which is better by F1: "A", "B", or "" where chance could do it."""
+    """F1 of both runs in percent, and the differences B minus A.
+
+    better: the run with the significantly higher F1, "A" or "B"; "" if the difference is not significant.
+    """
 
     name: str
     questions: int
@@ -182,7 +188,7 @@ class ComparisonRow(Struct):
 
 
 class RunComparison(Struct):
-    """notes: what else there is to say, such as questions that only one run was asked."""
+    """The comparison of two runs. notes: remarks, such as questions that only one run has."""
 
     a: str
     b: str
@@ -194,11 +200,11 @@ class RunComparison(Struct):
     notes: list[str]
 
 
-# -- made of our values ------------------------------------------------------------------------------------------------
+# -- conversions -------------------------------------------------------------------------------------------------------
 
 
 def evaluation_schema(run: StoredRun) -> Evaluation:
-    """A run as a list tells it."""
+    """A run, as in a list of runs."""
     settings, metrics = run.settings, run.metrics
     whole = metrics.all if isinstance(metrics, ReadingMetrics | OpenMetrics) else None
     recall = whole.retrieval["fused"].recall.get(MATRIX_CUT) if isinstance(whole, OpenRow) else None
@@ -223,7 +229,7 @@ def evaluation_schema(run: StoredRun) -> Evaluation:
 
 
 def evaluation_detail_schema(run: StoredRun, plots: list[str]) -> EvaluationDetail:
-    """A run with its table and the names of its pictures."""
+    """A run with its table and the names of its plots."""
     metrics, settings, head = run.metrics, run.settings, evaluation_schema(run)
     rows = [] if metrics is None else [_row(row) for row in metrics.rows]
     whole = next((row for row in rows if row.name == "all"), None)
@@ -253,7 +259,7 @@ def prediction_schema(judged: JudgedQuestion) -> JudgedPrediction:
 
 
 def comparison_schema(found: Comparison, a: str, b: str, notes: tuple[str, ...]) -> RunComparison:
-    """Two runs side by side."""
+    """The comparison of two runs."""
     rows = [to_schema({**asdict(row), "better": row.verdict}, ComparisonRow) for row in (*found.rows, found.all)]
     return RunComparison(a, b, *found.readers, found.scorer, rows[:-1], rows[-1], list(notes))
 

@@ -1,4 +1,4 @@
-"""File uploads and downloads: the OpenAPI description of an upload, and the headers of a file sent."""
+"""File uploads and downloads: the OpenAPI description of an upload, and the headers of a download."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 ANY_TYPE = "application/octet-stream"
 A_FILE = {200: ResponseSpec(bytes, generate_examples=False, media_type="*/*", description="The file.")}
-# What is shown of a file must never run in the reader's browser, whatever is in it.
+# Scripts in a downloaded file must never run in the user's browser.
 HARMLESS = {"Content-Security-Policy": "default-src 'none'; sandbox"}
 
 
 def files_body(name: str, **more: Schema) -> RequestBody:
-    """The description of a multipart body with files under a name."""
+    """The OpenAPI description of a multipart body with files in the field `name`. more: further fields."""
     one = Schema(type=OpenAPIType.STRING, content_media_type=ANY_TYPE)
     files = one if name == "file" else Schema(type=OpenAPIType.ARRAY, items=one)
     form = Schema(type=OpenAPIType.OBJECT, properties={name: files, **more}, required=[name])
@@ -23,7 +23,7 @@ def files_body(name: str, **more: Schema) -> RequestBody:
 
 
 def attachment(name: str) -> str:
-    """Content-Disposition for a file of any name (RFC 6266, RFC 5987): plain letters for old readers, all for others.
+    """Content-Disposition for any file name (RFC 6266, RFC 5987), with an ASCII fallback for old clients.
 
     >>> attachment('Bericht "März".pdf')
     'attachment; filename="Bericht _M_rz_.pdf"; filename*=UTF-8\\'\\'Bericht%20%22M%C3%A4rz%22.pdf'

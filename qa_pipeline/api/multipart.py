@@ -1,7 +1,7 @@
 """Multipart uploads, streamed to disk within limits.
 
-Nothing of a body is in memory beyond the piece at hand. Files are given plain numbers on disk; what the client calls
-them is only told.
+Memory holds only one piece of a body at a time. Files on disk are named by numbers; the client's file names are only
+returned, never used as paths.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FIELDS = 16
 
 @dataclass(frozen=True, slots=True)
 class SentFile:
-    """One file of an upload. name: as the client calls it; path: where it is; reason: why it was not kept, or ""."""
+    """One file of an upload. name: from the client. path: on disk. size: in bytes. reason: why it was refused, or ""."""
 
     field: str
     name: str
@@ -39,7 +39,7 @@ class SentFile:
 
 @dataclass(slots=True)
 class UploadResult:
-    """A whole upload. folder: where its files are, named "0", "1" and so on."""
+    """A complete upload. folder: the folder of its files, which are named "0", "1" and so on."""
 
     folder: Path
     files: list[SentFile] = field(default_factory=list)
@@ -47,15 +47,15 @@ class UploadResult:
     kept: bool = False
 
     def keep(self) -> None:
-        """Leave the folder for a job; else it is removed with the request."""
+        """Keep the folder for a job; otherwise it is removed at the end of the request."""
         self.kept = True
 
 
 @asynccontextmanager
 async def upload(request: Request[Any, Any, Any], uploads: Path, settings: ServerSettings) -> AsyncIterator[UploadResult]:
-    """The upload of a request, whole. Raises TooLarge, SettingError, and ClientException for a body that is no multipart.
+    """Receive the upload of a request. Raises TooLarge, SettingError; ClientException for an invalid multipart body.
 
-    A file that is larger than `settings.file_bytes` is passed over, with the reason; the others are taken.
+    A file larger than `settings.file_bytes` is dropped, with the reason; the other files are kept.
     """
     sent = UploadResult(uploads / os.urandom(16).hex())
     announced = request.headers.get("content-length", "")
@@ -80,7 +80,7 @@ def _boundary(request: Request[Any, Any, Any]) -> str:
 
 
 async def _receive(request: Request[Any, Any, Any], boundary: str, writing: _UploadWriter, settings: ServerSettings) -> None:
-    """The body piece by piece into files."""
+    """Stream the body into files."""
     size = 0
     limits: dict[str, Any] = {"max_segment_count": settings.upload_files + FIELDS, "strict": False}
     try:
@@ -97,7 +97,7 @@ async def _receive(request: Request[Any, Any, Any], boundary: str, writing: _Upl
 
 
 class _UploadWriter:
-    """What comes out of the parser, written down."""
+    """Writes the parser's events to files and fields."""
 
     def __init__(self, sent: UploadResult, settings: ServerSettings) -> None:
         self._sent = sent

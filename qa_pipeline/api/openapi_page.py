@@ -1,4 +1,4 @@
-"""The OpenAPI document as JSON and as a page to try requests, which loads nothing from elsewhere."""
+"""The OpenAPI document as JSON, and as a self-contained page to try requests."""
 
 from __future__ import annotations
 
@@ -98,10 +98,10 @@ POLICY = (
 
 
 class Description(JsonRenderPlugin):
-    """OpenAPI as JSON, which also tells that fields not known are refused."""
+    """The OpenAPI document as JSON. Adds `additionalProperties: false` to schemas that forbid unknown fields."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        """The description, as bytes of JSON."""
+        """The document as JSON bytes."""
         described = deepcopy(openapi_schema)
         for name, schema in described["components"]["schemas"].items():
             shape = getattr(schemas, name, None)
@@ -111,8 +111,8 @@ class Description(JsonRenderPlugin):
 
 
 class InteractivePage(OpenAPIRenderPlugin):
-    """Serves the page at /schema."""
+    """Serves the interactive page at /schema."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        """The page; it fetches the description itself."""
+        """The page; its script fetches the OpenAPI document."""
         return PAGE.encode()

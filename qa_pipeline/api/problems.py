@@ -43,7 +43,7 @@ USUAL = (400, 401, 403, 422)
 
 
 def status_of(error: errors.DocqaError) -> int:
-    """The status of an error: its class's, or that of the nearest class above.
+    """The HTTP status of an error's class, or of its nearest base class.
 
     >>> status_of(own_errors.CorpusMissing("")), status_of(errors.ModelMissing(""))
     (404, 503)
@@ -52,7 +52,7 @@ def status_of(error: errors.DocqaError) -> int:
 
 
 def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
-    """Which errors a route can answer with, for its description; beside those that every route has."""
+    """OpenAPI responses for the error statuses of a route, and for the USUAL ones of every route."""
     return {
         status: ResponseSpec(Problem, generate_examples=False, description=_phrase(status), media_type=MEDIA_TYPE)
         for status in sorted({*USUAL, *statuses})
@@ -60,7 +60,7 @@ def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
 
 
 def problem(error: Exception, *, with_text: bool = False) -> Problem:
-    """Any error as what is told of it. with_text: also log what was said of a defect, which may hold a question."""
+    """Any error as a Problem. Unexpected errors are logged; with_text: with their message, which may contain a question."""
     if isinstance(error, errors.DocqaError):
         return _problem(type(error).__name__, status_of(error), str(error))
     if isinstance(error, ValidationException):
@@ -79,7 +79,7 @@ def problem(error: Exception, *, with_text: bool = False) -> Problem:
 
 
 def exception_handler(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """The response to an error, whatever it is."""
+    """The problem+json response to any error."""
     found = problem(error, with_text=request.app.state.service.settings.log_questions)
     headers: dict[str, str] = {}
     if found.status == 401:
@@ -94,7 +94,7 @@ def exception_handler(request: Request[Any, Any, Any], error: Exception) -> Resp
 
 
 def _allowed(error: MethodNotAllowedException) -> str:
-    """The methods an address has, as the framework found them."""
+    """The allowed methods of a path, from the framework's error."""
     told = {name.lower(): value for name, value in (error.headers or {}).items()}
     return ", ".join(sorted(method.strip() for method in told.get("allow", "").split(",")))
 
@@ -105,7 +105,7 @@ def _problem(kind: str, status: int, detail: str) -> Problem:
 
 
 def _invalid(error: ValidationException) -> str:
-    """What is wrong with a request, in words; never the whole of what was sent."""
+    """The validation errors of a request in one sentence; the first five only, never the whole input."""
     extra = error.extra if isinstance(error.extra, list) else []
     parts = [f"{_place(item)}: {_wrong(item)}" for item in extra[:5]]
     return f"The request is not valid ({'; '.join(parts)})." if parts else error.detail or "The request is not valid."
@@ -116,7 +116,7 @@ def _place(item: dict[str, Any]) -> str:
 
 
 def _wrong(item: dict[str, Any]) -> str:
-    """What is wrong with one value; a missing one is told by its name only."""
+    """The validation error of one value; for a missing value the framework's message is only its name."""
     message = str(item.get("message", "is not valid"))
     return "it is missing" if message.strip("'") == item.get("key") else message
 

@@ -1,8 +1,8 @@
-"""Request and response schemas; the OpenAPI document is made of them.
+"""Request and response schemas, from which the OpenAPI document is generated.
 
-What an entry point of its own speaks is served as it is: `qa_pipeline.answers`, feedback and saved questions.
+Values of `qa_pipeline.answers`, feedback and saved questions are served without a schema of their own here.
 
-A field that is not known is refused, so that a misspelled filter is never a question without one.
+Unknown fields are refused, so that a misspelled filter never gives an unfiltered question.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Many = Annotated[int, Meta(ge=1, le=MAX_TOP_K)]
 
 
 def to_schema(value: Any, shape: type[T]) -> T:
-    """A value as the shape that is told of it. Raises msgspec.ValidationError: a defect of ours."""
+    """Convert a value to a response schema. Raises msgspec.ValidationError, which is a defect of docqa."""
     return msgspec.convert(value, shape, from_attributes=True)
 
 
@@ -102,7 +102,7 @@ class SavedQuestionBody(Struct, forbid_unknown_fields=True):
 
 
 class Problem(Struct):
-    """An error, RFC 9457. type: urn:docqa:problem:KIND; detail: one sentence that says what to do."""
+    """An error (RFC 9457). type: urn:docqa:problem:KIND. detail: one sentence that says what to do."""
 
     type: str
     title: str
@@ -111,14 +111,14 @@ class Problem(Struct):
 
 
 class ServerEvent(Struct):
-    """One event; data: JSON, of the shape that belongs to the event."""
+    """One server-sent event. data: JSON; its schema depends on the event."""
 
     event: Literal["passages", "answers", "reply", "error"]
     data: str
 
 
 class Replies(Struct):
-    """In the order of the questions: a Reply, or {"question", "error"} for one that failed."""
+    """replies: in the order of the questions; a Reply, or {"question", "error"} for a failed question."""
 
     replies: list[dict[str, Any]]
 
@@ -191,7 +191,10 @@ class UploadReceipt(Struct):
 
 
 class DocumentText(Struct):
-    """start, end: the piece of the text that is given; text: that piece."""
+    """A document with its text, or a part of it.
+
+    text: the part from start to end, in code points. characters: length of the whole text.
+    """
 
     id: str
     source: str

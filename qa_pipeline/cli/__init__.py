@@ -1,1 +1,1 @@
-"""The command line `docqa`: one module for each group of verbs. Nothing heavy is imported before a verb needs it."""
+"""The command line `docqa`: one module per group of verbs. Only the commands that need heavy modules import them."""

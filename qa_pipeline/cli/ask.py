@@ -1,4 +1,4 @@
-"""Commands that answer: `ask`, `search`, `read`. Heavy modules load when a command runs."""
+"""Commands for questions: `ask`, `search`, `read`. Heavy modules load when a command runs."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _questions(question: str) -> Iterator[str]:
 
 
 def _stdin() -> Iterable[str]:
-    """Standard input as UTF-8, whatever the locale says; a byte order mark is dropped."""
+    """The lines of standard input as UTF-8, whatever the locale; a byte order mark is dropped."""
     for number, line in enumerate(sys.stdin.buffer):
         text = line.decode("utf-8", errors="replace")
         yield text.removeprefix("\ufeff") if number == 0 else text
@@ -161,7 +161,7 @@ def _read(options: argparse.Namespace) -> int:
 
 
 def _context(value: str) -> str:
-    """The text itself, a file's text (any format that is read), or standard input."""
+    """The context: the text of a file in any supported format, standard input, or the value itself."""
     if value == "-":
         text = "".join(_stdin())
     elif len(value) < 1_000 and "\n" not in value and Path(value).is_file():

@@ -25,7 +25,7 @@ SCORER_NAMES = ("squad1", "squad2", "mlqa", "tydiqa")
 
 
 def add_verbs(verbs: Any) -> None:
-    """The verbs of measuring with their options."""
+    """Add the verbs of evaluation with their options."""
     stats = verbs.add_parser("stats", help="what question sets are made of: tokens per language")
     _add_files(stats)
     stats.add_argument("--json", action="store_true", help="one object a language")
@@ -83,7 +83,7 @@ def _add_files(verb: Any) -> None:
 
 
 def _examples(paths: Sequence[Path]) -> list[Example]:
-    """The questions of all files; what was mended in them is told on standard error."""
+    """The questions of all files; repairs of the data are reported on standard error."""
     from qa_pipeline.datasets.examples import find_files, read_examples
 
     return [example for path in find_files(paths) for example in read_examples(path, _tell)]
@@ -146,7 +146,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _out(options: argparse.Namespace) -> Path | None:
-    """Where results go: --out, or a place of this name among the evaluations of a home; None keeps nothing."""
+    """The folder of results: --out, or the run --name in --home; None: nothing is stored."""
     from qa_pipeline.service.evaluation_runs import folder_of
     from qa_pipeline.service.home import Home
 
@@ -181,7 +181,7 @@ def _evaluate_sentences(options: argparse.Namespace) -> int:
 
 
 def _questions(options: argparse.Namespace) -> QuestionSet:
-    """The questions of FILES, at most --limit of each."""
+    """The questions of FILES, at most --limit per file."""
     from qa_pipeline.evaluation.runs.predictions import QuestionSet
 
     if options.limit is not None and options.limit < 1:

@@ -1,7 +1,7 @@
 """The entry point `docqa VERB`: text for people, with `--json` one object per line for programs.
 
-Results go to standard output, progress and errors to standard error. Exit status: 0, 1 (nothing found: no answer),
-2 (wrong use, or failed; one sentence says why). Nothing heavy is imported before a verb needs it.
+Results go to standard output, progress and errors to standard error. Exit status: 0 (success), 1 (no answer or no result),
+2 (wrong usage or failure, with a message of one sentence). Heavy modules are imported only by the commands that need them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from qa_pipeline.cli.train import add_training_verbs
 
 OK, FAILED = 0, 2
 
-# What verbs, options and choices were called before 0.1.0; understood for one release, and shown nowhere.
+# Names of verbs, options and choices from before 0.1.0: hidden aliases for one release.
 OLD_VERBS = {"cut": "prune", "slim": "reduce", "mean": "average"}
 OLD_OPTIONS = {"reduce": {"--numbers": "--dim"}, "augment": {"--how": "--method"}}
 OLD_METHODS = {"switch": "code-switch"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status."""
+    """Run one command. Returns the exit status."""
     _quiet()
     try:
         options = parser().parse_args(_renamed(sys.argv[1:] if arguments is None else arguments))
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _renamed(arguments: Sequence[str]) -> list[str]:
-    """The arguments with old verbs, options and choices as they are called now; the verb's new name on standard error."""
+    """Replace old verbs, options and choices by their new names; prints a note about an old verb on standard error."""
     if not arguments:
         return []
     verb, *rest = arguments
@@ -66,7 +66,7 @@ def _renamed_choice(before: str, word: str) -> str:
 
 
 def _quiet() -> None:
-    """What libraries print by themselves must not mix with results; telemetry stays off."""
+    """Suppress the output of libraries, which must not mix with results; disable telemetry."""
     os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -77,14 +77,14 @@ def _quiet() -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse whose mistakes are one sentence."""
+    """An argument parser whose error message is one sentence."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(FAILED, f"docqa: {message[:1].upper()}{message[1:]}; see `{self.prog} --help`.\n")
 
 
 def parser() -> argparse.ArgumentParser:
-    """Every verb with its options; README and docs are tested against it."""
+    """The parser of all verbs and options; tests compare README and docs with it."""
     top = _Parser(prog="docqa", description="Find answers in documents of many languages, each with its exact place.")
     top.add_argument("--version", action="version", version=f"docqa {_version()}")
     verbs = top.add_subparsers(metavar="VERB", required=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def printable(text: str) -> str:
-    """One line without control characters, so that no document can command the terminal. Letters stay as they are."""
+    """Text as one line without control characters, so that no document can inject terminal escape sequences."""
     return "".join(" " if c.isspace() else c if c.isprintable() or c in "\u200c\u200d" else "\ufffd" for c in text)
 
 
@@ -23,7 +23,7 @@ def print_json(value: Any) -> None:
 
 
 def mark_answer(text: str, start: int, end: int, begin: int, stop: int) -> str:
-    """A piece of text with the answer marked in it, by its offsets."""
+    """text[begin:stop] in one line, with the answer text[start:end] marked."""
     left, right = ("\x1b[7m", "\x1b[0m") if _colours() else ("[[", "]]")
     ellipsis = ("… " if begin else "", " …" if stop < len(text) else "")
     before, answer, after = (printable(part) for part in (text[begin:start], text[start:end], text[end:stop]))
@@ -93,10 +93,10 @@ def _colours() -> bool:
 
 
 class ProgressBar:
-    """A bar on standard error with rate and time left; nothing where that is not a terminal."""
+    """A progress bar with rate and remaining time on standard error; disabled where that is no terminal."""
 
     def __init__(self, label: str, unit: str = "question") -> None:
-        """unit: of what is counted; "B" is shown in kB, MB and so on."""
+        """unit: name of the counted unit; "B" is scaled to kB, MB and so on."""
         self.label = label
         self.unit = unit
         self._bar: Any = None
@@ -109,7 +109,7 @@ class ProgressBar:
             self._bar.close()
 
     def update(self, done: int, total: int, detail: str = "") -> None:
-        """done: of `total`, with what was done before this run; detail: shown behind the bar."""
+        """done: out of `total`, including earlier runs, which do not count for the rate. detail: shown after the bar."""
         if self._bar is None:
             from tqdm import tqdm
 

@@ -46,7 +46,7 @@ FLAGS = (
 
 
 def add_verbs(verbs: Any) -> None:
-    """The service's verbs with their options."""
+    """Add the verbs of the service with their options."""
     serve = verbs.add_parser("serve", help="serve a home folder of corpora over HTTP")
     for flag, name, about in FLAGS:
         serve.add_argument(flag, metavar=name, help=about)
@@ -90,7 +90,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def refuse_without_keys(settings: ServerSettings) -> None:
-    """Raises SettingError for an address others can reach while there is no key."""
+    """Raises SettingError if other machines can reach the address and there is no key."""
     from qa_pipeline.service.api_keys import KeyStore
     from qa_pipeline.service.home import Home
 
@@ -103,7 +103,7 @@ def refuse_without_keys(settings: ServerSettings) -> None:
 
 
 def config(settings: ServerSettings, app: ASGIApp | None = None) -> Any:
-    """How the service is run. The address is told on standard error once it listens."""
+    """The uvicorn configuration of the service. uvicorn logs the address on standard error once it listens."""
     import uvicorn
 
     return uvicorn.Config(
@@ -127,7 +127,7 @@ def _app(settings: ServerSettings) -> ASGIApp:
 
 
 def _log() -> None:
-    """The service's own log, and the server's, to standard error."""
+    """Log the service and the server to standard error."""
     import logging
 
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
@@ -199,7 +199,7 @@ def _ui(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _service(options: argparse.Namespace) -> Iterator[str]:
-    """The address of the service: the one named, or one of our own over --home for as long as the block lasts."""
+    """The address of the service: --api, or a service over --home that runs for the duration of the block."""
     if options.home is None:
         yield options.api
         return
@@ -217,7 +217,7 @@ def _service(options: argparse.Namespace) -> Iterator[str]:
 
 
 def _wait_for(service: subprocess.Popen[bytes], port: int) -> None:
-    """Until the service takes connections. Raises SettingError when it ended instead."""
+    """Wait until the service accepts connections. Raises SettingError if its process ends."""
     while service.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -1,4 +1,4 @@
-"""The command `spark`. pyspark is imported when it runs."""
+"""The command `spark`. pyspark is imported only when it runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qa_pipeline.settings import PRECISIONS
 
 
 def add_spark_verb(verbs: Any) -> None:
-    """The verb with its options."""
+    """Add the verb with its options."""
     verb = verbs.add_parser("spark", help="answer the questions of a table, on a Spark cluster or on all cores here")
     verb.add_argument("what", choices=("read", "ask"), help="read: each row has its own text; ask: an index is asked")
     verb.add_argument("table", metavar="IN", help="a table with a question a row: .parquet, .csv or .jsonl")

@@ -18,7 +18,7 @@ LINE_SECONDS = 30.0
 
 
 def add_training_verbs(verbs: Any) -> None:
-    """The verbs with their options."""
+    """Add the verbs with their options."""
     _add_train(verbs)
     _add_prune(verbs)
     _add_average(verbs)
@@ -251,7 +251,7 @@ def _augment(options: argparse.Namespace) -> int:
 
 
 class _ProgressLine:
-    """Progress on standard error: one line that changes on a terminal, a line every half minute elsewhere."""
+    """Progress on standard error: one updating line on a terminal, else a line every LINE_SECONDS."""
 
     def __init__(self) -> None:
         self._last = 0.0

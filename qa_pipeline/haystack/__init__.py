@@ -1,3 +1,4 @@
-"""What stands on Haystack: FARMReader, the retriever and the two nodes of the pipeline. Beside the document store, only this
-folder imports haystack.
+"""The Haystack integration: FARMReader, the retriever, and the two nodes of the pipeline.
+
+Only this package and `indexing.store.haystack_store` import haystack.
 """

@@ -1,7 +1,7 @@
 """Loads the model of a FARMReader with one pass over its weights.
 
-farm-haystack reads the weights of a model twice, once for its encoder and once for its two-column head, and holds both.
-Here they are read once and the parts are put where FARMReader keeps them; what it keeps is the same.
+farm-haystack reads a model's weights twice, for the encoder and for the two-column head, and holds both copies. This module
+reads them once and puts the parts where FARMReader keeps them. The resulting FARMReader is the same.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ OWN_FORMATS = ("language_model.bin", "model.onnx")
 
 
 def load_into(reader: FARMReader, stock: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-    """What FARMReader.__init__ (`stock`) does with these arguments; the weights are read once where that is possible."""
+    """Initialise a FARMReader like FARMReader.__init__ (`stock`), but read the weights once where possible."""
     bound = inspect.signature(FARMReader.__init__).bind(reader, *args, **kwargs)
     bound.apply_defaults()
     chosen = bound.arguments
@@ -74,7 +74,7 @@ def load_into(reader: FARMReader, stock: Callable[..., None], *args: Any, **kwar
 
 
 def _wrapper(folder: Path) -> type[HFLanguageModel] | None:
-    """FARM's class for the encoder in a local folder; None where it has none, or one with a way of its own."""
+    """FARM's class for the encoder in a local folder; None where FARM has none, or one that is no HFLanguageModel."""
     from transformers import AutoConfig
 
     if not (folder / "config.json").is_file():
@@ -84,7 +84,7 @@ def _wrapper(folder: Path) -> type[HFLanguageModel] | None:
 
 
 def _inferencer(folder: str, wrapper: type[HFLanguageModel], reader: FARMReader, chosen: dict[str, Any]) -> QAInferencer:
-    """FARM's inferencer around one reading of the weights, as QAInferencer.load makes it."""
+    """The inferencer that QAInferencer.load builds, with the weights read once."""
     processor = Processor.convert_from_transformers(
         folder,
         task_type="question_answering",
@@ -105,7 +105,7 @@ def _inferencer(folder: str, wrapper: type[HFLanguageModel], reader: FARMReader,
 
 
 def _adaptive(folder: str, wrapper: type[HFLanguageModel], device: Any) -> AdaptiveModel:
-    """FARM's model of encoder and head, both taken from one transformers model."""
+    """FARM's AdaptiveModel, with encoder and head taken from one transformers model."""
     from transformers import AutoModelForQuestionAnswering
 
     whole = AutoModelForQuestionAnswering.from_pretrained(folder, low_cpu_mem_usage=True)  # type: ignore[no-untyped-call]

@@ -1,14 +1,18 @@
 """A faster FARMReader with the same answers (`benchmarks/README.md` has the speed by machine).
 
-`Reader` is farm-haystack's FARMReader: same constructor, `predict`, `predict_batch`, training and evaluation; it runs in
-any Haystack pipeline. Its way from texts to answers is ours: each text is tokenised once and remembered, inputs are
-computed without padding (`unpadded`), questions that wait at the same time are read in one batch (`micro_batching`), spans
-are found in one pass, and what was read before is not read again. A question changes no state, so several threads may ask
-at once.
+`Reader` is farm-haystack's FARMReader, with the same constructor, `predict`, `predict_batch`, training and evaluation. It
+runs in any Haystack pipeline. Its inference differs:
 
-Scores. `confidence` is FARM's: for RoBERTa-like models exact to 1e-6; for others, whose pad positions differ in their
-logits, `exact_confidence=True` pads as FARM does, otherwise the spans are the same and the confidence leaves out the
-padding. It cannot be compared between passages; `margin`, the span's logits over those of "no answer", can.
+* LRU caches hold the tokens of each text, and the result of each (question, text) pair.
+* Inputs are computed without padding (`unpadded`).
+* Concurrent questions run in one batch (`micro_batching`).
+* Spans are decoded in one pass (`span_decoding`).
+
+A question changes no state but caches, so the reader is thread-safe.
+
+`confidence` is FARM's: exact to 1e-6 for RoBERTa-like models. The pad positions of other models differ in their logits, so
+for these `exact_confidence=True` pads as FARM does. Without it the spans are the same, but the confidence leaves out the
+padding. Confidences are not comparable across passages; `margin` (span logits minus "no answer" logits) is.
 """
 
 from __future__ import annotations
@@ -45,7 +49,7 @@ CACHED_READINGS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class _Tokens:
-    """A text in tokens: their ids and where each starts, int32 [tokens]."""
+    """The tokens of a text: ids and start offsets, int32 [tokens]."""
 
     ids: NDArray[np.int32]
     starts: NDArray[np.int32]
@@ -53,7 +57,10 @@ class _Tokens:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """One model input: which text, which of its tokens, and where they lie in the input."""
+    """One model input.
+
+    text: index of the text. tokens: (begin, end) of its tokens. first: position of the first of them in the input.
+    """
 
     text: int
     tokens: tuple[int, int]
@@ -73,10 +80,11 @@ class _WindowSpans:
 class Reader(FARMReader):
     """FARMReader, faster.
 
-    exact_confidence: pad as FARM does where that alone gives FARM's confidence. precision: "fp32", "bf16", "fp16" (GPU),
-    "int8" (CPU), or "auto": bf16 where the machine has it in hardware, else fp32. remember: for how many (question,
-    text) pairs the outcome is kept; 0 for none. hardware: what "auto" is decided by, if not by this machine's device.
-    Raises SettingError for a precision that the device has not.
+    exact_confidence: pad like FARM where only that gives FARM's confidence.
+    precision: "fp32", "bf16", "fp16" (GPU), "int8" (CPU), or "auto": bf16 where the hardware supports it, else fp32.
+    `remember`: capacity of the result cache in (question, text) pairs; 0 disables it.
+    hardware: the hardware for which "auto" is resolved; by default this machine's.
+    Raises SettingError for a precision that the device does not support.
     """
 
     def __init__(
@@ -104,14 +112,14 @@ class Reader(FARMReader):
             self._logits, lambda window: len(window.ids), BATCH_TOKENS
         )
 
-    # -- ours ------------------------------------------------------------------------------------------------------
+    # -- docqa's interface and inference ---------------------------------------------------------------------------
 
     def read(self, question: str, texts: Sequence[str]) -> list[Reading]:
-        """For each text its best spans, in the texts' order."""
+        """Return the best spans of each text, in the order of texts."""
         return self.read_pairs([(question, text) for text in texts])
 
     def read_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Reading]:
-        """For each (question, text) its best spans, in order; all are read together."""
+        """Return the best spans of each (question, text) pair, in order; all pairs are batched together."""
         found, starts = self._candidates(pairs)
         return [
             Reading(tuple(_spans(windows_, places, text)))
@@ -119,7 +127,7 @@ class Reader(FARMReader):
         ]
 
     def facts(self) -> dict[str, Any]:
-        """How it computes, and how often what it remembers helped, for those who watch a service."""
+        """Facts for monitoring: precision, instruction set, batch counts, and hits and misses of the caches."""
         return {
             "precision": self.precision,
             "instruction_set": self._hardware.instruction_set(self.precision),
@@ -130,12 +138,12 @@ class Reader(FARMReader):
         }
 
     def forget(self) -> None:
-        """Forget every outcome; needed only by who changes the model's weights by hand."""
+        """Clear the caches. Needed only after the model's weights were changed by hand."""
         self._readings.clear()
         self._tokens.clear()
 
     def _candidates(self, pairs: Sequence[tuple[str, str]]) -> tuple[list[list[_WindowSpans]], list[NDArray[np.int32]]]:
-        """For each (question, text): the candidates of its windows in order, and the start offset of its tokens."""
+        """For each (question, text): the candidates of its windows in order, and the start offsets of its tokens."""
         digests = [_digest(text) for _, text in pairs]
         how = self._how()
         keys = [(question, digest, how) for (question, _), digest in zip(pairs, digests, strict=True)]
@@ -148,7 +156,7 @@ class Reader(FARMReader):
         return [found or [] for found in known], [tokens[digest].starts for digest in digests]
 
     def _how(self) -> tuple[Any, ...]:
-        """What else than question and text an outcome hangs on; FARM lets all of it be changed."""
+        """The rest of the cache key: all that changes a result beyond question and text; FARM's settings are mutable."""
         head, processor = self._head, self._processor
         return (
             head.n_best_per_sample,
@@ -162,7 +170,7 @@ class Reader(FARMReader):
         )
 
     def _tokenised(self, texts: dict[bytes, str]) -> dict[bytes, _Tokens]:
-        """The tokens of texts, by their digest; those not remembered are made in one call."""
+        """The tokens of texts, by digest; those not in the cache are tokenised in one call."""
         known = self._tokens.get_many(texts)
         new = [digest for digest in texts if digest not in known]
         if new:
@@ -176,7 +184,7 @@ class Reader(FARMReader):
         return known
 
     def _read(self, pairs: Sequence[tuple[str, _Tokens]]) -> list[list[_WindowSpans]]:
-        """For each (question, text) the candidates of its windows; none for a text without tokens."""
+        """The candidates of the windows of each (question, text); none for a text without tokens."""
         questions = {question: self._question_ids(question) for question, _ in pairs}
         inputs = [
             window
@@ -208,9 +216,9 @@ class Reader(FARMReader):
             )
 
     def _logits(self, group: Sequence[_Window]) -> list[tuple[Logits, int]]:
-        """For each window its logits [L, 2], and how many pad positions FARM's padding would have had more.
+        """For each window: its logits [L, 2], and how many further pad positions FARM's padding would have.
 
-        Where there are any, the last of the L is a pad.
+        If there are any, the last of the L positions is a pad.
         """
         full = self._processor.max_seq_len
         engine = unpadded_encoder(self._model.language_model.model, self._head)
@@ -222,7 +230,7 @@ class Reader(FARMReader):
         return [(row[:full].numpy(), max(0, full - len(row))) for row in found]
 
     def _padded(self, group: Sequence[_Window]) -> list[Logits]:
-        """Logits [L, 2] of each window. L: max_seq_len, as FARM pads, or the longest here where that need not be exact."""
+        """Logits [L, 2] of each window. L is max_seq_len with `exact_confidence`, as in FARM, else the longest input's."""
         longest = max(len(window.ids) for window in group)
         shape = (len(group), self._processor.max_seq_len if self.exact_confidence else longest)
         ids = torch.full(shape, self._processor.tokenizer.pad_token_id, dtype=torch.long)
@@ -264,7 +272,7 @@ class Reader(FARMReader):
         return self._model.prediction_heads[0]
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """FARMReader.train. Raises SettingError unless it is in fp32."""
+        """FARMReader.train. Raises SettingError unless the precision is fp32."""
         self._refuse_unless_whole()
         return super().train(*args, **kwargs)
 
@@ -279,7 +287,7 @@ class Reader(FARMReader):
         if self.precision != "fp32":
             raise SettingError(f"A reader in {self.precision} cannot be trained; load it with precision='fp32'.")
 
-    # -- FARMReader's ----------------------------------------------------------------------------------------------
+    # -- FARMReader's interface ------------------------------------------------------------------------------------
 
     def predict(self, query: str, documents: list[Document], top_k: int | None = None) -> dict[str, Any]:
         """FARMReader.predict: {"query", "no_ans_gap", "answers"}, answers by falling score."""
@@ -293,7 +301,7 @@ class Reader(FARMReader):
         top_k: int | None = None,
         batch_size: int | None = None,
     ) -> dict[str, Any]:
-        """FARMReader.predict_batch, by the same way as `predict`; batch_size is not needed and is not kept."""
+        """FARMReader.predict_batch, with the inference of `predict`; batch_size is ignored."""
         if not documents or isinstance(documents[0], Document):
             asked = [(query, [document]) for query in queries for document in documents]
         else:
@@ -308,7 +316,7 @@ class Reader(FARMReader):
         return {"queries": queries, "answers": answers, "no_ans_gaps": [margin for _, margin in results]}
 
     def _answers(self, asked: Sequence[tuple[str, list[Document]]], top_k: int | None) -> list[tuple[Any, float]]:
-        """FARM's answers and no-answer margin for each question over its documents; all are read in one go."""
+        """FARM's answers and no-answer margin for each question over its documents; all pairs are batched together."""
         pairs = [(query, str(document.content)) for query, documents in asked for document in documents]
         found, offsets = self._candidates(pairs)
         results: list[tuple[Any, float]] = []
@@ -328,7 +336,7 @@ class Reader(FARMReader):
     def _prediction(
         self, query: str, document: Document, found: Sequence[_WindowSpans], offsets: NDArray[np.int32]
     ) -> QAPred:
-        """One document's candidates in FARM's own values, reduced by FARM's own rules."""
+        """One document's candidates as FARM's QAPred, reduced by FARM's own head."""
         per_window = [
             [
                 *(_candidate(span, "span", span.start, span.end) for span in part.spans),
@@ -350,9 +358,9 @@ class Reader(FARMReader):
 
 
 def char_span(starts: NDArray[np.int32], first: int, last: int, text: str) -> tuple[int, int]:
-    """Character offsets of the tokens first..last: up to the next token's start, without white space around.
+    """Character offsets of the tokens first..last: up to the next token's start, without surrounding white space.
 
-    starts: start offset of each token. (n, n) when there is nothing but white space.
+    starts: start offset of each token. Returns (n, n) where the tokens cover only white space.
     """
     begin = int(starts[first])
     end = int(starts[last + 1]) if last + 1 < len(starts) else len(text)
@@ -362,7 +370,7 @@ def char_span(starts: NDArray[np.int32], first: int, last: int, text: str) -> tu
 
 
 def _spans(found: Sequence[_WindowSpans], starts: NDArray[np.int32], text: str) -> Iterator[Span]:
-    """The spans of all windows of a text by falling margin; the same span from two windows once."""
+    """The spans of all windows of a text by falling margin; duplicates from overlapping windows are dropped."""
     seen: set[tuple[int, int]] = set()
     scored = [(span.score - part.null.score, span) for part in found for span in part.spans]
     for margin, span in sorted(scored, key=lambda item: (-item[0], item[1].start, item[1].end)):
@@ -386,7 +394,7 @@ def _candidate(span: TokenSpan, kind: str, start: int, end: int) -> QACandidate:
 
 @contextmanager
 def _keep_random_state() -> Iterator[None]:
-    """Loading through FARM seeds every random generator of the process; give them back as they were."""
+    """Restore the state of all random generators afterwards, as loading through FARM seeds them."""
     import random
 
     state, numpy_state, torch_state = random.getstate(), np.random.get_state(), torch.get_rng_state()

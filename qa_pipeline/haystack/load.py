@@ -1,4 +1,4 @@
-"""Loads the reader of a model folder: the class for its architecture, with its window sizes."""
+"""Loads the reader of a model folder: the class of its architecture, with its window sizes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ TRAINED = "training.json"
 
 
 def load_reader(folder: ModelFolder, **options: Any) -> PassageReader:
-    """The reader in a model folder, with its preset's window sizes. Raises ModelMissing, ModelRefused."""
+    """Load the reader of a model folder. options: arguments of `Reader`, which override `window_sizes`.
+
+    Raises ModelMissing, ModelRefused; SettingError for a precision that the reader or device does not support.
+    """
     if folder.model_type == "xlm":
         from qa_pipeline.reading.xlm_reader import XlmReader
 
@@ -36,7 +39,7 @@ def load_reader(folder: ModelFolder, **options: Any) -> PassageReader:
 
 
 def window_sizes(folder: ModelFolder) -> dict[str, int]:
-    """{"max_seq_len", "doc_stride"} in tokens: its preset's, those it was trained with by `docqa train`, else usual ones."""
+    """{"max_seq_len", "doc_stride"} in tokens: of the preset, else those of `docqa train`, else 384 and 128."""
     usual = {"max_seq_len": 384, "doc_stride": 128}
     if folder.preset is not None:
         return {name: int(getattr(folder.preset, name)) for name in usual}

@@ -1,4 +1,4 @@
-"""Haystack nodes for retrieval and reading, and the pipeline made of them."""
+"""Haystack nodes for retrieval and reading, and the pipeline of both."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from qa_pipeline.settings import AskSettings
 
 
 def haystack_pipeline(retriever: FusedRetriever, reader: PassageReader) -> Pipeline:
-    """Question -> passages -> what each of them says."""
+    """The pipeline: question -> passages -> readings."""
     pipeline = Pipeline()
     pipeline.add_node(RetrieverNode(retriever), "Retriever", ["Query"])
     pipeline.add_node(ReaderNode(reader), "Reader", ["Retriever"])
@@ -42,7 +42,7 @@ class RetrieverNode(BaseComponent):
 
 
 class ReaderNode(BaseComponent):
-    """Node: question and passages -> what each passage says, read as it is asked for: an iterator, as of `read_in_steps`."""
+    """Node: question and passages -> readings, as the lazy iterator of `read_until_sure`."""
 
     outgoing_edges = 1
 

@@ -34,7 +34,7 @@ class FusedRetriever(Retriever, BaseRetriever):
     def retrieve(  # type: ignore[override]
         self, query: str, filters: Any = None, top_k: int | None = None, *_: Any, **__: Any
     ) -> list[Document]:
-        """The passages as Haystack documents, offsets and ranks in their meta, fused score as score."""
+        """Retrieve passages as Haystack documents: the score is the fused score; offsets and ranks are in meta."""
         found = self.passages(query, self._with(top_k), filters)
         return list(map(as_document, found.passages, found.content_hashes))
 
@@ -49,7 +49,7 @@ class FusedRetriever(Retriever, BaseRetriever):
 
 
 def as_document(passage: Passage, content_hash: str) -> Document:
-    """A passage as a Haystack document; its id names the document and the place in it."""
+    """A passage as a Haystack document, with the id `<document id>-<start offset>`."""
     meta = {name: value for name, value in msgspec.structs.asdict(passage).items() if name != "text"}
     return Document(
         id=f"{passage.document_id}-{passage.start}",

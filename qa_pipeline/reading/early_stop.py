@@ -1,4 +1,4 @@
-"""Early stopping: passages are read in fused order until an answer is sure or the time budget is spent."""
+"""Early stopping: the reader reads passages in fused order until an answer is confident or the time budget is spent."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ FEW, MORE_FOR_FEW = 3, 2.5
 
 @dataclass(frozen=True, slots=True)
 class StopRule:
-    """When reading ends before the last passage: at a margin, once `at_least` are read, or when the time is spent.
+    """When reading stops before the last passage: at a span with this margin, or when the time budget is spent.
 
-    While fewer than FEW passages are read the margin must be larger, by MORE_FOR_FEW logits: the best answer of a question
-    is often in the second or third passage, and little is known of how good the others are.
+    margin: in logits; it counts only once `at_least` passages are read. budget_ms: milliseconds.
+    With fewer than FEW passages read, the margin must be larger by MORE_FOR_FEW logits. The best answer is often in the
+    second or third passage, and few readings say little about the others.
     """
 
     margin: float = math.inf
@@ -26,13 +27,13 @@ class StopRule:
     budget_ms: float = math.inf
 
     def why(self, readings: Sequence[Reading], passages: int) -> Stopped:
-        """Why the reading of these ended."""
+        """Why reading ended after these readings of so many passages."""
         if len(readings) >= passages:
             return "all"
         return "sure" if self.is_sure(readings) else "budget"
 
     def is_sure(self, readings: Sequence[Reading]) -> bool:
-        """Whether one of the readings gave an answer that the reader is sure of."""
+        """Whether the readings have a span with the required margin."""
         wanted = self.margin + (MORE_FOR_FEW if len(readings) < FEW else 0.0)
         margins = (span.margin for reading in readings for span in reading.spans)
         return len(readings) >= self.at_least and any(margin >= wanted for margin in margins)
@@ -41,7 +42,7 @@ class StopRule:
 def read_until_sure(
     reader: PassageReader, question: str, passages: Sequence[Passage], stop: StopRule
 ) -> Iterator[list[Reading]]:
-    """The readings of the first passages, after each one of them, in fused order; at least one list."""
+    """Yield the list of all readings so far after each passage, in fused order. Yields at least one list."""
     began = time.perf_counter()
     readings: list[Reading] = []
     while True:

@@ -1,7 +1,7 @@
-"""Returns freed heap memory to the system where the C library is glibc.
+"""Returns freed heap memory to the operating system, where the C library is glibc.
 
-glibc gives threads heaps of their own, up to eight for each core, and a heap gives nothing back below its last piece in use.
-A service has a dozen threads that do the same work in turn, so each heap comes to hold the most that this work ever took.
+glibc gives threads separate heaps (arenas), up to eight per core. A heap returns no memory below its highest block in use.
+A service has a dozen threads that do the same work in turn, so each heap grows to the peak of that work.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ OWN_CHOICE = ("MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "LD_PRELOAD")
 
 
 def few_heaps() -> bool:
-    """Have at most HEAPS heaps from now on; whether that was done. Not where a person has chosen another way."""
+    """Limit glibc to HEAPS heaps. Returns whether it did; it does not if OWN_CHOICE variables configure the allocator."""
     library = None if any(os.environ.get(name) for name in OWN_CHOICE) else _glibc()
     return library is not None and bool(library.mallopt(M_ARENA_MAX, HEAPS))
 
 
 def give_back() -> bool:
-    """Give the system what is free in every heap; whether there was any."""
+    """Return the free memory of every heap to the system (`malloc_trim`). Returns whether any was returned."""
     library = _glibc()
     return library is not None and bool(library.malloc_trim(0))
 
 
 def drop(address: int, size: int) -> None:
-    """Give the whole pages in a piece of memory back; what they held must not be read again. Pages of a mapped file are free
-    to be read anew from it."""
+    """Return the whole pages within a block of memory to the system (`MADV_DONTNEED`); their content is lost.
+
+    Pages of a mapped file may be read again: the system reloads them from the file.
+    """
     library = _glibc()
     if library is not None:
         first, last = -(-address // PAGE) * PAGE, (address + size) // PAGE * PAGE

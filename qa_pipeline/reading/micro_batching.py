@@ -1,7 +1,7 @@
-"""Micro-batching: calls that wait for one model run as one batch, without a thread of their own.
+"""Micro-batching: calls that wait for one model run as one batch, without a background thread.
 
-Whoever finds the model free takes what waits, from all callers in turn, up to a budget, and runs it. A caller therefore
-waits for at most the batch that is running and then for its share of the next ones, however much another caller brought.
+A caller that finds the model free collects the waiting items of all callers round-robin, up to a budget, and runs them. So a
+caller waits for the running batch and then for its share of the next ones, however many items another caller has.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 class _Call(Generic[Item, Result]):
-    """What one caller brought: the places of the items still to be run, and the results of the others."""
+    """One caller's items: indices of those not yet in a batch, and the results so far."""
 
     def __init__(self, items: Sequence[Item]) -> None:
         self.items = items
@@ -27,9 +27,9 @@ class _Call(Generic[Item, Result]):
 
 
 class MicroBatcher(Generic[Item, Result]):
-    """`work` on many items at a time, called from any thread; at most one call of `work` runs at once.
+    """Runs `work` on batches of items from any thread; at most one call of `work` runs at a time.
 
-    size: what an item takes of `budget`; a batch holds at least one item.
+    size: cost of an item. budget: maximum total cost of a batch; a batch has at least one item.
     """
 
     def __init__(self, work: Callable[[list[Item]], Sequence[Result]], size: Callable[[Item], int], budget: int) -> None:
@@ -43,7 +43,7 @@ class MicroBatcher(Generic[Item, Result]):
         self.shared = 0
 
     def __call__(self, items: Sequence[Item]) -> list[Result]:
-        """The result of each item, in order. Raises what `work` raised for a batch that held one of them."""
+        """Return the result of each item, in order. Raises the error of `work` for any batch with one of these items."""
         call: _Call[Item, Result] = _Call(items)
         with self._changed:
             if items:
@@ -59,7 +59,7 @@ class MicroBatcher(Generic[Item, Result]):
         return call.results  # type: ignore[return-value]
 
     def _run_one(self) -> None:
-        """Run the next batch. The guard is held before and after, not meanwhile."""
+        """Run the next batch. The caller holds the lock, which is released while `work` runs."""
         batch = self._take()
         self._running = True
         self._changed.release()
@@ -78,7 +78,7 @@ class MicroBatcher(Generic[Item, Result]):
             self._changed.notify_all()
 
     def _take(self) -> list[tuple[_Call[Item, Result], int]]:
-        """The items of the next batch: one of each caller in turn, until the budget is full."""
+        """The items of the next batch, round-robin over the callers until the budget is full."""
         batch: list[tuple[_Call[Item, Result], int]] = []
         room = self._budget
         while self._calls:

@@ -1,8 +1,8 @@
-"""Reader precision: float32, bfloat16, float16, or int8 by row and token.
+"""Reader precision: float32, bfloat16, float16, or int8.
 
-int8: each row of a weight matrix has a scale of its own (a model stored that way loses nothing), and each token's values
-are divided by their largest before they are rounded, so one loud token does not drown the others. Norms, softmax and the
-residual sums stay in float32.
+int8 quantises weights per row and activations per token. A model stored with per-row scales loses nothing. Each token's
+values are divided by their largest before rounding, so an outlier token does not cost the others precision. Norms, softmax
+and residual sums stay in float32.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BLOCK = 4_096
 
 
 def resolve_precision(precision: str, hardware: Hardware) -> str:
-    """The precision to compute in: the one that was named, or what "auto" means there. Raises SettingError."""
+    """The precision to compute in; "auto" is resolved for this hardware. Raises SettingError."""
     if precision not in PRECISIONS:
         raise SettingError(f"precision is {precision!r}; it must be one of {', '.join(PRECISIONS)}.")
     if precision == "int8" and hardware.device != "cpu":
@@ -35,9 +35,9 @@ def resolve_precision(precision: str, hardware: Hardware) -> str:
 
 
 def apply_precision(encoder: nn.Module, head: nn.Module, precision: str) -> None:
-    """Bring an encoder into a precision, in place; its head stays in float32, so that logits keep their differences.
+    """Convert an encoder to a precision, in place. The head stays in float32, so that small differences of logits survive.
 
-    On a processor its word embeddings stay too: they are a mapped file, of which only rows that are looked up take memory.
+    On a CPU the word embeddings stay in float32 too: they are memory-mapped, so only the rows in use take memory.
     """
     if precision in TYPES:
         body = _body(encoder)
@@ -49,14 +49,14 @@ def apply_precision(encoder: nn.Module, head: nn.Module, precision: str) -> None
 
 
 def _body(encoder: nn.Module) -> nn.Module | None:
-    """The layers of an encoder without its embeddings; None on a GPU, and where they are not told apart."""
+    """The layers of an encoder without its embeddings; None on a GPU, and where the encoder does not separate them."""
     body = getattr(encoder, "encoder", None) or getattr(encoder, "transformer", None)
     apart = isinstance(body, nn.Module) and next(encoder.parameters()).device.type == "cpu"
     return body if apart else None
 
 
 def _halve(body: nn.Module, kind: torch.dtype) -> None:
-    """Layers in another type; what comes in is brought into it."""
+    """Convert layers to another dtype; a hook casts their inputs."""
 
     def cast(value: Any) -> Any:
         return value.to(kind) if isinstance(value, Tensor) and value.is_floating_point() else value
@@ -73,7 +73,7 @@ def _halve(body: nn.Module, kind: torch.dtype) -> None:
 
 
 def _smaller(encoder: nn.Module) -> None:
-    """Every linear layer in int8; one that is used in several places stays one."""
+    """Replace every linear layer by an int8 layer; shared layers stay shared."""
     made: dict[nn.Module, Int8Linear] = {}
     for module in list(encoder.modules()):
         for name, child in list(module._modules.items()):
@@ -85,13 +85,13 @@ def _smaller(encoder: nn.Module) -> None:
 
 
 def _drop(weight: Tensor) -> None:
-    """Let go of the pages of a weight that is not used any more; where it lies in a mapped file they would stay."""
+    """Return the pages of an unused weight to the system; those of a memory-mapped file would otherwise stay resident."""
     if weight.device.type == "cpu" and weight.is_contiguous():
         drop(weight.data_ptr(), weight.nbytes)
 
 
 def _rows(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """(int8 values, float32 scale of each row) with weight = values * scale, rounded; a block at a time, for its memory."""
+    """(int8 values, float32 scale per row), weight ~ values * scale. Works in blocks of rows, to bound memory."""
     values, scale = torch.empty(weight.shape, dtype=torch.int8), torch.empty(len(weight))
     for begin in range(0, len(weight), BLOCK):
         part = weight.detach()[begin : begin + BLOCK].float()
@@ -101,7 +101,7 @@ def _rows(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _packed(values: Tensor, scale: Tensor) -> Any:
-    """The matrix in the form that torch multiplies by. Raises SettingError where this torch has no int8 any more."""
+    """The matrix prepacked for torch's quantised product. Raises SettingError where torch or the CPU lacks int8 support."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
@@ -113,7 +113,7 @@ def _packed(values: Tensor, scale: Tensor) -> Any:
 
 
 class Int8Linear(nn.Module):
-    """y = x W^T + b with W in int8 by row and x in int8 by token; what comes in and goes out is float32."""
+    """y = x W^T + b with W in int8 per row and x in int8 per token; input and output are float32."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()

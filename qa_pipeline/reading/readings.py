@@ -1,4 +1,4 @@
-"""Values of reading: `Span` and `ReaderTask`, and the protocol of a reader."""
+"""Values of reading: `Span` and `Reading`, and the protocol of a reader."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ BATCH_TOKENS = 2_560
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A possible answer in one text: text[start:end]. score: its logits, margin: over those of "no answer" beside it."""
+    """A candidate answer in one text: text[start:end], in code points.
+
+    score: sum of its start and end logits, or of log-probabilities with XLM's beam head. confidence: in [0, 1].
+    margin: score minus that of "no answer" in the same window.
+    """
 
     start: int
     end: int
@@ -22,19 +26,19 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one text says to a question: spans by falling margin (none for a text without tokens)."""
+    """The reader's result for one text: spans by falling margin; none for a text without tokens."""
 
     spans: tuple[Span, ...] = ()
 
 
 class PassageReader(Protocol):
-    """Something that reads: `Reader`, and `XlmReader` for the one architecture FARM does not know."""
+    """The protocol of `Reader`, and of `XlmReader` for the architecture that FARM does not support."""
 
     def read(self, question: str, texts: Sequence[str]) -> list[Reading]: ...
 
 
 def read_pairs(reader: PassageReader, pairs: Sequence[tuple[str, str]]) -> list[Reading]:
-    """What each text says to its question; in one go where the reader can."""
+    """The reading of each (question, text) pair, in order; in one batch where the reader supports it."""
     read_all: Callable[[Sequence[tuple[str, str]]], list[Reading]] | None = getattr(reader, "read_pairs", None)
     if read_all is not None:
         return read_all(pairs)

@@ -1,7 +1,7 @@
 """Span decoding: from token logits to answer spans as FARM's head does, without its L x L matrices.
 
 Pure functions over numpy. A window is one model input, `<s> question </s></s> passage </s> pad ...`; its passage tokens
-lie at `first .. last`. The score of a span is start logit + end logit; "no answer" is the span (0, 0).
+have the positions `first .. last`. A span's score is start logit + end logit; "no answer" is the span (0, 0).
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ Logits = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class TokenSpan:
-    """A candidate in one window: token positions in the window, summed logits, FARM's confidence in [0, 1]."""
+    """A candidate span of one window. start, end: token positions, both inclusive. score: sum of the two logits.
+
+    confidence: FARM's, in [0, 1].
+    """
 
     start: int
     end: int
@@ -25,9 +28,9 @@ class TokenSpan:
 
 
 def windows(length: int, stride: int, room: int) -> list[tuple[int, int]]:
-    """(first, end) tokens of each window over a passage of `length` tokens, as FARM cuts them.
+    """(first, end) tokens of each window over a passage of `length` tokens, as in FARM; end is exclusive.
 
-    room: passage tokens that fit beside the question. The last window reaches the end.
+    room: number of passage tokens that fit beside the question. The last window reaches the end of the passage.
 
     >>> windows(10, 4, 6), windows(6, 4, 6)
     ([(0, 6), (4, 10)], [(0, 6)])
@@ -44,7 +47,7 @@ def windows(length: int, stride: int, room: int) -> list[tuple[int, int]]:
 def best_span(start: Logits, end: Logits, first: int, last: int) -> tuple[int, int]:
     """The best span (s, e) with first <= s <= e <= last, in one pass; ties go to the earliest start, then end.
 
-    For each end the best start at or before it is a running maximum, so nothing is sorted and no matrix is built.
+    The best start for each end is a running maximum of the start logits, so no sort and no matrix is needed.
 
     >>> best_span(np.array([9., 0, 3, 1], np.float32), np.array([9., 1, 0, 2], np.float32), 1, 3)
     (2, 3)
@@ -60,8 +63,11 @@ def best_span(start: Logits, end: Logits, first: int, last: int) -> tuple[int, i
 
 
 def best_spans(start: Logits, end: Logits, first: int, last: int, count: int, apart: int) -> list[tuple[int, int]]:
-    """The best `count` spans, best first. apart: starts and ends nearer than this to a better span's are left out
-    (0: only equal ones, -1: nothing is left out), FARM's `duplicate_filtering`."""
+    """The best `count` spans, best first.
+
+    apart: FARM's `duplicate_filtering`. A span is dropped if its start or end is at most this far from a better span's
+    (0: equal ones only; -1: none is dropped).
+    """
     if count == 1:
         return [best_span(start, end, first, last)]
     size = last - first + 1
@@ -80,10 +86,10 @@ def best_spans(start: Logits, end: Logits, first: int, last: int, count: int, ap
 
 
 def log_total(logits: Logits, missing: int = 0, pad: float = 0.0) -> float:
-    """log of the sum of exp(logits), as if `missing` more positions held the logit `pad`.
+    """log-sum-exp of the logits, as if there were `missing` more positions with the logit `pad`.
 
     FARM's confidence is a softmax over all positions of a window padded to max_seq_len, question and padding included.
-    Where all pad positions of a model give the same logit (RoBERTa's do), a shorter batch gives the same softmax.
+    Where all pad positions of a model have the same logit, as in RoBERTa, unpadded inputs give the same softmax.
     """
     values = logits.astype(np.float64)
     top = max(float(values.max()), pad if missing else -np.inf)
@@ -94,9 +100,9 @@ def log_total(logits: Logits, missing: int = 0, pad: float = 0.0) -> float:
 def candidates(
     start: Logits, end: Logits, first: int, last: int, *, missing: int = 0, count: int = 1, apart: int = 0
 ) -> tuple[list[TokenSpan], TokenSpan]:
-    """The best spans of one window, best first, and its "no answer", with FARM's scores and confidences.
+    """The best spans of one window, best first, and its "no answer" span, with FARM's scores and confidences.
 
-    start, end: logits of the window, float32 [L], trimmed of `missing` pad positions equal to the last one.
+    start, end: logits of the window, float32 [L], without `missing` trailing pad positions that equal the last position.
     """
     start_total = log_total(start, missing, float(start[-1]))
     end_total = log_total(end, missing, float(end[-1]))

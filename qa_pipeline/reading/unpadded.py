@@ -1,11 +1,12 @@
 """Unpadded (varlen) inference of BERT, RoBERTa and DistilBERT encoders: token ids to start and end logits.
 
-A batch is one long row of tokens. Everything that looks at one token at a time (embeddings, linear layers, norms) sees all
-of them in one matrix; attention runs within each input. So nothing is computed for padding, whatever lengths come together.
-The modules are those of the loaded model itself, not copies: training changes what is computed here, and a model whose
-linear layers were made smaller (bfloat16, int8) is computed in that.
+A batch is one long row of tokens. Token-wise layers (embeddings, linear layers, norms) process all tokens as one matrix;
+attention runs within each input. So no computation is spent on padding, whatever the lengths in a batch.
 
-Other architectures are not packed; `unpadded_encoder` gives None for them, and the reader pads as usual.
+The modules are those of the loaded model, not copies. So training changes the results here too, and linear layers converted
+to bfloat16 or int8 compute in that precision.
+
+For other architectures `unpadded_encoder` returns None, and the reader pads as usual.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Module(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The parts of one encoder layer (Vaswani et al. 2017, norm after each residual), whatever the model calls them."""
+    """The modules of one encoder layer (Vaswani et al. 2017, post-norm), under names independent of the model."""
 
     query: Module
     key: Module
@@ -45,8 +46,10 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Inputs side by side. ids, types, positions: int64 [tokens]; ends: where each input ends; pads: each input's last
-    token is a pad, which sees the others and is not seen."""
+    """Concatenated inputs. ids, types, positions: int64 [tokens]. ends: end offset of each input.
+
+    pads: each input ends with one pad, which attends to the others but is not attended to.
+    """
 
     ids: Tensor
     types: Tensor
@@ -56,7 +59,7 @@ class Inputs:
 
 
 class UnpaddedEncoder:
-    """One encoder with its question answering head. Stateless between calls, so safe from several threads."""
+    """An encoder with its question-answering head. Stateless between calls, so thread-safe."""
 
     def __init__(self, model: Any, head: Module, layers: Sequence[Layer], activation: Callable[[Tensor], Tensor]) -> None:
         self._embeddings = model.embeddings
@@ -70,9 +73,10 @@ class UnpaddedEncoder:
         self.pads_alike = config.model_type in ROBERTA
 
     def logits(self, ids: Sequence[Sequence[int]], types: Sequence[Sequence[int]], pads: bool) -> list[Tensor]:
-        """For each input its logits, float32 [length, 2] (start, end), on the CPU.
+        """The logits of each input, float32 [length, 2] (start, end), on the CPU.
 
-        ids, types: of each input. pads: add one pad to each, whose logits come last; see `span_decoding.log_total`.
+        ids, types: token ids and token types of each input. pads: append one pad to each input, whose logits come last; see
+        `span_decoding.log_total`.
         """
         with torch.inference_mode():
             inputs = self._inputs(ids, types, pads)
@@ -92,7 +96,7 @@ class UnpaddedEncoder:
         return Inputs(torch.cat(rows), kinds, positions, tuple(accumulate(map(len, rows))), pads)
 
     def _positions(self, row: Tensor) -> Tensor:
-        """RoBERTa numbers what is no pad from pad + 1 on, and gives every pad the number pad; the others number all."""
+        """RoBERTa numbers real tokens from pad + 1 and gives every pad the position pad; other models number all from 0."""
         if not self.pads_alike:
             return torch.arange(len(row), device=row.device)
         real = (row != self._pad).long()
@@ -113,7 +117,7 @@ class UnpaddedEncoder:
         return layer.narrowed_norm(layer.narrowed(widened).add_(hidden))
 
     def _attention(self, query: Tensor, key: Tensor, value: Tensor, inputs: Inputs) -> Tensor:
-        """softmax(q k / sqrt(d)) v within each input; [tokens, width] each."""
+        """softmax(q k^T / sqrt(d)) v within each input; all tensors are [tokens, width]."""
         result = torch.empty_like(query)
         by_head = [part.view(len(part), self._heads, -1).transpose(0, 1) for part in (query, key, value)]
         into = result.view(len(result), self._heads, -1).transpose(0, 1)
@@ -127,7 +131,7 @@ class UnpaddedEncoder:
 
 
 def unpadded_encoder(model: Any, head: Module) -> UnpaddedEncoder | None:
-    """The packed form of a transformers encoder and its head; None for an architecture not known here.
+    """The unpadded form of a transformers encoder and its head; None for an unsupported architecture.
 
     model: BertModel, RobertaModel, XLMRobertaModel, CamembertModel or DistilBertModel. head: [tokens, width] -> [tokens, 2].
     """

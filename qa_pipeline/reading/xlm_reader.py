@@ -1,17 +1,16 @@
 """A reader for the XLM architecture, which farm-haystack does not support.
 
-Loaded by transformers alone, from a local folder. Such models come with one of two heads, told apart by the
-names in their weights:
+Only transformers loads it, from a local folder. Such models have one of two heads, identified by the names of their
+weights:
 
-* the simple head gives start and end logits; spans and "no answer" (position 0) are FARM's, by `span_decoding`;
-* the beam head gives P(start), P(end | start) and a logit that there is no answer. A span's score is
-  log P(start) + log P(end | start), from the `start_n_top` likeliest starts and the `end_n_top` likeliest
-  ends of each. Its margin is that score less the logit, which is exactly the log of P(answerable) P(span) over
-  P(no answer); where the model was never taught that there may be no answer, the logit means nothing and is
-  left out.
+* The simple head gives start and end logits. `span_decoding` finds spans and "no answer" (position 0) as FARM does.
+* The beam head gives P(start), P(end | start) and a no-answer logit. A span's score is log P(start) + log P(end | start).
+  The candidates are the `start_n_top` most likely starts and the `end_n_top` most likely ends of each. The margin is that
+  score minus the no-answer logit, which is exactly log(P(answerable) P(span) / P(no answer)). For a model trained without
+  unanswerable questions the logit is meaningless and replaced by 0.
 
-Inputs are made as at training: `<s> question </s> passage </s>` without token types; the beam head may choose
-passage tokens and the first classification token, nothing else.
+Inputs are built as in training: `<s> question </s> passage </s>` without token types. The beam head may choose only passage
+tokens and the first classification token.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ BEAM = "qa_outputs.start_logits.dense.weight"
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """One model input: tokens `begin ..` of text number `text` lie at `first .. last` of ids."""
+    """One model input. Positions `first .. last` of ids hold the tokens from `begin` on of text number `text`."""
 
     text: int
     begin: int
@@ -54,7 +53,7 @@ class _Window:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Padded windows, all [windows, L]. mask: 1 for tokens; barred: 1 where no span may start or end."""
+    """Padded windows; every tensor is [windows, L]. mask: 1 for tokens. barred: 1 where no span may start or end."""
 
     ids: torch.Tensor
     mask: torch.Tensor
@@ -64,16 +63,16 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _WindowSpans:
-    """The candidates of one window, in positions of its input, best first; null: the score of "no answer"."""
+    """The candidates of one window, best first, as positions in its input. null: the score of "no answer"."""
 
     spans: list[TokenSpan]
     null: float
 
 
 class XlmReader:
-    """Reads passages with an XLM model. Safe to use from several threads; a question changes no state.
+    """Reads passages with an XLM model. Thread-safe; a question changes no state.
 
-    per_window: spans taken from each window (FARM's top_k_per_sample). Raises ModelMissing, ModelRefused.
+    per_window: number of spans per window (FARM's top_k_per_sample). Raises ModelMissing, ModelRefused.
     """
 
     def __init__(self, folder: ModelFolder, *, per_window: int = 1) -> None:
@@ -90,7 +89,7 @@ class XlmReader:
         self._languages = dict(getattr(config, "lang2id", None) or {}) if config.use_lang_emb else {}
 
     def read(self, question: str, texts: Sequence[str]) -> list[Reading]:
-        """For each text its best spans, in the texts' order."""
+        """Return the best spans of each text, in the order of texts."""
         tokens = [self._tokens.tokens(text) for text in texts]
         inputs = self._windows(question, texts, tokens)
         found: list[list[tuple[_Window, _WindowSpans]]] = [[] for _ in texts]
@@ -101,7 +100,7 @@ class XlmReader:
         return [Reading(tuple(_spans(parts, places))) for parts, places in zip(found, tokens, strict=True)]
 
     def facts(self) -> dict[str, Any]:
-        """How it computes: always in fp32."""
+        """Facts for monitoring: precision (always fp32) and instruction set."""
         return {"precision": "fp32", "instruction_set": self._hardware.instruction_set("fp32")}
 
     def _windows(self, question: str, texts: Sequence[str], tokens: Sequence[Tokens]) -> list[_Window]:
@@ -120,7 +119,7 @@ class XlmReader:
         return result
 
     def _language(self, text: str, *, question: bool = False) -> int:
-        """The model's number for the language of a text; its default where it does not know that language."""
+        """The model's id of the text's language, or its default id for an unsupported language."""
         default = int(self._model.config.lang_id)
         if not self._languages:
             return default
@@ -149,7 +148,7 @@ class XlmReader:
         return _Batch(*(tensor.to(self._device) for tensor in (ids, mask, langs, barred)))
 
     def _class_at(self, window: _Window) -> int:
-        """Where the beam head looks for "no answer": the first classification token, as at training."""
+        """The position at which the beam head scores "no answer": the first classification token, as in training."""
         token = self._tokens.tokenizer.cls_token_id
         return window.ids.index(token) if token in window.ids else 0
 
@@ -168,7 +167,7 @@ class XlmReader:
             yield _WindowSpans(spans, null.score)
 
     def _beam_found(self, group: Sequence[_Window], batch: _Batch) -> Iterator[_WindowSpans]:
-        """The head's own beam search, but among passage tokens and ends not before their start only."""
+        """The head's own beam search, restricted to passage tokens and to ends that do not precede their start."""
         head, states = self._model.qa_outputs, self._model.transformer(**self._inputs(batch))[0]
         starts = torch.log_softmax(head.start_logits(states, p_mask=batch.barred).float(), dim=-1)
         top = self._best_starts(group, starts)
@@ -188,7 +187,7 @@ class XlmReader:
         return result
 
     def _best_starts(self, group: Sequence[_Window], starts: torch.Tensor) -> NDArray[np.int64]:
-        """The likeliest starts, [windows, start_n_top]; a passage with fewer tokens repeats its first."""
+        """The most likely starts, [windows, start_n_top]; a passage with fewer tokens repeats its first token."""
         rows, count = starts.cpu().numpy(), int(self._model.qa_outputs.start_n_top)
         top = np.empty((len(group), count), dtype=np.int64)
         for n, window in enumerate(group):
@@ -201,7 +200,7 @@ class XlmReader:
 def _beam_spans(
     window: _Window, start: Logits, top: NDArray[np.int64], ends: Sequence[Logits], count: int
 ) -> list[TokenSpan]:
-    """The spans of the beam, best first. start, ends: logs of probabilities; confidence: their mean."""
+    """The spans of the beam, best first. start, ends: log-probabilities; confidence: mean of the two probabilities."""
     found: dict[tuple[int, int], TokenSpan] = {}
     for s, end in zip(top.tolist(), ends, strict=True):
         for e in (s + np.argsort(-end[s : window.last + 1], kind="stable")[:count]).tolist():
@@ -211,7 +210,7 @@ def _beam_spans(
 
 
 def _spans(parts: Sequence[tuple[_Window, _WindowSpans]], tokens: Tokens) -> Iterator[Span]:
-    """The spans of all windows of a text by falling margin; the same span from two windows once."""
+    """The spans of all windows of a text by falling margin; duplicates from overlapping windows are dropped."""
     every = [
         Span(
             tokens.starts[span.start + shift],
@@ -231,7 +230,7 @@ def _spans(parts: Sequence[tuple[_Window, _WindowSpans]], tokens: Tokens) -> Ite
 
 
 def _load(folder: ModelFolder) -> tuple[Any, bool]:
-    """The model, ready to read, and whether its head is the beam head."""
+    """The model in evaluation mode, and whether it has the beam head."""
     from transformers import XLMForQuestionAnswering, XLMForQuestionAnsweringSimple
 
     names = _weight_names(folder)

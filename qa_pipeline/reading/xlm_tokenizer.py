@@ -1,9 +1,9 @@
 """XLM tokenization with character offsets.
 
-XLM's tokenizer is slow and gives no offsets. So a text is cut into units first: words between white space,
-and single characters with their marks where a script writes no spaces. A token lies where its unit's tokens
-spell the unit out letter by letter; where the tokenizer rewrote the unit, it stands for the whole of it.
-Training scripts tokenise passages word by word in the same way.
+XLM's tokenizer is slow and gives no offsets. So a text is first split into units: words between white space, or single
+characters with their marks in scripts without spaces. Where a unit's tokens spell it letter by letter, each token gets
+exact offsets. Where the tokenizer rewrote the unit, each token gets the offsets of the whole unit. Training scripts also
+tokenise passages word by word.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _UNIT = regex.compile(
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The tokens of a text: token n has the id ids[n] and is text[starts[n]:ends[n]], without white space."""
+    """The tokens of a text: token n has the id ids[n] and covers text[starts[n]:ends[n]], without white space."""
 
     ids: tuple[int, ...]
     starts: tuple[int, ...]
@@ -36,7 +36,7 @@ class Tokens:
 
 
 class XlmTokens:
-    """The tokenizer in a model folder, for several threads at once; only a bounded memory changes."""
+    """The tokenizer of a model folder. Thread-safe; its only state is a bounded LRU cache."""
 
     def __init__(self, folder: Path) -> None:
         from transformers import XLMTokenizer
@@ -46,7 +46,7 @@ class XlmTokens:
         self._unit = lru_cache(maxsize=CACHED_UNITS)(self._tokens_of_unit)
 
     def tokens(self, text: str) -> Tokens:
-        """All tokens of a text, in order; none for a text of white space and control characters."""
+        """All tokens of a text, in order; none for a text of only white space and control characters."""
         ids: list[int] = []
         starts: list[int] = []
         ends: list[int] = []
@@ -65,7 +65,7 @@ class XlmTokens:
         return Tokens(tuple(ids), tuple(start for start, _ in places), tuple(end for _, end in places))
 
     def _spelled(self, character: str) -> str:
-        """One character as the tokenizer writes it: plain punctuation, lower case, no accent, or nothing."""
+        """One character as the tokenizer normalises it: ASCII punctuation, lower case, no accent; may be empty."""
         from transformers.models.xlm import tokenization_xlm
 
         xlm: Any = tokenization_xlm
@@ -76,7 +76,7 @@ class XlmTokens:
 
 
 def units(text: str) -> list[tuple[int, str]]:
-    """(start, unit) of the pieces a text is tokenised in: in order, and all that is not white space.
+    """(start, unit) of the units in which a text is tokenised, in order; they cover everything but white space.
 
     >>> units("It is 橋は, ok")
     [(0, 'It'), (3, 'is'), (6, '橋'), (7, 'は'), (8, ','), (10, 'ok')]
@@ -85,10 +85,10 @@ def units(text: str) -> list[tuple[int, str]]:
 
 
 def places_of(pieces: list[str], letters: list[str]) -> list[tuple[int, int]]:
-    """(start, end) characters each piece stands for; letters: what each character of the unit is written as.
+    """(start, end) of the characters that each piece covers. letters: the normalised form of each character of the unit.
 
-    Characters written as nothing belong to the piece before them. Pieces that do not spell the letters out
-    stand for the whole unit.
+    A character with an empty form belongs to the piece before it. Pieces that do not spell the letters cover the whole
+    unit.
 
     >>> places_of(["caf", "e", "."], ["c", "a", "f", "e", "", "."])
     [(0, 3), (3, 5), (5, 6)]
@@ -110,7 +110,7 @@ def places_of(pieces: list[str], letters: list[str]) -> list[tuple[int, int]]:
 
 
 class _EmptyCache(dict[str, str]):
-    """Takes the place of the tokenizer's own memory of words, which would grow with every text ever read."""
+    """Replaces the tokenizer's own cache of words, which is unbounded."""
 
     def __setitem__(self, word: str, pieces: str) -> None:
         pass

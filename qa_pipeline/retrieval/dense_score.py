@@ -8,9 +8,11 @@ SHORT, LENGTH = 32, 0.05
 
 
 def dense_score(cosine: float, share: float, tokens: int) -> float:
-    """near(q, p) = cos(q, p) + match(q, p) - 0.05 * ln(n / 32) for the n > 32 different tokens of p.
+    """cosine + MaxSim - length penalty.
 
-    share: the match (`StaticModel.max_sim`) of a passage with so many tokens.
+        dense(q, p) = cos(q, p) + maxsim(q, p) - 0.05 * ln(max(n, 32) / 32)
+
+    share: MaxSim of question and passage (`StaticModel.max_sim`). tokens: n, the number of distinct tokens of p.
 
     >>> dense_score(0.5, 0.25, 12), round(dense_score(0.5, 0.25, 320), 3)
     (0.75, 0.635)
@@ -19,6 +21,9 @@ def dense_score(cosine: float, share: float, tokens: int) -> float:
 
 
 def length_penalty(tokens: int) -> float:
-    """What so many different tokens match by chance: the more a passage has, the nearer to each of the question's is the
-    nearest of them; the largest of n numbers grows about as ln(n)."""
+    """The part of MaxSim that is due to chance, for a passage of so many distinct tokens.
+
+    The more tokens a passage has, the higher the best cosine to each question token. The maximum of n numbers grows about
+    as ln(n).
+    """
     return LENGTH * math.log(max(tokens, SHORT) / SHORT)

@@ -1,4 +1,4 @@
-"""Retrieval evidence of a passage: its dense score, and its share of the question's words."""
+"""Retrieval evidence of a passage: its dense score, and its share of the BM25 upper bound."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """How a passage was found. dense_score: cosine to the question, that of the last one found where it is not among them,
-    and what it matches of the question's tokens where the embedder tells that. words: its BM25 score as a share of what it
-    can be at most, 0 to 1. None: nobody looked.
+    """The retrieval scores of one passage; None where a score was not computed.
+
+    dense_score: cosine to the question, plus MaxSim and the other terms of `dense_score` where the embedder is static. A
+    passage outside the dense ranking takes the score of the ranking's last passage.
+    words: BM25 divided by its upper bound, 0 to 1.
     """
 
     dense_score: float | None = None

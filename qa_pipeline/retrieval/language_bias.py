@@ -1,7 +1,7 @@
 """Per-language similarity bias, estimated from a sample of passages, and the offsets that remove it.
 
-To a question nearly everything in its own language is nearer than what answers it in another: it shares the question's
-function words, its script, its style. A sample of each language's passages tells by how much.
+Nearly every passage in the question's language scores higher than an answer in another language: it shares function words,
+script and style with the question. The bias is the mean dense score of a sample of passages of each language.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from qa_pipeline.retrieval.dense_score import length_penalty
 SAMPLE = 32
 DOUBT = 8
 CACHED_TOKENS = 50_000
-BATCH_TOKENS = 8  # tokens, always so many, as BLAS may add up in another order for fewer
+BATCH_TOKENS = 8  # a constant batch size, as BLAS may sum in another order for fewer
 
 
 @dataclass(frozen=True, slots=True)
 class LanguageSample:
-    """Passages of one language: the mean of their vectors [d], the different tokens of each."""
+    """Sampled passages of one language: the mean of their vectors [d], and the distinct token ids of each."""
 
     vector: Matrix
     tokens: tuple[Ids, ...]
 
 
 class LanguageBias:
-    """What is typical in an index. Safe in several threads.
+    """Estimates the language bias of one index. Thread-safe.
 
-    The match of a token with the sample is remembered, as questions are mostly made of the same tokens: eight bytes for each
-    token and language. sampled: the ids of the passages, which stay the same at most new generations.
+    An LRU cache holds each token's mean maximum cosine per language (8 bytes each), as questions share most tokens.
+    sampled: ids of the sampled passages by language. They stay the same from most generations to the next.
     """
 
     def __init__(
@@ -53,7 +53,10 @@ class LanguageBias:
 
     @classmethod
     def of(cls, model: StaticModel, snapshot: Snapshot, before: LanguageBias | None = None) -> LanguageBias:
-        """From at most `SAMPLE` passages of each language, from all over the index; `before` if it is of the same ones."""
+        """Sample at most `SAMPLE` passages of each language, spread over the index.
+
+        before: the estimate of an earlier generation; it is returned if its sample is the same.
+        """
         folder = snapshot.index.folder
         sampled, samples = folder.spread(SAMPLE), {}
         if before is not None and before.sampled == sampled:
@@ -66,12 +69,12 @@ class LanguageBias:
         return cls(model, sampled, samples)
 
     def language_offsets(self, question: str, vector: Matrix) -> dict[str, float]:
-        """By how much each language is less near to the question than the nearest one, 0 and more; {} where there is one.
+        """The offset to add to the dense scores of each language, at least 0; {} for an index of one language.
 
-        behind(q, l) = max over languages of level(q, .) - level(q, l)
-        level(q, l) = (n mean of near(q, p) over n sampled passages p of l + 8 mean over all that were sampled) / (n + 8)
+            offset(q, l) = max over languages m of bias(q, m) - bias(q, l)
+            bias(q, l) = (n * mean dense score of the n sampled passages of l + 8 * mean over all samples) / (n + 8)
 
-        So where there are few passages of a language, of which little is known, little is done.
+        So the bias of a language with few sampled passages is shrunk towards the mean of all languages.
         """
         if len(self._languages) < 2:
             return {}
@@ -84,7 +87,7 @@ class LanguageBias:
         return dict(zip(self._languages, (level.max() - level).tolist(), strict=True))
 
     def _mean_max_cosine(self, asked: Ids) -> NDArray[np.float64]:
-        """Of each token the mean over each language's sample of the cosine to the likest token, float64 [k, languages]."""
+        """For each token, the mean of its maximum cosine in each sampled passage, per language: float64 [k, languages]."""
         tokens = asked.tolist()
         known = self._max_cosines.get_many(dict.fromkeys(tokens))
         unknown = sorted(set(tokens) - known.keys())

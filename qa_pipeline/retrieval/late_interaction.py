@@ -1,7 +1,7 @@
 """Late interaction (MaxSim): each question token against the passage token most similar to it, across languages.
 
-A passage's vector is the mean of many tokens: it knows what the passage is about, and not whether it has the very thing
-that was asked for. An embedder with a vector for each token can look for that, among those found.
+A passage's vector is the mean of many tokens: it represents the topic, but not whether the passage has the one thing that
+was asked for. An embedder with one vector per token can check that, for the passages found.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class TokenMatch:
-    """How much of a question's tokens a passage has, -1 to 1 as `StaticModel.max_sim`.
+    """The MaxSim of a question and one passage.
 
-    tokens: how many different ones the passage has. language: the passage's.
+    share: MaxSim, -1 to 1 (`StaticModel.max_sim`). tokens: number of distinct tokens. language: of the passage.
     """
 
     share: float
@@ -40,9 +40,10 @@ class _Passage:
 
 
 class LateInteraction:
-    """Compares a question with passages of one index, token by token. Safe in several threads.
+    """Computes MaxSim between a question and passages of one index. Thread-safe.
 
-    The tokens of passages are remembered by chunk id, which never comes to mean another text: half a kilobyte each.
+    An LRU cache holds the tokens of passages by chunk id, about 512 bytes each. It needs no invalidation: a chunk id is
+    never reused for another text.
     """
 
     def __init__(self, model: StaticModel) -> None:
@@ -53,11 +54,11 @@ class LateInteraction:
 
     @classmethod
     def of(cls, embedder: Embedder) -> LateInteraction | None:
-        """None for an embedder that has no vectors of tokens."""
+        """None for an embedder without token vectors."""
         return None if embedder.tokens is None else cls(embedder.tokens)
 
     def matches(self, snapshot: Snapshot, question: str, ids: Sequence[int]) -> dict[int, TokenMatch]:
-        """What each of these passages matches; those that are gone are left out."""
+        """The MaxSim of each of these passages; passages that no longer exist are left out."""
         matched: dict[int, TokenMatch] = {}
         for first in range(0, len(ids), AT_ONCE):
             found = self._of(snapshot, ids[first : first + AT_ONCE])
@@ -67,9 +68,7 @@ class LateInteraction:
         return matched
 
     def language_offsets(self, snapshot: Snapshot, question: str, vector: Matrix) -> dict[str, float]:
-        """What to add to the nearness of passages of each language, so that no language has an advantage:
-        `LanguageBias.language_offsets`.
-        """
+        """`LanguageBias.language_offsets`, with the bias estimated once for each generation."""
         with self._sampling:
             generation, bias = self._bias or (-1, None)
             if bias is None or generation != snapshot.generation:

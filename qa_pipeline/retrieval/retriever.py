@@ -1,7 +1,7 @@
 """Hybrid retrieval: dense and BM25 rankings, fused by their scores.
 
-Both rankings come from one generation of the index and obey the same filter before they are made, so nothing has to be
-thrown away afterwards.
+Both rankings come from one generation of the index. Filters restrict the candidates before ranking, so no result has to be
+discarded afterwards.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ OTHERS = 10
 
 @dataclass(frozen=True, slots=True)
 class RetrievedPassages:
-    """The passages for a question, best first, how each was found, the generation they are from, and milliseconds spent.
+    """The passages for a question, best first, from one generation of the index.
 
-    content_hashes: of each passage's document.
+    content_hashes, evidence: one for each passage; the hash is its document's. language: of the question.
+    embed_ms, retrieve_ms: milliseconds spent.
     """
 
     passages: tuple[Passage, ...]
@@ -47,7 +48,7 @@ class RetrievedPassages:
 
 @dataclass(frozen=True, slots=True)
 class FusedHit:
-    """One passage's place in the rankings; ranks begin at 1."""
+    """One passage after fusion. score: fused. dense, keyword: (rank, score) in that ranking; ranks begin at 1."""
 
     id: int
     score: float
@@ -58,18 +59,20 @@ class FusedHit:
 def fuse(
     dense: Ranking, keyword: Ranking, ceiling: float, settings: AskSettings, translated: Mapping[int, float] | None = None
 ) -> list[FusedHit]:
-    """A weighted sum of both scores, each brought to 0..1, best first; equal scores by ascending id.
+    """Linear score fusion: the weighted sum of both scores, each normalised to 0..1. Best first; ties by ascending id.
 
-    score(p) = dense_weight * (near(p) - near(last)) / (near(first) - near(last))
-             + keyword_weight * hypot(BM25(p) / ceiling, translated(p));
-    a ranking without p adds nothing. ceiling: what BM25 cannot reach for this question. translated: what a passage in
-    another language, of which the question's own words cannot be expected, has of them in that one, 0 to 1.
+        score(p) = dense_weight * (dense(p) - dense(last)) / (dense(first) - dense(last))
+                 + keyword_weight * hypot(BM25(p) / ceiling, translated(p))
 
-    The dense score is spread over what was found, as its size says little and differs from embedder to embedder. BM25 is
-    measured by the question itself: where passages have few of its words, as those in another language do, words count for
-    little, and where one has most of them, for more than the dense score can. That is the convex combination of Bruch, Gai
-    and Ingber (2023, "An Analysis of Fusion Functions for Hybrid Retrieval"), who normalise by what a score can be at least;
-    here BM25 by what it can be at most.
+    A ranking without p adds nothing. ceiling: the BM25 upper bound of this question. translated: the cross-lingual word
+    match by passage id, 0 to 1, for passages in another language. BM25 cannot find the question's words in those.
+
+    The dense score gets min-max normalisation, as its scale differs between embedders. BM25 is divided by its upper bound.
+    So words count little where passages have few of the question's words, as in another language. Where a passage has most
+    of them, they count more than the dense score can.
+
+    Source: the convex combination of Bruch, Gai and Ingber (2023, "An Analysis of Fusion Functions for Hybrid Retrieval").
+    They normalise by the lower bound of a score; here BM25 is normalised by its upper bound.
 
     >>> [f.id for f in fuse([(7, 0.9), (8, 0.8), (9, 0.1)], [(8, 3.1)], 5.0, AskSettings())]
     [8, 7, 9]
@@ -94,9 +97,9 @@ def fuse(
 
 
 def evidence(item: FusedHit, dense: Ranking, ceiling: float, settings: AskSettings, alike: bool = True) -> Evidence:
-    """How an item of `fuse` was found; the other arguments are those of `fuse`.
+    """The retrieval evidence of an item of `fuse`; the other arguments are those of `fuse`.
 
-    alike: it is in the question's language; words of another one cannot be expected to be the question's.
+    alike: the passage is in the question's language. Otherwise `words` is None, as BM25 cannot match across languages.
     """
     near = item.dense[1] if item.dense else (dense[-1][1] if dense else None)
     has_words = alike and settings.keyword_weight and ceiling
@@ -105,10 +108,10 @@ def evidence(item: FusedHit, dense: Ranking, ceiling: float, settings: AskSettin
 
 @dataclass(frozen=True, slots=True)
 class Rankings:
-    """What was found for a question before it was cut to length.
+    """The rankings of one question before truncation.
 
-    by_meaning: ids of those that the vectors found, nearest first. dense: (id, dense score), best first; ceiling: as of
-    `fuse`.
+    by_meaning: ids of the passages found by vector search, by falling dense score. dense, keyword: (id, score), best first.
+    ceiling: the BM25 upper bound, as in `fuse`.
     """
 
     by_meaning: list[int]
@@ -118,7 +121,7 @@ class Rankings:
     fused: list[FusedHit]
 
     def evidence(self, item: FusedHit, settings: AskSettings, alike: bool) -> Evidence:
-        """As the function of that name."""
+        """See the function `evidence`."""
         return evidence(item, self.dense, self.ceiling, settings, alike)
 
 
@@ -131,13 +134,13 @@ def rank(
     settings: AskSettings,
     filters: Filter | None = None,
 ) -> Rankings:
-    """The best `settings.depth` by meaning and by words, and both fused. vector, language: the question's.
+    """The best `settings.depth` passages by vector search and by BM25, and their fusion. vector, language: of the question.
 
-    With late interaction, whatever was found in either way is as near as `dense_score` says of its cosine and what it
-    matches of the question's tokens, and how far its language is `language_offsets` for nothing is added, so that all
-    languages are on one level; one that is not among the nearest has the cosine of the last of them. Where passages of
-    another language are, the nearest `OTHERS` of these are always looked at. Of such a passage `TRANSLATED` of the match
-    stands for the words, which cannot be the question's there.
+    With late interaction, each passage found in either ranking scores `dense_score` plus the offset of its language. A
+    passage that vector search did not find takes the cosine of the last one it found.
+
+    The `OTHERS` nearest passages in languages other than the question's are always candidates, if the index has several
+    languages and its vector index is exact. `fuse` takes `TRANSLATED` times the MaxSim of such a passage as its word match.
     """
     nearest: Ranking = snapshot.nearest(vector, settings.depth, filters) if settings.dense_weight else []
     words = snapshot.weigh(question, language)
@@ -172,7 +175,7 @@ class Retriever:
     def passages(
         self, question: str, settings: AskSettings | None = None, filters: Filter | None = None
     ) -> RetrievedPassages:
-        """The best `settings.retrieve` passages. Raises FilterError for a filter that cannot be honoured."""
+        """Retrieve the best `settings.retrieve` passages. Raises FilterError for a filter that cannot be honoured."""
         settings = settings or self.settings
         began = time.perf_counter()
         vector = self.embedder.questions([question])[0]

@@ -1,3 +1,1 @@
-"""The service without HTTP: the home folder, models and corpora kept open, jobs, API keys, feedback, admission and
-metrics.
-"""
+"""The service without HTTP: home folder, model and corpus pools, jobs, API keys, feedback, admission control, metrics."""

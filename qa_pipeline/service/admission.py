@@ -1,6 +1,6 @@
-"""Admission control: how many questions are read at once, how many wait, and when the next is refused.
+"""Admission control: bounds how many questions are read at once and how many wait; refuses the rest.
 
-Questions keep a processor busy, so they never run on the event loop, and no more of them at once than is useful.
+Questions are CPU-bound, so they run in a thread pool of bounded size, never on the event loop.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LONGEST_RETRY_S = 60
 
 
 class Admission:
-    """`at_once` threads that read, and room for `waiting` more. Safe from any thread."""
+    """A pool of `at_once` threads with a queue of `waiting` further tasks. Thread-safe."""
 
     def __init__(self, at_once: int, waiting: int) -> None:
         self.at_once = at_once
@@ -35,9 +35,10 @@ class Admission:
         self._usual_s = 0.1
 
     def submit(self, work: Callable[[], T], *, bounded: bool = True) -> Future[T]:
-        """Have it run in a thread, in order of arrival. Raises TooBusy when there is no room (and it is `bounded`).
+        """Queue work for the pool, first in, first out. Raises TooBusy if the queue is full, or at shutdown.
 
-        bounded: False for what was admitted before as a whole, such as the next question of a batch.
+        bounded: False for work that was admitted before as a whole, such as the next question of a batch; it may exceed the
+        queue's limit.
         """
         with self._guard:
             if bounded and self._inside >= self.at_once + self.waiting:
@@ -53,19 +54,19 @@ class Admission:
         return future
 
     async def run(self, work: Callable[[], T], *, bounded: bool = True) -> T:
-        """Run it in a thread and wait without holding the event loop. Raises TooBusy, and whatever it raises."""
+        """Run work in the pool and await its result. Raises TooBusy and the errors of `work`."""
         return await asyncio.wrap_future(self.submit(work, bounded=bounded))
 
     def running(self) -> int:
-        """How many are being read now."""
+        """Number of tasks that run now."""
         return self._running
 
     def queued(self) -> int:
-        """How many wait."""
+        """Number of tasks that wait."""
         return max(0, self._inside - self._running)
 
     def close(self) -> None:
-        """Take nothing more, finish what was taken."""
+        """Accept no more work, and finish the admitted work."""
         self._threads.shutdown(wait=True)
 
     def _timed(self, work: Callable[[], T]) -> T:
@@ -84,5 +85,5 @@ class Admission:
             self._inside -= 1
 
     def _retry_after(self) -> int:
-        """Seconds until about half of those who wait have been read."""
+        """Estimated seconds until half of a full queue is done."""
         return max(1, min(LONGEST_RETRY_S, math.ceil(self._usual_s * self.waiting / self.at_once / 2)))

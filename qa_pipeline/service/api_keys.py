@@ -1,7 +1,7 @@
 """API keys: scope, rights, and salted hashes at rest.
 
-A secret is `docqa_<id>_<43 characters>`: 256 random bits, so that one fast hash is enough. It is shown once, when it is
-made, and cannot be had again.
+A secret is `docqa_<id>_<43 characters>`. It has 256 random bits, so one fast hash suffices. It is shown once, at creation,
+and cannot be recovered.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LOCK_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key, without its secret. corpora: the only ones it is for; empty: all. created: ISO 8601, UTC."""
+    """One key, without its secret. corpora: the key is limited to these; empty: all. created: ISO 8601, UTC."""
 
     id: str
     label: str
@@ -42,7 +42,7 @@ class Key:
     created: str
 
     def allows(self, corpus: str, *, write: bool = False) -> bool:
-        """Whether it may see a corpus, or change it."""
+        """Whether the key may see a corpus; with `write`, change it."""
         return (self.write or not write) and (not self.corpora or corpus in self.corpora)
 
     def as_dict(self) -> dict[str, Any]:
@@ -54,21 +54,21 @@ Entries = list[Key]
 
 @dataclass(frozen=True, slots=True)
 class _StoredKey:
-    """A key as it is kept: salt and hash of its secret, hex."""
+    """A key as stored, with the salt and hash of its secret, both hex."""
 
     key: Key
     salt: str
     hash: str
 
     def fits(self, secret: str) -> bool:
-        """Whether this is its secret; takes as long when it is not."""
+        """Whether this is the key's secret; compared in constant time."""
         return hmac.compare_digest(_hash(secret, self.salt), self.hash)
 
 
 class KeyStore:
-    """The keys in one file (mode 0600), read again when it changes. Safe from any thread and any process.
+    """The keys in one file (mode 0600), reloaded when it changes. Safe from any thread and any process.
 
-    No file, no keys. Raises HomeFolderError where the file cannot be read: then nobody is let in.
+    Without a file there are no keys. Raises HomeFolderError for an unreadable file, so that nobody gets access.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,7 +78,7 @@ class KeyStore:
         self._kept: tuple[_StoredKey, ...] = ()
 
     def add(self, label: str, *, write: bool = False, corpora: Iterable[str] = ()) -> tuple[Key, str]:
-        """A new key and its secret, which is kept nowhere. Raises SettingError."""
+        """Create a key. Returns it and its secret, which is not stored. Raises SettingError."""
         names = tuple(sorted({corpus_name(name) for name in corpora}))
         key = Key(secrets.token_hex(6), _label(label), bool(write), names, now())
         secret = f"docqa_{key.id}_{secrets.token_urlsafe(32)}"
@@ -88,7 +88,7 @@ class KeyStore:
         return key, secret
 
     def remove(self, id: str) -> None:
-        """Forget a key: its secret is worth nothing from now. Raises SettingError where there is none of that id."""
+        """Revoke a key. Raises SettingError for an unknown id."""
         with self._changing():
             kept = self._read()
             left = tuple(one for one in kept if one.key.id != id)
@@ -101,7 +101,7 @@ class KeyStore:
         return [kept.key for kept in self._current()]
 
     def check(self, secret: str) -> Key | None:
-        """The key this is the secret of. Compares with every key, in a time that tells nothing of them."""
+        """The key with this secret, or None. Compares with every key in constant time, so timing reveals nothing."""
         if not isinstance(secret, str) or len(secret) > SECRET:
             return None
         found: Key | None = None
@@ -114,7 +114,7 @@ class KeyStore:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Held while the file is read, changed and written, so that no change of another process is lost."""
+        """Hold a file lock during read, change and write, so that no change of another process is lost."""
         lock = FileLock(str(self.path.with_name(f"{self.path.name}.lock")), timeout=LOCK_S, thread_local=False)
         try:
             with lock:
@@ -125,7 +125,7 @@ class KeyStore:
             raise HomeFolderError(f"The keys cannot be written ({error.strerror}); look at the disk and rights.") from error
 
     def _current(self) -> tuple[_StoredKey, ...]:
-        """What is in the file now; read only when it is another than the last time."""
+        """The keys in the file, reloaded only if its inode, size or times changed."""
         with self._guard:
             stamp = self._stamp_now()
             if stamp != self._stamp:
@@ -164,7 +164,7 @@ def _hash(secret: str, salt: str) -> str:
 
 
 def _stored_key(values: dict[str, Any]) -> _StoredKey:
-    """A key of the file, cast strictly: what is damaged must not let anybody in, nor further."""
+    """A key of the file, cast strictly, so that a damaged entry grants nothing. Raises ValueError."""
     texts = [values[name] for name in ("id", "label", "created", "salt", "hash")]
     corpora = values["corpora"]
     good = all(isinstance(text, str) for text in texts) and isinstance(values["write"], bool) and isinstance(corpora, list)

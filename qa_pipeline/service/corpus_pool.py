@@ -1,6 +1,6 @@
-"""The pool of open corpora: each is opened once, however many questions use it.
+"""The pool of open corpora: each is opened once and shared by all questions.
 
-A corpus that was deleted, or deleted and made again (by any process), is not answered from what was open before.
+If any process deletes or recreates a corpus, later questions do not use the old open one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from qa_pipeline.service.model_pool import ModelPool
 
 
 class OpenCorpus:
-    """One corpus, open: its folder at once, its pipeline when it is first asked."""
+    """One open corpus. The folder is opened at once, the pipeline at the first question."""
 
     def __init__(self, corpus: Corpus, models: ModelPool) -> None:
         self.corpus = corpus
@@ -33,7 +33,7 @@ class OpenCorpus:
         self._counts: tuple[int, dict[str, Any]] = (-1, {})
 
     def pipeline(self) -> QAPipeline:
-        """Retrieval and reader over this corpus. Raises ModelError and its kinds, IndexMismatch, IndexDamaged."""
+        """Retriever and reader over this corpus. Raises ModelError and its subclasses, IndexMismatch, IndexDamaged."""
         with self._guard:
             if self._pipeline is None:
                 loaded = self._models.reader()
@@ -48,7 +48,7 @@ class OpenCorpus:
             return self._pipeline
 
     def counts(self) -> dict[str, Any]:
-        """`IndexFolder.counts` with the generation they are of, counted once for each."""
+        """`IndexFolder.counts` with their generation; counted once per generation."""
         with self.folder.reading():
             generation = self.folder.generation()
             known, counts = self._counts
@@ -59,7 +59,7 @@ class OpenCorpus:
 
 
 class CorpusPool:
-    """The corpora in use. `using` opens what is not open, and closes what is no longer there once nobody uses it."""
+    """The open corpora. `using` opens a corpus if needed, and closes a deleted or replaced one after its last use."""
 
     def __init__(self, models: ModelPool) -> None:
         self._models = models
@@ -68,7 +68,7 @@ class CorpusPool:
 
     @contextmanager
     def using(self, corpus: Corpus) -> Iterator[OpenCorpus]:
-        """The corpus, open while the block lasts. Raises IndexMissing and other kinds of IndexFolderError."""
+        """Keep the corpus open for the duration of the block. Raises IndexMissing and other kinds of IndexFolderError."""
         opened = self._take(corpus)
         try:
             yield opened
@@ -76,14 +76,14 @@ class CorpusPool:
             self._give_back(opened)
 
     def forget(self, name: str) -> None:
-        """Let go of a corpus that was deleted."""
+        """Drop a deleted corpus, and close it once it is unused."""
         with self._guard:
             _, opened = self._open.pop(name, (None, None))
             if opened is not None and not opened.users:
                 opened.folder.close()
 
     def close(self) -> None:
-        """Close everything; nothing may be in use."""
+        """Close every corpus; none may be in use."""
         with self._guard:
             for _, opened in self._open.values():
                 opened.folder.close()
@@ -112,7 +112,7 @@ class CorpusPool:
 
 
 def _mark(path: Path) -> tuple[int, int]:
-    """What tells a file from another that was given its name later."""
+    """The identity of a file (device, inode), which differs from a later file of the same name. Raises IndexMissing."""
     try:
         facts = path.stat()
     except OSError:

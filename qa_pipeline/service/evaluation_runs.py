@@ -2,8 +2,12 @@
 
     HOME/evaluations/NAME/    made by `docqa evaluate FILES --home HOME --name NAME`
 
-Invariants, each held by a test: what is counted here is what metrics.json says; a folder that is broken hides no other; no
-name leads out of its folder; what was worked out is kept only as long as the files it is from stay as they are.
+Invariants, each tested:
+
+* Counts here agree with metrics.json.
+* A broken folder hides no other.
+* No name leads out of its folder.
+* A cached result is used only while its files are unchanged.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ ComparisonWithNotes = tuple[Comparison, tuple[str, ...]]
 
 
 def folder_of(evaluations: Path, name: str) -> Path:
-    """The folder of the run of this name. Raises SettingError for what cannot be one."""
+    """The folder of the run of this name. Raises SettingError for an invalid name."""
     if not stored_run.NAME.fullmatch(name):
         raise SettingError(
             f"{name[:80]!r} cannot name an evaluation; use letters and digits of ASCII, and . _ - behind the first."
@@ -39,7 +43,7 @@ def folder_of(evaluations: Path, name: str) -> Path:
 
 
 class EvaluationRuns:
-    """All evaluations of a home. Safe from any thread; what the last looks into them took to work out is remembered."""
+    """All evaluations of a home. Thread-safe. LRU caches hold recent judgements and comparisons."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -47,7 +51,7 @@ class EvaluationRuns:
         self._comparisons: LRUCache[tuple[Hashable, ComparisonWithNotes]] = LRUCache(COMPARISONS_KEPT)
 
     def list(self) -> Runs:
-        """Every run, the newest first; also those that are broken or not finished. Raises EvaluationDamaged."""
+        """Every run, newest first, including broken and unfinished ones. Raises EvaluationDamaged."""
         try:
             folders = sorted(path for path in self.path.iterdir() if path.is_dir() and not path.name.startswith("."))
         except FileNotFoundError:
@@ -61,20 +65,20 @@ class EvaluationRuns:
         return stored_run.evaluation(self._folder(name))
 
     def plots(self, name: str) -> Names:
-        """The names of its pictures. Raises EvaluationMissing."""
+        """The names of a run's plots. Raises EvaluationMissing."""
         return stored_run.plots(self._folder(name))
 
     def plot(self, name: str, file: str) -> bytes:
-        """One picture. Raises EvaluationMissing, EvaluationDamaged."""
+        """The file of one plot. Raises EvaluationMissing, EvaluationDamaged."""
         return stored_run.plot(self._folder(name), file)
 
     def judge(self, name: str) -> tuple[JudgedQuestion, ...]:
-        """Every prediction of a run, as its scorer judges it. Raises EvaluationMissing, EvaluationDamaged."""
+        """Every prediction of a run, judged by the run's scorer. Raises EvaluationMissing, EvaluationDamaged."""
         folder = self._folder(name)
         return _cached(self._judged, name, stored_run.stamps(folder), lambda: judge(stored_run.results(folder)))
 
     def compare(self, a: str, b: str, scorer: str | None = None) -> ComparisonWithNotes:
-        """What `docqa compare` says of two runs: the table, and what it tells beside it.
+        """Compare two runs as `docqa compare` does. Returns the table and the notes beside it.
 
         Raises EvaluationMissing, EvaluationDamaged; SettingError for runs that cannot be compared.
         """
@@ -97,7 +101,7 @@ def _compare(left: Path, right: Path, scorer: str | None) -> ComparisonWithNotes
 
 
 def _cached(cache: LRUCache[tuple[Hashable, T]], key: Hashable, stamps: Hashable, make: Callable[[], T]) -> T:
-    """The cached value if the files it is from still have these stamps, else made; concurrent calls may each make it."""
+    """The cached value if its files still have these stamps, else a new one. Concurrent calls may each compute it."""
     known = cache.get(key)
     if known is not None and known[0] == stamps:
         return known[1]

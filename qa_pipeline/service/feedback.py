@@ -1,9 +1,10 @@
 """The feedback store: judgements on answers, verified against documents, exported as SQuAD 2.0.
 
-Invariants, each held by a test:
-    no feedback is kept whose text is not the document's text at its offsets
-    in an export, context[answer_start : answer_start + len(text)] == text, in code points
-    of what was said of one question and one document, the last word on each span stands
+Invariants, each tested:
+
+* The text of stored feedback is the document's text at its offsets.
+* In an export, `context[answer_start : answer_start + len(text)] == text`, in code points.
+* For one question and one document, the latest entry on each span wins.
 """
 
 from __future__ import annotations
@@ -48,10 +49,10 @@ COLUMNS = 'id, corpus, question, verdict, document_id, content_hash, start, "end
 
 
 class Feedback(Struct, frozen=True):
-    """What one person said of one answer. Offsets are code points in the document's text; None: no span, no document.
+    """One judgement on an answer. Offsets are code points in the document's text; None: no span or no document.
 
-    verdict: "right" or "corrected": this span answers the question; "wrong": this span does not, or, without a span, the
-    document does not say it. created: ISO 8601, UTC. key: id of the API key it came with, or "".
+    verdict: "right" or "corrected": this span answers the question. "wrong": this span does not; without a span, the
+    document has no answer. created: ISO 8601, UTC. key: id of the API key of the request, or "".
     """
 
     id: str
@@ -89,9 +90,9 @@ class FeedbackStore:
         text: str | None = None,
         key: str = "",
     ) -> Feedback:
-        """Keep what was said, on disk when this returns. White space at the ends of a span is left out of it.
+        """Store feedback durably. White space at the ends of a span is stripped.
 
-        Raises SettingError for anything that contradicts itself or the document, DocumentMissing.
+        Raises SettingError for input that contradicts itself or the document, DocumentMissing.
         """
         asked = encodable(question_text(question))
         if verdict not in VERDICTS:
@@ -109,30 +110,30 @@ class FeedbackStore:
         return said
 
     def list(self, corpus: str, limit: int | None = None) -> Entries:
-        """What was said of a corpus, the newest first."""
+        """The feedback on a corpus, newest first."""
         sql = f"SELECT {COLUMNS} FROM feedback WHERE corpus = ? ORDER BY number DESC LIMIT ?"
         return [Feedback(*row) for row in self._database.rows(sql, (corpus, -1 if limit is None else limit))]
 
     def delete(self, id: str, *, corpus: str | None = None) -> None:
-        """Forget one entry; with `corpus` only if it is of that corpus. Raises DocumentMissing where there is none."""
+        """Delete one entry; with `corpus`, only if it belongs to that corpus. Raises DocumentMissing."""
         if not self._database.delete("feedback", id, corpus):
             raise DocumentMissing(f"No feedback has the id {id!r}; list the corpus's feedback to see which there are.")
 
     def forget(self, corpus: str) -> int:
-        """Forget all that was said of a corpus that is deleted. How many entries that were."""
+        """Delete all feedback on a corpus. Returns the number of entries."""
         return self._database.delete_corpus("feedback", corpus)
 
     def squad(self, corpus: str, folder: IndexFolder) -> dict[str, Any]:
-        """All of it that is a label, as SQuAD 2.0: an article with one paragraph for each document, by source.
+        """Export the feedback as SQuAD 2.0: an article with one paragraph for each document, by source.
 
-        Entries that are no label (any more) are left out, counted in "docqa_skipped" and, each reason,
-        in "docqa_skipped_because".
+        Entries without a valid label are left out. "docqa_skipped" is their number, "docqa_skipped_because" the numbers by
+        reason.
         """
         return squad(reversed(self.list(corpus)), folder)
 
 
 def encodable(text: str) -> str:
-    """`text` if it can be written as UTF-8. Raises SettingError."""
+    """Return `text` if it can be encoded as UTF-8. Raises SettingError."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -141,7 +142,7 @@ def encodable(text: str) -> str:
 
 
 def _span(document: Document | None, start: int | None, end: int | None, text: str | None) -> tuple[int, int, str] | None:
-    """The span that was marked, without white space at its ends; None when none was. Raises SettingError."""
+    """(start, end, text) of the marked span, stripped of white space; None without a span. Raises SettingError."""
     if start is None and end is None and text is None:
         return None
     if document is None:
@@ -165,7 +166,7 @@ def _span(document: Document | None, start: int | None, end: int | None, text: s
 
 @dataclass(slots=True)
 class _LabelledQuestion:
-    """What is said of one question in one document so far: spans that answer it, or that it does not say."""
+    """The label of one question in one document so far: spans that answer it, or unanswerable."""
 
     question: str
     spans: dict[tuple[int, str], None] = field(default_factory=dict)
@@ -183,7 +184,7 @@ class _LabelledQuestion:
 
 
 def squad(entries: Iterable[Feedback], folder: IndexFolder) -> dict[str, Any]:
-    """Feedback, the oldest first, as SQuAD 2.0."""
+    """Feedback, oldest first, as SQuAD 2.0; see `FeedbackStore.squad`."""
     documents: dict[str, Document | None] = {}
     asked: dict[str, dict[str, _LabelledQuestion]] = {}
     skipped = {CHANGED: 0, NO_DOCUMENT: 0, NO_LABEL: 0}
@@ -217,7 +218,7 @@ def _document(documents: dict[str, Document | None], folder: IndexFolder, id: st
 
 
 def _stands(said: Feedback, document: Document | None) -> bool:
-    """Whether the document is still the one it was said of, and the span still the text at its offsets."""
+    """Whether the document is unchanged since the feedback, and the span is its text at these offsets."""
     if document is None or document.content_hash != said.content_hash:
         return False
     return said.start is None or document.text[said.start : said.end] == said.text
@@ -233,7 +234,7 @@ def _article(document: Document, asked: dict[str, _LabelledQuestion]) -> dict[st
 
 
 def _qa(document_id: str, asked: _LabelledQuestion) -> dict[str, Any]:
-    """One question; its id is the same in every export and in no other document."""
+    """One SQuAD question. Its id is the same in every export and unique to question and document."""
     digest = hashlib.blake2b(f"{document_id}\0{asked.question}".encode(), digest_size=12)
     answers = [{"text": text, "answer_start": start} for start, text in asked.spans]
     return {"id": digest.hexdigest(), "question": asked.question, "answers": answers, "is_impossible": not answers}

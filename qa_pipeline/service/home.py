@@ -4,12 +4,16 @@
       docqa-home.json      marks the folder
       keys.json            API keys, hashed                 qa_pipeline/service/api_keys.py
       service.db           jobs, feedback, saved questions  in this folder
-      corpora/NAME/        corpus.json, documents/, index/, incoming/ (files not yet whole)
-      uploads/             files of jobs not yet run
+      corpora/NAME/        corpus.json, documents/, index/, incoming/ (incomplete files)
+      uploads/             files of queued jobs
       evaluations/NAME/    runs of `docqa evaluate` that the page shows    qa_pipeline/service/evaluation_runs.py
 
-Invariants, each held by a test: a corpus is there whole or not at all, also after kill -9; no name, whoever gives it, leads
-out of the corpus's documents. Any number of processes may use one home.
+Invariants, each tested:
+
+* A corpus exists completely or not at all, also after kill -9.
+* No file name leads out of the corpus's documents.
+
+Any number of processes may use one home.
 """
 
 from __future__ import annotations
@@ -58,7 +62,7 @@ DELETE_WAIT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """One corpus. embedder: the name its index is made with. created: ISO 8601, UTC."""
+    """One corpus. embedder: name of the model of its index. created: ISO 8601, UTC."""
 
     name: str
     title: str
@@ -68,24 +72,24 @@ class Corpus:
 
     @property
     def documents(self) -> Path:
-        """The files as people gave them, folders kept."""
+        """The folder of the original files, in their subfolders."""
         return self.path / "documents"
 
     @property
     def index(self) -> Path:
-        """The index folder made of them."""
+        """The index folder of the documents."""
         return self.path / "index"
 
     @property
     def incoming(self) -> Path:
-        """Files that are not yet whole, on the same disk."""
+        """The folder of incomplete files, on the same file system as the documents, so that a rename is atomic."""
         return self.path / "incoming"
 
 
 class Home:
     """A home folder. Safe from any thread and any process.
 
-    embedder: name -> loaded model, for those who share models; the home itself loads one only to make a corpus.
+    embedder: name -> loaded model, to share models. The home itself loads one only to create a corpus.
     """
 
     def __init__(self, path: Path, embedder: Callable[[str], Embedder] | None = None) -> None:
@@ -94,9 +98,9 @@ class Home:
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False, embedder: Callable[[str], Embedder] | None = None) -> Home:
-        """The home in `path`; with `create` made there if the folder is missing or empty.
+        """Open the home in `path`; with `create`, create it if the folder is missing or empty.
 
-        Raises HomeMissing; HomeFolderError where it cannot be made or used.
+        Raises HomeMissing; HomeFolderError where it cannot be created or used.
         """
         try:
             if create and not (path / MARKER).is_file():
@@ -110,7 +114,7 @@ class Home:
 
     @property
     def database(self) -> Path:
-        """The file of jobs, feedback and saved questions."""
+        """The database of jobs, feedback and saved questions."""
         return self.path / "service.db"
 
     @property
@@ -120,18 +124,18 @@ class Home:
 
     @property
     def uploads(self) -> Path:
-        """The folder of files that wait for a job."""
+        """The folder of uploaded files that wait for a job."""
         return self.path / "uploads"
 
     @property
     def evaluations(self) -> Path:
-        """The folder of runs of `docqa evaluate`; it may not be there."""
+        """The folder of runs of `docqa evaluate`; it may not exist."""
         return self.path / "evaluations"
 
     # -- corpora ---------------------------------------------------------------------------------------------------
 
     def corpora(self) -> list[Corpus]:
-        """Every corpus, by name; one whose facts cannot be read is left out, and logged."""
+        """Every corpus, by name. A corpus with an unreadable corpus.json is skipped and logged."""
         found = []
         for path in sorted((self.path / "corpora").iterdir()):
             if NAME.fullmatch(path.name):
@@ -142,7 +146,7 @@ class Home:
         return found
 
     def corpus(self, name: str) -> Corpus:
-        """The corpus of that name. Raises CorpusMissing; HomeFolderError where its facts cannot be read."""
+        """The corpus of that name. Raises CorpusMissing; HomeFolderError where its corpus.json cannot be read."""
         path = self._path(name)
         try:
             facts = json.loads((path / "corpus.json").read_text("utf-8"))
@@ -158,9 +162,9 @@ class Home:
         return self.path / "corpora" / name
 
     def create(self, name: str, *, title: str = "", embedder: str = "builtin") -> Corpus:
-        """A new corpus with an empty index, which can be asked at once.
+        """Create a corpus with an empty index; it accepts questions at once.
 
-        Raises SettingError, CorpusExists, ModelError and its kinds.
+        Raises SettingError, CorpusExists, ModelError and its subclasses.
         """
         path = self.path / "corpora" / corpus_name(name)
         if path.exists():
@@ -179,7 +183,7 @@ class Home:
         return self.corpus(name)
 
     def _make(self, path: Path, facts: dict[str, Any]) -> None:
-        """Everything of a corpus, in a folder nobody looks into yet."""
+        """Write all parts of a corpus into a folder that no reader sees yet."""
         from indexing.settings import IndexSettings
         from indexing.store.corpus_db import IndexFolder
         from indexing.store.index import Index
@@ -193,9 +197,9 @@ class Home:
         store(path / "corpus.json", json.dumps(facts).encode("utf-8"))
 
     def delete(self, name: str, *, wait_s: float = DELETE_WAIT_S) -> None:
-        """Delete a corpus: its files, its index, all of it, in one step for everyone who looks.
+        """Delete a corpus with its files and index, atomically for readers.
 
-        Raises CorpusMissing; IndexBusy where something still writes to its index after `wait_s` seconds (cancel its
+        Raises CorpusMissing; IndexBusy where another process still writes to its index after `wait_s` seconds (cancel its
         jobs first); HomeFolderError.
         """
         path = self._path(name)
@@ -212,7 +216,7 @@ class Home:
         shutil.rmtree(aside, ignore_errors=True)
 
     def _sweep(self) -> None:
-        """Remove what processes left that were stopped: deleted corpora, and what has not been whole for a day."""
+        """Remove leftovers of killed processes: deleted corpora, and incomplete corpora and files older than a day."""
         for path in (self.path / "corpora").glob(".deleted-*"):
             shutil.rmtree(path, ignore_errors=True)
         for path in (self.path / "corpora").glob(".new-*"):
@@ -226,9 +230,9 @@ class Home:
     # -- files -----------------------------------------------------------------------------------------------------
 
     def put(self, corpus: Corpus, name: str, content: Path | bytes) -> str:
-        """Keep one file, whole or not at all, in place of an older one of that name. Returns its source.
+        """Store one file atomically, replacing an older one of that name. Returns its source.
 
-        Raises SettingError for a name that leads out of the corpus or cannot be one; CorpusMissing; HomeFolderError.
+        Raises SettingError for an invalid name or one that leads out of the corpus; CorpusMissing; HomeFolderError.
         """
         if leaves(name):
             raise SettingError(f"The file name {name[:80]!r} leads out of the corpus; give it a name inside.")
@@ -252,14 +256,14 @@ class Home:
     def put_zip(
         self, corpus: Corpus, archive: Path, limits: UploadLimits | None = None, *, name: str = ""
     ) -> list[PutReport]:
-        """Keep the files of a zip archive; one report a file, or one (of `name`) when the archive cannot be taken apart.
+        """Store the files of a zip archive. Returns one report per file, or one for `name` if the archive cannot be read.
 
-        Raises nothing for what is in the archive; CorpusMissing and HomeFolderError as `put` does.
+        Never raises for the content of the archive; raises CorpusMissing and HomeFolderError as `put` does.
         """
         return unpack(archive, lambda source, pieces: self._put(corpus, source, pieces), limits or UploadLimits(), name)
 
     def remove(self, corpus: Corpus, file: str) -> None:
-        """Delete an original file, and the folders it leaves empty. Raises DocumentMissing, HomeFolderError."""
+        """Delete an original file, and folders that become empty. Raises DocumentMissing, HomeFolderError."""
         path = self.original(corpus, file)
         try:
             path.unlink()
@@ -272,7 +276,7 @@ class Home:
                 break
 
     def original(self, corpus: Corpus, file: str) -> Path:
-        """The path of an original file, by its source; never outside the documents, never through a link.
+        """The path of an original file, by its source; never outside the documents, never through a symbolic link.
 
         Raises DocumentMissing.
         """
@@ -288,7 +292,7 @@ class Home:
 
 
 def corpus_name(name: object) -> str:
-    """`name` if a corpus can be called that; else SettingError.
+    """Return `name` if it is a valid corpus name. Raises SettingError.
 
     >>> corpus_name("reports-2024")
     'reports-2024'
@@ -316,7 +320,7 @@ def _no_file(file: str) -> DocumentMissing:
 
 
 def _words(error: BaseException) -> str:
-    """An error without paths of this machine."""
+    """An error's message without paths of this machine."""
     return os_reason(error) if isinstance(error, OSError) else str(error)
 
 
@@ -324,7 +328,7 @@ def _words(error: BaseException) -> str:
 
 
 def _make_home(path: Path) -> None:
-    """The folder and its parts; the marker last, so that a stopped start is only continued."""
+    """Create the folder and its parts, the marker last, so that an interrupted creation can be continued."""
     names = {p.name for p in path.iterdir() if p.suffix != ".part"} if path.is_dir() else set()
     if MARKER in names:
         return
@@ -346,7 +350,7 @@ def _check_marker(path: Path) -> None:
 
 
 def _rename_unless_there(folder: Path, target: Path) -> None:
-    """Rename a folder that is not empty. Raises FileExistsError, never replaces."""
+    """Rename a non-empty folder. Raises FileExistsError instead of replacing."""
     try:
         move(folder, target)
     except OSError:
@@ -357,7 +361,7 @@ def _rename_unless_there(folder: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def _nobody_writing(index: Path, wait_s: float) -> Iterator[None]:
-    """Hold the writer lock of an index, if it is still one."""
+    """Hold the writer lock of an index, if the folder still exists."""
     if not index.is_dir():
         yield
         return

@@ -1,7 +1,7 @@
-"""Job handlers: index a corpus, and answer a file of questions.
+"""Job handlers: index a corpus, and answer a question file.
 
-An index job that is stopped, by whatever, is done again from where it came: what was committed stays. A file of
-questions is asked from its beginning.
+An interrupted index job resumes after its last committed batch. An interrupted question job starts again from the first
+question.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BUSY_S = 600.0
 
 
 class JobContext(Protocol):
-    """What jobs need of the service they are worked on for."""
+    """The part of the service that job handlers use."""
 
     settings: ServerSettings
     home: Home
@@ -38,13 +38,13 @@ class JobContext(Protocol):
 
 
 def index(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
-    """Index what changed in a corpus's documents; the result is `index_corpus`'s."""
+    """Bring the index of a corpus up to date; returns the result of `index_corpus`."""
     limits = FileLimits(max_bytes=service.settings.file_bytes)
     return index_corpus(service.home, service.home.corpus(job.corpus), report, limits=limits)
 
 
 def questions(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
-    """Ask every question of a file. The rows are kept beside the file; the result tells how many there are of each kind."""
+    """Answer every question of a file. Writes the rows beside the file; returns their counts by outcome."""
     folder = service.home.uploads / str(job.request["folder"])
     asked = read_questions(folder / "0", str(job.request["name"]), service.settings.questions, corpus=job.corpus)
     seen = set(job.request["corpora"])
@@ -67,7 +67,7 @@ def questions(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
 
 
 def write_result(uploads: Path, job: Job, kind: str, out: BinaryIO) -> None:
-    """The answers of a question job as a file. Raises JobNotDone, also where they are no longer kept."""
+    """Write the answers of a question job as a file. Raises JobNotDone, also for answers deleted after `keep_days`."""
     if job.kind != "questions":
         raise JobNotDone(f"The job {job.id} is no batch of questions, so it has no file of answers; its report is in it.")
     if job.state != "done":
@@ -82,11 +82,11 @@ def write_result(uploads: Path, job: Job, kind: str, out: BinaryIO) -> None:
 def index_corpus(
     home: Home, corpus: Corpus, report: Report, *, limits: FileLimits | None = None, busy_s: float = BUSY_S
 ) -> dict[str, Any]:
-    """Bring a corpus's index up to date with its documents: the work of an index job. done and total are bytes of files.
+    """Bring a corpus's index up to date with its documents. Progress is reported in bytes of files.
 
-    What was committed stays when it is stopped. Waits `busy_s` seconds at most for another writer to the index.
-    Returns the build's report as a dictionary: its files without those unchanged, and "counts" of every status.
-    Raises JobCancelled, CorpusMissing where it was deleted meanwhile, and what `build_index` raises.
+    Committed batches stay when the job stops. Waits at most `busy_s` seconds for another writer of the index.
+    Returns the build's report as a dictionary: its files without unchanged ones, and "counts" by status.
+    Raises JobCancelled, CorpusMissing for a corpus deleted meanwhile, and the errors of `build_index`.
     """
     until = time.monotonic() + busy_s
     while True:
@@ -118,7 +118,7 @@ def _build(home: Home, corpus: Corpus, report: Report, limits: FileLimits | None
 
 
 def _report(built: Built) -> dict[str, Any]:
-    """A report as it is kept: what did not change is only counted."""
+    """A report as stored in the job: unchanged files are only counted."""
     values = built.as_dict()
     statuses = [file.status for file in built.files]
     values["files"] = [file for file in values["files"] if file["status"] != "unchanged"]

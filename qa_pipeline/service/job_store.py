@@ -1,9 +1,10 @@
 """The job store: background jobs in service.db, shared by all processes of a home.
 
-Invariants, each held by a test:
-    a job is run by one process at a time; one whose process died is run again, at most ATTEMPTS times in all
-    index jobs of a corpus are run in order, and each before the question batches that came after it
-    an ended job never changes
+Invariants, each tested:
+
+* One process at a time runs a job. If the process dies, the job runs again, at most ATTEMPTS times in all.
+* Index jobs of a corpus run in order, each before the question batches queued after it.
+* An ended job never changes.
 """
 
 from __future__ import annotations
@@ -78,14 +79,14 @@ Entries = list[Job]
 class JobStore:
     """The jobs of a home. Safe from any thread and any process.
 
-    owner: whoever claimed a job; where it is given, a job that has another owner by now is left alone.
+    owner, in its methods: id of the claim; a job that another owner has claimed meanwhile is left unchanged.
     """
 
     def __init__(self, database: Path) -> None:
         self._database = Database(database, SCHEMA)
 
     def add(self, corpus: str, kind: str, request: Mapping[str, Any]) -> Job:
-        """A new job, queued. Of ended jobs all but the last KEPT or so are forgotten."""
+        """Queue a new job. Deletes ended jobs that are not among about the last KEPT jobs."""
         row = (new_id(), corpus, kind, "queued", now(), json.dumps(dict(request)))
         with self._database.transaction() as connection:
             sql = "INSERT INTO jobs (id, corpus, kind, state, created, request) VALUES (?, ?, ?, ?, ?, ?)"
@@ -102,33 +103,33 @@ class JobStore:
         return _job(rows[0])
 
     def list(self, corpus: str | None = None, limit: int = 100, *, results: bool = True) -> Entries:
-        """Jobs, the newest first. results: False leaves the results out (None), which may be large."""
+        """Jobs, newest first. results: False leaves out the results (None), which may be large."""
         column = "result" if results else "NULL"
         sql = f"SELECT {COLUMNS}, {column} FROM jobs WHERE corpus = coalesce(?, corpus) ORDER BY number DESC LIMIT ?"
         return [_job(row) for row in self._database.rows(sql, (corpus, max(0, limit)))]
 
     def cancel(self, id: str) -> Job:
-        """Cancel a queued job at once; ask a running one to stop at its next step; leave an ended one. Raises JobMissing."""
+        """Cancel a queued job at once, a running one at its next step; an ended job is unchanged. Raises JobMissing."""
         with self._database.transaction() as connection:
             _cancel(connection, "id = ?", _text(id))
         return self.get(id)
 
     def cancel_all(self, corpus: str) -> None:
-        """Cancel every job of a corpus, as before it is deleted."""
+        """Cancel every job of a corpus, before the corpus is deleted."""
         with self._database.transaction() as connection:
             _cancel(connection, "corpus = ?", corpus)
 
     def counts(self) -> dict[str, int]:
-        """How many jobs are in each state."""
+        """The number of jobs in each state."""
         found = dict.fromkeys(("queued", "running", *ENDED), 0)
         return found | dict(self._database.rows("SELECT state, count(*) FROM jobs GROUP BY state"))
 
-    # -- for those who run them ------------------------------------------------------------------------------------
+    # -- for workers -----------------------------------------------------------------------------------------------
 
     def claim(self, owner: str, kinds: Sequence[str] | None = None) -> Job | None:
-        """The oldest queued job (of these kinds) that need not wait for an index job of its corpus; it runs from now.
+        """Claim the oldest queued job (of these kinds) that need not wait for an index job of its corpus; None if none.
 
-        owner: must be new at each claim. Jobs whose process has not been heard of for STALE_S seconds are queued again.
+        owner: must be new at each claim. Running jobs without a heartbeat for STALE_S seconds are queued again first.
         """
         if not self._database.rows(f"SELECT 1 FROM jobs WHERE {_CLAIMABLE} LIMIT 1", (_stale(),)):
             return None
@@ -145,11 +146,11 @@ class JobStore:
         return self.get(row[0])
 
     def heartbeat(self, id: str, *, owner: str | None = None) -> bool:
-        """Say that a job is still worked on. False: it is to stop, or is not this owner's any more."""
+        """Record a heartbeat of a running job. Returns False if the job is cancelled or no longer this owner's."""
         return self._beat(id, owner, "beat = ?", (time.time(),))
 
     def progress(self, id: str, done: int, total: int, message: str, *, owner: str | None = None) -> bool:
-        """Say how far a running job is; a heartbeat too. False: it is to stop, or is not this owner's any more."""
+        """Record the progress of a running job, and a heartbeat. Returns False as `heartbeat` does."""
         values = (time.time(), done, total, _text(message)[:MESSAGE])
         return self._beat(id, owner, "beat = ?, done = ?, total = ?, message = ?", values)
 
@@ -162,7 +163,7 @@ class JobStore:
     def finish(
         self, id: str, state: str, message: str = "", result: Mapping[str, Any] | None = None, *, owner: str | None = None
     ) -> Job:
-        """End a running job as done, failed or cancelled; the job as it is now. Raises JobMissing."""
+        """End a running job as done, failed or cancelled. Returns the updated job. Raises JobMissing."""
         assert state in ENDED, state
         kept = None if result is None else json.dumps(dict(result))
         with self._database.transaction() as connection:
@@ -173,7 +174,10 @@ class JobStore:
         return self.get(id)
 
     def release(self, id: str, *, owner: str | None = None) -> Job:
-        """Put a running job back into the queue, as when its process ends; the job as it is now. Raises JobMissing."""
+        """Return a running job to the queue, when its process shuts down; this is not counted as an attempt.
+
+        Returns the updated job. Raises JobMissing.
+        """
         with self._database.transaction() as connection:
             connection.execute(f"UPDATE jobs SET attempts = attempts - 1 WHERE {_MINE}", (id, owner))
             _queue_again(connection, "id = ? AND owner = coalesce(?, owner)", id, owner)
@@ -205,7 +209,7 @@ def _cancel(connection: Any, which: str, value: str) -> None:
 
 
 def _queue_again(connection: Any, which: str, *values: Any) -> None:
-    """Running jobs whose process is gone: queued, or cancelled where that was asked, or given up."""
+    """Requeue these running jobs; cancel those with a pending cancellation, and fail those without attempts left."""
     which = f"state = 'running' AND {which}"
     connection.execute(f"UPDATE jobs SET state = 'cancelled', ended = ? WHERE {which} AND cancel", (now(), *values))
     connection.execute(
@@ -216,7 +220,7 @@ def _queue_again(connection: Any, which: str, *values: Any) -> None:
 
 
 def _text(text: str) -> str:
-    """Text as SQLite takes it: lone surrogates become "?"."""
+    """Text that SQLite accepts: lone surrogates become "?"."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

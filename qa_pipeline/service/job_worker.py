@@ -1,6 +1,6 @@
 """Job workers: the threads of a process that claim and run jobs.
 
-Invariants, each held by a test: whatever a job's work raises, the worker goes on; a worker that is stopped loses no job.
+Invariants, each tested: no error of a job stops the worker; stopping a worker loses no job.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ REPORT_S = 0.25
 INTERRUPT_S = 5.0
 
 Report = Callable[[int, int, str], None]
-"""Called by work at each step: done, total, a message. Raises JobCancelled when the work is to stop."""
+"""Progress callback: done, total, message. A job calls it at each step. Raises JobCancelled when the job must stop."""
 
 Work = Callable[[Job, Report], "dict[str, Any] | None"]
 
 
 class _RunningJob:
-    """A job at work in this process."""
+    """A job that runs in this process."""
 
     def __init__(self, jobs: JobStore, job: Job, owner: str) -> None:
         self.job = job
@@ -44,7 +44,7 @@ class _RunningJob:
         self._written = 0.0
 
     def report(self, done: int, total: int, message: str) -> None:
-        """What the work calls; written down a few times a second at most."""
+        """The job's `Report`; writes to the database at most once per REPORT_S seconds."""
         if self.stop.is_set():
             raise JobCancelled(f"The job {self.job.id} was asked to stop.")
         self._last = (done, total, message)
@@ -60,9 +60,9 @@ class _RunningJob:
 
 
 class Worker:
-    """Claims and runs the jobs of a home in this process: one thread for each kind, so that no kind waits for another.
+    """Claims and runs jobs of a home in this process. Each kind has its own thread, so that no kind waits for another.
 
-    functions: kind -> what does it; its result is kept in the job. on_done: called with each job that ended here.
+    functions: job kind -> function; its result is stored in the job. on_done: called with each job that ended here.
     """
 
     def __init__(
@@ -87,19 +87,19 @@ class Worker:
         self._beating = threading.Thread(target=self._beat, name="jobs-heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begin to claim jobs."""
+        """Start claiming jobs."""
         for thread in (*self._threads, self._beating):
             thread.start()
 
     def wake(self) -> None:
-        """Look for jobs now instead of at the next poll."""
+        """Look for jobs at once instead of at the next poll."""
         for event in self._wakes.values():
             event.set()
 
     def stop(self, wait_s: float = 30.0) -> bool:
-        """Claim no more; give running jobs `wait_s` seconds to end, then put them back into the queue at their next step.
+        """Stop claiming jobs. Running jobs have `wait_s` seconds to end, then return to the queue at their next step.
 
-        True: no work goes on here any more.
+        Returns whether every job of this worker has stopped.
         """
         self._stop.set()
         self.wake()
@@ -151,7 +151,7 @@ class Worker:
                 logger.exception("What follows the job %s failed.", job.id)
 
     def _outcome(self, running: _RunningJob) -> tuple[str, str, dict[str, Any] | None]:
-        """Do the work: state, message, result."""
+        """Run the job's function. Returns state, message and result."""
         try:
             result = self._functions[running.job.kind](running.job, running.report)
             json.dumps(result)
@@ -172,7 +172,7 @@ class Worker:
         return self._jobs.finish(running.job.id, state, message, result, owner=running.owner)
 
     def _beat(self) -> None:
-        """Heartbeats of all running jobs: work may take long from one step to the next."""
+        """Send heartbeats of all running jobs, as a step may take longer than STALE_S."""
         while not self._ended.wait(BEAT_S):
             for running in list(self._running.values()):
                 with contextlib.suppress(DocqaError):

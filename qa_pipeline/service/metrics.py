@@ -1,4 +1,4 @@
-"""Prometheus metrics: requests, stage times, queues, corpora. No text of any question."""
+"""Prometheus metrics: requests, stage times, queues, corpora. They never contain the text of a question."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 
 
 
 class MonitoredService(Protocol):
-    """What figures are taken from: the service."""
+    """The part of the service that metrics are collected from."""
 
     reads: Admission
     jobs: JobStore
@@ -32,7 +32,7 @@ class MonitoredService(Protocol):
 
 
 class ServiceMetrics:
-    """The figures of one process. Safe from any thread."""
+    """The metrics of one process. Thread-safe."""
 
     def __init__(self, service: MonitoredService) -> None:
         self.registry = CollectorRegistry()
@@ -54,22 +54,22 @@ class ServiceMetrics:
         ProcessCollector(registry=self.registry)
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """One request; route: its template, so that there are no more of them than routes."""
+        """Count one request. route: the path template, which bounds the label's cardinality. seconds: its duration."""
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def count_answer(self, reply: Reply) -> None:
-        """One question read."""
+        """Count one answered question, with the time of each stage."""
         self._questions.labels("answered" if reply.answers else "no_answer").inc()
         self._timed(reply, ("embed", "retrieve", "read", "total"))
 
     def count_search(self, reply: Reply) -> None:
-        """One question whose passages were looked for only."""
+        """Count one search, with the time of each stage."""
         self._questions.labels("searched").inc()
         self._timed(reply, ("embed", "retrieve"))
 
     def text(self) -> bytes:
-        """Everything in Prometheus's text format."""
+        """All metrics in Prometheus's text format."""
         return generate_latest(self.registry)
 
     def _timed(self, reply: Reply, stages: tuple[str, ...]) -> None:
@@ -78,13 +78,13 @@ class ServiceMetrics:
 
 
 class _State(Collector):
-    """What is so now: asked for when the figures are."""
+    """Collects the current state (queues, jobs, caches, corpora) at scrape time."""
 
     def __init__(self, service: MonitoredService) -> None:
         self._service = service
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Nothing in advance, so that registering asks nothing."""
+        """Describe nothing, so that registering does not collect."""
         return iter(())
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
@@ -102,7 +102,7 @@ class _State(Collector):
         yield from self._corpora(self._service.statuses(None))
 
     def _reader(self, facts: dict[str, Any]) -> Iterator[CounterMetricFamily]:
-        """How often the reader ran, for how many callers at once, how often it remembered; nothing if it does not say."""
+        """Batch counts and cache hits of the reader; nothing for a reader without these facts."""
         if "batches" not in facts:
             return
         for name, about in (("batches", "Batches the reader computed."), ("shared_batches", "Those of several questions.")):

@@ -11,7 +11,7 @@ from qa_pipeline.answering.loaded_reader import LoadedReader
 
 
 class ModelPool:
-    """One reader, and one embedder for each name, loaded when first needed. Safe from any thread."""
+    """One reader, and one embedder for each name, loaded lazily. Thread-safe."""
 
     def __init__(
         self,
@@ -26,18 +26,18 @@ class ModelPool:
         self._loaded: dict[tuple[str, str], Any] = {}
 
     def reader(self) -> LoadedReader:
-        """The reader. Raises ModelError and its kinds."""
+        """The reader. Raises ModelError and its subclasses."""
         loaded: LoadedReader = self._get("reader", self.reader_name)
         return loaded
 
     def reader_facts(self) -> dict[str, Any]:
-        """What the reader tells of itself; {} before it is loaded, and of one that tells nothing."""
+        """The reader's facts for monitoring; {} before it is loaded, and for a reader without facts."""
         loaded = self._loaded.get(("reader", self.reader_name))
         facts = getattr(loaded.reader, "facts", None) if loaded else None
         return dict(facts()) if facts else {}
 
     def embedder(self, name: str) -> Embedder:
-        """The embedder of that name. Raises ModelError and its kinds."""
+        """The embedder of that name. Raises ModelError and its subclasses."""
         loaded: Embedder = self._get("embedder", name)
         return loaded
 

@@ -1,11 +1,11 @@
-"""Question files: a batch of questions in, one row with the best answer out for each.
+"""Question files: a batch of questions in, one row with the best answer per question out.
 
-A file of questions is a table (CSV in any encoding and with any delimiter, or XLSX) whose first row names a column
-`question`, or JSON or JSON lines with such a field. `corpus`, `filters` and `id` may stand beside it; other columns are
-passed over, so a file of answers can be asked again. Invariants, each held by a test:
+A question file is CSV (any encoding and delimiter), XLSX, JSON or JSON lines, with a column or field `question`. The columns
+`corpus`, `filters` and `id` are optional. Other columns are ignored, so that a file of answers can be asked again.
+Invariants, each tested:
 
-    a file with a mistake in any row is refused whole, before anything is asked, with a sentence for each such row
-    one question that fails costs its own row its answer, never the batch
+* A file with a mistake in any row is refused as a whole before any question is asked. The error has one sentence per row.
+* A failed question gives a row with an error; the batch goes on.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BatchQuestion:
-    """One question of a file. row: where it stands there, from 1; id: its own, else the row; corpus: "" for none."""
+    """One question of a file. row: number of its row, from 1; id: from the file, else the row; corpus: "" for none."""
 
     question: str
     row: int = 0
@@ -50,9 +50,10 @@ class BatchQuestion:
 
 @dataclass(frozen=True, slots=True)
 class AnsweredRow:
-    """A question with its best answer. No answer: no_answer is true, answer "". Failed: error says why, no_answer is None.
+    """A question with its best answer.
 
-    language: the question's. score, no_answer_score in [0, 1]; start, end: code points in the document's text.
+    Without an answer no_answer is true and answer is "". For a failed question error has the message and no_answer is None.
+    language: of the question. score, no_answer_score: in [0, 1]. start, end: code points in the document's text.
     """
 
     id: str
@@ -79,10 +80,10 @@ COLUMNS = tuple(field.name for field in fields(AnsweredRow))
 
 
 def read_questions(path: Path, name: str, limit: int, *, corpus: str = "") -> list[BatchQuestion]:
-    """The questions of a file, in its order, at most `limit`.
+    """Read the questions of a file in order, at most `limit`.
 
-    name: what the file is called, which tells its format. corpus: for questions that name none.
-    Raises SettingError: one sentence for each mistake, with its row; nothing is returned when there is any.
+    name: the file's name, whose suffix determines the format. corpus: for questions without a corpus.
+    Raises SettingError with one sentence per mistake, each with its row.
     """
     asked: list[BatchQuestion] = []
     mistakes: list[str] = []
@@ -102,7 +103,7 @@ def read_questions(path: Path, name: str, limit: int, *, corpus: str = "") -> li
 
 
 def _batch_question(row: int, record: Record, corpus: str) -> BatchQuestion:
-    """One record as a question. Raises SettingError or FilterError, without the row."""
+    """One record as a question. Raises SettingError or FilterError, whose messages do not name the row."""
     values = _known_columns(record)
     question = values.get("question")
     if question is not None and not isinstance(question, str):
@@ -112,7 +113,7 @@ def _batch_question(row: int, record: Record, corpus: str) -> BatchQuestion:
 
 
 def _known_columns(record: Record) -> dict[str, object]:
-    """The values that mean something here, by name."""
+    """The values of the known columns, by name. Raises SettingError."""
     values: dict[str, object] = {}
     for field, value in record:
         if field == BEYOND:
@@ -135,7 +136,7 @@ def _plain(values: Mapping[str, object], name: str) -> str:
 
 
 def filters_of(value: object) -> Filter | None:
-    """A filter from a cell: terms with ";" between, or Haystack's notation as JSON. Raises FilterError.
+    """Parse the filter of a cell: terms separated by ";" or newlines, or Haystack's notation as JSON. Raises FilterError.
 
     >>> filters_of("language=de; year>=1912")
     {'$and': [{'$or': [{'language': {'$eq': 'de'}}]}, {'$or': [{'year': {'$gte': 1912}}]}]}
@@ -156,7 +157,7 @@ def filters_of(value: object) -> Filter | None:
 
 
 def api_link(corpus: str, answer: Answer) -> str:
-    """The address of an answer's text at this API."""
+    """The API path of an answer's text."""
     return f"/v1/corpora/{quote(corpus)}/documents/{quote(answer.document_id)}?start={answer.start}&end={answer.end}"
 
 
@@ -167,7 +168,7 @@ def run_questions(
     *,
     link: Callable[[str, Answer], str] = api_link,
 ) -> list[AnsweredRow]:
-    """Ask them one after the other; a row for each, in order. What `report` raises, and JobCancelled, ends the batch."""
+    """Ask the questions one after another; one row each, in order. JobCancelled and errors of `report` end the batch."""
     rows: list[AnsweredRow] = []
     for question in asked:
         report(len(rows), len(asked), "")
@@ -177,7 +178,7 @@ def run_questions(
 
 
 def _answer(asked: BatchQuestion, ask: Callable[[BatchQuestion], Reply], link: Callable[[str, Answer], str]) -> AnsweredRow:
-    """Its row, or what went wrong. The log tells where a defect is, not what was asked."""
+    """The row of a question, with an answer or an error. The log has the traceback of a defect, not the question."""
     try:
         return _row(asked, ask(asked), link)
     except JobCancelled:

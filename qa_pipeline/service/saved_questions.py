@@ -1,9 +1,9 @@
-"""Saved questions, asked again with only the changes since the last run.
+"""Saved questions: running one again returns the changes since its last run.
 
-Two answers are the same when they are the same span of the same document. Invariants, each held by a test:
+Two answers are the same if they are the same span of the same document. Invariants, each tested:
 
-    same + new are the answers of this run, same + gone those of the last one
-    of runs at the same time, each change is told by one of them only
+* same + new are the answers of this run; same + gone are those of the last one.
+* Of concurrent runs, only one reports each change.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ SETTINGS = tuple(field.name for field in fields(AskSettings))
 
 
 class SavedQuestion(Struct, frozen=True):
-    """A question that is kept. settings: those of AskSettings that were chosen. created, ran: ISO 8601, UTC; None: never."""
+    """A saved question. settings: the chosen fields of AskSettings.
+
+    created, ran: ISO 8601, UTC; ran is the time of the last run, or None.
+    """
 
     id: str
     corpus: str
@@ -55,7 +58,11 @@ class SavedQuestion(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """What a run found that the last one had not. gone: answers as told then. since: when that was; None: never."""
+    """The changes from the last run to this one.
+
+    gone: answers of the last run that this run does not have. same: number of answers in both. since: time of the last run,
+    or None.
+    """
 
     new: tuple[Answer, ...]
     gone: tuple[AnswerQuotation, ...]
@@ -81,7 +88,7 @@ class SavedQuestions:
         filters: Filter | None = None,
         settings: AskSettings | Mapping[str, Any] | None = None,
     ) -> SavedQuestion:
-        """Keep a question. Raises SettingError, FilterError."""
+        """Save a question. Raises SettingError, FilterError."""
         asked = encodable(question_text(question))
         where(filters)
         chosen = asdict(settings) if isinstance(settings, AskSettings) else dict(settings or {})
@@ -97,7 +104,7 @@ class SavedQuestions:
         return [_saved(row) for row in rows]
 
     def get(self, id: str, *, corpus: str | None = None) -> SavedQuestion:
-        """One of them; with `corpus` only if it is of that corpus. Raises DocumentMissing where there is none."""
+        """A saved question; with `corpus`, only if it belongs to that corpus. Raises DocumentMissing."""
         sql = f"SELECT {COLUMNS} FROM saved WHERE id = ? AND corpus = coalesce(?, corpus)"
         rows = self._database.rows(sql, (id, corpus))
         if not rows:
@@ -105,18 +112,18 @@ class SavedQuestions:
         return _saved(rows[0])
 
     def delete(self, id: str, *, corpus: str | None = None) -> None:
-        """Forget one of them; with `corpus` only if it is of that corpus. Raises DocumentMissing where there is none."""
+        """Delete a saved question; with `corpus`, only if it belongs to that corpus. Raises DocumentMissing."""
         if not self._database.delete("saved", id, corpus):
             raise _missing(id)
 
     def forget(self, corpus: str) -> int:
-        """Forget all saved questions of a corpus that is deleted. How many they were."""
+        """Delete all saved questions of a corpus. Returns their number."""
         return self._database.delete_corpus("saved", corpus)
 
     def run(self, id: str, asker: Asker, *, corpus: str | None = None) -> Change:
-        """Ask again, and compare with the last run; this run is the last one from now on.
+        """Run a saved question, compare with its last run, and store this run as the last one.
 
-        Raises DocumentMissing where there is no such question, and whatever the asker raises: then nothing is remembered.
+        Raises DocumentMissing for an unknown id, and the errors of the asker; then nothing is stored.
         """
         saved = self.get(id, corpus=corpus)
         reply = asker.ask(saved.question, ask_settings(saved.settings), saved.filters)
@@ -130,7 +137,7 @@ class SavedQuestions:
 
 
 def ask_settings(chosen: Mapping[str, Any]) -> AskSettings:
-    """The settings that were chosen, all others as they are by default. Raises SettingError."""
+    """AskSettings with the chosen values, and defaults for all others. Raises SettingError."""
     unknown = [name for name in chosen if name not in SETTINGS]
     if unknown:
         raise SettingError(f"There is no setting {unknown[0]!r}; there are {', '.join(SETTINGS)}.")
@@ -138,7 +145,7 @@ def ask_settings(chosen: Mapping[str, Any]) -> AskSettings:
 
 
 def compare(last: StoredAnswers, reply: Reply, since: str | None) -> Change:
-    """What is new in a reply, and what is gone of the answers told last."""
+    """The changes from the answers of the last run to a reply."""
     before, after = set(map(_span, last)), set(map(_span, reply.answers))
     new = tuple(answer for answer in reply.answers if _span(answer) not in before)
     gone = tuple(answer for answer in last if _span(answer) not in after)

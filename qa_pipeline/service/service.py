@@ -1,7 +1,10 @@
 """The service without HTTP: corpora, questions, jobs and limits of one home folder.
 
-Invariants, each held by a test: what leaves is its document's text at its offsets; a question sees one generation; at most
-`concurrency` questions are read at once and `queue` wait, the next is TooBusy.
+Invariants, each tested:
+
+* Every quotation sent is its document's text at its offsets.
+* A question sees one generation of the index.
+* At most `concurrency` questions are read at once and `queue` wait; further ones raise TooBusy.
 """
 
 from __future__ import annotations
@@ -54,7 +57,7 @@ logger = logging.getLogger(__name__)
 
 
 class Service:
-    """One process of a service over a home folder; several may serve the same home. Safe from any thread."""
+    """One process of a service over a home folder; several processes may serve the same home. Thread-safe."""
 
     def __init__(self, settings: ServerSettings, models: ModelPool | None = None) -> None:
         self.settings = settings
@@ -74,17 +77,17 @@ class Service:
         self._ready = "the models are being loaded"
         self._stopped = threading.Event()
 
-    # -- its life --------------------------------------------------------------------------------------------------
+    # -- lifecycle -------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to work on jobs, and load the models without waiting for them."""
+        """Start the job worker, and load the models in the background."""
         self._sweep()
         self._worker.start()
         threading.Thread(target=self._warm, name="docqa-warm", daemon=True).start()
         threading.Thread(target=self._tidy, name="docqa-tidy", daemon=True).start()
 
     def stop(self) -> None:
-        """Finish the questions that were taken, give back the job at hand, and close everything."""
+        """Finish the admitted questions, return running jobs to the queue, and close everything."""
         self._stopped.set()
         self._worker.stop(self.settings.shutdown_s)
         self.reads.close()
@@ -92,7 +95,7 @@ class Service:
         self.corpora.close()
 
     def ready(self) -> str:
-        """Why it cannot be asked yet, or "": the models are loaded and a question was answered."""
+        """Why the service is not ready, or "" once the models are loaded and a test question was answered."""
         return self._ready
 
     def _warm(self) -> None:
@@ -110,19 +113,19 @@ class Service:
             logger.exception("The models cannot be used.")
 
     def _tidy(self) -> None:
-        """Give back, now and then, what the longest questions took."""
+        """Return freed memory to the system every TIDY_S seconds."""
         while not self._stopped.wait(TIDY_S):
             give_back()
 
     def _index(self, job: Job, report: Report) -> dict[str, Any]:
-        """An index job; what it took for a while is the system's again when it ends."""
+        """Run an index job, then return its freed memory to the system."""
         try:
             return job_handlers.index(self, job, report)
         finally:
             give_back()
 
     def _sweep(self) -> None:
-        """Remove uploads nobody comes back for, and results older than `keep_days`."""
+        """Remove abandoned uploads and results older than `keep_days`."""
         oldest = time.time() - max(1, self.settings.keep_days) * DAY_S
         for folder in self.home.uploads.iterdir():
             try:
@@ -132,26 +135,26 @@ class Service:
                 continue
 
     async def run_blocking(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
-        """Run what waits for the disk in a thread, off the event loop."""
+        """Run a blocking function in a thread, off the event loop."""
         call = partial(function, *arguments, **named)
         return await asyncio.get_running_loop().run_in_executor(self._blocking, call)
 
-    # -- who may what ----------------------------------------------------------------------------------------------
+    # -- authorisation ---------------------------------------------------------------------------------------------
 
     def keys_needed(self) -> bool:
-        """Whether keys are asked for: always where others can reach the service, and once there is any key."""
+        """Whether requests need a key: always if other machines can reach the service, else once there is any key."""
         return not self.settings.is_local or bool(self.keys.list())
 
     @staticmethod
     def may_see(key: Key | None, corpus: str) -> bool:
-        """Whether a key (None: keys are off) may know of a corpus."""
+        """Whether a key may see a corpus; with None, keys are off."""
         return key is None or not key.corpora or corpus in key.corpora
 
     # -- questions -------------------------------------------------------------------------------------------------
 
     @contextmanager
     def using(self, name: str) -> Iterator[OpenCorpus]:
-        """A corpus, open while the block lasts. Raises CorpusMissing, IndexFolderError and its kinds."""
+        """Keep a corpus open for the duration of the block. Raises CorpusMissing, IndexFolderError and its subclasses."""
         try:
             corpus = self.home.corpus(name)
         except CorpusMissing:
@@ -161,7 +164,7 @@ class Service:
             yield opened
 
     def ask_settings(self, **asked: Any) -> AskSettings:
-        """Settings of a question, those given as None left as they are. Raises SettingError beyond the service's limits."""
+        """Settings of a question; None means the default. Raises SettingError beyond the service's limits."""
         values = {name: value for name, value in asked.items() if value is not None}
         for name in ("top_k", "retrieve"):
             if values.get(name, 1) > self.settings.top_k:
@@ -170,7 +173,7 @@ class Service:
         return replace(default, **values)
 
     def ask(self, name: str, question: str, settings: AskSettings, filters: Filter | None) -> Reply:
-        """Answers. Raises SettingError, FilterError, CorpusMissing, ModelError and its kinds."""
+        """Answer a question. Raises SettingError, FilterError, CorpusMissing, ModelError and its subclasses."""
         self._log("ask", name, question)
         with self.using(name) as opened:
             reply = opened.pipeline().ask(question, settings, filters)
@@ -178,7 +181,7 @@ class Service:
         return reply
 
     def search(self, name: str, question: str, settings: AskSettings, filters: Filter | None) -> Reply:
-        """The closest passages."""
+        """Retrieve the closest passages. Raises the same errors as `ask`."""
         self._log("search", name, question)
         with self.using(name) as opened:
             reply = opened.pipeline().search(question, settings, filters)
@@ -195,21 +198,21 @@ class Service:
                 yield step
 
     def _log(self, what: str, name: str, question: str) -> None:
-        """The text of a question is in the log only where that is asked for."""
+        """Log the text of a question, only with `log_questions`."""
         if self.settings.log_questions:
             logger.info("%s %s: %r", what, name, question)
 
     def ask_in_turn(self, asked: BatchQuestion) -> Reply:
-        """A question of a batch: it waits its turn among those of people."""
+        """Answer a question of a batch, in one queue with interactive questions, but exempt from its limit."""
         ask = partial(self.ask, asked.corpus, asked.question, self.ask_settings(top_k=1), asked.filters)
         return self.reads.submit(ask, bounded=False).result()
 
     def run_saved(self, name: str, id: str) -> Change:
-        """A saved question asked again, with what changed."""
+        """Run a saved question and return the changes since its last run."""
         return self.saved.run(id, _Asker(self, name), corpus=name)
 
     def read(self, question: str, context: str) -> dict[str, Any]:
-        """One text, no corpus: {"answer", "start", "end", "score"}. Raises SettingError."""
+        """Answer from one text, without a corpus: {"answer", "start", "end", "score"}. Raises SettingError."""
         question = question_text(question)
         if not context.strip():
             raise SettingError("The context is empty.")
@@ -221,7 +224,7 @@ class Service:
     # -- corpora ---------------------------------------------------------------------------------------------------
 
     def status(self, name: str, *, skipped: bool = False) -> dict[str, Any]:
-        """What is in a corpus; with `skipped`, also the files that could not be read, and why."""
+        """Facts and counts of a corpus; with `skipped`, also the files that could not be read, each with the reason."""
         with self.using(name) as opened:
             counts, corpus = opened.counts(), opened.corpus
             facts: dict[str, Any] = {name: getattr(corpus, name) for name in ("name", "title", "embedder", "created")}
@@ -233,7 +236,7 @@ class Service:
         return facts
 
     def statuses(self, key: Key | None) -> list[dict[str, Any]]:
-        """Every corpus a key may see that can be read, by name."""
+        """The status of every readable corpus that the key may see, by name."""
         found = []
         for corpus in self.home.corpora():
             if self.may_see(key, corpus.name):
@@ -246,7 +249,7 @@ class Service:
         return found
 
     def delete(self, name: str) -> None:
-        """A corpus with all that belongs to it. Raises CorpusMissing, IndexBusy."""
+        """Delete a corpus with its files, index, feedback and saved questions. Raises CorpusMissing, IndexBusy."""
         self.home.corpus(name)
         self.jobs.cancel_all(name)
         self.home.delete(name)
@@ -255,11 +258,11 @@ class Service:
         self.saved.forget(name)
 
     def index_later(self, corpus: Corpus, files: list[str]) -> Job:
-        """A job that brings the index in step with the documents."""
+        """Queue a job that brings the index up to date with the documents."""
         return self._later(corpus.name, "index", {"files": files[:100]})
 
     def ask_later(self, corpus: str, request: dict[str, Any]) -> Job:
-        """A job that answers a file of questions: request has its folder, name, format and the corpora it may ask."""
+        """Queue a job that answers a question file. request: its folder, name, format, and the corpora it may ask."""
         return self._later(corpus, "questions", request)
 
     def _later(self, corpus: str, kind: str, request: dict[str, Any]) -> Job:
@@ -269,7 +272,7 @@ class Service:
 
 
 class _Asker:
-    """One corpus of the service as something that answers."""
+    """One corpus of the service as an `Asker`."""
 
     def __init__(self, service: Service, name: str) -> None:
         self._service = service

@@ -1,6 +1,6 @@
 """The service database (SQLite, WAL): short transactions from any thread and process.
 
-What a transaction has committed is on disk (synchronous=FULL), also after kill -9 or loss of power.
+A committed transaction is durable (synchronous=FULL), also after kill -9 or power loss.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WAIT_S = 30.0
 
 
 class Database:
-    """Tables of `schema` (CREATE TABLE IF NOT EXISTS) in the file at `path`, which is made if needed.
+    """Tables of `schema` (CREATE TABLE IF NOT EXISTS) in the file at `path`, which is created if missing.
 
     Raises HomeFolderError where the file cannot be read or written.
     """
@@ -32,7 +32,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A write transaction: all or nothing; it waits for others to end theirs."""
+        """An atomic write transaction; it waits up to WAIT_S seconds for other writers."""
         with self._connected() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -43,18 +43,18 @@ class Database:
             connection.execute("COMMIT")
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """What one SELECT finds."""
+        """The rows of one SELECT."""
         with self._connected() as connection:
             return connection.execute(sql, values).fetchall()
 
     def delete(self, table: str, id: str, corpus: str | None = None) -> bool:
-        """Delete the row with that id; with `corpus` only if it is of that corpus. False where there is none."""
+        """Delete the row with that id; with `corpus`, only if it belongs to that corpus. Returns whether there was one."""
         sql = f"DELETE FROM {table} WHERE id = ? AND corpus = coalesce(?, corpus)"
         with self.transaction() as connection:
             return connection.execute(sql, (id, corpus)).rowcount > 0
 
     def delete_corpus(self, table: str, corpus: str) -> int:
-        """Delete all rows of a corpus. How many they were."""
+        """Delete all rows of a corpus. Returns their number."""
         with self.transaction() as connection:
             return connection.execute(f"DELETE FROM {table} WHERE corpus = ?", (corpus,)).rowcount
 
@@ -74,10 +74,10 @@ class Database:
 
 
 def new_id() -> str:
-    """128 random bits, 32 hex digits: nobody guesses another's entry."""
+    """An unguessable id: 32 hex digits of a random UUID."""
     return uuid.uuid4().hex
 
 
 def now() -> str:
-    """The time, ISO 8601 in UTC, to the millisecond."""
+    """The current time, ISO 8601 in UTC, in milliseconds."""
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")

@@ -39,14 +39,17 @@ def _cores() -> int:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """How a home folder is served. Raises SettingError for a value that makes no sense.
+    """Settings of a service over a home folder. Raises SettingError for an invalid value.
 
-    precision: how the reader computes, one of PRECISIONS. body_bytes: of a JSON body; upload_bytes: of a whole upload,
-    file_bytes: of one file in it, upload_files: how many. top_k: answers or passages one may ask for. batch: questions
-    in one request, questions: in one file. concurrency: questions read at once, queue: that wait for it; more are
-    refused. 0: as many as cores, and four times that. cors_origins: pages of other addresses that may call; none unless
-    set. log_questions: their text may be logged. shutdown_s: seconds that what was taken has to finish. keep_days: how
-    long results of question files are kept.
+    precision: of the reader, one of PRECISIONS.
+    body_bytes: maximum size of a JSON body; upload_bytes: of a whole upload; file_bytes: of one file in it.
+    upload_files: maximum number of files in an upload.
+    top_k: maximum of a request's top_k and retrieve. batch: maximum number of questions in one request.
+    questions: maximum number of questions in one file.
+    concurrency: questions read at once; by default the number of cores.
+    queue: maximum number of waiting questions, further ones are refused; 0 means four times concurrency.
+    cors_origins: origins whose pages may call the API; by default none. log_questions: whether question texts may be logged.
+    shutdown_s: seconds for admitted work to finish at shutdown. keep_days: how long results of question files are kept.
     """
 
     home: Path
@@ -81,7 +84,7 @@ class ServerSettings:
 
     @property
     def waiting(self) -> int:
-        """How many questions may wait."""
+        """Maximum number of waiting questions."""
         return self.queue or 4 * self.concurrency
 
     @property
@@ -91,7 +94,7 @@ class ServerSettings:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host names this machine and nothing else.
+    """Whether a host name or address is a loopback address.
 
     >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "docqa.example.org")]
     [True, True, True, False, False]
@@ -103,7 +106,7 @@ def is_loopback(host: str) -> bool:
 
 
 def server_settings(flags: Mapping[str, Any], environment: Mapping[str, str]) -> ServerSettings:
-    """Settings from flags (None: not given) and then DOCQA_* variables ("" is not set). Raises SettingError.
+    """Settings from flags (None: not given), else from DOCQA_* variables ("": not set). Raises SettingError.
 
     >>> server_settings({"home": "h", "port": None}, {"DOCQA_PORT": "9000"}).port
     9000
@@ -127,9 +130,9 @@ def _kinds() -> Mapping[str, Any]:
 
 
 def _parsed(kind: Any, text: str) -> Any:
-    """The value of this type that a text stands for; the text itself where it stands for none.
+    """Parse a text as this type; an unparsable text is returned unchanged.
 
-    Stricter than int(), which takes digits of any script and signs, and than msgspec, which takes 1e3 and no "yes".
+    Stricter than int(), which accepts signs and digits of any script. msgspec would accept 1e3, and reject "yes".
     """
     match type_info(kind):
         case BoolType():
@@ -146,7 +149,7 @@ def _parsed(kind: Any, text: str) -> Any:
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:
-    """A value of a setting, if it is of its type and within its bounds. Raises SettingError."""
+    """Return the value of a setting if it has the right type and is within bounds. Raises SettingError."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError:
@@ -154,7 +157,8 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
 
 
 def _allowed(kind: Any) -> str:
-    """
+    """The allowed values of a setting, in words.
+
     >>> _allowed(Port), _allowed(bool)
     ('a whole number from 0 to 65,535', 'one of 1, true, yes, on, 0, false, no, off')
     """

@@ -1,7 +1,9 @@
 """Reads and writes tables as CSV, XLSX, JSON and JSON lines.
 
-Invariants, each held by a test: what is written is read back the same (but for characters no spreadsheet can hold), and no
-cell that is written is a formula, whatever it holds.
+Invariants, each tested:
+
+* A written table is read back unchanged, except for characters that no spreadsheet can hold.
+* No written cell is a formula, whatever its text (no CSV injection).
 """
 
 from __future__ import annotations
@@ -38,9 +40,9 @@ UNPACKED_BYTES = 64_000_000
 SHEET_ROWS, SHEET_COLUMNS = 1_048_576, 50
 BEYOND = "\0"
 
-# What a spreadsheet takes for a formula at the head of a cell, also behind apostrophes of ours.
+# The start of a cell that a spreadsheet evaluates as a formula, also after apostrophes that `_csv_cell` added.
 _FORMULA = re.compile("'*[=+\\-@\t\r＝＋－＠]")
-# What neither XML nor a spreadsheet can hold.
+# Characters that XML and spreadsheets cannot hold.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -48,11 +50,11 @@ _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]"
 
 
 def read_records(data: bytes, name: str, column: str, limit: int) -> Iterator[tuple[int, Record]]:
-    """(row, named values) of a file, from 1, empty rows left out, at most `limit`. Tables: of any text, in order.
+    """Yield (row, record) of a file in order: rows count from 1, empty rows are skipped, at most `limit` records.
 
-    name: what the file is called, which tells its format. column: what the header of a table must name, in small letters;
-    a value of JSON that is no object stands under it. The name BEYOND is for cells right of the header.
-    Raises SettingError, also while iterating.
+    name: the file's name, whose suffix determines the format. column: lower-case name of a column that the header of a table
+    must have; a JSON value that is no object becomes a record with this one column. Cells of CSV and XLSX are strings; those
+    right of the header have the name BEYOND. Raises SettingError, also during iteration.
     """
     kind = SUFFIXES.get(PurePath(name).suffix.lower())
     if kind is None:
@@ -66,7 +68,7 @@ def read_records(data: bytes, name: str, column: str, limit: int) -> Iterator[tu
 
 
 def _json(text: str, column: str) -> Iterator[tuple[int, Record]]:
-    """An array of values, or one value; lines of JSON under this name are read too."""
+    """An array of values, or one value. A .json file with JSON lines is read too."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -92,7 +94,7 @@ def _record(value: object, column: str) -> Record:
 
 
 def _csv(text: str, column: str) -> Iterator[tuple[int, Record]]:
-    """Rows of a CSV file; Excel's line `sep=;` may stand first. This sets the csv module's field limit."""
+    """Rows of a CSV file, with Excel's `sep=;` as an optional first line. Sets the csv module's global field limit."""
     csv.field_size_limit(sys.maxsize)
     text = text.replace("\x00", "")
     told = re.match(r"sep=([^\w\s\"']|\t)\r?\n", text)
@@ -114,7 +116,7 @@ def _csv_rows(text: str, delimiter: str, first: int = 1) -> Rows:
 
 
 def _delimiter(text: str, column: str) -> str:
-    """What cuts a cell `column` out of the first row; where it stands alone, a character that cuts nothing.
+    """The delimiter that gives the first row a cell `column`. For a single column, a character that never occurs.
 
     >>> _delimiter('id;"question"', "question"), _delimiter("question", "question")
     (';', '\\x1f')
@@ -144,7 +146,7 @@ def _xlsx(data: bytes, column: str, limit: int) -> list[tuple[int, Record]]:
 
 
 def _sheets(data: bytes) -> Iterator[Any]:
-    """The sheets of a workbook that is within bounds when unpacked; openpyxl holds all its strings in memory."""
+    """The sheets of a workbook. Bounds its unpacked size first, as openpyxl holds all strings in memory."""
     import openpyxl
 
     from indexing.files.office import guard_zip
@@ -171,7 +173,7 @@ def _shown(value: object) -> str:
 
 
 def _header(rows: Rows, column: str) -> list[str] | None:
-    """The names in the first row that is not empty, in small letters; None when `column` is not among them."""
+    """The lower-case names in the first non-empty row; None if `column` is not among them."""
     names = next(([_name(cell) for cell in cells] for _, cells in rows if any(map(str.strip, cells))), [])
     return names if column in names else None
 
@@ -181,7 +183,7 @@ def _name(cell: str) -> str:
 
 
 def _below(header: Sequence[str], rows: Rows) -> Iterator[tuple[int, Record]]:
-    """The rows that are not empty, each cell with its name."""
+    """The non-empty rows as records."""
     for row, cells in rows:
         if any(map(str.strip, cells)):
             beyond = [(BEYOND, cell) for cell in cells[len(header) :] if cell.strip()]
@@ -192,7 +194,7 @@ def _below(header: Sequence[str], rows: Rows) -> Iterator[tuple[int, Record]]:
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], out: BinaryIO) -> None:
-    """UTF-8 with a byte order mark, which spreadsheets look for. `out` stays open."""
+    """Write CSV in UTF-8 with a byte order mark, which spreadsheets need to detect UTF-8. `out` stays open."""
     text = io.TextIOWrapper(out, "utf-8-sig", newline="", write_through=True)
     try:
         writer = csv.writer(text, lineterminator="\r\n")
@@ -204,7 +206,7 @@ def write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], out: Binary
 
 
 def write_xlsx(columns: Sequence[str], rows: Iterable[Sequence[Any]], out: BinaryIO, title: str = "answers") -> None:
-    """One sheet: texts are cells of the type text, also those that look like formulas, figures are figures."""
+    """Write one sheet. Strings become text cells, also those that look like formulas; numbers stay numbers."""
     from openpyxl import Workbook
 
     book = Workbook(write_only=True)
@@ -216,7 +218,7 @@ def write_xlsx(columns: Sequence[str], rows: Iterable[Sequence[Any]], out: Binar
 
 
 def write_json_lines(columns: Sequence[str], rows: Iterable[Sequence[Any]], out: BinaryIO) -> None:
-    """Every value exactly as it is; only half characters, which UTF-8 cannot hold, become "?"."""
+    """Write JSON lines with unchanged values, except that lone surrogates, which UTF-8 cannot hold, become "?"."""
     for row in rows:
         line = json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False)
         out.write(line.encode("utf-8", "replace") + b"\n")
@@ -236,7 +238,7 @@ def _xlsx_cell(sheet: Any, value: object) -> Any:
 
 
 def _csv_cell(value: object) -> str:
-    """A value as text; an apostrophe before what a spreadsheet would run.
+    """A value as text, with an apostrophe before a text that a spreadsheet would evaluate.
 
     >>> _csv_cell("=1+1"), _csv_cell("'=1+1"), _csv_cell(True), _csv_cell(None)
     ("'=1+1", "''=1+1", 'true', '')
@@ -247,7 +249,7 @@ def _csv_cell(value: object) -> str:
 
 
 def _unguarded(cell: str) -> str:
-    """A cell as it was before `_csv_cell`."""
+    """The inverse of `_csv_cell` for texts."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 

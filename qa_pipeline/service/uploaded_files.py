@@ -1,9 +1,10 @@
 """Uploaded files: safe names, atomic storage, and the path from a source back to its file.
 
-Invariants, each held by a test:
-    safe_name(safe_name(name)) == safe_name(name): it names a file below its folder, never hidden, on any system
-    a file is there whole or not at all, also after kill -9
-    no source leads outside its folder, nor through a link
+Invariants, each tested:
+
+* `safe_name` is idempotent. Its result names a file below its folder, never hidden, on any operating system.
+* A file exists completely or not at all, also after kill -9.
+* No source leads outside its folder, or through a symbolic link.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ SEPARATOR = re.compile(r"[/\\]")
 
 
 def safe_name(name: str) -> str:
-    """A client's file name as a path below a folder, "/" between its parts, NFC. Raises SettingError: nothing is left.
+    """Sanitise a client's file name: a relative path in NFC with "/" as separator.
 
-    A name that leads elsewhere (absolute, a drive, "..") keeps its last part only; other names keep their folders.
-    "#" becomes "_": in a source it marks a record of a file.
+    A name that leads elsewhere (absolute, with a drive, "..") keeps only its last part; other names keep their folders.
+    "#" becomes "_", as it separates file and record in a source. Raises SettingError if nothing is left or it is too long.
 
     >>> safe_name("C:\\\\Users\\\\me\\\\report.pdf"), safe_name("2024/May/report?.pdf"), safe_name("../.ssh/con.txt")
     ('report.pdf', '2024/May/report_.pdf', '_con.txt')
@@ -55,7 +56,7 @@ def safe_name(name: str) -> str:
 
 
 def leaves(name: str) -> bool:
-    """Whether a name leads out of the folder it is put in: absolute, with a drive, or by "..".
+    """Whether a name leads out of its folder: it is absolute, has a drive, or contains "..".
 
     >>> leaves("a/../b"), leaves("c:x"), leaves("/etc/passwd"), leaves("a..b/c")
     (True, True, True, False)
@@ -64,7 +65,7 @@ def leaves(name: str) -> bool:
 
 
 def _safe_part(part: str) -> str:
-    """One part of a name as every system takes it; "" when nothing is left."""
+    """One part of a name, valid on every operating system; "" if nothing is left."""
     text = unicodedata.normalize("NFC", part.encode("utf-8", "replace").decode("utf-8"))
     text = "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Zl", "Zp") and c not in _DIRECTION)
     text = unicodedata.normalize("NFC", _NOT_IN_NAMES.sub("_", " ".join(text.split())))
@@ -76,14 +77,14 @@ def _safe_part(part: str) -> str:
 
 
 def _hidden_removed(text: str) -> str:
-    """Without the beginnings that make a file hidden or an editor's own: such files are not indexed."""
+    """Strip prefixes of hidden files (".") and editors' lock files ("~$"), as such files are not indexed."""
     while text.startswith((".", " ", "~$")):
         text = text[2:] if text.startswith("~$") else text[1:]
     return text
 
 
 def _shortened(text: str) -> str:
-    """At most PART_BYTES bytes in UTF-8: the beginning, a mark made of the whole, and the suffix."""
+    """Truncate to PART_BYTES bytes of UTF-8: the beginning, a hash of the whole, and the suffix."""
     if len(text.encode("utf-8")) <= PART_BYTES:
         return text
     stem, dot, suffix = text.rpartition(".")
@@ -103,7 +104,7 @@ def _shown(name: str) -> str:
 
 
 def move_in(file: Path, documents: Path, source: str) -> None:
-    """Give a file its place, in folders made for it; again where someone removes them, just empty, at the same time."""
+    """Move a file to its place and create the folders. Retries if another process removes an empty folder meanwhile."""
     for left in reversed(range(MOVES)):
         try:
             make_folders(documents, source)
@@ -115,7 +116,7 @@ def move_in(file: Path, documents: Path, source: str) -> None:
 
 
 def make_folders(documents: Path, source: str) -> None:
-    """The folders of a source, none of them a link: a link could lead anywhere."""
+    """Create the folders of a source. Raises NotADirectoryError for a symbolic link, which could lead anywhere."""
     folder = documents
     if not documents.is_dir():
         raise FileNotFoundError(str(documents))
@@ -127,7 +128,7 @@ def make_folders(documents: Path, source: str) -> None:
 
 
 def plain_file(documents: Path, parts: list[str]) -> Path | None:
-    """The file these parts lead to, if every step is an ordinary folder and the last an ordinary file."""
+    """The file at this path, if each part is an ordinary folder and the last an ordinary file; else None."""
     path = documents
     for number, part in enumerate(parts, 1):
         if part in ("", ".", "..") or part.startswith((".", "~$")) or "\0" in part or os.sep in part:
@@ -143,12 +144,12 @@ def plain_file(documents: Path, parts: list[str]) -> Path | None:
 
 
 def may_be_spelled_otherwise(file: str) -> bool:
-    """Whether a source may differ from the name on disk: sources are NFC and show bytes that are no text as \\xNN."""
+    """Whether a source may differ from the name on disk: sources are NFC, and show undecodable bytes as \\xNN."""
     return not file.isascii() or "\\x" in file
 
 
 def find_by_walk(documents: Path, file: str) -> Path | None:
-    """The file that has this source in a walk, for files that did not come through `put`."""
+    """Find the file with this source by walking the folder, for files that were not stored by `put`; else None."""
     from indexing.files.walk import find_files
 
     for found in find_files(documents):

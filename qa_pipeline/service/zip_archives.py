@@ -1,6 +1,6 @@
 """Zip extraction within limits: each member is stored, or refused with its reason.
 
-Invariant, held by tests: unpacking is limited by the bytes that come out, never by those an archive says would.
+Invariant, tested: limits count the bytes actually unpacked, not the sizes that the archive declares.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OverflowError
 
 @dataclass(frozen=True, slots=True)
 class UploadLimits:
-    """What an archive may cost. Raises SettingError for a value that makes no sense.
+    """Limits of unpacking an archive. Raises SettingError for an invalid value.
 
-    file_bytes: of one unpacked file. total_bytes: of all that is unpacked. members: files in it.
-    ratio: bytes unpacked for each packed one, held against whatever has over 1 MB.
+    file_bytes: maximum size of one unpacked file. total_bytes: of all unpacked files. members: maximum number of files.
+    ratio: maximum of unpacked bytes per packed byte, for files and archives that unpack to over 1 MiB.
     """
 
     file_bytes: int = 50_000_000
@@ -48,7 +48,7 @@ class UploadLimits:
 
 @dataclass(frozen=True, slots=True)
 class PutReport:
-    """What became of one uploaded file. source: where it is now. status: stored, or refused and then `reason` says why."""
+    """The result of one uploaded file. source: its path in the corpus. status: "stored", or "refused" with a reason."""
 
     name: str
     source: str
@@ -57,7 +57,7 @@ class PutReport:
 
 
 class RefusedMember(Exception):
-    """A member, or an archive, is not taken; the text says why."""
+    """A member or an archive is refused; the message is the reason."""
 
 
 StoreMember = Callable[[str, Iterable[bytes]], str]
@@ -65,9 +65,9 @@ StoreMember = Callable[[str, Iterable[bytes]], str]
 
 
 def unpack(archive: Path, put: StoreMember, limits: UploadLimits, name: str = "") -> list[PutReport]:
-    """Store the files of a zip archive with `put`; one report a member, or one on the archive (`name`) as a whole.
+    """Store the files of a zip archive with `put`. Returns one report per member, or one for the whole archive (`name`).
 
-    Never raises for what is in the archive; what `put` raises as SettingError refuses that member.
+    Never raises for the content of the archive; a SettingError of `put` refuses that member.
     """
     try:
         with _BoundedFile(archive, limits) as file, _opened(file) as opened:
@@ -84,7 +84,7 @@ def _opened(file: _BoundedFile) -> zipfile.ZipFile:
 
 
 class _BoundedFile(FileIO):
-    """An archive whose table of contents is not read when it could not be of `limits.members` files."""
+    """An archive file that refuses to read a central directory too large for `limits.members` files."""
 
     def __init__(self, path: Path, limits: UploadLimits) -> None:
         super().__init__(path, "rb")
@@ -99,7 +99,7 @@ class _BoundedFile(FileIO):
 
 
 class _Unpacker:
-    """One pass over an archive; counts what came out of it."""
+    """Unpacks an archive in one pass; counts the unpacked bytes."""
 
     def __init__(self, opened: zipfile.ZipFile, put: StoreMember, limits: UploadLimits, size: int) -> None:
         self.opened = opened
@@ -137,7 +137,7 @@ class _Unpacker:
         return stored
 
     def _pieces(self, member: zipfile.ZipInfo) -> Iterator[bytes]:
-        """A member's bytes as they are unpacked; Refused at the first one too many."""
+        """Yield a member's unpacked bytes in pieces. Raises RefusedMember as soon as a limit is exceeded."""
         mine = 0
         with self._packed(member) as packed:
             while piece := packed.read(PIECE):
@@ -164,7 +164,7 @@ class _Unpacker:
 
 
 def check_member(member: zipfile.ZipInfo, name: str, limits: UploadLimits) -> None:
-    """Everything that can be said of a member before a byte is unpacked. Raises Refused."""
+    """Check what is known of a member before unpacking. Raises RefusedMember."""
     kind = stat.S_IFMT(member.external_attr >> 16)
     parts = SEPARATOR.split(name)
     if leaves(name):
@@ -190,7 +190,7 @@ def _too_big(limits: UploadLimits) -> RefusedMember:
 
 
 def member_name(member: zipfile.ZipInfo) -> str:
-    """A member's name; where the archive does not say that it is UTF-8 but it is, read as UTF-8."""
+    """A member's name. A name without the UTF-8 flag is decoded as UTF-8 if it is valid UTF-8, else as CP437."""
     name = member.orig_filename
     if member.flag_bits & 0x800 or name.isascii():
         return name

@@ -1,9 +1,10 @@
 """Question answering over a Spark DataFrame. Read `answer` and `ask`.
 
-Both give the frame back with every row and every column it had, and one column more. A question that cannot be asked (null,
-empty, too long) and an empty context are a row with a reason, never a lost row or a failed job. Rows go to Python in Arrow
-batches; each Python worker of Spark loads its model once and keeps it for all tasks it is given, and takes as many threads
-as a task has processors (`spark.task.cpus`). docqa must be installed in the Python that executors run
+Both return the frame with all its rows and columns and one more column. An invalid question (null, empty, too long) or an
+empty context gives a row with a reason, never a lost row or a failed job.
+
+Rows go to Python in Arrow batches. Each Python worker of Spark loads its model once and keeps it for all its tasks. It uses
+as many threads as a task has cores (`spark.task.cpus`). docqa must be installed in the executors' Python
 (docs/explanation/spark.md).
 """
 
@@ -48,11 +49,11 @@ def answer(
     precision: str = "auto",
     no_answer_threshold: float | None = None,
 ) -> DataFrame:
-    """Each row's question answered from its own context, in a new column: a struct of the shape ANSWER.
+    """Answer each row's question from its own context, in a new column `into`: a struct of the shape ANSWER.
 
-    Invariant: context[start:end] == answer, in code points. Where `no_answer` is true the other three are null and `score`
-    is how sure the reader is of that; else of its answer. With top_k above 1 the struct also has `answers`, the best top_k
-    of them that do not overlap. Raises SettingError, ModelMissing, ModelRefused before anything is run.
+    Invariant: context[start:end] == answer, in code points. Where `no_answer` is true, answer, start and end are null and
+    `score` is the no-answer score; else it is the answer's. With top_k above 1 the struct also has `answers`: the best
+    top_k that do not overlap. Raises SettingError, ModelMissing, ModelRefused before any job runs.
     """
     whole_number("top_k", top_k, 1, MAX_TOP_K)
     if no_answer_threshold is not None:
@@ -74,11 +75,11 @@ def ask(
     filters: Filter | None = None,
     passages: int = 3,
 ) -> DataFrame:
-    """Each row's question answered from an index folder, in a new column: a struct of the shape REPLY.
+    """Answer each row's question from an index folder, in a new column `into`: a struct of the shape REPLY.
 
-    index: a path that driver and executors see alike, or the name of what was shipped to them (`SparkContext.addFile`,
-    `--archives index.zip#index`). passages: how many of the closest are told beside the answers. Offsets are code points of
-    the document. Raises SettingError, IndexMissing, ModelMissing, ModelRefused before anything is run.
+    index: a path shared by driver and executors, or the name of files shipped to them (`SparkContext.addFile`,
+    `--archives index.zip#index`). passages: how many of the closest passages the struct has. Offsets are code points of
+    the document. Raises SettingError, IndexMissing, ModelMissing, ModelRefused before any job runs.
     """
     whole_number("passages", passages, 0, MAX_TOP_K)
     place(str(index))
@@ -113,7 +114,7 @@ def _check_text(frame: DataFrame, name: str) -> None:
 
 
 def _named(reader: str, precision: str) -> str:
-    """The name, when a reader of that name can be loaded here: a mistake is told before a job begins."""
+    """Return the name if the driver can resolve a reader of that name, so that mistakes fail before a job starts."""
     from indexing.models.registry import resolve
 
     if precision not in PRECISIONS:
@@ -123,7 +124,7 @@ def _named(reader: str, precision: str) -> str:
 
 
 def spark_type(shape: Any) -> DataType:
-    """A shape as Spark's type: a dict is a struct, a list an array of its only item, a word a simple type."""
+    """A shape as a Spark type: a dict is a struct, a list an array of its only item, a string a simple type."""
     from pyspark.sql import types
 
     if isinstance(shape, dict):
@@ -144,7 +145,7 @@ def spark_type(shape: Any) -> DataType:
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """Arrow batches -> the same with the column `into`, which has `work`'s values for the columns `reads`."""
+    """Arrow batches -> the same with the column `into`: the values of `work` for the columns `reads`."""
 
     work: Work
     reads: tuple[str, ...]
@@ -164,7 +165,7 @@ class Batches:
 
 
 def place(index: str) -> Path:
-    """Where an index lies on this machine: at that path, or among the files shipped by Spark. Raises IndexMissing."""
+    """The index folder on this machine: at that path, or among the files shipped by Spark. Raises IndexMissing."""
     from pyspark import SparkFiles
 
     from indexing.store.sqlite import DATABASE
@@ -177,7 +178,7 @@ def place(index: str) -> Path:
 
 
 def _take_share() -> None:
-    """As many threads as the task has processors, so that tasks beside one another do not wait for each other."""
+    """Limit threads to the cores of the task, so that concurrent tasks do not compete."""
     from pyspark import TaskContext
 
     task: Any = TaskContext.get()
@@ -195,7 +196,7 @@ def _take_share() -> None:
 
 @contextmanager
 def spark_session(master: str | None) -> Iterator[SparkSession]:
-    """A session of Spark, ended afterwards; on this machine its workers run the Python that runs here."""
+    """A Spark session, stopped afterwards. With a local master, its workers run the current Python."""
     try:
         from pyspark.sql import SparkSession
     except ImportError as error:
@@ -218,7 +219,7 @@ def spark_session(master: str | None) -> Iterator[SparkSession]:
 
 @contextmanager
 def sentences() -> Iterator[None]:
-    """What Spark raises, as one sentence: ours where a worker raised it, else the first line of Spark's."""
+    """Turn Spark's errors into SettingError: docqa's message if a worker raised it, else the first line of Spark's."""
     from pyspark.errors import PySparkException
 
     try:
@@ -231,7 +232,7 @@ def sentences() -> Iterator[None]:
 
 
 def table_format(path: str) -> str:
-    """What Spark calls the kind of a table with that ending. Raises SettingError."""
+    """Spark's format name for the suffix of a path. Raises SettingError."""
     found = FORMATS.get(PurePath(path).suffix.lower())
     if found is None:
         raise SettingError(f"{path} must end in {', '.join(FORMATS)}: that tells what it is.")
@@ -239,21 +240,24 @@ def table_format(path: str) -> str:
 
 
 def load(session: SparkSession, path: str) -> DataFrame:
-    """The table at a path, its kind told by the ending."""
+    """Load the table at a path, in the format of its suffix."""
     kind = table_format(path)
     reader = session.read.format(kind)
     return (reader.options(**CSV) if kind == "csv" else reader).load(path)
 
 
 def repartition(session: SparkSession, frame: DataFrame, wanted: int | None) -> DataFrame:
-    """The table in as many parts as wanted; else as Spark reads it, but one a core at least."""
+    """The table in the wanted number of partitions; by default Spark's, but at least one per core."""
     cores = session.sparkContext.defaultParallelism
     few = wanted is None and frame.rdd.getNumPartitions() < cores
     return frame.repartition(wanted or cores) if wanted or few else frame
 
 
 def write(frame: DataFrame, path: str, into: str, overwrite: bool) -> dict[str, int]:
-    """Write a table with answers in `into`, and count its rows on the way; CSV has no structs, so they are JSON there."""
+    """Write a table with answers in `into`; the structs become JSON in CSV files.
+
+    Returns the counts "rows", "none" (no answer) and "unasked" (rows with a reason), observed during the write.
+    """
     from pyspark.sql import Observation
     from pyspark.sql import functions as F
 

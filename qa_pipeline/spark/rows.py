@@ -1,7 +1,7 @@
-"""Rows of a table to values of a new column, by reading or by asking an index. Nothing of Spark here.
+"""Rows of a table to values of a new column, from a context or from an index. Independent of Spark.
 
-A question that cannot be asked (missing, empty, too long) and an empty text give a value with a reason. A reader, and an
-index, is loaded once in a process, whoever asks.
+An invalid question (missing, empty, too long) or an empty text gives a value with a reason. Each process loads a reader and
+an index once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ REPLY: Values = {"answers": [PLACED], "no_answer": "boolean", "score": "double",
 
 
 class Work(Protocol):
-    """Values of the new column, for those of the columns it reads."""
+    """Maps the columns it reads to the values of the new column."""
 
     def __call__(self, *columns: Column) -> list[Values]: ...
 
@@ -62,7 +62,7 @@ class ReadRows:
 
 @dataclass(frozen=True, slots=True)
 class AskRows:
-    """Questions -> replies from an index, which `find` finds on the machine where the rows are."""
+    """Questions -> replies from an index. find: returns the index folder on the executor's machine."""
 
     reader: str
     precision: str
@@ -96,7 +96,7 @@ class AskRows:
 def read_rows(
     loaded: LoadedReader, questions: Column, contexts: Column, *, top_k: int = 1, threshold: float | None = None
 ) -> list[Values]:
-    """For each question and its context a value of the shape ANSWER; all are read together."""
+    """A value of the shape ANSWER for each question and its context; all pairs are batched together."""
     from qa_pipeline.reading.readings import read_pairs
 
     told: list[Values] = [{"reason": _why_not(*pair)} for pair in zip(questions, contexts, strict=True)]
@@ -134,7 +134,7 @@ def _why_not(question: str | None, context: str | None) -> str | None:
 
 @lru_cache(maxsize=2)
 def _reader(name: str, precision: str, top_k: int) -> LoadedReader:
-    """The reader of this process, loaded once; spans enough for top_k of a text."""
+    """The reader of this process, loaded once, with at least top_k spans per text."""
     from indexing.models.registry import resolve
     from qa_pipeline.answering.calibration import calibration_of
     from qa_pipeline.answering.loaded_reader import LoadedReader
@@ -147,14 +147,14 @@ def _reader(name: str, precision: str, top_k: int) -> LoadedReader:
 
 @lru_cache(maxsize=2)
 def _pipeline(index: Path, reader: str, precision: str) -> QAPipeline:
-    """The index and the reader of this process, opened once."""
+    """The pipeline of this process, opened once."""
     from qa_pipeline.pipeline import QAPipeline
 
     return QAPipeline.open(index, reader, precision=precision)
 
 
 def arrow_type(shape: Any) -> Any:
-    """A shape as Arrow's type."""
+    """A shape as an Arrow type."""
     import pyarrow as pa
 
     if isinstance(shape, dict):

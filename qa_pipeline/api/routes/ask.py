@@ -1,4 +1,4 @@
-"""Routes that answer: ask, search and read, each also for a list, and ask as a stream of server-sent events."""
+"""Routes for questions: ask, search and read, each also as a batch, and ask as a stream of server-sent events."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _search(service: Service, corpus: str, body: SearchBody) -> Reply:
     responses=error_responses(*ERRORS),
 )
 async def ask(corpus: str, data: AskBody, service: Service) -> Reply:
-    """The answers to a question, or that there is none, with the closest passages either way."""
+    """Answer a question. The reply has the closest passages, also when it has no answer."""
     return await service.reads.run(partial(_ask, service, corpus, data))
 
 
@@ -79,7 +79,7 @@ async def ask(corpus: str, data: AskBody, service: Service) -> Reply:
     responses=error_responses(*ERRORS),
 )
 async def search(corpus: str, data: SearchBody, service: Service) -> Reply:
-    """The closest passages only; nothing is read, so nothing is answered."""
+    """Retrieve the closest passages without running the reader; the reply has no answers."""
     return await service.reads.run(partial(_search, service, corpus, data))
 
 
@@ -91,7 +91,7 @@ async def search(corpus: str, data: SearchBody, service: Service) -> Reply:
     responses=error_responses(*ERRORS),
 )
 async def ask_batch(corpus: str, data: AskBatchBody, service: Service) -> Replies:
-    """Answers to each question, in order; a question that fails has its error in its place."""
+    """Answer many questions, in order; a failed question has an error in its place."""
     return Replies(await _each(service, data.questions, lambda body: partial(_ask, service, corpus, body), corpus))
 
 
@@ -103,13 +103,13 @@ async def ask_batch(corpus: str, data: AskBatchBody, service: Service) -> Replie
     responses=error_responses(*ERRORS),
 )
 async def search_batch(corpus: str, data: SearchBatchBody, service: Service) -> Replies:
-    """The closest passages for each question, in order; a question that fails has its error in its place."""
+    """Retrieve the closest passages for many questions, in order; a failed question has an error in its place."""
     return Replies(await _each(service, data.questions, lambda body: partial(_search, service, corpus, body), corpus))
 
 
 @post("/v1/read", status_code=200, tags=["ask"], summary="An answer from one text", responses=error_responses(413, 429, 503))
 async def read(data: ReadBody, service: Service) -> ReadAnswer:
-    """The answer from the text given, "" when it does not say."""
+    """Answer from a given text; `answer` is "" if the text has no answer."""
     return to_schema(await service.reads.run(partial(service.read, data.question, data.context)), ReadAnswer)
 
 
@@ -121,7 +121,7 @@ async def read(data: ReadBody, service: Service) -> ReadAnswer:
     responses=error_responses(413, 429, 503),
 )
 async def read_batch(data: ReadBatchBody, service: Service) -> ReadAnswers:
-    """An answer from each text, in order. All are read, or none."""
+    """Answer from many texts, in order. Either all are read, or the request fails."""
     _check_many(service, len(data.items))
     found = []
     for number, item in enumerate(data.items):
@@ -139,7 +139,10 @@ async def read_batch(data: ReadBatchBody, service: Service) -> ReadAnswers:
     responses=error_responses(*ERRORS) | EVENTS,
 )
 async def ask_stream(corpus: str, data: AskBody, service: Service, request: Request[Any, Any, Any]) -> Stream:
-    """Server-sent events: `passages`, then `answers` with how many passages are read, then `reply`; or `error`."""
+    """Answer a question as a stream of server-sent events.
+
+    `passages` comes first, then `answers` after each passage read, then `reply`; or `error`.
+    """
     settings = _settings(service, data)
     loop, queue, gone = asyncio.get_running_loop(), asyncio.Queue[Event | Exception](), threading.Event()
 
@@ -173,7 +176,7 @@ def _check_many(service: Service, count: int) -> None:
 async def _each(
     service: Service, bodies: list[Any], work: Callable[[Any], Callable[[], Reply]], corpus: str
 ) -> list[dict[str, Any]]:
-    """A reply for each; admitted once as a whole, then each question waits its turn among those of others."""
+    """One reply per question. Only the first passes admission control; the others queue without a limit."""
     _check_many(service, len(bodies))
     await service.run_blocking(service.home.corpus, corpus)
     replies: list[dict[str, Any]] = []
@@ -189,7 +192,7 @@ async def _each(
 
 
 def _event(step: Step, first: bool) -> Event:
-    """What is sent of a step: the passages first, answers after each reading, the reply last."""
+    """The event of a step: `passages` first, `answers` after each passage read, `reply` last."""
     if step.reply is not None:
         return "reply", step.reply
     if first:
@@ -200,7 +203,7 @@ def _event(step: Step, first: bool) -> Event:
 async def _events(
     event: Event | Exception, queue: asyncio.Queue[Event | Exception], gone: threading.Event, log_questions: bool
 ) -> AsyncIterator[bytes]:
-    """Events as text until the reply or an error; when nobody listens any more, reading stops at its next step."""
+    """Server-sent events as bytes, up to the reply or an error. On disconnect, reading stops at its next step."""
     try:
         while True:
             if isinstance(event, Exception):

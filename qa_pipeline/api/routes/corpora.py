@@ -18,7 +18,7 @@ ApiRequest = Request[Any, Any, Any]
 
 @get("/v1/models", tags=["service"], summary="The models known by name", responses=error_responses())
 async def list_models(service: Service) -> list[Model]:
-    """Readers and embedders, and which can be loaded on the service's machine now."""
+    """List readers and embedders, and whether each can be loaded on the service's machine now."""
     from indexing.models.registry import available
 
     rows = await service.run_blocking(available)
@@ -27,7 +27,7 @@ async def list_models(service: Service) -> list[Model]:
 
 @get("/v1/corpora", tags=["corpora"], summary="The corpora", responses=error_responses(503))
 async def list_corpora(service: Service, request: ApiRequest) -> list[CorpusStatus]:
-    """Every corpus the key may see, by name."""
+    """List every corpus that the key may see, by name."""
     return to_schema(await service.run_blocking(service.statuses, request.auth), list[CorpusStatus])
 
 
@@ -40,7 +40,7 @@ async def list_corpora(service: Service, request: ApiRequest) -> list[CorpusStat
     responses=error_responses(409, 413, 503),
 )
 async def create_corpus(data: CorpusBody, service: Service, request: ApiRequest) -> CorpusDetail:
-    """A new corpus without documents, which can be asked at once."""
+    """Create an empty corpus; it accepts questions at once."""
     if not service.may_see(request.auth, data.name):
         raise NotAllowed("This key is limited to other corpora; use one that is not.")
     try:
@@ -52,7 +52,7 @@ async def create_corpus(data: CorpusBody, service: Service, request: ApiRequest)
 
 @get("/v1/corpora/{corpus:str}", tags=["corpora"], summary="What is in a corpus", responses=error_responses(404, 503))
 async def get_corpus(corpus: str, service: Service) -> CorpusDetail:
-    """What is in a corpus, and which files could not be read."""
+    """The status of a corpus, and the files that could not be read, each with the reason."""
     return to_schema(await service.run_blocking(service.status, corpus, skipped=True), CorpusDetail)
 
 
@@ -64,7 +64,7 @@ async def get_corpus(corpus: str, service: Service) -> CorpusDetail:
     responses=error_responses(404, 409, 503),
 )
 async def delete_corpus(corpus: str, service: Service) -> None:
-    """Delete a corpus: its files, its index, its feedback and its saved questions."""
+    """Delete a corpus with its files, index, feedback and saved questions."""
     await service.run_blocking(service.delete, corpus)
 
 

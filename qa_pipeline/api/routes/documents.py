@@ -51,7 +51,7 @@ TYPES = {
 
 @dataclass
 class _FilesForm(Operation):
-    """The description of a request with files, which is read by ourselves."""
+    """The OpenAPI operation of an upload; the handler parses the body itself."""
 
     def __post_init__(self) -> None:
         self.request_body = files_body("files")
@@ -71,9 +71,10 @@ class _FilesForm(Operation):
     responses=error_responses(404, 409, 413, 503),
 )
 async def add_documents(corpus: str, service: Service, request: ApiRequest) -> UploadReceipt:
-    """Upload files (field `files`, one or many; a .zip is unpacked) and have them indexed by a job.
+    """Upload files (field `files`, one or many; a .zip is unpacked). A job indexes them.
 
-    A file of the same name is replaced. Each file is told as stored or refused; the job tells what became of the stored.
+    A file of the same name is replaced. The receipt marks each file as stored or refused. The job's result reports how each
+    stored file was indexed.
     """
     into = await service.run_blocking(service.home.corpus, corpus)
     async with upload(request, service.home.uploads, service.settings) as sent:
@@ -86,7 +87,7 @@ async def add_documents(corpus: str, service: Service, request: ApiRequest) -> U
 
 
 def _store(service: Service, corpus: Corpus, sent: UploadResult) -> list[PutReport]:
-    """Every file of an upload in its corpus, or the reason why not."""
+    """Store every file of an upload in its corpus; refused files have a reason."""
     reports: list[PutReport] = []
     limits = UploadLimits(
         file_bytes=service.settings.file_bytes,
@@ -110,7 +111,7 @@ def _put(service: Service, corpus: Corpus, file: SentFile) -> PutReport:
         return PutReport(file.name, "", "refused", str(error))
 
 
-# -- look --------------------------------------------------------------------------------------------------------------
+# -- read --------------------------------------------------------------------------------------------------------------
 
 
 @get("/v1/corpora/{corpus:str}/documents", tags=["documents"], summary="The documents", responses=error_responses(404, 503))
@@ -129,9 +130,9 @@ async def list_corpus_documents(
     offset: Annotated[int, Parameter(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Parameter(ge=1, le=1_000)] = 50,
 ) -> Listing:
-    """Documents by source, with counts of languages, types and folders; source may be a pattern (`*`, `?`, `[...]`).
+    """List documents by source, with counts of languages, types and folders. source: may be a pattern (`*`, `?`, `[...]`).
 
-    A parameter given again means any of its values. With fields, also of the fields of meta that tell documents apart.
+    A repeated parameter matches any of its values. fields: also count the metadata fields that distinguish documents.
     """
     wanted = ListingQuery(language, file_type, folder, source, ids, [_pair(text) for text in meta or ()], since, until)
 
@@ -156,7 +157,7 @@ def _pair(text: str) -> tuple[str, str]:
     responses=error_responses(404, 503),
 )
 async def get_document(corpus: str, document: str, service: Service, start: Place = None, end: Place = None) -> DocumentText:
-    """A document with its text, or with a piece of it."""
+    """A document with its text, or with the part from start to end."""
     found = await service.run_blocking(_document, service, corpus, document)
     first, last = _span(found, start, end)
     return DocumentText(
@@ -182,7 +183,7 @@ async def get_document(corpus: str, document: str, service: Service, start: Plac
     responses=error_responses(404, 503) | A_FILE,
 )
 async def get_original(corpus: str, document: str, service: Service) -> File:
-    """The file a document is from, as it was uploaded."""
+    """Download the original file of a document, as uploaded."""
     found = await service.run_blocking(_original, service, corpus, document)
     kind, name = TYPES.get(found.path.suffix.lower(), ANY_TYPE), found.source.rpartition("/")[2]
     return File(
@@ -207,7 +208,7 @@ async def get_page_image(
     end: Place = None,
     scale: Annotated[float, Parameter(ge=0.1, le=4)] = 1.5,
 ) -> Page:
-    """A page's picture, with boxes around the part of start..end that is on it; `exact` is false where none can be drawn."""
+    """Render a page of a PDF, with boxes around the part of start..end on it. `exact` is false if none can be drawn."""
 
     def drawn() -> Page:
         found = _document(service, corpus, document)
@@ -238,7 +239,7 @@ async def delete_document(
     service: Service,
     whole_file: Annotated[bool, Parameter(description="Also when its file holds other documents, which go too.")] = False,
 ) -> AcceptedJob:
-    """Delete the file of a document; a job takes it out of the index."""
+    """Delete the file of a document; a job removes it from the index."""
     found = await service.run_blocking(_original, service, corpus, document)
     if found.documents > 1 and not whole_file:
         raise SettingError(
@@ -258,7 +259,7 @@ async def delete_document(
 async def delete_file(
     corpus: str, service: Service, source: Annotated[str, Parameter(min_length=1, max_length=4_000)]
 ) -> AcceptedJob:
-    """Delete a file, also one that could not be read and so has no document; a job takes it out of the index."""
+    """Delete a file, also an unreadable one without a document; a job removes it from the index."""
     into = await service.run_blocking(service.home.corpus, corpus)
     return await service.run_blocking(_remove, service, Original(into, source, Path(), 0))
 
@@ -267,7 +268,7 @@ ROUTES = (add_documents, list_corpus_documents, get_document, get_original, get_
 
 
 class Original(NamedTuple):
-    """A file of a corpus, and how many documents are made of it."""
+    """A file of a corpus, and the number of its documents."""
 
     corpus: Corpus
     source: str
@@ -300,7 +301,7 @@ def _span(document: Document, start: int | None, end: int | None) -> tuple[int, 
 
 
 def _page(document: Document, path: Path, number: int, span: tuple[int, int] | None, scale: float) -> Page:
-    """The page with boxes for what of the span is on it."""
+    """The page, with boxes around the part of the span on it."""
     begin = document.pages[number - 1]
     last = number == len(document.pages)
     stop = len(document.text) if last else max(begin, document.pages[number] - len("\n\n"))

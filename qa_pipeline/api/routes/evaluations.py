@@ -1,6 +1,6 @@
 """Routes of evaluation runs: tables, plots, predictions, and the comparison of two runs.
 
-They are of no corpus and may quote any, so a key that is limited to some corpora does not see them.
+Runs belong to no corpus and may quote any, so keys limited to some corpora cannot see them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RowName = Annotated[str | None, Parameter(query="language", max_length=100, desc
 
 TYPES = {"png": "image/png", "svg": "image/svg+xml"}
 A_PICTURE = {200: ResponseSpec(bytes, generate_examples=False, media_type="image/*", description="PNG or SVG.")}
-# A picture may be styled, but nothing in it may run or fetch.
+# An SVG plot may have styles, but must not run scripts or load anything.
 HARMLESS = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
 
@@ -44,7 +44,7 @@ HARMLESS = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbo
     responses=error_responses(503),
 )
 async def list_evaluations(service: Service) -> list[Evaluation]:
-    """The runs of `docqa evaluate` in this home, the newest first; one that is broken or not finished says so itself."""
+    """List the runs of `docqa evaluate` in this home, newest first. `state` marks broken and unfinished runs."""
     return [told_run(run) for run in await service.run_blocking(service.evaluations.list)]
 
 
@@ -56,7 +56,7 @@ async def list_evaluations(service: Service) -> list[Evaluation]:
     responses=error_responses(404, 503),
 )
 async def get_evaluation(evaluation: str, service: Service) -> EvaluationDetail:
-    """A run with its table, a line a language, each figure with its interval."""
+    """A run with its table: one row per language, each figure with its confidence interval."""
 
     def found() -> EvaluationDetail:
         return evaluation_detail_schema(service.evaluations.get(evaluation), service.evaluations.plots(evaluation))
@@ -72,7 +72,7 @@ async def get_evaluation(evaluation: str, service: Service) -> EvaluationDetail:
     responses=error_responses(404, 503) | A_PICTURE,
 )
 async def get_plot(evaluation: str, plot: str, service: Service) -> Response[bytes]:
-    """One of the pictures that a run lists, as PNG or SVG; nothing in it can run."""
+    """A plot of a run, as PNG or SVG; a content security policy blocks scripts in it."""
     data = await service.run_blocking(service.evaluations.plot, evaluation, plot)
     headers = {
         "Content-Type": TYPES[plot.rpartition(".")[2]],
@@ -98,10 +98,10 @@ async def list_predictions(
     offset: Annotated[int, Parameter(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Parameter(ge=1, le=1_000)] = 50,
 ) -> Predictions:
-    """Questions with the right answers and what was said, judged one by one by the run's scorer.
+    """Questions with right answers and predictions, each judged by the run's scorer.
 
-    verdict: `right` an exact match, `partly` some words of a right answer, `wrong` none. order: as `asked`, or the `surest`
-    first.
+    verdict: `right` is an exact match, `partly` has some words of a right answer, `wrong` has none. order: `asked` keeps
+    the order of the questions, `surest` begins with the lowest no-answer score.
     """
     wanted = JudgedQuery(row, verdict, order == "surest")
 
@@ -122,9 +122,9 @@ async def list_predictions(
 async def compare_evaluations(
     evaluation: str, other: str, service: Service, scorer: ScorerName | None = None
 ) -> RunComparison:
-    """The first run (A) and the other (B) over the questions both were asked, as `docqa compare` does.
+    """Compare a run (A) with another (B) over the questions of both, as `docqa compare` does.
 
-    scorer: whose figures; without it the one both were scored by.
+    scorer: by default the one that scored both runs.
     """
     found, notes = await service.reads.run(partial(service.evaluations.compare, evaluation, other, scorer))
     return comparison_schema(found, evaluation, other, notes)

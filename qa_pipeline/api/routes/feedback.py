@@ -30,7 +30,11 @@ ApiRequest = Request[Any, Any, Any]
     responses=error_responses(404, 413, 503),
 )
 async def add_feedback(corpus: str, data: FeedbackBody, service: Service, request: ApiRequest) -> Feedback:
-    """`right` or `corrected` with the span that answers; `wrong` with a span that does not, or alone: it is not said."""
+    """Store a judgement on an answer.
+
+    `right` and `corrected` need the span that answers the question. `wrong` has the span that does not; without a span it
+    means that the document has no answer.
+    """
     key = request.auth.id if request.auth else ""
 
     def add() -> Feedback:
@@ -52,7 +56,7 @@ async def add_feedback(corpus: str, data: FeedbackBody, service: Service, reques
 
 @get("/v1/corpora/{corpus:str}/feedback", tags=["feedback"], summary="What was said", responses=error_responses(404, 503))
 async def list_feedback(corpus: str, service: Service) -> list[Feedback]:
-    """The feedback on a corpus, the newest first."""
+    """List the feedback on a corpus, newest first."""
     await service.run_blocking(service.home.corpus, corpus)
     return await service.run_blocking(service.feedback.list, corpus)
 
@@ -64,7 +68,7 @@ async def list_feedback(corpus: str, service: Service) -> list[Feedback]:
     responses=error_responses(404, 503),
 )
 async def export_feedback(corpus: str, service: Service) -> dict[str, Any]:
-    """What was said as SQuAD 2.0, for training and evaluation."""
+    """Export the feedback as SQuAD 2.0, for training and evaluation."""
 
     def squad() -> dict[str, Any]:
         with service.using(corpus) as opened:
@@ -81,7 +85,7 @@ async def export_feedback(corpus: str, service: Service) -> dict[str, Any]:
     responses=error_responses(404, 503),
 )
 async def delete_feedback(corpus: str, feedback: str, service: Service) -> None:
-    """Forget one piece of feedback."""
+    """Delete one entry of feedback."""
     await service.run_blocking(service.home.corpus, corpus)
     await service.run_blocking(service.feedback.delete, feedback, corpus=corpus)
 
@@ -98,7 +102,7 @@ async def delete_feedback(corpus: str, feedback: str, service: Service) -> None:
     responses=error_responses(404, 413, 503),
 )
 async def save_question(corpus: str, data: SavedQuestionBody, service: Service) -> SavedQuestion:
-    """Keep a question, to be asked again when there are new documents."""
+    """Save a question, to run it again when there are new documents."""
     await service.run_blocking(service.home.corpus, corpus)
     chosen = {} if data.settings is None else msgspec.to_builtins(data.settings)
     service.ask_settings(**chosen)
@@ -107,7 +111,7 @@ async def save_question(corpus: str, data: SavedQuestionBody, service: Service) 
 
 @get("/v1/corpora/{corpus:str}/saved", tags=["saved"], summary="The saved questions", responses=error_responses(404, 503))
 async def list_saved_questions(corpus: str, service: Service) -> list[SavedQuestion]:
-    """The saved questions of a corpus, the newest first."""
+    """List the saved questions of a corpus, newest first."""
     await service.run_blocking(service.home.corpus, corpus)
     return await service.run_blocking(service.saved.list, corpus)
 
@@ -121,7 +125,7 @@ async def list_saved_questions(corpus: str, service: Service) -> list[SavedQuest
     responses=error_responses(404, 429, 503),
 )
 async def run_saved_question(corpus: str, saved: str, service: Service) -> Change:
-    """Ask again: which answers are new, which are gone; this run is the one the next is compared with."""
+    """Run a saved question and return its new and gone answers. The next run is compared with this one."""
     await service.run_blocking(service.home.corpus, corpus)
     return await service.reads.run(partial(service.run_saved, corpus, saved))
 
@@ -134,7 +138,7 @@ async def run_saved_question(corpus: str, saved: str, service: Service) -> Chang
     responses=error_responses(404, 503),
 )
 async def delete_saved_question(corpus: str, saved: str, service: Service) -> None:
-    """Forget a saved question."""
+    """Delete a saved question."""
     await service.run_blocking(service.home.corpus, corpus)
     await service.run_blocking(service.saved.delete, saved, corpus=corpus)
 

@@ -1,4 +1,4 @@
-"""Routes of background jobs, and of question files that a job answers."""
+"""Routes of background jobs, and of question files, which a job answers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PIECE = 65_536
 
 @dataclass
 class _QuestionsForm(Operation):
-    """The description of a request with a file of questions."""
+    """The OpenAPI operation of an upload of a question file."""
 
     def __post_init__(self) -> None:
         self.request_body = files_body("file", format=Schema(type=OpenAPIType.STRING, enum=list(KINDS)))
@@ -57,14 +57,14 @@ async def list_jobs(
     corpus: Annotated[str | None, Parameter(max_length=1_000)] = None,
     limit: Annotated[int, Parameter(ge=1, le=1_000)] = 100,
 ) -> list[Job]:
-    """Jobs of the corpora the key may see, the newest first, without their results."""
+    """List jobs of the corpora that the key may see, newest first, without their results."""
     found = await service.run_blocking(service.jobs.list, corpus, limit, results=False)
     return [to_schema(job, Job) for job in found if service.may_see(request.auth, job.corpus)]
 
 
 @get("/v1/jobs/{job:str}", tags=["jobs"], summary="A job", responses=error_responses(404, 503))
 async def get_job(job: str, service: Service, request: ApiRequest) -> Job:
-    """How far a job is, and when it is done, what it did."""
+    """The state and progress of a job, and its result once it is done."""
     return to_schema(await service.run_blocking(_seen, service, request.auth, job), Job)
 
 
@@ -77,7 +77,7 @@ async def get_job(job: str, service: Service, request: ApiRequest) -> Job:
     responses=error_responses(404, 503),
 )
 async def cancel_job(job: str, service: Service, request: ApiRequest) -> Job:
-    """Cancel a queued job at once, a running one at its next step; an ended one stays as it is."""
+    """Cancel a queued job at once, and a running one at its next step; an ended job stays unchanged."""
     await service.run_blocking(_seen, service, request.auth, job)
     return to_schema(await service.run_blocking(service.jobs.cancel, job), Job)
 
@@ -89,7 +89,7 @@ async def cancel_job(job: str, service: Service, request: ApiRequest) -> Job:
     responses=error_responses(404, 409, 503) | A_FILE,
 )
 async def get_job_result(job: str, service: Service, request: ApiRequest, format: Format | None = None) -> Stream:
-    """The answers as a file, in the format asked for or the one chosen with the questions."""
+    """Download the answers as a file. format: by default the one chosen with the questions."""
     found = await service.run_blocking(_seen, service, request.auth, job)
     kind = format or str(found.request.get("format", "csv"))
     file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
@@ -115,9 +115,9 @@ async def get_job_result(job: str, service: Service, request: ApiRequest, format
     responses=error_responses(404, 413, 503),
 )
 async def add_question_file(corpus: str, service: Service, request: ApiRequest) -> AcceptedJob:
-    """Have a file of questions (field `file`: CSV, XLSX, JSON or JSON lines) answered by a job.
+    """Upload a question file (field `file`: CSV, XLSX, JSON or JSON lines). A job answers it.
 
-    A file with a mistake in any row is refused whole. The field `format` says how the answers are wanted.
+    A file with a mistake in any row is refused as a whole. The field `format` chooses the format of the answers.
     """
     await service.run_blocking(service.home.corpus, corpus)
     async with upload(request, service.home.uploads, service.settings) as sent:
@@ -131,7 +131,7 @@ ROUTES = (list_jobs, get_job, cancel_job, get_job_result, add_question_file)
 
 
 def _seen(service: Service, key: Key | None, id: str) -> job_store.Job:
-    """A job of a corpus the key may see. Raises JobMissing."""
+    """The job, if the key may see its corpus. Raises JobMissing."""
     job = service.jobs.get(id)
     if not service.may_see(key, job.corpus):
         raise JobMissing(f"There is no job {id[:80]!r}; list the jobs, or start it again.")
@@ -139,7 +139,7 @@ def _seen(service: Service, key: Key | None, id: str) -> job_store.Job:
 
 
 def _request(service: Service, key: Key | None, corpus: str, sent: UploadResult) -> dict[str, Any]:
-    """What a job has to know of a file of questions, all of it checked. Raises SettingError, CorpusMissing."""
+    """The validated request of a question job. Raises SettingError, CorpusMissing."""
     kind = sent.fields.get("format", "csv")
     if kind not in KINDS:
         raise SettingError(f"The format is {kind[:80]!r}; answers are written as {', '.join(KINDS)}.")

@@ -14,7 +14,7 @@ from qa_pipeline.service.service import Service
 
 @get("/health", opt={OPEN: True}, tags=["service"], summary="Whether the process is up")
 async def get_health(service: Service) -> Health:
-    """The process is up; /ready tells whether it can be asked. How the reader computes is empty until it is loaded."""
+    """Liveness: the process runs. Precision and instruction set are empty until the reader is loaded; see also /ready."""
     facts = service.models.reader_facts()
     return Health("up", facts.get("precision", ""), facts.get("instruction_set", ""))
 
@@ -27,7 +27,7 @@ async def get_health(service: Service) -> Health:
     responses={503: ResponseSpec(Readiness, generate_examples=False, description="Not yet, and why.")},
 )
 async def get_readiness(service: Service) -> Response[Readiness]:
-    """The models are loaded and a question was answered."""
+    """Readiness: the models are loaded and a test question was answered."""
     reason = service.ready()
     return Response(Readiness(not reason, reason), status_code=503 if reason else 200)
 
@@ -41,7 +41,7 @@ async def get_readiness(service: Service) -> Response[Readiness]:
     responses=error_responses(),
 )
 async def get_metrics(service: Service) -> Response[str]:
-    """Requests, time of each stage, what waits, what is in the corpora."""
+    """Metrics of requests, stage times, queues, jobs and corpora, in Prometheus's text format."""
     figures = await service.run_blocking(service.measures.text)
     return Response(figures.decode(), headers={"Content-Type": CONTENT_TYPE})
 
