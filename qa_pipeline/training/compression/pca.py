@@ -63,9 +63,9 @@ def components(vectors: NDArray[np.float32], numbers: int) -> tuple[NDArray[np.f
 def without_languages(vectors: NDArray[np.float32], languages: Sequence[RaggedSentences]) -> NDArray[np.float32]:
     """Removes from float32 [V, d] the at most L - 1 directions in which the mean vectors of L languages differ.
 
-    A language's mean is that of its lines' unit vectors; one language leaves the vectors unchanged. This is a simple form of
-    "A simple and effective method to eliminate the self language bias in multilingual representations" (Yang, Yang, Cer and
-    Darve 2021). They remove principal components of each language instead.
+    A language's mean is that of its lines' unit vectors; one language leaves the vectors unchanged. A simple form of "A
+    simple and effective method to eliminate the self language bias in multilingual representations" (Yang et al. 2021).
+    They remove principal components of each language instead.
 
     >>> from qa_pipeline.training.alignment.ibm_model1 import to_ragged
     >>> rows = np.array([[1, 5], [2, 5], [1, -5], [2, -5]], dtype=np.float32)
