@@ -1,8 +1,8 @@
 """Reading speed of stock FARMReader, the transformers pipeline, and docqa in each precision.
 
 All run in one process, alternating. Every round times each system once on the same questions and passages, so ratios hold
-on a busy machine. Model (a) has the size of XLM-R base (12 layers x 768, vocabulary 250,002), the built-in tokenizer's
-vocabulary, and random weights, as speed does not depend on them. Model (b) is the built-in reader. Passages are XQuAD's
+on a busy machine. Model (a) has XLM-R base's size (12 layers x 768, vocabulary 250,002), the built-in tokenizer's
+vocabulary, and random weights, on which speed does not depend. Model (b) is the built-in reader. Passages are XQuAD's
 (ar de en hi zh) if that folder is given, else those of examples/corpus.
 
 "share": arithmetic throughput relative to a float32 matrix multiplication of 2,560 x width x 4 width in the same run. It

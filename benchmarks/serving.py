@@ -5,9 +5,9 @@ a thread that asks the questions of examples/questions.json sequentially; after 
 answer and passage is compared with its document's text, fetched through the API. The service's resident memory is sampled
 each second. One process runs three phases in sequence:
 
-asking       no uploads, so memory must become stable once every thread has answered
-overwriting  two uploaders replace the same documents with a changed last line, so the corpus keeps its size
-growing      two uploaders add new documents
+    asking       no uploads, so memory must become stable once every thread has answered
+    overwriting  two uploaders replace the same documents with a changed last line, so the corpus keeps its size
+    growing      two uploaders add new documents
 
     python -m benchmarks.serving [--clients 50] [--seconds 60] [--phases asking,overwriting,growing] [--json FILE]
 
@@ -113,7 +113,7 @@ def ask(url: str, number: int, asked: list[str], until: float, seen: Seen) -> No
 
 
 def check(client: Client, reply: Reply, seen: Seen) -> None:
-    """Checks that every answer and passage is its document's text; documents are cached, as the text of an id never changes."""
+    """Checks every answer and passage against its document's text; documents are cached, as an id's text never changes."""
     for part in (*reply.answers, *reply.passages):
         text = seen.texts.get(part.document_id)
         if text is None:

@@ -144,7 +144,7 @@ class _Paragraphs:
                 yield from ((numbers[0], other) for other in numbers[1:])
 
     def of_parallel_files(self) -> Iterator[tuple[int, int]]:
-        """Pairs that are the same paragraph in two parallel files (translations, or one text with questions in two languages)."""
+        """Pairs of equal paragraphs in parallel files (translations, or one text with questions in two languages)."""
         for one, other in combinations(self._ids, 2):
             yield from _by_id(self._ids[one], self._ids[other])
             if self._language[one] != self._language[other]:
