@@ -73,7 +73,7 @@ def finish(machine: Mapping[str, Any], result: Mapping[str, Any], file: Path | N
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The nearest-rank quantile at `share` (0..1); nan without values.
+    """The quantile at `share` (0..1), without interpolation; nan without values.
 
     >>> quantile([3, 1, 2], 0.5), quantile([1, 2, 3, 4], 0.95)
     (2, 4)

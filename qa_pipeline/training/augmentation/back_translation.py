@@ -1,8 +1,8 @@
 """Translates questions by sequence-to-sequence models; context and answers stay unchanged.
 
 Back-translation (two models) paraphrases a question. One model alone makes a cross-lingual question over the same
-context. Any translation model of transformers without language tokens works (MarianMT), by folder or hub name. Only
-safetensors weights are loaded, and no code from the model folder is executed.
+context. Any translation model of transformers without language tokens works (MarianMT), by folder or hub name. Weights
+are loaded as tensors only (`weights_only`), and no code from the model folder is executed.
 """
 
 from __future__ import annotations

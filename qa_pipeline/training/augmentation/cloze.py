@@ -64,7 +64,7 @@ def _of_passage(
 
 
 def _passages(text: str) -> Iterator[str]:
-    """Joins lines into passages long enough for retrieval to matter; the rest is the last passage."""
+    """Joins lines into passages long enough that the answer is not obvious; the rest is the last passage."""
     lines: list[str] = []
     for line in filter(None, (" ".join(line.split()) for line in text.split("\n"))):
         lines.append(line)

@@ -52,7 +52,7 @@ class StaticTask:
         weights = np.array([weight for _, weight in sources])
         self._chances = weights / weights.sum()
         self._updates, self._anew = updates, anew
-        self._short = SHORT if anew.kept == 0 else anew.numbers  # Matryoshka only without kept dimensions.
+        self._short = SHORT if anew.kept == 0 else anew.numbers  # only leading dimensions are ever truncated to
         self.count = sum(source.count for source in self._sources)
 
     def groups(self, size: int, seed: int, epoch: int) -> list[list[int]]:

@@ -1,7 +1,7 @@
 """Unanswerable questions from hard negatives: nearby passages that do not answer the question.
 
-Passages near the question's own in its file are mostly of the same article. The candidates do not contain the answer's
-words. The one with the highest word overlap with the question is chosen, weighted by rarity as in BM25.
+Passages near the question's own in its file are mostly of the same article. The candidates do not contain the answer.
+The one with the highest word overlap with the question is chosen, weighted by rarity as in BM25.
 """
 
 from __future__ import annotations
