@@ -1,5 +1,5 @@
-"""What docqa costs and what it withstands, measured beside stock Haystack and other engines; read `README.md` first.
+"""Benchmarks of speed, memory and robustness, compared with stock Haystack and other engines; see `README.md`.
 
-Each module is a command: `python -m benchmarks.indexing`, `.opening`, `.asking`, `.killing`; `.corpus` makes the texts.
-Nothing here is imported by docqa itself.
+Each module is a command, such as `python -m benchmarks.indexing`; `benchmarks.corpus` generates the texts. docqa itself
+imports nothing from this package.
 """

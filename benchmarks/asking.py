@@ -1,9 +1,9 @@
-"""How long a question takes once everything is loaded, stage by stage, beside stock farm-haystack in the same run.
+"""Latency of questions with loaded models, by stage, compared with stock farm-haystack in the same run.
 
-Ours: `QAPipeline.ask` over an index of examples/corpus with the built-in models, and the command `docqa ask INDEX -` fed
-with 100 questions, timed by when its lines come out. Stock: `EmbeddingRetriever` on a `FAISSDocumentStore` and `FARMReader`
-(num_processes=0) in Haystack's `ExtractiveQAPipeline`, over the same passages, with the same models, reading as many
-passages. Each in a process of its own; the questions are those of examples/questions*.json.
+docqa: `QAPipeline.ask` over an index of examples/corpus with the built-in models, and the command `docqa ask INDEX -` fed
+with 100 questions, timed by its output lines. Stock: `EmbeddingRetriever` on a `FAISSDocumentStore`, and `FARMReader`
+(num_processes=0), in Haystack's `ExtractiveQAPipeline`. Both have the same passages and models, and read equally many
+passages. Each runs in its own process. The questions are those of examples/questions*.json.
 
     python -m benchmarks.asking [--json FILE]
 """
@@ -31,7 +31,7 @@ STAGES = ("embed", "retrieve", "read", "total")
 
 
 def questions(at_most: int) -> list[str]:
-    """Questions of examples/questions*.json, each once, evenly over all files."""
+    """At most `at_most` unique questions of examples/questions*.json, evenly spread over all files."""
     found: dict[str, None] = {}
     for path in sorted(EXAMPLES.parent.glob("questions*.json")):
         found.update((text, None) for text in _asked(json.loads(path.read_text("utf-8"))))
@@ -40,7 +40,7 @@ def questions(at_most: int) -> list[str]:
 
 
 def _asked(value: Any) -> Iterator[str]:
-    """The values of every "question" in a JSON value, SQuAD-shaped or a plain list."""
+    """The values of all "question" keys in a JSON value, SQuAD-shaped or a plain list."""
     if isinstance(value, dict):
         if isinstance(value.get("question"), str):
             yield value["question"]
@@ -66,7 +66,7 @@ def row(system: str, stage: str, times: Sequence[float]) -> dict[str, Any]:
 
 
 def ours(index: Path, asked: Sequence[str], what: str = "ours") -> list[dict[str, Any]]:
-    """Stages as the replies tell them, and the whole call as seen from outside. "bare": no tokens are compared."""
+    """Stage timings from the replies, and the wall time of each call. "bare": without late interaction."""
     from qa_pipeline.pipeline import QAPipeline
 
     name_of = "docqa" if what == "ours" else "docqa, cosines alone"
@@ -89,7 +89,7 @@ def ours(index: Path, asked: Sequence[str], what: str = "ours") -> list[dict[str
 
 
 def command(index: Path, count: int = 100) -> list[dict[str, Any]]:
-    """`docqa ask INDEX -`: from a question written to its line of JSON read, one after the other; and all at once."""
+    """`docqa ask INDEX -`: latency from question to JSON line, sequentially; then throughput with all questions piped."""
     asked = (questions(count) * count)[: count + WARM]
     words = [sys.executable, "-m", "qa_pipeline.cli", "ask", str(index), "-", "--reader", "builtin", "--json"]
     began = time.perf_counter()
@@ -115,7 +115,7 @@ def command(index: Path, count: int = 100) -> list[dict[str, Any]]:
 
 
 def _piped(words: list[str], asked: Sequence[str]) -> list[dict[str, Any]]:
-    """All questions in one go: the times between lines of output."""
+    """All questions at once: the times between output lines."""
     process = subprocess.Popen(
         words, cwd=machine.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -139,7 +139,7 @@ def _feed(pipe: Any, asked: Sequence[str]) -> None:
 
 
 def stock(index: Path, place: Path, asked: Sequence[str]) -> list[dict[str, Any]]:
-    """Haystack's own classes over the very passages of our index, with the same models."""
+    """Haystack's own classes over the passages of our index, with the same models."""
     os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
     from haystack.document_stores import FAISSDocumentStore
     from haystack.nodes import EmbeddingRetriever, FARMReader
@@ -199,7 +199,7 @@ def stock(index: Path, place: Path, asked: Sequence[str]) -> list[dict[str, Any]
     return [row("stock", name, values) for name, values in times.items()]
 
 
-# -- together ----------------------------------------------------------------------------------------------------------
+# -- comparison --------------------------------------------------------------------------------------------------------
 
 
 def main() -> int:

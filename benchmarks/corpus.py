@@ -1,8 +1,8 @@
-"""A synthetic corpus of any size, from the sentences of examples/corpus and of any folder given.
+"""A synthetic corpus of any size, from the sentences of examples/corpus and of a given folder.
 
-Documents keep to one language and to its own words: sentences are drawn and changed (other words of that language, new
-names made of halves of its words, other numbers), so that no two are the same and the vocabulary grows with the corpus
-as in real text. Seeded: the same seed and the same sentences give the same files. Nothing is taken from elsewhere.
+A document is in one language. Sentences are drawn at random and changed by other words of the language, new names made of
+halves of its words, and other numbers. So no two are equal, and the vocabulary grows with the corpus as in real text. The
+same seed and sentences give the same files. No other data is used.
 
     python -m benchmarks.corpus INTO --passages 10000 [--seed 1] [--from FOLDER]
 """
@@ -27,7 +27,7 @@ SHORTEST, LONGEST = 15, 600
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a language offers: its sentences, its words as often as they come, and characters in a passage."""
+    """Source material of a language: unique sentences, words with repetition, and mean characters per passage."""
 
     language: str
     sentences: tuple[str, ...]
@@ -36,7 +36,7 @@ class Material:
 
 
 def material(folders: Sequence[Path]) -> list[Material]:
-    """Of each language found below the folders, by language code."""
+    """The material of each language below the folders, sorted by language code."""
     from indexing.text.sentences import sentences
 
     found: dict[str, dict[str, None]] = {}
@@ -47,10 +47,10 @@ def material(folders: Sequence[Path]) -> list[Material]:
 
 
 def documents(languages: Sequence[Material], passages: int, seed: int = 1) -> Iterator[tuple[str, str]]:
-    """(source, text) of documents that are cut into about `passages` passages together, languages in equal parts.
+    """(source, text) of documents with about `passages` passages in total, languages in equal parts.
 
-    Sources are GROUP/LANGUAGE-NUMBER.txt, the group drawn from 100: a filter on the group allows about 1 % of them.
-    Lengths are log-normal: 4 passages at the median, 60 at most.
+    Sources are GROUP/LANGUAGE-NUMBER.txt. There are 100 random groups, so a filter on one selects about 1 % of the
+    documents. Lengths are log-normal: 4 passages at the median, 60 at most.
     """
     rng = random.Random(seed)
     made, number = 0.0, 0
@@ -74,7 +74,7 @@ def document(language: Material, passages: float, rng: random.Random) -> str:
 
 
 def sentence(language: Material, rng: random.Random) -> str:
-    """One sentence of the language, changed."""
+    """A random sentence of the language, changed."""
     chosen = rng.choice(language.sentences)
     if chosen.count(" ") < len(chosen) / 25:
         return _numbers(_spliced(chosen, rng.choice(language.sentences), rng), rng)
@@ -82,7 +82,7 @@ def sentence(language: Material, rng: random.Random) -> str:
 
 
 def write(into: Path, passages: int, seed: int = 1, more: Path | None = None) -> int:
-    """Write the files of a corpus into a folder; how many."""
+    """Writes a corpus into a folder; returns the number of files."""
     count = 0
     for source, text in documents(material([EXAMPLES, *([more] if more else [])]), passages, seed):
         path = into / source
@@ -93,7 +93,7 @@ def write(into: Path, passages: int, seed: int = 1, more: Path | None = None) ->
 
 
 def _texts(folders: Sequence[Path]) -> Iterator[tuple[str, str]]:
-    """(language, text) of every readable file; the language is the first folder's name where that is a code."""
+    """(language, text) of every readable file; the language is the first folder's name if that is a code, else detected."""
     from indexing.errors import UnreadableFile
     from indexing.files.walk import FileReader, find_files
     from indexing.text.language_id import detect
@@ -111,7 +111,7 @@ def _texts(folders: Sequence[Path]) -> Iterator[tuple[str, str]]:
 
 
 def _material(language: str, sentences: list[str]) -> Material:
-    """With the mean length of a passage, found by cutting a sample as the index does."""
+    """The material, with the mean passage length of a sample chunked as the index does."""
     from indexing.documents import Document
     from indexing.models.word_tokenizer import count_tokens
     from indexing.text.chunks import cut
@@ -134,7 +134,7 @@ def _word(word: str, language: Material, rng: random.Random) -> str:
 
 
 def _numbers(text: str, rng: random.Random) -> str:
-    """The text with digits drawn again; the first of a number is never 0."""
+    """Replaces the digits at random; a number never starts with 0."""
     if rng.random() > CHANGED_NUMBERS:
         return text
     signs = list(text)
@@ -145,7 +145,7 @@ def _numbers(text: str, rng: random.Random) -> str:
 
 
 def _spliced(one: str, other: str, rng: random.Random) -> str:
-    """For scripts without spaces: the first part of one sentence and the last of another, cut at clause marks."""
+    """For scripts without spaces: joins the start of one sentence and the end of another, cut at clause marks."""
     cuts = [[at + 1 for at, sign in enumerate(text) if sign in "，、,； "] for text in (one, other)]
     if not cuts[0] or not cuts[1]:
         return one if rng.random() < 0.5 else other
@@ -153,7 +153,7 @@ def _spliced(one: str, other: str, rng: random.Random) -> str:
 
 
 def _joined(sentences: Sequence[str]) -> str:
-    """Sentences in a row; after a full-width full stop there is no space."""
+    """Joins sentences by spaces, except after a full-width full stop."""
     return "".join(text if text[-1] in "。！？" else text + " " for text in sentences).strip()
 
 

@@ -1,10 +1,11 @@
-"""Which paragraph a question is about, by meaning alone: vectors, and vectors with tokens, in the own language and across.
+"""Dense retrieval of paragraphs: cosine alone, and with late interaction, in the same language and across languages.
 
-Every question of parallel question files (the same ids in each language) against all paragraphs of every language, whole
-paragraphs, no index and no words. Vectors: by the cosine. With tokens: the 100 nearest in the order of cosine and match, as
-`docs/explanation/retrieval.md` says of the dense score. Recall at 1, 5 and 10; across: the mean over all pairs of languages.
+Every question of parallel question files (the same ids in each language) is ranked against all paragraphs of every
+language. Paragraphs are whole, without an index and without BM25. "vectors" ranks by cosine. "vectors and tokens" reranks
+the top 100 by cosine and MaxSim; `docs/explanation/retrieval.md` describes that dense score. Reported is recall at 1, 5 and
+10; across languages, the mean over all pairs.
 
-    python -m benchmarks.dense score XQUAD_FILES [--embedder builtin] [--limit N]
+    python -m benchmarks.dense_retrieval XQUAD_FILES [--embedder builtin] [--limit N]
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ WAYS = ("vectors", "vectors and tokens")
 
 
 def by_language(paths: Sequence[Path]) -> dict[str, list[Example]]:
-    """The questions of each language of contexts, those that all languages have, in one order."""
+    """The questions that all languages have, by language of the context, in the same order."""
     found: dict[str, dict[str, Example]] = defaultdict(dict)
     for path in find_files(paths):
         for example in read_examples(path):
@@ -38,7 +39,7 @@ def by_language(paths: Sequence[Path]) -> dict[str, list[Example]]:
 
 
 def places(embedder: Embedder, asked: Sequence[Example], there: Sequence[Example], limit: int) -> Mapping[str, list[int]]:
-    """By way, the rank (from 1) of each question's own paragraph among all of `there`."""
+    """By method, the 1-based rank of each question's own paragraph among all of `there`."""
     paragraphs = list(dict.fromkeys(example.context for example in there))
     number = {context: n for n, context in enumerate(paragraphs)}
     vectors = embedder.passages(paragraphs)

@@ -1,10 +1,9 @@
-"""Schemathesis reads the description of the service and asks it everything it can think of: no 5xx, no undocumented answer.
+"""Fuzzes the service with Schemathesis, from its OpenAPI description: no 5xx, no undocumented response.
 
-`docqa serve` runs in a process of its own over a fresh home with examples/corpus, a saved evaluation and the built-in
-models. Every route is asked with the examples of the description, with its bounds, with made-up requests right and wrong,
-and in sequences that follow from one another (what was made is looked at and deleted). Checked of each answer: its status is
-no 5xx and one that the description names, its type and its body are as described, methods that are not there are refused
-and `Allow` says so.
+`docqa serve` runs in its own process, over a new home folder with examples/corpus, a saved evaluation and the built-in
+models. Every route gets the description's examples and bounds, and random valid and invalid requests. Stateful sequences
+read and delete what earlier requests created. Checks of each response: no 5xx, a documented status, content type and body.
+Undocumented methods must be rejected, with `Allow` set.
 
     pip install schemathesis                       # into another environment; not needed by docqa
     python -m benchmarks.fuzzing --tool /path/to/schemathesis [--seconds 300] [--seed 1]
@@ -37,7 +36,7 @@ CHECKS = (
 
 
 def evaluation(home: Path, place: Path) -> None:
-    """A saved evaluation, so that its routes have something to tell."""
+    """Creates a saved evaluation, so that its routes have content."""
     questions = place / "asked.jsonl"
     row = {"id": "1", "lang": "en", "question": "Who came?", "context": "Ana came."}
     questions.write_text(json.dumps({**row, "answers": [{"text": "Ana", "answer_start": 0}]}))

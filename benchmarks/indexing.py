@@ -1,11 +1,11 @@
-"""Passages per second from text files to a saved index, beside stock farm-haystack on the same files and model.
+"""Passages per second from text files to a saved index, compared with stock farm-haystack on the same files and model.
 
-Ours: `indexing.build.build_index`. Stock: files read by Python, `PreProcessor`, `FAISSDocumentStore` over SQLite,
-`EmbeddingRetriever` with the same built-in model, `write_documents`, `update_embeddings`, `save`. Each side runs in a
-process of its own and is timed twice: with its models and libraries loaded before the clock starts (what ours starts while
-it works, helpers, is inside), and as a whole, from the start of the process to its end, as a command costs. CPU seconds are
-those of the process and all it started, so they can be compared on a busy machine, too. Stock needs nltk, which docqa does
-not: `pip install nltk` (no data of it is used: sentences are not respected, as those are a download).
+docqa: `indexing.build.build_index`. Stock: files read by Python, `PreProcessor`, `FAISSDocumentStore` over SQLite,
+`EmbeddingRetriever` with the same built-in model, `write_documents`, `update_embeddings`, `save`. Each side runs in its
+own process and is timed twice. One time starts after models and libraries are loaded (docqa's worker processes count). The
+other is the whole process, as a command costs. CPU seconds include child processes, so they can be compared on a busy
+machine too. Stock needs nltk, which docqa does not: `pip install nltk`. None of its data is used; sentence boundaries are
+not respected, because that needs a download.
 
     python -m benchmarks.indexing [--passages 2000 10000] [--json FILE]
 """
@@ -35,7 +35,7 @@ NOT_DONE = {
 
 
 class Stages:
-    """Seconds spent in some functions, each without what the others inside it took; threads are added up."""
+    """Seconds spent in watched functions, without nested watched functions; summed over threads."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -49,7 +49,7 @@ class Stages:
         return inside
 
     def watch(self, owner: Any, name: str, stage: str) -> None:
-        """Replace `owner.name` by the same function with its time kept; iterators are timed as they are consumed."""
+        """Wraps `owner.name` to measure its time; iterators are timed while they are consumed."""
         function = getattr(owner, name)
 
         def timed(*arguments: Any, **named: Any) -> Any:
@@ -73,7 +73,7 @@ class Stages:
 
 
 def watched() -> Stages:
-    """The stages of our indexing."""
+    """The stages of docqa's indexing."""
     from indexing import prepare, workers
     from indexing.files.walk import FileReader
     from indexing.models.embedder import Embedder
@@ -109,7 +109,7 @@ def _in(stages: Stages, stage: str, function: Callable[..., Any], *arguments: An
 
 
 def ours(documents: Path, into: Path, profile: bool) -> dict[str, Any]:
-    """Index the folder with docqa; with `profile` also where the time goes (which itself takes a little)."""
+    """Indexes the folder with docqa; `profile` adds the stage times, at a small overhead."""
     from indexing.build import build_index
     from indexing.models.embedder import Embedder
     from indexing.models.word_tokenizer import count_tokens
@@ -128,7 +128,7 @@ def ours(documents: Path, into: Path, profile: bool) -> dict[str, Any]:
 
 
 def stock(documents: Path, into: Path, words: int) -> dict[str, Any]:
-    """Index the folder as Haystack's own classes do."""
+    """Indexes the folder with Haystack's own classes."""
     os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
     from haystack.document_stores import FAISSDocumentStore
     from haystack.nodes import EmbeddingRetriever, PreProcessor
@@ -181,13 +181,13 @@ def stock(documents: Path, into: Path, words: int) -> dict[str, Any]:
 
 
 def cpu_seconds() -> float:
-    """Of this process and of those it started that have ended."""
+    """CPU seconds of this process and of its ended children."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _result(took: tuple[float, float], passages: int, documents: Path, into: Path, stages: Stages | None) -> dict[str, Any]:
-    """What one side did in `took` seconds of time and of CPU."""
+    """The row of one side. took: wall and CPU seconds."""
     seconds, cpu = took
     files = list(documents.rglob("*.txt"))
     characters = sum(len(path.read_text("utf-8")) for path in files)
@@ -211,11 +211,11 @@ def _dimension(model: Path) -> int:
     return int(SentenceTransformer(str(model), local_files_only=True).get_embedding_dimension() or 0)
 
 
-# -- side by side ------------------------------------------------------------------------------------------------------
+# -- comparison --------------------------------------------------------------------------------------------------------
 
 
 def compare(passages: int, seed: int, repeat: int, more: Path | None) -> list[dict[str, Any]]:
-    """Both sides on one corpus, the best of `repeat` runs each, taken in turn; then ours once more with its stages."""
+    """Both sides on one corpus, alternating, the best of `repeat` runs each; then docqa once more with stage times."""
     found: dict[str, list[dict[str, Any]]] = {"docqa": [], "stock": []}
     with tempfile.TemporaryDirectory() as place:
         documents = Path(place) / "documents"
@@ -235,7 +235,7 @@ def compare(passages: int, seed: int, repeat: int, more: Path | None) -> list[di
 
 
 def _words(documents: Path) -> int:
-    """Words as stock counts them: between spaces. Its passages are made so long that it makes about as many as we do."""
+    """Words as stock counts them, between spaces. They set its passage length, so that both sides make about as many."""
     return sum(len(path.read_text("utf-8").split()) for path in documents.rglob("*.txt"))
 
 

@@ -1,14 +1,14 @@
-"""kill -9 in the middle of indexing, again and again: is anything acknowledged lost, is anything wrong afterwards?
+"""Crash test: kills indexing by SIGKILL repeatedly, then checks that nothing acknowledged is lost and nothing is corrupt.
 
-A child indexes a small folder in many small commits and prints each file once its commit has returned. It is killed at a
-random moment: by its parent after a random time, or by itself at a random opening, renaming or removing of a file of the
-index or at a random SQL statement; a third of the kills aim at the moments when an index is first made or its derived
-files are written. Then the index is checked; between runs files are changed, added and removed. After some kills a run is
-let through and compared with an index built in one go.
+A child process indexes a small folder in many small commits, and prints each file after its commit. The parent kills it
+after a random time, or it kills itself. Its moments are random opens, renames or removals of index files, and random SQL
+statements. A third of the kills target the creation of an index, or the writing of its derived files. Then the index is
+checked. Between runs files are changed, added and removed. After some kills a run completes and is compared with an index
+built at once.
 
     python -m benchmarks.killing --kills 200        exit status 1 when anything was lost or wrong
 
-The embedder is a stand-in whose vectors come from hashes of words: what is tested is the keeping, not the model.
+The embedder is a stub with vectors from word hashes, as the test is of storage, not of the model.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ KNOWN_FILES = ("corpus.db", "corpus.db-wal", "corpus.db-shm", "writer.lock", "de
 
 
 class HashedWords:
-    """An embedder without a model: each word's hash seeds a vector, a text is the sum of its words'."""
+    """A stub embedder: each word's hash seeds a vector, and a text is the sum of its words' vectors."""
 
     name = "hashed-words"
     fingerprint = "hashed-words-1"
@@ -76,9 +76,9 @@ class HashedWords:
 
 
 def child(documents: Path, index: Path, kill_at: int) -> int:
-    """Index, printing `ready`, each acknowledged file, the number of moments passed, and `done`.
+    """Indexes, printing `ready`, each acknowledged file, the number of moments passed, and `done`.
 
-    kill_at: the moment (see `Moments`) at which to die by SIGKILL; 0: never; -n: the n-th while publishing.
+    kill_at: the moment (see `Moments`) of the SIGKILL; 0: never; -n: the n-th moment while publishing.
     """
     from indexing import build, prepare
     from indexing.store.index import Index
@@ -104,7 +104,7 @@ def child(documents: Path, index: Path, kill_at: int) -> int:
 
 
 class Moments:
-    """Counts what this process does to files of the index, and every SQL statement; dies at the `last` of them."""
+    """Counts this process's operations on index files and its SQL statements; kills it at number `last`."""
 
     def __init__(self, index: Path, last: int) -> None:
         self.index, self.last, self.count = str(index), last, 0
@@ -127,12 +127,12 @@ class Moments:
         return connection
 
 
-# -- a run and its end -------------------------------------------------------------------------------------------------
+# -- runs --------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
 class Run:
-    """What a child said before its end."""
+    """The output and end of one child process."""
 
     acknowledged: list[tuple[str, str]] = field(default_factory=list)
     killed: bool = False
@@ -144,7 +144,7 @@ class Run:
 
 
 def run(documents: Path, index: Path, *, kill_at: int = 0, after: float | None = None) -> Run:
-    """Let a child index; kill it at that moment, or `after` seconds from its `ready`."""
+    """Runs a child that indexes; kills it at that moment, or `after` seconds from its `ready`."""
     command = [sys.executable, "-m", "benchmarks.killing", "--child", str(documents), str(index), str(kill_at)]
     process = subprocess.Popen(
         command, cwd=machine.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -176,7 +176,7 @@ def run(documents: Path, index: Path, *, kill_at: int = 0, after: float | None =
 
 
 def group_ended(group: int, patience: float = 5.0) -> bool:
-    """Whether no process the child started outlives it for long; those that do are ended here."""
+    """Whether all processes started by the child end within `patience` seconds; the others are killed here."""
     until = time.monotonic() + patience
     while time.monotonic() < until:
         try:
@@ -193,7 +193,7 @@ def group_ended(group: int, patience: float = 5.0) -> bool:
 
 
 class Folder:
-    """The documents: what lies on the disk now, by source."""
+    """The documents on disk, by source."""
 
     def __init__(self, path: Path, languages: Sequence[Material], rng: random.Random) -> None:
         self.path, self.languages, self.rng = path, languages, rng
@@ -204,7 +204,7 @@ class Folder:
             self._add()
 
     def change(self) -> None:
-        """Write some files anew, add and remove some; now and then nothing, or very much."""
+        """Rewrites, adds and removes some files at random; sometimes none, sometimes very many."""
         share = self.rng.choice((0.0, 0.1, 0.3, 0.3, 0.6))
         for source in self.rng.sample(sorted(self.texts), int(share * len(self.texts))):
             draw = self.rng.random()
@@ -232,7 +232,7 @@ class Folder:
 
 
 class Life:
-    """One index from its making through its kills, and everything that must stay true of it."""
+    """One index from creation through its kills, with the invariants checked after each."""
 
     def __init__(self, place: Path, languages: Sequence[Material], rng: random.Random) -> None:
         self.folder = Folder(place / "documents", languages, rng)
@@ -245,13 +245,13 @@ class Life:
         self.counts: Counter[str] = Counter()
 
     def step(self, kill_at: int, after: float | None) -> Run:
-        """One run, killed, and everything checked."""
+        """One run, killed, and all checks."""
         result = run(self.folder.path, self.index, kill_at=kill_at, after=after)
         self._judge(result)
         return result
 
     def end(self, place: Path) -> Run:
-        """A run that is let through; afterwards the index must be that of a build in one go."""
+        """A complete run, after which the index must equal one built at once."""
         from indexing import build
 
         result = run(self.folder.path, self.index)
@@ -284,7 +284,7 @@ class Life:
             self.lost.append("the whole index is gone")
 
     def _check_documents(self, result: Run) -> None:
-        """Acknowledged files hold exactly what lay on the disk; any other what was seen before, or that."""
+        """Acknowledged files have exactly the text on disk; every other file has that, or the text seen before."""
         acknowledged = {source for source, _ in result.acknowledged}
         kept = dict(documents_of(self.index))
         for source in {*kept, *self.seen, *self.folder.texts}:
@@ -312,7 +312,7 @@ class Life:
             self.wrong.append(f"opening{' to write' if writable else ''}: {type(error).__name__}: {error}")
 
     def _check_passages(self, index: Any) -> None:
-        """Every id returns its own text, the slice of its document, and the same one as ever before."""
+        """Every id returns its own text, which is a slice of its document and never changes."""
         with index.snapshot() as snapshot:
             ids = index.folder.chunk_ids().tolist()
             texts = {row[0]: index.folder.document(row[0]).text for row in index.folder.document_rows()}
@@ -325,7 +325,7 @@ class Life:
         self.counts["passages_checked"] += len(ids)
 
     def _check_searches(self, index: Any) -> None:
-        """A passage's own text finds it by meaning and by words; all that is found is there."""
+        """A passage's own text retrieves it by vectors and by BM25; every hit exists."""
         embedder = HashedWords()
         with index.snapshot() as snapshot:
             ids = index.folder.chunk_ids().tolist()
@@ -342,13 +342,13 @@ class Life:
 
 
 def documents_of(index: Path) -> Iterator[tuple[str, str]]:
-    """(source, text) as SQLite alone says, read without any code of ours."""
+    """(source, text) read by SQLite alone, without docqa's code."""
     with contextlib.closing(sqlite3.connect(f"file:{index / 'corpus.db'}?mode=ro", uri=True)) as connection:
         yield from connection.execute("SELECT source, text FROM documents").fetchall()
 
 
 def contents(index: Path) -> dict[str, list[Any]]:
-    """Everything an index holds but the numbers that tell its history (ids, generations)."""
+    """Everything in an index except values that depend on its history (ids, generations)."""
     with contextlib.closing(sqlite3.connect(f"file:{index / 'corpus.db'}?mode=ro", uri=True)) as connection:
         return {
             "documents": connection.execute(
@@ -362,7 +362,7 @@ def contents(index: Path) -> dict[str, list[Any]]:
 
 
 def doctor(index: Path) -> list[str]:
-    """What `docqa doctor INDEX` prints when it is not content."""
+    """The output of `docqa doctor INDEX` if it reports problems."""
     from qa_pipeline.cli.main import main as docqa
 
     said = io.StringIO()
@@ -372,7 +372,7 @@ def doctor(index: Path) -> list[str]:
 
 
 def litter(index: Path) -> list[str]:
-    """Files of an index folder that have no business there: temporary ones, derived ones no manifest names."""
+    """Unexpected files of an index folder: temporary files, and derived files that no manifest names."""
     if not index.is_dir():
         return []
     manifest = index / "derived.json"
@@ -380,11 +380,11 @@ def litter(index: Path) -> list[str]:
     return sorted(path.name for path in index.iterdir() if path.name not in KNOWN_FILES and path.name not in named)
 
 
-# -- the whole of it ---------------------------------------------------------------------------------------------------
+# -- campaign ----------------------------------------------------------------------------------------------------------
 
 
 def campaign(kills: int, seed: int, place: Path) -> tuple[Counter[str], list[str], list[str]]:
-    """Lives until that many kills have hit: (counts, what was lost, what was wrong)."""
+    """Runs lives until that many kills have hit; returns (counts, what was lost, what was wrong)."""
     rng, languages = random.Random(seed), material([EXAMPLES])
     counts: Counter[str] = Counter()
     lost, wrong, typical = [], [], Run(moments=1200, seconds=1.0)
@@ -414,7 +414,7 @@ def campaign(kills: int, seed: int, place: Path) -> tuple[Counter[str], list[str
 
 
 def _moment(rng: random.Random, typical: Run, first: bool) -> tuple[int, float | None]:
-    """When to kill: (moment, None) or (0, seconds). A third of the kills aim at the index being made or published."""
+    """When to kill: (moment, None) or (0, seconds). A third of the kills target the creation or publishing of an index."""
     draw = rng.random()
     if draw < 0.33:
         return (rng.randint(1, MAKING) if first and rng.random() < 0.7 else -rng.randint(1, PUBLISHING)), None

@@ -1,4 +1,4 @@
-"""Where a figure was measured, and how it is shown: one machine line, one table, the same as JSON with the git commit."""
+"""Facts of the machine, and output of results: a line, a table, and JSON with the git commit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 
 
 def facts(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
-    """Cores, processor, load and versions of this machine, and the commit the figures belong to."""
+    """Cores, processor, load, versions, and the git commit."""
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "cpu": _cpu(),
@@ -41,7 +41,7 @@ def line(machine: Mapping[str, Any]) -> str:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Rows of the same keys as text in columns, numbers to the right."""
+    """Rows with the same keys as a text table, numbers right-aligned."""
     names = list(rows[0]) if rows else []
     cells = [[shown(row[name]) for name in names] for row in rows]
     widths = [max([len(name), *(len(line[at]) for line in cells)]) for at, name in enumerate(names)]
@@ -54,7 +54,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A cell: about three figures of a fraction, thousands parted, nothing for None.
+    """A cell: about three significant digits, thousands separators, "" for None.
 
     >>> shown(1234567), shown(0.012345), shown(None)
     ('1,234,567', '0.0123', '')
@@ -67,13 +67,13 @@ def shown(value: Any) -> str:
 
 
 def finish(machine: Mapping[str, Any], result: Mapping[str, Any], file: Path | None) -> None:
-    """Write machine and result as JSON where a file was named."""
+    """Writes machine and result as JSON if a file is given."""
     if file is not None:
         file.write_text(json.dumps({"machine": machine, **result}, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The value at `share` (0..1) of the sorted values, the nearer one; nan for none.
+    """The quantile at `share` (0..1), without interpolation; nan without values.
 
     >>> quantile([3, 1, 2], 0.5), quantile([1, 2, 3, 4], 0.95)
     (2, 4)
@@ -83,7 +83,7 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def in_fresh_process(module: str, *arguments: str) -> Any:
-    """Run `python -m module arguments`, whose last line of output is JSON, and return that."""
+    """Runs `python -m module arguments` and parses the last line of its output as JSON."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
@@ -104,7 +104,7 @@ def let_stock_load_static_models() -> None:
 
 
 def memory_now() -> float:
-    """MB this process holds in memory now; where the system does not say, the most it ever held."""
+    """Resident memory of this process in MB; the peak if the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
         return pages * resource.getpagesize() / 1e6
@@ -113,7 +113,7 @@ def memory_now() -> float:
 
 
 def memory_peak(children: bool = False) -> float:
-    """MB this process (or the largest of those it started) held at most; Linux counts in KiB, macOS in bytes."""
+    """Peak memory in MB of this process, or of its largest child; Linux counts in KiB, macOS in bytes."""
     most = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss
     return most / 1e6 if sys.platform == "darwin" else most * 1024 / 1e6
 

@@ -1,9 +1,9 @@
-"""How long a large index takes to open, what it holds in memory, how fast it answers; the keyword part beside two engines.
+"""Opening time, memory and latency of a large index; BM25 compared with two other engines.
 
-An index of 100,000 passages is made once in a folder that is kept (`--in`). Then: `Index.open` in fresh processes;
-latency of dense, keyword and fused retrieval without a filter and with filters that allow 50, 10 and 1 %; and, on the very
-same terms, our BM25 beside tantivy and bm25s (`pip install tantivy bm25s`; left out where they are not there), all held
-against a plain computation of every passage's score.
+An index of 100,000 passages is created once in a folder that is kept (`--in`). `Index.open` is timed in new processes.
+Dense, keyword and fused retrieval are timed without a filter and with filters that allow 50, 10 and 1 %. docqa's BM25 is
+compared with tantivy and bm25s on the same terms (`pip install tantivy bm25s`; omitted if not installed). Results
+are checked against a brute-force computation of every passage's score.
 
     python -m benchmarks.opening --in FOLDER [--passages 100000] [--json FILE]
 """
@@ -42,7 +42,7 @@ Search = Callable[[Sequence[str], str], Result]
 
 
 def make(place: Path, passages: int, seed: int) -> float | None:
-    """The documents and their index, unless they are there: seconds indexing took (None: made by an earlier run)."""
+    """Creates the documents and their index if missing; returns the seconds of indexing, None if they existed."""
     index = place / "index"
     if (index / "derived.json").is_file():
         return None
@@ -54,7 +54,7 @@ def make(place: Path, passages: int, seed: int) -> float | None:
 
 
 def questions(folder: Any, count: int, seed: int = 5) -> list[tuple[str, str]]:
-    """(question, language): a few words in a row out of passages all over the index, without their punctuation."""
+    """(question, language): a few consecutive words of random passages, without punctuation."""
     rng = random.Random(seed)
     ids = folder.chunk_ids()
     chosen = np.sort(rng.sample(ids.tolist(), min(count, len(ids))))
@@ -72,11 +72,11 @@ def _piece(text: str, rng: random.Random) -> str:
     return " ".join(word.strip(".,;:!?()") for word in words[at : at + rng.randint(4, 10)]) or text[:20]
 
 
-# -- ours, in fresh processes ------------------------------------------------------------------------------------------
+# -- docqa, in new processes -------------------------------------------------------------------------------------------
 
 
 def opened(path: Path) -> dict[str, Any]:
-    """Open once: seconds, and MB of memory before and after."""
+    """Opens the index once: seconds, and MB of memory before and after."""
     from indexing.store.index import Index
 
     before = machine.memory_now()
@@ -96,7 +96,7 @@ def opened(path: Path) -> dict[str, Any]:
 
 
 def asked(path: Path) -> list[dict[str, Any]]:
-    """Latencies of the three ways of retrieving, for each filter; every question is asked once a way and filter."""
+    """Latencies of dense, keyword and fused retrieval with each filter; every question is asked once for each."""
     from indexing.models.embedder import Embedder
     from indexing.store.index import Index
     from qa_pipeline.haystack.retriever import FusedRetriever
@@ -146,7 +146,7 @@ def _timed(ask: Callable[[Any], Any], items: Sequence[Any]) -> list[float]:
 
 
 class Ours:
-    """`indexing.store.bm25`, of questions whose language is not told, as the others do not know of languages."""
+    """`indexing.store.bm25`, with questions of unknown language, because the other engines ignore languages."""
 
     name = "docqa"
 
@@ -161,7 +161,7 @@ class Ours:
 
 
 class Tantivy:
-    """tantivy with its own BM25, one indexed field for the filter: the fastest way it has."""
+    """tantivy with its own BM25; the filter is an indexed field, its fastest way."""
 
     name = "tantivy, filter field"
     by_ids = False
@@ -206,14 +206,14 @@ class Tantivy:
 
 
 class TantivyByIds(Tantivy):
-    """tantivy with the ids that the database allows, which is what a filter in SQL gives."""
+    """tantivy filtered by a set of ids, as an SQL filter gives them."""
 
     name = "tantivy, set of ids"
     by_ids = True
 
 
 class Bm25s:
-    """bm25s with Lucene's formula; a filter is a mask over all passages."""
+    """bm25s with Lucene's formula; the filter is a mask over all passages."""
 
     name = "bm25s"
 
@@ -247,7 +247,7 @@ def _allowed(ids: list[int], groups: list[str], which: str) -> Any:
 
 
 def every_score(asked: Sequence[Sequence[str]], ids: list[int], passages: list[list[str]]) -> list[dict[int, float]]:
-    """BM25 of every passage that has a term of the question, by the formula, from the terms themselves."""
+    """BM25 of every passage that shares a term with the question, computed directly from the formula."""
     wanted = {term for terms in asked for term in terms}
     found: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
     for number, words in zip(ids, passages, strict=True):
@@ -266,7 +266,7 @@ def every_score(asked: Sequence[Sequence[str]], ids: list[int], passages: list[l
 
 
 def right(found: Result, scores: dict[int, float], allowed: set[int] | None) -> tuple[int, int]:
-    """(places that are right, places there are): a place is right when no passage left out scores higher than its own."""
+    """(correct hits, expected hits): a hit is correct if at most TOP - 1 allowed passages score higher."""
     may = {n: score for n, score in scores.items() if allowed is None or n in allowed}
     best = sorted(may.values(), reverse=True)[:TOP]
     if not best:
@@ -276,7 +276,7 @@ def right(found: Result, scores: dict[int, float], allowed: set[int] | None) -> 
 
 
 def engines(path: Path, count: int = QUESTIONS) -> list[dict[str, Any]]:
-    """Each engine on the terms of the index: time to build, latency and rightness for each filter."""
+    """Each engine on the terms of the index: build time, latency and accuracy for each filter."""
     from indexing.store.corpus_db import IndexFolder
     from indexing.text.search_terms import terms
 
@@ -332,7 +332,7 @@ def _allowed_by(engine: Any, which: str) -> set[int] | None:
     return set(engine.allowed[which].tolist())
 
 
-# -- together ----------------------------------------------------------------------------------------------------------
+# -- comparison --------------------------------------------------------------------------------------------------------
 
 
 def _measured(what: str, place: Path) -> Any:

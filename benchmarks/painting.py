@@ -1,8 +1,8 @@
-"""How long a browser waits for the page: until something is painted, and until a question can be typed.
+"""Page load times in a browser: until first paint, and until a question can be typed.
 
-`docqa serve` (built-in models, examples/corpus) and the page run in processes of their own, with models loaded and one visit
-made. A cold load has a browser context of its own, so that nothing of the page is cached; a warm one is a second visit of
-that context. The browser, Chromium driven by Playwright, runs on the same machine and takes its share of it.
+`docqa serve` (built-in models, examples/corpus) and the page run in their own processes, warmed up by one visit. A cold
+load has a new browser context with an empty cache. A warm load is a second visit in that context. The browser is Chromium
+driven by Playwright, and shares the machine's cores.
 
     python -m benchmarks.painting [--loads 10] [--json FILE]
 """
@@ -38,7 +38,7 @@ SENT = "performance.getEntriesByType('resource').reduce((sum, entry) => sum + en
 
 @contextmanager
 def site(api: str) -> Iterator[str]:
-    """The page over a service, as `docqa ui` runs it: its address."""
+    """Runs the page over a service, as `docqa ui` does; yields its URL."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -64,7 +64,7 @@ def _answers(url: str) -> bool:
 
 
 def visit(context: BrowserContext, url: str) -> dict[str, float]:
-    """One load of the page in a new tab, in ms from the navigation, and what was sent for it."""
+    """One load of the page in a new tab: ms since navigation, and MB transferred."""
     page = context.new_page()
     began = time.perf_counter()
     page.goto(url, wait_until="commit")
@@ -78,7 +78,7 @@ def visit(context: BrowserContext, url: str) -> dict[str, float]:
 
 
 def run(loads: int) -> list[dict[str, Any]]:
-    """Cold and warm loads in turn."""
+    """Alternates cold and warm loads."""
     from playwright.sync_api import sync_playwright
 
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)

@@ -1,12 +1,12 @@
-"""Whether our reader says what farm-haystack's FARMReader says: every answer compared, in every way of asking.
+"""Parity of docqa's reader with farm-haystack's FARMReader: compares every answer, for each calling method.
 
-Stock: `FARMReader.predict(question, [passage])`, float32, one after the other. Ours: `Reader` over the same folder with the
-same settings, alone, batched (`predict_batch`) and from 8 threads; and in bfloat16 and int8, where answers may differ and
-what that costs in F1 is counted. Then questions with ten passages each: its own and nine others of its language.
+Stock: `FARMReader.predict(question, [passage])` in float32, sequentially. docqa: `Reader` over the same folder with the
+same settings, called sequentially, in batches (`predict_batch`) and from 8 threads. In bfloat16 and int8 answers may
+differ; the loss of F1 is reported. Then questions with ten passages each: the own one and nine others of its language.
 
     python -m benchmarks.parity XQUAD_FOLDER --keep STOCK.jsonl [--limit N] [--precision fp32 int8 bf16]
 
-STOCK.jsonl keeps what stock said, a line a question, so that a run that was stopped goes on and later runs begin at ours.
+STOCK.jsonl caches stock's answers, one line per question, so that an interrupted run resumes and later runs skip stock.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SCORE_DIFFERENCE = 1e-4
 
 @dataclass(frozen=True)
 class Question:
-    """A question, its passages, and the right answers to it in the first of them."""
+    """A question, its passages, and its right answers in the first passage."""
 
     id: str
     language: str
@@ -39,7 +39,7 @@ class Question:
 
 
 def questions(paths: Sequence[Path], limit: int) -> list[Question]:
-    """Every question over its own passage; with a limit, as many of each language."""
+    """Every question over its own passage; limit: questions per language."""
     from qa_pipeline.datasets.examples import find_files, read_examples
 
     found: list[Question] = []
@@ -54,7 +54,7 @@ def questions(paths: Sequence[Path], limit: int) -> list[Question]:
 
 
 def with_others(asked: Sequence[Question], count: int) -> list[Question]:
-    """`count` of the questions, each over its passage and nine others of its language."""
+    """`count` questions, each over its own passage and nine others of its language."""
     rng = random.Random(7)
     chosen = rng.sample(list(asked), min(count, len(asked)))
     texts: dict[str, list[str]] = {}
@@ -77,7 +77,7 @@ def _others(rng: random.Random, texts: Sequence[str], but: str) -> list[str]:
     return rng.sample(different, min(PASSAGES - 1, len(different)))
 
 
-# -- what a reader says ------------------------------------------------------------------------------------------------
+# -- answers of the readers --------------------------------------------------------------------------------------------
 
 
 def documents(asked: Question) -> list[Any]:
@@ -107,7 +107,7 @@ def top(answers: Sequence[Any], margin: float) -> dict[str, Any]:
 
 
 def stock_says(folder: Path, sizes: dict[str, int], asked: Sequence[Question], keep: Path) -> dict[str, dict[str, Any]]:
-    """What stock says to each question, from `keep` where it was asked before."""
+    """Stock's answers, from the cache `keep` where it has them."""
     known = {line["id"]: line for line in _lines(keep)}
     missing = [one for one in asked if one.id not in known]
     if missing:
@@ -164,7 +164,7 @@ WAYS: dict[str, Callable[[Any, Sequence[Question]], list[dict[str, Any]]]] = {
 
 
 def compare(asked: Sequence[Question], stock: dict[str, dict[str, Any]], ours: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """How many top answers are the same with their place, how far scores are apart, and F1 and EM of both."""
+    """The share of top answers with equal text and offset, the largest score difference, and F1 and EM of both."""
     from qa_pipeline.evaluation.metrics.mlqa import exact_match, f1
 
     rows = [(one, stock[one.id], said) for one, said in zip(asked, ours, strict=True)]

@@ -1,12 +1,12 @@
-"""How fast passages are read: stock FARMReader, the transformers pipeline and ours in each precision, side by side.
+"""Reading speed of stock FARMReader, the transformers pipeline, and docqa in each precision.
 
-In one process, in turns: every round times each system once over the same questions and passages, so that ratios hold on
-a machine that is not quiet. Models: (a) one of the size of XLM-R base (12 layers x 768, vocabulary 250,002) with random
-weights, made here with the built-in tokenizer's words, as speed does not depend on what the weights are; (b) the built-in
-reader. Passages are XQuAD's (ar de en hi zh) where that folder is given, else those of examples/corpus.
+All run in one process, alternating. Every round times each system once on the same questions and passages, so ratios hold
+on a busy machine. Model (a) has XLM-R base's size (12 layers x 768, vocabulary 250,002), the built-in tokenizer's
+vocabulary, and random weights, on which speed does not depend. Model (b) is the built-in reader. Passages are XQuAD's
+(ar de en hi zh) if that folder is given, else those of examples/corpus.
 
-"share": what the arithmetic of the whole call (linear layers and attention, tokenising in the time) comes to, of the rate of
-one float32 matrix multiplication of 2,560 x width x 4 width measured in the same run.
+"share": arithmetic throughput relative to a float32 matrix multiplication of 2,560 x width x 4 width in the same run. It
+counts linear layers and attention over the time of the whole call, with tokenization.
 
     python -m benchmarks.reading [--xquad FOLDER] [--passages 1 10 50] [--rounds 5] [--model base builtin] [--json FILE]
     python -m benchmarks.reading --memory      # peak memory of a process that loads a model and reads ten passages
@@ -33,11 +33,11 @@ SIZES = {"max_seq_len": 256, "doc_stride": 128}
 Questions = list[tuple[str, list[str]]]
 
 
-# -- what is read ------------------------------------------------------------------------------------------------------
+# -- inputs ------------------------------------------------------------------------------------------------------------
 
 
 def material(xquad: Path | None) -> list[tuple[str, str]]:
-    """(question, passage) pairs of several languages in turn."""
+    """(question, passage) pairs, alternating between languages."""
     if xquad is None:
         questions = json.loads((EXAMPLES.parent / "questions.json").read_text("utf-8"))["data"]
         return [(p["qas"][0]["question"], p["context"]) for article in questions for p in article["paragraphs"]]
@@ -49,7 +49,7 @@ def material(xquad: Path | None) -> list[tuple[str, str]]:
 
 
 def asked_of(pairs: Sequence[tuple[str, str]], questions: int, passages: int) -> Questions:
-    """`questions` questions over `passages` passages each, taken one after the other."""
+    """`questions` questions over `passages` consecutive passages each."""
     texts = [text for _, text in pairs]
     return [
         (pairs[n % len(pairs)][0], [texts[(n * passages + k) % len(texts)] for k in range(passages)])
@@ -58,7 +58,7 @@ def asked_of(pairs: Sequence[tuple[str, str]], questions: int, passages: int) ->
 
 
 def base_model(folder: Path) -> Path:
-    """A question answering model of XLM-R base's size with random weights, saved as any other."""
+    """A saved question-answering model of XLM-R base's size with random weights."""
     import shutil
 
     import torch
@@ -76,7 +76,7 @@ def base_model(folder: Path) -> Path:
     return folder
 
 
-# -- who reads ---------------------------------------------------------------------------------------------------------
+# -- systems -----------------------------------------------------------------------------------------------------------
 
 Reads = Callable[[Questions], Any]
 
@@ -122,7 +122,7 @@ def systems(folder: Path, precisions: Sequence[str]) -> dict[str, Reads]:
 
 
 def ceiling(width: int) -> float:
-    """GFLOP/s of a float32 matrix multiplication of the shapes that are read, the best of ten."""
+    """GFLOP/s of a float32 matrix multiplication of the reader's shapes, the best of ten."""
     import torch
 
     x, y = torch.randn(2_560, width), torch.randn(width, 4 * width)
@@ -137,7 +137,7 @@ def _seconds(run: Callable[[], Any]) -> float:
 
 
 def cost(folder: Path, asked: Questions) -> tuple[int, float]:
-    """Tokens of all windows, and GFLOP to read them: linear layers and attention."""
+    """Tokens of all windows, and GFLOP to read them (linear layers and attention)."""
     from transformers import AutoConfig
 
     from indexing.models.registry import resolve
@@ -159,7 +159,7 @@ def cost(folder: Path, asked: Questions) -> tuple[int, float]:
 
 
 def measured(folder: Path, found: dict[str, Reads], asked: Questions, rounds: int, top: float) -> list[dict[str, Any]]:
-    """Each system's times over `rounds` rounds, in turns, after one round that is not counted."""
+    """Times of each system over `rounds` alternating rounds, after one warm-up round."""
     times: dict[str, list[float]] = {name: [] for name in found}
     for n in range(rounds + 1):
         for name, read in found.items():
@@ -185,7 +185,7 @@ def measured(folder: Path, found: dict[str, Reads], asked: Questions, rounds: in
 
 
 def memory(folder: Path, name: str, xquad: Path | None) -> dict[str, Any]:
-    """Peak memory of a fresh process that loads the model as `name` does and reads ten passages."""
+    """Peak memory of a new process that loads the model as system `name` does and reads ten passages."""
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.reading", "--one", name, "--folder", str(folder)]
     result = subprocess.run(
         [*command, *(["--xquad", str(xquad)] if xquad else [])], capture_output=True, text=True, check=True, cwd=machine.ROOT
@@ -194,7 +194,7 @@ def memory(folder: Path, name: str, xquad: Path | None) -> dict[str, Any]:
 
 
 def one(name: str, folder: Path, xquad: Path | None) -> int:
-    """The child of `memory`."""
+    """The child process of `memory`."""
     asked = asked_of(material(xquad), 1, 10)
     began = time.perf_counter()
     read = {"FARMReader": stock, "transformers": transformers_pipeline}.get(name) or (lambda at: ours(at, name.split()[1]))
@@ -206,7 +206,7 @@ def one(name: str, folder: Path, xquad: Path | None) -> int:
 
 
 def _peak_mb() -> float:
-    """The most memory this process ever held. Not ru_maxrss: on Linux that begins with what the parent held."""
+    """Peak memory of this process. Not ru_maxrss: on Linux that starts at the parent's value."""
     status = Path("/proc/self/status")
     if status.is_file():
         return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))

@@ -1,17 +1,17 @@
-"""Fifty clients ask one service, without and with two that upload: errors, law, latency, memory over time.
+"""Load test of one service with fifty clients, without and with two uploaders: errors, answers, latency, memory.
 
-`docqa serve` runs in a process of its own over a fresh home, with the built-in models and examples/corpus. Each client is a
-thread that asks the questions of examples/questions.json one after the other; one that is told 429 waits as long as it
-is told. Every answer and passage is compared with its document's text, fetched through the same door. Resident memory of the
-service is read from the system each second. There are three phases, one after the other, of one process:
+`docqa serve` runs in its own process over a new home folder, with the built-in models and examples/corpus. Each client is
+a thread that asks the questions of examples/questions.json sequentially; after a 429 it waits as `Retry-After` says. Every
+answer and passage is compared with its document's text, fetched through the API. The service's resident memory is sampled
+each second. One process runs three phases in sequence:
 
-asking       nobody uploads, so that memory must come to rest once every thread has answered
-overwriting  two upload the same documents with another last line again and again: the corpus keeps its size
-growing      two upload new documents again and again
+    asking       no uploads, so memory must become stable once every thread has answered
+    overwriting  two uploaders replace the same documents with a changed last line, so the corpus keeps its size
+    growing      two uploaders add new documents
 
     python -m benchmarks.serving [--clients 50] [--seconds 60] [--phases asking,overwriting,growing] [--json FILE]
 
-The exit status is 1 when anything but 200 and 429 was answered, or an answer was not its document's text.
+The exit status is 1 after any status but 200 and 429, or if an answer is not its document's text.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PHASES = ("asking", "overwriting", "growing")
 
 @dataclass
 class Seen:
-    """What all clients together saw. Guarded by `guard`."""
+    """Results of all clients; `guard` protects them."""
 
     latencies: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ class Seen:
 
 @contextmanager
 def service(home: Path) -> Iterator[tuple[str, int]]:
-    """`docqa serve` on a free port: its address and process id; ended with SIGTERM, which must be heeded."""
+    """Runs `docqa serve` on a free port; yields URL and process id. It must end on SIGTERM."""
     command = [sys.executable, "-m", "qa_pipeline.cli", "serve", "--home", str(home), "--reader", "builtin", "--port", "0"]
     process = subprocess.Popen(command, cwd=machine.ROOT, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
@@ -81,7 +81,7 @@ def service(home: Path) -> Iterator[tuple[str, int]]:
 
 
 def fill(url: str) -> None:
-    """Upload the example corpus and wait until it can be asked."""
+    """Uploads the example corpus and waits until it is indexed."""
     with Client(url) as client:
         while not client.get_readiness().ready:
             time.sleep(0.5)
@@ -93,7 +93,7 @@ def fill(url: str) -> None:
 
 
 def ask(url: str, number: int, asked: list[str], until: float, seen: Seen) -> None:
-    """One client's minute."""
+    """One client, until the time is over."""
     with Client(url) as client:
         for turn in range(10**9):
             if time.monotonic() >= until:
@@ -113,16 +113,21 @@ def ask(url: str, number: int, asked: list[str], until: float, seen: Seen) -> No
 
 
 def check(client: Client, reply: Reply, seen: Seen) -> None:
+<<<<<<< HEAD
     """Every answer and passage is its document's text; documents are fetched once (their ids never change text)."""
     quoted: tuple[Answer | Passage, ...] = (*reply.answers, *reply.passages)
     for part in quoted:
+=======
+    """Checks every answer and passage against its document's text; documents are cached, as an id's text never changes."""
+    for part in (*reply.answers, *reply.passages):
+>>>>>>> 9614dc6e8dd15146161ba7a831a168bd9d219db9
         text = seen.texts.get(part.document_id)
         if text is None:
             try:
                 text = client.get_document(CORPUS, part.document_id).text
             except ApiError as error:
                 if error.status == 404:
-                    seen.gone += 1  # it was overwritten since
+                    seen.gone += 1  # overwritten in the meantime
                 else:
                     seen.failed("document", error)
                 continue
@@ -134,7 +139,7 @@ def check(client: Client, reply: Reply, seen: Seen) -> None:
 
 
 def upload(url: str, batches: Iterator[list[tuple[str, bytes]]], until: float, seen: Seen) -> None:
-    """Upload one batch after the other, and wait for each job, until the time is over."""
+    """Uploads batches in sequence, waiting for each job, until the time is over."""
     with Client(url) as client:
         for sent in batches:
             if time.monotonic() >= until:
@@ -152,7 +157,7 @@ def upload(url: str, batches: Iterator[list[tuple[str, bytes]]], until: float, s
 
 
 def batches(phase: str, number: int, files: list[Path]) -> Iterator[list[tuple[str, bytes]]]:
-    """What an uploader sends, twenty documents at a time: none, its first ones again and again, or new ones."""
+    """The uploads of one uploader, twenty documents each: none, the first ones repeatedly, or new ones."""
     mine = files[number::UPLOADERS]
     if phase == "overwriting":
         for turn in range(10**9):
@@ -172,7 +177,7 @@ def resident(pid: int) -> float:
 
 
 def risen(memory: list[float], beat_s: float = 1.0) -> float:
-    """MB a minute by which memory rose over the second half of a phase (least squares)."""
+    """Slope of memory in MB per minute over the second half of a phase (least squares)."""
     half = memory[len(memory) // 2 :]
     middle, mean = (len(half) - 1) / 2, sum(half) / len(half)
     across = sum((n - middle) ** 2 for n in range(len(half)))
@@ -180,7 +185,7 @@ def risen(memory: list[float], beat_s: float = 1.0) -> float:
 
 
 def phase(name: str, url: str, pid: int, files: list[Path], clients: int, seconds: float) -> dict[str, Any]:
-    """One phase of it."""
+    """Runs one phase."""
     asked, seen = questions(200), Seen()
     memory, until = [resident(pid)], time.monotonic() + seconds
     work = [threading.Thread(target=ask, args=(url, n, asked, until, seen)) for n in range(clients)]
@@ -216,7 +221,7 @@ def phase(name: str, url: str, pid: int, files: list[Path], clients: int, second
 
 
 def run(phases: Sequence[str], clients: int, seconds: float) -> list[dict[str, Any]]:
-    """All phases over one service."""
+    """Runs all phases over one service."""
     with tempfile.TemporaryDirectory() as place, service(Path(place) / "home") as (url, pid):
         write(Path(place) / "more", 1_500)
         files = sorted((Path(place) / "more").rglob("*.txt"))

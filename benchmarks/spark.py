@@ -1,9 +1,9 @@
 """What Spark costs and gives: the same rows of question and text read in one plain process, and by Spark on 1 and 2 cores.
 
-A row is a question of examples/questions.json and four sentences of examples/corpus in one language, drawn anew; no two rows
-are the same. Every way is run in a process of its own, with the built-in reader and as many threads as it has cores: a first
-run over a few rows starts all there is to start (`start s`), the run after it is measured. Processor time is that of the
-process and of all it started, Java and Python workers among them; on a busy machine it says more than the rate does.
+A row is a question of examples/questions.json and four random sentences of examples/corpus in one language; no two rows
+are equal. Every variant runs in its own process, with the built-in reader and as many threads as it has cores. A first run
+over a few rows starts everything (`start s`); the second run is measured. CPU time includes child processes (Java and
+Python workers); on a busy machine it is more reliable than the rate.
 
     python -m benchmarks.spark [--rows 2000] [--json FILE]
 """
@@ -34,14 +34,14 @@ CONF = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.lo
 
 
 def rows(count: int, seed: int = 1) -> list[Row]:
-    """(number, question, text), all texts of so many sentences, languages in turn."""
+    """(number, question, text); texts have SENTENCES sentences, alternating between languages."""
     draw, asked, languages = random.Random(seed), questions(10_000), material([EXAMPLES])
     texts = (" ".join(draw.sample(languages[n % len(languages)].sentences, SENTENCES)) for n in range(count))
     return [(n, draw.choice(asked), text) for n, text in enumerate(texts)]
 
 
 def plain(cores: int) -> Run:
-    """One process that reads the rows in the batches a Python worker of Spark reads."""
+    """Reads the rows in one process, in batches of the size that Spark's Python workers use."""
     import torch
 
     from qa_pipeline.spark.dataframe import AT_ONCE
@@ -61,7 +61,7 @@ def plain(cores: int) -> Run:
 
 
 def on_spark(cores: int) -> Run:
-    """Spark on so many cores of this machine, a thread a task; parts enough that no core is idle for long at the end."""
+    """Reads the rows by Spark on this many local cores; with enough partitions that no core is idle for long at the end."""
     os.environ["PYSPARK_PYTHON"] = sys.executable
     from pyspark.sql import SparkSession
 
@@ -81,7 +81,7 @@ def on_spark(cores: int) -> Run:
 
 
 def measure(way: str, cores: int, count: int) -> dict[str, Any]:
-    """One way in this process: seconds to start, seconds for all rows, and what was answered."""
+    """Measures one variant in this process: seconds to start, seconds for all rows, and the answers."""
     every = rows(count + FEW * cores)
     began = time.perf_counter()
     run = (on_spark if way == "spark" else plain)(cores)
@@ -93,7 +93,7 @@ def measure(way: str, cores: int, count: int) -> dict[str, Any]:
 
 
 def processor_seconds() -> float:
-    """What this process and all that descend from it have used of the processors; nan where the system does not tell."""
+    """CPU seconds of this process and its descendants; nan where the system does not report them."""
     used: dict[int, tuple[int, float]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:

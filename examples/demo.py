@@ -1,6 +1,6 @@
-"""What `make demo` runs: index the example corpus, ask one question in each language, and measure all questions.
+"""The script of `make demo`: indexes the example corpus, asks one question per language, and evaluates all questions.
 
-Everything is done with the built-in models, so no model is downloaded. The index is left in .demo/index for `docqa ask`.
+It uses the built-in models, so nothing is downloaded. The index stays in .demo/index for `docqa ask`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ INDEX = HERE.parent / ".demo" / "index"
 
 @dataclass(frozen=True)
 class Question:
-    """One question of examples/questions.json: where it is answered, and the span; no answer: nowhere."""
+    """A question of examples/questions.json with its document and answer span; answer: "" if it is unanswerable."""
 
     text: str
     language: str
@@ -71,14 +71,14 @@ def main() -> int:
 
 
 def computed(pipeline: QAPipeline) -> str:
-    """How the reader computed; in another precision, or on other instructions, the table differs a little."""
+    """How the reader computed; figures differ slightly in another precision or instruction set."""
     assert isinstance(pipeline.reader, Reader)
     facts = pipeline.reader.facts()
     return f"The reader computed in {facts['precision']} ({facts['instruction_set']})."
 
 
 def indexed() -> Report:
-    """The corpus in INDEX; what an older docqa left there, with other vectors, is removed first."""
+    """Indexes the corpus into INDEX; first removes an index of an older docqa with other vectors."""
     settings = IndexSettings(embedder="builtin")
     try:
         return build_index(CORPUS, INDEX, settings)
@@ -88,7 +88,7 @@ def indexed() -> Report:
 
 
 def show_best(language: str, asked: list[Question], replies: list[Reply]) -> None:
-    """One question of a language with its answer: the one the reader is surest of, right or wrong."""
+    """Shows the question of a language with the highest answer score, right or wrong."""
     own = [(q, r) for q, r in zip(asked, replies, strict=True) if q.language == language and not q.cross and q.answer]
     question, reply = max(own, key=lambda pair: pair[1].answers[0].score if pair[1].answers else 0.0)
     print(f"[{language}] {question.text}")
@@ -99,7 +99,7 @@ def show_best(language: str, asked: list[Question], replies: list[Reply]) -> Non
 
 
 def print_table(asked: list[Question], replies: list[Reply]) -> None:
-    """Per language of the question, honestly: every question counts, also those answered wrongly or not at all."""
+    """Figures by question language; every question counts, also those answered wrongly or not at all."""
     print("Same-language questions, by language (EM and F1 as MLQA scores them, in %):")
     print(f"{'':<6}{'questions':>10}{'hit@10':>8}{'EM':>7}{'F1':>7}   {'unanswerable':>12} {'said so':>8}")
     pairs = list(zip(asked, replies, strict=True))
@@ -123,7 +123,7 @@ def print_row(label: str, pairs: list[tuple[Question, Reply]]) -> None:
 
 
 def is_hit(question: Question, reply: Reply) -> bool:
-    """Whether a retrieved passage holds the answer's very place."""
+    """Whether a retrieved passage contains the answer at its offset."""
     end = question.start + len(question.answer)
     return any(p.source == question.source and p.start <= question.start and end <= p.end for p in reply.passages[:10])
 

@@ -285,7 +285,6 @@ def parts(text: str) -> Iterator[str]:
         yield from re.split(r"(?<=[.!?;])[\"”)]*\s+|(?<=\w):\s+(?=\w)", plain(" ".join(paragraph.split())))
 
 
-@pytest.mark.xfail(strict=False, reason="being rewritten")
 @pytest.mark.parametrize("path", named(SOURCES))
 def test_docstrings_and_comments_are_plain(path: Path) -> None:
     """Standard terms, and sentences that are understood at first reading."""

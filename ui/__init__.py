@@ -1,1 +1,1 @@
-"""The web page, in Streamlit. It speaks HTTP to the API and imports nothing of the other packages."""
+"""The web page, in Streamlit. It uses the HTTP API and imports nothing from the other packages."""

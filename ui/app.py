@@ -1,4 +1,4 @@
-"""The Streamlit page: `streamlit run ui/app.py`. It shows what the service replies and decides nothing."""
+"""The Streamlit application: `streamlit run ui/app.py`. It only displays the service's replies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGES = (
 
 
 def main() -> None:
-    """The frame of every page, then the page."""
+    """Draws the frame of every page, then the page."""
     st.set_page_config(page_title="docqa", page_icon=str(ICON), layout="wide")
     st.html(STYLE)
     here = Path(__file__).parent

@@ -1,1 +1,1 @@
-"""Question answering data sets: reading and writing files in SQuAD's shape, their statistics, and splits without leaks."""
+"""Question-answering data sets: readers and writers for SQuAD files, statistics, and leak-free train/test splits."""

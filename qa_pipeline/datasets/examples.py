@@ -1,8 +1,8 @@
 """Reads question sets into `Example`s: SQuAD 1.1 and 2.0 JSON (so MLQA, XQuAD, TyDiQA-GoldP), or JSON lines.
 
-The format is told by the content, never by the name. Invariant: `context[gold.start : gold.start + len(gold.text)] ==
-gold.text` for every gold answer with a place; an offset that breaks it is moved to the nearest occurrence of the text, and
-told.
+The format is detected from the content, never from the file name. Invariant for every gold answer with a known offset:
+`context[gold.start : gold.start + len(gold.text)] == gold.text`. An offset that breaks it is moved to the nearest
+occurrence of the text, and reported.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Reporter = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """A right answer. start: code points into the context, -1 where its place is not known."""
+    """A right answer. start: offset into the context in code points, -1 if unknown."""
 
     text: str
     start: int
@@ -41,7 +41,7 @@ class Gold:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question over one text. language: the context's. origin: name of the file. No golds: the text does not say."""
+    """A question over one context. language: of the context; origin: file name. No golds: the context has no answer."""
 
     id: str
     question: str
@@ -64,7 +64,10 @@ class Example:
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
-    """The files named, and those of the folders named, each once, sorted. Raises SettingError where there is none."""
+    """The given files and the question files below the given folders, unique and sorted.
+
+    Raises SettingError for a path that does not exist and for a folder without question files.
+    """
     found: set[Path] = set()
     for path in paths:
         if path.is_dir():
@@ -80,10 +83,10 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def read_examples(path: Path, tell: Reporter | None = None) -> list[Example]:
-    """All questions of one file, in its order.
+    """All questions of one file, in file order.
 
-    tell: told in one sentence each what was mended or left out (None: the log). Raises UnreadableFile, with the
-    place, for what cannot be understood.
+    tell: receives one sentence for each thing corrected or left out; None writes to the log. Raises UnreadableFile with
+    the position in the file.
     """
     text = read_text(path)
     places = _rows(path.name, text)
@@ -93,7 +96,7 @@ def read_examples(path: Path, tell: Reporter | None = None) -> list[Example]:
 
 
 def read_text(path: Path) -> str:
-    """A file's text, unpacked when it is xz or gzip. Raises UnreadableFile."""
+    """A file's text, decompressed if it is xz or gzip. Raises UnreadableFile."""
     try:
         data = path.read_bytes()
         for mark, unpack in PACKED.items():
@@ -108,12 +111,12 @@ def read_text(path: Path) -> str:
         raise UnreadableFile(f"{path.name} is not UTF-8 (byte {error.start:,}).") from None
 
 
-# -- the two shapes ----------------------------------------------------------------------------------------------------
+# -- the two formats ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One question as a file gives it. group: what shares a language, where none is told."""
+    """One question as the file states it. group: rows that share a language if the file states none."""
 
     place: str
     group: str
@@ -125,7 +128,7 @@ class _Row:
 
 
 def _rows(name: str, text: str) -> list[_Row]:
-    """Every question of a file's text with its place in it. Raises UnreadableFile."""
+    """Every question of a file's text, with its position in the file. Raises UnreadableFile."""
     if not text.strip():
         raise UnreadableFile(f"{name} is empty.")
     try:
@@ -150,7 +153,7 @@ def _lines(name: str, text: str) -> Iterator[tuple[str, Any]]:
 
 
 def _flat(name: str, rows: Iterator[tuple[str, Any]]) -> Iterator[_Row]:
-    """Rows that each hold a question with its context."""
+    """Flat rows, each with one question and its context."""
     for place, row in rows:
         if not isinstance(row, dict):
             raise UnreadableFile(f"{name}, {place}, is not an object with id, question, context and answers.")
@@ -162,7 +165,7 @@ def _flat(name: str, rows: Iterator[tuple[str, Any]]) -> Iterator[_Row]:
 
 
 def _nested(name: str, articles: Any) -> Iterator[_Row]:
-    """SQuAD's nesting: articles of paragraphs of questions."""
+    """SQuAD's nesting: articles contain paragraphs, which contain questions."""
     for a, article in enumerate(_list(name, "data", articles)):
         title = str(article.get("title") or "") if isinstance(article, dict) else ""
         for p, paragraph in enumerate(_list(name, f"data[{a}].paragraphs", _get(article, "paragraphs"))):
@@ -194,7 +197,7 @@ def _string(name: str, place: str, holder: Any, key: str) -> str:
 
 
 def _language(holder: Any) -> str:
-    """What a row says its language is, "" when it says nothing."""
+    """The language code that a row states, "" if none."""
     return language_code(str(_get(holder, "lang") or _get(holder, "language") or ""))
 
 
@@ -222,10 +225,10 @@ def _examples(name: str, rows: Sequence[_Row], tell: Reporter) -> Iterator[Examp
 
 
 def _with_question_languages(examples: Sequence[Example]) -> Iterator[Example]:
-    """The examples, each with a question language: as it is, or detected where it is "".
+    """Fills in missing question languages ("") by language detection.
 
-    Detection errs on names and short questions. So a detected language other than the context's counts only where at least
-    QUESTIONS_OF_A_PAIR questions of the file, or half of those over contexts in that language, are detected so.
+    Detection is unreliable on names and short questions. So a detected language that differs from the context's counts only
+    if it is frequent. It needs QUESTIONS_OF_A_PAIR questions of the file, or half of those over contexts in that language.
     """
     asked = [e.question_language or detect_question(e.question, (e.language,)) for e in examples]
     open_ = [(e.language, told) for e, told in zip(examples, asked, strict=True) if not e.question_language]
@@ -237,7 +240,7 @@ def _with_question_languages(examples: Sequence[Example]) -> Iterator[Example]:
 
 
 def _languages(row: _Row, id: str, of_name: tuple[str, str] | None, detected: dict[str, str]) -> tuple[str, str]:
-    """Language of the context and of the question ("": to be detected): as told, by the name, by the id, by detection."""
+    """Language of context and question ("": to be detected); sources in order: row, file name, id, detection."""
     if row.told:
         return row.told, language_code(row.question_told)
     if of_name:
@@ -247,7 +250,7 @@ def _languages(row: _Row, id: str, of_name: tuple[str, str] | None, detected: di
 
 
 def _detected(rows: Sequence[_Row]) -> dict[str, str]:
-    """The language most contexts of a group are in."""
+    """The majority language of each group's contexts."""
     votes: dict[str, Counter[str]] = {}
     for group, context in dict.fromkeys((row.group, row.context) for row in rows):
         votes.setdefault(group, Counter())[detect(context).language] += 1
@@ -255,7 +258,7 @@ def _detected(rows: Sequence[_Row]) -> dict[str, str]:
 
 
 def _answers(name: str, row: _Row) -> Iterator[tuple[str, int]]:
-    """Text and start of each answer given: a list of objects, or the two columns some exports have."""
+    """Text and start of each answer, from a list of objects or from the two columns (text, answer_start) of some exports."""
     given = row.qa.get("answers", [] if row.qa.get("is_impossible") is True else None)
     if isinstance(given, dict):
         texts, starts = given.get("text"), given.get("answer_start")
@@ -273,7 +276,7 @@ def _answers(name: str, row: _Row) -> Iterator[tuple[str, int]]:
 
 
 def _placed(name: str, row: _Row, text: str, start: int, tell: Reporter) -> tuple[Gold, bool]:
-    """The answer at a place where it stands, and whether that is another place than the file says."""
+    """The answer at an offset where the context has it, and whether that differs from the file's offset."""
     if start < 0 or row.context[start : start + len(text)] == text:
         return Gold(text, max(start, NOWHERE)), False
     nearest = nearest_occurrence(row.context, text, start)
@@ -283,7 +286,7 @@ def _placed(name: str, row: _Row, text: str, start: int, tell: Reporter) -> tupl
 
 
 def nearest_occurrence(context: str, text: str, start: int) -> int:
-    """Where `text` stands nearest to `start`, the earlier of two as near; -1 when nowhere.
+    """Start of the occurrence of `text` nearest to `start`, the earlier one of a tie; -1 if there is none.
 
     >>> nearest_occurrence("to be or not to be", "be", 12)
     16

@@ -36,7 +36,7 @@ CODE = re.compile(r"[a-z]{2,3}")
 
 
 def language_code(told: str) -> str:
-    """A language as a file spells it -> its code, "" for nothing.
+    """The code of a language given as code, locale or English name; "" if unknown.
 
     >>> [language_code(told) for told in ("de", "zh-Hans", "Finnish", "pt_BR", "")]
     ['de', 'zh', 'fi', 'pt', '']
@@ -46,7 +46,7 @@ def language_code(told: str) -> str:
 
 
 def languages_of_name(name: str) -> tuple[str, str] | None:
-    """Language of contexts and of questions by a file's name, None when it tells none.
+    """Languages of the contexts and of the questions according to a file name, None if it names none.
 
     >>> languages_of_name("xquad.de.json"), languages_of_name("test-context-ar-question-en.json")
     (('de', 'de'), ('ar', 'en'))
@@ -69,7 +69,7 @@ def languages_of_name(name: str) -> tuple[str, str] | None:
 
 
 def language_of_id(id: str) -> str:
-    """The language a TyDi QA id begins with, "" for other ids.
+    """The language of a TyDi QA id, "" for other ids.
 
     >>> language_of_id("finnish-1438027099681899178-6"), language_of_id("56beb4343aeaaa14008c925b")
     ('fi', '')

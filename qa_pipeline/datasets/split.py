@@ -1,8 +1,12 @@
-"""Train and test split: equally many test questions per language, no paragraph on both sides.
+"""Train/test split: equally many test questions per language, no paragraph on both sides.
 
-What belongs together goes to one side as a whole: questions of one paragraph; paragraphs that share a long sentence (two
-windows cut from one article); and the same paragraph in other languages, told by ids or by title and position where two
-files are translations of one another. Surplus questions of a paragraph chosen for the test are left out of both sides.
+A group goes to one side as a whole. These belong to one group:
+
+- the questions of one paragraph;
+- paragraphs that share a long sentence (two windows of one article);
+- translations of one paragraph in parallel files, aligned by id or by title and position.
+
+If the test set takes only some questions of a group, the others are left out of both sides.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ class Division:
 
 
 def divide(examples: Sequence[Example], per_language: int, seed: int) -> Division:
-    """The same division for the same examples and seed. Raises SettingError where a language has too few questions."""
+    """Splits deterministically for the same examples and seed. Raises SettingError if a language has too few questions."""
     found = Counter(example.language for example in examples)
     few = {language: count for language, count in found.items() if count < per_language}
     if few:
@@ -57,7 +61,7 @@ def divide(examples: Sequence[Example], per_language: int, seed: int) -> Divisio
 
 
 def groups(examples: Sequence[Example]) -> list[list[int]]:
-    """Positions of examples that must stay on one side, in order of their first one."""
+    """Indices of examples that must stay on one side, group by group, ordered by the first index of each group."""
     paragraph = _Paragraphs(examples)
     sets = _Sets(len(paragraph.contexts))
     for a, b in (*paragraph.of_shared_sentences(), *paragraph.of_parallel_files()):
@@ -69,7 +73,7 @@ def groups(examples: Sequence[Example]) -> list[list[int]]:
 
 
 def by_language(examples: Sequence[Example]) -> dict[str, list[Example]]:
-    """In order of the languages' codes."""
+    """The examples of each language, ordered by language code."""
     found: defaultdict[str, list[Example]] = defaultdict(list)
     for example in examples:
         found[example.language].append(example)
@@ -77,14 +81,14 @@ def by_language(examples: Sequence[Example]) -> dict[str, list[Example]]:
 
 
 def _order(examples: Sequence[Example], found: list[list[int]], per_language: int, seed: int) -> list[list[int]]:
-    """Shuffled; groups with more questions of a language than the test wants come last, so that few are wasted."""
+    """Shuffled groups; those with more questions of a language than the test needs come last, so that few are left out."""
     order = found.copy()
     random.Random(seed).shuffle(order)
     return sorted(order, key=lambda group: max(Counter(examples[n].language for n in group).values()) > per_language)
 
 
 def _taken(examples: Sequence[Example], group: Sequence[int], need: dict[str, int]) -> list[int]:
-    """Those of a group that the test still needs; `need` falls."""
+    """The members of a group that the test still needs; decrements `need`."""
     taken: list[int] = []
     for n in group:
         if need[examples[n].language]:
@@ -112,7 +116,7 @@ class _Sets:
 
 
 class _Paragraphs:
-    """Equal contexts (but for white space) have one number."""
+    """Numbers the contexts; contexts that differ only in white space share a number."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
         numbers: dict[str, int] = {}
@@ -129,7 +133,7 @@ class _Paragraphs:
                 self._titles[file].setdefault(example.title, {})[number] = None
 
     def of_shared_sentences(self) -> Iterator[tuple[int, int]]:
-        """Pairs with a long sentence in common; one that stands everywhere (a notice, a menu) tells nothing."""
+        """Pairs of paragraphs with a long sentence in common; widespread sentences (a notice, a menu) are ignored."""
         holders: defaultdict[str, list[int]] = defaultdict(list)
         for number, context in enumerate(self.contexts):
             for sentence in set(SENTENCE_END.split(context)):
@@ -140,7 +144,7 @@ class _Paragraphs:
                 yield from ((numbers[0], other) for other in numbers[1:])
 
     def of_parallel_files(self) -> Iterator[tuple[int, int]]:
-        """Pairs that are one paragraph in two files, where those two are translations or pairings of one another."""
+        """Pairs of equal paragraphs in parallel files (translations, or one text with questions in two languages)."""
         for one, other in combinations(self._ids, 2):
             yield from _by_id(self._ids[one], self._ids[other])
             if self._language[one] != self._language[other]:
@@ -153,15 +157,15 @@ def _by_id(one: Mapping[str, int], other: Mapping[str, int]) -> Iterator[tuple[i
 
 
 def _without_prefix(numbers: Mapping[str, int]) -> dict[str, int]:
-    """Without what all ids of a file begin with, up to a dash, dot or colon: squad-fi-12 is the squad-en-12 of another."""
+    """The ids without their common prefix up to a dash, dot or colon, so that squad-fi-12 matches squad-en-12."""
     same = PREFIX.match(os.path.commonprefix(list(numbers)))
     return {id[same.end() if same else 0 :]: number for id, number in numbers.items()}
 
 
 def parallel_ids(one: Mapping[str, Hashable], other: Mapping[str, Hashable]) -> list[str]:
-    """The ids that two files share, given the paragraph of each id; [] unless the files are translations or pairings.
+    """The ids shared by two parallel files, given each id's paragraph; [] if the files are not parallel.
 
-    They are where most ids are the same and lead to the same pairs of paragraphs; mere counters (1, 2, 3) do not.
+    Files are parallel if most ids are shared and lead to the same pairs of paragraphs. Plain counters (1, 2, 3) do not.
     """
     few, many = sorted((one, other), key=len)
     shared = [id for id in few if id in many]
@@ -173,7 +177,7 @@ def parallel_ids(one: Mapping[str, Hashable], other: Mapping[str, Hashable]) -> 
 
 
 def _by_title(one: Mapping[str, Mapping[int, None]], other: Mapping[str, Mapping[int, None]]) -> Iterator[tuple[int, int]]:
-    """Articles of one title with equally many paragraphs, position by position."""
+    """Pairs paragraphs by position in articles with the same title and number of paragraphs."""
     for title, numbers in one.items():
         if len(numbers) == len(other.get(title, ())):
             yield from zip(numbers, other[title], strict=True)

@@ -17,7 +17,7 @@ from qa_pipeline.datasets.examples import Example, find_files, read_examples
 
 @dataclass(frozen=True, slots=True)
 class GeneratedExample:
-    """An example that was made from others. how: in a word; made_from: ids of what it was made from, with their file."""
+    """A generated example. how: the method, in a word; made_from: file and id of its source examples."""
 
     example: Example
     how: str
@@ -25,12 +25,12 @@ class GeneratedExample:
 
 
 def read_all(paths: Sequence[Path]) -> list[Example]:
-    """The questions of all files (and of all files in folders) named, file by file."""
+    """The questions of all given files and folders, file by file."""
     return [example for path in find_files(paths) for example in read_examples(path)]
 
 
 def squad(examples: Sequence[Example]) -> dict[str, Any]:
-    """SQuAD 2.0's shape. Ids that several files use get their file's name in front, so that each is its own."""
+    """The examples as SQuAD 2.0. An id that several files use is prefixed with its file's name, so that ids are unique."""
     uses = Counter(example.id for example in examples)
     articles: dict[str, dict[tuple[str, str], list[dict[str, Any]]]] = {}
     for example in examples:
@@ -50,7 +50,7 @@ def squad(examples: Sequence[Example]) -> dict[str, Any]:
 
 
 def row(made: GeneratedExample) -> dict[str, Any]:
-    """One question as an object by itself, with how and from what it was made."""
+    """One question as a flat object, with its method and source examples."""
     example = made.example
     return {
         "id": example.id,
@@ -66,12 +66,12 @@ def row(made: GeneratedExample) -> dict[str, Any]:
 
 
 def write_squad(examples: Sequence[Example], path: Path) -> None:
-    """Written beside and renamed into place."""
+    """Writes one SQuAD file atomically."""
     _write(path, [json.dumps(squad(examples), ensure_ascii=False)])
 
 
 def write_rows(made: Iterable[GeneratedExample], path: Path) -> None:
-    """One object a line; packed where the name ends in .xz. Written beside and renamed into place."""
+    """Writes JSON lines atomically, xz-compressed if the name ends in .xz."""
     _write(path, (json.dumps(row(one), ensure_ascii=False) for one in made))
 
 
@@ -95,7 +95,7 @@ def _write(path: Path, lines: Iterable[str]) -> None:
 
 
 def unique(examples: Iterable[Example]) -> Iterator[Example]:
-    """Without exact repeats of question and context; the first one stays."""
+    """Removes exact duplicates of question and context; keeps the first."""
     seen: set[tuple[str, str]] = set()
     for example in examples:
         if (example.question, example.context) not in seen:

@@ -11,8 +11,9 @@ from qa_pipeline.datasets.token_counts import counter
 
 @dataclass(frozen=True, slots=True)
 class LanguageStats:
-    """One language of a set; tokens are means, as `token_counts` counts them, 0.0 of nothing. A paragraph counts once in a
-    file.
+    """One language of a set. Tokens are means as `token_counts` counts them, 0.0 of nothing.
+
+    A paragraph counts once in each file.
     """
 
     language: str
@@ -26,7 +27,7 @@ class LanguageStats:
 
 
 def statistics(examples: Sequence[Example]) -> list[LanguageStats]:
-    """One row a language of contexts, in the languages' order; questions are counted in their own language's tokens."""
+    """One row per language of contexts, sorted. Questions are tokenized in their own language."""
     return [
         _of_language(language, [example for example in examples if example.language == language])
         for language in sorted({example.language for example in examples})

@@ -1,8 +1,8 @@
 """Token counts as the model cards of XQuAD readers count them.
 
-Chinese by jieba, everything else by the Moses tokenizer as sacremoses has it. Hindi follows the Perl script: to its
-`\\p{IsAlnum}` the virama (U+094D) and the nukta (U+093C) are no letters, so it splits at them; sacremoses keeps them in
-the word and would say 157.6 tokens a paragraph of XQuAD where the cards, and the Perl script, say 232.4.
+Chinese uses jieba, every other language the Moses tokenizer of sacremoses. Hindi follows the original Perl script, whose
+`\\p{IsAlnum}` excludes the virama (U+094D) and the nukta (U+093C), so it splits there. sacremoses does not: it counts
+157.6 tokens per paragraph of XQuAD where the cards and the Perl script count 232.4.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NO_LETTERS = re.compile("[\u093c\u094d]")
 
 @lru_cache(maxsize=64)
 def counter(language: str) -> Count:
-    """What counts the tokens of texts in a language. Raises SettingError where Chinese is asked for without jieba."""
+    """The token counter of a language. Raises SettingError for Chinese without jieba."""
     if language == "zh":
         return _jieba()
     moses = _moses(language)
@@ -46,5 +46,6 @@ def _jieba() -> Count:
         ) from None
     jieba.setLogLevel(logging.WARNING)
     tokenizer = jieba.Tokenizer()
-    tokenizer.tmp_dir = str(cache_folder())  # else its dictionary is unmarshalled from a file anyone may put in /tmp
+    # The default is /tmp, where anyone could plant the dictionary file that jieba unmarshals.
+    tokenizer.tmp_dir = str(cache_folder())
     return lambda text: sum(1 for _ in tokenizer.cut(text))

@@ -1,1 +1,1 @@
-"""How good the answers are: metrics, runs over data sets, calibration, and the analysis of stored runs."""
+"""Evaluation: metrics, runs over data sets, calibration, and the analysis of stored runs."""

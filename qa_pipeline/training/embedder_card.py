@@ -50,7 +50,7 @@ FOLDER is this folder; it is an ordinary sentence-transformers one. Its licence 
 
 
 def card(facts: dict[str, Any]) -> str:
-    """The card of what `train_embedder` tells."""
+    """The card of a run, from the facts that `train_embedder` returns."""
     recipe = facts["recipe"]
     return CARD.format(
         **facts,

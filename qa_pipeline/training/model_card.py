@@ -18,7 +18,7 @@ CELL = re.compile(r"(?<!\\)\|")
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """One file of a run: what was learned from it, and the licence that the README.md beside it states."""
+    """One data file of a run: question counts, and the licence stated in the README.md beside it."""
 
     name: str
     languages: tuple[str, ...]
@@ -29,7 +29,7 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a card tells of a run. seconds: of training; before: () where the model was no reader yet."""
+    """The facts on a card. seconds: of training; before: () if the base model was no reader."""
 
     name: str
     base: str
@@ -51,13 +51,13 @@ class Run:
 
 
 def card(run: Run) -> str:
-    """The whole README.md."""
+    """The text of README.md."""
     parts = [_front(run), _head(run), _data(run), _recipe(run), _figures(run), _use(run)]
     return "\n\n".join(parts) + "\n"
 
 
 def data_files(paths: Iterable[Path], train: Sequence[Example], held_out: Sequence[Example]) -> tuple[DataFile, ...]:
-    """One for each file, in the order of their names."""
+    """One entry per file, sorted by name."""
     learned, kept = (Counter(e.origin for e in part) for part in (train, held_out))
     return tuple(
         DataFile(
@@ -72,7 +72,7 @@ def data_files(paths: Iterable[Path], train: Sequence[Example], held_out: Sequen
 
 
 def licence_of(path: Path) -> str:
-    """What the table in a README.md beside the file, or one folder up, says in its licence column; else "not stated"."""
+    """The licence column for this file in a README.md beside it or one folder up; else "not stated"."""
     for readme in (path.parent / "README.md", path.parent.parent / "README.md"):
         try:
             lines = readme.read_text("utf-8").splitlines()
@@ -171,7 +171,7 @@ def _figures(run: Run) -> str:
 
 
 def change_in_words(change: Change) -> str:
-    """One sentence: by how much F1 changed, and how sure that is."""
+    """One sentence on the change in F1 and its confidence interval."""
     return (
         f"F1 over all questions changed by {change.mean:+.1f} points (95 % confidence interval {change.low:+.1f} to"
         f" {change.high:+.1f}, paired bootstrap over questions)."

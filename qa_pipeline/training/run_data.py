@@ -1,4 +1,4 @@
-"""The settings of a training run, and its training and held-out questions."""
+"""Settings of a training run, and its training and held-out questions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from qa_pipeline.training.reader.unanswerable import unanswerable
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """What a run is asked to do. held_out: questions of each language kept for measuring (at most a fifth of them).
+    """Settings of a run. held_out: validation questions per language (at most a fifth of a language's questions).
 
-    limit: questions to learn from at most, drawn alike from all languages. minutes: of training at most. teacher: a reader
-    to learn from as well, its chances taken at the temperature. parallel: folder of sentence pairs; text: of plain text.
-    precision: what a reader's matrices are multiplied in, one of `loop.trainer.PRECISIONS`.
+    limit: maximum number of training questions, balanced over languages. minutes: maximum training time.
+    teacher: reader for distillation, at this temperature. parallel: folder of sentence pairs; text: folder of plain text.
+    precision: dtype of a reader's matrix products, one of `loop.trainer.PRECISIONS`.
     """
 
     files: tuple[Path, ...]
@@ -56,7 +56,7 @@ class TrainSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProgressReporter:
-    """Whom to tell: in words, of each update, and of each question measured (done, of)."""
+    """Callbacks: messages, each update, and each question measured (done, total)."""
 
     words: Callable[[str], None]
     update: Callable[[Progress], None]
@@ -65,7 +65,7 @@ class ProgressReporter:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """The questions of a run: the files they are from, those to learn from, those held out."""
+    """The questions of a run: their files, the training questions, and the held-out questions."""
 
     paths: list[Path]
     learn: list[Example]
@@ -73,7 +73,7 @@ class Data:
 
 
 def read_data(settings: TrainSettings, tell: ProgressReporter) -> Data:
-    """Raises SettingError, UnreadableFile."""
+    """Reads and splits the questions. Raises SettingError, UnreadableFile."""
     paths = find_files(settings.files)
     examples = [example for path in paths for example in read_examples(path, tell.words)]
     draw = random.Random(settings.seed)
@@ -85,7 +85,7 @@ def read_data(settings: TrainSettings, tell: ProgressReporter) -> Data:
 
 
 def _divide(examples: Sequence[Example], settings: TrainSettings) -> tuple[list[Example], list[Example]]:
-    """To learn from and held out: as many of each language, but no more than a fifth of the smallest one."""
+    """Training and held-out questions: equally many held out per language, at most a fifth of the smallest language."""
     counts = Counter(example.language for example in examples)
     wanted = min(settings.held_out, min(counts.values(), default=0) // 5)
     if not wanted:
@@ -95,8 +95,10 @@ def _divide(examples: Sequence[Example], settings: TrainSettings) -> tuple[list[
 
 
 def limit_questions(examples: list[Example], limit: int | None, draw: random.Random, english: float = 0.0) -> list[Example]:
-    """At most `limit`, drawn at random, in the files' order: the share `english` of them English, and of each (other)
-    language the same number as far as it has them."""
+    """A random sample of at most `limit` questions, in file order.
+
+    The share `english` is English. The other languages get equal numbers, as far as they have them.
+    """
     if limit is None or limit >= len(examples):
         return examples
     by_language: defaultdict[str, list[int]] = defaultdict(list)

@@ -1,6 +1,6 @@
-"""Trains an embedder from question files and sentence pairs: `train_embedder`.
+"""Trains an embedder from question files and sentence pairs. Entry point: `train_embedder`.
 
-files -> (held out, to learn from) -> pairs -> trained -> saved -> measured -> card
+files -> (held-out, training) questions -> pairs -> training -> saved model -> measured recall -> card
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ FEWEST = 300
 
 
 def train_embedder(settings: TrainSettings, tell: ProgressReporter) -> dict[str, Any]:
-    """The embedder in `settings.into`; what the run did. limit: of questions, and of sentence pairs.
+    """Trains an embedder into `settings.into`; returns the facts of the run. limit: of questions, and of sentence pairs.
 
     Raises SettingError, UnreadableFile, ModelError.
     """
@@ -96,7 +96,7 @@ def train_embedder(settings: TrainSettings, tell: ProgressReporter) -> dict[str,
 
 
 def make_static_task(settings: TrainSettings, anew: NewVectors, data: Data, base: ModelFolder) -> StaticTask:
-    """What the recipes of the built-in embedder train. Raises SettingError, UnreadableFile."""
+    """The task of the built-in embedder's recipes. Raises SettingError, UnreadableFile."""
     ids = encode(base)
     texts = list(bitexts(parallel(settings), ids, settings.seed))
     size = vocabulary(base)
@@ -122,7 +122,7 @@ def make_static_task(settings: TrainSettings, anew: NewVectors, data: Data, base
 
 
 def parallel(settings: TrainSettings) -> Path:
-    """The folder of sentence pairs, for recipes that cannot do without. Raises SettingError."""
+    """The folder of sentence pairs, which the recipe requires. Raises SettingError."""
     if settings.parallel is None:
         raise SettingError(f"The recipe {settings.recipe.name} learns from sentence pairs too; name them: --parallel DIR.")
     return settings.parallel
@@ -131,7 +131,7 @@ def parallel(settings: TrainSettings) -> Path:
 def _texts(
     questions: Mapping[str, QuestionPairs], pairs: Sequence[Bitext], plain: Mapping[str, RaggedSentences]
 ) -> dict[str, list[RaggedSentences]]:
-    """Of each language what there is to count in: plain text, passages, the translations of English sentences."""
+    """Texts per language for co-occurrence counts: plain text, passages, translations of English sentences."""
     texts: defaultdict[str, list[RaggedSentences]] = defaultdict(list)
     for language, one in (*plain.items(), *((name, found.passages) for name, found in questions.items())):
         texts[language].append(one)
@@ -148,8 +148,10 @@ def _pairs(settings: TrainSettings, data: Data) -> list[Pair]:
 
 
 def measure_recall(folder: ModelFolder, data: Data) -> list[Score]:
-    """Whether the context of each held-out question is the first (`exact`), or one of the first ten (`f1`), among all
-    contexts of its language, 2,000 at most."""
+    """Recall@1 (`exact`) and recall@10 (`f1`) of each held-out question's context.
+
+    It is ranked among the contexts of its language, some 2,000 at most.
+    """
     from indexing.models.embedder import Embedder
 
     embedder = Embedder(folder)

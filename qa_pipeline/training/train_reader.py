@@ -1,6 +1,6 @@
-"""Trains a reader from question files: `train`. The same call again resumes a stopped run.
+"""Trains a reader from question files. Entry point: `train`; the same call resumes an interrupted run.
 
-files -> examples -> (held out, to learn from) -> windows -> trained -> saved -> measured -> card
+files -> examples -> (held-out, training) -> windows -> training -> saved model -> measured scores -> card
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ HEAD_SEED = 1
 
 
 def train(settings: TrainSettings, tell: ProgressReporter) -> dict[str, Any]:
-    """The reader in `settings.into`; what the run did, as in its training.json.
+    """Trains a reader into `settings.into`; returns the facts of the run, as in its training.json.
 
     Raises SettingError, UnreadableFile, ModelError.
     """
@@ -72,7 +72,7 @@ def _teacher(settings: TrainSettings, data: Data, encoder: Encoder) -> Teacher |
 
 
 def _key(settings: TrainSettings, data: Data, encoder: Encoder, teacher: Teacher | None) -> str:
-    """A digest of all that the weights depend on."""
+    """A digest of everything the weights depend on."""
     whole = hashlib.blake2b(digest_size=16)
     facts = [asdict(settings.recipe), settings.seed, settings.minutes, encoder.folder.fingerprint, str(_kind(settings))]
     facts += [teacher.encoder.folder.fingerprint, settings.temperature] if teacher else []
@@ -97,7 +97,7 @@ def _features(settings: TrainSettings, data: Data, encoder: Encoder) -> Features
 
 
 def _before(settings: TrainSettings, data: Data, encoder: Encoder, key: str, tell: ProgressReporter) -> list[Score]:
-    """Scores of the model as it was: measured once and remembered beside the checkpoint; [] for what is no reader."""
+    """Scores of the base model, measured once and stored beside the checkpoint; [] if it is no reader."""
     path = before_file(settings.into, key)
     if path.is_file():
         return [Score(**score) for score in json.loads(path.read_bytes())]
@@ -117,7 +117,7 @@ def _scores(settings: TrainSettings, data: Data, folder: Path, tell: ProgressRep
     return scores(here, data.held_out, settings.recipe, lambda n: tell.measured(n, len(data.held_out)))
 
 
-# -- telling ---------------------------------------------------------------------------------------------------------
+# -- reporting -------------------------------------------------------------------------------------------------------
 
 
 def _begun(settings: TrainSettings, features: Features, data: Data, encoder: Encoder, tell: ProgressReporter) -> None:

@@ -1,1 +1,1 @@
-"""A client of the REST API over HTTP, with its values."""
+"""HTTP client of the REST API, with its response types."""

@@ -1,7 +1,7 @@
 """HTTP client of the service: every route as a method with typed results.
 
-Usable on its own: it needs httpx, httpx-sse and msgspec, and nothing else of docqa. Errors are `ApiError` with the
-sentence the service gave; fields a newer service sends beside the known ones are passed over.
+It works on its own: it needs httpx, httpx-sse and msgspec, and nothing else of docqa. Errors are raised as `ApiError`
+with the service's message. Unknown fields of a newer service are ignored.
 
     with Client("http://127.0.0.1:8080") as client:
         client.ask("reports", "When was the bridge opened?").answers[0].text
@@ -53,10 +53,10 @@ Many = str | Iterable[str] | None
 
 
 class Client:
-    """A service at `url`. Safe from several threads. Use it in a `with` block, or close it.
+    """Client of the service at `url`. Thread-safe. Use it in a `with` block, or close it.
 
-    key: sent with every request. timeout: seconds for one request. patience: seconds in all to wait and ask again while
-    the service says that it is busy; 0 raises at once.
+    key: sent with every request. timeout: seconds per request. patience: total seconds to retry while the service is busy;
+    0 raises at once.
     """
 
     def __init__(
@@ -75,21 +75,21 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close its connections."""
+        """Closes the connections."""
         self._http.close()
 
     # the service
 
     def get_health(self) -> str:
-        """ "up" when the process is."""
+        """ "up" if the process runs."""
         return str(self._json("GET", "/health")["status"])
 
     def get_readiness(self) -> Readiness:
-        """Whether it can be asked, and why not yet."""
+        """Whether the service can answer questions, and the reason if not."""
         return value(Readiness, self._send("GET", "/ready", fine=(503,)).json())
 
     def get_metrics(self) -> str:
-        """Figures in Prometheus's text format."""
+        """Metrics in Prometheus's text format."""
         return self._send("GET", "/metrics").text
 
     def get_description(self) -> dict[str, Any]:
@@ -97,32 +97,32 @@ class Client:
         return dict(self._json("GET", "/schema/openapi.json"))
 
     def list_models(self) -> tuple[Model, ...]:
-        """The models known by name."""
+        """The named models."""
         return value(tuple[Model, ...], self._json("GET", "/v1/models"))
 
     # corpora
 
     def list_corpora(self) -> tuple[Corpus, ...]:
-        """The corpora the key may see."""
+        """The corpora that the key may read."""
         return value(tuple[Corpus, ...], self._json("GET", "/v1/corpora"))
 
     def create_corpus(self, name: str, *, title: str = "", embedder: str = "builtin") -> Corpus:
-        """A new corpus without documents."""
+        """Creates an empty corpus."""
         body = {"name": name, "title": title, "embedder": embedder}
         return value(Corpus, self._json("POST", "/v1/corpora", json=body))
 
     def get_corpus(self, name: str) -> Corpus:
-        """What is in a corpus, and which files could not be read."""
+        """Counts of a corpus, and its files that could not be read."""
         return value(Corpus, self._json("GET", _at(name)))
 
     def delete_corpus(self, name: str) -> None:
-        """Delete a corpus with all that belongs to it."""
+        """Deletes a corpus with all its data."""
         self._send("DELETE", _at(name))
 
     # documents
 
     def upload(self, corpus: str, files: Iterable[tuple[str, Content]]) -> UploadReceipt:
-        """Upload (name, content) files; a Path or an open file is sent without being read into memory."""
+        """Uploads (name, content) files; a Path or an open file is streamed."""
         return value(UploadReceipt, self._files("POST", _at(corpus, "documents"), "files", files, {}))
 
     def list_documents(
@@ -137,41 +137,41 @@ class Client:
         limit: int = 50,
         **more: Any,
     ) -> Documents:
-        """Documents by source, and how many there are of each language, type and folder; of several values any counts.
+        """Documents by source, with facet counts of language, type and folder; several values of a filter are alternatives.
 
-        more: id (documents), meta ("field=value"), since, until (of the date), fields (True counts fields of meta, too).
+        more: id (documents), meta ("field=value"), since, until (of the date), fields (True also counts metadata fields).
         """
         query = {"language": language, "type": type, "folder": folder, "source": source, "offset": offset, "limit": limit}
         return value(Documents, self._json("GET", _at(corpus, "documents"), params=_given({**query, **more})))
 
     def get_document(self, corpus: str, id: str, *, start: int | None = None, end: int | None = None) -> Document:
-        """A document with its text, or a piece of it."""
+        """A document with its text, or with a slice of it."""
         return value(Document, self._json("GET", _at(corpus, "documents", id), params=_given({"start": start, "end": end})))
 
     def get_original(self, corpus: str, id: str) -> File:
-        """The file a document is from."""
+        """The source file of a document."""
         return _file(self._send("GET", _at(corpus, "documents", id, "original")))
 
     def get_page_image(
         self, corpus: str, id: str, page: int, *, start: int | None = None, end: int | None = None, scale: float = 1.5
     ) -> Page:
-        """A page of a PDF as a picture, with boxes around what of start..end is on it."""
+        """A page of a PDF as an image, with boxes around the part of start..end on it."""
         query = _given({"start": start, "end": end, "scale": scale})
         return value(Page, self._json("GET", _at(corpus, "documents", id, "pages", str(page)), params=query))
 
     def delete_document(self, corpus: str, id: str, *, whole_file: bool = False) -> Job:
-        """Delete the file of a document; whole_file: also when it holds others."""
+        """Deletes the source file of a document. whole_file: also if it contains other documents."""
         query = {"whole_file": "true"} if whole_file else {}
         return value(Job, self._json("DELETE", _at(corpus, "documents", id), params=query)["job"])
 
     def delete_file(self, corpus: str, source: str) -> Job:
-        """Delete a file by its name, also one that could not be read."""
+        """Deletes a file by name, including one that could not be read."""
         return value(Job, self._json("DELETE", _at(corpus, "files"), params={"source": source})["job"])
 
     # questions
 
     def ask(self, corpus: str, question: str, filters: Filters | None = None, **settings: Any) -> Reply:
-        """Answers. settings: top_k, retrieve, no_answer_threshold, thorough, read_at_least, budget_ms."""
+        """Answers a question. settings: top_k, retrieve, no_answer_threshold, thorough, read_at_least, budget_ms."""
         return value(Reply, self._json("POST", _at(corpus, "ask"), json=_body(question, filters, settings)))
 
     def search(self, corpus: str, question: str, filters: Filters | None = None, **settings: Any) -> Reply:
@@ -187,7 +187,7 @@ class Client:
         return _replies(self._json("POST", _at(corpus, "search", "batch"), json={"questions": list(map(dict, questions))}))
 
     def ask_stream(self, corpus: str, question: str, filters: Filters | None = None, **settings: Any) -> Iterator[Event]:
-        """Events while the answer is found, the last one with the reply; stop iterating to stop the reading."""
+        """Events while the question is answered, the last one with the reply; stop iterating to cancel."""
         request = self._http.build_request("POST", _at(corpus, "ask", "stream"), json=_body(question, filters, settings))
         response = self._sent(request, stream=True)
         try:
@@ -201,7 +201,7 @@ class Client:
             response.close()
 
     def read(self, question: str, context: str) -> ReadAnswer:
-        """The answer from one text, "" when it does not say."""
+        """The answer from one text, "" for no answer."""
         return value(ReadAnswer, self._json("POST", "/v1/read", json={"question": question, "context": context}))
 
     def read_batch(self, items: Iterable[tuple[str, str]]) -> tuple[ReadAnswer, ...]:
@@ -212,19 +212,19 @@ class Client:
     # jobs
 
     def list_jobs(self, corpus: str | None = None, *, limit: int = 100) -> tuple[Job, ...]:
-        """Jobs, the newest first, without their results."""
+        """Jobs, newest first, without results."""
         return value(tuple[Job, ...], self._json("GET", "/v1/jobs", params=_given({"corpus": corpus, "limit": limit})))
 
     def get_job(self, id: str) -> Job:
-        """How far a job is."""
+        """The current state of a job."""
         return value(Job, self._json("GET", f"/v1/jobs/{quote(id, safe='')}"))
 
     def cancel_job(self, id: str) -> Job:
-        """Cancel a job."""
+        """Cancels a job."""
         return value(Job, self._json("DELETE", f"/v1/jobs/{quote(id, safe='')}"))
 
     def wait_for_job(self, id: str, timeout: float = 600.0, every: float = 0.2) -> Job:
-        """A job once it has ended. Raises ApiError when that takes longer than `timeout` seconds."""
+        """Waits until a job ends. Raises ApiError after `timeout` seconds."""
         until = time.monotonic() + timeout
         while (job := self.get_job(id)).state not in ENDED:
             if time.monotonic() > until:
@@ -233,12 +233,12 @@ class Client:
         return job
 
     def ask_file(self, corpus: str, name: str, content: Content, *, format: str = "csv") -> Job:
-        """Have a file of questions answered; `get_job_result` gives the answers when the job is done."""
+        """Starts a job that answers a file of questions; `get_job_result` returns the answers."""
         sent = self._files("POST", _at(corpus, "questions"), "file", [(name, content)], {"format": format})
         return value(Job, sent["job"])
 
     def get_job_result(self, id: str, format: str | None = None) -> File:
-        """The answers to a file of questions, as csv, xlsx or jsonl."""
+        """The answers of a question file job, as csv, xlsx or jsonl."""
         return _file(self._send("GET", f"/v1/jobs/{quote(id, safe='')}/result", params=_given({"format": format})))
 
     # feedback and saved questions
@@ -254,46 +254,46 @@ class Client:
         end: int | None = None,
         text: str | None = None,
     ) -> Feedback:
-        """Say that an answer is right, wrong, or corrected to this span."""
+        """Records that an answer is right, wrong, or corrected to this span."""
         body = {"document_id": document_id, "start": start, "end": end, "text": text}
         body = {"question": question, "verdict": verdict, **_given(body)}
         return value(Feedback, self._json("POST", _at(corpus, "feedback"), json=body))
 
     def list_feedback(self, corpus: str) -> tuple[Feedback, ...]:
-        """What was said, the newest first."""
+        """All feedback, newest first."""
         return value(tuple[Feedback, ...], self._json("GET", _at(corpus, "feedback")))
 
     def export_feedback(self, corpus: str) -> dict[str, Any]:
-        """What was said, as SQuAD 2.0."""
+        """All feedback as SQuAD 2.0."""
         return dict(self._json("GET", _at(corpus, "feedback", "export")))
 
     def delete_feedback(self, corpus: str, id: str) -> None:
-        """Take back what was said."""
+        """Deletes one item of feedback."""
         self._send("DELETE", _at(corpus, "feedback", id))
 
     def save_question(
         self, corpus: str, question: str, filters: Filters | None = None, settings: Mapping[str, Any] | None = None
     ) -> SavedQuestion:
-        """Keep a question, to be asked again."""
+        """Saves a question, to run it again later."""
         body = {"question": question, **_given({"filters": filters, "settings": settings})}
         return value(SavedQuestion, self._json("POST", _at(corpus, "saved"), json=body))
 
     def list_saved_questions(self, corpus: str) -> tuple[SavedQuestion, ...]:
-        """The saved questions, the newest first."""
+        """The saved questions, newest first."""
         return value(tuple[SavedQuestion, ...], self._json("GET", _at(corpus, "saved")))
 
     def run_saved_question(self, corpus: str, id: str) -> Change:
-        """Ask a saved question again: what is new, what is gone."""
+        """Runs a saved question again; returns new and disappeared answers."""
         return value(Change, self._json("POST", _at(corpus, "saved", id, "run")))
 
     def delete_saved_question(self, corpus: str, id: str) -> None:
-        """Forget a saved question."""
+        """Deletes a saved question."""
         self._send("DELETE", _at(corpus, "saved", id))
 
     # evaluations
 
     def list_evaluations(self) -> tuple[Evaluation, ...]:
-        """The runs of `docqa evaluate` in the home, the newest first, without their tables."""
+        """The runs of `docqa evaluate` in the home folder, newest first, without their tables."""
         return value(tuple[Evaluation, ...], self._json("GET", "/v1/evaluations"))
 
     def get_evaluation(self, name: str) -> Evaluation:
@@ -301,7 +301,7 @@ class Client:
         return value(Evaluation, self._json("GET", f"/v1/evaluations/{quote(name, safe='')}"))
 
     def get_plot(self, name: str, file: str) -> File:
-        """One of the pictures that a run lists."""
+        """One of the plots that a run lists."""
         run = quote(name, safe="")
         found = self._send("GET", f"/v1/evaluations/{run}/plots/{quote(file, safe='')}")
         return File(file, found.headers.get("content-type", ""), found.content)
@@ -316,13 +316,13 @@ class Client:
         offset: int = 0,
         limit: int = 50,
     ) -> Predictions:
-        """What was said to the questions. verdict: right, partly or wrong; order: asked or surest."""
+        """The predictions of a run. verdict: right, partly or wrong; order: asked or surest."""
         query = {"language": language, "verdict": verdict, "order": order, "offset": offset, "limit": limit}
         run = quote(name, safe="")
         return value(Predictions, self._json("GET", f"/v1/evaluations/{run}/predictions", params=_given(query)))
 
     def compare_evaluations(self, a: str, b: str, scorer: str | None = None) -> RunComparison:
-        """Two runs over the same questions. scorer: whose figures; without it the one both were scored by."""
+        """Compares two runs over the same questions. scorer: default: the one that both runs used."""
         left, right = quote(a, safe=""), quote(b, safe="")
         query = _given({"scorer": scorer})
         return value(RunComparison, self._json("GET", f"/v1/evaluations/{left}/compare/{right}", params=query))

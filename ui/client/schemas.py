@@ -13,7 +13,7 @@ ENDED = ("done", "failed", "cancelled")
 
 
 class ApiError(Exception):
-    """The service refused or failed. status: of HTTP, 0 when it was not reached; kind: of the problem, as CorpusMissing."""
+    """An error of the service. status: HTTP status, 0 if unreachable; kind: problem type, such as CorpusMissing."""
 
     def __init__(self, detail: str, status: int = 0, kind: str = "", retry_after: float | None = None) -> None:
         super().__init__(detail)
@@ -21,7 +21,7 @@ class ApiError(Exception):
 
 
 class Passage(Struct, frozen=True):
-    """document.text[start:end] == text, in code points; ranks from 1, None where a ranking does not have it."""
+    """document.text[start:end] == text, in code points. Ranks are 1-based, None in a ranking without the passage."""
 
     document_id: str
     source: str
@@ -39,7 +39,7 @@ class Passage(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """document.text[start:end] == text, in code points. passage: None for one that is only remembered."""
+    """document.text[start:end] == text, in code points. passage: None for a stored answer."""
 
     text: str
     start: int
@@ -73,14 +73,14 @@ class Reply(Struct, frozen=True):
 
 
 class FailedQuestion(Struct, frozen=True):
-    """What stands in a batch in place of the reply to a question that failed."""
+    """The entry of a batch for a question that failed."""
 
     question: str
     error: str
 
 
 class Event(Struct, frozen=True):
-    """One event of a stream: passages; answers, with how many passages are read of how many; reply."""
+    """One event of a stream: passages; answers, with `read` of `of` passages read; or reply."""
 
     name: str
     passages: tuple[Passage, ...] = ()
@@ -103,7 +103,7 @@ class SkippedFile(Struct, frozen=True):
 
 
 class Corpus(Struct, frozen=True):
-    """languages: code -> {"documents", "passages"}; skipped: files that could not be read, where they were asked for."""
+    """languages: code -> {"documents", "passages"}; skipped: files that could not be read, if requested."""
 
     name: str
     title: str
@@ -118,7 +118,7 @@ class Corpus(Struct, frozen=True):
 
 
 class Job(Struct, frozen=True):
-    """state: queued, running, done, failed or cancelled. result: what it did, once it is done; lists leave it out."""
+    """state: queued, running, done, failed or cancelled. result: of a finished job; lists omit it."""
 
     id: str
     corpus: str
@@ -141,7 +141,7 @@ class UploadedFile(Struct, frozen=True):
 
 
 class UploadReceipt(Struct, frozen=True):
-    """job: None when no file was stored."""
+    """job: None if no file was stored."""
 
     job: Job | None
     files: tuple[UploadedFile, ...]
@@ -161,7 +161,7 @@ class ListedDocument(Struct, frozen=True):
 
 
 class Documents(Struct, frozen=True):
-    """facets, meta: value -> documents, of each facet and field; fields: documents of the corpus that have a field."""
+    """facets, meta: counts of documents by value, for each facet and field; fields: documents with a field."""
 
     total: int
     documents: tuple[ListedDocument, ...]
@@ -171,7 +171,7 @@ class Documents(Struct, frozen=True):
 
 
 class Document(Struct, frozen=True):
-    """text: the piece start..end of the whole, which has `characters`. pages: start of each; headings: start, end, level."""
+    """text: the slice start..end of `characters`. pages: start offset of each; headings: start, end, level."""
 
     id: str
     source: str
@@ -188,7 +188,7 @@ class Document(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True):
-    """image: a data URI; boxes: left, top, right, bottom in 0..1; exact: False when no box could be placed for sure."""
+    """image: data URI; boxes: left, top, right, bottom in 0..1; exact: False if no box could be placed reliably."""
 
     page: int
     width: int
@@ -247,7 +247,7 @@ class Readiness(Struct, frozen=True):
 
 
 class Figure(Struct, frozen=True):
-    """A mean and its 95 % interval, in percent."""
+    """A mean and its 95 % confidence interval, in percent."""
 
     value: float
     low: float
@@ -255,7 +255,7 @@ class Figure(Struct, frozen=True):
 
 
 class Difference(Struct, frozen=True):
-    """Run B less run A, its interval, and p that the runs are alike."""
+    """Run B minus run A, with its confidence interval and p value."""
 
     value: float
     low: float
@@ -264,10 +264,10 @@ class Difference(Struct, frozen=True):
 
 
 class EvaluationRow(Struct, frozen=True):
-    """One line of a run's table; what its kind of run does not have is None.
+    """One row of a run's table; figures of other kinds of runs are None.
 
-    retrieval: dense, keyword, fused -> {"recall": {"10": …}, "mrr", "ndcg"}; silence: {"precision", "recall", "accuracy"};
-    judged: raw, before, after -> {"error", "decided"}.
+    retrieval: dense, keyword, fused -> {"recall": {"10": …}, "mrr", "ndcg"}. `silence`: the no-answer decision,
+    {"precision", "recall", "accuracy"}. judged: raw, before, after -> {"error", "decided"}.
     """
 
     name: str
@@ -289,7 +289,7 @@ class EvaluationFile(Struct, frozen=True):
 
 
 class Evaluation(Struct, frozen=True):
-    """A run. state: done, unfinished or broken, then `problem` says what is wrong. From `about` on: of one run only."""
+    """A run. state: done, unfinished or broken; `problem` then gives the reason. Lists omit the fields from `about` on."""
 
     name: str
     kind: str
@@ -325,9 +325,9 @@ class TextPiece(Struct, frozen=True):
 
 
 class Prediction(Struct, frozen=True):
-    """said: the text that is scored, "" for "no answer"; wanted: the right answers, none where "no answer" is right.
+    """said: the text that is scored, "" for "no answer"; wanted: the right answers, empty if "no answer" is right.
 
-    right, found: where they are in the text that was read; pieces: the text around them.
+    right, found: spans of the right answers and of the best span in the context; pieces: the context around them.
     """
 
     origin: str
@@ -351,7 +351,7 @@ class Prediction(Struct, frozen=True):
 
 
 class Predictions(Struct, frozen=True):
-    """verdicts, rows: how many there are of each, under the other condition."""
+    """One page of predictions. verdicts, rows: facet counts, each under the filter of the other."""
 
     total: int
     verdicts: dict[str, int]
@@ -360,7 +360,7 @@ class Predictions(Struct, frozen=True):
 
 
 class ComparisonRow(Struct, frozen=True):
-    """a, b: F1 of both runs; better: "A", "B", or "" where chance could have done it."""
+    """a, b: F1 of both runs; better: "A", "B", or "" if the difference is not significant."""
 
     name: str
     questions: int
@@ -372,7 +372,7 @@ class ComparisonRow(Struct, frozen=True):
 
 
 class RunComparison(Struct, frozen=True):
-    """Two runs, row by row."""
+    """Two runs compared row by row."""
 
     a: str
     b: str
@@ -386,7 +386,7 @@ class RunComparison(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that was fetched: what it is called, of what type, and its bytes."""
+    """A downloaded file: name, media type, bytes."""
 
     name: str
     type: str
@@ -394,7 +394,7 @@ class File:
 
 
 def value(shape: type[T], data: Any) -> T:
-    """JSON as a value of a shape. Raises ApiError when it does not fit."""
+    """Converts JSON to a type. Raises ApiError if it does not fit."""
     try:
         return msgspec.convert(data, shape)
     except msgspec.ValidationError as error:

@@ -1,1 +1,1 @@
-"""The parts that pages are drawn of: answer cards, the filter sidebar, dialogs, and progress of jobs."""
+"""Components of the pages: answer cards, filter sidebar, dialogs, and job progress."""

@@ -1,4 +1,4 @@
-"""Cards of answers and passages, while they stream and when complete."""
+"""Cards of answers and passages, during streaming and when complete."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ORDERS = ("By language", "By confidence")
 
 
 def show_progress(place: Any, event: Event) -> None:
-    """What is known so far: how far the reading is, the best answers, the closest passages."""
+    """Shows the progress of a streamed reply: passages read, best answers, closest passages."""
     with place.container():
         total = len(event.passages) or event.of
         if event.name == "passages":
@@ -42,7 +42,7 @@ def show_progress(place: Any, event: Event) -> None:
 
 
 def show_answers(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents) -> None:
-    """The whole outcome of a question."""
+    """Shows the complete reply to a question."""
     reply = found.reply
     if reply.no_answer.is_no_answer or not reply.answers:
         show_no_answer(asked, found)
@@ -57,7 +57,7 @@ def show_answers(corpus: Corpus, asked: Query, found: CachedReply, documents: Do
 
 
 def show_no_answer(asked: Query, found: CachedReply) -> None:
-    """The state of no answer, told as such."""
+    """Shows that there is no answer."""
     verdict, count = found.reply.no_answer, len(found.reply.passages)
     held = f"no-answer score {verdict.score:.2f}, threshold {verdict.threshold:.2f}" if count else "no passage was found"
     limits = " Only part of the documents was searched; filters are on." if asked.is_filtered or found.own else ""
@@ -70,7 +70,7 @@ def show_no_answer(asked: Query, found: CachedReply) -> None:
 
 
 def show_disagreement(said: list[AnswerGroup]) -> None:
-    """Answers set against each other, by how many documents say each."""
+    """Shows competing answers with the number of documents for each."""
     held = competing_answers([one for one in said if confidence(one.best.score) != "low"])
     if held:
         parts = [
@@ -93,7 +93,7 @@ def _grouped(corpus: Corpus, asked: Query, found: CachedReply, documents: Docume
 
 
 def order() -> str:
-    """One of ORDERS, as chosen; kept in the address."""
+    """The selected order, one of ORDERS; kept in the URL."""
     follow("order", ORDERS[1] if parameter("order") == "confidence" else ORDERS[0])
     picked = st.segmented_control("Order", ORDERS, key="order", label_visibility="collapsed", required=True)
     address(order="confidence" if followed("order", picked) == ORDERS[1] else None)
@@ -101,7 +101,7 @@ def order() -> str:
 
 
 def _card(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents, said: AnswerGroup) -> None:
-    """One answer with all that says it."""
+    """One answer with the documents that support it."""
     best, key = said.best, f"{said.best.document_id}-{said.best.start}-{said.best.end}"
     with st.container(border=True, key=f"answer-{key}"):
         st.html(answer_html(best, _score(best), _support(said), documents.get(best.document_id)))
@@ -134,7 +134,7 @@ def _support(said: AnswerGroup) -> str:
 
 
 def answer_html(answer: Answer, score: str, support: str = "", document: ListedDocument | None = None) -> str:
-    """An answer: its text, how sure it is, and its sentence in context. score, support: HTML."""
+    """An answer as HTML: its text, confidence, and sentence in context. score, support: HTML."""
     lang = escape_html(answer.language)
     head = f'<span class="docqa-said" dir="auto" lang="{lang}">{escape_html(answer.text)}</span>{score}{support}'
     text = ""
@@ -148,13 +148,13 @@ def answer_html(answer: Answer, score: str, support: str = "", document: ListedD
 
 
 def passage_html(passage: Passage, document: ListedDocument | None = None) -> str:
-    """A passage as it was found, cut when it is long."""
+    """A passage as HTML, truncated if long."""
     text = re.sub(r"\n\s*\n", "\n", escape_html(short(passage.text, SHORT)))
     return f'<article class="docqa-passage">{block(text, passage.language)}{where(passage, document)}</article>'
 
 
 def short(text: str, size: int = 80) -> str:
-    """The text, or its beginning with an ellipsis.
+    """The text, truncated with an ellipsis.
 
     >>> short("abcdef", 3)
     'abc…'
@@ -175,7 +175,7 @@ def where(item: Answer | Passage, document: ListedDocument | None = None) -> str
 
 
 def show_passages(corpus: Corpus, asked: Query, passages: tuple[Passage, ...], documents: Documents) -> None:
-    """Passages, the closest first, each with a way to its place."""
+    """Shows passages, closest first, each with a link to its document."""
     for passage in passages:
         key = f"{passage.document_id}-{passage.start}"
         with st.container(border=True, key=f"passage-{key}"):
@@ -195,7 +195,7 @@ def _place(corpus: Corpus, asked: Query, document_id: str, start: int, end: int)
 
 
 def tools(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents) -> None:
-    """What to take away: files, and the question itself."""
+    """Downloads of the results, and the button that saves the question."""
     reply = found.reply
 
     def address_of(document_id: str, start: int, end: int) -> str:

@@ -16,7 +16,7 @@ NAME_CHARACTERS = 63
 
 
 def show_form(embedders: Sequence[Model], *, is_first: bool) -> None:
-    """A form for a new corpus; it is shown once it is made."""
+    """A form that creates a corpus and then opens it."""
     usable = {model.name: model for model in embedders if model.available}
     with st.expander("New collection", expanded=is_first), st.form("new_corpus", border=False):
         title = st.text_input("Title", max_chars=200, key="new_title", autocomplete="off")
@@ -55,7 +55,7 @@ def _create(name: str, title: str, embedder: str) -> None:
 
 
 def address_name(title: str) -> str:
-    """A name for addresses made of a title; "" where nothing of it can be kept.
+    """A URL-safe name derived from a title; "" if no character can be used.
 
     >>> address_name("  Städte & Märkte 2024"), address_name("الجزر")
     ('stadte-markte-2024', '')

@@ -18,7 +18,7 @@ WAITING = "deletion_to_confirm"
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What is to be deleted: as "corpus", its name, a sentence on what goes with it, and how."""
+    """What to delete: its kind ("corpus"), name, a sentence on the consequences, and the action."""
 
     what: str
     called: str
@@ -27,7 +27,7 @@ class Deletion:
 
 
 def delete_button(label: str, deletion: Deletion, key: str, type: Literal["secondary", "tertiary"] = "tertiary") -> None:
-    """A button that asks for the name first; `confirm_deletion` at the end of the page does that."""
+    """A button that requests a deletion; `confirm_deletion` at the end of the page confirms it."""
     st.button(label, key=key, type=type, on_click=_wait_for, args=(deletion,))
 
 
@@ -36,12 +36,12 @@ def _wait_for(deletion: Deletion) -> None:
 
 
 def forget() -> None:
-    """Nothing is to be deleted any more."""
+    """Cancels the pending deletion."""
     st.session_state.pop(WAITING, None)
 
 
 def confirm_deletion() -> None:
-    """Ask for the name of what is to be deleted, if anything is; when it was given, delete and draw the page anew."""
+    """Opens the dialog of the pending deletion, if any; a correct name deletes and reruns the page."""
     deletion: Deletion | None = st.session_state.get(WAITING)
     if deletion is not None:
         _dialog(deletion)
@@ -69,7 +69,7 @@ def _dialog(deletion: Deletion) -> None:
 
 
 def same_name(typed: str, called: str) -> bool:
-    """Whether a name was typed, in whatever Unicode form and with whatever white space a keyboard or a paste gives it.
+    """Whether a name was typed correctly, ignoring Unicode normal form and white space.
 
     >>> same_name(" Cafe\\u0301.txt", "Caf\\u00e9.txt"), same_name("", ""), same_name("a.TXT", "a.txt")
     (True, False, False)

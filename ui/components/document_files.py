@@ -29,7 +29,7 @@ FILES = "Files"
 
 
 def show_upload(corpus: Corpus) -> None:
-    """A place to drop files at, what is going on with them, and what became of them."""
+    """The file uploader, running jobs, and the report of the last upload."""
     turn = st.session_state.setdefault("upload_turn", 0)
     follow("upload_way", FOLDERS if parameter("upload") == "folder" else FILES)
     way = st.segmented_control("What", (FILES, FOLDERS), key="upload_way", label_visibility="collapsed", required=True)
@@ -50,7 +50,7 @@ def show_upload(corpus: Corpus) -> None:
 
 
 def _send(corpus: Corpus, files: list[tuple[str, Any]]) -> None:
-    """Send files, remember what was said of each, and begin anew with an empty place to drop at."""
+    """Uploads files, stores the status of each in the session, and resets the uploader."""
     sent = client().upload(corpus.name, files)
     id = sent.job.id if sent.job else ""
     _put()[(corpus.name, id)] = sent.files
@@ -61,13 +61,13 @@ def _send(corpus: Corpus, files: list[tuple[str, Any]]) -> None:
 
 
 def _put() -> dict[tuple[str, str], tuple[UploadedFile, ...]]:
-    """What was said of each file of the uploads of this session, by corpus and job."""
+    """Upload status of each file of this session, by corpus and job."""
     kept: dict[tuple[str, str], tuple[UploadedFile, ...]] = st.session_state.setdefault("put_files", {})
     return kept
 
 
 def _progress(corpus: Corpus) -> None:
-    """Jobs that run, the report of the one in the address, and the ones before."""
+    """Running jobs, the report of the job in the URL, and earlier jobs."""
     with show_problems():
         jobs = [job for job in client().list_jobs(corpus.name) if job.kind == "index"]
     for job in reversed([job for job in jobs if job.state not in ENDED][-3:]):
@@ -92,7 +92,7 @@ def _show_job(corpus: Corpus, id: str) -> None:
 
 
 def show_report(lines: Sequence[FileLine], id: str) -> None:
-    """What became of each file, those that cannot be asked first."""
+    """Shows the status of each file, unusable files first."""
     if not lines:
         return
     st.markdown(f"**{summary(lines)}**")
@@ -120,7 +120,7 @@ def _lines(lines: Sequence[FileLine]) -> None:
 
 
 def show_files(corpus: Corpus) -> None:
-    """The documents, a page at a time, by name and language."""
+    """Shows the documents page by page, filtered by name and language."""
     wanted, language = _choice(corpus)
     at = max(1, number("at", 1) or 1)
     with show_problems():
@@ -135,7 +135,7 @@ def show_files(corpus: Corpus) -> None:
 
 
 def _choice(corpus: Corpus) -> tuple[str, str]:
-    """What is looked for: a part of the name, and a language; both in the address."""
+    """The filter: part of the name, and language; both kept in the URL."""
     before = (parameter("name"), parameter("language"))
     follow("files_name", before[0])
     follow("files_language", before[1] if before[1] in corpus.languages else "")
@@ -154,7 +154,7 @@ def _choice(corpus: Corpus) -> tuple[str, str]:
 
 
 def name_pattern(wanted: str) -> str:
-    """A pattern for names that hold a text in any case, "" for any.
+    """A glob for names that contain a text, ignoring case; "" for any name.
 
     >>> name_pattern("a*1")
     '*[aA][*]1*'
@@ -205,11 +205,11 @@ def _pages(corpus: Corpus, found: Documents, at: int, wanted: str, language: str
             link(CORPORA, "Next", **state, at=at + 1)
 
 
-# -- what could not be read --------------------------------------------------------------------------------------------
+# -- unreadable files --------------------------------------------------------------------------------------------------
 
 
 def show_skipped(corpus: Corpus) -> None:
-    """Files that are there but cannot be asked, with why."""
+    """Shows stored files that could not be indexed, with the reason."""
     if not corpus.skipped:
         return
     st.header("Not readable")
@@ -229,5 +229,5 @@ def _delete_file(corpus: str, source: str) -> None:
 
 
 def file_name(source: str) -> str:
-    """The name of a file without its folders."""
+    """The file name without folders."""
     return source.rpartition("/")[2]

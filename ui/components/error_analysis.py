@@ -21,7 +21,7 @@ RIGHT_TO_LEFT = frozenset("ar dv fa he ps sd ug ur yi".split())
 
 
 def show_predictions(run: Evaluation, state: dict[str, str]) -> None:
-    """The predictions that are chosen, a page at a time. state: what else the page's address says."""
+    """Shows the filtered predictions page by page. state: other parameters of the page's URL."""
     st.header("Answers")
     verdict, language, surest = _chosen()
     at = max(1, number("at", 1) or 1)
@@ -44,13 +44,13 @@ def show_predictions(run: Evaluation, state: dict[str, str]) -> None:
 
 
 def _chosen() -> tuple[str, str, bool]:
-    """Verdict, row and order, as the address says them."""
+    """Verdict, row and order from the URL."""
     verdict = parameter("show")
     return verdict if verdict in VERDICTS else "wrong", parameter("language"), parameter("order") == "surest"
 
 
 def _choices(run: Evaluation, found: Predictions, verdict: str, language: str, surest: bool) -> None:
-    """Widgets for what is chosen; each counts what the others leave. Another choice begins at the first page."""
+    """The filter widgets; each counts under the filters of the others. A change returns to the first page."""
     counts = {**found.verdicts, "all": sum(found.verdicts.values())}
     follow("quality_verdict", verdict)
     follow("quality_language", language)
@@ -94,11 +94,11 @@ def _pages(total: int, at: int, state: dict[str, str]) -> None:
             link(QUALITY, "Next", **state, at=at + 1)
 
 
-# -- one ---------------------------------------------------------------------------------------------------------------
+# -- one prediction ----------------------------------------------------------------------------------------------------
 
 
 def prediction_html(one: Prediction) -> str:
-    """A question, the right answers and what was said, as HTML; each in the direction of its language."""
+    """A question with right answer and prediction as HTML, each in the direction of its language."""
     asked = directed_text(one.question or "", one.question_language) if one.question else f"<em>question {name(one.id)}</em>"
     rows = [_pair("Right answer", dict.fromkeys(one.wanted), one.language), _pair("Said", [one.said], one.language)]
     if one.best and one.best != one.said:
@@ -119,7 +119,7 @@ def prediction_html(one: Prediction) -> str:
 
 
 def context_html(one: Prediction) -> str:
-    """The text around the right answers and around what was found, both marked, behind a line that opens; "" without."""
+    """The context around right answers and best span, both marked, as a collapsed block of HTML; "" without."""
     if not one.pieces:
         return ""
     marks = [Mark(start, end, ANSWER) for start, end in one.right]
@@ -139,7 +139,7 @@ def _pair(label: str, texts: Iterable[str], language: str) -> str:
 
 
 def directed_text(words: str, language: str) -> str:
-    """A text in the direction of its language, also where it begins with a number.
+    """A text in the direction of its language, even if it starts with a number.
 
     >>> directed_text("1912", "ar")
     '<div class="docqa-spoken" dir="rtl" lang="ar">1912</div>'

@@ -17,7 +17,7 @@ WRONG, RIGHT = 0, 1
 
 
 def thumbs(corpus: Corpus, question: str, answer: Answer) -> None:
-    """Thumbs up or down for an answer; taken back when pressed again."""
+    """Thumbs up or down for an answer; pressing again removes the feedback."""
     key = f"thumbs-{question}-{answer.document_id}-{answer.start}-{answer.end}"
     st.feedback("thumbs", key=key, on_change=partial(_send, corpus.name, question, answer, key))
 
@@ -38,14 +38,14 @@ def _send(corpus: str, question: str, answer: Answer, key: str) -> None:
 
 
 def correction_button(corpus: Corpus, question: str, passage: Passage, span: tuple[int, int] | None, key: str) -> None:
-    """A button that opens the passage to mark the right words in it."""
+    """A button that opens the correction dialog."""
     if st.button("Correct this answer", key=key, type="tertiary"):
         correct_answer(corpus, question, passage, span)
 
 
 @st.dialog("Correct this answer", width="large")
 def correct_answer(corpus: Corpus, question: str, passage: Passage, span: tuple[int, int] | None) -> None:
-    """The passage, in which the reader selects the words that answer the question."""
+    """A dialog in which the user selects the right answer in the passage."""
     st.html(f'<p class="docqa-quiet">{name(question)}</p>')
     st.caption("Select the words in the passage that answer the question, then save.")
     first, last = (span[0] - passage.start, span[1] - passage.start) if span else (0, 0)

@@ -1,4 +1,4 @@
-"""The filter sidebar: facets with counts, languages, and how much is read."""
+"""The filter sidebar: facets with counts, languages, and reading options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_FIELDS = 8
 
 
 def choose(corpus: Corpus, asked: Query, question: str) -> Query:
-    """What is asked, with the choices as they are made now."""
+    """The query with the current choices of the sidebar."""
     with st.sidebar:
         crosslingual = _toggle("Answers in any language", "crosslingual", asked.crosslingual)
         asked = replace(asked, question=question, crosslingual=crosslingual)
@@ -51,7 +51,7 @@ def _own_language(corpus: Corpus, asked: Query) -> None:
 
 
 def _filters(corpus: Corpus, asked: Query) -> Query:
-    """Each facet counts what the choices of all others leave."""
+    """The filters; each facet counts under the filters of all others."""
     st.markdown("###### Filters")
     found = count_facets(corpus.name, corpus.created, corpus.generation, filters_of(asked))
     languages = _facet("Language", "language", found.facets["language"], asked.languages, language_name)
@@ -63,7 +63,7 @@ def _filters(corpus: Corpus, asked: Query) -> Query:
 
 
 def filters_of(asked: Query) -> Query:
-    """Nothing but the filters, so that another question does not count anew."""
+    """The filters alone, as cache key, so that another question does not repeat the count."""
     kept = {name: getattr(asked, name) for name in ("languages", "types", "folders", "meta", "since", "until")}
     return Query(**kept)
 
@@ -71,9 +71,9 @@ def filters_of(asked: Query) -> Query:
 def _facet(
     label: str, key: str, counts: Mapping[str, int], chosen: Sequence[str], named: Callable[[str], str], total: int = 0
 ) -> tuple[str, ...]:
-    """The values chosen of a facet; one that is chosen stays, whatever the others leave of it.
+    """The selected values of a facet; a selected value stays even without documents.
 
-    total: of how many documents the counts are, 0 for all that are counted; a facet that tells none apart is not shown.
+    total: number of documents of the counts, 0 if every document has a value. A facet with one value for all is hidden.
     """
     options = list(dict.fromkeys([*counts, *chosen]))
     if len(options) < 2 and not chosen and sum(counts.values()) >= total:
@@ -90,7 +90,7 @@ def _facet(
 
 
 def _meta(found: Documents, asked: Query) -> tuple[tuple[str, str], ...]:
-    """Choices by fields of meta."""
+    """Filters by metadata fields."""
     facets = dict([(name, values) for name, values in found.meta.items() if name not in OWN_PLACE][:MOST_FIELDS])
     chosen: dict[str, list[str]] = {}
     for field, text in asked.meta:
@@ -104,7 +104,7 @@ def _meta(found: Documents, asked: Query) -> tuple[tuple[str, str], ...]:
 
 
 def field_label(field: str) -> str:
-    """A field of meta as a label.
+    """A label for a metadata field.
 
     >>> field_label("publication_date"), field_label("URL"), field_label("_")
     ('Publication date', 'URL', '_')

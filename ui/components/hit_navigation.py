@@ -15,17 +15,17 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """Marks in the order of the text, and the spans to step through."""
+    """Marks in text order, and the spans to step through."""
 
     marks: tuple[Mark, ...]
     steps: tuple[Span, ...]
 
     def at(self, span: Span | None) -> int | None:
-        """Which step a span is, from 0; None when it is none of them."""
+        """The 0-based step of a span; None if it is not a step."""
         return self.steps.index(span) if span in self.steps else None
 
     def next(self, span: Span | None, by: int) -> Span | None:
-        """The step after (by=1) or before (by=-1) a span, going round; None when there are none.
+        """The step after (by=1) or before (by=-1) a span, cyclically; None without steps.
 
         >>> hits = Hits((), ((3, 5), (8, 9)))
         >>> hits.next((3, 5), 1), hits.next((8, 9), 1), hits.next((6, 7), -1), hits.next(None, 1)
@@ -41,9 +41,9 @@ class Hits:
 
 
 def hits_of(reply: Reply | None, document_id: str, found: Sequence[Span] | None, span: Span | None) -> Hits:
-    """Marks for the answers and passages of the reply in this document, for what was found, and for the span in hand.
+    """Marks for the reply's answers and passages in this document, for search hits, and for the current span.
 
-    Steps go through what was found when something was looked for, else through answers and passages.
+    Steps are the search hits if the user searched, else answers and passages.
     """
     answers = [(one.start, one.end) for one in (reply.answers if reply else ()) if one.document_id == document_id]
     passages = [(one.start, one.end) for one in (reply.passages if reply else ()) if one.document_id == document_id]
@@ -55,7 +55,7 @@ def hits_of(reply: Reply | None, document_id: str, found: Sequence[Span] | None,
 
 
 def window(length: int, span: Span | None, first: int | None, size: int = WINDOW) -> Span:
-    """The piece of a long text that is shown: from `first`, or around the span; all of a text that is not long.
+    """The slice of a long text to show, from `first` or around the span; a short text is shown whole.
 
     >>> window(100, (90, 95), None), window(100_000, (90_000, 90_010), None), window(100_000, None, 70_000)
     ((0, 100), (60000, 100000), (60000, 100000))
@@ -68,7 +68,7 @@ def window(length: int, span: Span | None, first: int | None, size: int = WINDOW
 
 
 def page_of(pages: Sequence[int], place: int) -> int:
-    """The page, from 1, that holds a place in the text.
+    """The 1-based page that contains an offset.
 
     >>> page_of([0, 10, 20], 9), page_of([0, 10, 20], 10)
     (1, 2)

@@ -23,7 +23,7 @@ STATES = {
 
 
 def watch(job: Job) -> None:
-    """How far a job is, until it ends; then the page is drawn anew."""
+    """Shows the progress of a job until it ends, then reruns the page."""
     _show_job(job.id)
 
 
@@ -55,12 +55,12 @@ def _cancel(id: str) -> None:
 
 
 def fraction(job: Job) -> float:
-    """How much of a job is done, 0 to 1."""
+    """The completed fraction of a job, 0 to 1."""
     return min(1.0, max(0.0, job.done / job.total)) if job.total else 0.0
 
 
 def words(job: Job) -> str:
-    """What a job that has not ended is doing."""
+    """The current activity of a job that has not ended."""
     if job.state == "queued":
         return "Waiting for its turn."
     if job.kind == "questions":
@@ -69,7 +69,7 @@ def words(job: Job) -> str:
 
 
 def ended_badly(job: Job) -> None:
-    """Say of a job that failed or was cancelled what there is to say."""
+    """Shows the message of a failed or cancelled job."""
     if job.state == "failed":
         st.error(plain(job.message or "The job failed; start it again."))
     elif job.state == "cancelled":
@@ -78,7 +78,7 @@ def ended_badly(job: Job) -> None:
 
 
 def show_ended_jobs(jobs: Iterable[Job], page: str, corpus: str) -> None:
-    """Jobs with what became of them, each with a way to its report."""
+    """Ended jobs with their state, each with a link to its report."""
     for job in jobs:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"past-{job.id}"):
             many = f" · {count(job.total, 'question')}" if job.kind == "questions" and job.total else ""

@@ -1,6 +1,6 @@
 """Keyboard shortcuts: arrows (or j and k) move between answers.
 
-Without scripts the page works as before."""
+Without JavaScript the page works as well."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ SCRIPT = """<script>
 
 
 def arrows() -> None:
-    """Listen for the keys, once a page."""
+    """Installs the key listener, once per page."""
     st.html(SCRIPT, unsafe_allow_javascript=True)
 
 
 def bring(id: str, why: str) -> None:
-    """Bring the element with this id (letters, digits, dashes) into view, again whenever `why` is another."""
+    """Scrolls to the element with this id (letters, digits, dashes), again whenever `why` changes."""
     script = f"""<script>(() => {{ // {why}
       let left = 20;
       const look = () => {{

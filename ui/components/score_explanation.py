@@ -8,7 +8,7 @@ from ui.state.reply_cache import CachedReply
 
 
 def why(answer: Answer, found: CachedReply) -> str:
-    """HTML: ranks and scores of the passage, the reader's score, the margin over "no answer", times, how much was read."""
+    """HTML table: ranks and scores of the passage, reader score, no-answer margin, timings, passages read."""
     rows = [*(_ranks(answer.passage) if answer.passage else []), ("Reader", "", f"{answer.score:.3f}")]
     verdict = found.reply.no_answer
     margin = verdict.threshold - verdict.score

@@ -16,7 +16,7 @@ textarea { box-sizing: border-box; width: 100%; min-height: 14rem; resize: verti
   unicode-bidi: plaintext; text-align: start; }
 textarea::selection { background: rgba(255, 193, 7, .55); }
 """
-# A text area counts in UTF-16 units; the spans of documents count in code points.
+# A textarea counts UTF-16 code units; the spans of documents are code points.
 JS = """
 export default function ({ data, parentElement, setStateValue }) {
   let area = parentElement.querySelector("textarea");
@@ -49,7 +49,7 @@ def _component() -> Any:
 
 
 def pick(text: str, span: tuple[int, int], language: str, key: str) -> tuple[int, int] | None:
-    """The span a reader has selected in the text, at first the one given; None where it is empty or outside."""
+    """The span selected in the text, initially `span`; None if it is empty or out of range."""
     shown = re.sub(r"\r", " ", visible(text))
     data = {"text": shown, "start": span[0], "end": span[1], "language": language}
     result = _component()(data=data, key=key, default={"span": list(span)}, on_span_change=lambda: None)

@@ -1,1 +1,1 @@
-"""From values to HTML and Markdown, without drawing: highlights, tables, groups of answers, and exports."""
+"""Renders values as HTML and Markdown, without Streamlit: highlights, tables, answer groups, and exports."""

@@ -1,4 +1,4 @@
-"""Groups of answers: equal answers folded into one with their support, different ones apart."""
+"""Answer groups: equal answers of several documents are merged, with their support counted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HIGH, MEDIUM = 0.75, 0.4
 
 @dataclass(frozen=True, slots=True)
 class AnswerGroup:
-    """One answer text and every place that says it, the surest first; never without one."""
+    """One answer text and all its occurrences, by descending score; never empty."""
 
     places: tuple[Answer, ...]
 
@@ -23,12 +23,12 @@ class AnswerGroup:
 
     @property
     def documents(self) -> int:
-        """How many documents say it."""
+        """Number of documents with this answer."""
         return len({place.document_id for place in self.places})
 
     @property
     def languages(self) -> dict[str, int]:
-        """Documents that say it, by language."""
+        """Number of documents with this answer, by language."""
         seen = dict.fromkeys((place.language, place.document_id) for place in self.places)
         counts: dict[str, int] = {}
         for language, _ in seen:
@@ -37,7 +37,7 @@ class AnswerGroup:
 
 
 def group_answers(answers: Iterable[Answer]) -> list[AnswerGroup]:
-    """Answers that say the same as one, by the surest of each."""
+    """Groups equal answers, ordered by the best score of each group."""
     groups: dict[str, list[Answer]] = {}
     for answer in sorted(answers, key=lambda answer: -answer.score):
         groups.setdefault(key_of(answer.text), []).append(answer)
@@ -45,7 +45,7 @@ def group_answers(answers: Iterable[Answer]) -> list[AnswerGroup]:
 
 
 def by_language(said: Sequence[AnswerGroup]) -> dict[str, list[AnswerGroup]]:
-    """Folded answers under the language of their surest place, in the order of the surest."""
+    """Answer groups by language of their best occurrence, in the same order."""
     groups: dict[str, list[AnswerGroup]] = {}
     for one in said:
         groups.setdefault(one.best.language, []).append(one)
@@ -53,7 +53,7 @@ def by_language(said: Sequence[AnswerGroup]) -> dict[str, list[AnswerGroup]]:
 
 
 def competing_answers(said: Sequence[AnswerGroup], most: int = 4) -> list[tuple[int, str]]:
-    """(documents, text) of the answers that most documents say, when several documents say several; else nothing."""
+    """(documents, text) of the most frequent answers, if several documents give different answers; else []."""
     if len(said) < 2 or len({place.document_id for one in said for place in one.places}) < 2:
         return []
     ranked = sorted(said, key=lambda one: (-one.documents, -one.best.score))
@@ -70,7 +70,7 @@ def documents_say(count: int, *, first: bool = True) -> str:
 
 
 def confidence(score: float) -> str:
-    """A score in words, by the two decimals that are shown.
+    """A score in words, from its value rounded to two decimals.
 
     >>> confidence(0.9), confidence(0.746), confidence(0.1)
     ('high', 'high', 'low')

@@ -1,8 +1,8 @@
-"""A normal form of answers: one key for the same text, never one key for two numbers.
+"""Normalisation of answers: equal texts get one key, different numbers never do.
 
-Digits of every script are one digit, wide and narrow forms one letter; quotation marks around a text and the stop after it
-say nothing. A year is the same with or without the words around it. Whatever could change a number stays in the key: signs,
-decimal points, units, other calendars, raised digits, and a single separator that is a thousand here and a decimal there.
+Digits of all scripts, and wide and narrow forms, are unified. Quotation marks around a text, a final full stop, and words
+around a year are removed. Everything that could change a number is kept: signs, decimal points, units, other calendars,
+and superscript digits. A single separator is kept too, as it means thousands in one language and decimals in another.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# Marks of direction and spaces without width, which nobody sees.
+# Direction marks and zero-width characters, which are invisible.
 UNSEEN = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 OPENING, CLOSING = "\"'`([{<«»‹›“”„‟‘’‚‛「『《〈【（［", "\"'`)]}>«»‹›“”„‟‘’‚‛」』》〉】）］"
 STOPS = " .,;:?…。、｡､，．；：？،؛؟۔।॥"
-# Between groups of three digits, and nowhere else in a number: no-break and thin spaces, apostrophes, the Arabic separator.
+# Only between groups of three digits: no-break and thin spaces, apostrophes, the Arabic thousands separator.
 GROUPS = re.compile("(?<![0-9.,])[0-9]{1,3}(?:[\u00a0\u2009\u202f'’\u066c][0-9]{3})+(?![0-9])")
 BETWEEN = re.compile("[\u00a0\u2009\u202f'’\u066c]")
 HAN_YEAR = re.compile("[〇零一二三四五六七八九]{4}年")
 HAN_DIGITS = str.maketrans("〇零一二三四五六七八九", "00123456789")
 
-# What may stand around a year and leaves it the same year. Not here, for they are other years: พ.ศ., هـ, BC, 昭和.
+# Words around a year that do not change it. Not listed, as they denote other years: พ.ศ., هـ, BC, 昭和.
 BEFORE_YEAR = (
     "in|the|year|of|ad|ce|anno|im|jahr|jahre|en|el|año|l'an|l'année|année|em|no ano|ano|de|nel|nell'anno|dell'anno|het|jaar"
     "|i|år|året|w|roku|rok|v roce|în|anul|vuonna|в|год|у|рік|το|έτος|năm|vào|trong|في|عام|سنة|فی|در|سال|בשנת|שנת|שנה|सन्|सन"
@@ -32,12 +32,12 @@ AFTER_YEAR = (
 )
 BEFORE, AFTER = ("|".join(map(re.escape, words.casefold().split("|"))) for words in (BEFORE_YEAR, AFTER_YEAR))
 YEAR = re.compile(rf"(?:(?:{BEFORE})[. ]{{0,2}}){{0,4}}(?<![0-9])([12][0-9]{{3}}) ?(?:{AFTER})?")
-# Alone, م may also be metres.
+# م alone may also mean metres.
 ARABIC_YEAR = re.compile("(?:في )?(?:عام|سنة) ([12][0-9]{3}) ?م")
 
 
 def key_of(text: str) -> str:
-    """What texts that say the same have in common.
+    """The key that equal answers share.
 
     >>> key_of("in 1912") == key_of("１９１２年") == key_of("١٩١٢") == "1912"
     True
@@ -57,7 +57,7 @@ def key_of(text: str) -> str:
 
 
 def _bare(words: str) -> str:
-    """Without stops at the end and marks around; what follows a number alone may be part of it: 5", 5', 3.14..."""
+    """Removes final stops and surrounding quotation marks; after a number they may belong to it and stay: 5", 5', 3.14..."""
     kept = _unstopped(words)
     inner = kept.lstrip(OPENING)
     if len(inner) < len(kept) or not inner.rstrip(CLOSING)[-1:].isdigit():
@@ -71,13 +71,13 @@ def _unstopped(words: str) -> str:
 
 
 def _digits(text: str) -> str:
-    """The text with every decimal digit as one of 0 to 9; the Arabic decimal and per cent signs as the usual ones."""
+    """Decimal digits of all scripts as 0 to 9; Arabic decimal and percent signs as the usual ones."""
     values = ((char, unicodedata.decimal(char, None)) for char in text)
     plain = "".join(char if value is None else str(value) for char, value in values)
     return plain.replace("\u066b", ".").replace("\u066a", "%")
 
 
 def _plain(char: str) -> str:
-    """A letter in its usual form; raised digits, circled ones and fractions as they are, for they are other numbers."""
+    """A character in NFKC form; superscript and circled digits and fractions stay, as they are other numbers."""
     usual = unicodedata.normalize("NFKC", char)
     return char if usual != char and any(one.isdigit() for one in usual) else usual

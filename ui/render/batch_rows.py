@@ -1,4 +1,4 @@
-"""Rows of question files and answer files, as the page shows them."""
+"""Rows of question files and answer files for display."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS = {"All": "all", "Answered": "answered", "Not in the documents": "none", "
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One answered question of a file of answers. no_answer: None where the question failed, then `error` says why."""
+    """One row of an answer file. no_answer: None if the question failed; `error` then gives the reason."""
 
     id: str
     corpus: str
@@ -50,12 +50,12 @@ class Row:
 
 
 def answers(lines: bytes) -> list[Row]:
-    """The rows of a file of answers in JSON lines. Raises ApiError for another file."""
+    """Parses an answer file in JSON lines. Raises ApiError for another file."""
     return [value(Row, json.loads(line)) for line in lines.decode("utf-8").split("\n") if line.strip()]
 
 
 def counts(rows: Iterable[Row]) -> dict[str, int]:
-    """How many rows of each kind there are, the kinds as in KINDS."""
+    """Number of rows of each kind, with the kinds of KINDS."""
     found = dict.fromkeys(KINDS.values(), 0)
     for row in rows:
         found["all"] += 1
@@ -63,19 +63,19 @@ def counts(rows: Iterable[Row]) -> dict[str, int]:
     return found
 
 
-# -- a look at a file of questions -------------------------------------------------------------------------------------
+# -- preview of a question file ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The first rows of a file; its columns where it has names for them."""
+    """The first rows of a file, and its column names if any."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
 def preview(name: str, data: bytes) -> Preview | None:
-    """The first rows of a file of questions, None where they cannot be shown; the service alone judges the file.
+    """The first rows of a question file, None if they cannot be shown; only the service validates the file.
 
     >>> preview("q.csv", b"id;question\\n1;Who?\\n")
     Preview(columns=('id', 'question'), rows=(('1', 'Who?'),))
@@ -100,7 +100,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _table(rows: Iterable[Sequence[str]]) -> Preview | None:
-    """The first row that is not empty names the columns."""
+    """A table whose first non-empty row is the header."""
     held = [[_short(cell) for cell in row[:COLUMNS]] for row in islice(_filled(rows), SHOWN + 1)]
     if not held:
         return None
@@ -125,7 +125,7 @@ def _rows(text: str) -> Iterable[Sequence[str]]:
 
 
 def _objects(text: str) -> Preview | None:
-    """Objects of a JSON array or of lines, as a table over the fields of the first ones."""
+    """Objects of a JSON array or of JSON lines, as a table over the fields of the first ones."""
     try:
         whole = json.loads(text)
         items = whole if isinstance(whole, list) else [whole]
@@ -145,20 +145,20 @@ def _written(item: Any) -> str:
 
 
 def _sheet(data: bytes) -> list[list[str]] | None:
-    """The first rows of a workbook's first sheet, None where there are none to show."""
+    """The first rows of a workbook's first sheet, None if it cannot be shown."""
     try:
         _check_parts(data)
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         sheet = book.worksheets[0]
         sheet.reset_dimensions()
         rows = list(sheet.iter_rows(max_row=4 * SHOWN, values_only=True))
-    except Exception:  # openpyxl raises whatever a damaged workbook leads it to
+    except Exception:  # A damaged workbook can raise anything in openpyxl.
         return None
     return [[_cell(value) for value in row[:COLUMNS]] for row in rows]
 
 
 def _check_parts(data: bytes) -> None:
-    """Raises ValueError for a workbook that unpacks to too much, or whose XML defines entities."""
+    """Raises ValueError for a workbook that decompresses to too much, or whose XML defines entities."""
     with zipfile.ZipFile(io.BytesIO(data)) as book:
         if sum(part.file_size for part in book.infolist()) > UNPACKED:
             raise ValueError("too large")

@@ -1,4 +1,4 @@
-"""Tables of evaluation runs: columns, order, HTML and CSV."""
+"""Tables of evaluation runs: columns, sorting, HTML and CSV."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ COMPARED = (LANGUAGE, "Questions", "A", "B", "B − A", "p", "Better")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of figures: its name in an address, what it is called, and what a row has in it."""
+    """A column of figures: key in the URL, label, and accessor of a row's value."""
 
     key: str
     label: str
     value: Value
 
     def number(self, row: EvaluationRow) -> float:
-        """What rows are put in order by; none comes last."""
+        """The sort key of a row; a missing value is the lowest."""
         found = self.value(row)
         return float("-inf") if found is None else found.value if isinstance(found, Figure) else found
 
@@ -42,7 +42,7 @@ EXACT = Column("exact", "Exact match", lambda row: row.exact)
 
 
 def columns_of(run: Evaluation) -> tuple[Column, ...]:
-    """The columns of a run of its kind, without that of the language."""
+    """The columns of a run of this kind, without the language."""
     if run.kind == OPEN_DOMAIN:
         return (
             QUESTIONS,
@@ -87,14 +87,14 @@ def _detail(key: str, label: str) -> Column:
 
 
 def sort_rows(rows: Sequence[EvaluationRow], column: Column | None, lowest_first: bool) -> list[EvaluationRow]:
-    """Rows by a column, None by language; equal ones stay as they are."""
+    """Rows sorted by a column (None: by language); the sort is stable."""
     if column is None:
         return sorted(rows, key=lambda row: row_name(row.name), reverse=lowest_first)
     return sorted(rows, key=column.number, reverse=not lowest_first)
 
 
 def row_name(code: str) -> str:
-    """What a row is called: a language, or the question's and the document's.
+    """The label of a row: a language, or question language → document language.
 
     >>> row_name("de"), row_name("en→de"), row_name("all")
     ('German', 'English → German', 'All questions')
@@ -105,13 +105,13 @@ def row_name(code: str) -> str:
 
 
 def lines(run: Evaluation, columns: Sequence[Column], rows: Iterable[EvaluationRow]) -> list[list[str]]:
-    """Cells as HTML, the sums of all languages last."""
+    """Cells as HTML, the rows over all languages last."""
     ends = [row for row in (run.mean, run.all) if row is not None and len(run.rows) > 1]
     return [[text(row_name(row.name)), *(figure_text(column.value(row)) for column in columns)] for row in (*rows, *ends)]
 
 
 def figure_text(value: float | Figure | None) -> str:
-    """A figure in a cell, with its interval.
+    """A figure as HTML, with its interval.
 
     >>> figure_text(1234), figure_text(61.25), figure_text(None)
     ('1,234', '61.2', '–')
@@ -130,7 +130,7 @@ def interval(value: Figure) -> str:
 
 
 def as_csv(run: Evaluation, columns: Sequence[Column]) -> bytes:
-    """The whole table for spreadsheets, intervals in columns of their own."""
+    """The whole table as CSV, interval bounds in separate columns."""
     rows = [*run.rows, *(row for row in (run.mean, run.all) if row is not None)]
     heads = ["row", "scorer"]
     for column in columns:
@@ -167,12 +167,12 @@ def comparison_lines(found: RunComparison) -> list[list[str]]:
 
 
 def between(row: ComparisonRow) -> str:
-    """The difference of F1 with its interval, signs always there."""
+    """The difference in F1 with its interval, always signed."""
     return f'<b>{row.f1.value:+.1f}</b> <span class="docqa-small">{row.f1.low:+.1f} to {row.f1.high:+.1f}</span>'
 
 
 def comparison_csv(found: RunComparison) -> bytes:
-    """The comparison for spreadsheets."""
+    """The comparison as CSV."""
     heads = ["row", "scorer", "questions", f"F1 of {found.a}", f"F1 of {found.b}"]
     parts = ["difference", "low", "high", "p"]
     heads += [f"{figure} {part}" for figure in ("F1", "exact match") for part in parts] + ["better"]

@@ -1,4 +1,4 @@
-"""Exports of results: a table for spreadsheets, and a list of citations."""
+"""Exports of results: CSV and a list of citations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Link = Callable[[str, int, int], str]
 
 
 def table(reply: Reply, link: Link) -> bytes:
-    """Answers, then passages, as CSV: UTF-8 with the mark spreadsheets want, and no cell that would run as a formula."""
+    """Answers, then passages, as CSV in UTF-8 with BOM (for spreadsheets), without cells that would run as formulas."""
     out = io.StringIO(newline="")
     rows = csv.DictWriter(out, COLUMNS)
     rows.writeheader()
@@ -57,7 +57,7 @@ def _row(kind: str, rank: int, item: Answer | Passage, reply: Reply, link: Link)
 
 
 def cell(value: Any) -> Any:
-    """A cell as text that a spreadsheet does not run.
+    """A cell value that spreadsheets do not run as a formula.
 
     >>> cell("=1+1"), cell("a"), cell(-3)
     ("'=1+1", 'a', -3)
@@ -66,7 +66,7 @@ def cell(value: Any) -> Any:
 
 
 def citations(reply: Reply, metas: Mapping[str, Mapping[str, Any]], link: Link) -> str:
-    """A numbered list of where each answer is said, with the quotation; of the passages where there is no answer."""
+    """A numbered list of answers with quotation and source; of the passages if there is no answer."""
     items: Iterable[Answer | Passage] = reply.answers or reply.passages
     head = "" if reply.answers else f"No answer in the {len(reply.passages)} closest passages:\n"
     lines = [reply.question, head]

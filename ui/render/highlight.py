@@ -1,7 +1,7 @@
 """Highlights spans in text as HTML, by offsets in code points.
 
-Laws: without its tags and with its entities read, the HTML is the text shown (`visible` of it); every mark covers its span
-exactly; no character of a document is ever markup.
+Invariants: without tags and with entities decoded, the HTML is the displayed text (`visible`). Every mark covers exactly
+its span. Characters of a document never become markup.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_FOUND = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A span of a text, what it is, and the id its first piece has in the HTML ("" for none)."""
+    """A span of a text, its kind, and the id of its first piece in the HTML ("" for none)."""
 
     start: int
     end: int
@@ -28,7 +28,7 @@ class Mark:
 
 
 def visible(text: str) -> str:
-    """The text with control characters and lone surrogates as symbols that can be seen, one for one.
+    """The text with control characters and lone surrogates replaced one for one by visible symbols.
 
     >>> visible("a\\x00b\\tc")
     'a␀b\\tc'
@@ -42,7 +42,7 @@ def _symbol(match: re.Match[str]) -> str:
 
 
 def escape_html(text: str) -> str:
-    """The text as HTML, safe inside an element and inside a quoted attribute.
+    """The text escaped for HTML, safe in elements and in quoted attributes.
 
     >>> escape_html('<b onclick="x">')
     '&lt;b onclick=&quot;x&quot;&gt;'
@@ -51,9 +51,9 @@ def escape_html(text: str) -> str:
 
 
 def mark_html(text: str, marks: Iterable[Mark], offset: int = 0) -> str:
-    """The text as HTML with marks. offset: where the text begins in the document that the marks count in.
+    """The text as HTML with marks. offset: start of the text in the document to which the marks refer.
 
-    Marks may overlap; a piece under several has the class of each. What lies outside the text is left out.
+    Marks may overlap; a piece under several marks has all their classes. Parts outside the text are ignored.
 
     >>> mark_html("It opened in 1912.", [Mark(13, 17, ANSWER)])
     'It opened in <mark class="answer">1912</mark>.'
@@ -83,7 +83,7 @@ def _piece(text: str, over: Sequence[Mark], ids: Sequence[str]) -> str:
 
 
 def block(inner: str, language: str = "", kind: str = "text") -> str:
-    """HTML of a text in its own writing direction, paragraph by paragraph. inner: HTML, as `mark_html` gives it.
+    """A text as an HTML block with its own writing direction. inner: HTML, as from `mark_html`.
 
     >>> block("x", "ar")
     '<div class="docqa-text" dir="auto" lang="ar">x</div>'
@@ -93,12 +93,12 @@ def block(inner: str, language: str = "", kind: str = "text") -> str:
 
 
 def name(text: str) -> str:
-    """A file name or another name as HTML that keeps its writing direction to itself."""
+    """A name as HTML with isolated writing direction."""
     return f'<bdi class="docqa-name">{escape_html(text)}</bdi>'
 
 
 def sentence(text: str, start: int, end: int) -> tuple[int, int]:
-    """The span of the sentences that hold start..end.
+    """The span of the sentences that contain start..end.
 
     >>> s = "One. It opened in 1912. Last."; sentence(s, 18, 22)
     (5, 23)
@@ -118,7 +118,7 @@ def sentence(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def around(text: str, start: int, end: int, size: int = 240) -> tuple[int, int]:
-    """A piece of the text with start..end in it and about `size` characters to each side, cut between words if it can be.
+    """The span start..end extended by about `size` characters on each side, to word boundaries if possible.
 
     >>> around("aa bb cc dd ee", 6, 8, 4)
     (3, 12)
@@ -127,7 +127,7 @@ def around(text: str, start: int, end: int, size: int = 240) -> tuple[int, int]:
 
 
 def _cut(text: str, at: int, stop: int, *, forward: bool) -> int:
-    """The nearest place from `at` towards `stop` that does not split a word or a cluster; `at` where there is none near."""
+    """The nearest boundary from `at` towards `stop` that splits no word or grapheme cluster; `at` if none is near."""
     if at <= 0 or at >= len(text):
         return max(0, min(at, len(text)))
     places = range(at, min(stop, at + 30) + 1) if forward else range(at, max(stop, at - 30) - 1, -1)
@@ -143,9 +143,9 @@ def _cut(text: str, at: int, stop: int, *, forward: bool) -> int:
 def excerpt(
     text: str, marks: Sequence[Mark], offset: int, span: tuple[int, int], language: str = "", size: int = 240
 ) -> str:
-    """HTML of the piece of a passage around a span, with marks, "…" where it is cut, and no empty lines.
+    """The part of a passage around a span as HTML: with marks, "…" where truncated, without empty lines.
 
-    All offsets are the document's.
+    All offsets refer to the document.
     """
     first, last = around(text, max(0, span[0] - offset), min(len(text), span[1] - offset), size)
     inner = re.sub(r"\n\s*\n", "\n", mark_html(text[first:last], marks, offset + first))
@@ -154,7 +154,7 @@ def excerpt(
 
 
 def find(text: str, wanted: str, limit: int = MAX_FOUND) -> list[tuple[int, int]]:
-    """Where the words a reader looks for are in the text, in any case, spaces matching any white space; at most `limit`.
+    """At most `limit` spans of the searched words in the text, ignoring case; a space matches any white space.
 
     >>> find("The Bridge\\nopened. bridge  Opened", "bridge opened")
     [(4, 17), (19, 33)]

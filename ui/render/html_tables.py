@@ -1,4 +1,4 @@
-"""Tables and lists as HTML: escaped, in their own writing direction, responsive."""
+"""Tables and lists as escaped, responsive HTML with isolated writing direction."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ UNITS = ("bytes", "KB", "MB", "GB")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], told: Collection[str] = ()) -> str:
-    """A table. columns: plain text; rows: cells as HTML, as `text`, `figure` and `highlight.name` give them.
+    """A table. columns: plain text; rows: cells as HTML, from `text`, `figure` and `highlight.name`.
 
-    told: columns whose cells name them where the screen is narrow and a row stands as a block.
+    `told`: columns whose cells repeat the column name on narrow screens, where each row is a block.
 
     >>> table(["File"], [[text("<a>")]]).partition("<tbody>")[2]
     '<tr><td><div dir="auto">&lt;a&gt;</div></td></tr></tbody></table>'
@@ -31,7 +31,7 @@ def _cells(labels: Sequence[str], row: Sequence[str]) -> str:
 
 
 def text(words: str, kind: str = "") -> str:
-    """A text as a cell, in its own writing direction.
+    """A text as a table cell with its own writing direction.
 
     >>> text("a & b")
     '<div dir="auto">a &amp; b</div>'
@@ -49,12 +49,12 @@ def figure(number: int) -> str:
 
 
 def heading(inner: str) -> str:
-    """What an entry of a list is called. inner: HTML."""
+    """The title of a list entry. inner: HTML."""
     return f'<div class="docqa-entry" dir="auto">{inner}</div>'
 
 
 def facts(items: Iterable[str]) -> str:
-    """A line of facts, each HTML; empty ones are left out."""
+    """A line of facts, each HTML; empty ones are omitted."""
     return f'<div class="docqa-facts">{"".join(f"<span>{item}</span>" for item in items if item)}</div>'
 
 
@@ -67,7 +67,7 @@ def count(number: int, one: str, many: str = "") -> str:
 
 
 def size(number: float) -> str:
-    """Bytes in a unit people read.
+    """A number of bytes in a readable unit.
 
     >>> size(1), size(999), size(1_234_000), size(5e12)
     ('1 byte', '999 bytes', '1.2 MB', '5,000.0 GB')
@@ -81,7 +81,7 @@ def size(number: float) -> str:
 
 
 def when(time: str | None) -> str:
-    """A time of the service (ISO 8601, UTC) to the minute, "" for none; what is no time as it is.
+    """A time (ISO 8601, UTC) to the minute, "" for none; an invalid time is returned unchanged.
 
     >>> when("2026-11-21T09:05:59.123+00:00"), when(None), when("soon")
     ('2026-11-21 09:05 UTC', '', 'soon')

@@ -10,7 +10,7 @@ from babel import Locale
 
 
 def plain(text: str, *, isolate: bool = False) -> str:
-    """Text that Streamlit's Markdown shows as it is, on one line. isolate: keep its writing direction to itself.
+    """Text on one line, escaped for Streamlit's Markdown. isolate: isolate its writing direction.
 
     >>> plain("a*b_[c](d) :red[x]")
     'a\\\\*b\\\\_\\\\[c\\\\]\\\\(d\\\\) \\\\:red\\\\[x\\\\]'
@@ -20,7 +20,7 @@ def plain(text: str, *, isolate: bool = False) -> str:
 
 
 def language_name(code: str) -> str:
-    """The English name of a language, or its code.
+    """The English name of a language, or its code if unknown.
 
     >>> language_name("de"), language_name("xx"), language_name("")
     ('German', 'xx', 'unknown language')
@@ -34,5 +34,5 @@ def _names() -> Mapping[str, str]:
     return Locale("en").languages
 
 
-# Where the field knows a language by another name than CLDR.
+# Names that differ from CLDR's.
 USUAL = {"bn": "Bengali"}

@@ -27,7 +27,7 @@ COLUMNS = ("file", "status", "about")
 
 @dataclass(frozen=True, slots=True)
 class FileLine:
-    """One file. status: a key of WORDS; about: why, or what was made of it."""
+    """One file. status: a key of WORDS; about: reason, or result of indexing."""
 
     file: str
     status: str
@@ -43,7 +43,7 @@ class FileLine:
 
 
 def report(put: Iterable[UploadedFile], job: Job | None) -> list[FileLine]:
-    """Every file once, those that cannot be asked first. put: what was said at the upload, where that is still known."""
+    """Every file once, unusable files first. put: the response to the upload, if still known."""
     files = list(put)
     told = [_file_line(file) for file in _files(job)]
     known = {line.file for line in told}
@@ -68,7 +68,7 @@ def _file_line(file: dict[str, Any]) -> FileLine:
 
 
 def summary(lines: Iterable[FileLine]) -> str:
-    """How many of each.
+    """The number of files of each status.
 
     >>> summary([FileLine("a", "indexed"), FileLine("b", "indexed"), FileLine("c", "refused")])
     '2 indexed · 1 refused'
@@ -80,7 +80,7 @@ def summary(lines: Iterable[FileLine]) -> str:
 
 
 def as_csv(lines: Iterable[FileLine]) -> bytes:
-    """The report for spreadsheets; no cell of it runs as a formula."""
+    """The report as CSV, without cells that would run as formulas."""
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(COLUMNS)

@@ -1,1 +1,1 @@
-"""The state of the page: its address, the session, cached replies, and saved filters."""
+"""The state of the page: its URL, the session, cached replies, and saved filters."""

@@ -1,4 +1,4 @@
-"""A question with its filters and options, to and from the address."""
+"""A question with its filters and options, converted to and from the URL."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 PARAMETERS = ("q", "language", "type", "folder", "meta", "since", "until", "own", "thorough", "top", "read")
 TOP_K, RETRIEVE, READ_AT_LEAST = 10, 10, 3
 QUESTION_CHARACTERS = 512
-# Fields of meta that have a place of their own on the page, or tell nothing of what a document says.
+# Metadata fields that are shown elsewhere on the page, or say nothing about the content.
 OWN_PLACE = ("file_type", "title", "date", "encoding", "page_count")
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question and its settings. folders: first folders of files, "" for none; meta: (field, value written) pairs.
+    """A question and its settings. folders: top-level folders, "" for none; meta: (field, value as text) pairs.
 
-    crosslingual: False keeps to the question's own language. since, until: of the date field, ISO 8601 or a beginning of it.
+    crosslingual: False restricts to the question's language. since, until: of the date field, ISO 8601 or a prefix of it.
     """
 
     question: str = ""
@@ -34,7 +34,7 @@ class Query:
     retrieve: int = RETRIEVE
 
     def query(self) -> dict[str, Any]:
-        """What the address says: only what is not as usual."""
+        """The URL parameters; defaults are omitted."""
         said = {
             "q": self.question,
             "language": list(self.languages),
@@ -51,12 +51,12 @@ class Query:
         return {name: value for name, value in said.items() if value not in (None, "", False, [])}
 
     def settings(self) -> dict[str, Any]:
-        """How it is answered, in the service's words."""
+        """The settings of the API's ask request."""
         how = {"thorough": True} if self.thorough else {"read_at_least": READ_AT_LEAST}
         return {"top_k": self.top_k, "retrieve": self.retrieve, **how}
 
     def filters(self, own: str = "") -> dict[str, Any] | None:
-        """Which passages may be seen, in the service's notation; own: the only language, "" for any.
+        """The filters in the API's syntax. own: restrict to this language, "" for any.
 
         >>> Query("q", languages=("de", "fr"), folders=("a*b",)).filters()
         {'$and': [{'language': ['de', 'fr']}, {'$or': [{'source': {'$glob': 'a[*]b/*'}}]}]}
@@ -78,7 +78,7 @@ class Query:
 
 
 def from_query(one: Callable[[str], str], many: Callable[[str], Sequence[str]]) -> Query:
-    """What an address says; what it says wrongly is as usual. one, many: the value, the values of a parameter."""
+    """Parses the URL parameters; invalid values become defaults. one, many: return one value, or all, of a parameter."""
     pairs = (pair.partition("=") for pair in many("meta"))
     return Query(
         one("q").strip()[:QUESTION_CHARACTERS],
@@ -96,7 +96,7 @@ def from_query(one: Callable[[str], str], many: Callable[[str], Sequence[str]]) 
 
 
 def date(text: str) -> str:
-    """A year, month or day, ISO 8601; "" for anything else.
+    """A year, month or day in ISO 8601; "" for anything else.
 
     >>> date("2019"), date("2019-07"), date("July")
     ('2019', '2019-07', '')
@@ -109,7 +109,7 @@ def _within(text: str, usual: int) -> int:
 
 
 def _after(date: str) -> str:
-    """What comes after every date that begins so, as text: "2019" takes in all of 2019."""
+    """An upper bound above all dates with this prefix, as text: "2019" includes all of 2019."""
     return f"{date}\uffff"
 
 
@@ -120,7 +120,7 @@ def _folder(folder: str) -> dict[str, Any]:
 
 
 def _equal(field: str, text: str) -> list[dict[str, Any]]:
-    """The field is this text, or the number or truth it writes."""
+    """Conditions that a field equals this text, or the number or boolean that it denotes."""
     values: list[Any] = [text]
     if re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", text):
         values.append(float(text) if "." in text else int(text))

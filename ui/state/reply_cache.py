@@ -1,4 +1,4 @@
-"""The reply cache of a session: one request per state of a corpus."""
+"""The reply cache of a session: one request per question and generation of a corpus."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LISTED, BATCH_IDS = 1_000, 200
 
 @dataclass(frozen=True, slots=True)
 class CachedReply:
-    """A reply, how many of its passages were read, and the only language that was searched ("" for any)."""
+    """A reply, the number of its passages read, and the language that the search was restricted to ("" for any)."""
 
     reply: Reply
     read: int
@@ -26,7 +26,7 @@ class CachedReply:
 
 
 def outcome(corpus: Corpus, asked: Query, show: Callable[[Event], None] = lambda event: None) -> CachedReply:
-    """The outcome of a question, kept from before or asked now, with each event shown as it comes. Raises ApiError."""
+    """The cached reply to a question, or a new one, with each event passed to `show`. Raises ApiError."""
     kept, key = _kept(), _key(corpus, asked)
     if key not in kept:
         kept[key] = _ask(corpus, asked, show)
@@ -36,7 +36,7 @@ def outcome(corpus: Corpus, asked: Query, show: Callable[[Event], None] = lambda
 
 
 def is_kept(corpus: Corpus, asked: Query) -> bool:
-    """Whether the outcome of a question is there without asking."""
+    """Whether the reply to a question is cached."""
     return _key(corpus, asked) in _kept()
 
 
@@ -62,13 +62,13 @@ def _ask(corpus: Corpus, asked: Query, show: Callable[[Event], None]) -> CachedR
 
 @st.cache_data(show_spinner=False, max_entries=1_000)
 def question_language(corpus: str, question: str) -> str:
-    """The language the service takes the question for. Raises ApiError."""
+    """The question's language as detected by the service. Raises ApiError."""
     return client().search(corpus, question, retrieve=1).language
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
 def count_facets(corpus: str, created: str, generation: int, asked: Query) -> Documents:
-    """What can be chosen in one state of a corpus: how many documents of each value are left by the other choices."""
+    """Facet counts of one generation of a corpus; each value is counted under the other filters."""
     return client().list_documents(
         corpus,
         language=asked.languages or None,
@@ -84,7 +84,7 @@ def count_facets(corpus: str, created: str, generation: int, asked: Query) -> Do
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
 def get_cited(corpus: str, created: str, generation: int, ids: tuple[str, ...]) -> dict[str, ListedDocument]:
-    """These documents of one state of a corpus, by id. Raises ApiError."""
+    """Documents of one generation of a corpus, by id. Raises ApiError."""
     parts = [ids[at : at + BATCH_IDS] for at in range(0, len(ids), BATCH_IDS)]
     found = [client().list_documents(corpus, id=part, limit=BATCH_IDS).documents for part in parts]
     return {document.id: document for documents in found for document in documents}
@@ -92,5 +92,5 @@ def get_cited(corpus: str, created: str, generation: int, ids: tuple[str, ...]) 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
 def get_listing(corpus: str, created: str, generation: int, source: str = "") -> Documents:
-    """The first documents of one state of a corpus, perhaps of those whose name is like a pattern. Raises ApiError."""
+    """The first documents of one generation of a corpus. source: glob for the name, "" for any. Raises ApiError."""
     return client().list_documents(corpus, source=source or None, limit=LISTED)

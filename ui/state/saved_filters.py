@@ -1,4 +1,4 @@
-"""Filters of saved questions in words, and the address that asks them again."""
+"""Filters of saved questions in words, and converted back to a `Query`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LAST = "\uffff"
 
 
 def filter_words(filters: Mapping[str, Any] | None) -> str:
-    """A filter in words, "" for none. It reads any filter of the service, also one that was not made here.
+    """A filter in words, "" for none. It handles all filters of the service, also those that the page cannot create.
 
     >>> filter_words({"$and": [{"language": ["de", "fr"]}, {"date": {"$gte": "2019", "$lt": "2020\\uffff"}}]})
     'language German or French; date from 2019, up to 2020'
@@ -60,7 +60,7 @@ def _value(name: str, value: Any) -> str:
 
 
 def query_of(question: str, filters: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> Query | None:
-    """The question with the choices that make this filter; None where no choices of the page Ask make it.
+    """The query of the page Ask with this filter; None if that page cannot express it.
 
     >>> query_of("q", {"$and": [{"language": ["de"]}]}, {"top_k": 3})
     Query(question='q', languages=('de',), types=(), folders=(), meta=(), since='', until='', crosslingual=True, \
@@ -85,7 +85,7 @@ thorough=False, top_k=3, retrieve=10)
 
 
 def _choice(term: Mapping[str, Any]) -> dict[str, Any]:
-    """What one term of a filter was chosen as; something else when it was not, which the caller finds out."""
+    """The choice behind one term of a filter; for another term a wrong one, which the caller detects."""
     for field, name in (("language", "languages"), ("file_type", "types")):
         if isinstance(term.get(field), list):
             return {name: tuple(map(str, term[field]))}

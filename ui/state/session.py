@@ -22,7 +22,7 @@ def _client(url: str, key: str) -> Client:
 
 
 def client() -> Client:
-    """The client of the service named by DOCQA_API_URL and DOCQA_API_KEY, one for all sessions."""
+    """The client of the service at DOCQA_API_URL, with DOCQA_API_KEY; shared by all sessions."""
     url = os.environ.get("DOCQA_API_URL") or os.environ.get("DOCQA_API") or DEFAULT_API
     return _client(url, os.environ.get("DOCQA_API_KEY", ""))
 
@@ -31,13 +31,13 @@ def client() -> Client:
 
 
 def show_problem(error: ApiError) -> None:
-    """Show an error of the service as its one sentence."""
+    """Shows an error's message."""
     st.error(plain(error.detail))
 
 
 @contextmanager
 def show_problems(*, stop: bool = True) -> Iterator[None]:
-    """Show an ApiError raised in the block as one sentence; with `stop`, end the page there."""
+    """Shows an ApiError raised in the block; `stop` then ends the page."""
     try:
         yield
     except ApiError as error:
@@ -50,7 +50,7 @@ def show_problems(*, stop: bool = True) -> Iterator[None]:
 
 
 def pick_corpus() -> Corpus:
-    """The corpus in hand, chosen in the sidebar and kept in the address. Ends the page where there is none."""
+    """The current corpus, selected in the sidebar and kept in the URL. Ends the page if there is none."""
     with show_problems():
         corpora = {corpus.name: corpus for corpus in client().list_corpora()}
     if not corpora:

@@ -1,6 +1,4 @@
-"""The address of a page (its query parameters) holds its whole state: what is in it is shown, what is chosen is put into
-it.
-"""
+"""Page URLs: the query parameters hold the whole state of a page, and every choice is written back to them."""
 
 from __future__ import annotations
 
@@ -13,30 +11,30 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import streamlit as st
 
-# Not `pages/`: Streamlit runs the files of a folder of that name on their own when a deep link is the first to come.
+# Not in `pages/`: Streamlit runs files of such a folder on their own if the first request is a deep link.
 ASK, DOCUMENT, CORPORA = "views/ask.py", "views/document.py", "views/corpora.py"
 PAGE, LEFT = "page_in_hand", "address_left"
 BATCH, SAVED, QUALITY = "views/batch.py", "views/saved.py", "views/quality.py"
 
 
 def parameter(name: str, default: str = "") -> str:
-    """A parameter of the address, or the default."""
+    """A URL parameter, or the default."""
     return str(st.query_params.get(name, default))
 
 
 def parameters(name: str) -> list[str]:
-    """All values of a parameter of the address."""
+    """All values of a URL parameter."""
     return list(st.query_params.get_all(name))
 
 
 def number(name: str, default: int | None = None) -> int | None:
-    """A whole number >= 0 of the address, or the default, also for anything else."""
+    """A whole number >= 0 from the URL, or the default, also for an invalid value."""
     text = parameter(name)
     return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else default
 
 
 def address(**query: Any) -> None:
-    """Put these into the address and leave the rest; None, "", False and empty lists take a parameter out."""
+    """Updates these URL parameters and keeps the others; None, "", False and empty lists remove a parameter."""
     for name, value in query.items():
         said = [] if value in (None, False, "") else _said(value)
         if said and st.query_params.get_all(name) != said:
@@ -51,10 +49,10 @@ def _said(value: Any) -> list[str]:
 
 @contextmanager
 def addressed(page: str) -> Iterator[None]:
-    """Keep the browser's address that of the page drawn in the block.
+    """Keeps the browser's URL in sync with the page drawn in the block.
 
-    A link to the page one is on already draws it anew, but leaves the old address in the browser, and the next click would
-    bring the old state back: so where the address is another than the last run left, the browser is told it.
+    A link to the current page reruns it but leaves the old URL in the browser, so the next click would restore the old
+    state. So if the parameters differ from those of the last run, they are sent to the browser.
     """
     state: MutableMapping[Any, Any] = st.session_state
     said = _whole()
@@ -72,7 +70,7 @@ def _whole() -> dict[str, list[str]]:
 
 
 def url(page: str, **query: Any) -> str:
-    """The whole address of a page of ours with a state, to be shared. Ask, the first page, has the site's own address."""
+    """The absolute URL of a page in a state, for sharing. Ask, the default page, is at the site's root."""
     base = urlsplit(st.context.url or "http://localhost:8501/")
     names = {Path(one).stem for one in (ASK, DOCUMENT, CORPORA, BATCH, SAVED, QUALITY)}
     before = "/".join(part for part in base.path.split("/") if part and part not in names)
@@ -86,9 +84,9 @@ def _given(query: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def follow(key: str, given: Any) -> None:
-    """Set the widget `key` to what the address gives, on a new page and whenever that changed otherwise than by the widget.
+    """Sets the widget `key` to the URL's value on a new page, and whenever that was not changed by the widget itself.
 
-    Call it before the widget is made, and `followed` with the widget's value after it was put into the address.
+    Call it before the widget is created, and `followed` with the widget's value after writing that to the URL.
     """
     state: MutableMapping[Any, Any] = st.session_state
     if key not in state or state.get(f"_{key}") != (state.get(PAGE), given):
@@ -97,11 +95,11 @@ def follow(key: str, given: Any) -> None:
 
 
 def followed(key: str, value: Any) -> Any:
-    """Remember that the address now says `value`, so that it does not set the widget again. Returns the value."""
+    """Records that the URL has `value`, so that it does not set the widget again. Returns the value."""
     st.session_state[f"_{key}"] = (st.session_state.get(PAGE), value)
     return value
 
 
 def link(page: str, label: str, **query: Any) -> None:
-    """A link to a page of ours with a state. label: Markdown; give names through `plain`."""
+    """A link to a page in a state. label: Markdown; escape names by `plain`."""
     st.page_link(page, label=label, query_params=_given(query))

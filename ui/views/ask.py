@@ -1,4 +1,4 @@
-"""The page Ask: one box; passages at once, answers as they are read, each in its place."""
+"""The page Ask: one question box; passages appear first, answers as they are read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ui.state.url import address, follow, followed, parameter, parameters
 
 
 def page() -> None:
-    """The page, from its address."""
+    """Draws the page from its URL."""
     corpus = pick_corpus()
     asked = from_query(parameter, parameters)
     question = box(asked)
@@ -31,7 +31,7 @@ def page() -> None:
 
 
 def box(asked: Query) -> str:
-    """The question as typed; Enter asks."""
+    """The question box; returns the submitted question."""
     follow("question", asked.question)
     with st.form("ask", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         typed = st.text_input(
@@ -47,7 +47,7 @@ def box(asked: Query) -> str:
 
 
 def about(corpus: Corpus) -> None:
-    """What may be asked about, before anything was."""
+    """Describes the corpus before the first question."""
     count, languages = corpus.documents, len(corpus.languages)
     st.html(
         f'<p class="docqa-quiet">{count:,} document{"s" * (count != 1)} in {languages} language{"s" * (languages != 1)}.'
@@ -56,7 +56,7 @@ def about(corpus: Corpus) -> None:
 
 
 def results(corpus: Corpus, asked: Query) -> None:
-    """The answers, or that there are none."""
+    """Shows the answers, or that there is none."""
     place = st.empty()
     with show_problems():
         found = outcome(corpus, asked, lambda event: show_progress(place, event))

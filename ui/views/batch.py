@@ -1,4 +1,4 @@
-"""The page Batch: a file of questions in, a table of answers out, and earlier batches."""
+"""The page Batch: answers a file of questions, and lists earlier batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ui.state.session import client, pick_corpus, show_problems
 from ui.state.url import BATCH, address, follow, followed, link, number, parameter
 
 PAGE = 50
-# What the service takes as one file.
+# The service's limit for one file.
 MOST_MB = 50
 KEPT = 4
 COLUMNS = ("Question", "Answer", "Score", "Source", "Page")
@@ -29,7 +29,7 @@ FORMATS = {
 
 
 def page() -> None:
-    """The batch the address names, or a place for a new file; the batches before."""
+    """Shows the batch in the URL or the uploader, then earlier batches."""
     st.html(STYLE)
     corpus = pick_corpus()
     st.title("Batch")
@@ -47,11 +47,11 @@ def page() -> None:
         show_ended_jobs(before, BATCH, corpus.name)
 
 
-# -- in ----------------------------------------------------------------------------------------------------------------
+# -- input -------------------------------------------------------------------------------------------------------------
 
 
 def new(corpus: Corpus) -> None:
-    """A place for a file of questions, with a look at its first rows before they are asked."""
+    """The uploader for a question file, with a preview of its first rows."""
     st.markdown(
         "A table (CSV, Excel) or JSON with a column `question`; columns `id`, `corpus` and `filters`, such as"
         " `language=de; year>=1912`, may stand beside it."
@@ -74,11 +74,11 @@ def new(corpus: Corpus) -> None:
             st.rerun()
 
 
-# -- out ---------------------------------------------------------------------------------------------------------------
+# -- output ------------------------------------------------------------------------------------------------------------
 
 
 def one(corpus: Corpus, id: str) -> None:
-    """A batch: how far it is, or its answers."""
+    """Shows a batch: its progress, or its answers."""
     with show_problems(stop=False):
         job = client().get_job(id)
         if job.kind != "questions" or job.corpus != corpus.name:
@@ -97,7 +97,7 @@ def _answers(id: str) -> list[Row]:
 
 
 def result(job: Job, rows: list[Row]) -> None:
-    """The answers of a batch: to take away, and as a table."""
+    """Shows the answers of a batch: downloads and a table."""
     st.caption(f"Asked {when(job.created)}")
     _downloads(job.id)
     kind = _kind(counts(rows))
@@ -125,7 +125,7 @@ def _downloads(id: str) -> None:
 
 
 def _kind(found: dict[str, int]) -> str:
-    """The kind of rows that is shown, kept in the address."""
+    """The kind of rows shown, kept in the URL."""
     words = {kind: label for label, kind in KINDS.items()}
     given = parameter("show") if parameter("show") in words else "all"
     follow("batch_show", given)
@@ -156,7 +156,7 @@ def _cells(corpus: str, row: Row) -> list[str]:
 
 
 def _place(row: Row) -> str:
-    """Where the answer is marked in its document, from this page's address."""
+    """Relative URL of the answer in its document."""
     query: dict[str, Any] = {"corpus": row.corpus, "document": row.document_id, "start": row.start, "end": row.end}
     return "document?" + urlencode({**query, "q": row.question})
 

@@ -21,7 +21,7 @@ COLUMNS = ("Language", "Documents", "Passages")
 
 
 def page() -> None:
-    """The corpus the address names, or all of them."""
+    """Shows the corpus in the URL, or all of them."""
     st.html(STYLE)
     if told := st.session_state.pop("told", ""):
         st.success(plain(told))
@@ -31,11 +31,11 @@ def page() -> None:
         overview()
 
 
-# -- all of them -------------------------------------------------------------------------------------------------------
+# -- all corpora -------------------------------------------------------------------------------------------------------
 
 
 def overview() -> None:
-    """Every corpus with its state, and a way to make one."""
+    """Lists all corpora with their state, and a form to create one."""
     forget()
     st.title("Collections")
     with show_problems():
@@ -55,7 +55,7 @@ def overview() -> None:
 
 
 def state(corpus: Corpus, busy: bool = False) -> str:
-    """What is in a corpus, and how many documents of each language, as lines of HTML."""
+    """Counts of a corpus by language, as HTML."""
     held = list(_languages(corpus).items())
     shown = [f"{escape_html(language_name(code))} {counts['documents']:,}" for code, counts in held[:LANGUAGES_SHOWN]]
     more = len(held) - LANGUAGES_SHOWN
@@ -70,15 +70,15 @@ def state(corpus: Corpus, busy: bool = False) -> str:
 
 
 def _languages(corpus: Corpus) -> dict[str, dict[str, int]]:
-    """Its languages, those of most documents first."""
+    """The languages, by descending number of documents."""
     return dict(sorted(corpus.languages.items(), key=lambda item: (-item[1]["documents"], item[0])))
 
 
-# -- one ---------------------------------------------------------------------------------------------------------------
+# -- one corpus --------------------------------------------------------------------------------------------------------
 
 
 def one(wanted: str) -> None:
-    """A corpus and everything that can be done with it."""
+    """Shows a corpus with all its actions."""
     link(CORPORA, "All collections")
     with show_problems():
         corpus = client().get_corpus(wanted)
@@ -94,7 +94,7 @@ def one(wanted: str) -> None:
 
 
 def head(corpus: Corpus) -> None:
-    """Its title, what is in it, and how much of each language."""
+    """Title, counts, and a table by language."""
     st.html(f'<h1 class="docqa-title">{name(corpus.title or corpus.name)}</h1>')
     about = [
         escape_html(corpus.name),

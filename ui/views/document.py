@@ -1,4 +1,4 @@
-"""The page Document: the whole text with highlights; for a PDF its pages with the exact place."""
+"""The page Document: the whole text with highlights; for a PDF, the pages with boxes around the span."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VIEWS = ("Page", "Text")
 
 
 def view() -> None:
-    """The page, from its address."""
+    """Draws the page from its URL."""
     corpus = pick_corpus()
     id = parameter("document")
     if not id:
@@ -37,15 +37,15 @@ def view() -> None:
 
 @st.cache_data(show_spinner=False, max_entries=16)
 def fetch_document(corpus: str, created: str, generation: int, id: str) -> Document:
-    """A document with its text, as one state of the corpus has it. Raises ApiError."""
+    """A document with its text, cached per generation of the corpus. Raises ApiError."""
     return client().get_document(corpus, id)
 
 
-# -- which document ----------------------------------------------------------------------------------------------------
+# -- list of documents -------------------------------------------------------------------------------------------------
 
 
 def choose(corpus: Corpus) -> None:
-    """The documents of the corpus, to choose one."""
+    """Lists the documents of the corpus."""
     st.title("Documents")
     follow("wanted", parameter("find"))
     wanted = st.text_input("Find a document", key="wanted", placeholder="Part of its name or title")
@@ -62,7 +62,7 @@ def choose(corpus: Corpus) -> None:
 
 
 def _found(corpus: Corpus, wanted: str) -> tuple[list[ListedDocument], int]:
-    """Documents with these words in name or title, and how many there are; titles are those of the first documents only."""
+    """Documents with these words in name or title, and their number; only the first documents are searched by title."""
     first = get_listing(corpus.name, corpus.created, corpus.generation)
     words = wanted.casefold().split()
     found = [one for one in first.documents if all(word in f"{one.source} {one.title}".casefold() for word in words)]
@@ -77,7 +77,7 @@ def _found(corpus: Corpus, wanted: str) -> tuple[list[ListedDocument], int]:
 
 
 def show_document(corpus: Corpus, document: Document, asked: Query) -> None:
-    """A document with its marks, and the ways through it."""
+    """Shows a document with marks and navigation."""
     span = span_of(document)
     head(corpus, document, asked)
     found = search_hits(document)
@@ -95,7 +95,7 @@ def show_document(corpus: Corpus, document: Document, asked: Query) -> None:
 
 
 def span_of(document: Document) -> Span | None:
-    """The span in the address, if it lies in the text."""
+    """The span in the URL, if it is inside the text."""
     start, end = number("start"), number("end")
     if start is None or end is None or not start < end <= document.characters:
         return None
@@ -103,7 +103,7 @@ def span_of(document: Document) -> Span | None:
 
 
 def head(corpus: Corpus, document: Document, asked: Query) -> None:
-    """What document it is, and the ways out of it."""
+    """Title, facts and links of the document."""
     title = str(document.meta.get("title") or "") or document.source
     st.html(f'<h1 class="docqa-title">{name(title)}</h1>')
     said = [name(document.source)] if title != document.source else []
@@ -123,7 +123,7 @@ def _original(corpus: str, id: str) -> bytes:
 
 
 def reply_for(corpus: Corpus, document: Document, asked: Query, span: Span | None) -> Reply | None:
-    """What the question in the address found; None without one. The text is there before it is known."""
+    """The reply to the question in the URL, None without one. The text is shown while the reply is computed."""
     if not asked.question:
         return None
     st.html(f'<p class="docqa-quiet">Marked for: {name(asked.question)}</p>')
@@ -144,7 +144,7 @@ def reply_for(corpus: Corpus, document: Document, asked: Query, span: Span | Non
 
 
 def search_hits(document: Document) -> list[Span] | None:
-    """Where the words looked for are; None when nothing is looked for."""
+    """Spans of the searched words; None without a search."""
     follow("find", parameter("find"))
     words = followed("find", st.text_input("Find in the text", key="find"))
     if words != parameter("find"):
@@ -153,7 +153,7 @@ def search_hits(document: Document) -> list[Span] | None:
 
 
 def chosen_view() -> str:
-    """Whether pages or text are shown, kept in the address."""
+    """Page or Text, kept in the URL."""
     follow("view", VIEWS[1] if parameter("view") == "text" else VIEWS[0])
     picked = st.segmented_control("View", VIEWS, key="view", label_visibility="collapsed", required=True)
     address(view="text" if followed("view", picked) == VIEWS[1] else None)
@@ -161,7 +161,7 @@ def chosen_view() -> str:
 
 
 def steps(hits: Hits, span: Span | None) -> None:
-    """To the hit before and the hit after."""
+    """Buttons to the previous and the next hit."""
     if not hits.steps:
         st.caption("Nothing is marked in this text." if not parameter("find") else "Not found in this text.")
         return
@@ -173,13 +173,13 @@ def steps(hits: Hits, span: Span | None) -> None:
 
 
 def go(span: Span | None) -> None:
-    """Show another span."""
+    """Selects another span."""
     if span is not None:
         address(start=str(span[0]), end=str(span[1]), part=None, page=None)
 
 
 def show_text(document: Document, hits: Hits, span: Span | None) -> None:
-    """The text, or the part of it around the span when it is very long."""
+    """The text, or the part around the span if it is very long."""
     first, last = window(len(document.text), span, number("part"))
     if (first, last) != (0, len(document.text)):
         _parts(first, last, len(document.text))
@@ -200,7 +200,7 @@ def _parts(first: int, last: int, length: int) -> None:
 
 
 def show_page(corpus: Corpus, document: Document, hits: Hits, span: Span | None) -> None:
-    """A page of a PDF with the span boxed; its text where that cannot be drawn for sure."""
+    """A page of a PDF with a box around the span; its text if the box cannot be placed reliably."""
     usual = page_of(document.pages, span[0]) if span else 1
     at = min(max(1, number("page") or usual), document.page_count)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -229,13 +229,13 @@ def show_page(corpus: Corpus, document: Document, hits: Hits, span: Span | None)
 
 @st.cache_data(show_spinner=False, max_entries=32)
 def page_image(corpus: str, content_hash: str, id: str, page: int, span: Span | None) -> Page:
-    """The picture of a page with the boxes of a span. Raises ApiError."""
+    """The image of a page with the boxes of a span. Raises ApiError."""
     start, end = span or (None, None)
     return client().get_page_image(corpus, id, page, start=start, end=end)
 
 
 def page_html(page: Page) -> str:
-    """The picture with its boxes over it, at any width."""
+    """The image with its boxes, at any width."""
     places = [
         f"left:{left:.4%};top:{top:.4%};width:{right - left:.4%};height:{bottom - top:.4%}"
         for left, top, right, bottom in page.boxes
@@ -246,7 +246,7 @@ def page_html(page: Page) -> str:
 
 
 def facts(document: Document) -> None:
-    """What is known of the document beside its text."""
+    """Shows the metadata of the document."""
     with st.expander("About this document"):
         known = {**document.meta, "id": document.id, "content hash": document.content_hash}
         rows = "".join(f"<tr><th>{name(str(key))}</th><td>{name(str(value))}</td></tr>" for key, value in known.items())

@@ -41,7 +41,7 @@ PLOTS = {
 
 
 def page() -> None:
-    """The run the address names, or all of them."""
+    """Shows the run in the URL, or all of them."""
     st.html(STYLE)
     if wanted := parameter("run"):
         one(wanted)
@@ -49,11 +49,11 @@ def page() -> None:
         overview()
 
 
-# -- all of them -------------------------------------------------------------------------------------------------------
+# -- all runs ----------------------------------------------------------------------------------------------------------
 
 
 def overview() -> None:
-    """Every run with its figures, or how to make the first."""
+    """Lists all runs with their figures, or shows how to create the first."""
     st.title("Quality")
     with show_problems():
         runs = client().list_evaluations()
@@ -69,7 +69,7 @@ def overview() -> None:
 
 
 def how_to() -> None:
-    """The commands that make a run."""
+    """Shows the commands that create a run."""
     st.markdown("Of question files such as SQuAD's, MLQA's or XQuAD's; add `--open-domain` to have their texts searched:")
     st.code("docqa evaluate FILES --reader builtin --home HOME --name NAME", language=None, wrap_lines=True)
     st.markdown("Of what people said of answers here, in two commands:")
@@ -82,7 +82,7 @@ def how_to() -> None:
 
 
 def about(run: Evaluation) -> list[str]:
-    """What a run is of, as facts."""
+    """Models, kind, scorer, questions, files and time of a run."""
     models = f"{name(run.reader)}{f' with {name(run.embedder)}' if run.embedder else ''}" if run.reader else ""
     more = f" and {len(run.files) - FILES:,} more" if len(run.files) > FILES else ""
     files = ", ".join(name(file.name) for file in run.files[:FILES]) + more
@@ -92,7 +92,7 @@ def about(run: Evaluation) -> list[str]:
 
 
 def headline(run: Evaluation) -> str:
-    """The figures of all questions together, in a line."""
+    """The figures over all questions, in one line."""
     found = {"exact match": run.exact, "F1": run.f1, "found in 10": run.recall}
     parts = [_figure(label, value) for label, value in found.items() if value is not None]
     return f'<div class="docqa-figures">{"".join(parts)}</div>' if parts else ""
@@ -105,15 +105,15 @@ def _figure(label: str, value: Figure | float) -> str:
 
 
 def wrong(run: Evaluation) -> str:
-    """What is wrong with a run, in its sentence."""
+    """The problem of a run, as HTML."""
     return text(run.problem, "bad") if run.problem else ""
 
 
-# -- one ---------------------------------------------------------------------------------------------------------------
+# -- one run -----------------------------------------------------------------------------------------------------------
 
 
 def one(wanted: str) -> None:
-    """A run: its table, its plots, another beside it, its answers."""
+    """Shows a run: table, plots, comparison, answers."""
     link(QUALITY, "All evaluations")
     with show_problems():
         run = client().get_evaluation(wanted)
@@ -130,7 +130,7 @@ def one(wanted: str) -> None:
 
 
 def show_inputs(run: Evaluation) -> None:
-    """What decides the predictions: models with what tells their weights from others, and the files of questions."""
+    """Shows what determines the predictions: models with fingerprints, and question files."""
     models = [("Reader", run.reader, "reader"), ("Embedder", run.embedder, "embedder")]
     rows = [[text(kind), name(model), text(run.fingerprints.get(key, ""))] for kind, model, key in models if model]
     rows += [[text("Questions"), name(file.name), count(file.questions, "question")] for file in run.files]
@@ -139,12 +139,12 @@ def show_inputs(run: Evaluation) -> None:
 
 
 def _state() -> dict[str, str]:
-    """What the address says, but for the page of the answers."""
+    """The URL parameters, except the page number of the answers."""
     return {key: parameter(key) for key in ("run", "sort", "up", "with", "scorer", "show", "language", "order")}
 
 
 def figures(run: Evaluation) -> None:
-    """The table in the order that is chosen."""
+    """The table in the selected order."""
     columns = columns_of(run)
     labels = {"": LANGUAGE, **{column.key: column.label for column in columns}}
     left, right = st.columns((2, 1), vertical_alignment="bottom")
@@ -171,7 +171,7 @@ def figures(run: Evaluation) -> None:
 
 
 def _explained(run: Evaluation) -> str:
-    """What the figures of the table are, in a line of Markdown."""
+    """Explains the figures of the table, in Markdown."""
     parts = [f"In percent, {plain(run.about)}."]
     if run.kind == CALIBRATION:
         parts.append(
@@ -188,7 +188,7 @@ def _explained(run: Evaluation) -> str:
 
 
 def pictures(run: Evaluation) -> None:
-    """Its plots, each to take away as PNG and SVG."""
+    """The plots of a run, each with downloads as PNG and SVG."""
     drawn = [plot for plot in run.plots if plot.endswith(".png")]
     if not drawn:
         return
@@ -220,11 +220,11 @@ def _takeaways(run: Evaluation, files: list[str]) -> None:
             )
 
 
-# -- two ---------------------------------------------------------------------------------------------------------------
+# -- two runs ----------------------------------------------------------------------------------------------------------
 
 
 def compare(run: Evaluation) -> None:
-    """Another run over the same questions beside this one."""
+    """Compares the run with another one over the same questions."""
     with show_problems(stop=False):
         others = [other.name for other in client().list_evaluations() if _alike(run, other)]
         if not others:
@@ -257,7 +257,7 @@ def _alike(run: Evaluation, other: Evaluation) -> bool:
 
 
 def _beside(others: list[str]) -> tuple[str, str]:
-    """The other run and the scorer that are chosen, "" for none; both in the address."""
+    """The selected run and scorer, "" for none; both kept in the URL."""
     given = parameter("with") if parameter("with") in others else ""
     follow("quality_with", given)
     follow("quality_scorer", parameter("scorer") if parameter("scorer") in SCORERS else "")

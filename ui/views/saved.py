@@ -1,4 +1,4 @@
-"""The page Saved questions: asked again, with only what changed."""
+"""The page Saved questions: runs them again and shows only what changed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ui.state.url import ASK, DOCUMENT, link
 
 
 def page() -> None:
-    """The saved questions of a corpus, each with what its last run changed."""
+    """Lists the saved questions of a corpus, each with the changes of its last run."""
     st.html(STYLE)
     corpus = pick_corpus()
     st.title("Saved questions")
@@ -36,7 +36,7 @@ def page() -> None:
 
 
 def _changes() -> dict[str, Change]:
-    """What the runs of this session found, by question: asked once, shown until it is asked again."""
+    """The changes found by the runs of this session, by question."""
     kept: dict[str, Change] = st.session_state.setdefault("changes", {})
     return kept
 
@@ -58,7 +58,7 @@ def _all(corpus: Corpus, saved: tuple[SavedQuestion, ...], stale: int) -> None:
 
 
 def _run(corpus: Corpus, question: SavedQuestion) -> bool:
-    """Ask a question again and keep what changed. Whether that went well."""
+    """Runs a question again and stores the change; returns whether that succeeded."""
     try:
         _changes()[question.id] = client().run_saved_question(corpus.name, question.id)
     except ApiError as error:
@@ -68,7 +68,7 @@ def _run(corpus: Corpus, question: SavedQuestion) -> bool:
 
 
 def entry(corpus: Corpus, question: SavedQuestion, stale: bool) -> None:
-    """One question: how it is asked, what to do with it, what changed."""
+    """One question: filters, buttons, changes."""
     with st.container(border=True, key=f"saved-{question.id}"):
         st.html(f"{heading(escape_html(question.question))}{facts(_about(question, stale))}")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -98,7 +98,7 @@ def _about(question: SavedQuestion, stale: bool) -> list[str]:
 
 
 def _ask_link(corpus: Corpus, question: SavedQuestion) -> None:
-    """The way to the page Ask with the same choices; without one where that page has no such choices."""
+    """A link to the page Ask with the same filters, if that page can express them."""
     asked = query_of(question.question, question.filters, question.settings)
     if asked is not None:
         link(ASK, "Open in Ask", corpus=corpus.name, **asked.query())
@@ -118,7 +118,7 @@ def _forget(corpus: Corpus, question: SavedQuestion) -> None:
 
 
 def show_change(corpus: Corpus, question: SavedQuestion, change: Change) -> None:
-    """Only what is new and what is gone."""
+    """Shows new and disappeared answers."""
     st.markdown(f"**{change_words(change)}**")
     for answer in change.new:
         st.html(_new(answer))
@@ -131,7 +131,7 @@ def show_change(corpus: Corpus, question: SavedQuestion, change: Change) -> None
 
 
 def change_words(change: Change) -> str:
-    """What a run found, in a line."""
+    """The change in one line."""
     same = f"{count(change.same, 'answer')} as before" if change.same else ""
     if change.since is None:
         return (

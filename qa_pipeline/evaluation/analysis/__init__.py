@@ -1,1 +1,1 @@
-"""Looks into stored runs: their tables, what went wrong, and whether one run is better than another."""
+"""Analysis of stored runs: their tables, error analysis, and significance of the difference between two runs."""

@@ -22,7 +22,10 @@ CONFIDENCE_LIMIT = 0.05
 
 @dataclass(frozen=True, slots=True)
 class ComparisonRow:
-    """One line: F1 of both runs in percent, and B less A in exact match and F1. p of f1 is Holm's, over the languages."""
+    """One row: F1 of both runs in percent, and B minus A in exact match and F1.
+
+    f1.p is Holm-adjusted over the languages.
+    """
 
     name: str
     questions: int
@@ -33,13 +36,13 @@ class ComparisonRow:
 
     @property
     def verdict(self) -> str:
-        """Which run is better by F1, "" where chance could have done it."""
+        """The run with the better F1, "" where the difference is not significant."""
         return "" if self.f1.p >= CONFIDENCE_LIMIT else "B" if self.f1.value > 0 else "A"
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two runs side by side, a line a language, all questions last."""
+    """The comparison of two runs: one row per language, and a row of all questions."""
 
     scorer: str
     readers: tuple[str, str]
@@ -52,15 +55,15 @@ class Comparison:
 
 
 def compare(run_a: Path, run_b: Path, scorer: str | None = None, tell: Reporter = lambda _: None) -> Comparison:
-    """The difference of two results folders over the questions that both were asked.
+    """Compares two results folders over the questions that both contain.
 
-    scorer: None takes the one both were scored by. Raises SettingError for folders that cannot be compared.
+    scorer: None takes the scorer that both runs used. Raises SettingError for folders that cannot be compared.
     """
     return compare_results(Results.read(run_a), Results.read(run_b), scorer, tell)
 
 
 def compare_results(a: Results, b: Results, scorer: str | None = None, tell: Reporter = lambda _: None) -> Comparison:
-    """The same of two folders that were read."""
+    """As `compare`, for results already read."""
     if a.settings.get("kind") != b.settings.get("kind"):
         raise SettingError(f"{a.name} and {b.name} are runs of different kinds, reading and open-domain; compare two alike.")
     chosen = SCORERS[scorer] if scorer else _scorer_of(a, b)
@@ -76,7 +79,7 @@ def compare_scores(
     readers: tuple[str, str] = ("A", "B"),
     kind: str = READING,
 ) -> Comparison:
-    """The same, of predictions for the same questions in the same order."""
+    """As `compare`, for predictions of the same questions in the same order."""
     both = np.stack([scores(a, scorer, kind), scores(b, scorer, kind)])
     names = [prediction.row for prediction in a]
     members = {name: np.array([n for n, other in enumerate(names) if other == name]) for name in sorted(set(names))}
@@ -90,7 +93,7 @@ def compare_scores(
 
 
 def _row(name: str, both: Columns, means: Means) -> ComparisonRow:
-    """both: [run, questions, exact and F1]."""
+    """both: [2 runs, questions, exact match and F1], 0 to 1."""
     a, b = both[0].mean(axis=0), both[1].mean(axis=0)
     return ComparisonRow(
         name,

@@ -20,12 +20,12 @@ VERDICTS: tuple[Verdict, ...] = ("right", "partly", "wrong")
 
 @dataclass(frozen=True, slots=True)
 class JudgedQuestion:
-    """One prediction. said: the text that counts, "" for "no answer"; exact, f1: in percent.
+    """One prediction with its scores. exact, f1: in percent; gap: margin of the best span.
 
-    question: None where the folder does not keep it. right, found: where in its text the right answers are, and what was
-    found, None where that is not known; pieces: (start, text) of the text around them. wanted: the right answers, none
-    where "no answer" is right.
-    absent: what was given without the right text, None where that was not asked.
+    said: the text that is scored, "" for "no answer". wanted: the right answers, empty if "no answer" is right.
+    question: None if the folder does not store it. right, found: spans of the right answers and of the best span in the
+    context, None where unknown; pieces: (start, text) of the context around them.
+    absent: the answer given without the question's own context, None if the run did not ask that.
     """
 
     origin: str
@@ -48,15 +48,15 @@ class JudgedQuestion:
 
     @property
     def verdict(self) -> Verdict:
-        """right: an exact match; partly: some words of a right answer; wrong: none."""
+        """right: exact match; partly: F1 above 0; wrong: F1 of 0."""
         return "right" if self.exact else "partly" if self.f1 else "wrong"
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedPage:
-    """Some of the predictions that are wanted, and how many there are.
+    """One page of the predictions that match a query. total: of all pages.
 
-    verdicts: counted over the rows that are wanted; rows: over the verdicts that are.
+    Facet counts: verdicts are counted over the selected row, rows over the selected verdict.
     """
 
     total: int
@@ -67,14 +67,14 @@ class JudgedPage:
 
 @dataclass(frozen=True, slots=True)
 class JudgedQuery:
-    """Which predictions: of a row (a language, or en→de), of a verdict, in the order asked or the surest first."""
+    """A filter by row (a language, or en→de) and verdict; ordered as asked, or by ascending no-answer score."""
 
     row: str | None = None
     verdict: Verdict | None = None
     surest_first: bool = False
 
     def of(self, judged: Sequence[JudgedQuestion], offset: int = 0, limit: int = 50) -> JudgedPage:
-        """Those of them, a piece at a time."""
+        """The page of matching predictions from `offset`."""
         of_row = [one for one in judged if self.row in (None, one.row)]
         of_verdict = [one for one in judged if self.verdict in (None, one.verdict)]
         found = [one for one in of_row if self.verdict in (None, one.verdict)]
@@ -90,7 +90,7 @@ class JudgedQuery:
 
 
 def judge(results: Results) -> tuple[JudgedQuestion, ...]:
-    """Every prediction of a results folder. Raises EvaluationDamaged for lines that are none."""
+    """Scores every prediction of a results folder. Raises EvaluationDamaged for invalid lines and for an unfinished run."""
     kind, metrics = str(results.settings.get("kind")), results.metrics()
     if not metrics:
         raise EvaluationDamaged(f"{results.name} is not finished, so nothing is judged yet; run its command again.")
@@ -102,7 +102,7 @@ def judge(results: Results) -> tuple[JudgedQuestion, ...]:
 
 
 def damaged_error(name: str) -> EvaluationDamaged:
-    """What is said of predictions that are none."""
+    """The error for a predictions file that cannot be parsed."""
     return EvaluationDamaged(f"The predictions of {name} are not what `docqa evaluate` writes; run that again.")
 
 

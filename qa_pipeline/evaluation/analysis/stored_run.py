@@ -1,8 +1,6 @@
-"""Reads a stored run: its settings, metrics, progress and plots.
+"""Reads a stored run: its settings, metrics, progress and plots. Nothing is written.
 
-Nothing is written here.
-
-A folder that is broken or not finished is told as that, in one sentence.
+A broken or unfinished folder is reported in one sentence.
 """
 
 from __future__ import annotations
@@ -45,7 +43,7 @@ STATES = Literal["done", "unfinished", "broken"]
 
 @dataclass(frozen=True, slots=True)
 class NamedModel:
-    """A model by its name and what tells its weights from others."""
+    """A model's name and the fingerprint of its weights."""
 
     name: str
     fingerprint: str = ""
@@ -53,7 +51,7 @@ class NamedModel:
 
 @dataclass(frozen=True, slots=True)
 class QuestionFile:
-    """A file of questions, and how many of its questions are asked."""
+    """A question file, and how many of its questions the run asks."""
 
     name: str
     questions: int
@@ -62,7 +60,7 @@ class QuestionFile:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """settings.json. retrieve: passages read for a question, None where each question has its own text."""
+    """settings.json. retrieve: passages read per question, None in a reading comprehension run."""
 
     kind: Literal["reading", "open-domain", "calibration"]
     reader: NamedModel
@@ -72,13 +70,13 @@ class Settings:
 
     @property
     def asked(self) -> int:
-        """How many questions there are to ask."""
+        """Number of questions of the whole run."""
         return sum(file.questions for file in self.set_of_questions)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingMetrics:
-    """metrics.json of questions over their own texts."""
+    """metrics.json of a reading comprehension run."""
 
     scorer: str
     about: str
@@ -101,7 +99,7 @@ class OpenMetrics:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationMetrics:
-    """metrics.json of a calibration; its last row is that of all languages."""
+    """metrics.json of a calibration run; its last row is over all languages."""
 
     right_is: str
     rows: tuple[CalibratedRow, ...]
@@ -113,9 +111,9 @@ SHAPES: Mapping[str, Any] = {READING: ReadingMetrics, OPEN_DOMAIN: OpenMetrics, 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One run. made: when its figures were (ISO 8601, UTC). answered: how many predictions there are.
+    """One run. made: time of its metrics (ISO 8601, UTC); answered: number of predictions.
 
-    problem: one sentence, "" where the state is "done". settings, metrics: None where they cannot be read.
+    problem: one sentence, "" if the state is "done". settings, metrics: None if they cannot be read.
     """
 
     name: str
@@ -128,7 +126,7 @@ class Evaluation:
 
 
 def evaluation(folder: Path) -> Evaluation:
-    """What a results folder says; whatever is wrong with it is told, never raised."""
+    """Reads a results folder; a problem is returned as `problem`, never raised."""
     settings, answered = None, _count_lines(folder / PREDICTIONS)
     try:
         _check_name(folder.name)
@@ -155,11 +153,11 @@ def _left(settings: Settings, answered: int) -> str:
     )
 
 
-# -- its files ---------------------------------------------------------------------------------------------------------
+# -- files -------------------------------------------------------------------------------------------------------------
 
 
 def plots(folder: Path) -> list[str]:
-    """The names of its pictures, by name."""
+    """The file names of the plots, sorted."""
     try:
         return sorted(file.name for file in (folder / PLOTS).iterdir() if PLOT.fullmatch(file.name) and _is_file(file))
     except OSError:
@@ -167,7 +165,7 @@ def plots(folder: Path) -> list[str]:
 
 
 def plot(folder: Path, file: str) -> bytes:
-    """One picture. Raises EvaluationMissing, EvaluationDamaged."""
+    """The bytes of one plot. Raises EvaluationMissing, EvaluationDamaged."""
     path = folder / PLOTS / file
     if not PLOT.fullmatch(file) or not _is_file(path):
         raise EvaluationMissing(f"The evaluation {folder.name!r} has no plot {file[:80]!r}; ask for one of those it lists.")
@@ -175,7 +173,7 @@ def plot(folder: Path, file: str) -> bytes:
 
 
 def results(folder: Path) -> Results:
-    """The folder with its predictions. Raises EvaluationDamaged where they cannot be read, or are too many to hold."""
+    """The folder with its predictions. Raises EvaluationDamaged if they cannot be read or exceed PREDICTIONS_BYTES."""
     if max(stamp[1] for stamp in stamps(folder)) > PREDICTIONS_BYTES:
         raise EvaluationDamaged(
             f"The predictions of {folder.name} are larger than {PREDICTIONS_BYTES:,} bytes, which is the most that is read."
@@ -185,7 +183,7 @@ def results(folder: Path) -> Results:
 
 
 def stamps(folder: Path) -> tuple[tuple[int, int], ...]:
-    """What changes when a file of the folder does: time and size of each."""
+    """A cache key of the folder: modification time and size of each file."""
     return tuple(_stamp(folder / file) for file in (SETTINGS, METRICS, PREDICTIONS, QUESTIONS))
 
 
@@ -213,7 +211,7 @@ def _read(path: Path, name: str) -> bytes:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether it is a file itself, and no link to one."""
+    """Whether the path is a regular file and not a link to one."""
     try:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except (OSError, ValueError):
@@ -234,7 +232,7 @@ def _made(folder: Path) -> str:
 
 
 def _count_lines(path: Path) -> int:
-    """Whole lines, without holding them."""
+    """Counts complete lines in constant memory."""
     try:
         return sum(piece.count(b"\n") for piece in pieces_of(path, 1 << 20))
     except OSError:

@@ -1,1 +1,1 @@
-"""Learns from labelled questions what a reader's scores mean, and how much retrieval evidence counts."""
+"""Fits calibration (Platt scaling) and evidence weights on labelled questions."""

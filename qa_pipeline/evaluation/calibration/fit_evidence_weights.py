@@ -1,10 +1,10 @@
-"""Fits the evidence weights by logistic regression on questions with known answers.
+"""Fits the evidence weights by conditional logistic regression on questions with known answers.
 
-A question chooses among its passages and "none of them", with chances exp(score) over their sum, where "none" scores 0 and
-a passage margin * a + dense score * b + words * c + d: the conditional logit of McFadden (1974, "Conditional logit analysis
-of qualitative choice behavior"), with a d for each language of questions, as languages share other parts of their words. The
-weights are those that give the right choices the largest likelihood; in units of a reader's margin they are b / a and c / a,
-and never below 0.
+A question chooses among its passages and "none of them" with probability softmax(score). "None" scores 0, a passage
+scores margin * a + dense score * b + words * c + d. This is the conditional logit of McFadden (1974, "Conditional logit
+analysis of qualitative choice behavior"). d is an intercept per question language, because languages differ in how many
+words question and passage share. The fit maximises the likelihood of the right choices. In units of the reader's margin
+the weights are b / a and c / a, and never below 0.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ TINY = 1e-300
 
 
 def fit_evidence_weights(asked: Sequence[ReadQuestion], embedder: str) -> EvidenceWeights | None:
-    """The evidence weights learned from questions, in any order; None where too few of them tell anything.
+    """The evidence weights of questions in any order; None if there are too few questions.
 
-    One whose answer is there, and no right span among its passages, says nothing of which to choose, and is left out. Where
-    the reader's margin itself says nothing, nothing can be weighed against it. embedder: the name of its dense score.
+    A question whose answer is in the corpus, but in no span read, does not show which passage to choose. It is left out.
+    Returns None if the margin itself is not informative (a at its lower bound). embedder: the name of its dense score.
     """
     chosen = [
         replace(one, passages=tuple(read for read in one.passages if read.gap is not None))
@@ -54,7 +54,7 @@ def fit_evidence_weights(asked: Sequence[ReadQuestion], embedder: str) -> Eviden
 
 
 def _fill_missing(asked: Sequence[ReadQuestion]) -> list[ReadQuestion]:
-    """What nobody looked for is as it is on average where somebody did."""
+    """Replaces missing evidence by its mean over all passages that have it."""
     nearness, words = (
         _mean(getattr(read, name) for one in asked for read in one.passages) for name in ("nearness", "words")
     )
@@ -74,7 +74,7 @@ def _score(one: ReadPassage, near: float, words: float) -> float:
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    """Of those that are known; None where none is."""
+    """The mean of the known values; None if there is none."""
     known = [value for value in values if value is not None]
     return round(sum(known) / len(known), 4) if known else None
 
@@ -84,8 +84,9 @@ def _number(value: float | None) -> float:
 
 
 def _weights(asked: Sequence[ReadQuestion]) -> tuple[float, ...] | None:
-    """(a, b, c) of largest likelihood; None where a is not above 0. Every one has passages, and all of these have
-    margins.
+    """(a, b, c) of maximum likelihood; None if a is at its lower bound.
+
+    Every question must have passages, and every passage a margin.
     """
     rows = [read for one in asked for read in one.passages]
     columns = np.array([[read.gap, _number(read.nearness), _number(read.words)] for read in rows], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""`docqa calibrate`: asks questions with and without their own text, and cross-fits calibration on two halves."""
+"""`docqa calibrate`: asks questions with and without their own context, and cross-fits calibration on two halves."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Samples = dict[str, list[Sample]]
 
 @dataclass(frozen=True, slots=True)
 class CalibrationResult:
-    """What was learned from all questions, and how much better such a thing is on questions it was not learned from."""
+    """The calibration fitted on all questions, and its cross-fitted error and accuracy on unseen questions."""
 
     known: StoredCalibration
     rows: tuple[CalibratedRow, ...]
@@ -60,9 +60,9 @@ def calibrate(
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> CalibrationResult:
-    """Ask all questions (going on in `out` where a run was stopped), learn from them, measure each half by the other.
+    """Asks all questions, fits the calibration, and measures each half by the fit of the other.
 
-    Raises SettingError where there is too little to learn from.
+    An interrupted run in `out` is resumed. Raises SettingError if there are too few samples.
     """
     settings = {
         **settings_of(questions, reader),
@@ -71,7 +71,7 @@ def calibrate(
         "embedder": embedder.facts(),
         "retrieve": retrieve,
     }
-    del settings["calibration"]  # only margins are kept, which it does not change
+    del settings["calibration"]  # Only margins are stored; the calibration does not change them.
     with Results.writing(out, settings) as results:
         predictions = open_predictions(questions, reader, embedder, OpenDomainSettings(retrieve), results, progress)
         found = learn(questions, predictions, reader.loaded.calibration, embedder.dense_score_name)
@@ -86,7 +86,7 @@ def calibrate(
 def learn(
     questions: QuestionSet, predictions: Sequence[OpenPrediction], before: Calibration, embedder: str
 ) -> CalibrationResult:
-    """Learn and measure. Paragraphs, and their translations, lie in one half. embedder: the name of its dense score."""
+    """Fits and cross-validates; a paragraph and its translations are in one half. embedder: name of its dense score."""
     side = sides(questions)
     halves: tuple[list[OpenPrediction], list[OpenPrediction]] = ([], [])
     for prediction in predictions:
@@ -113,8 +113,8 @@ def learn(
 
 @dataclass(frozen=True, slots=True)
 class _FittedCalibration:
-    """What some questions teach: the evidence weights, the curve of all languages together, those of languages with
-    samples enough.
+    """A fit on some questions: evidence weights, the curve pooled over languages, and curves of languages with enough
+    samples.
     """
 
     evidence_weights: EvidenceWeights | None
@@ -123,7 +123,7 @@ class _FittedCalibration:
 
     @classmethod
     def of(cls, predictions: Sequence[OpenPrediction], embedder: str | None) -> _FittedCalibration:
-        """embedder: None to learn from the reader's margins alone. Raises SettingError where there is too little."""
+        """embedder: None to fit the reader's margins alone. Raises SettingError if there are too few samples."""
         asked = [asked for prediction in predictions for asked in prediction.asked()]
         evidence_weights = fit_evidence_weights(asked, embedder) if embedder is not None else None
         found = _samples(predictions, evidence_weights)
@@ -141,7 +141,7 @@ class _FittedCalibration:
 
 
 def _samples(predictions: Sequence[OpenPrediction], evidence_weights: EvidenceWeights | None) -> Samples:
-    """By question language: of each question one with its own text among the passages, and one without."""
+    """Samples by question language: per question one with its own context among the passages, and one without."""
     found: Samples = {}
     for prediction in predictions:
         of = found.setdefault(prediction.present.question_language, [])
@@ -150,7 +150,7 @@ def _samples(predictions: Sequence[OpenPrediction], evidence_weights: EvidenceWe
 
 
 def _sample(asked: ReadQuestion, evidence_weights: EvidenceWeights | None) -> Sample | None:
-    """The best span of all passages; None where they have none."""
+    """The sample of the best span over all passages; None if there is no span."""
     margins = [
         (one.gap + (evidence_weights.of(one.evidence) if evidence_weights else 0.0), one)
         for one in asked.passages
@@ -163,10 +163,10 @@ def _sample(asked: ReadQuestion, evidence_weights: EvidenceWeights | None) -> Sa
 
 
 def sides(questions: QuestionSet) -> dict[tuple[str, str], bool]:
-    """For each question in which half it is: half of the paragraphs, a paragraph with all its translations.
+    """The half of each question. A paragraph and its translations are in the same half.
 
-    Texts belong together that share a question's id, as those of parallel files do. Which half is decided by a digest
-    of the first id, so it does not depend on the order or number of other questions.
+    Contexts are linked by the ids of their questions, as in parallel files. The half is a digest of the group's first id,
+    so it does not depend on the order or number of other questions.
     """
     parent: dict[Any, Any] = {}
 
@@ -194,7 +194,7 @@ def _half(id: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What was told of a sample. decided: whether "no answer" was said just where there is none."""
+    """The outcome for one sample. decided: whether the no-answer decision was right."""
 
     said: float
     right: bool
@@ -203,7 +203,7 @@ class _Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """A probability for a margin, and the no-answer score above which "no answer" is said."""
+    """A calibration curve (margin to probability) with its no-answer threshold."""
 
     probability: Judge
     threshold: float
@@ -233,7 +233,7 @@ def _numbers(found: Fit) -> tuple[float, float, float]:
 
 
 def as_dict(found: CalibrationResult) -> dict[str, Any]:
-    """As metrics.json has it."""
+    """The content of metrics.json."""
     rows: Iterable[CalibratedRow] = (*found.rows, found.all)
     return {
         "right_is": f"F1 of mlqa at least {RIGHT}",

@@ -1,3 +1,1 @@
-"""Metrics as pure functions: SQuAD and MLQA scorers, ranking, no-answer detection, calibration error and bootstrap
-intervals.
-"""
+"""Metrics as pure functions: SQuAD and MLQA scorers, ranking, no-answer detection, calibration error, bootstrap."""

@@ -1,7 +1,7 @@
-"""Bootstrap confidence intervals (percentile), and paired differences of two runs.
+"""Percentile bootstrap confidence intervals, and paired differences of two runs.
 
-The bootstrap of Efron (1979), paired as in Koehn (2004): RESAMPLES times as many questions as there are are drawn from them,
-with replacement, for both runs the same ones. The seed is fixed, so the same predictions give the same interval.
+The bootstrap of Efron (1979), paired as in Koehn (2004). It draws RESAMPLES samples with replacement, each of as many
+questions as there are, the same for both runs. The seed is fixed, so the same predictions give the same interval.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Means = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A mean and its interval, all in percent."""
+    """A mean with its confidence interval, in percent."""
 
     value: float
     low: float
@@ -30,7 +30,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Run B less run A in percent, its interval, and the two-sided p that the runs are alike."""
+    """Run B minus run A in percent, with its confidence interval and the two-sided p value."""
 
     value: float
     low: float
@@ -39,7 +39,7 @@ class Difference:
 
 
 def resample(columns: NDArray[np.float64], name: str = "") -> Means:
-    """Means of each column over RESAMPLES draws: [RESAMPLES, columns]. columns: [questions, columns]; name: of the seed."""
+    """Bootstrap means, [RESAMPLES, columns]. columns: [questions, columns]; name: part of the seed."""
     count = len(columns)
     random = np.random.default_rng([0, *name.encode()])
     means = np.empty((RESAMPLES, columns.shape[1]))
@@ -50,13 +50,13 @@ def resample(columns: NDArray[np.float64], name: str = "") -> Means:
 
 
 def figure(value: float, means: Means) -> Figure:
-    """A mean (0 to 1) with the interval that its resampled means, one column, give."""
+    """A mean (0 to 1) with the interval of its bootstrap means, [RESAMPLES]."""
     low, high = _interval(means)
     return Figure(100 * value, 100 * low, 100 * high)
 
 
 def difference(value: float, means: Means) -> Difference:
-    """A mean difference with its interval and p. p: how often resampling turns its sign, both ways, never 0."""
+    """A mean difference with its interval and p. p: twice the share of bootstrap means with the opposite sign, never 0."""
     low, high = _interval(means)
     turned = min(int((means <= 0).sum()), int((means >= 0).sum()))
     p = min(1.0, 2 * (turned + 1) / (len(means) + 1))
@@ -64,7 +64,7 @@ def difference(value: float, means: Means) -> Difference:
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """p values made fit for asking several questions at once (Holm 1979), in their order.
+    """Holm-adjusted p values for multiple comparisons (Holm 1979), in the given order.
 
     >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]

@@ -1,8 +1,8 @@
 """Calibration metrics and Platt scaling: pure functions of margins and outcomes.
 
-A sample is the best span over the passages of one question: its margin over "no answer", with what the finding of its
-passage adds (`fit_evidence_weights`), and whether it is right. Each question gives two, one with its own text among the
-passages and one without, so half of the samples cannot be right.
+A sample is the best span over all passages of a question: its margin, with the retriever evidence of its passage
+(`fit_evidence_weights`), and whether it is right. Each question gives two samples, one with its own context among the
+passages and one without. So half of the samples cannot be right.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STEEPEST = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """margin: of the best span, logits. right: it is a right answer. answerable: the passages hold one."""
+    """margin: of the best span, in logits. right: whether the span is right. answerable: whether the passages hold it."""
 
     margin: float
     right: bool
@@ -31,7 +31,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class DecisionFigures:
-    """One way to judge the same samples, in percent: expected calibration error, and how often the decision is right."""
+    """Expected calibration error, and accuracy of the no-answer decision, both in percent."""
 
     error: float
     decided: float
@@ -39,8 +39,9 @@ class DecisionFigures:
 
 @dataclass(frozen=True, slots=True)
 class CalibratedRow:
-    """One language of questions. samples: measured, each by what the half without it taught. judged: raw (bare logits),
-    before (what held until now), after. fitted: it has a curve of its own.
+    """One question language, cross-fitted. samples: their number; fitted: whether the language has its own curve.
+
+    judged: the figures of raw (bare logits), before (the calibration in use until now) and after (the new one).
     """
 
     name: str
@@ -66,13 +67,13 @@ class Fit:
 
     @property
     def threshold(self) -> float:
-        """The no-answer score, 1 - P(right), above which "no answer" is said: the one of a span at the cut."""
+        """No-answer score, 1 - P(right), of a span at `cut`; above it the reply is "no answer"."""
         return 1.0 - self.probability(self.cut)
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Samples of about the same probability: how many, their mean probability, and the share that was right."""
+    """One bin of a reliability diagram: sample count, mean probability, and the share that was right."""
 
     count: int
     said: float
@@ -80,7 +81,7 @@ class Bin:
 
 
 def fit(samples: Sequence[Sample], prior: Fit | None = None) -> Fit | None:
-    """The fit of samples; None where they are fewer than FEWEST, or all right or all wrong. prior: what few are drawn to."""
+    """Fits the samples; None if fewer than FEWEST, or all of one outcome. prior: the fit towards which they are shrunk."""
     enough = len(samples) >= FEWEST and len({s.right for s in samples}) == len({s.answerable for s in samples}) == 2
     if not enough:
         return None
@@ -92,10 +93,10 @@ def fit(samples: Sequence[Sample], prior: Fit | None = None) -> Fit | None:
 def logistic(
     margins: NDArray[np.float64], right: NDArray[np.bool_], prior: tuple[float, float] | None = None
 ) -> tuple[float, float]:
-    """(slope, offset) of largest likelihood, by Newton's steps; the slope is above 0 and at most STEEPEST.
+    """(slope, offset) of maximum likelihood, by Newton's method; the slope is above 0 and at most STEEPEST.
 
-    Both are drawn a little to the prior (to 1 standard deviation where there is none), which matters only where samples are
-    few or separable.
+    Both are regularised towards the prior (default: slope 1 in standardised margins). This matters only if samples are few
+    or separable.
     """
     centre, spread = float(margins.mean()), float(margins.std()) or 1.0
     x = np.stack([(margins - centre) / spread, np.ones(len(margins))], axis=1)
@@ -113,9 +114,10 @@ def logistic(
 
 
 def cut(samples: Sequence[Sample]) -> float:
-    """The margin at which the passages hold an answer as likely as not, by a curve of its own; "no answer" below it.
+    """The margin at which the passages hold an answer with probability 0.5, by a logistic curve of its own.
 
-    A curve, not the very margin that decides these samples best: with some hundred samples that one follows chance.
+    Below it the reply is "no answer". The best threshold of these samples would overfit a few hundred samples; the curve
+    does not.
     """
     margins = np.array([sample.margin for sample in samples])
     _, even = logistic(margins, np.array([sample.answerable for sample in samples]))
@@ -123,7 +125,7 @@ def cut(samples: Sequence[Sample]) -> float:
 
 
 def bins(said: Sequence[float], right: Sequence[bool], count: int = BINS) -> list[Bin]:
-    """Samples in `count` bins of equal width by their probability, empty ones left out."""
+    """Groups samples into `count` probability bins of equal width, without the empty ones."""
     members: dict[int, list[int]] = {}
     for n, probability in enumerate(said):
         members.setdefault(min(count - 1, int(probability * count)), []).append(n)
@@ -134,7 +136,7 @@ def bins(said: Sequence[float], right: Sequence[bool], count: int = BINS) -> lis
 
 
 def expected_error(said: Sequence[float], right: Sequence[bool], count: int = BINS) -> float:
-    """Expected calibration error (Naeini et al. 2015): |probability - share right|, mean over samples, 0 to 1.
+    """Expected calibration error (Naeini et al. 2015): mean over samples of |probability - share right|, 0 to 1.
 
     >>> expected_error([0.75, 0.75, 0.75, 0.75], [True, True, True, False])
     0.0

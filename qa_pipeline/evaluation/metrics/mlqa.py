@@ -1,10 +1,14 @@
 """Language-aware exact match and F1, as MLQA's script computes them (Lewis et al. 2020, section 4).
 
-Against SQuAD 1.1: punctuation is every Unicode punctuation mark and ASCII's, articles are those of the answer's language
-(in Arabic the letters of the article wherever they stand), and in Chinese text every Han character is a token of its own,
-so that a partial match counts. The script knows the seven languages of MLQA; others have no articles here, and Japanese
-and Thai are split by character as Chinese is. A question without right answers, which MLQA does not have, is answered
-rightly by an empty answer. Always name this scorer, `mlqa`, beside its figures.
+Differences from SQuAD 1.1:
+
+- Punctuation is every Unicode and every ASCII punctuation mark.
+- Articles are those of the answer's language; in Arabic the article's letters are removed everywhere.
+- In Chinese every Han character is a token, so that a partial match counts.
+
+The script covers the seven languages of MLQA. Here other languages have no articles, and Japanese and Thai are split by
+character, as Chinese is. MLQA has no unanswerable questions; here an empty answer is right for them. Always report
+figures with the scorer's name, `mlqa`.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ BY_CHARACTER = {"zh": re.compile("[\u4e00-\u9fa5]"), "ja": UNSPACED, "th": UNSPA
 
 
 class _Marks(dict[int, int | None]):
-    """For str.translate: a punctuation mark -> nothing, any other character -> itself; filled as characters are met."""
+    """Table for str.translate that deletes punctuation; filled lazily."""
 
     def __missing__(self, code: int) -> int | None:
         mark = unicodedata.category(chr(code)).startswith("P") or chr(code) in string.punctuation
@@ -40,7 +44,7 @@ _marks = _Marks()
 
 
 def tokens(text: str, language: str) -> list[str]:
-    """The tokens an answer is compared by.
+    """The normalised tokens by which answers are compared.
 
     >>> tokens("The Salt-Constitution!", "en"), tokens("北京 FC。", "zh")
     (['saltconstitution'], ['北', '京', 'fc'])
@@ -54,19 +58,19 @@ def tokens(text: str, language: str) -> list[str]:
 
 
 def mlqa(given: str, wanted: Sequence[str], language: str) -> tuple[float, float]:
-    """(exact match, F1), each the best over the right answers."""
+    """(exact match, F1), each the maximum over the right answers."""
     if not wanted:
         return no_answer_scores(given)
     return best(tokens(given, language), [tokens(text, language) for text in wanted], overlap)
 
 
 def exact_match(given: str, wanted: Sequence[str], language: str) -> float:
-    """1.0 when an answer has the tokens of one of the right answers, else 0.0; no right answer: 1.0 for an empty one."""
+    """1.0 if the answer's tokens equal those of a right answer, else 0.0; if there is none, 1.0 for an empty answer."""
     return mlqa(given, wanted, language)[0]
 
 
 def f1(given: str, wanted: Sequence[str], language: str) -> float:
-    """The best overlap of tokens with one of the right answers, harmonic mean of precision and recall, in [0, 1].
+    """Token F1, the maximum over the right answers, in [0, 1].
 
     >>> round(f1("in 1912", ["1912"], "en"), 3)
     0.667

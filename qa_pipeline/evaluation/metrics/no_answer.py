@@ -1,8 +1,8 @@
-"""No-answer metrics of the SQuAD 2.0 script: thresholds, and precision against recall.
+"""No-answer metrics of the SQuAD 2.0 script: thresholds and precision-recall curves.
 
-Every function takes columns, one entry a question: its raw score (what the best span is worth, whether or not it is
-given), whether it has an answer, and its no-answer score. "No answer" is said above a threshold. Questions of equal
-no-answer score are taken in their order.
+The arguments are columns with one entry per question. scores: score of the best span, whether or not it is given;
+answerable: whether the question has an answer; no_answer: the no-answer score. The reply is "no answer" if that score
+exceeds a threshold. Sorting is stable: equal no-answer scores keep their order.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class BestThreshold:
-    """The best mean score that any threshold gives, and that threshold."""
+    """The best mean score over all thresholds, and its threshold."""
 
     score: float
     threshold: float
@@ -24,7 +24,7 @@ class BestThreshold:
 
 @dataclass(frozen=True, slots=True)
 class PrecisionRecall:
-    """Average precision, and a point (precision, recall) for each threshold, beginning with (1, 0)."""
+    """Average precision, and one point (precision, recall) per threshold, starting with (1, 0)."""
 
     average: float
     points: tuple[tuple[float, float], ...]
@@ -33,7 +33,7 @@ class PrecisionRecall:
 def with_threshold(
     scores: Sequence[float], answerable: Sequence[bool], no_answer: Sequence[float], threshold: float
 ) -> list[float]:
-    """Each question's score once "no answer" is said above a threshold.
+    """Each question's score after the threshold replaces answers by "no answer".
 
     >>> with_threshold([0.5, 1.0, 0.0], [True, True, False], [0.2, 0.9, 0.9], 0.5)
     [0.5, 0.0, 1.0]
@@ -46,9 +46,9 @@ def with_threshold(
 def best_threshold(
     scores: Sequence[float], answerable: Sequence[bool], no_answer: Sequence[float], answered: Sequence[bool]
 ) -> BestThreshold:
-    """The threshold that serves these very questions best, 0.0 when silence throughout does. answered: a span was given.
+    """The threshold with the highest mean score, 0.0 if "no answer" to every question is best. answered: a span exists.
 
-    It is chosen on what it is measured on, so its score says what could be reached, not what will be.
+    It is chosen on the questions it is measured on, so its score is an upper bound, not an estimate.
 
     >>> best_threshold([1.0, 0.0, 0.0], [True, False, True], [0.1, 0.5, 0.4], [True, True, True])
     BestThreshold(score=0.6666666666666666, threshold=0.1)
@@ -65,7 +65,7 @@ def best_threshold(
 
 
 def precision_recall(scores: Sequence[float], answerable: Sequence[bool], no_answer: Sequence[float]) -> PrecisionRecall:
-    """As the threshold rises: precision over the questions answered so far, recall over all that have an answer.
+    """Precision-recall curve over rising thresholds: precision of the questions answered, recall of all answerable ones.
 
     >>> precision_recall([1.0, 0.0, 1.0], [True, False, True], [0.1, 0.2, 0.3]).points
     ((1.0, 0.0), (1.0, 0.5), (0.5, 0.5), (0.6666666666666666, 1.0))
@@ -82,7 +82,7 @@ def precision_recall(scores: Sequence[float], answerable: Sequence[bool], no_ans
 
 
 def auroc(right: NDArray[np.float64], wrong: NDArray[np.float64]) -> float:
-    """The chance that one of `right` is above one of `wrong`, equals counted half.
+    """Area under the ROC curve: P(a value of `right` exceeds one of `wrong`), ties counted half.
 
     >>> auroc(np.array([2.0, 3.0]), np.array([1.0, 2.0]))
     0.875

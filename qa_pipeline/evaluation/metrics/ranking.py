@@ -1,4 +1,4 @@
-"""Ranking metrics (recall, MRR, nDCG, average precision) from ranks that begin at 1."""
+"""Ranking metrics (recall, MRR, nDCG, average precision) from 1-based ranks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NDCG_CUT = 10
 
 @dataclass(frozen=True, slots=True)
 class RelevantRanks:
-    """The ranks of a question's right passages in one ranking, ascending, those found; and how many right ones there are."""
+    """Ascending ranks of the right passages in one ranking, and how many right passages there are, found or not."""
 
     ranks: tuple[int, ...]
     relevant: int
@@ -20,7 +20,7 @@ class RelevantRanks:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Means over questions, in percent. recall[k]: a right passage stands among the first k."""
+    """Means over questions, in percent. recall[k]: share of questions with a right passage among the first k."""
 
     questions: int
     recall: dict[int, float]
@@ -29,7 +29,7 @@ class Ranking:
 
 
 def recall(found: RelevantRanks, cut: int) -> float:
-    """1.0 when a right passage stands among the first `cut`.
+    """1.0 if a right passage is among the first `cut`, else 0.0.
 
     >>> recall(RelevantRanks((3, 7), 2), 3), recall(RelevantRanks((3, 7), 2), 2)
     (1.0, 0.0)
@@ -38,7 +38,7 @@ def recall(found: RelevantRanks, cut: int) -> float:
 
 
 def reciprocal_rank(found: RelevantRanks) -> float:
-    """1 / rank of the first right passage, 0.0 when none was found.
+    """1 / rank of the first right passage, 0.0 if none was found.
 
     >>> reciprocal_rank(RelevantRanks((4,), 1)), reciprocal_rank(RelevantRanks((), 1))
     (0.25, 0.0)
@@ -47,7 +47,7 @@ def reciprocal_rank(found: RelevantRanks) -> float:
 
 
 def ndcg(found: RelevantRanks, cut: int = NDCG_CUT) -> float:
-    """Normalised discounted cumulative gain of right or wrong (Järvelin and Kekäläinen 2002): 1.0 with all right ones first.
+    """nDCG with binary relevance (Järvelin and Kekäläinen 2002): 1.0 if all right passages come first.
 
     >>> ndcg(RelevantRanks((1, 2), 2)), round(ndcg(RelevantRanks((2,), 1)), 4)
     (1.0, 0.6309)
@@ -58,7 +58,7 @@ def ndcg(found: RelevantRanks, cut: int = NDCG_CUT) -> float:
 
 
 def average_precision(found: RelevantRanks) -> float:
-    """Mean, over the right passages, of the precision at each one's rank; one that was not found counts 0.
+    """Mean over the right passages of the precision at their rank; a passage that was not found counts 0.
 
     >>> average_precision(RelevantRanks((1, 3), 2)), average_precision(RelevantRanks((2,), 2))
     (0.8333333333333333, 0.25)
@@ -67,7 +67,7 @@ def average_precision(found: RelevantRanks) -> float:
 
 
 def ranking(found: Sequence[RelevantRanks]) -> Ranking:
-    """The means over several questions, 0.0 of none."""
+    """The means over questions, 0.0 without questions."""
     count = max(1, len(found))
     return Ranking(
         len(found),

@@ -1,4 +1,4 @@
-"""The registry of scorers, each equal to the official script of a public set."""
+"""The registry of scorers; each equals the official script of a public data set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Score = Callable[[str, Sequence[str], str], tuple[float, float]]
 class Scorer:
     """score(given, right answers, language of the context) -> (exact match, F1), each 0 to 1.
 
-    left_out: languages that the mean over languages leaves out.
+    left_out: languages excluded from the macro average.
     """
 
     name: str
@@ -47,9 +47,9 @@ SCORERS: Mapping[str, Scorer] = MappingProxyType({scorer.name: scorer for scorer
 
 
 def scorer_for(examples: Sequence[Example]) -> Scorer:
-    """The official scorer of a set, told by what is in it and what its files are called; SQuAD 1.1 where nothing tells.
+    """The official scorer of a data set, detected from its questions and file names.
 
-    Questions without an answer: squad2. Else files named like MLQA's or TyDi QA's: theirs.
+    squad2 if any question is unanswerable; mlqa or tydiqa if the files are named like theirs; else squad1.
     """
     if any(example.is_impossible for example in examples):
         return SCORERS["squad2"]

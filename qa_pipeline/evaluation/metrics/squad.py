@@ -1,12 +1,12 @@
 """Exact match and F1 of the SQuAD scripts, 1.1 (Rajpurkar et al. 2016) and 2.0 (Rajpurkar et al. 2018).
 
-Both compare lower-cased text without ASCII punctuation, without the English articles, with white space made single; a
-word is what stands between white space, in every language. XQuAD and TyDiQA-GoldP are scored by the 1.1 script. The two
-scripts differ:
+Both compare lower-cased text without ASCII punctuation and English articles. Words are separated by white space, in
+every language. The 1.1 script also scores XQuAD and TyDiQA-GoldP. The two scripts differ:
 
-    nothing on both sides    1.1: F1 0 (and exact match 1); 2.0: F1 1
-    right answers that are nothing once compared (".")    2.0 leaves them out; 1.1 keeps them
-    no right answer          2.0: an empty answer is right; 1.1 knows no such question, and here the same is done
+    case                                     1.1                            2.0
+    both sides empty after normalisation     F1 0, exact match 1            F1 1, exact match 1
+    right answers empty after normalisation  kept                           left out
+    no right answer                          undefined; here as in 2.0      an empty answer is right
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NO_PUNCTUATION = dict.fromkeys(map(ord, string.punctuation))
 
 
 def words(text: str) -> list[str]:
-    """What an answer is compared by.
+    """The normalised words by which answers are compared.
 
     >>> words("The Normans' (a  people)")
     ['normans', 'people']
@@ -30,7 +30,7 @@ def words(text: str) -> list[str]:
 
 
 def squad1(given: str, wanted: Sequence[str]) -> tuple[float, float]:
-    """(exact match, F1), each the best over the right answers, by the rules of SQuAD 1.1.
+    """(exact match, F1) of SQuAD 1.1, each the maximum over the right answers.
 
     >>> squad1("in the year 1912", ["1912", "year 1912"])
     (0.0, 0.8)
@@ -39,7 +39,7 @@ def squad1(given: str, wanted: Sequence[str]) -> tuple[float, float]:
 
 
 def squad2(given: str, wanted: Sequence[str]) -> tuple[float, float]:
-    """(exact match, F1), each the best over the right answers, by the rules of SQuAD 2.0.
+    """(exact match, F1) of SQuAD 2.0, each the maximum over the right answers.
 
     >>> squad2("", []), squad2("the", []), squad2("Mara", [])
     ((1.0, 1.0), (1.0, 1.0), (0.0, 0.0))
@@ -49,12 +49,12 @@ def squad2(given: str, wanted: Sequence[str]) -> tuple[float, float]:
 
 
 def best(given: list[str], golds: Sequence[list[str]], f1: Callable[[list[str], list[str]], float]) -> tuple[float, float]:
-    """(exact match, F1) of words against the nearest of several right answers, each by itself."""
+    """(exact match, F1) of tokens, each the maximum over several right answers."""
     return max(float(given == gold) for gold in golds), max(f1(given, gold) for gold in golds)
 
 
 def overlap(given: list[str], gold: list[str]) -> float:
-    """Harmonic mean of precision and recall of words, each counted as often as it stands; 0.0 when none is shared."""
+    """F1 of two token lists, counting repeated tokens; 0.0 if they share none."""
     same = sum((Counter(given) & Counter(gold)).values())
     if not same:
         return 0.0
@@ -63,5 +63,5 @@ def overlap(given: list[str], gold: list[str]) -> float:
 
 
 def no_answer_scores(given: str) -> tuple[float, float]:
-    """Where there is no right answer, only the empty one is right."""
+    """(exact match, F1) of an unanswerable question: only the empty answer is right."""
     return float(not given), float(not given)

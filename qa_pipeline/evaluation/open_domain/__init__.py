@@ -1,1 +1,1 @@
-"""Evaluation over a whole corpus: retrieval, then reading; and retrieval of paragraphs or sentences alone."""
+"""Open-domain evaluation: retrieval from a whole corpus, then reading; and retrieval of paragraphs or sentences alone."""

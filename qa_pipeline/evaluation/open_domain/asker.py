@@ -1,9 +1,10 @@
-"""Open-domain evaluation: the contexts are the corpus, and each question must retrieve its own before it is read.
+"""Open-domain evaluation: the contexts are the corpus, and each question must retrieve its own context.
 
-Read `OpenAsker.ask`.
+Entry point: `OpenAsker.ask`.
 
-Every question is asked twice of the corpus of its context's language: as it is, and with its own context taken out
-("absent"), when the right reply is "no answer". All passages retrieved are read, as `docqa ask --thorough` does.
+Every question is asked twice in the corpus of its context's language. "present" searches the whole corpus; "absent"
+excludes the question's own context, and the right reply is "no answer". All retrieved passages are read, as in
+`docqa ask --thorough`.
 """
 
 from __future__ import annotations
@@ -45,8 +46,10 @@ AT_A_TIME = 16
 
 @dataclass(frozen=True, slots=True)
 class OpenReply:
-    """A reply over several passages: the best span of all, its margin with what its passage adds, the no-answer score, what
-    is given ("": no answer)."""
+    """A reply over several passages. best: text of the best span; given: the answer, "" for "no answer".
+
+    gap: margin of the best span with its retriever evidence, None without a span; no_answer: the no-answer score.
+    """
 
     best: str
     gap: float | None
@@ -56,8 +59,10 @@ class OpenReply:
 
 @dataclass(frozen=True, slots=True)
 class ReadPassage:
-    """A passage as it was found and read: the margin of its best span (None: it has none), whether that is right, whether
-    the passage is of the question's own context."""
+    """A passage as retrieved and read. gap: margin of its best span, None without a span; `nearness`: dense score.
+
+    words: share of the BM25 upper bound. right: whether the span is right; own: whether it is of the question's own context.
+    """
 
     gap: float | None
     nearness: float | None
@@ -72,7 +77,7 @@ class ReadPassage:
 
 @dataclass(frozen=True, slots=True)
 class ReadQuestion:
-    """The passages read for a question in a language, in their order. answerable: its answer is in their corpus."""
+    """The passages read for a question, by rank. language: of the question; answerable: the corpus has its answer."""
 
     passages: tuple[ReadPassage, ...]
     answerable: bool
@@ -81,11 +86,11 @@ class ReadQuestion:
 
 @dataclass(frozen=True, slots=True)
 class OpenPrediction:
-    """One question. present: asked of the whole corpus; absent: of the corpus without its own context.
+    """One question. present: asked in the whole corpus; absent: asked in the corpus without its own context.
 
-    ranks: of the right passages, by system. across: the same of the fused ranking in corpora of other languages.
-    read: the passages of both, in their order; the first `retrieve` of all are those of present, the first `retrieve` that
-    are not its own those of absent.
+    ranks: of the right passages, by system. across: their ranks in the fused ranking of other languages' corpora.
+    read: the passages of both, by rank. The first `retrieve` are those of present. The first `retrieve` that are not of the
+    question's own context are those of absent.
     """
 
     present: Prediction
@@ -98,7 +103,7 @@ class OpenPrediction:
     retrieve: int = 0
 
     def asked(self) -> tuple[ReadQuestion, ...]:
-        """What was read for present, and where the question has an answer also for absent."""
+        """The passages read for present, and for absent if the question has an answer."""
         language = self.present.question_language
         whole = ReadQuestion(self.read[: self.retrieve], bool(self.present.wanted), language)
         if not whole.answerable:
@@ -131,7 +136,7 @@ class OpenPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Parallel:
-    """The same question's examples in other languages, by its id: language of the context -> example."""
+    """The translations of each question: id -> language of the context -> example."""
 
     examples: Mapping[str, Mapping[str, Example]]
 
@@ -144,7 +149,7 @@ class Parallel:
 
 
 class OpenAsker:
-    """Asks questions of a corpus made of their contexts."""
+    """Asks questions in a corpus of their contexts."""
 
     def __init__(
         self,
@@ -166,7 +171,7 @@ class OpenAsker:
         self._languages = sorted({language for language, _ in corpus.sources})
 
     def ask(self, examples: Sequence[Example]) -> Iterator[list[OpenPrediction]]:
-        """All examples in their order, AT_A_TIME of them at once."""
+        """Predictions for all examples in order, in batches of AT_A_TIME."""
         for first in range(0, len(examples), AT_A_TIME):
             part = examples[first : first + AT_A_TIME]
             vectors = self.embedder.questions([example.question for example in part])
@@ -177,7 +182,7 @@ class OpenAsker:
             readings = self._read(part, chunks)
             yield [self._predict(*row) for row in zip(part, ranked, across, chunks, readings, strict=True)]
 
-    # -- finding ---------------------------------------------------------------------------------------------------
+    # -- retrieval -------------------------------------------------------------------------------------------------
 
     def _ranked(self, snapshot: Snapshot, example: Example, vector: Vector, language: str) -> QuestionRankings:
         return rank_question(snapshot, self.late_interaction, example.question, vector, language, self._languages)
@@ -194,7 +199,7 @@ class OpenAsker:
         }
 
     def _chunks(self, snapshot: Snapshot, example: Example, fused: Sequence[int]) -> list[StoredChunk]:
-        """The passages to read: as many as are retrieved, with the question's own context and without."""
+        """The passages to read for present and for absent: `retrieve` passages each, by rank."""
         own = self.corpus.sources[example.language, example.context]
         found = snapshot.chunks(fused[: 2 * self.retrieve + len(self.corpus.passages[own])])
         others = [chunk for chunk in found if chunk.source != own][: self.retrieve]
@@ -266,7 +271,7 @@ def _short(value: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class QuestionRankings:
-    """A question's rankings: chunk ids, best first, by system; and how each of the fused was found."""
+    """A question's rankings (chunk ids by rank, per system), and the retriever evidence of each passage."""
 
     rankings: dict[str, list[int]]
     evidence: Callable[[StoredChunk], Evidence]
@@ -280,7 +285,7 @@ def rank_question(
     language: str,
     languages: Sequence[str],
 ) -> QuestionRankings:
-    """A question asked of the corpus of a language. languages: those the question may be in."""
+    """Ranks the corpus of `language` for a question. languages: those among which the question's language is detected."""
     from qa_pipeline.retrieval.retriever import rank
     from qa_pipeline.settings import AskSettings
 
@@ -294,13 +299,13 @@ def rank_question(
 
 
 def ranks(ranking: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
-    """At which ranks of a ranking the right ones stand, from 1."""
+    """The 1-based ranks of the right passages."""
     wanted = set(right)
     return tuple(rank for rank, id in enumerate(ranking, start=1) if id in wanted)
 
 
 def reply(rows: Sequence[Row], calibration: Calibration) -> OpenReply:
-    """The span of the largest margin, as its passage was found, over all of them; the earlier of two alike."""
+    """The reply with the span of the largest margin plus evidence over all passages; the earlier span of a tie."""
     found = candidates([reading for _, reading, _ in rows], calibration, [evidence for _, _, evidence in rows])
     verdict = decide(best_score(found), calibration.threshold)
     if not found:

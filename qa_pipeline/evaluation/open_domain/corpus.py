@@ -1,4 +1,4 @@
-"""The corpus of an open-domain run: the contexts of question files, indexed, with the place of each answer."""
+"""The corpus of an open-domain run: the contexts of question files, indexed, with their passages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PART = 500
 
 @dataclass(frozen=True, slots=True)
 class AnswerPlace:
-    """A passage of the corpus, by its chunk id: code points of its document."""
+    """A passage by chunk id, with its offsets into the document in code points."""
 
     id: int
     start: int
@@ -31,7 +31,7 @@ class AnswerPlace:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """The contexts indexed. sources: (language, context) -> source; texts, passages: by source."""
+    """The indexed contexts. sources: (language, context) -> source; texts, passages: by source."""
 
     index: Index
     sources: dict[tuple[str, str], str]
@@ -39,7 +39,7 @@ class Corpus:
     passages: dict[str, list[AnswerPlace]]
 
     def right(self, example: Example) -> tuple[int, ...]:
-        """The passages that hold one of the answers in its very place, or, where none holds it whole, a part of it."""
+        """Ids of the passages that contain a gold answer at its offset, or, if none contains it whole, a part of it."""
         source = self.sources[example.language, example.context]
         text, lies = self.texts[source], self.passages[source]
         shift = len(example.context) - len(text)
@@ -57,9 +57,9 @@ class Corpus:
 def make_corpus(
     contexts: Sequence[tuple[str, str]], folder: Path, embedder: Embedder, progress: Callable[[int, int], None] | None = None
 ) -> Corpus:
-    """Write every context below folder/corpus/LANGUAGE, index it into folder/index; what is there already is not made again.
+    """Writes every context below folder/corpus/LANGUAGE and indexes it into folder/index; existing work is reused.
 
-    contexts: (language, context). progress: bytes done and all bytes.
+    contexts: (language, context). progress: bytes done and total bytes.
     """
     sources: dict[tuple[str, str], str] = {}
     counts: dict[str, int] = defaultdict(int)
@@ -87,7 +87,7 @@ def _write(path: Path, context: str) -> None:
 
 
 def _passages(index: Index) -> tuple[dict[str, str], dict[str, list[AnswerPlace]]]:
-    """The text and the passages of every source, as indexed."""
+    """Text and passages of every source in the index."""
     texts = {row[1]: index.folder.document(row[0]).text for row in list(index.folder.document_rows())}
     passages: dict[str, list[AnswerPlace]] = {source: [] for source in texts}
     ids = index.folder.chunk_ids().tolist()

@@ -1,7 +1,6 @@
-"""Only finding: each question's right passage among the contexts of its language, and of every other; nothing is read.
+"""Retrieval-only evaluation: ranks each question's context among those of its own and of other languages.
 
-What tells one embedder from another, in minutes where reading takes hours. The corpus, its passages and the rankings are
-those of `asker`.
+It compares embedders in minutes, where reading takes hours. Corpus, passages and rankings are those of `asker`.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ Cells = dict[str, dict[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class RetrievalRow:
-    """One line: a language's questions among its own contexts. across: mean recall@10 among those of each other language."""
+    """One row: a language's questions over its own contexts. across: mean recall@10 over the other languages' contexts."""
 
     name: str
     questions: int
@@ -41,7 +40,7 @@ class RetrievalRow:
 
 @dataclass(frozen=True, slots=True)
 class RetrievalTable:
-    """The table. matrices: by system, question's language -> documents' language -> recall@10 in percent."""
+    """The table. matrices: system -> question's language -> documents' language -> recall@10 in percent."""
 
     rows: tuple[RetrievalRow, ...]
     all: RetrievalRow
@@ -58,7 +57,7 @@ def find(
     across: bool,
     progress: Callable[[int, int], None],
 ) -> RetrievalTable:
-    """All questions with an answer, asked of the corpora. progress: questions done, and all."""
+    """Evaluates all answerable questions. progress: questions done and total."""
     asked = [example for example in examples if not example.is_impossible]
     found: dict[tuple[str, str, str], list[RelevantRanks]] = defaultdict(list)
     parallel = Parallel.of(asked) if across else None
@@ -81,7 +80,7 @@ def _find(
     parallel: Parallel | None,
     found: dict[tuple[str, str, str], list[RelevantRanks]],
 ) -> None:
-    """Adds for (question's language, documents' language, system) how the right passages were ranked."""
+    """Appends the ranks of the right passages to `found`, keyed by (question's language, documents' language, system)."""
     languages = sorted({language for language, _ in corpus.sources})
     vectors = embedder.questions([example.question for example in part])
     with corpus.index.snapshot() as snapshot:

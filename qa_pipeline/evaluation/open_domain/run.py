@@ -1,4 +1,4 @@
-"""An open-domain run into a results folder: corpus, questions, table. Read `evaluate_open`."""
+"""Runs an open-domain evaluation into a results folder: corpus, predictions, table. Entry point: `evaluate_open`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FORMAT = 3
 
 @dataclass(frozen=True, slots=True)
 class OpenDomainSettings:
-    """retrieve: passages read for a question. across: also look for its passage in the other languages' corpora."""
+    """retrieve: passages read per question. across: also search the corpora of the other languages."""
 
     retrieve: int = 10
     across: bool = False
@@ -44,9 +44,9 @@ def evaluate_open(
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> OpenSummary:
-    """Ask the corpus every question that it was not asked in `out` before; the table of all of them.
+    """Asks every question not yet in `out`, and returns the table over all questions.
 
-    progress: questions done, and all. Raises SettingError for a folder of another run.
+    progress: questions done and total. Raises SettingError for the folder of another run.
     """
     settings = {
         **settings_of(questions, reader),
@@ -70,7 +70,7 @@ def open_predictions(
     results: Results,
     progress: Progress | None,
 ) -> list[OpenPrediction]:
-    """What was asked before, and now the rest."""
+    """The stored predictions and those of the remaining questions."""
     results.write_questions(map(asdict, question_record(questions.examples)))
     done = {(line["origin"], line["id"]) for line in results.lines}
     left = [example for example in questions.examples if (example.origin, example.id) not in done]
@@ -90,7 +90,7 @@ def open_predictions(
 
 @contextmanager
 def _folder(out: Path | None) -> Iterator[Path]:
-    """Where the corpus is kept: beside the results, or for as long as the block lasts."""
+    """The folder of the corpus: the results folder, or a temporary one for the duration of the block."""
     if out is not None:
         yield out
         return
@@ -99,7 +99,7 @@ def _folder(out: Path | None) -> Iterator[Path]:
 
 
 def _write(results: Results, summary: OpenSummary) -> None:
-    """metrics.json and the plots."""
+    """Writes metrics.json and the plots."""
     name = str(results.settings["reader"]["name"])
     facts = {"kind": OPEN_DOMAIN, "reader": name, "embedder": results.settings["embedder"]["name"]}
     results.write_metrics({**facts, **summary.as_dict()})

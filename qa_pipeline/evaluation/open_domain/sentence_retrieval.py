@@ -1,10 +1,14 @@
-"""Cross-lingual answer sentence retrieval, as LAReQA does with XQuAD-R (Roy et al. 2020).
+"""Cross-lingual answer sentence retrieval, as LAReQA on XQuAD-R (Roy et al. 2020).
 
-Every sentence of every text is a candidate; right for a question are the sentences, in whatever language, in which the
-answer to the question of its id begins. Three pools: mono, the sentences of the question's own language; cross, those of one
-other language, the mean over all others; multi, all of them at once. A finder that looks for the language before the
-meaning does well in the first two and badly in the third; how much it prefers its own language is told by its share of the
-first places. Sentences are embedded by themselves; LAReQA's own models also see the paragraph around them.
+Every sentence of every context is a candidate. Right are the sentences, in any language, in which the answer to the
+question's id begins. There are three pools:
+
+- mono: sentences of the question's own language;
+- cross: sentences of one other language, averaged over all others;
+- multi: sentences of all languages.
+
+An embedder with language bias does well in mono and cross, and badly in multi. Its bias shows in the own language's share
+of the first ranks. Sentences are embedded without context; LAReQA's own models also see the paragraph.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class SentenceQuestion:
-    """A question and the candidates that are right for it in its own file: places in `SentenceSet.sentences`."""
+    """A question. right: indices into `SentenceSet.sentences` of the right candidates in its own file."""
 
     id: str
     question: str
@@ -40,7 +44,7 @@ class SentenceQuestion:
 
 @dataclass(frozen=True, slots=True)
 class SentenceSet:
-    """The questions and all sentences of one file. given: its sentences are those of the file, not split here."""
+    """Questions and sentences of one file. given: the file states its sentence breaks; else they are split here."""
 
     language: str
     sentences: tuple[str, ...]
@@ -50,8 +54,10 @@ class SentenceSet:
 
 @dataclass(frozen=True, slots=True)
 class SentenceRow:
-    """One language of questions: mean average precision in percent in each pool, and the share of its own language among
-    the first places of the multi pool, as many places as there are languages; evenly it would be `even_share`."""
+    """One question language: mean average precision in percent, per pool.
+
+    own_share: the own language's share of the first n ranks in multi, in percent, with n languages; even_share: 100 / n.
+    """
 
     name: str
     questions: int
@@ -63,7 +69,7 @@ class SentenceRow:
 
 
 def read_xquad_r(path: Path) -> SentenceSet:
-    """A file of XQuAD-R; of plain SQuAD JSON the sentences are split as documents' are. Raises UnreadableFile."""
+    """Reads XQuAD-R, or plain SQuAD JSON, whose sentences are split as documents are. Raises UnreadableFile."""
     examples = read_examples(path)
     languages = {example.language for example in examples}
     if len(languages) != 1:
@@ -82,7 +88,7 @@ def read_xquad_r(path: Path) -> SentenceSet:
 
 
 def find_sentences(paths: Sequence[Path], embedder: Embedder, limit: int | None = None) -> list[SentenceRow]:
-    """A row a language, all together last. limit: only so many questions of each file. Raises SettingError for one file."""
+    """One row per language, then one of all. limit: questions per file. Raises SettingError for fewer than two languages."""
     from qa_pipeline.evaluation.runs.predictions import spread
 
     sets = [read_xquad_r(path) for path in find_files(paths)]
@@ -104,10 +110,10 @@ def find_sentences(paths: Sequence[Path], embedder: Embedder, limit: int | None 
 def average_precisions(
     scores: NDArray[np.float32], of: NDArray[np.int64], own: int, right: Sequence[int]
 ) -> tuple[float, float, float, float]:
-    """Of one question: average precision in the mono, cross and multi pool, and its language's share of the first places.
+    """For one question: average precision in the mono, cross and multi pool, and its language's share of the first ranks.
 
-    scores: of every candidate; of: the candidates' languages, own: the question's; right: the candidates that are right.
-    Of equal scores the earlier candidate comes first.
+    scores: one per candidate. of: the candidates' languages; own: the question's language; right: the right candidates.
+    Equal scores keep the candidates' order.
     """
     order = np.argsort(-scores, kind="stable")
     hits = np.isin(order, right)
@@ -120,7 +126,7 @@ def average_precisions(
 
 
 def _precision(hits: NDArray[np.bool_]) -> float:
-    """Average precision of a ranking, best first; 0.0 where nothing is right."""
+    """Average precision of a ranking (best first), 0.0 if no hit."""
     places = np.flatnonzero(hits) + 1
     return float(np.mean(np.arange(1, len(places) + 1) / places)) if len(places) else 0.0
 
@@ -128,7 +134,7 @@ def _precision(hits: NDArray[np.bool_]) -> float:
 def _ranked(
     vectors: NDArray[np.float32], pool: NDArray[np.float32], of: NDArray[np.int64], own: int, right: Sequence[Sequence[int]]
 ) -> NDArray[np.float64]:
-    """A row a question, as `average_precisions` gives them."""
+    """The `average_precisions` of each question, [questions, 4]."""
     rows = []
     for first in range(0, len(vectors), BLOCK):
         scores = vectors[first : first + BLOCK] @ pool.T
@@ -137,7 +143,7 @@ def _ranked(
 
 
 def _right(sets: Sequence[SentenceSet], bounds: NDArray[np.int64]) -> dict[str, list[int]]:
-    """Question id -> its right candidates in the whole pool."""
+    """Question id -> indices of its right candidates in the whole pool."""
     right: dict[str, list[int]] = {}
     for part, begin in zip(sets, bounds[:-1].tolist(), strict=True):
         for question in part.questions:
@@ -159,7 +165,7 @@ def _mean(rows: Sequence[SentenceRow]) -> SentenceRow:
 
 
 def _breaks(path: Path) -> dict[str, list[Span]]:
-    """Context -> the sentences XQuAD-R gives for it; {} for other files."""
+    """Context -> sentence spans given by XQuAD-R; {} for other files."""
     try:
         whole = json.loads(read_text(path))
     except ValueError:
@@ -187,6 +193,6 @@ def _split(context: str, language: str) -> list[Span]:
 
 
 def _holding(example: Example, places: Sequence[tuple[Span, int]]) -> tuple[int, ...]:
-    """The sentences in which an answer begins."""
+    """Indices of the sentences in which an answer begins."""
     starts = {gold.start for gold in example.golds if gold.start != NOWHERE}
     return tuple(sorted({place for (begin, end), place in places for start in starts if begin <= start < end}))

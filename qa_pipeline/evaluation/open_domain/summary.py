@@ -20,11 +20,10 @@ NO_SPAN_MARGIN = -1e9
 
 @dataclass(frozen=True, slots=True)
 class NoAnswerFigures:
-    """ "No answer", over every question asked of its corpus and of the same without its context, all in percent.
+    """The no-answer decision over all questions, present and absent, in percent.
 
-    precision: of the times it was said, how often rightly; recall: of the times it was right, how often it was said;
-    accuracy: how often it was said or not as is right. auroc, in [0, 1]: how well the margin tells the two kinds apart, at
-    whatever threshold; None where no question has an answer.
+    precision, recall: of the reply "no answer"; accuracy: of the decision. auroc, in [0, 1]: how well the margin separates
+    questions with an answer from those without, over all thresholds; None if no question has an answer.
     """
 
     precision: float
@@ -35,7 +34,7 @@ class NoAnswerFigures:
 
 @dataclass(frozen=True, slots=True)
 class OpenRow:
-    """One line. exact, f1: of what is given from the whole corpus, "no answer" too; best_f1: were the best span given."""
+    """One row. exact, f1: of the replies over the whole corpus; best_f1: of the best span, whether or not it is given."""
 
     name: str
     questions: int
@@ -48,7 +47,7 @@ class OpenRow:
 
 @dataclass(frozen=True, slots=True)
 class OpenSummary:
-    """The table. matrix[question's language][documents' language]: recall@10 of the fused ranking; empty where not asked."""
+    """The table. matrix[question's language][documents' language]: recall@10 of the fused ranking; {} if not measured."""
 
     scorer: Scorer
     rows: tuple[OpenRow, ...]
@@ -69,7 +68,7 @@ class OpenSummary:
 
 
 def summarise_open(predictions: Sequence[OpenPrediction], scorer: Scorer) -> OpenSummary:
-    """The whole table. Raises ValueError without predictions."""
+    """Summarises all predictions. Raises ValueError without predictions."""
     if not predictions:
         raise ValueError("There are no predictions.")
     names = sorted({p.present.row for p in predictions})
@@ -78,7 +77,7 @@ def summarise_open(predictions: Sequence[OpenPrediction], scorer: Scorer) -> Ope
 
 
 def matrix(predictions: Sequence[OpenPrediction]) -> dict[str, dict[str, float]]:
-    """Recall@10, fused, of every language's questions in every language's documents; {} where no other was searched."""
+    """Recall@10 of the fused ranking for each pair of languages; {} if no other language was searched."""
     cells: dict[tuple[str, str], list[float]] = {}
     for p in predictions:
         asked_in = p.present.question_language
@@ -106,7 +105,7 @@ def _row(name: str, predictions: Sequence[OpenPrediction], scorer: Scorer) -> Op
 
 
 def no_answer_figures(predictions: Sequence[OpenPrediction]) -> NoAnswerFigures:
-    """How well "no answer" was said; 0.0 of nothing."""
+    """Figures of the no-answer decision, 0.0 where there is nothing to count."""
     asked = [(not p.present.wanted, not p.present.given) for p in predictions]
     asked += [(True, not p.absent.given) for p in predictions if p.present.wanted]
     rightly = sum(right and said for right, said in asked)
@@ -119,9 +118,7 @@ def no_answer_figures(predictions: Sequence[OpenPrediction]) -> NoAnswerFigures:
 
 
 def _auroc(predictions: Sequence[OpenPrediction]) -> float | None:
-    """AUROC of the margin: of questions with an answer in the corpus, against those without and those whose context is
-    gone.
-    """
+    """AUROC of the margin: present questions with an answer against absent ones and those without an answer."""
     with_answer = [p.present.gap for p in predictions if p.present.wanted]
     without = [p.absent.gap if p.present.wanted else p.present.gap for p in predictions]
     if not with_answer or not without:

@@ -1,1 +1,1 @@
-"""Evaluation of reading alone: every question is put to its own paragraph."""
+"""Reading comprehension: each question is read over its own paragraph."""

@@ -1,4 +1,4 @@
-"""A reading comprehension run into a results folder: each question over its own text. Read `evaluate_reading`."""
+"""Runs a reading comprehension evaluation into a results folder. Entry point: `evaluate_reading`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class MeasuredReader:
-    """A reader to be measured: loaded, what it was asked for as, and what tells its weights from others."""
+    """A loaded reader, the name it was requested by, and the fingerprint of its weights."""
 
     loaded: LoadedReader
     name: str
@@ -31,19 +31,19 @@ class MeasuredReader:
 
     @classmethod
     def load(cls, name: str) -> MeasuredReader:
-        """By preset, hub id or folder. Raises ModelMissing, ModelRefused."""
+        """Loads a preset, hub id or folder. Raises ModelMissing, ModelRefused."""
         from indexing.models.registry import resolve
         from qa_pipeline.answering.loaded_reader import LoadedReader
 
         return cls(LoadedReader.load(name), name, resolve(name, "reader").fingerprint)
 
     def facts(self) -> dict[str, Any]:
-        """What decides its spans."""
+        """What determines its spans."""
         return {"name": self.name, "fingerprint": self.fingerprint}
 
 
 def settings_of(questions: QuestionSet, reader: MeasuredReader) -> dict[str, Any]:
-    """What is kept in settings.json: two runs with the same settings make the same predictions."""
+    """The content of settings.json: runs with equal settings make equal predictions."""
     return {
         "format": 1,
         "kind": READING,
@@ -56,9 +56,9 @@ def settings_of(questions: QuestionSet, reader: MeasuredReader) -> dict[str, Any
 def evaluate_reading(
     questions: QuestionSet, reader: MeasuredReader, scorer: Scorer, out: Path | None = None, progress: Progress | None = None
 ) -> Summary:
-    """Put every question to the reader that was not put to it in `out` before; the table of all of them.
+    """Reads every question not yet in `out`, and returns the table over all questions.
 
-    progress: called with the questions done and all there are. Raises SettingError for a folder of another run.
+    progress: questions done and total. Raises SettingError for the folder of another run.
     """
     with Results.writing(out, settings_of(questions, reader)) as results:
         done = {(line["origin"], line["id"]) for line in results.lines}
@@ -75,7 +75,7 @@ def evaluate_reading(
 
 
 def write_metrics(results: Results, summary: Summary) -> None:
-    """metrics.json and the plots of a run of reading."""
+    """Writes metrics.json and the plots of a reading comprehension run."""
     name = str(results.settings["reader"]["name"])
     results.write_metrics({"kind": READING, "reader": name, **summary.as_dict()})
     if results.path is None:

@@ -22,7 +22,7 @@ FEWEST = 20
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: a language, "mean" over the languages, or "all" questions. details: what the scorer's script adds."""
+    """One row: a language, "mean" (macro average), or "all" (micro average). details: further figures of the scorer."""
 
     name: str
     questions: int
@@ -34,7 +34,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run came to. A figure is nothing without its scorer. left_out: the rows that the mean leaves out."""
+    """The result of a run. Figures are comparable only under the same scorer. left_out: rows excluded from the mean."""
 
     scorer: Scorer
     rows: tuple[Row, ...]
@@ -56,9 +56,9 @@ class Summary:
 
 
 def text_scored(prediction: Prediction, scorer: Scorer, kind: str = READING) -> str:
-    """Which text counts: what was given where "no answer" may be right; else the best span, as silence never is.
+    """The text that is scored: the answer given if "no answer" may be right, else the best span.
 
-    kind: of the run; in an open domain what was given counts always, as `docqa evaluate --open-domain` tells it.
+    kind: of the run. In an open-domain run the answer given always counts.
     """
     may_be_none = kind == OPEN_DOMAIN or scorer.name == "squad2" or not prediction.wanted
     return prediction.given if may_be_none and kind != CALIBRATION else prediction.best
@@ -71,7 +71,7 @@ def scores(predictions: Sequence[Prediction], scorer: Scorer, kind: str = READIN
 
 
 def summarise(predictions: Sequence[Prediction], scorer: Scorer) -> Summary:
-    """The whole table. Raises ValueError without predictions."""
+    """Summarises all predictions. Raises ValueError without predictions."""
     if not predictions:
         raise ValueError("There are no predictions.")
     columns = scores(predictions, scorer)
@@ -92,9 +92,9 @@ def summarise(predictions: Sequence[Prediction], scorer: Scorer) -> Summary:
 
 
 def _rows_of_mean(table: Sequence[Row], scorer: Scorer) -> Sequence[Row]:
-    """The rows of the mean: without those its scorer leaves out, and without those of fewer than FEWEST questions.
+    """The rows of the macro average: without the scorer's exclusions and without rows of fewer than FEWEST questions.
 
-    Where that leaves none, the small ones count.
+    If none is left, small rows count too.
     """
     wanted = [row for row in table if row.name not in scorer.left_out] or table
     return [row for row in wanted if row.questions >= FEWEST] or wanted
@@ -108,7 +108,7 @@ def _row(name: str, predictions: Sequence[Prediction], columns: Columns, means: 
 
 
 def _mean(rows: Sequence[Row], means: dict[str, Means]) -> Row:
-    """Every language as much as any other."""
+    """Macro average: every language has the same weight."""
     together = np.mean([means[row.name] for row in rows], axis=0)
     exact, f1 = (float(np.mean([getattr(row, name).value for row in rows])) / 100 for name in ("exact", "f1"))
     return Row(
@@ -121,19 +121,19 @@ def _mean(rows: Sequence[Row], means: dict[str, Means]) -> Row:
 
 
 def _pooled(rows: Sequence[Row], means: dict[str, Means]) -> Means:
-    """Every question as much as any other; drawn language by language."""
+    """Bootstrap means of the micro average (every question has the same weight), resampled within languages."""
     weights = np.array([row.questions for row in rows], dtype=np.float64)
     pooled: Means = np.tensordot(weights / weights.sum(), np.stack([means[row.name] for row in rows]), axes=1)
     return pooled
 
 
 def _no_answer_details(predictions: Sequence[Prediction]) -> dict[str, float]:
-    """How often the reader by its own threshold would have said "no answer" (which did not count here)."""
+    """The share of "no answer" decisions at the reader's own threshold, in percent; it does not count here."""
     return {"would_say_no_answer": 100 * sum(not p.given for p in predictions) / len(predictions)}
 
 
 def _squad2(predictions: Sequence[Prediction], columns: Columns, scorer: Scorer) -> dict[str, float]:
-    """What SQuAD 2.0's script tells beside exact and F1, under its own names, for the best spans and no-answer scores."""
+    """The further figures of SQuAD 2.0's script, under its names, from the best spans and no-answer scores."""
     answerable = [bool(p.wanted) for p in predictions]
     no_answer_scores = [p.no_answer for p in predictions]
     details: dict[str, float] = {}

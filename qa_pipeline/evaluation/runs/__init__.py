@@ -1,1 +1,1 @@
-"""What evaluation runs share: the results folder, stored predictions, records of questions, and plots."""
+"""Shared by all runs: the results folder, stored predictions, question records, and plots."""

@@ -1,4 +1,4 @@
-"""Plots of runs as PNG and SVG. matplotlib is loaded when the first one is drawn."""
+"""Plots of runs as PNG and SVG. matplotlib is imported lazily."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = ("png", "svg")
 
 
 class ScoredRow(Protocol):
-    """A row of a table that has both figures."""
+    """A table row with exact match and F1."""
 
     @property
     def name(self) -> str: ...
@@ -29,7 +29,7 @@ class ScoredRow(Protocol):
 
 
 def picture(width: float, height: float) -> tuple[Picture, Any]:
-    """An empty picture with one set of axes, inches. Raises SettingError where matplotlib is not installed."""
+    """An empty figure with one set of axes; width and height in inches. Raises SettingError without matplotlib."""
     try:
         from matplotlib.figure import Figure as Picture
     except ImportError:
@@ -41,7 +41,7 @@ def picture(width: float, height: float) -> tuple[Picture, Any]:
 
 
 def files(name: str, drawn: Picture) -> Iterator[tuple[str, bytes]]:
-    """The picture as name.png and name.svg; the same picture is the same bytes."""
+    """The figure as name.png and name.svg, byte for byte reproducible."""
     from matplotlib import rc_context
 
     for kind in KINDS:
@@ -52,7 +52,7 @@ def files(name: str, drawn: Picture) -> Iterator[tuple[str, bytes]]:
 
 
 def by_language(rows: Sequence[ScoredRow], scorer: str, title: str) -> Picture:
-    """Exact match and F1 of each language side by side, with their intervals."""
+    """Bar chart of exact match and F1 by language, with intervals."""
     drawn, axes = picture(max(5.0, 1.6 + 0.62 * len(rows)), 3.8)
     for shift, colour, label, values in (
         (-0.2, FIRST, "exact match", [row.exact for row in rows]),
@@ -68,7 +68,7 @@ def by_language(rows: Sequence[ScoredRow], scorer: str, title: str) -> Picture:
 
 
 def precision_recall(points: Sequence[tuple[str, Sequence[tuple[float, float]]]], title: str) -> Picture:
-    """Curves of (precision, recall), each with its label."""
+    """Labelled curves of (precision, recall)."""
     drawn, axes = picture(4.8, 4.2)
     for (label, curve), colour in zip(points, (FIRST, SECOND, GREY), strict=False):
         axes.step([100 * r for _, r in curve], [100 * p for p, _ in curve], where="post", color=colour, label=label)
@@ -79,7 +79,7 @@ def precision_recall(points: Sequence[tuple[str, Sequence[tuple[float, float]]]]
 
 
 def heat_map(names: Sequence[str], values: Sequence[Sequence[float | None]], title: str) -> Picture:
-    """A square of percentages, a row a question's language, a column a document's; None stays white."""
+    """Heat map of percentages: a row per question language, a column per document language; None is blank."""
     drawn, axes = picture(1.8 + 0.5 * len(names), 1.6 + 0.42 * len(names))
     cells = [[float("nan") if value is None else value for value in row] for row in values]
     axes.imshow(cells, cmap="viridis", vmin=0, vmax=100, aspect="auto")
@@ -97,7 +97,7 @@ def heat_map(names: Sequence[str], values: Sequence[Sequence[float | None]], tit
 
 
 def lines(names: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], label: str, title: str) -> Picture:
-    """A point a name for each series, in percent."""
+    """One marker per name and series, in percent."""
     drawn, axes = picture(max(4.5, 1.6 + 0.5 * len(names)), 3.6)
     for (name, values), colour, mark in zip(series, (FIRST, SECOND, GREY), "os^", strict=False):
         axes.plot(range(len(names)), values, marker=mark, linestyle="", color=colour, label=name)
@@ -111,7 +111,7 @@ def lines(names: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], l
 
 
 def reliability(series: Sequence[tuple[str, Sequence[Bin]]], title: str) -> Picture:
-    """The share that was right against the probability that was told; the closer to the diagonal, the truer."""
+    """Reliability diagram: observed share right against predicted probability; perfect calibration is the diagonal."""
     drawn, axes = picture(4.8, 4.4)
     axes.plot([0, 100], [0, 100], color="#bbbbbb", linewidth=1)
     for (name, found), colour, mark in zip(series, (GREY, SECOND, FIRST), "^so", strict=False):

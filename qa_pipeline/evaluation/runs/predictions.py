@@ -26,10 +26,11 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """best: context[start:end], the best span, whether or not it is given; given: the answer, "" for "no answer".
+    """One question's prediction; origin and id are the question's key.
 
-    gap: logits of the best span over "no answer", None where there is no span. no_answer: the score held against the
-    reader's threshold. wanted: the right answers' texts. origin and id name the question.
+    best: context[start:end], the best span, whether or not it is given; given: the answer, "" for "no answer".
+    gap: margin of the best span in logits, None without a span. no_answer: the score compared with the reader's threshold.
+    wanted: texts of the right answers.
     """
 
     origin: str
@@ -50,7 +51,7 @@ class Prediction:
 
     @property
     def row(self) -> str:
-        """The row of a table it is counted in: its language, or question's→context's where they differ."""
+        """The table row it counts in: the language, or question language→context language if they differ."""
         return row_name(self.question_language, self.language)
 
     def as_dict(self) -> dict[str, Any]:
@@ -58,7 +59,7 @@ class Prediction:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Prediction:
-        """From a line of predictions.jsonl; what other kinds of runs keep beside it is left."""
+        """From a line of predictions.jsonl; ignores further keys of other kinds of runs."""
         return cls(**{**{name: values[name] for name in cls.__slots__}, "wanted": tuple(values["wanted"])})
 
 
@@ -72,9 +73,9 @@ def row_name(question_language: str, language: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class QuestionSet:
-    """The questions of some files, in order, and what tells these files from others.
+    """The questions of several files in order, with digests of the files.
 
-    contexts: (language, context) of all questions of the files, also of those a limit leaves out.
+    contexts: (language, context) of all questions of the files, including those beyond the limit.
     """
 
     examples: tuple[Example, ...]
@@ -83,7 +84,7 @@ class QuestionSet:
 
     @classmethod
     def read(cls, paths: Sequence[Path], limit: int | None = None, tell: Reporter | None = None) -> QuestionSet:
-        """limit: of each file only so many, evenly spread over it. Raises SettingError, UnreadableFile."""
+        """limit: number of questions per file, evenly spaced. Raises SettingError, UnreadableFile."""
         examples: list[Example] = []
         files: list[dict[str, Any]] = []
         contexts: dict[tuple[str, str], None] = {}
@@ -98,7 +99,7 @@ class QuestionSet:
 
 
 def spread(examples: Sequence[Item], limit: int | None) -> list[Item]:
-    """At most `limit` of them, evenly spread; the same places in files of the same length, so parallel ones stay so."""
+    """At most `limit` items, evenly spaced; files of equal length give the same indices, so parallel files stay parallel."""
     if limit is None or limit >= len(examples):
         return list(examples)
     return [examples[n * len(examples) // limit] for n in range(limit)]
@@ -107,7 +108,7 @@ def spread(examples: Sequence[Item], limit: int | None) -> list[Item]:
 def predict(
     reader: PassageReader, calibration_for: Callable[[str], Calibration], examples: Sequence[Example]
 ) -> Iterator[list[Prediction]]:
-    """The predictions for all examples in their order, AT_A_TIME of them at once. calibration_for: by question language."""
+    """Predictions for all examples in order, in batches of AT_A_TIME. calibration_for: by question language."""
     for first in range(0, len(examples), AT_A_TIME):
         part = examples[first : first + AT_A_TIME]
         readings = read_pairs(reader, [(example.question, example.context) for example in part])
@@ -118,7 +119,7 @@ def predict(
 
 
 def prediction_of(example: Example, reading: Reading, calibration: Calibration) -> Prediction:
-    """An example with what was read, as the calibration judges it."""
+    """The prediction for an example from its reading, under a calibration."""
     found = candidates([reading], calibration)
     verdict, span = decide(best_score(found), calibration.threshold), found[0] if found else None
     best = example.context[span.start : span.end] if span else ""

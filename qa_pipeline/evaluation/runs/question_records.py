@@ -1,4 +1,4 @@
-"""Question records of a run: the question, and enough of its text to see what went wrong."""
+"""Question records of a run: the question, and the parts of its context needed for error analysis."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class QuestionRecord:
-    """right: where the right answers are; pieces: (start, text) of the text around them and around what was found.
+    """right: spans of the right answers; pieces: (start, text) of the context around them and around the best span.
 
-    Invariant: context[start : start + len(text)] == text for every piece; all offsets are the context's code points.
+    Invariant: context[start : start + len(text)] == text for every piece. Offsets are code points of the context.
     """
 
     origin: str
@@ -29,21 +29,21 @@ class QuestionRecord:
 
     @classmethod
     def of(cls, example: Example, found: Span | None = None) -> QuestionRecord:
-        """found: where the reader's best span is, None where that is not known."""
+        """found: the reader's best span, None if unknown."""
         right = dict.fromkeys((g.start, g.start + len(g.text)) for g in example.golds if g.start != NOWHERE)
         spans = [*right, *([found] if found else [])]
         return cls(example.origin, example.id, example.question, tuple(right), tuple(pieces(example.context, spans)))
 
     @classmethod
     def from_dict(cls, line: Mapping[str, Any]) -> QuestionRecord:
-        """From a line of questions.jsonl. Raises KeyError, TypeError, ValueError for another."""
+        """From a line of questions.jsonl. Raises KeyError, TypeError, ValueError for an invalid line."""
         right = tuple((int(start), int(end)) for start, end in line.get("right", ()))
         kept = tuple((int(start), str(text)) for start, text in line.get("pieces", ()))
         return cls(str(line["origin"]), str(line["id"]), str(line["question"]), right, kept)
 
 
 def pieces(context: str, spans: Iterable[Span]) -> Iterator[tuple[int, str]]:
-    """(start, text) of the text around each span, those that touch as one; of a very long span its beginning.
+    """(start, text) of the context around each span; touching pieces are merged, and very long spans truncated.
 
     >>> list(pieces("a" * 500 + " b " + "c" * 500, [(501, 502)])) == [(341, "a" * 159 + " b " + "c" * 159)]
     True
@@ -63,13 +63,13 @@ def pieces(context: str, spans: Iterable[Span]) -> Iterator[tuple[int, str]]:
 
 
 def _to_words(context: str, start: int, end: int) -> Span:
-    """The same without the halves of words at its ends, if that leaves out little."""
+    """The piece without partial words at its ends, if that removes few characters."""
     first = context.find(" ", start, start + NEAR) if start else -1
     last = context.rfind(" ", end - NEAR, end) if end < len(context) else -1
     return (start if first < 0 else first + 1), (end if last < 0 else last)
 
 
 def question_record(examples: Sequence[Example], predictions: Iterable[Prediction] = ()) -> Iterator[QuestionRecord]:
-    """What each question was; with the predictions, also the text around what was found."""
+    """Records of all questions; with predictions, also the context around their best spans."""
     found = {p.key: (p.start, p.end) for p in predictions if p.best}
     return (QuestionRecord.of(example, found.get((example.origin, example.id))) for example in examples)

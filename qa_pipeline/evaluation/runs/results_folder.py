@@ -1,11 +1,11 @@
-"""The results folder of a run: settings, each prediction as soon as it is made, and metrics.
+"""The results folder of a run: settings, metrics, and each prediction as soon as it is made.
 
-    settings.json        what decides the predictions; another run cannot go on in the folder
-    questions.jsonl      what was asked, so that whoever looks at a prediction can read its question
-    predictions.jsonl    one line a question, appended as it is read
-    metrics.json, plots/ made from the others, and made anew by every run
+    settings.json        what determines the predictions; another run cannot resume in the folder
+    questions.jsonl      the questions, for error analysis
+    predictions.jsonl    one line per question, appended as it is read
+    metrics.json, plots/ derived from the others, rewritten by every run
 
-A run that is stopped, also by kill -9, goes on behind the last whole line when the same command is run again.
+The same command resumes an interrupted run (also after kill -9) after the last complete line.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ READING, OPEN_DOMAIN, CALIBRATION = "reading", "open-domain", "calibration"
 
 
 class Results:
-    """One results folder, or None of it: with path None predictions are kept in memory and nothing is written."""
+    """One results folder; with path None, predictions stay in memory and nothing is written."""
 
     def __init__(self, path: Path | None, settings: Mapping[str, Any], name: str = "") -> None:
-        """name: what it is called in sentences; its path when nothing is said."""
+        """name: for messages; default: the path."""
         self.path = path
         self.name = name or str(path)
         self.settings = dict(settings)
@@ -39,7 +39,7 @@ class Results:
     @classmethod
     @contextmanager
     def writing(cls, path: Path | None, settings: Mapping[str, Any]) -> Iterator[Results]:
-        """To write a run with these settings, or to go on with it. Raises SettingError where another run's lies there."""
+        """Locks the folder to start or resume a run with these settings. Raises SettingError if it holds another run."""
         results = cls(path, settings)
         if path is None:
             yield results
@@ -54,13 +54,13 @@ class Results:
 
     @classmethod
     def read(cls, path: Path, name: str = "") -> Results:
-        """A folder as it is, to be looked at. Raises SettingError where there is none."""
+        """Opens a folder read-only. Raises SettingError if it holds no results."""
         results = cls(path, _settings(path, name), name)
         results.lines = list(_whole_lines(path / PREDICTIONS))
         return results
 
     def metrics(self) -> Mapping[str, Any]:
-        """What metrics.json says, {} where there is none that can be read."""
+        """The content of metrics.json, {} if it is missing or cannot be read."""
         try:
             found = json.loads((self.path / METRICS).read_text("utf-8")) if self.path else {}
         except (OSError, ValueError):
@@ -68,11 +68,11 @@ class Results:
         return found if isinstance(found, dict) else {}
 
     def questions(self) -> Iterator[dict[str, Any]]:
-        """The lines of questions.jsonl; none in a folder that does not keep them."""
+        """The lines of questions.jsonl; empty if the folder does not store them."""
         return _whole_lines(self.path / QUESTIONS) if self.path is not None else iter(())
 
     def append(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Keep predictions; written out before this returns."""
+        """Stores predictions; they are written to the file before this returns."""
         new = [dict(line) for line in lines]
         self.lines += new
         if self.path is not None:
@@ -80,12 +80,12 @@ class Results:
                 file.writelines(_lines(new))
 
     def write_questions(self, asked: Iterable[Mapping[str, Any]]) -> None:
-        """Keep what is asked, a line for every question of the run."""
+        """Stores the questions, one line each."""
         if self.path is not None:
             self.write(QUESTIONS, "".join(_lines(asked)).encode("utf-8", "backslashreplace"))
 
     def write(self, name: str, data: bytes) -> None:
-        """One file of the folder, whole or not at all; nothing without a folder."""
+        """Writes one file of the folder atomically; does nothing without a folder."""
         if self.path is not None:
             (self.path / name).parent.mkdir(exist_ok=True)
             store(self.path / name, data)
@@ -124,7 +124,7 @@ def _refuse_others(path: Path, there: Mapping[str, Any], wanted: Mapping[str, An
 
 
 def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The predictions up to the first line that a stopped run left unfinished."""
+    """The lines up to the first one that an interrupted run left incomplete."""
     if not path.is_file():
         return
     with open(path, encoding="utf-8", errors="replace", newline="\n") as file:

@@ -1,1 +1,1 @@
-"""Word alignment of parallel sentences: IBM Model 1, and the lexicons made with it."""
+"""Word alignment of parallel sentences: IBM Model 1, and the lexicons derived from it."""

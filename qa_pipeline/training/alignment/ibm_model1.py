@@ -1,8 +1,8 @@
 """IBM Model 1 word alignment, in both directions (Brown et al. 1993).
 
-Brown, Della Pietra, Della Pietra and Mercer 1993, "The mathematics of statistical machine translation", model 1: each word
-of one side is the translation of one word of the other, all pairs of places as likely; expectation-maximisation finds which
-words go together.
+Source: Brown, Della Pietra, Della Pietra and Mercer 1993, "The mathematics of statistical machine translation". Each word
+of one side is the translation of one word of the other, and all alignments are equally likely a priori.
+Expectation-maximisation estimates the translation probabilities.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ROUNDS = 5
 
 @dataclass(frozen=True, slots=True)
 class RaggedSentences:
-    """Sentences of word numbers one after another: int64 [words]; where each begins, and the end, [sentences + 1]."""
+    """Sentences of word ids in CSR layout. words: int64 [words]; begins: offsets, int64 [sentences + 1]."""
 
     words: NDArray[np.int64]
     begins: NDArray[np.int64]
@@ -36,8 +36,10 @@ class RaggedSentences:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """All places that may go together. pair: number of the link's (word, word); here, there: number of the place it has
-    on each side; one, other: the words of each pair; seen: how often a pair's words stand in one sentence."""
+    """All possible alignment links. pair: index of the link's word pair; here, there: word position on each side.
+
+    one, other: the words of each pair; seen: number of links of each pair. All int64.
+    """
 
     pair: NDArray[np.int64]
     here: NDArray[np.int64]
@@ -58,7 +60,7 @@ def to_ragged(sentences: Sequence[Sequence[int]]) -> RaggedSentences:
 
 
 def places(ones: RaggedSentences, others: RaggedSentences) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each link its place on either side: every place of a sentence with every place of its partner."""
+    """Word positions of each link on either side: the product of the positions of both sentences of a pair."""
     here, there = ones.lengths, others.lengths
     sizes = here * there
     sentence = np.repeat(np.arange(len(sizes)), sizes)
@@ -67,7 +69,7 @@ def places(ones: RaggedSentences, others: RaggedSentences) -> tuple[NDArray[np.i
 
 
 def links(ones: RaggedSentences, others: RaggedSentences) -> Links:
-    """Of sentences in the same order on both sides, none of them empty."""
+    """The links of sentence pairs, given in the same order on both sides; no sentence may be empty."""
     here, there = places(ones, others)
     width = int(others.words.max()) + 1
     unique, pair, seen = np.unique(ones.words[here] * width + others.words[there], return_inverse=True, return_counts=True)
@@ -75,17 +77,20 @@ def links(ones: RaggedSentences, others: RaggedSentences) -> Links:
 
 
 def forward_probabilities(found: Links) -> NDArray[np.float64]:
-    """P(other | one) of each pair."""
+    """P(other | one) of each word pair."""
     return _probabilities(found.pair, found.there, found.one)
 
 
 def backward_probabilities(found: Links) -> NDArray[np.float64]:
-    """P(one | other) of each pair."""
+    """P(one | other) of each word pair."""
     return _probabilities(found.pair, found.here, found.other)
 
 
 def _probabilities(pair: NDArray[np.int64], told: NDArray[np.int64], teller: NDArray[np.int64]) -> NDArray[np.float64]:
-    """P(told word | telling word) of each pair. told: the place each link explains; teller: each pair's telling word."""
+    """EM estimate of P(told | teller) of each word pair.
+
+    told: position of the generated word of each link; teller: conditioning word of each pair.
+    """
     likely = np.ones(len(teller))
     for _ in range(ROUNDS):
         share = likely[pair]

@@ -1,4 +1,4 @@
-"""Token lexicon: which tokens of two languages translate each other, learned by IBM Model 1."""
+"""Token lexicon: translation probabilities between the tokens of two languages, learned by IBM Model 1."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Encode = Callable[[Sequence[str]], list[Sequence[int]]]
 
 @dataclass(frozen=True, slots=True)
 class Bitext:
-    """Sentence pairs of two languages in tokens, row by row."""
+    """Tokenized sentence pairs of two languages, aligned by row."""
 
     one: str
     other: str
@@ -40,15 +40,17 @@ class Bitext:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What may stand for each token. ids: int32 [V, 4]; upto: the chances of the choices so far, float32 [V, 4], rising
-    to 1; known: whether there is any, bool [V]."""
+    """Substitutes for each token. ids: int32 [V, 4]; known: whether a token has any, bool [V].
+
+    upto: cumulative probabilities of the substitutes, float32 [V, 4], rising to 1.
+    """
 
     ids: NDArray[np.int32]
     upto: NDArray[np.float32]
     known: NDArray[np.bool_]
 
     def switch(self, tokens: NDArray[np.integer[Any]], share: float, draw: np.random.Generator) -> NDArray[np.int32]:
-        """The tokens with that share of those that are known replaced."""
+        """Code-switches tokens: each token with substitutes is replaced with probability `share`."""
         hit = self.known[tokens] & (draw.random(len(tokens)) < share)
         chosen = (draw.random(len(tokens))[:, None] > self.upto[tokens]).sum(1).clip(0, CHOICES - 1)
         return np.where(hit, self.ids[tokens, chosen], tokens).astype(np.int32)
@@ -56,8 +58,10 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """Token pairs of two languages in the order of `key` = one * V + other, int64 [n]; forth: P(other | one), back: the
-    other way round. seen: how often they stand in one sentence pair, int64 [n]. size: V."""
+    """Token pairs of two languages, sorted by `key` = one * V + other, int64 [n]. size: V, the vocabulary size.
+
+    forth: P(other | one); back: P(one | other); both float32 [n]. seen: co-occurrences in sentence pairs, int64 [n].
+    """
 
     size: int
     key: NDArray[np.int64]
@@ -66,13 +70,13 @@ class Lexicon:
     seen: NDArray[np.int64]
 
     def choices(self) -> tuple[Choices, Choices]:
-        """For tokens of the one language into the other, and back."""
+        """Substitutes for tokens of `one` from `other`, and for tokens of `other` from `one`."""
         one, other = self.key // self.size, self.key % self.size
         return _choices(self.size, one, other, self.forth), _choices(self.size, other, one, self.back)
 
 
 def bitexts(folder: Path, encode: Encode, seed: int, most: int | None = None) -> Iterator[Bitext]:
-    """Of each file of the folder the pairs of 3 to 64 tokens a side, at most `most`, drawn.
+    """For each parallel file of the folder, a random sample of at most `most` pairs, each side 3 to 64 tokens long.
 
     Raises SettingError, UnreadableFile.
     """
@@ -84,9 +88,9 @@ def bitexts(folder: Path, encode: Encode, seed: int, most: int | None = None) ->
 
 
 def other_bitexts(folder: Path, encode: Encode, fewest: int) -> Iterator[Bitext]:
-    """The pairs of the file x-x.tsv (plain, .xz, .gz), where there is one: two language codes and two sentences a line.
+    """The pairs of the optional file x-x.tsv (plain, .xz, .gz), for language pairs with at least `fewest` pairs.
 
-    Of language pairs with `fewest` and more. Raises UnreadableFile.
+    A line has two language codes and two sentences. Raises UnreadableFile.
     """
     grouped: defaultdict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for path in sorted(folder.glob("x-x.tsv*")):
@@ -104,7 +108,7 @@ def other_bitexts(folder: Path, encode: Encode, fewest: int) -> Iterator[Bitext]
 def _bitext(
     one: str, other: str, pairs: Sequence[tuple[str, str]], encode: Encode, rows: NDArray[np.int64]
 ) -> Bitext | None:
-    """The chosen pairs whose sides are neither short nor long; None where there is none."""
+    """The chosen pairs without those with a too short or too long side; None if none is left."""
     drawn = [pairs[row] for row in sorted(rows.tolist())]
     sides = [_tokens(encode, [pair[side] for pair in drawn]) for side in (0, 1)]
     kept = [both for both in zip(*sides, strict=True) if all(SHORTEST <= len(side) <= LONGEST for side in both)]
@@ -112,7 +116,7 @@ def _bitext(
 
 
 def lexicon(pairs: Bitext, size: int) -> Lexicon:
-    """size: of the vocabulary. Kept are pairs that are the likely translation of one another at least one way round."""
+    """Learns a lexicon from pairs that are likely translations in at least one direction. size: of the vocabulary."""
     links = ibm_model1.links(pairs.ones, pairs.others)
     forth, back = ibm_model1.forward_probabilities(links), ibm_model1.backward_probabilities(links)
     sure = (links.seen >= 2) & (np.maximum(forth, back) >= LIKELY) & (links.seen * np.minimum(forth, back) >= SEEN)
@@ -130,7 +134,7 @@ def _tokens(encode: Encode, texts: Sequence[str]) -> list[Sequence[int]]:
 
 
 def _choices(size: int, source: NDArray[np.int64], target: NDArray[np.int64], chance: NDArray[np.float32]) -> Choices:
-    """The four likeliest of each source token, by their chances."""
+    """The four most probable substitutes of each source token."""
     order = np.lexsort((-chance, source))
     source, target, chance = source[order], target[order], chance[order]
     rank = np.arange(len(source)) - np.searchsorted(source, source)

@@ -1,6 +1,6 @@
 """Bilingual word dictionary from parallel sentences: IBM Model 1 in both directions, symmetrised.
 
-Kept are pairs that are one another's best translation (`model1`), seen `FEWEST` times or more.
+It contains pairs that are each other's best translation (`ibm_model1`) and occur at least `FEWEST` times.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SENTENCES = 40_000
 
 @dataclass(frozen=True, slots=True)
 class Dictionary:
-    """Words in lower case of one language -> their translation. Invariant: no word leads to itself or to nothing."""
+    """Lower-case word -> translation. Invariant: no word maps to itself or to an empty string."""
 
     source: str
     target: str
@@ -41,7 +41,7 @@ class Dictionary:
 
 
 def spans(text: str, language: str) -> list[tuple[int, int]]:
-    """Where the words of a text are; in scripts without spaces the pieces of the built-in tokenizer.
+    """Spans of the words of a text; in scripts without spaces, of the built-in tokenizer's tokens.
 
     >>> spans("It's 4 p.m.", "en")
     [(0, 4), (5, 6), (7, 8), (9, 10)]
@@ -57,7 +57,7 @@ def spans(text: str, language: str) -> list[tuple[int, int]]:
 
 @lru_cache(maxsize=1 << 15)
 def _pieces(chunk: str) -> tuple[tuple[int, int], ...]:
-    """In order and apart: two pieces that share a character (a Thai vowel written as two) are one."""
+    """Token spans in order without overlap; two tokens that share a character (a Thai vowel written as two) are merged."""
     found: list[tuple[int, int]] = []
     for begin, end in builtin_tokenizer().encode(chunk, add_special_tokens=False).offsets:
         if found and begin < found[-1][1]:
@@ -70,7 +70,7 @@ def _pieces(chunk: str) -> tuple[tuple[int, int], ...]:
 def dictionaries(folder: Path, languages: Sequence[str] = ()) -> list[Dictionary]:
     """Both directions of every file aa-bb.tsv (plain, .xz, .gz) in the folder, one sentence pair a line.
 
-    languages: only pairs with one of these besides the other; () for all. Raises SettingError where there is no such file.
+    languages: only files with one of these; () for all. Raises SettingError if there is none.
     """
     return [
         found for path, *names in parallel_files(folder, languages) for found in learn_dictionary(_sentences(path), *names)
@@ -78,9 +78,9 @@ def dictionaries(folder: Path, languages: Sequence[str] = ()) -> list[Dictionary
 
 
 def parallel_files(folder: Path, languages: Sequence[str] = ()) -> list[tuple[Path, str, str]]:
-    """The files aa-bb.tsv (plain, .xz, .gz) in the folder with their languages, only those with one of `languages`.
+    """The files aa-bb.tsv (plain, .xz, .gz) in the folder with their two languages, only those with one of `languages`.
 
-    Raises SettingError where there is none.
+    Raises SettingError if there is none.
     """
     names = [(path, NAME.fullmatch(path.name)) for path in sorted(folder.glob("*.tsv*"))]
     found = [(path, name["one"], name["other"]) for path, name in names if name]
@@ -91,7 +91,7 @@ def parallel_files(folder: Path, languages: Sequence[str] = ()) -> list[tuple[Pa
 
 
 def learn_dictionary(pairs: Sequence[tuple[str, str]], one: str, other: str) -> tuple[Dictionary, Dictionary]:
-    """The dictionaries from `one` to `other` and back, from sentence pairs."""
+    """Learns the dictionaries from `one` to `other` and back from sentence pairs."""
     sides = [
         [[text[a:b].lower() for a, b in spans(text, language)] for text in column]
         for column, language in ((tuple(p[0] for p in pairs), one), (tuple(p[1] for p in pairs), other))
@@ -104,7 +104,7 @@ def learn_dictionary(pairs: Sequence[tuple[str, str]], one: str, other: str) -> 
 
 
 def _agreed(ones: list[list[str]], others: list[list[str]]) -> list[tuple[str, str]]:
-    """The pairs that are one another's best translation."""
+    """The word pairs that are each other's best translation."""
     if not ones:
         return []
     names, numbered = zip(*(_numbered(side) for side in (ones, others)), strict=True)
@@ -124,7 +124,7 @@ def _numbered(side: list[list[str]]) -> tuple[list[str], list[list[int]]]:
 
 
 def _top(score: NDArray[np.float64], word: NDArray[np.int64]) -> NDArray[np.float64]:
-    """For each pair the best score of its word."""
+    """For each pair, the maximum score over all pairs of its word."""
     best = np.zeros(int(word.max()) + 1)
     np.maximum.at(best, word, score)
     found: NDArray[np.float64] = best[word]
@@ -132,7 +132,7 @@ def _top(score: NDArray[np.float64], word: NDArray[np.int64]) -> NDArray[np.floa
 
 
 def _once(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Each word of either side in its first pair only."""
+    """Keeps a pair only if both of its words are new."""
     seen: tuple[set[str], set[str]] = (set(), set())
     kept: list[tuple[str, str]] = []
     for one, other in pairs:
@@ -158,7 +158,7 @@ def sentence_pairs(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def by_source(found: Sequence[Dictionary]) -> dict[str, list[Dictionary]]:
-    """The dictionaries of each language to translate from."""
+    """Non-empty dictionaries by source language."""
     grouped: defaultdict[str, list[Dictionary]] = defaultdict(list)
     for dictionary in found:
         if dictionary.words:

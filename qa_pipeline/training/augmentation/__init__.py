@@ -1,3 +1,1 @@
-"""More training questions from those there are: cloze questions, code switching, back translation, cross-lingual pairs, and
-the removal of near duplicates.
-"""
+"""Data augmentation: cloze questions, code-switching, back-translation, cross-lingual pairs, near-duplicate removal."""

@@ -1,4 +1,4 @@
-"""Data augmentation: `augment` checks every span and drops near duplicates."""
+"""Data augmentation: `augment` validates every answer span and removes near duplicates."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ WAYS = ("pairs", "code-switch", "cloze", "translate")
 
 @dataclass(frozen=True, slots=True)
 class AugmentSettings:
-    """What is asked for. parallel: folder of parallel sentences (switch); models: translation models in the order they
-    are applied, and the language that comes out (translate); limit: examples at most, drawn."""
+    """Settings of one run. parallel: folder of parallel sentences (code-switching); limit: maximum sample of examples.
+
+    models: translation models in order of application; language: of their output (translate).
+    """
 
     files: tuple[Path, ...]
     into: Path
@@ -47,7 +49,7 @@ class AugmentSettings:
 
 @dataclass(frozen=True, slots=True)
 class AugmentReport:
-    """What came of it: examples written, by language of question and context; near repeats and broken spans dropped."""
+    """Examples written, by language of question and context; numbers of near duplicates and invalid spans removed."""
 
     written: int
     languages: dict[str, int]
@@ -56,7 +58,7 @@ class AugmentReport:
 
 
 def augment(settings: AugmentSettings) -> AugmentReport:
-    """The file `settings.into`: rows, each with `how` and `made_from`. Raises SettingError, UnreadableFile, ModelError."""
+    """Writes JSON lines to `settings.into`, with `how` and `made_from`. Raises SettingError, UnreadableFile, ModelError."""
     if settings.method == "cloze":
         given: list[Example] = []
         made = list(cloze.clozes(settings.files, settings.seed))
@@ -72,7 +74,7 @@ def augment(settings: AugmentSettings) -> AugmentReport:
 
 
 def is_sound(example: Example) -> bool:
-    """Whether every answer with a place is the text there."""
+    """Whether every answer with an offset is the context's text there."""
     return all(
         gold.start < 0 or (gold.text and example.context[gold.start : gold.start + len(gold.text)] == gold.text)
         for gold in example.golds
@@ -80,7 +82,7 @@ def is_sound(example: Example) -> bool:
 
 
 def drop_near_duplicates(made: Iterable[GeneratedExample], given: Sequence[Example]) -> Iterator[GeneratedExample]:
-    """Those that are near to none of the given ones and to none before them."""
+    """Removes near duplicates of the given examples and of earlier generated ones."""
     met = NearDuplicateIndex()
     for example in given:
         _is_new(met, example)

@@ -1,8 +1,8 @@
-"""Questions through translation models: there and back, for the same question in other words; or only there, for a
-question in another language over the same context. The context and its answers stay as they are.
+"""Translates questions by sequence-to-sequence models; context and answers stay unchanged.
 
-Any sequence-to-sequence model of transformers that translates without being told languages (MarianMT) serves, by folder or
-hub name. Weights are loaded as nothing but tensors, code that came with a model is not run.
+Back-translation (two models) paraphrases a question. One model alone makes a cross-lingual question over the same
+context. Any translation model of transformers without language tokens works (MarianMT), by folder or hub name. Weights
+are loaded as tensors only (`weights_only`), and no code from the model folder is executed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LONGEST = 128
 
 
 class Translator(Protocol):
-    """Texts of one language -> texts of another, in order."""
+    """Translates a batch of texts in order."""
 
     def __call__(self, texts: Sequence[str]) -> list[str]: ...
 
@@ -32,8 +32,10 @@ class Translator(Protocol):
 def translate_questions(
     examples: Sequence[Example], models: Sequence[Translator], language: str | None
 ) -> Iterator[GeneratedExample]:
-    """Each question through all models in turn. language: of what comes out; None: the question's own where two models
-    lead back to it, else detected."""
+    """Translates each question by all models in sequence. language: of the output.
+
+    None: the question's own language with several models, else detected.
+    """
     for at in range(0, len(examples), AT_ONCE):
         part = examples[at : at + AT_ONCE]
         texts: list[str] = [example.question for example in part]
@@ -48,7 +50,7 @@ def translate_questions(
 
 
 def translator(name: str) -> Translator:
-    """The model of that folder or hub name. Raises ModelMissing, ModelRefused."""
+    """Loads a translation model by folder or hub name. Raises ModelMissing, ModelRefused."""
     model, tokenizer = _loaded(name)
 
     def translate(texts: Sequence[str]) -> list[str]:

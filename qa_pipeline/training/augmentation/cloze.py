@@ -1,8 +1,8 @@
-"""Cloze questions from plain text: a sentence with a name or number removed, which is the answer.
+"""Cloze questions from plain text: a sentence with its answer, a name or number, masked.
 
-After "Unsupervised Question Answering by Cloze Translation" (Lewis et al. 2019): the answer is a number, a run of words in
-capitals or in quotation marks, or where there is none the sentence's rarest word; some words of the question are dropped, so
-that the sentence cannot be found by its letters alone.
+After "Unsupervised Question Answering by Cloze Translation" (Lewis et al. 2019). The answer is a number, a capitalised
+phrase or a quotation; if there is none, the sentence's rarest word. Some question words are dropped, so that string
+matching alone cannot find the sentence.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CANDIDATE = regex.compile(
 
 
 def clozes(paths: Sequence[Path], seed: int) -> Iterator[GeneratedExample]:
-    """A question for each sentence long enough, text by text. Raises UnreadableFile, SettingError where there is no text."""
+    """One question per sentence that is long enough. Raises UnreadableFile, SettingError without text."""
     for path in paths:
         if not path.is_file():
             raise SettingError(f"There is no file {path}; cloze questions are made from files of plain text.")
@@ -64,7 +64,7 @@ def _of_passage(
 
 
 def _passages(text: str) -> Iterator[str]:
-    """Lines joined until they are long enough to hide an answer in; the rest is the last passage."""
+    """Joins lines into passages long enough that the answer is not obvious; the rest is the last passage."""
     lines: list[str] = []
     for line in filter(None, (" ".join(line.split()) for line in text.split("\n"))):
         lines.append(line)
@@ -76,7 +76,7 @@ def _passages(text: str) -> Iterator[str]:
 
 
 def _answer(sentence: str, language: str, frequent: Counter[str], draw: random.Random) -> tuple[int, int] | None:
-    """Where in the sentence the answer is; None where nothing stands out."""
+    """Span of the answer in the sentence; None if there is no candidate."""
     found: list[tuple[int, int]] = [match.span() for match in CANDIDATE.finditer(sentence)]
     if found:
         return draw.choice(found)
@@ -85,7 +85,7 @@ def _answer(sentence: str, language: str, frequent: Counter[str], draw: random.R
 
 
 def _question(sentence: str, start: int, stop: int, language: str, draw: random.Random) -> str:
-    """The sentence with a gap for the answer, and without some of its other words."""
+    """The sentence with the answer masked and some other words dropped."""
     pieces: list[str] = []
     at = 0
     for begin, end in [*spans(sentence, language), (len(sentence), len(sentence))]:
@@ -104,6 +104,6 @@ def _words(text: str, language: str) -> list[str]:
 
 
 def _language(path: Path, passages: Sequence[str]) -> str:
-    """By the first part of the file's name, as in de.txt.xz, else by detection."""
+    """The language of the file name, as in de.txt.xz, else detected."""
     told = path.name.split(".")[0].lower()
     return told if told in LANGUAGES else detect(" ".join(passages[:5])).language

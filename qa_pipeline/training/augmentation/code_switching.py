@@ -1,7 +1,7 @@
-"""Code-switching: examples with some words replaced by translations, the answer still in its place.
+"""Code-switching: replaces some words by translations and keeps the answer offsets valid.
 
-As in "CoSDA-ML: Multi-Lingual Code-Switching Data Augmentation" (Qin et al. 2020): each word is replaced by chance where a
-dictionary has it. A word that an answer's edge cuts stays, so that every answer begins and ends between two words.
+After "CoSDA-ML: Multi-Lingual Code-Switching Data Augmentation" (Qin et al. 2020): each word in the dictionary is replaced
+at random. A word that contains an answer boundary stays, so that every answer starts and ends at word boundaries.
 """
 
 from __future__ import annotations
@@ -22,23 +22,22 @@ LOWEST, HIGHEST = 0.3, 0.9
 
 @dataclass(frozen=True, slots=True)
 class CodeSwitchedText:
-    """A text with words replaced. befores, afters: where its pieces, taken by turns as they were and replaced, begin in
-    the old and in the new text."""
+    """A code-switched text. befores, afters: offsets of its pieces, alternately kept and replaced, in old and new text."""
 
     text: str
     befores: tuple[int, ...]
     afters: tuple[int, ...]
 
     def new_place(self, place: int) -> int:
-        """Where a place of the old text is in the new one; it must not lie inside a replaced word."""
+        """Maps an offset of the old text to the new text; it must not be inside a replaced word."""
         piece = bisect_right(self.befores, place) - 1
         return self.afters[piece] + place - self.befores[piece]
 
 
 def code_switch(examples: Sequence[Example], dictionaries: Sequence[Dictionary], seed: int) -> Iterator[GeneratedExample]:
-    """One variant of each example whose language has a dictionary: question and context each in a mix of its own.
+    """One variant of each example whose languages have a dictionary; question and context are switched independently.
 
-    The share of words replaced is drawn for each text, 0.3 to 0.9. Raises SettingError where no language has a dictionary.
+    The share of replaced words is drawn for each text, 0.3 to 0.9. Raises SettingError if no language has a dictionary.
     """
     known = by_source(dictionaries)
     if not any(example.language in known for example in examples):
@@ -54,7 +53,7 @@ def code_switch(examples: Sequence[Example], dictionaries: Sequence[Dictionary],
 def replace_words(
     text: str, dictionary: Dictionary, share: float, kept: Sequence[int], draw: random.Random
 ) -> CodeSwitchedText:
-    """A text with that share of the words the dictionary has replaced; none across a place that is `kept`."""
+    """Replaces each dictionary word with probability `share`, except words that contain an offset of `kept`."""
     pieces: list[str] = []
     befores, afters = [0], [0]
     at = length = 0
@@ -71,7 +70,7 @@ def replace_words(
 
 
 def _variant(example: Example, known: dict[str, list[Dictionary]], draw: random.Random) -> GeneratedExample | None:
-    """None where nothing was replaced, or an answer has no place."""
+    """None if nothing was replaced, or an answer has no offset."""
     if any(gold.start < 0 for gold in example.golds):
         return None
     asked = draw.choice(known[example.question_language])
@@ -97,7 +96,7 @@ def _move_gold(gold: Gold, context: CodeSwitchedText) -> Gold:
 
 
 def _cased(word: str, like: str) -> str:
-    """With the capitals of the word it stands for.
+    """The word with the capitalisation of the word that it replaces.
 
     >>> _cased("brücke", "Bridge"), _cased("usa", "USA"), _cased("橋", "Bridge")
     ('Brücke', 'USA', '橋')

@@ -1,6 +1,7 @@
 """Cross-lingual pairs from parallel files: a question in one language over a context in another.
 
-As done for models trained on XQuAD. Two files are parallel when they share ids that lead to the same pairs of paragraphs.
+The same augmentation was used for models trained on XQuAD. Files are parallel if they share ids that lead to the same
+pairs of paragraphs.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ HOW = "pairs"
 
 
 def pairings(examples: Sequence[Example]) -> Iterator[GeneratedExample]:
-    """Each question in each language over its context in each language, its own included, question by question.
+    """All combinations of question language and context language for each parallel question, monolingual ones included.
 
-    Raises SettingError where no two files are parallel.
+    Raises SettingError if no two files are parallel.
     """
     found = list(_sets(examples))
     if not any(len(versions) > 1 for versions in found):
@@ -32,7 +33,7 @@ def pairings(examples: Sequence[Example]) -> Iterator[GeneratedExample]:
 
 
 def _sets(examples: Sequence[Example]) -> Iterator[list[Example]]:
-    """The versions of each question, one a language, in order of their codes; only those of parallel files together."""
+    """The versions of each question, one per language, ordered by language code; only parallel files are grouped."""
     own = [e for e in examples if e.language == e.question_language]
     files: defaultdict[tuple[str, str], dict[str, Example]] = defaultdict(dict)
     for example in own:

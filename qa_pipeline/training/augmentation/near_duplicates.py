@@ -1,7 +1,7 @@
 """Near-duplicate detection of questions: MinHash over contexts, shingles over questions.
 
-Shingles are runs of four characters of the text in lower case without white space, so scripts without spaces are served
-alike. MinHash (Broder 1997): the chance that two texts have the same smallest hash is the Jaccard index of their shingles.
+Shingles are character 4-grams of the lower-cased text without white space, so scripts without spaces work too. MinHash
+(Broder 1997): the probability that two texts share the minimum hash is the Jaccard index of their shingles.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FEW = 200
 
 
 class NearDuplicateIndex:
-    """Remembers examples. Two are near where their answers are equal, and their contexts and their questions near."""
+    """An index of examples. Near duplicates have equal answers, and similar contexts and questions."""
 
     def __init__(self, seed: int = 1) -> None:
         draw = np.random.default_rng(seed)
@@ -31,7 +31,10 @@ class NearDuplicateIndex:
         self._asked: defaultdict[tuple[int, str], list[frozenset[str]]] = defaultdict(list)
 
     def is_new(self, question: str, context: str, answer: str = "") -> bool:
-        """Whether nothing near was met; from now on this was. (One word may make another question, of another answer.)"""
+        """Whether no near duplicate is indexed; if so, adds the example.
+
+        The answers are compared too, as one word can make another question with another answer.
+        """
         place = self._place(context), answer
         mine = shingles(question)
         if any(jaccard(mine, other) >= ALIKE for other in self._asked[place]):
@@ -40,7 +43,7 @@ class NearDuplicateIndex:
         return True
 
     def _place(self, context: str) -> int:
-        """The number of the first context that this one is near to, or a new one."""
+        """The id of the first indexed context similar to this one, else a new id."""
         if context not in self._contexts:
             mark = self._mark(context)
             keys = [(n, band.tobytes()) for n, band in enumerate(mark.reshape(BANDS, ROWS))]
@@ -55,14 +58,14 @@ class NearDuplicateIndex:
         return self._contexts[context]
 
     def _mark(self, text: str) -> NDArray[np.uint64]:
-        """The smallest hash under each of the functions x * by + plus, upper half, uint64 [64]."""
+        """MinHash signature: the minimum under each function x * by + plus, upper half, uint64 [64]."""
         hashes = np.array([zlib.crc32(part.encode("utf-8", "surrogatepass")) for part in sorted(shingles(text))], np.uint64)
         found: NDArray[np.uint64] = ((hashes[:, None] * self._by + self._plus) >> np.uint64(32)).min(axis=0)
         return found
 
 
 def shingles(text: str) -> frozenset[str]:
-    """Runs of four characters; a shorter text is one by itself.
+    """Character 4-grams; a shorter text is one shingle.
 
     >>> sorted(shingles("A bird"))
     ['abir', 'bird']
@@ -72,5 +75,5 @@ def shingles(text: str) -> frozenset[str]:
 
 
 def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
-    """How much of both together is in both, 0 to 1."""
+    """Jaccard index: size of the intersection over size of the union, 0 to 1."""
     return len(one & other) / len(one | other)

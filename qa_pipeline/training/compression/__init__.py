@@ -1,1 +1,1 @@
-"""Smaller models: pruning of layers and vocabulary, PCA of embeddings, and weight averaging."""
+"""Model compression: pruning of layers and vocabulary, PCA of embeddings, and weight averaging."""

@@ -1,8 +1,8 @@
 """PCA of static embeddings: token vectors of fewer dimensions.
 
-Parts that learned apart find much the same things, so that most of what they know lies in fewer directions. The components
-come in the order of what they hold, so that the first numbers of a vector can be used alone. And what only tells one
-language from another can be taken out first: it makes passages in the question's own language near for nothing.
+Parts trained separately learn overlapping features, so fewer dimensions hold most of the information. Components are
+sorted by eigenvalue, so that a vector can be truncated. Language-specific directions can be removed first, because they
+bias similarity towards passages in the question's own language.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ LINES = 1_500
 
 
 def reduce(name: str, numbers: int, into: Path, text: Path | None = None) -> float:
-    """The embedder `name` with `numbers` numbers a token, in `into`; the share of the squares that is left.
+    """Writes the embedder `name` with `numbers` dimensions per token into `into`; returns the share of squares retained.
 
-    text: a folder of plain text, a file a language; with it, what these differ in as a whole is taken out first
-    (`without_languages`), and is not counted in the share. Raises SettingError where it is another kind of model or has no
-    more numbers than that, UnreadableFile, ModelError.
+    text: folder of plain text, one file per language. With it, language-specific directions are removed first
+    (`without_languages`); they do not count in the share. Raises SettingError if the model is not static or has no more
+    dimensions than `numbers`, UnreadableFile, ModelError.
     """
     new_folder(into)
     folder = resolve(name, "embedder")
@@ -46,8 +46,9 @@ def reduce(name: str, numbers: int, into: Path, text: Path | None = None) -> flo
 
 
 def components(vectors: NDArray[np.float32], numbers: int) -> tuple[NDArray[np.float32], float]:
-    """float32 [V, d] -> [V, numbers], their products with the first eigenvectors of the uncentred covariance, and the share
-    of the squares that these hold; products of the rows with one another change as little as they can.
+    """Projects float32 [V, d] to [V, numbers] on the top eigenvectors of the uncentred covariance.
+
+    Returns the rows and the share of the sum of squares they retain. The projection changes dot products of rows least.
 
     >>> rows, share = components(np.array([[3, 4, 0], [6, 8, 0.1]], dtype=np.float32), 1)
     >>> abs(rows).round(2).tolist(), round(share, 3)
@@ -60,11 +61,11 @@ def components(vectors: NDArray[np.float32], numbers: int) -> tuple[NDArray[np.f
 
 
 def without_languages(vectors: NDArray[np.float32], languages: Sequence[RaggedSentences]) -> NDArray[np.float32]:
-    """float32 [V, d] without the at most L - 1 directions in which the mean vectors of L languages' texts differ.
+    """Removes from float32 [V, d] the at most L - 1 directions in which the mean vectors of L languages differ.
 
-    A simple form of Yang, Yang, Cer and Darve (2021, "A simple and effective method to eliminate the self language bias in
-    multilingual representations"), who take principal components of each language out; a language's mean is that of its
-    lines' vectors, each of unit length. With one language there is nothing to tell apart.
+    A language's mean is that of its lines' unit vectors; one language leaves the vectors unchanged. A simple form of "A
+    simple and effective method to eliminate the self language bias in multilingual representations" (Yang et al. 2021).
+    They remove principal components of each language instead.
 
     >>> from qa_pipeline.training.alignment.ibm_model1 import to_ragged
     >>> rows = np.array([[1, 5], [2, 5], [1, -5], [2, -5]], dtype=np.float32)
@@ -79,7 +80,7 @@ def without_languages(vectors: NDArray[np.float32], languages: Sequence[RaggedSe
 
 
 def _mean(vectors: NDArray[np.float32], lines: RaggedSentences) -> NDArray[np.float64]:
-    """The mean of lines' vectors, float64 [d], each of unit length."""
+    """The mean of the lines' unit vectors, float64 [d]."""
     begins = lines.begins[:-1][lines.lengths > 0]
     if not len(begins):
         return np.zeros(vectors.shape[1])

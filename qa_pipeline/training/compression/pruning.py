@@ -1,10 +1,9 @@
-"""Pruning of a multilingual encoder: its first layers, and the vocabulary of given texts.
+"""Prunes a multilingual encoder to its first layers and to the vocabulary of given texts.
 
-Most of a multilingual model is vectors of tokens that a corpus never shows ("Load What You Need", Abdaoui et al. 2020),
-and a model's upper layers are those that its last training shaped most ("Poor Man's BERT", Sajjad et al. 2020). A text
-whose tokens are all kept has the same tokens as before, and the same states after each layer that is left; the pieces keep
-their scores, so what is not kept is cut into smaller ones, in the end into characters. A BERT with such a tokenizer becomes
-the XLM-R that it is in all but the name.
+Most parameters of a multilingual model are embeddings of tokens that a corpus never uses ("Load What You Need", Abdaoui et
+al. 2020). The upper layers are those most specific to the last training ("Poor Man's BERT", Sajjad et al. 2020). A text of
+kept tokens is tokenized as before, and the states after each kept layer are the same. Pieces keep their scores, so a
+removed piece is split into smaller ones, at worst into characters. A BERT with an XLM-R tokenizer becomes an XLM-R.
 """
 
 from __future__ import annotations
@@ -44,11 +43,10 @@ Counts = NDArray[np.int64]
 
 
 def prune(folder: ModelFolder, counts: Mapping[str, Counts], tokens: int, layers: int, into: Path) -> None:
-    """A model folder in `into`: XLM-R without a head, with `tokens` tokens and the first `layers` layers of `folder`'s.
+    """Writes a headless XLM-R with `tokens` tokens and the first `layers` layers of `folder` into `into`.
 
-    counts: how often each token is in texts of each language, as `count_tokens` tells; each language weighs the same. Kept
-    are what stands for no text, all single characters, and then the tokens that make up most of the languages' texts.
-    Raises SettingError for a model that is not of this kind.
+    counts: token frequencies by language from `count_tokens`; every language has the same weight. Special tokens and all
+    single characters are kept, then the most frequent tokens. Raises SettingError for an unsupported architecture.
     """
     stored = _stored(folder)
     kept = choose_tokens(stored, counts, tokens)
@@ -63,9 +61,9 @@ def prune(folder: ModelFolder, counts: Mapping[str, Counts], tokens: int, layers
 
 
 def texts(examples: Sequence[Example], plain: Path | None) -> dict[str, Iterable[str]]:
-    """By language the questions and contexts, and the lines of the files named as de.txt.xz in `plain`.
+    """Questions and contexts by language, and the lines of the files named like de.txt.xz in `plain`.
 
-    Raises SettingError where `plain` holds none, UnreadableFile.
+    Raises SettingError if `plain` has no such file, UnreadableFile.
     """
     found: defaultdict[str, list[str]] = defaultdict(list)
     paths = sorted(plain.glob("*.txt*")) if plain else []
@@ -80,7 +78,7 @@ def texts(examples: Sequence[Example], plain: Path | None) -> dict[str, Iterable
 
 
 def count_tokens(folder: ModelFolder, some_texts: Iterable[str]) -> Counts:
-    """How often each token of the model is in the first 1.5 million characters of these texts, int64 [V]."""
+    """Token frequencies in the first 1.5 million characters of the texts, int64 [V]."""
     tokenizer = load_tokenizer(folder.path / TOKENIZER, folder.name)
     tokenizer.no_truncation()
     counts: Counts = np.zeros(tokenizer.get_vocab_size(), dtype=np.int64)
@@ -91,7 +89,7 @@ def count_tokens(folder: ModelFolder, some_texts: Iterable[str]) -> Counts:
 
 
 def choose_tokens(stored: Mapping[str, Any], counts: Mapping[str, Counts], tokens: int) -> NDArray[np.int64]:
-    """The ids to keep, in their order, int64 [at most tokens]. Raises SettingError."""
+    """The ids to keep, ascending, int64 [at most tokens]. Raises SettingError."""
     pieces = [piece for piece, _ in stored["model"]["vocab"]]
     share = np.zeros(len(pieces))
     for count in counts.values():
@@ -133,7 +131,7 @@ def _stored(folder: ModelFolder) -> dict[str, Any]:
 
 
 def _write_tokenizer(stored: Mapping[str, Any], kept: NDArray[np.int64], target: Path) -> None:
-    """The tokenizer with these pieces alone, in the files of XLM-R's."""
+    """Writes the tokenizer with only these pieces, in the file layout of XLM-R."""
     import transformers
 
     numbers = {old: new for new, old in enumerate(kept.tolist())}
@@ -154,7 +152,7 @@ def _write_tokenizer(stored: Mapping[str, Any], kept: NDArray[np.int64], target:
 
 
 def _model(folder: ModelFolder, kept: NDArray[np.int64], layers: int) -> Any:
-    """An XLM-R of the first layers of a BERT or XLM-R, with the vectors of these tokens. Raises SettingError."""
+    """An XLM-R from the first layers of a BERT or XLM-R, with the embeddings of these tokens. Raises SettingError."""
     import transformers
 
     vendor: Any = transformers
@@ -186,7 +184,7 @@ def _model(folder: ModelFolder, kept: NDArray[np.int64], layers: int) -> Any:
 
 
 def _stays(name: str, layers: int) -> bool:
-    """Of the first layers, or of the embeddings; positions are numbered anew."""
+    """Whether a weight is kept: embeddings and the first layers. Position ids are renumbered, so they are not."""
     if name.startswith("encoder.layer."):
         return int(name.split(".")[2]) < layers
     return name.startswith("embeddings.") and name != "embeddings.position_ids"

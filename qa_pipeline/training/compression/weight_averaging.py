@@ -1,7 +1,7 @@
-"""Weight averaging of readers trained from one start ("Model soups", Wortsman et al. 2022).
+"""Weight averaging of readers fine-tuned from one start ("Model soups", Wortsman et al. 2022).
 
-Runs from one start with other seeds see other questions, or the same in another order; what they agree on adds up, what each
-took from its last questions evens out. So two cores train two runs, and the mean has learned from both.
+Runs with different seeds see different questions or another order. Their average keeps what they agree on and cancels the
+noise of the last batches. So two cores can train two runs in parallel, and the average has learned from both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OF_ITS_OWN = ("_name_or_path", "transformers_version", "torch_dtype")
 
 
 def average(names: Sequence[str], into: Path) -> None:
-    """A reader in `into` whose every weight is the mean of theirs. Raises SettingError, ModelError."""
+    """Writes a reader with the mean of the weights into `into`. Raises SettingError, ModelError."""
     if len(names) < 2:
         raise SettingError("A mean is of two readers or more; name them.")
     new_folder(into)
@@ -47,7 +47,7 @@ def average(names: Sequence[str], into: Path) -> None:
 
 
 def _write(folders: Sequence[Path], facts: dict[str, Any], target: Path) -> None:
-    """facts: for its training.json, from which a reader's windows are known."""
+    """facts: content of training.json, from which the reader's window sizes are read."""
     from safetensors.torch import load_file, save_file
 
     total: dict[str, Any] = {}
@@ -62,9 +62,9 @@ def _write(folders: Sequence[Path], facts: dict[str, Any], target: Path) -> None
 
 
 def _shape(folder: ModelFolder) -> tuple[dict[str, Any], dict[str, int], bool]:
-    """What two readers must have in common: shape, tokens with their numbers; last, whether the weights are one file.
+    """What averaged readers must share: configuration and vocabulary; last, whether the weights are one file.
 
-    A tokenizer is known by its tokens and not by its bytes, as transformers writes it otherwise than it came.
+    Tokenizers are compared by vocabulary, not by bytes, because transformers rewrites tokenizer.json.
     """
     config = json.loads((folder.path / CONFIG).read_bytes())
     facts = {name: value for name, value in config.items() if name not in OF_ITS_OWN}

@@ -1,1 +1,1 @@
-"""Training of embedders: contrastive learning, static embeddings, sources of pairs, and co-occurrence counts."""
+"""Embedder training: contrastive learning, static embeddings, pair sources, and co-occurrence vectors."""

@@ -1,7 +1,8 @@
 """Contrastive training of an embedder with in-batch negatives.
 
-The in-batch softmax both ways of "Efficient Natural Language Response Suggestion" (Henderson et al. 2017) over cosines, for
-the whole vector and for its first 128 numbers alone ("Matryoshka Representation Learning", Kusupati et al. 2022).
+Symmetric in-batch softmax over cosines, as in "Efficient Natural Language Response Suggestion" (Henderson et al. 2017).
+The loss is computed on the whole vector and on its first 128 dimensions ("Matryoshka Representation Learning", Kusupati
+et al. 2022).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ OPEN = 64
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two texts that belong together: a question and a passage that answers it, or a sentence and its translation."""
+    """A positive pair: a question and a passage that answers it, or a sentence and its translation."""
 
     asked: str
     found: str
@@ -47,12 +48,12 @@ class ContrastiveTask:
         self.count = len(pairs)
 
     def groups(self, size: int, seed: int, epoch: int) -> list[list[int]]:
-        """In no group does a text come twice: its second partner would be taken for a wrong one."""
+        """Batches without repeated texts: the second positive of a repeated text would count as a negative."""
         order = np.random.default_rng([seed, epoch]).permutation(len(self._pairs)).tolist()
         return distinct_groups(order, [(pair.asked, pair.found) for pair in self._pairs], size)
 
     def backward(self, rows: Sequence[int]) -> tuple[float, int]:
-        """Of the whole group at once, since each pair is told from all others."""
+        """Backward pass over the whole batch at once, since its other pairs are the negatives."""
         pairs = [self._pairs[row] for row in rows]
         asked, a = self._vectors([self._prefixes[0] + pair.asked for pair in pairs])
         found, b = self._vectors([self._prefixes[1] + pair.found for pair in pairs])
@@ -61,11 +62,11 @@ class ContrastiveTask:
         return float(loss.detach()), a + b
 
     def save(self, folder: Path) -> None:
-        """As an ordinary sentence-transformers folder."""
+        """Saves a standard sentence-transformers folder."""
         self.model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
 
     def _vectors(self, texts: list[str]) -> tuple[torch.Tensor, int]:
-        """Their vectors [texts, d], and how many tokens they have."""
+        """The vectors, [texts, d], and the number of tokens."""
         features = {
             name: value.to(device())
             for name, value in self.model.preprocess(texts).items()
@@ -76,9 +77,10 @@ class ContrastiveTask:
 
 
 def contrastive_loss(asked: torch.Tensor, found: torch.Tensor, short: int = SHORT) -> torch.Tensor:
-    """The mean loss of rows that belong together, over both directions and both lengths of vector, whole and `short`.
+    """In-batch softmax loss of aligned rows, [n, d], averaged over both directions and both sizes (d and `short`).
 
-    A cosine is at most 1, so the exponents of both softmaxes need no row's maximum taken off: they are the same numbers.
+    A cosine is at most 1, so subtracting SCALE prevents overflow; no row maximum is needed, and both softmaxes share one
+    exponential.
     """
     losses = []
     for size in dict.fromkeys((asked.shape[1], min(short, asked.shape[1]))):
@@ -90,7 +92,7 @@ def contrastive_loss(asked: torch.Tensor, found: torch.Tensor, short: int = SHOR
 
 
 def distinct_groups(order: Sequence[int], texts: Sequence[tuple[str, str]], size: int) -> list[list[int]]:
-    """Groups of at most `size` in which no text comes twice; a new one is begun where none of the last ones can take it.
+    """Batches of at most `size` pairs without repeated texts; a new batch is opened if none of the last OPEN fits.
 
     >>> distinct_groups([0, 1, 2], [("a", "x"), ("b", "x"), ("c", "y")], 2)
     [[0, 2], [1]]
@@ -111,7 +113,7 @@ def distinct_groups(order: Sequence[int], texts: Sequence[tuple[str, str]], size
 
 
 def question_pairs(examples: Sequence[Example]) -> Iterator[Pair]:
-    """Answered questions with the passage around their answer."""
+    """Answerable questions, each with the passage around its answer."""
     for example in examples:
         if not example.is_impossible:
             middle = max(0, example.golds[0].start)
@@ -120,13 +122,13 @@ def question_pairs(examples: Sequence[Example]) -> Iterator[Pair]:
 
 
 def translations(folder: Path, limit: int | None, seed: int) -> list[Pair]:
-    """The sentence pairs of a folder of parallel files, at most `limit`, drawn. Raises SettingError, UnreadableFile."""
+    """A sample of at most `limit` sentence pairs from a folder of parallel files. Raises SettingError, UnreadableFile."""
     pairs = [Pair(*columns) for path, *_ in parallel_files(folder) for columns in sentence_pairs(path)]
     return pairs if limit is None or limit >= len(pairs) else random.Random(seed).sample(pairs, limit)
 
 
 def load_embedder(folder: ModelFolder) -> Any:
-    """The model of sentence-transformers in a folder, on the processor. Raises ModelRefused."""
+    """Loads a sentence-transformers model on the CPU. Raises ModelRefused."""
     from sentence_transformers import SentenceTransformer
 
     try:
@@ -136,7 +138,7 @@ def load_embedder(folder: ModelFolder) -> Any:
 
 
 def save_static(tokenizer: Any, vectors: NDArray[np.float32], folder: Path) -> None:
-    """A folder of sentence-transformers whose vectors are means of these, [V, d]."""
+    """Saves a sentence-transformers StaticEmbedding with these token vectors, [V, d]; texts are mean-pooled."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import StaticEmbedding
 
@@ -145,7 +147,7 @@ def save_static(tokenizer: Any, vectors: NDArray[np.float32], folder: Path) -> N
 
 
 def _token_embeddings(model: Any) -> torch.nn.Parameter:
-    """The largest matrix with a row a token."""
+    """The token embedding matrix: the one with the most rows."""
     embeddings: list[Any] = [m.weight for m in model.modules() if isinstance(m, torch.nn.Embedding | torch.nn.EmbeddingBag)]
     found: torch.nn.Parameter = max(embeddings, key=len)
     return found

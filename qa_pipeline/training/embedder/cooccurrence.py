@@ -1,9 +1,9 @@
 """Initial token vectors from co-occurrence counts (PPMI and SVD), over all languages at once.
 
-Positive pointwise mutual information with its contexts smoothed, and its singular vectors (Levy, Goldberg and Dagan 2015,
-"Improving distributional similarity with lessons learned from word embeddings"), found by random projections (Halko,
-Martinsson and Tropp 2011, "Finding structure with randomness"). What a token stands near counts a second time as what it
-means in English, by a lexicon, so that words of like meaning are near one another in whatever language.
+Positive pointwise mutual information with context smoothing, then SVD (Levy, Goldberg and Dagan 2015, "Improving
+distributional similarity with lessons learned from word embeddings"). The SVD is randomised (Halko, Martinsson and Tropp
+2011, "Finding structure with randomness"). Each context token also counts as its English translations by a lexicon, so
+that words of similar meaning are close across languages.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Counts = Any
 
 
 def count_neighbours(texts: RaggedSentences, size: int) -> Counts:
-    """How often two tokens stand at most five places apart in one text, float32 [size, size], symmetric."""
+    """Co-occurrences of two tokens within a window of five in one text, float32 [size, size], symmetric."""
     words, text = texts.words.astype(np.int64), np.repeat(np.arange(len(texts)), texts.lengths)
     keys = [
         words[:-apart][same] * size + words[apart:][same]
@@ -44,9 +44,9 @@ def count_neighbours(texts: RaggedSentences, size: int) -> Counts:
 def cooccurrence_vectors(
     texts: Mapping[str, Iterable[RaggedSentences]], lexicons: Mapping[str, Lexicon], size: int, dimension: int, seed: int
 ) -> NDArray[np.float32]:
-    """A vector for each of `size` tokens, float32 [size, dimension], the norm of a median one 1.
+    """A vector for each of `size` tokens, float32 [size, dimension], scaled to a median norm of 1.
 
-    texts: of each language. lexicons: of English with each other language, English first.
+    texts: by language. lexicons: of English with each other language, English first.
     """
     none: Counts = sparse.csr_matrix((size, size), dtype=np.float32)
     total = none
@@ -62,28 +62,28 @@ def cooccurrence_vectors(
 
 
 def random_vectors(size: int, dimension: int, seed: int) -> NDArray[np.float32]:
-    """The same at random: normal, the mean squared norm 1."""
+    """Random normal vectors of the same shape, with a mean squared norm of 1."""
     vectors: NDArray[np.float32] = np.random.default_rng(seed).standard_normal((size, dimension), dtype=np.float32)
     vectors /= np.float32(dimension**0.5)
     return vectors
 
 
 def _into_english(found: Lexicon) -> Counts:
-    """P(English | other), [other, English]."""
+    """P(English | other), sparse [other, English]."""
     sure = found.back > LIKELY
     rows, columns = found.key[sure] % found.size, found.key[sure] // found.size
     return sparse.csr_matrix((found.back[sure], (rows, columns)), shape=(found.size, found.size))
 
 
 def _linked(found: Lexicon) -> Counts:
-    """What stands for one another counts as near."""
+    """Extra co-occurrence counts for translations of each other."""
     weights = LINKED * found.seen * np.maximum(found.forth, found.back)
     shape = (found.size, found.size)
     return sparse.csr_matrix((weights.astype(np.float32), (found.key // found.size, found.key % found.size)), shape=shape)
 
 
 def _information(total: Counts) -> Counts:
-    """max(0, log(P(token, context) / (P(token) * P(context) ** 0.75))), the contexts' chances made to add up to 1 again."""
+    """PPMI: max(0, log(P(token, context) / (P(token) * P(context) ** 0.75))), with P(context) ** 0.75 renormalised."""
     total = total.tocoo()
     often = total.data >= FEWEST
     rows, columns, counts = total.row[often], total.col[often], total.data[often].astype(np.float64)
@@ -97,7 +97,7 @@ def _information(total: Counts) -> Counts:
 
 
 def _vectors(information: Counts, dimension: int, draw: np.random.Generator) -> NDArray[np.float32]:
-    """Singular vectors by the roots of their singular values."""
+    """Left singular vectors, scaled by the square roots of the singular values."""
     size = information.shape[0]
     basis = draw.normal(size=(size, min(size, dimension + MORE))).astype(np.float32)
     for _ in range(ROUNDS):

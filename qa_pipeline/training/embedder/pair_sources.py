@@ -1,7 +1,7 @@
-"""Sources of training pairs in tokens: questions, code-switched questions, translations, neighbouring lines.
+"""Sources of tokenized training pairs: questions, code-switched questions, translations, lines of text.
 
-Each source draws some pairs of one kind and one language (pair) at a time, so that what has to be told apart cannot be told
-by its language.
+A draw comes from one source and one language (pair), so that in-batch negatives cannot be told from positives by their
+language.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ Sides = tuple[RaggedSentences, RaggedSentences]
 
 
 class Source(Protocol):
-    """Gives pairs of texts that belong together. count: how many there are."""
+    """A source of positive pairs. count: number of available pairs."""
 
     count: int
 
     def draw(self, count: int, draw: Draw) -> Sides:
-        """At most `count` pairs, row by row; no text twice."""
+        """At most `count` pairs, aligned by row, without repeated texts."""
         ...
 
 
 def draw_pairs(whole: RaggedSentences, rows: NDArray[np.int64], longest: int = LONGEST) -> RaggedSentences:
-    """These rows, each cut after `longest` tokens."""
+    """The given rows, each truncated to `longest` tokens."""
     lengths = np.minimum(whole.lengths[rows], longest)
     begins = np.concatenate([[0], np.cumsum(lengths)])
     at = np.repeat(whole.begins[rows] - begins[:-1], lengths) + np.arange(begins[-1])
@@ -50,7 +50,7 @@ def draw_pairs(whole: RaggedSentences, rows: NDArray[np.int64], longest: int = L
 
 
 def mix(parts: Sequence[RaggedSentences]) -> RaggedSentences:
-    """The rows of all, one after the other."""
+    """Concatenates the rows of all parts."""
     begins = np.cumsum([0, *(len(part.words) for part in parts)])
     rows = [part.begins[:-1] + at for part, at in zip(parts, begins, strict=False)]
     return RaggedSentences(np.concatenate([part.words for part in parts]), np.concatenate([*rows, begins[-1:]]))
@@ -58,7 +58,7 @@ def mix(parts: Sequence[RaggedSentences]) -> RaggedSentences:
 
 @dataclass(frozen=True, slots=True)
 class QuestionPairs:
-    """Answered questions of one language, and the passage of each."""
+    """Answerable questions of one language. passage: index into `passages` of each question."""
 
     questions: RaggedSentences
     passages: RaggedSentences
@@ -71,7 +71,7 @@ class QuestionPairs:
 
 
 class Questions:
-    """Of all languages, each by the square root of what it has."""
+    """Questions of all languages; a language is drawn in proportion to the square root of its size."""
 
     def __init__(self, by_language: Mapping[str, QuestionPairs]) -> None:
         self._asked = list(by_language.values())
@@ -83,7 +83,7 @@ class Questions:
 
 
 class CodeSwitchedPairs:
-    """Questions in a mix of languages over passages in another: English ones into others, the others into English."""
+    """Code-switched questions and passages: from English into other languages, and from the others into English."""
 
     def __init__(self, by_language: Mapping[str, QuestionPairs], choices: Mapping[str, tuple[Choices, Choices]]) -> None:
         if PIVOT not in by_language:
@@ -100,14 +100,14 @@ class CodeSwitchedPairs:
         return self._sides(self._pivot.draw(count, draw), draw)
 
     def _sides(self, sides: Sides, draw: Draw) -> Sides:
-        """Either side, or both, then now and then in the same language."""
+        """Switches either side, or both, which then sometimes share a language."""
         which, first, second = draw.integers(3), *draw.integers(len(self._into), size=2)
         second = first if which == 2 and draw.random() < OF_ONE_MIX else second
         return _switch_sides(sides, int(which), (self._into[first], self._into[second]), draw)
 
 
 class TranslationPairs:
-    """Sentences and their translations, all language pairs alike."""
+    """Sentences and their translations; every language pair is equally likely."""
 
     def __init__(self, texts: Sequence[Bitext]) -> None:
         self._texts = list(texts)
@@ -120,8 +120,11 @@ class TranslationPairs:
 
 
 class LinePairs:
-    """A run of tokens out of a line of plain text, and the rest of the line: the inverse cloze task of Lee, Chang and
-    Toutanova 2019, "Latent retrieval for weakly supervised open domain question answering"."""
+    """A span of tokens from a line of plain text, paired with the rest of the line.
+
+    This is the inverse cloze task of Lee, Chang and Toutanova 2019, "Latent retrieval for weakly supervised open domain
+    question answering".
+    """
 
     def __init__(self, by_language: Sequence[RaggedSentences]) -> None:
         self._lines = [(lines, np.flatnonzero(lines.lengths >= SHORTEST_LINE)) for lines in by_language]
@@ -143,9 +146,9 @@ class LinePairs:
 
 
 class CodeSwitchedLines:
-    """`LinePairs` of plain text of which a side, or both, are switched: English into others, the others into English.
+    """`LinePairs` with one or both sides code-switched: from English into other languages, and from those into English.
 
-    So what plain text tells of words that no question and no sentence pair has, it tells across languages.
+    It transfers words that occur only in plain text, and in no question or sentence pair, across languages.
     """
 
     count = 0
@@ -169,7 +172,7 @@ class CodeSwitchedLines:
 
 
 def question_pairs_by_language(examples: Iterable[Example], encode: Encode) -> dict[str, QuestionPairs]:
-    """The answered questions of each language."""
+    """Answerable questions by language; cross-lingual ones are skipped."""
     by_language: dict[str, list[Example]] = {}
     for example in examples:
         if not example.is_impossible and example.question_language == example.language:
@@ -178,12 +181,12 @@ def question_pairs_by_language(examples: Iterable[Example], encode: Encode) -> d
 
 
 def lexicons(texts: Sequence[Bitext], size: int) -> dict[str, Lexicon]:
-    """Of English with each other language. size: of the vocabulary."""
+    """Lexicons of English with each other language. size: of the vocabulary."""
     return {text.other: lexicon(text, size) for text in texts if text.one == PIVOT}
 
 
 def plain_text(folder: Path, encode: Encode, most: int | None = None) -> dict[str, RaggedSentences]:
-    """The lines of each file NAME.txt (plain, .xz, .gz) of the folder, by NAME; `most` of each at most, from all over it.
+    """The lines of each file NAME.txt (plain, .xz, .gz) of the folder, by NAME; at most `most` lines, evenly spread.
 
     Raises SettingError, UnreadableFile.
     """
@@ -210,7 +213,7 @@ def _asked(examples: Sequence[Example], encode: Encode) -> QuestionPairs:
 
 
 def _one_side(sides: Sides, choices: Choices, draw: Draw) -> Sides:
-    """One of the two sides, either, nearly all of it switched."""
+    """Switches nearly all tokens of one side, chosen at random."""
     one, other = sides
     if draw.random() < 0.5:
         return _switch(one, choices, SWITCHED_BACK, draw), other
@@ -218,7 +221,7 @@ def _one_side(sides: Sides, choices: Choices, draw: Draw) -> Sides:
 
 
 def _switch_sides(sides: Sides, which: int, choices: tuple[Choices, Choices], draw: Draw) -> Sides:
-    """which: 0 for the first side, 1 for the second, 2 for both."""
+    """Switches sides. which: 0 for the first, 1 for the second, 2 for both."""
     one, other = sides
     if which != 1:
         one = _switch(one, choices[0], SWITCHED, draw)

@@ -1,7 +1,7 @@
 """Contrastive training of the built-in static embedder.
 
-In-batch softmax as in `contrastive_task`, over `pair_sources`'s sources. An update is of one source and one language (pair),
-or of several drawn apart.
+In-batch softmax as in `contrastive_task`, over the sources of `pair_sources`. A batch has one source and one language
+(pair), or mixes several independent draws.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from qa_pipeline.training.loop.trainer import device
 
 
 class StaticTask:
-    """The `Task` of an embedder that begins with `begun`, float32 [V, d], and is saved behind what is kept of `folder`'s.
+    """The `Task` of a static embedder; trains the vectors `begun`, float32 [V, d].
 
-    The new numbers learn as if they were alone, and each number weighs the same afterwards: what the two err in differs, so
-    that together they find better than one vector of their size. sources: with the weight of each.
+    They are trained alone, then appended to the kept dimensions of `folder` with equal weight per dimension. The two parts
+    make different errors, so together they retrieve better than one vector of their total size.
 
-    count: pairs there are, before any switching.
+    sources: with their sampling weights. count: number of pairs before code-switching.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class StaticTask:
         weights = np.array([weight for _, weight in sources])
         self._chances = weights / weights.sum()
         self._updates, self._anew = updates, anew
-        self._short = SHORT if anew.kept == 0 else anew.numbers  # only what stands first is ever used without the rest
+        self._short = SHORT if anew.kept == 0 else anew.numbers  # only leading dimensions are ever truncated to
         self.count = sum(source.count for source in self._sources)
 
     def groups(self, size: int, seed: int, epoch: int) -> list[list[int]]:
-        """What an update is of is drawn when its turn comes; here only how many pairs, and how many updates."""
+        """Batch sizes only; `backward` draws the pairs of each update."""
         return [[size]] * self._updates
 
     def backward(self, rows: Sequence[int]) -> tuple[float, int]:
@@ -67,7 +67,7 @@ class StaticTask:
         return float(loss.detach()), len(asked.words) + len(found.words)
 
     def save(self, folder: Path) -> None:
-        """As an ordinary sentence-transformers folder, the new numbers last."""
+        """Saves a standard sentence-transformers folder, the new dimensions last."""
         kept = self._whole[0].embedding.weight.detach()[:, : self._anew.kept]
         parts = [_even(part) for part in (kept, self.tokens.detach().cpu()) if part.shape[1]]
         save_static(self._whole[0].tokenizer, torch.cat(parts, dim=1).numpy(), folder)
@@ -88,7 +88,7 @@ class StaticTask:
 
 
 def encode(folder: ModelFolder) -> Encode:
-    """Texts -> lists of token numbers, by the tokenizer of a static model. Raises SettingError where it is another kind."""
+    """The tokenizer of a static model, as a function. Raises SettingError for another kind of model."""
     model = load_embedder(folder)
     _static(model, folder.name)
     tokenizer = model[0].tokenizer
@@ -98,24 +98,24 @@ def encode(folder: ModelFolder) -> Encode:
 
 
 def vocabulary(folder: ModelFolder) -> int:
-    """How many tokens a static model has. Raises SettingError where it is another kind."""
+    """The vocabulary size of a static model. Raises SettingError for another kind of model."""
     return _static(load_embedder(folder), folder.name)
 
 
 def static_vectors(model: Any, name: str) -> NDArray[np.float32]:
-    """The vectors of a static model's tokens, float32 [V, d]. Raises SettingError where it is another kind."""
+    """The token vectors of a static model, float32 [V, d]. Raises SettingError for another kind of model."""
     _static(model, name)
     vectors: NDArray[np.float32] = model[0].embedding.weight.detach().cpu().float().numpy()
     return vectors
 
 
 def _even(vectors: torch.Tensor) -> torch.Tensor:
-    """The root mean square of their numbers made 1; vectors that are all 0 stay."""
+    """Scales the vectors to a root mean square of 1; zero vectors stay."""
     return vectors / vectors.square().mean().sqrt().clamp_min(1e-12)
 
 
 def _static(model: Any, name: str) -> int:
-    """How many tokens it has."""
+    """The vocabulary size; raises SettingError for another kind of model."""
     if type(model[0]).__name__ != "StaticEmbedding":
         raise SettingError(f"This is for vectors of tokens; {name} is another kind of model.")
     return int(model[0].embedding.weight.shape[0])

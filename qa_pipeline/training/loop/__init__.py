@@ -1,1 +1,1 @@
-"""The training loop of every model: recipes, updates, checkpoints, the run's folder and its provenance."""
+"""The training loop shared by all models: recipes, updates, checkpoints, run folder, and provenance."""

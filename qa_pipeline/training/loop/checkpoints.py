@@ -1,6 +1,6 @@
 """Checkpoints: the whole state of a run, replaced atomically.
 
-It is read as nothing but tensors and plain values.
+They are loaded as tensors and plain values only, so that no pickled code is executed.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ NAME = "checkpoint.pt"
 
 @dataclass(slots=True)
 class Position:
-    """How far a run is. update: the next one of this epoch; done: updates in all; seconds: of training, over all goes.
+    """Progress of a run. update: next update of this epoch; done: updates in total; seconds: of training, over all sessions.
 
-    loss: a mean of the latest updates' that forgets older ones.
+    loss: exponential moving average over updates.
     """
 
     epoch: int = 0
@@ -35,7 +35,7 @@ class Position:
 
 
 def save(path: Path, key: str, position: Position, model: Any, optimiser: torch.optim.Optimizer) -> None:
-    """Model, optimiser, random states and position. The learning rate follows from the position."""
+    """Saves model, optimiser, random states and position. The learning rate follows from the position."""
     state = {
         "key": key,
         "position": asdict(position),
@@ -50,9 +50,9 @@ def save(path: Path, key: str, position: Position, model: Any, optimiser: torch.
 
 
 def restore(path: Path, key: str, model: Any, optimiser: torch.optim.Optimizer) -> Position | None:
-    """The position a run goes on from, with everything set as it was; None where there is no checkpoint.
+    """Restores the state of a run and returns its position; None without a checkpoint.
 
-    Raises SettingError where it belongs to another run, or cannot be read.
+    Raises SettingError if the checkpoint belongs to another run or cannot be read.
     """
     if not path.is_file():
         return None

@@ -10,19 +10,19 @@ import torch
 
 
 def docqa_version() -> str:
-    """docqa's version, and its commit where it runs from a repository."""
+    """docqa's version, with its commit if it runs from a repository."""
     from importlib.metadata import version
 
     return version("docqa") + (f", commit {commit()}" if commit() else "")
 
 
 def model_label(model: str) -> str:
-    """A model's name; of a folder only its own name, no path of this machine."""
+    """A model's name; for a folder only its last part, so that no local path is published."""
     return Path(model).resolve().name if Path(model).is_dir() else model
 
 
 def machine(kind: torch.dtype = torch.float32) -> str:
-    """What a run ran on and multiplied in, in a few words."""
+    """Short description of device, threads and precision."""
     count = torch.get_num_threads()
     threads = f"{count} thread{'s' if count > 1 else ''} of {platform.machine()}"
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else threads
@@ -30,7 +30,7 @@ def machine(kind: torch.dtype = torch.float32) -> str:
 
 
 def commit() -> str:
-    """The commit docqa runs from, "" where it runs from no repository."""
+    """The current commit of docqa's repository, "" outside of one."""
     try:
         found = subprocess.run(
             ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""Training recipes: base model, sizes and rates; where a model card states them, its own."""
+"""Training recipes: base model and hyperparameters, those of the model card where it states them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ E5 = "intfloat/multilingual-e5-small"
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """What share of the draws is of which of `pair_sources`'s sources; where one is not there, the others share its part.
+    """Sampling weights of the sources in `pair_sources`, renormalised over those available.
 
-    others: translations of which neither side is English.
+    others: translations with neither side in English.
     """
 
     questions: float = 0.25
@@ -33,11 +33,11 @@ class Mix:
 
 @dataclass(frozen=True, slots=True)
 class NewVectors:
-    """What an embedder of token vectors learns from nothing, beside the numbers it has.
+    """New dimensions that a static embedder learns from scratch, appended to its old ones.
 
-    numbers: for each token. kept: of the numbers it has so many stay before them, the first ones (None: all, 0: none).
-    counted: they begin with what stands near what (`cooccurrence`), else drawn at random. mixed: the share of the updates
-    whose pairs are of several sources and languages at once; parts: from how many draws. mix: what is drawn from.
+    numbers: dimensions per token. kept: how many leading old dimensions stay (None: all, 0: none).
+    counted: initialise from co-occurrence vectors (`cooccurrence`), else at random. mix: sampling weights of the sources.
+    mixed: share of the updates whose batch mixes sources and languages; parts: number of draws in such a batch.
     """
 
     numbers: int
@@ -50,16 +50,18 @@ class NewVectors:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a reader, or an embedder, is fine-tuned. (An embedder has no windows: of its recipe the batch is pairs of texts.)
+    """Hyperparameters of fine-tuning a reader or an embedder. An embedder has no windows; its batch is text pairs.
 
-    batch: windows of one update, however many fit into memory at once. max_seq_len, doc_stride: tokens, the stride from
-    one window's first passage token to the next one's. learning_rate: the highest, reached after the share `warmup` of the
-    run and then falling to zero in a line. embeddings_rate: the token embeddings' rate as a multiple of it, 0 to leave them
-    as they are. empty_windows: windows without the answer kept of each question, on average (None: all). dropout: None for
-    what the model was made with. clip: norm of the gradients at most. anew: for an embedder that gets new numbers for each
-    token, as `static_task` says. frozen: so many of the lowest layers, and all that is below them, stay as they are.
-    english: the share of English among the questions where only some can be drawn (0: all languages alike). silent: for that
-    share of the questions one more, of a near passage that does not answer it (`unanswerable`).
+    batch: windows per update, accumulated over as many forward passes as memory requires.
+    max_seq_len, doc_stride: tokens; the stride is between the first passage tokens of consecutive windows.
+    learning_rate: the peak, reached after the share `warmup` of the run, then linear decay to zero.
+    embeddings_rate: the token embeddings' learning rate as a multiple of it; 0 freezes them.
+    empty_windows: mean number of windows without the answer kept per question (None: all).
+    dropout: None for the base model's own. clip: maximum gradient norm.
+    `anew`: for a static embedder with new dimensions, see `static_task`.
+    frozen: number of lowest layers that are frozen, together with the embeddings.
+    english: share of English if questions are sampled (0: all languages equally).
+    silent: share of the questions that give one more unanswerable example with a hard negative (`unanswerable`).
     """
 
     name: str
@@ -242,7 +244,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe
 
 
 def recipe(name: str, **changes: Any) -> Recipe:
-    """The recipe of that name with what is not None changed. Raises SettingError.
+    """The named recipe with the changes that are not None. Raises SettingError.
 
     >>> recipe("xlmr-squad2").batch, recipe("builtin", epochs=3, base=None).epochs
     (88, 3)

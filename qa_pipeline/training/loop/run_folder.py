@@ -19,7 +19,7 @@ MODELS = ("config.json", "modules.json")
 
 
 def save(write: Callable[[Path], None], into: Path, last: str) -> None:
-    """What `write` writes, made beside and moved in file by file, `last` at the end: before it the folder is no model."""
+    """Writes to a temporary folder, then moves the files into place, `last` at the end: before it the folder is no model."""
     beside = into / ".saved"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir()
@@ -44,7 +44,7 @@ def contents(*folders: Path | None) -> str:
 
 
 def finished_run(into: Path, key: str) -> dict[str, Any] | None:
-    """What the folder tells of this run if it is done. Raises SettingError where something else is in the folder."""
+    """The stored facts of this run if it is finished, else None. Raises SettingError if the folder holds another model."""
     run = into / RUN
     if run.is_file():
         told: dict[str, Any] = json.loads(run.read_bytes())
@@ -57,18 +57,18 @@ def finished_run(into: Path, key: str) -> dict[str, Any] | None:
 
 
 def new_folder(into: Path) -> None:
-    """Raises SettingError where the folder holds a model."""
+    """Raises SettingError if the folder holds a model."""
     if any((into / name).exists() for name in MODELS):
         raise SettingError(f"{into} holds a model already; name a folder that is new.")
 
 
 def before_file(into: Path, key: str) -> Path:
-    """Where a run keeps what was measured before it, until it is done."""
+    """File with the scores measured before training, until the run is finished."""
     return into / f"before-{key}.json"
 
 
 def write_run(into: Path, key: str, facts: dict[str, Any], card: str) -> dict[str, Any]:
-    """The card and training.json written; what is in the latter."""
+    """Writes the card and training.json; returns the content of the latter."""
     store_text(into / CARD, card)
     store_text(into / RUN, json.dumps({"key": key, **facts}, ensure_ascii=False, indent=1, default=str))
     before_file(into, key).unlink(missing_ok=True)

@@ -1,7 +1,8 @@
 """The training loop: AdamW, learning rate warm-up and linear decay, gradient clipping.
 
-In float32, or in bfloat16 where that was asked for. A run that was killed goes on from its last checkpoint to the very
-weights it would have had (one thread, and no limit of minutes: with one, the rate follows the clock).
+Weights are float32; matrix products are float32 or bfloat16. A killed run resumes from its last checkpoint and ends with
+exactly the weights of an uninterrupted run. This holds for one thread and without a limit of minutes, as the limit makes
+the learning rate depend on the clock.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ PRECISIONS = ("fp32", "bf16", "auto")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run does. minutes: of training at most, None for all epochs. key: marks what the checkpoint is one of."""
+    """Settings of a run. minutes: limit of training time, None for all epochs. key: identifies the run of a checkpoint."""
 
     recipe: Recipe
     seed: int
@@ -38,7 +39,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Told after each update. share: how much of the run is done, in (0, 1]."""
+    """Reported after each update. share: completed part of the run, in (0, 1]."""
 
     done: int
     share: float
@@ -48,20 +49,20 @@ class Progress:
 
 
 class Task(Protocol):
-    """What is trained, and on what: items by number, and the gradients of the mean loss of some of them.
+    """A model and its training items; computes the gradients of the mean loss of a batch.
 
-    tokens: the token embeddings, which have a rate of their own.
+    tokens: the token embeddings, which have a learning rate of their own.
     """
 
     model: Any
     tokens: torch.nn.Parameter
 
     def groups(self, size: int, seed: int, epoch: int) -> list[list[int]]:
-        """The items of each update of an epoch; always the same for the same seed and epoch."""
+        """The items of each update of an epoch; deterministic in seed and epoch."""
         ...
 
     def backward(self, rows: Sequence[int]) -> tuple[float, int]:
-        """Adds the gradients of the mean loss of these items; the loss, and how many tokens there were."""
+        """Adds the gradients of the items' mean loss; returns the loss and the number of tokens."""
         ...
 
 
@@ -69,7 +70,7 @@ UpdateReporter = Callable[[Progress], None]
 
 
 def fit(task: Task, plan: Plan, tell: UpdateReporter) -> Position:
-    """Train `task.model` in place; where the folder holds this run's checkpoint, on from there."""
+    """Trains `task.model` in place, resuming from the folder's checkpoint of this run if there is one."""
     with torch.random.fork_rng():
         torch.manual_seed(plan.seed)
         return _Run(task, plan).go(tell)
@@ -80,15 +81,15 @@ def device() -> torch.device:
 
 
 def matmul_dtype(precision: str, hardware: Hardware) -> torch.dtype:
-    """What matrices are multiplied in; weights and the optimiser are float32 always.
+    """The dtype of matrix products; weights and optimiser are always float32.
 
-    precision: of PRECISIONS; "auto" is bfloat16 where the hardware computes in it, else float32.
+    precision: one of PRECISIONS; "auto" is bfloat16 if the hardware supports it, else float32.
     """
     return torch.bfloat16 if precision == "bf16" or (precision == "auto" and hardware.bfloat16) else torch.float32
 
 
 def rate(share: float, warmup: float) -> float:
-    """The learning rate at a share of the run, as a share of the highest.
+    """The learning rate, as a share of the peak, at a share of the run.
 
     >>> rate(0.05, 0.1), rate(0.1, 0.1), round(rate(0.55, 0.1), 9), rate(1.0, 0.1)
     (0.5, 1.0, 0.5, 0.0)
@@ -99,12 +100,12 @@ def rate(share: float, warmup: float) -> float:
 
 
 def autocast(where: torch.device, kind: torch.dtype) -> AbstractContextManager[Any]:
-    """Nothing in float32."""
+    """An autocast context; a null context in float32."""
     return nullcontext() if kind == torch.float32 else torch.autocast(where.type, dtype=kind)
 
 
 class _Run:
-    """One run of the loop."""
+    """State of one run of the loop."""
 
     def __init__(self, task: Task, plan: Plan) -> None:
         self._plan, self._task = plan, task
@@ -129,7 +130,7 @@ class _Run:
         return self._at
 
     def _rows(self) -> Iterator[list[int]]:
-        """The windows of each update from where the run stands to its end."""
+        """The items of each update from the current position to the end."""
         recipe, at = self._plan.recipe, self._at
         while at.epoch < recipe.epochs:
             order = self._task.groups(recipe.batch, self._plan.seed, at.epoch)
@@ -144,7 +145,7 @@ class _Run:
         return max(done / self._total, by_clock)
 
     def _update(self, rows: Sequence[int]) -> None:
-        """One step of the optimiser over these windows, and the position after it."""
+        """One optimiser step over these items; advances the position."""
         recipe, at = self._plan.recipe, self._at
         for group in self._optimiser.param_groups:
             group["lr"] = group["highest"] * rate(self._share(at.done + 0.5), recipe.warmup)
@@ -165,7 +166,7 @@ class _Run:
 
 
 def _optimiser(task: Task, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW over four groups: token embeddings or not, decayed or not. Embeddings with the rate 0 are not trained."""
+    """AdamW with four groups: token embeddings or not, weight decay or not. Embeddings with rate 0 are frozen."""
     tokens = task.tokens
     tokens.requires_grad_(tokens.requires_grad and recipe.embeddings_rate > 0)
     groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}

@@ -1,1 +1,1 @@
-"""Fine-tuning of extractive readers: the model, windows, batches, distillation, unanswerable questions, and validation."""
+"""Fine-tuning of extractive readers: model, windows, batches, distillation, unanswerable questions, and validation."""

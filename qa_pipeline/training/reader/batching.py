@@ -1,4 +1,4 @@
-"""Batches of training windows; their order follows from seed and epoch alone."""
+"""Batches of training windows; their order is deterministic in seed and epoch."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Batch:
 
 
 def updates(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[list[int]]:
-    """Groups of `size` windows (the last may be smaller), each window once, those of like length together.
+    """Length-bucketed batches of `size` windows (the last may be smaller), each window once.
 
-    Shuffled first, then sorted by length within pools of 32 updates, and the updates shuffled: little padding, and still
-    another company for each window in each epoch.
+    Windows are shuffled, sorted by length within pools of 32 batches, and the batches are shuffled. This gives little
+    padding, and other batches in each epoch.
 
     >>> sorted(sum(updates([5, 1, 9, 2, 7], 2, seed=1, epoch=0), []))
     [0, 1, 2, 3, 4]
@@ -47,7 +47,7 @@ def updates(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[li
 
 
 def collate(windows: Sequence[Window], pad: int, device: torch.device) -> Batch:
-    """The windows as one batch."""
+    """Collates windows into one padded batch."""
     length = max(len(window.ids) for window in windows)
     inputs = {
         "input_ids": _padded([window.ids for window in windows], length, pad),

@@ -1,9 +1,8 @@
-"""Knowledge distillation from a larger reader, beside the labels.
+"""Knowledge distillation from a larger reader, in addition to the labels.
 
-"Distilling the knowledge in a neural network" (Hinton, Vinyals, Dean 2015), for start and end apart. The teacher reads the
-text of each window in its own tokens; its chances are carried over by characters: that a span begins at a token goes to the
-pupil's token that holds the token's first character, that it ends there to the one that holds its last. So the two need not
-share a vocabulary.
+"Distilling the knowledge in a neural network" (Hinton, Vinyals, Dean 2015), for start and end separately. The teacher
+tokenizes each window's text itself, so vocabularies may differ. Its probabilities are mapped through characters. A start
+goes to the student's token with the first character of the teacher's token, an end to the one with its last character.
 """
 
 from __future__ import annotations
@@ -32,8 +31,10 @@ LONGEST = 512
 
 @dataclass(frozen=True, slots=True)
 class _TeacherWindow:
-    """A window as the teacher reads it. starts, lasts: for each of its passage tokens, the position in the pupil's input
-    that holds its first and its last character."""
+    """A window as the teacher reads it.
+
+    starts, lasts: positions in the student's input with the first and last character of each teacher passage token.
+    """
 
     window: Window
     starts: NDArray[np.int64]
@@ -41,7 +42,7 @@ class _TeacherWindow:
 
 
 class Teacher:
-    """`task.Teaches`: half the labels' loss, half the divergence from the teacher at a temperature.
+    """A `task.TeacherLoss`: mean of the label loss and the divergence from the teacher at a temperature.
 
     Raises ModelMissing, ModelRefused, SettingError.
     """
@@ -66,7 +67,7 @@ class Teacher:
         return (1 - WEIGHT) * hard + WEIGHT * (soft[0] + soft[1]) / 2
 
     def chances(self, windows: Sequence[Window], length: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Of starting and of ending at each of the pupil's positions, [windows, length], rows summing to 1."""
+        """Start and end probabilities at the student's positions, each float32 [windows, length]; rows sum to 1."""
         reads = [self._read(window) for window in windows]
         batch = collate([read.window for read in reads], self.encoder.tokeniser.pad, device())
         with torch.inference_mode():
@@ -83,7 +84,7 @@ class Teacher:
         return sides[0], sides[1]
 
     def _divergence(self, logits: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
-        """Kullback-Leibler from the teacher's chances, times the temperature squared, so that gradients keep their size."""
+        """KL divergence from the teacher, times the squared temperature to preserve the gradients' scale."""
         own = functional.log_softmax(logits / self._temperature, dim=-1).masked_fill(torch.isinf(logits), 0.0)
         return functional.kl_div(own, told, reduction="none").sum(-1) * self._temperature**2
 
@@ -121,6 +122,6 @@ def _window(window: Window, tokeniser: Tokeniser, asked: list[int], part: Tokens
 
 
 def _positions(starts: NDArray[np.int64], characters: NDArray[np.int64], first: int) -> NDArray[np.int64]:
-    """Positions in the pupil's input of the tokens that hold these characters, given where its tokens start."""
+    """Input positions of the student's tokens that contain these characters, given its token starts."""
     found: NDArray[np.int64] = np.maximum(np.searchsorted(starts, characters, side="right") - 1, 0) + first
     return found

@@ -1,7 +1,7 @@
-"""Loads the model to be trained: an encoder with a new head, or a reader.
+"""Loads the model to fine-tune: a reader, or an encoder with a new question-answering head.
 
-Resolved as every model of docqa is: from a folder, a hub id or a preset, without running what came with it. An encoder
-without a question answering head gets a new one. The way from texts to inputs is the reader's own.
+Models are resolved by folder, hub id or preset as everywhere in docqa, without executing code from their folder.
+Tokenization is that of the reader at inference.
 """
 
 from __future__ import annotations
@@ -23,17 +23,16 @@ HEAD = "qa_outputs"
 
 
 class TokenizeTexts(Protocol):
-    """Texts -> tokens with their places."""
+    """Tokenizes texts, with character offsets."""
 
     def __call__(self, texts: Sequence[str]) -> list[Tokens]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Tokeniser:
-    """Tokens of texts, and how a question and passage tokens become one input.
+    """Tokenizes texts, and joins question and passage tokens to one input.
 
-    types: whether the model wants to be told which tokens are the passage's. languages: a language's number, for the
-    few models that want it; else empty.
+    types: whether the model uses token types. languages: language code -> id for models with language embeddings, else {}.
     """
 
     tokens: TokenizeTexts
@@ -42,12 +41,12 @@ class Tokeniser:
     languages: dict[str, int]
 
     def joined(self, question: Sequence[int], part: Sequence[int]) -> list[int]:
-        """One input: question and passage tokens with what stands around them."""
+        """One input: question and passage tokens with special tokens."""
         ids: list[int] = self.vendor.build_inputs_with_special_tokens(list(question), list(part))
         return ids
 
     def kinds(self, question: Sequence[int], part: Sequence[int]) -> list[int]:
-        """For each token of `joined`, 1 where it is the passage's (0 everywhere for models that do not ask)."""
+        """Token types of `joined`: 1 for passage tokens (0 everywhere for models without token types)."""
         kinds: list[int] = self.vendor.create_token_type_ids_from_sequences(list(question), list(part))
         return kinds
 
@@ -58,7 +57,7 @@ class Tokeniser:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """A model ready to be trained, float32 on the processor. is_reader: whether its head was there already."""
+    """A model to fine-tune, float32 on the CPU. is_reader: whether it already had a question-answering head."""
 
     folder: ModelFolder
     model: Any
@@ -66,13 +65,13 @@ class Encoder:
     is_reader: bool
 
     def save(self, folder: Path) -> None:
-        """As an ordinary model folder with its tokenizer."""
+        """Saves a standard model folder with its tokenizer."""
         self.model.save_pretrained(folder, safe_serialization=True)
         self.tokeniser.vendor.save_pretrained(folder)
 
 
 def resolve_base(name: str) -> tuple[ModelFolder, bool]:
-    """The folder of a model to train, and whether it has a reader's head. Raises ModelMissing, ModelRefused."""
+    """The folder of a model to fine-tune, and whether it has a reader's head. Raises ModelMissing, ModelRefused."""
     try:
         return resolve(name, "reader"), True
     except ModelRefused as error:
@@ -82,7 +81,7 @@ def resolve_base(name: str) -> tuple[ModelFolder, bool]:
 
 
 def load_encoder(name: str, dropout: float | None = None) -> Encoder:
-    """The model called `name`; a new head is drawn from torch's generator. Raises ModelMissing, ModelRefused."""
+    """Loads a model by name; a new head is initialised from torch's generator. Raises ModelMissing, ModelRefused."""
     folder, is_reader = resolve_base(name)
     try:
         model, missing = _model(folder, dropout)

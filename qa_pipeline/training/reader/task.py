@@ -1,6 +1,6 @@
-"""The training task of a reader: start and end of each window, and a teacher's scores where there is one.
+"""The training task of a reader: span labels per window, and optionally a teacher.
 
-However few windows fit into memory at once, an update is made of as many as the recipe says.
+An update accumulates gradients until it has the recipe's batch size, however few windows fit into memory at once.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ PADDED_TOKENS = {"cpu": 4_096, "cuda": 49_152}
 
 
 class TeacherLoss(Protocol):
-    """What is learned beside the labels: a loss for each window of a batch, [windows]."""
+    """The distillation loss of each window of a batch, [windows]."""
 
     def __call__(self, windows: Sequence[Window], batch: Batch, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor: ...
 
 
 class ReaderTask:
-    """The `Task` of a reader: windows with their labels, and a teacher where there is one.
+    """The `Task` of a reader: labelled windows, and optionally a teacher.
 
-    frozen: so many of the lowest layers stay as they are, and the embeddings with them. kind: what matrices are
-    multiplied in. Raises SettingError.
+    frozen: number of lowest layers that are frozen together with the embeddings. kind: dtype of matrix products. Raises
+    SettingError.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class ReaderTask:
             freeze(self.model, frozen)
 
     def groups(self, size: int, seed: int, epoch: int) -> list[list[int]]:
-        """Windows of like length together."""
+        """Length-bucketed batches."""
         return updates(self.lengths, size, seed, epoch)
 
     def backward(self, rows: Sequence[int]) -> tuple[float, int]:
-        """Gathered over as many batches as memory wants."""
+        """Accumulates gradients over as many batches as memory requires."""
         loss, tokens = 0.0, 0
         lengths = [self.lengths[row] for row in rows]
         for part in batches(lengths, PADDED_TOKENS[self._device.type]):
@@ -76,7 +76,7 @@ class ReaderTask:
 
 
 def freeze(model: Any, layers: int) -> None:
-    """Leave the embeddings and the lowest layers as they are. Raises SettingError for a model without such layers."""
+    """Freezes the embeddings and the lowest layers. Raises SettingError for an unsupported architecture."""
     base = model.base_model
     stack = getattr(getattr(base, "encoder", None), "layer", ())
     if len(stack) < layers or not hasattr(base, "embeddings"):
@@ -86,7 +86,7 @@ def freeze(model: Any, layers: int) -> None:
 
 
 def span_loss(start: torch.Tensor, end: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Mean of the cross entropies of start and end over the real tokens, for each window: float32 [windows]."""
+    """Mean of the start and end cross-entropies over the real tokens of each window: float32 [windows]."""
     padding = batch.mask == 0
     losses = [
         functional.cross_entropy(logits.float().masked_fill(padding, float("-inf")), wanted, reduction="none")

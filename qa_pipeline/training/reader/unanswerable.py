@@ -1,7 +1,7 @@
-"""Unanswerable questions from hard negatives: near passages that do not answer.
+"""Unanswerable questions from hard negatives: nearby passages that do not answer the question.
 
-The other passages of a question's neighbourhood in its file are mostly of the same article. Of those that nowhere have the
-answer's words, the one that has most of the question's is taken, rare words counting more, as BM25 would find it.
+Passages near the question's own in its file are mostly of the same article. The candidates do not contain the answer.
+The one with the highest word overlap with the question is chosen, weighted by rarity as in BM25.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ REACH = 16
 
 
 def unanswerable(examples: Sequence[Example], share: float, seed: int) -> list[Example]:
-    """For that share of the questions with an answer, drawn, one more without it, where there is such a passage."""
+    """One more, unanswerable example for that share of the answerable questions, sampled, if they have a hard negative."""
     if not share:
         return []
     draw = random.Random(seed)
@@ -30,7 +30,7 @@ def unanswerable(examples: Sequence[Example], share: float, seed: int) -> list[E
 
 
 class _Passages:
-    """The passages of each file and language in their order, with their terms once they were asked for."""
+    """The passages of each file and language in order, with their terms, computed lazily."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
         self._order: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
@@ -41,7 +41,7 @@ class _Passages:
         self._terms: dict[str, frozenset[str]] = {}
 
     def near(self, example: Example) -> str | None:
-        """The passage near the question's own that has most of its words and not its answer."""
+        """The hard negative of an example, None if there is none."""
         key = (example.origin, example.language)
         texts, at = self._texts[key], self._order[key][example.context]
         around = [*texts[max(0, at - REACH) : at], *texts[at + 1 : at + 1 + REACH]]

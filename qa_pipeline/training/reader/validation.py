@@ -1,8 +1,8 @@
 """Validation of a reader on held-out questions, by language, before and after training.
 
-Each question is read over its own context. F1 and exact match are those of answerable questions, of the best span,
-by `qa_pipeline.evaluation.metrics.mlqa` (MLQA's rules). Where some questions have no answer, AUROC tells how well the
-reader's margin over "no answer" tells the two kinds apart: 0.5 is chance, 1 is always.
+Each question is read over its own context. F1 and exact match are of the best spans for answerable questions, by MLQA's
+rules (`qa_pipeline.evaluation.metrics.mlqa`). AUROC measures how well the margin separates answerable from unanswerable
+questions: 0.5 is chance, 1 is perfect.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NO_SPAN_MARGIN = -1e9
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One question: exact and f1 in [0, 1] (of questions with an answer), margin: the best span's over "no answer"."""
+    """One question. exact, f1: in [0, 1], of answerable questions; margin: of the best span."""
 
     language: str
     answerable: bool
@@ -38,7 +38,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One language in percent; auroc in [0, 1], None where all questions are of one kind."""
+    """One language, in percent; auroc in [0, 1], None if all questions are answerable or all are not."""
 
     language: str
     questions: int
@@ -49,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Mean F1 after less before, in points, with the bounds of its 95 % confidence interval."""
+    """Change of mean F1 (after minus before) in points, with its 95 % confidence interval."""
 
     mean: float
     low: float
@@ -57,7 +57,7 @@ class Change:
 
 
 def scores(folder: ModelFolder, examples: Sequence[Example], recipe: Recipe, tell: Callable[[int], None]) -> list[Score]:
-    """Each example read with the recipe's windows, in order, in fp32. tell: how many are done."""
+    """Reads each example with the recipe's windows, in order, in fp32. tell: receives the number done."""
     from qa_pipeline.haystack.load import load_reader
 
     reader = load_reader(with_windows(folder, recipe), precision="fp32")
@@ -73,7 +73,7 @@ def scores(folder: ModelFolder, examples: Sequence[Example], recipe: Recipe, tel
 
 
 def with_windows(folder: ModelFolder, recipe: Recipe) -> ModelFolder:
-    """The folder, to be read in windows of the recipe's size."""
+    """The folder with the recipe's window sizes."""
     known = folder.preset or Preset(folder.name, "reader", str(folder.path), "", "", "", "", "")
     return replace(folder, preset=replace(known, max_seq_len=recipe.max_seq_len, doc_stride=recipe.doc_stride))
 
@@ -84,14 +84,14 @@ def reader_folder(path: Path) -> ModelFolder:
 
 
 def table(found: Sequence[Score]) -> list[Row]:
-    """A row for each language, by code, then one for all questions together where there are several languages."""
+    """One row per language, sorted by code, then one over all questions if there are several languages."""
     languages = sorted({score.language for score in found})
     rows = [_row(language, [score for score in found if score.language == language]) for language in languages]
     return rows + ([_row(POOLED, found)] if len(rows) > 1 else [])
 
 
 def change(before: Sequence[Score], after: Sequence[Score]) -> Change | None:
-    """Paired bootstrap over the answerable questions: each drawn with its score before and after. None without any."""
+    """Paired bootstrap of the change in F1 over the answerable questions; None without any."""
     pairs = zip(before, after, strict=True)
     differences = np.array([b.f1 - a.f1 for a, b in pairs if a.answerable])
     if not len(differences):

@@ -1,8 +1,8 @@
-"""Training windows: model inputs with the tokens of the answer marked.
+"""Training windows: model inputs with the answer tokens labelled.
 
-A window is cut as the reader cuts it. It is labelled with the tokens that overlap the answer where it holds them all, with
-(0, 0), "not here", where it does not. Invariant: the text the labelled tokens stand for holds the answer, and goes beyond it
-only to the edges of its first and last token.
+Windows are cut as the reader cuts them at inference. The labels are the first and last token that overlap the answer. A
+window that does not contain all of them is labelled (0, 0), "no answer". Invariant: the text of the labelled tokens
+contains the answer, and exceeds it only within the first and last token.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ TEXTS_AT_ONCE = 512
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One input. ids: int32 [L]; its passage tokens lie at first .. first + count - 1 and are the passage's tokens
-    begin .. begin + count - 1. start, end: positions in ids, (0, 0) where the answer is not here. kinds, langs: [L] or None.
+    """One input. ids: int32 [L]; kinds, langs: token types and language ids, [L] or None.
+
+    Passage tokens are at first .. first + count - 1; they are tokens begin .. begin + count - 1 of the passage. start, end:
+    label positions in ids, (0, 0) without the answer.
     """
 
     example: int
@@ -42,8 +44,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """The windows of all examples in their order, and the positions of examples that none could be made of:
-    without a token, or with an answer that no window holds whole."""
+    """The windows of all examples in order. left_out: indices of examples without windows.
+
+    Those have no tokens, or an answer that no window contains whole.
+    """
 
     windows: list[Window]
     left_out: list[int]
@@ -71,9 +75,9 @@ def build(examples: Sequence[Example], tokeniser: Tokeniser, max_seq_len: int, d
 
 
 def thin_windows(windows: Sequence[Window], empty: float | None, seed: int) -> list[Window]:
-    """Without most windows that do not hold the answer: of each example `empty` of them stay, on average, drawn.
+    """Downsamples windows without the answer: each example keeps `empty` of them on average, at random.
 
-    An example of which nothing else is left keeps one.
+    An example without other windows keeps at least one.
     """
     if empty is None:
         return list(windows)
@@ -91,7 +95,7 @@ def thin_windows(windows: Sequence[Window], empty: float | None, seed: int) -> l
 
 
 def answer_tokens(example: Example, tokens: Tokens) -> tuple[int, int] | None:
-    """First and last token that overlap the first right answer which has a place and tokens; None where there is none."""
+    """First and last token that overlap the first right answer with an offset and tokens; None if there is none."""
     starts, ends = np.array(tokens.starts), np.array(tokens.ends)
     for gold in example.golds:
         begin = gold.start + len(gold.text) - len(gold.text.lstrip())
@@ -119,7 +123,7 @@ def _windows(
 
 
 def langs(example: Example, tokeniser: Tokeniser, first: int, length: int) -> NDArray[np.int16] | None:
-    """The number of each token's language, for models that have language embeddings; 0 where they do not know it."""
+    """Language id of each token, for models with language embeddings; 0 for unknown languages."""
     if not tokeniser.languages:
         return None
     asked, read = (tokeniser.languages.get(name, 0) for name in (example.question_language, example.language))
@@ -127,7 +131,7 @@ def langs(example: Example, tokeniser: Tokeniser, first: int, length: int) -> ND
 
 
 def _tokens(cache: LRUCache[Tokens], tokeniser: Tokeniser, texts: Sequence[str]) -> list[Tokens]:
-    """Tokens of texts; those in the cache are not cut again (questions of one paragraph follow one another)."""
+    """Tokens of texts through the cache; questions of one paragraph follow one another, so contexts are tokenized once."""
     known = cache.get_many(dict.fromkeys(texts))
     missing = [text for text in dict.fromkeys(texts) if text not in known]
     if missing:
