@@ -113,14 +113,9 @@ def ask(url: str, number: int, asked: list[str], until: float, seen: Seen) -> No
 
 
 def check(client: Client, reply: Reply, seen: Seen) -> None:
-<<<<<<< HEAD
-    """Every answer and passage is its document's text; documents are fetched once (their ids never change text)."""
+    """Checks every answer and passage against its document's text; documents are cached, as an id's text never changes."""
     quoted: tuple[Answer | Passage, ...] = (*reply.answers, *reply.passages)
     for part in quoted:
-=======
-    """Checks every answer and passage against its document's text; documents are cached, as an id's text never changes."""
-    for part in (*reply.answers, *reply.passages):
->>>>>>> 9614dc6e8dd15146161ba7a831a168bd9d219db9
         text = seen.texts.get(part.document_id)
         if text is None:
             try:
