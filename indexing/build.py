@@ -45,7 +45,10 @@ class FileReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The result of a run: every file once, by source."""
+    """The result of a run: every file once, by source.
+
+    erased: whether everything deleted is gone from the disk; False if readers kept the index in use.
+    """
 
     files: tuple[FileReport, ...]
     generation: int
@@ -54,6 +57,7 @@ class Report:
     documents: int
     passages: int
     languages: dict[str, dict[str, int]]
+    erased: bool = True
 
     def count(self, status: str) -> int:
         return sum(file.status == status for file in self.files)
@@ -108,8 +112,7 @@ def build_index(
                         progress(report, done, total)
         _store_run(folder, documents, limits or FileLimits())
         state = index.publish()
-        if any(report.status != "unchanged" for report in reports.values()):
-            folder.checkpoint()
+        erased = folder.erase_deleted()
         counts = folder.counts()
     return Report(
         tuple(reports[source] for source in sorted(reports)),
@@ -119,6 +122,7 @@ def build_index(
         counts["documents"],
         counts["passages"],
         counts["languages"],
+        erased,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class QAPipeline:
 
         Raises SettingError for an empty or overlong question, FilterError for a filter that cannot be honoured.
         """
-        *_, last = self.stream(question, settings, filters)
+        *_, last = self._steps(question, settings, filters, progress=False)
         assert last.reply is not None
         return last.reply
 
@@ -87,10 +88,16 @@ class QAPipeline:
 
         Raises the errors of `ask`, before the first step.
         """
+        return self._steps(question, settings, filters, progress=True)
+
+    def _steps(
+        self, question: str, settings: AskSettings | None, filters: Filter | None, *, progress: bool
+    ) -> Iterator[Step]:
         question, settings = question_text(question), settings or self.settings
         stop = self._stop(settings)
         parameters = {"Retriever": {"settings": settings, "filters": filters}, "Reader": {"stop": stop}}
-        return ask_stream(question, lambda: self._run(question, parameters), settings, stop, self.models, self.verifier)
+        run = partial(self._run, question, parameters)
+        return ask_stream(question, run, settings, stop, self.models, self.verifier, progress=progress)
 
     def search(self, question: str, settings: AskSettings | None = None, filters: Filter | None = None) -> Reply:
         """Retrieve the closest passages without running the reader; the reply has no answers."""

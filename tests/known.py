@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -96,3 +96,7 @@ class Altered:
             return found
         changed = found.text.replace(self._word, self._instead)
         return replace(found, text=changed) if self._field == "text" else replace(found, content_hash="0" * 32)
+
+    def existing(self, ids: Iterable[str]) -> set[str]:
+        found: set[str] = self._folder.existing(ids)
+        return found

@@ -128,6 +128,8 @@ class IndexFolder(Database):
 
     def _delete(self, connection: Connection, ids: Sequence[str], generation: int) -> int:
         deleted = 0
+        if ids:
+            self.mark_unerased()
         for document in ids:
             connection.execute("INSERT INTO deleted SELECT id, ? FROM chunks WHERE document_id = ?", (generation, document))
             deleted += connection.execute("DELETE FROM documents WHERE id = ?", (document,)).rowcount
@@ -137,6 +139,7 @@ class IndexFolder(Database):
         """Delete chunks by key, and documents without remaining chunks. Returns the number of deleted chunks."""
         with self.writing() as (connection, generation):
             deleted = 0
+            self.mark_unerased()
             for key in keys:
                 row = _delete_chunk(connection, key, "document_id", generation)
                 if row is None:
@@ -151,6 +154,7 @@ class IndexFolder(Database):
         """Give chunks (by key) new vectors [n, d]. Each gets a new id, so that no index mixes old and new vectors."""
         columns = 'key, document_id, start, "end", language, page, text'
         with self.writing() as (connection, generation):
+            self.mark_unerased()
             for key, vector in zip(keys, np.ascontiguousarray(vectors, dtype="<f4"), strict=True):
                 row = _delete_chunk(connection, key, columns, generation)
                 if row is None:
@@ -177,6 +181,12 @@ class IndexFolder(Database):
         headings = tuple((h[0], h[1], h[2]) for h in json.loads(row[6]))
         pages = tuple(json.loads(row[5]))
         return Document(row[0], row[1], row[2], row[3], row[4], pages, headings, json.loads(row[7]))
+
+    def existing(self, ids: Iterable[str]) -> set[str]:
+        """Those of these document ids that exist."""
+        wanted = list(ids)
+        marks = ",".join("?" * len(wanted))
+        return {row[0] for row in self.connection().execute(f"SELECT id FROM documents WHERE id IN ({marks})", wanted)}
 
     def document_rows(self) -> Iterator[tuple[str, str, str, int, int]]:
         """(id, source, language, characters, chunks) of every document, by source."""

@@ -187,7 +187,8 @@ class DocqaDocumentStore(KeywordDocumentStore):
             keys = [key for key in keys if key in wanted]
         with self._folder.writer(wait=30.0):
             self._folder.delete_chunks(keys)
-            self._folder.checkpoint()
+            if not self._folder.erase_deleted():
+                logger.warning("the index is in use; what was deleted stays on disk until the next deletion or index run")
 
     def delete_all_documents(self, index: str | None = None, filters: Filter | None = None, headers: Any = None) -> None:
         self.delete_documents(index, None, filters, headers)

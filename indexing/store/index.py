@@ -391,6 +391,7 @@ class Index:
             with self._guard, self.folder.reading():
                 self._state = self._rebuild(self.folder.generation())
             self.publish()
+            self.folder.erase_deleted()
         return damaged
 
     def compact(self) -> bool:

@@ -33,6 +33,8 @@ FORMAT = 1
 DATABASE = "corpus.db"
 LOCK = "writer.lock"
 WAIT_S = 30.0
+ERASE_WAIT_S = 2.0
+UNERASED = "unerased"
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -272,26 +274,41 @@ class Database:
 
     # -- disk space ------------------------------------------------------------------------------------------------
 
-    def checkpoint(self) -> bool:
-        """Merge the write-ahead log into the database and empty it. The caller holds `writer()`.
+    def erase_deleted(self, wait: float | None = None) -> bool:
+        """Erase deleted rows from the disk, if a deletion was stored since the last time. The caller holds `writer()`.
 
-        The database overwrites deleted rows with zeros (secure_delete), so afterwards no file of the folder contains them.
-        Returns False if readers used the log for WAIT_S seconds; then the next checkpoint or the last close does it.
+        It merges the write-ahead log into the database and empties it. The database overwrites deleted rows with zeros
+        (secure_delete), so afterwards no file of the folder contains them. wait: seconds for readers to leave the log
+        (None: ERASE_WAIT_S). Returns False if they did not; the fact stays stored, and the next call tries again.
         """
-        busy, _, _ = self.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not self.fact_or(UNERASED, False):
+            return True
+        connection = self.connection()
+        connection.execute(f"PRAGMA busy_timeout={round(1e3 * (ERASE_WAIT_S if wait is None else wait))}")
+        try:
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.execute(f"PRAGMA busy_timeout={round(1e3 * WAIT_S)}")
+        if not busy:
+            self.store_facts({UNERASED: False})
         return not busy
 
+    def mark_unerased(self) -> None:
+        """Store that rows were deleted, in the transaction that deletes them."""
+        self.store_facts({UNERASED: True})
+
     def compact(self) -> bool:
-        """Rewrite the database without deleted rows, then `checkpoint`. The caller holds `writer()`.
+        """Rewrite the database without deleted rows, then `erase_deleted`. The caller holds `writer()`.
 
         This also erases rows that older versions deleted without overwriting. It needs as much free space as the database
         has. Raises IndexFolderError, for instance if the disk is full.
         """
         try:
+            self.mark_unerased()
             self.connection().execute("VACUUM")
         except sqlite3.OperationalError as error:
             raise IndexFolderError(f"The index in {self.path} cannot be compacted ({error}).") from error
-        return self.checkpoint()
+        return self.erase_deleted(WAIT_S)
 
     def size(self) -> int:
         """The size of all files in the folder, in bytes."""

@@ -47,10 +47,18 @@ class Step:
 
 
 def ask_stream(
-    question: str, run: Run, settings: AskSettings, stop: StopRule, models: AnsweringModels, verifier: Verifier
+    question: str,
+    run: Run,
+    settings: AskSettings,
+    stop: StopRule,
+    models: AnsweringModels,
+    verifier: Verifier,
+    *,
+    progress: bool = True,
 ) -> Iterator[Step]:
     """Yield the passages, then one step per passage read, in fused order, then a step with the reply.
 
+    progress: False leaves the steps between out; then answers are selected and verified once, after the last reading.
     Raises the errors of `run`, before the first step, and BrokenCitation for a quotation that is not its document's text.
     """
     began = time.perf_counter()
@@ -58,22 +66,27 @@ def ask_stream(
     calibration = models.calibration.of(retrieved.language)
     own = settings.no_answer_threshold
     threshold = calibration.threshold if own is None else own
-    passages = verifier.passages(retrieved.passages, retrieved.content_hashes)
-    last = Step(passages)
-    yield last
+    quotations = verifier.quotations()
+
+    def verified(read: list[Reading]) -> tuple[tuple[Answer, ...], NoAnswer]:
+        best = quotations.answers(answers_of(retrieved, read, calibration), settings.top_k)
+        verdict = decide(best_score(best), threshold)
+        return () if verdict.is_no_answer else tuple(best), verdict
+
+    passages = quotations.passages(retrieved.passages, retrieved.content_hashes)
+    yield Step(passages)
     read_ms, at, read = 0.0, time.perf_counter(), list[Reading]()
-    verdict = decide(None, threshold)
     for read in readings:
         read_ms += 1e3 * (time.perf_counter() - at)
-        answers = verifier.answers(answers_of(retrieved, read, calibration))
-        verdict = decide(best_score(answers), threshold)
-        last = Step(passages, () if verdict.is_no_answer else tuple(answers[: settings.top_k]), len(read))
-        yield last
+        if progress:
+            yield Step(passages, verified(read)[0], len(read))
         at = time.perf_counter()
+    answers, verdict = verified(read)
+    passages = quotations.passages(retrieved.passages, retrieved.content_hashes)
     reply = Reply(
         question,
         retrieved.language,
-        last.answers,
+        answers,
         passages,
         verdict,
         _timings(began, retrieved, read_ms),
@@ -83,7 +96,7 @@ def ask_stream(
         stop.why(read, len(retrieved.passages)),
         calibration.scope,
     )
-    yield Step(passages, last.answers, last.read, reply)
+    yield Step(passages, answers, len(read), reply)
 
 
 def search_reply(
@@ -92,7 +105,7 @@ def search_reply(
     """The closest passages, verified, without running the reader; the reply has no answers."""
     began = time.perf_counter()
     retrieved = retrieve()
-    passages = verifier.passages(retrieved.passages, retrieved.content_hashes)
+    passages = verifier.quotations().passages(retrieved.passages, retrieved.content_hashes)
     return Reply(
         question,
         retrieved.language,

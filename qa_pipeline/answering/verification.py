@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
@@ -18,48 +19,72 @@ Quotation = TypeVar("Quotation", Answer, Passage)
 
 
 class Documents(Protocol):
-    """A store of documents. Raises DocumentMissing for an unknown id."""
+    """A store of documents. `document` raises DocumentMissing for an unknown id."""
 
     def document(self, document_id: str) -> Document: ...
+
+    def existing(self, ids: Iterable[str]) -> set[str]: ...
 
 
 class Verifier:
     """Compares quotations with the documents of one index. Thread-safe.
 
     An LRU cache holds documents of up to CACHED_CHARACTERS in all. It needs no invalidation: an id is never reused for
-    another text.
+    another text, and `Quotations` asks the store which documents still exist.
     """
 
     def __init__(self, documents: Documents) -> None:
-        self._documents = documents
+        self.documents = documents
         self._cache: LRUCache[Document] = LRUCache(CACHED_CHARACTERS, lambda document: len(document.text) + 1)
 
     def document(self, document_id: str) -> Document:
         """The document of that id. Raises DocumentMissing."""
         document = self._cache.get(document_id)
         if document is None:
-            document = self._documents.document(document_id)
+            document = self.documents.document(document_id)
             self._cache.put(document_id, document)
         return document
 
-    def passages(self, passages: Iterable[Passage], content_hashes: Iterable[str]) -> tuple[Passage, ...]:
+    def quotations(self) -> Quotations:
+        """The verification of one question's quotations."""
+        return Quotations(self)
+
+
+class Quotations:
+    """Verifies the quotations of one question. It keeps their documents, so even one over the cache's size loads once."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+        self._documents: dict[str, Document] = {}
+
+    def passages(self, passages: Sequence[Passage], content_hashes: Iterable[str]) -> tuple[Passage, ...]:
         """The passages whose document still exists, in order, each verified. Raises BrokenCitation.
 
         content_hashes: of each passage's document, at retrieval.
         """
-        return tuple(self._verified(zip(passages, content_hashes, strict=True)))
+        return tuple(self._verified(passages, content_hashes))
 
-    def answers(self, answers: Iterable[Answer]) -> list[Answer]:
-        """The answers whose document still exists, in order, each verified and with its page. Raises BrokenCitation."""
+    def answers(self, answers: Sequence[Answer], most: int) -> list[Answer]:
+        """The first `most` answers whose document still exists, each verified and with its page. Raises BrokenCitation."""
+        verified = self._verified(answers, (answer.content_hash for answer in answers))
         return [
-            replace(answer, page=page_of(self.document(answer.document_id).pages, answer.start))
-            for answer in self._verified((answer, answer.content_hash) for answer in answers)
+            replace(answer, page=page_of(self._document(answer.document_id).pages, answer.start))
+            for answer in islice(verified, most)
         ]
 
-    def _verified(self, quotations: Iterable[tuple[Quotation, str]]) -> Iterator[Quotation]:
-        for quotation, content_hash in quotations:
+    def _verified(self, quotations: Sequence[Quotation], content_hashes: Iterable[str]) -> Iterator[Quotation]:
+        existing = self._verifier.documents.existing({quotation.document_id for quotation in quotations})
+        for quotation, content_hash in zip(quotations, content_hashes, strict=True):
+            if quotation.document_id not in existing:
+                continue
             try:
-                document = self.document(quotation.document_id)
+                document = self._document(quotation.document_id)
             except DocumentMissing:
                 continue
             yield verify(quotation, document, content_hash)
+
+    def _document(self, document_id: str) -> Document:
+        document = self._documents.get(document_id)
+        if document is None:
+            document = self._documents[document_id] = self._verifier.document(document_id)
+        return document

@@ -103,6 +103,8 @@ def _print_report(report: Any) -> None:
         f" ({', '.join(report.languages)}); embedder {report.embedder}; generation {report.generation};"
         f" {report.seconds:.1f} s"
     )
+    if not report.erased:
+        print("The index is in use: what was deleted may stay on disk until the next `docqa index`.")
 
 
 def _passage_count(passages: int) -> str:
@@ -190,7 +192,7 @@ def _doctor(options: argparse.Namespace) -> int:
         if compacted is not None:
             print(f"Compacted: {before:,} bytes before, {after:,} now.")
         if compacted is False:
-            print("The index is in use, so what was deleted may stay in its log until the last reader closes; run it again.")
+            print("The index is in use: what was deleted may stay on disk. Run the command again later.")
     return OK if not left and compacted is not False else FAILED
 
 

@@ -42,12 +42,16 @@ class StopRule:
 def read_until_sure(
     reader: PassageReader, question: str, passages: Sequence[Passage], stop: StopRule
 ) -> Iterator[list[Reading]]:
-    """Yield the list of all readings so far after each passage, in fused order. Yields at least one list."""
-    began = time.perf_counter()
+    """Yield the list of all readings so far after each passage, in fused order. Yields at least one list.
+
+    The time budget counts only the reader's time, not that of the caller between two passages.
+    """
+    spent = 0.0
     readings: list[Reading] = []
     while True:
+        began = time.perf_counter()
         readings = [*readings, *reader.read(question, [passage.text for passage in passages[len(readings) :][:1]])]
+        spent += 1e3 * (time.perf_counter() - began)
         yield readings
-        spent = 1e3 * (time.perf_counter() - began)
         if len(readings) >= len(passages) or stop.is_sure(readings) or spent >= stop.budget_ms:
             return

@@ -267,6 +267,35 @@ def test_deleted_text_is_gone_from_disk_when_the_run_ends(path: Path, corpus: Pa
             assert snapshot.best(SECRET, "en", 5) == []
 
 
+def test_what_a_reader_kept_on_disk_is_erased_by_the_next_run(
+    path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when nothing changed since; the run that could not erase says so, and waits for two seconds only."""
+    monkeypatch.setattr("indexing.store.sqlite.ERASE_WAIT_S", 0.05)
+    (corpus / "secret.txt").write_text(f"{SECRET} is the word. " * 400)
+    assert build_index(corpus, path, embedder=EMBEDDER).erased  # type: ignore[arg-type]
+    (corpus / "secret.txt").unlink()
+    with Index.open(path) as reader:
+        with reader.folder.reading():
+            reader.folder.counts()
+            assert not build_index(corpus, path, embedder=EMBEDDER).erased  # type: ignore[arg-type]
+            assert holds(path, SECRET)
+        assert build_index(corpus, path, embedder=EMBEDDER).erased  # type: ignore[arg-type]
+        assert holds(path, SECRET) == set()
+
+
+def test_a_run_without_deletions_does_not_wait_for_readers(
+    path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexing.store.sqlite.ERASE_WAIT_S", 0.0)
+    (corpus / "broken.pdf").write_bytes(b"%PDF-1.4 no page")
+    with Index.open(path) as reader, reader.folder.reading():
+        reader.folder.counts()
+        for _ in range(2):
+            report = build_index(corpus, path, embedder=EMBEDDER)  # type: ignore[arg-type]
+            assert report.erased and report.count("skipped") == 1
+
+
 def test_compaction_takes_what_older_versions_left_on_disk(path: Path, corpus: Path) -> None:
     """A version without secure_delete left deleted text in free pages of the database."""
     connection = sqlite3.connect(path / DATABASE, isolation_level=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,9 @@ class Counting:
     def document(self, document_id: str) -> Document:
         self.loaded.append(document_id)
         return self.folder.document(document_id)
+
+    def existing(self, ids: Iterable[str]) -> set[str]:
+        return self.folder.existing(ids)
 
 
 def test_a_quotation_is_text_offsets_and_hash(path: Path) -> None:
@@ -115,17 +118,41 @@ class Deleting(WordReader):
         return super().read(question, texts)
 
 
-def test_a_document_deleted_while_it_was_read_gives_no_answer(path: Path) -> None:
-    """Unless it was verified before: then the quotation is of the generation that was asked."""
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_document_deleted_while_it_was_read_is_not_quoted(path: Path, streaming: bool) -> None:
     settings = AskSettings(thorough=True)
     best = pipeline_of(path).ask(QUESTION, settings).answers[0]
     pipeline = pipeline_of(path, Deleting(path, best.document_id))
-
-    class Forgetful(Verifier):
-        def document(self, document_id: str) -> Document:
-            return self._documents.document(document_id)
-
-    pipeline.verifier = Forgetful(pipeline.index.folder)
-    reply = pipeline.ask(QUESTION, settings)
-    assert best.document_id not in {answer.document_id for answer in reply.answers}
+    reply = list(pipeline.stream(QUESTION, settings))[-1].reply if streaming else pipeline.ask(QUESTION, settings)
+    assert reply is not None
+    quoted = {answer.document_id for answer in reply.answers} | {passage.document_id for passage in reply.passages}
+    assert quoted and best.document_id not in quoted
     assert bool(reply.answers) != reply.no_answer.is_no_answer
+
+
+def test_a_question_verifies_only_what_it_sends(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, after the last reading; the stream verifies at each step."""
+    verified: list[str] = []
+
+    def counting(quotation: Any, *rest: Any) -> Any:
+        verified.append(type(quotation).__name__)
+        return verify(quotation, *rest)
+
+    monkeypatch.setattr(verification, "verify", counting)
+    pipeline, settings = pipeline_of(path), AskSettings(thorough=True, top_k=1)
+    reply = pipeline.ask(QUESTION, settings)
+    assert reply.passages_read > 2 and len(reply.answers) == 1
+    assert verified.count("Answer") == 1
+    verified.clear()
+    steps = list(pipeline.stream(QUESTION, settings))
+    assert [step.read for step in steps] == [*range(reply.passages_read + 1), reply.passages_read]
+    assert verified.count("Answer") > 2
+
+
+def test_a_document_over_the_cache_is_loaded_once_a_question(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification, "CACHED_CHARACTERS", 0)
+    pipeline = pipeline_of(path)
+    counting = Counting(pipeline.index.folder)
+    pipeline.verifier = Verifier(counting)
+    list(pipeline.stream(QUESTION, AskSettings(thorough=True)))
+    assert counting.loaded and len(counting.loaded) == len(set(counting.loaded))
