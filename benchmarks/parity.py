@@ -206,7 +206,7 @@ def main() -> int:
     print(machine.line(machine.facts()))
 
     from indexing.models.registry import resolve
-    from qa_pipeline.haystack.load import load_reader
+    from qa_pipeline.haystack.load import load_farm_reader
 
     model = resolve(chosen.reader, "reader")
     sizes = {"max_seq_len": 384, "doc_stride": 128}
@@ -219,7 +219,7 @@ def main() -> int:
         return 0
     results = []
     for precision in chosen.precision:
-        reader = load_reader(model, precision=precision, remember=0, use_gpu=False)
+        reader = load_farm_reader(model, precision=precision, remember=0, use_gpu=False)
         for name, asked in sets.items():
             for way in chosen.ways if precision == "fp32" else ["batched"]:
                 began = time.perf_counter()

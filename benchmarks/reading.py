@@ -102,7 +102,7 @@ def transformers_pipeline(folder: Path) -> Reads:
 
 def ours(folder: Path, precision: str) -> Reads:
     from indexing.models.registry import resolve
-    from qa_pipeline.haystack.load import load_reader
+    from qa_pipeline.reading.load import load_reader
 
     reader = load_reader(resolve(str(folder), "reader"), precision=precision, remember=0, use_gpu=False, **SIZES)
 
@@ -141,17 +141,13 @@ def cost(folder: Path, asked: Questions) -> tuple[int, float]:
     from transformers import AutoConfig
 
     from indexing.models.registry import resolve
-    from qa_pipeline.haystack.load import load_reader
+    from qa_pipeline.reading.load import load_reader
 
     reader: Any = load_reader(resolve(str(folder), "reader"), precision="fp32", remember=0, use_gpu=False, **SIZES)
     config = AutoConfig.from_pretrained(str(folder))
     width, layers, inner = config.hidden_size, config.num_hidden_layers, config.intermediate_size
-    tokens = reader._tokenised({text.encode(): text for _, texts in asked for text in texts})
     lengths = [
-        len(window.ids)
-        for question, texts in asked
-        for text in texts
-        for window in reader._windows_of(0, reader._question_ids(question), tokens[text.encode()].ids.tolist())
+        len(window.ids) for window in reader.inputs([(question, text) for question, texts in asked for text in texts])
     ]
     linear = sum(lengths) * 2 * layers * (4 * width * width + 2 * width * inner)
     attention = sum(length * length for length in lengths) * 4 * layers * width

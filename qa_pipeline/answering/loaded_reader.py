@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from indexing.models.registry import resolve
 from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration, calibration_of
-from qa_pipeline.haystack.load import load_reader
+from qa_pipeline.reading.load import load_reader
 from qa_pipeline.reading.readings import PassageReader
 
 

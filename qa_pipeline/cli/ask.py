@@ -15,8 +15,8 @@ from qa_pipeline.cli.output import mark_answer, print_json, print_reply
 from qa_pipeline.settings import PRECISIONS
 
 if TYPE_CHECKING:
+    from qa_pipeline.answering.answerer import Answerer
     from qa_pipeline.answers import Reply
-    from qa_pipeline.pipeline import QAPipeline
 
 OK, NOTHING_FOUND = 0, 1
 
@@ -97,11 +97,11 @@ def _answer_all(options: argparse.Namespace, reader: str | None, verb: str) -> i
     if options.question != "-":
         question_text(options.question)
     IndexFolder.open(options.index).close()
-    pipeline = _pipeline(options.index, reader, settings, getattr(options, "precision", "auto"))
+    answerer = _answerer(options.index, reader, settings, getattr(options, "precision", "auto"))
     found = False
     for question in _questions(options.question):
         try:
-            reply: Reply = getattr(pipeline, verb)(question, settings, filters)
+            reply: Reply = getattr(answerer, verb)(question, settings, filters)
         except SettingError as error:
             if options.question != "-":
                 raise
@@ -114,10 +114,10 @@ def _answer_all(options: argparse.Namespace, reader: str | None, verb: str) -> i
     return OK if found else NOTHING_FOUND
 
 
-def _pipeline(index: Path, reader: str | None, settings: Any, precision: str) -> QAPipeline:
-    from qa_pipeline.pipeline import QAPipeline
+def _answerer(index: Path, reader: str | None, settings: Any, precision: str) -> Answerer:
+    from qa_pipeline.answering.answerer import Answerer
 
-    return QAPipeline.open(index, reader, settings, precision)
+    return Answerer.open(index, reader, settings, precision)
 
 
 def _questions(question: str) -> Iterator[str]:
@@ -146,7 +146,7 @@ def _read(options: argparse.Namespace) -> int:
     folder = resolve(options.reader or DEFAULT_READER, "reader")
     from qa_pipeline.answering.calibration import calibration_of
     from qa_pipeline.answering.verdict import answer_text
-    from qa_pipeline.haystack.load import load_reader
+    from qa_pipeline.reading.load import load_reader
 
     found = answer_text(load_reader(folder, precision=options.precision), question, context, calibration_of(folder))
     if options.json:

@@ -17,9 +17,9 @@ from indexing.errors import SettingError
 from qa_pipeline.settings import AskSettings, question_text
 
 if TYPE_CHECKING:
+    from qa_pipeline.answering.answerer import Answerer
     from qa_pipeline.answering.calibration import Calibration
     from qa_pipeline.answering.loaded_reader import LoadedReader
-    from qa_pipeline.pipeline import QAPipeline
     from qa_pipeline.reading.readings import Reading
 
 Values = dict[str, Any]
@@ -73,12 +73,12 @@ class AskRows:
     passages: int
 
     def __call__(self, *columns: Column) -> list[Values]:
-        pipeline = _pipeline(self.find(self.index), self.reader, self.precision)
-        return [self._reply(pipeline, question) for question in columns[0]]
+        answerer = _answerer(self.find(self.index), self.reader, self.precision)
+        return [self._reply(answerer, question) for question in columns[0]]
 
-    def _reply(self, pipeline: QAPipeline, question: str | None) -> Values:
+    def _reply(self, answerer: Answerer, question: str | None) -> Values:
         try:
-            reply = pipeline.ask(question or "", self.settings, self.filters)
+            reply = answerer.ask(question or "", self.settings, self.filters)
         except SettingError as error:
             return {"reason": str(error)}
         answers = [
@@ -138,19 +138,18 @@ def _reader(name: str, precision: str, top_k: int) -> LoadedReader:
     from indexing.models.registry import resolve
     from qa_pipeline.answering.calibration import calibration_of
     from qa_pipeline.answering.loaded_reader import LoadedReader
-    from qa_pipeline.haystack.load import load_reader
+    from qa_pipeline.reading.load import load_reader
 
     model = resolve(name, "reader")
-    spans = {"top_k_per_sample": top_k} if top_k > 1 else {}
-    return LoadedReader(load_reader(model, precision=precision, **spans), model.name, calibration_of(model))
+    return LoadedReader(load_reader(model, precision=precision, count=top_k), model.name, calibration_of(model))
 
 
 @lru_cache(maxsize=2)
-def _pipeline(index: Path, reader: str, precision: str) -> QAPipeline:
-    """The pipeline of this process, opened once."""
-    from qa_pipeline.pipeline import QAPipeline
+def _answerer(index: Path, reader: str, precision: str) -> Answerer:
+    """The answerer of this process, opened once."""
+    from qa_pipeline.answering.answerer import Answerer
 
-    return QAPipeline.open(index, reader, precision=precision)
+    return Answerer.open(index, reader, precision=precision)
 
 
 def arrow_type(shape: Any) -> Any:

@@ -30,7 +30,7 @@ def average(names: Sequence[str], into: Path) -> None:
     if len(names) < 2:
         raise SettingError("A mean is of two readers or more; name them.")
     new_folder(into)
-    from qa_pipeline.haystack.load import window_sizes
+    from qa_pipeline.reading.load import window_sizes
 
     first, *others = [resolve(name, "reader") for name in names]
     shape, windows = _shape(first), window_sizes(first)

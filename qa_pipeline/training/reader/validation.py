@@ -58,7 +58,7 @@ class Change:
 
 def scores(folder: ModelFolder, examples: Sequence[Example], recipe: Recipe, tell: Callable[[int], None]) -> list[Score]:
     """Reads each example with the recipe's windows, in order, in fp32. tell: receives the number done."""
-    from qa_pipeline.haystack.load import load_reader
+    from qa_pipeline.reading.load import load_reader
 
     reader = load_reader(with_windows(folder, recipe), precision="fp32")
     found: list[Score] = []

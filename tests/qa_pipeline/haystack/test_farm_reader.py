@@ -18,7 +18,7 @@ from haystack.nodes import BM25Retriever, FARMReader
 from indexing.errors import ModelRefused, SettingError
 from indexing.models.registry import resolve
 from qa_pipeline.haystack.farm_reader import Reader
-from qa_pipeline.haystack.load import load_reader
+from qa_pipeline.haystack.load import load_farm_reader
 from qa_pipeline.reading.readings import Reading
 from tests.known import SCRIPTS
 from tests.tiny import LONG, LONG_QUESTION, QUESTION, UGLY, check_laws, close, make_reader, same_ranking
@@ -38,9 +38,7 @@ class Pair:
     """Our reader and the stock one over the same folder, with the same arguments; settings are changed on both."""
 
     def __init__(self, folder: Path) -> None:
-        ours = load_reader(resolve(str(folder), "reader"), exact_confidence=True, **SMALL)
-        assert isinstance(ours, Reader)
-        self.ours = ours
+        self.ours = load_farm_reader(resolve(str(folder), "reader"), exact_confidence=True, **SMALL)
         with _kept_random_state():
             self.stock = FARMReader(str(folder), num_processes=0, progress_bar=False, **STOCK)
         self.usual = {
@@ -93,8 +91,7 @@ def pair(both: Pair) -> Pair:
 
 @pytest.fixture(scope="module")
 def ours(folders: dict[str, Path]) -> Reader:
-    reader = load_reader(resolve(str(folders["xlm-roberta"]), "reader"), **SMALL)
-    assert isinstance(reader, Reader)
+    reader = load_farm_reader(resolve(str(folders["xlm-roberta"]), "reader"), **SMALL)
     return reader
 
 
@@ -289,13 +286,12 @@ def test_loading_leaves_random_generators_alone(folders: dict[str, Path]) -> Non
     random.seed(7), np.random.seed(7), torch.manual_seed(7)
     expected = random.random(), float(np.random.rand()), float(torch.rand(1))
     random.seed(7), np.random.seed(7), torch.manual_seed(7)
-    load_reader(resolve(str(folders["bert"]), "reader"), **SMALL)
+    load_farm_reader(resolve(str(folders["bert"]), "reader"), **SMALL)
     assert (random.random(), float(np.random.rand()), float(torch.rand(1))) == expected
 
 
 def test_a_folder_without_preset_is_read_with_farms_usual_windows(folders: dict[str, Path]) -> None:
-    reader = load_reader(resolve(str(folders["xlm-roberta"]), "reader"))
-    assert isinstance(reader, Reader)
+    reader = load_farm_reader(resolve(str(folders["xlm-roberta"]), "reader"))
     assert (reader.max_seq_len, reader.doc_stride) == (384, 128)
 
 
@@ -307,6 +303,6 @@ def test_an_unknown_architecture_is_refused_in_one_sentence(folders: dict[str, P
     config = json.loads((odd / "config.json").read_text())
     (odd / "config.json").write_text(json.dumps({**config, "model_type": "nobody-knows-it"}))
     with pytest.raises(ModelRefused) as refused:
-        load_reader(resolve(str(odd), "reader"), **SMALL)
+        load_farm_reader(resolve(str(odd), "reader"), **SMALL)
     message = str(refused.value)
     assert "odd" in message and "\n" not in message and "Traceback" not in message and len(message) < 500

@@ -15,10 +15,10 @@ from torch import nn
 from indexing.errors import SettingError
 from indexing.models.hardware import Hardware
 from indexing.models.registry import resolve
-from qa_pipeline.haystack import farm_reader as reader_module
 from qa_pipeline.haystack.farm_reader import Reader
-from qa_pipeline.haystack.load import load_reader, window_sizes
-from qa_pipeline.reading import precision
+from qa_pipeline.haystack.load import load_farm_reader
+from qa_pipeline.reading import precision, torch_engine
+from qa_pipeline.reading.load import load_reader, window_sizes
 from qa_pipeline.reading.span_decoding import best_span
 from qa_pipeline.reading.unpadded import unpadded_encoder
 from tests.known import SCRIPTS
@@ -37,16 +37,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def loaded(folder: Path, **options: Any) -> Reader:
-    reader = load_reader(resolve(str(folder), "reader"), **{**SMALL, **options})
-    assert isinstance(reader, Reader)
-    return reader
+    return load_farm_reader(resolve(str(folder), "reader"), **{**SMALL, **options})
 
 
 def inputs_of(reader: Reader) -> tuple[list[list[int]], list[list[int]]]:
     texts = [*SCRIPTS.values(), LONG, "x"]
-    ids = [reader._processor.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-    question = reader._question_ids(QUESTION)
-    made = [w for n, row in enumerate(ids) for w in reader._windows_of(n, question, row)]
+    made = reader._reading.inputs([(QUESTION, text) for text in texts])
     return [window.ids for window in made], [window.types for window in made]
 
 
@@ -101,7 +97,7 @@ def test_everything_is_made_where_the_model_is(folders: dict[str, Path], kind: s
 @pytest.mark.parametrize("exact", [False, True])
 def test_an_architecture_that_is_not_packed_is_padded(folders: dict[str, Path], exact: bool, monkeypatch: Any) -> None:
     expected = loaded(folders["bert"], exact_confidence=exact).read(QUESTION, UGLY)
-    monkeypatch.setattr(reader_module, "unpadded_encoder", lambda *_: None)
+    monkeypatch.setattr(torch_engine, "unpadded_encoder", lambda *_: None)
     padded = loaded(folders["bert"], exact_confidence=exact)
     lengths = []
     forward = padded._model.forward
@@ -109,7 +105,7 @@ def test_an_architecture_that_is_not_packed_is_padded(folders: dict[str, Path], 
     found = padded.read(QUESTION, UGLY)
     for one, other in zip(found, expected, strict=True):
         assert {(span.start, span.end) for span in one.spans} == {(span.start, span.end) for span in other.spans}
-    padded._readings.clear()
+    padded.forget()
     lengths.clear()
     padded.read(QUESTION, ["x"])
     assert (lengths == [SMALL["max_seq_len"]]) is exact

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from indexing.errors import ModelMissing, ModelRefused
 from indexing.models.registry import resolve
-from qa_pipeline.haystack.load import load_reader
+from qa_pipeline.reading.load import load_reader
 from qa_pipeline.reading.xlm_reader import XlmReader
 from qa_pipeline.reading.xlm_tokenizer import LONGEST_UNIT, XlmTokens, places_of, units
 from tests.known import SCRIPTS

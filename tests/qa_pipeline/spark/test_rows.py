@@ -13,7 +13,7 @@ from qa_pipeline.answering.calibration import Calibration, calibration_of
 from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.answering.verdict import answer_text
 from qa_pipeline.cli.main import main
-from qa_pipeline.haystack.load import load_reader
+from qa_pipeline.reading.load import load_reader
 from qa_pipeline.spark.dataframe import table_format
 from qa_pipeline.spark.rows import ANSWER, ReadRows, read_rows
 from tests.known import SCRIPTS

@@ -20,7 +20,7 @@ from indexing.errors import ModelRefused, SettingError
 from indexing.models.registry import resolve
 from qa_pipeline.datasets.examples import Example, Gold
 from qa_pipeline.evaluation.metrics.no_answer import auroc
-from qa_pipeline.haystack.load import load_reader
+from qa_pipeline.reading.load import load_reader
 from qa_pipeline.training.loop.checkpoints import NAME
 from qa_pipeline.training.loop.recipes import RECIPES, Recipe, recipe
 from qa_pipeline.training.loop.trainer import Progress, rate

@@ -20,7 +20,7 @@ from indexing.models.registry import ModelFolder, resolve
 from indexing.text.search_terms import terms
 from qa_pipeline.cli.main import main
 from qa_pipeline.datasets.examples import Example, Gold
-from qa_pipeline.haystack.load import load_reader, window_sizes
+from qa_pipeline.reading.load import load_reader, window_sizes
 from qa_pipeline.training.compression.pruning import count_tokens, prune, texts
 from qa_pipeline.training.compression.weight_averaging import average
 from qa_pipeline.training.reader.unanswerable import REACH, unanswerable
