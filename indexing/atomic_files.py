@@ -11,7 +11,6 @@ import glob
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import BinaryIO
 
 PIECE = 1 << 16
 MODE = 0o644
+NEW, OLD = ".new", ".old"
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -93,28 +93,41 @@ def _finish(file: BinaryIO, durable: bool) -> None:
 def replace_folder(target: Path) -> Iterator[Path]:
     """An empty folder to fill, which replaces `target` at the end of the block. The caller must be the only writer.
 
-    Leftovers of interrupted writers are removed. After an exception, `target` is unchanged.
+    After an exception, `target` is unchanged. If a writer was killed between the two renames, the next call restores the
+    old folder. Leftovers of interrupted writers are removed.
     """
-    _remove_folders_beside(target)
-    beside = _folder_beside(target)
+    _restore_folder(target)
+    beside = _beside(target, NEW)
+    beside.mkdir(0o700)
     try:
         yield beside
         sync_tree(beside)
         beside.chmod(0o755)
-        if target.exists():
-            move(target, _folder_beside(target) / "old", durable=False)
+        if os.path.lexists(target):
+            move(target, _beside(target, OLD), durable=False)
         move(beside, target)
     finally:
-        _remove_folders_beside(target)
+        _restore_folder(target)
 
 
-def _folder_beside(target: Path) -> Path:
-    return Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+def _beside(target: Path, suffix: str) -> Path:
+    return target.with_name(f".{target.name}.{os.urandom(8).hex()}{suffix}")
 
 
-def _remove_folders_beside(target: Path) -> None:
-    for left in target.parent.glob(f".{glob.escape(target.name)}-*"):
-        shutil.rmtree(left, ignore_errors=True)
+def _restore_folder(target: Path) -> None:
+    """Rename the old folder back if `target` is missing; then remove what else is left beside it."""
+    for old in _left_beside(target, OLD):
+        # A folder that is partly removed must never be taken for an old one.
+        move(old, target if not os.path.lexists(target) else old.with_suffix(NEW), durable=False)
+    for left in _left_beside(target, NEW):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _left_beside(target: Path, suffix: str) -> list[Path]:
+    return list(target.parent.glob(f".{glob.escape(target.name)}.{16 * '[0-9a-f]'}{suffix}"))
 
 
 # -- fsync -------------------------------------------------------------------------------------------------------------

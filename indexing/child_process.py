@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -32,39 +33,87 @@ class ChildProcess:
                 env={**os.environ, **(env or {})},
             )
         self.connection = Connection(ours.detach())
+        self._watchdog = _Watchdog(self.process)
 
     def close(self) -> None:
         """End the process."""
+        self._watchdog.close()
         self.connection.close()
         self.process.kill()
         self.process.wait()
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Run a block with a time limit: kill the process after `seconds`, then raise TimeoutError.
+        """Run a block with a time limit: kill the process after `seconds`, then raise TimeoutError. Blocks do not nest.
 
         Killing ends any wait for the child. So the limit covers everything in the block, even half-received messages.
         """
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            self.process.kill()
-
-        timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), end)
-        timer.daemon = True
-        timer.start()
+        self._watchdog.start(seconds)
         try:
             yield
         except (OSError, EOFError):
-            if late.is_set():
+            if self._watchdog.stop():
                 raise TimeoutError from None
             raise
         finally:
-            timer.cancel()
-            timer.join()
-        if late.is_set():
+            late = self._watchdog.stop()
+        if late:
             raise TimeoutError
+
+
+class _Watchdog:
+    """Kills a process at a deadline.
+
+    One thread serves many deadlines, as starting one for each small message costs more than the message. It looks again
+    at the deadline it waited for, and ends if there is none then.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._deadline: float | None = None
+        self._wakes = 0.0
+        self._late = False
+
+    def start(self, seconds: float) -> None:
+        """Set the deadline."""
+        with self._changed:
+            self._late = False
+            self._deadline = time.monotonic() + seconds
+            if self._thread is None:
+                self._wakes = self._deadline
+                self._thread = threading.Thread(target=self._watch, daemon=True)
+                self._thread.start()
+            elif self._deadline < self._wakes:
+                self._changed.notify()
+
+    def stop(self) -> bool:
+        """Remove the deadline. Returns whether it has passed and the process was killed."""
+        with self._changed:
+            self._deadline = None
+            return self._late
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._changed:
+            self._deadline = None
+            thread = self._thread
+            self._changed.notify()
+        if thread is not None:
+            thread.join()
+
+    def _watch(self) -> None:
+        with self._changed:
+            while self._deadline is not None and not self._late:
+                self._wakes = self._deadline
+                left = self._deadline - time.monotonic()
+                if left > 0:
+                    self._changed.wait(min(left, threading.TIMEOUT_MAX))
+                else:
+                    self._late = True
+                    self._process.kill()
+            self._thread = None
 
 
 def code_to_serve(module: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,9 @@ import uvicorn
 
 from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.api.app import create_app, with_headers
+from qa_pipeline.api.problems import MEDIA_TYPE
 from qa_pipeline.cli.serve import config
+from qa_pipeline.reading.readings import Reading
 from qa_pipeline.service.model_pool import ModelPool
 from qa_pipeline.service.service import Service
 from qa_pipeline.service.settings import ServerSettings
@@ -23,6 +27,7 @@ from tests.known import WordEmbedder, WordReader
 
 BRIDGE = "The bridge opened in 1912. It is long.\n"
 MINE = "The mine closed in 1974. It was wet.\n"
+ASKED = {"question": "When was the bridge opened in?"}
 
 
 def known_models(reader: Any = None) -> ModelPool:
@@ -79,3 +84,52 @@ def live(home: Path, models: ModelPool | None = None, key: str = "", **settings:
         server.should_exit = True
         thread.join(120)
         assert not thread.is_alive()
+
+
+class SlowReader(WordReader):
+    """Reads when it is let; tells how many read at once at most."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.go.set()
+        self.now = self.most = 0
+        self.guard = threading.Lock()
+
+    def read(self, question: str, texts: Sequence[str]) -> list[Reading]:
+        with self.guard:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        self.go.wait(120)
+        with self.guard:
+            self.now -= 1
+        return super().read(question, texts)
+
+
+def problem(answer: httpx.Response, status: int, kind: str) -> str:
+    """The detail of a problem, which must be this one."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == MEDIA_TYPE
+    found = answer.json()
+    assert found["status"] == status and found["type"] == f"urn:docqa:problem:{kind}" and found["title"]
+    detail: str = found["detail"]
+    return detail
+
+
+def holds(api: Live, corpus: str, value: Any) -> int:
+    """The law, from outside: each thing with a document and a span is that text. How many there were."""
+    if isinstance(value, list):
+        return sum(holds(api, corpus, item) for item in value)
+    if not isinstance(value, dict):
+        return 0
+    count = 0
+    if {"document_id", "start", "end", "text"} <= value.keys():
+        path = f"/v1/corpora/{corpus}/documents/{value['document_id']}"
+        piece = api.http.get(path, params={"start": value["start"], "end": value["end"]}).json()
+        assert piece["text"] == value["text"] != ""
+        count = 1
+    return count + sum(holds(api, corpus, item) for item in value.values())
+
+
+def events(text: str) -> list[tuple[str, Any]]:
+    found = re.findall(r"event: (\w+)\ndata: ([^\n]*)\n\n", text)
+    return [(name, json.loads(data)) for name, data in found]

@@ -104,6 +104,7 @@ SEAMS = {
     "matplotlib": {"qa_pipeline/evaluation/runs/plots.py"},
     "pyspark": {"qa_pipeline/spark/"},
 }
+LEVELS = 7
 FORBIDDEN = ("nltk", "streamlit", "ray", "elasticsearch")
 
 
@@ -172,6 +173,18 @@ def cycle(arrows: Mapping[str, Iterable[str]]) -> str:
     return next((found for name in sorted(arrows) if (found := visit(name, ()))), "")
 
 
+def longest_chain(name: str, arrows: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """The longest way down from a module; of several, the first by name. The arrows must have no cycle."""
+    found: dict[str, tuple[str, ...]] = {}
+
+    def below(name: str) -> tuple[str, ...]:
+        if name not in found:
+            found[name] = (name, *max(map(below, sorted(arrows.get(name, ()))), key=len, default=()))
+        return found[name]
+
+    return below(name)
+
+
 def inside(folder: str, arrows: Mapping[str, Iterable[str]]) -> dict[str, dict[str, str]]:
     """The parts of a folder (its modules, its folders), each with those it imports, and one import that shows it."""
     depth = folder.count(".") + 2
@@ -228,6 +241,11 @@ def test_a_cycle_is_found_and_told() -> None:
     assert cycle({"a": ["b"], "b": ["c"], "c": ["b"]}) == "b -> c -> b"
 
 
+def test_the_longest_chain_is_found() -> None:
+    assert longest_chain("a", {"a": ["b", "c"], "b": ["c"], "c": ["d"]}) == ("a", "b", "c", "d")
+    assert longest_chain("d", {"a": ["d"], "d": []}) == longest_chain("d", {}) == ("d",)
+
+
 def test_parts_of_a_folder_are_its_modules_and_its_folders() -> None:
     arrows = {"a.b.c": ["a.e", "a.b.d", "os"], "a.b.d": [], "a.e": ["a.b.d"], "other.x": ["a.e"]}
     assert inside("a", arrows) == {
@@ -262,6 +280,14 @@ def test_no_arrow_runs_back_up(folder: str) -> None:
     assert set(parts) == set(order), "say in ORDER where a new part stands"
     up = [why for part in parts for other, why in parts[part].items() if order.index(other) > order.index(part)]
     assert up == []
+
+
+def test_at_most_seven_folders_from_the_command_line_down() -> None:
+    """Between the folders in qa_pipeline. Modules beside them, such as `answers`, hold values and are no level."""
+    parts = inside("qa_pipeline", ours())
+    folders = {part for part in parts if any(module.startswith(f"{part}.") for module in ours())}
+    chain = longest_chain("qa_pipeline.cli", {part: parts[part].keys() & folders for part in folders})
+    assert len(chain) <= LEVELS, " -> ".join(chain)
 
 
 def test_every_folder_with_folders_has_an_order() -> None:

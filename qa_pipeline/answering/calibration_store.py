@@ -62,9 +62,7 @@ def load(model: ModelFolder) -> StoredCalibration | None:
 
 def save(model: ModelFolder, known: StoredCalibration) -> Path:
     """Store the calibration of a model where `load` finds it; returns the file. Raises SettingError if none is writable."""
-    text = json.dumps(
-        {"fingerprint": model.fingerprint, "about": dict(known.about), **_to_json(known)}, ensure_ascii=False, indent=1
-    )
+    text = json.dumps({"fingerprint": model.fingerprint, **to_json(known)}, ensure_ascii=False, indent=1)
     for path in _places(model):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,21 +95,21 @@ def _numbers(values: Mapping[str, Any]) -> tuple[float, float, float]:
     return slope, offset, threshold
 
 
-def _to_json(known: StoredCalibration) -> dict[str, Any]:
-    """As in the file."""
-    values: dict[str, Any] = {
+def to_json(known: StoredCalibration) -> dict[str, Any]:
+    """A calibration as in the file, whose keys are those of the first release; without the fingerprint of the model."""
+    values: dict[str, Any] = {"about": dict(known.about)} if known.about else {}
+    values |= {
         "pooled": dict(zip(NUMBERS, known.pooled, strict=True)),
         "languages": {name: dict(zip(NUMBERS, values, strict=True)) for name, values in sorted(known.languages.items())},
     }
     if known.evidence_weights:
         values["lift"] = _weights_to_json(known.evidence_weights)
     if known.found:
-        values["found"] = _to_json(known.found)
+        values["found"] = to_json(known.found)
     return values
 
 
 def _weights_to_json(weights: EvidenceWeights) -> dict[str, Any]:
-    """As in the file, whose keys are those of the first release."""
     typical = {"nearness": weights.typical.dense_score, "words": weights.typical.words}
     return {"near": weights.near, "words": weights.words, "typical": typical, "embedder": weights.embedder}
 

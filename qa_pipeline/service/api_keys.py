@@ -41,9 +41,9 @@ class Key:
     corpora: tuple[str, ...]
     created: str
 
-    def allows(self, corpus: str, *, write: bool = False) -> bool:
-        """Whether the key may see a corpus; with `write`, change it."""
-        return (self.write or not write) and (not self.corpora or corpus in self.corpora)
+    def allows(self, corpus: str) -> bool:
+        """Whether the key may see a corpus."""
+        return not self.corpora or corpus in self.corpora
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -148,7 +148,7 @@ class Service:
     @staticmethod
     def may_see(key: Key | None, corpus: str) -> bool:
         """Whether a key may see a corpus; with None, keys are off."""
-        return key is None or not key.corpora or corpus in key.corpora
+        return key is None or key.allows(corpus)
 
     # -- questions -------------------------------------------------------------------------------------------------
 

@@ -181,7 +181,7 @@ def _before(settings: TrainSettings, data: Data, base: ModelFolder, key: str) ->
     path = before_file(settings.into, key)
     if not path.is_file():
         store_text(path, json.dumps([asdict(score) for score in measure_recall(base, data)]))
-    return [Score(**score) for score in json.loads(path.read_bytes())]
+    return [Score.from_dict(score) for score in json.loads(path.read_bytes())]
 
 
 def _key(settings: TrainSettings, pairs: Sequence[Pair], held_out: Sequence[Example], base: ModelFolder) -> str:

@@ -100,7 +100,7 @@ def _before(settings: TrainSettings, data: Data, encoder: Encoder, key: str, tel
     """Scores of the base model, measured once and stored beside the checkpoint; [] if it is no reader."""
     path = before_file(settings.into, key)
     if path.is_file():
-        return [Score(**score) for score in json.loads(path.read_bytes())]
+        return [Score.from_dict(score) for score in json.loads(path.read_bytes())]
     found: list[Score] = []
     if encoder.is_reader and data.held_out:
         tell.words("Measuring the model as it is.")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -183,7 +186,7 @@ def test_leftovers_of_one_target_are_removed_and_no_others(tmp_path: Path) -> No
 
 def test_a_folder_takes_the_place_of_another(tmp_path: Path, synced: list[str]) -> None:
     for content in (OLD, NEW):
-        (tmp_path / ".f-left").mkdir()
+        (tmp_path / f".f.{16 * '0'}.new").mkdir()
         with replace_folder(tmp_path / "f") as folder:
             (folder / "sub").mkdir()
             (folder / "sub" / "file").write_bytes(content)
@@ -206,6 +209,70 @@ def test_a_folder_that_was_not_filled_leaves_the_old(tmp_path: Path, monkeypatch
 
 def failing() -> None:
     raise OSError(5, "Input/output error")
+
+
+RENAMES = ("to the side", "into its place", "back")
+
+
+@pytest.mark.parametrize("failing", [RENAMES[:1], RENAMES[1:2], RENAMES[1:], RENAMES])
+def test_a_failed_rename_restores_the_old_folder_at_once_or_at_the_next_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: tuple[str, ...]
+) -> None:
+    target = filled(tmp_path / "f")
+    names, replace = iter(RENAMES), os.replace
+
+    def rename(source: Path, into: Path) -> None:
+        if next(names, "") in failing:
+            raise OSError(5, "Input/output error")
+        replace(source, into)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", rename)
+        with pytest.raises(OSError), replace_folder(target) as folder:
+            (folder / "file").write_bytes(NEW)
+    assert target.exists() == (failing != RENAMES[1:])
+    with pytest.raises(Stop), replace_folder(target):
+        raise Stop
+    assert [path.name for path in tmp_path.iterdir()] == ["f"] and (target / "file").read_bytes() == OLD
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_process_killed_between_the_renames_leaves_the_old_folder_to_the_next(tmp_path: Path) -> None:
+    target = filled(tmp_path / "f")
+    code = (
+        "import os, pathlib, signal, sys\n"
+        "from indexing.atomic_files import replace_folder\n"
+        "rename, names = os.replace, iter(['first'])\n"
+        "os.replace = lambda *paths: rename(*paths) if next(names, '') else os.kill(os.getpid(), signal.SIGKILL)\n"
+        "with replace_folder(pathlib.Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'file').write_bytes(b'new')\n"
+    )
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", code, target], cwd=root).returncode == -signal.SIGKILL
+    assert not target.exists() and len(list(tmp_path.iterdir())) == 2
+    with pytest.raises(Stop), replace_folder(target):
+        assert (target / "file").read_bytes() == OLD
+        raise Stop
+    assert [path.name for path in tmp_path.iterdir()] == ["f"] and (target / "file").read_bytes() == OLD
+
+
+def filled(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "file").write_bytes(OLD)
+    return folder
+
+
+def test_leftovers_of_one_folder_are_removed_and_no_others(tmp_path: Path) -> None:
+    hexes = 16 * "a"
+    own = {f".m[1].{hexes}.new", f".m[1].{hexes}.old"}
+    others = {f".m[1]-large.{hexes}.new", f".m[1].large.{hexes}.old", f".m1.{hexes}.new", ".m[1].aa.new", "m[1]-large"}
+    for name in own | others:
+        (tmp_path / name).mkdir()
+    filled(tmp_path / "m[1]")
+    with replace_folder(tmp_path / "m[1]") as folder:
+        (folder / "file").write_bytes(NEW)
+    assert {path.name for path in tmp_path.iterdir()} == others | {"m[1]"}
+    assert (tmp_path / "m[1]" / "file").read_bytes() == NEW
 
 
 def test_a_folder_never_replaces_one_that_is_not_empty(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,3 +88,49 @@ def test_a_block_that_ends_too_late_is_too_late(started: ChildProcess) -> None:
     with pytest.raises(TimeoutError), started.within(0.1):
         time.sleep(0.5)
     assert started.process.wait() == -signal.SIGKILL
+
+
+@running("[p.send_bytes(p.recv_bytes()) for _ in range(50)]; time.sleep(60)")
+def test_many_small_messages_share_one_watchdog_thread(started: ChildProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def noted(thread: threading.Thread) -> None:
+        threads.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", noted)
+    for _ in range(50):
+        with started.within(60):
+            started.connection.send_bytes(b"small")
+            assert started.connection.recv_bytes() == b"small"
+    assert len(threads) == 1 and threads[0].daemon
+    started.close()
+    assert not threads[0].is_alive()
+
+
+@running("time.sleep(60)")
+def test_each_block_has_its_own_limit(started: ChildProcess) -> None:
+    """A limit shorter or longer than the last one, which the watchdog still waits for."""
+    with started.within(60):
+        pass
+    with started.within(0.2):
+        pass
+    with started.within(60):
+        time.sleep(0.5)
+    assert started.process.poll() is None
+    with pytest.raises(TimeoutError), started.within(0.2):
+        started.connection.recv_bytes()
+    assert started.process.wait() == -signal.SIGKILL
+    with pytest.raises(OSError), started.within(60):
+        started.connection.send_bytes(bytes(50_000_000))
+
+
+@running("time.sleep(60)")
+def test_an_idle_watchdog_ends(started: ChildProcess) -> None:
+    with started.within(0.1):
+        pass
+    while started._watchdog._thread is not None:
+        time.sleep(0.01)
+    with pytest.raises(TimeoutError), started.within(0.1):
+        started.connection.recv_bytes()

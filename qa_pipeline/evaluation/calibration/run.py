@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexing.errors import SettingError
-from qa_pipeline.answering.calibration_store import StoredCalibration
+from qa_pipeline.answering.calibration_store import StoredCalibration, to_json
 from qa_pipeline.answering.evidence_weights import EvidenceWeights
 from qa_pipeline.answering.verdict import decide
 from qa_pipeline.evaluation.calibration.fit_evidence_weights import fit_evidence_weights
@@ -237,7 +237,7 @@ def as_dict(found: CalibrationResult) -> dict[str, Any]:
     rows: Iterable[CalibratedRow] = (*found.rows, found.all)
     return {
         "right_is": f"F1 of mlqa at least {RIGHT}",
-        "known": asdict(found.known),
+        "known": to_json(found.known),
         "rows": [asdict(row) for row in rows],
         "bins": {way: [asdict(b) for b in several] for way, several in found.bins.items()},
     }

@@ -59,7 +59,8 @@ def restore(path: Path, key: str, model: Any, optimiser: torch.optim.Optimizer) 
     state = _read(path)
     if state.get("key") != key:
         raise SettingError(
-            f"{path.parent} holds a training run with other data or settings; name another folder, or delete this one."
+            f"{path.parent} holds a training run with other data, settings or precision;"
+            " name another folder, or delete this one."
         )
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])

@@ -7,9 +7,10 @@ questions: 0.5 is chance, 1 is perfect.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,11 @@ class Score:
     exact: float
     f1: float
     margin: float
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Score:
+        """A score as stored. Files of the first release name the margin `gap`."""
+        return cls(**{"margin" if name == "gap" else name: value for name, value in values.items()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from indexing.errors import UnreadableFile
 from indexing.files.file_text import FileLimits, FileText
 from indexing.files.formats import parse, plain_text
 from indexing.files.markdown import markdown_headings
-from tests.indexing.files.test_walk import SCRIPTS, check_laws
+from tests.indexing.files.conftest import SCRIPTS, check_laws
 
 # A picture of one point.
 PNG = bytes.fromhex(

@@ -11,7 +11,7 @@ from indexing.files.bidi import looks_reversed
 from indexing.files.file_text import FileLimits, FileText
 from indexing.files.formats import parse
 from indexing.files.pdf import pdf_page_text
-from tests.indexing.files.test_walk import SCRIPTS, check_laws
+from tests.indexing.files.conftest import SCRIPTS, check_laws
 from tests.pdfs import Placed, make_pdf, paragraph
 
 LINES = [

@@ -71,7 +71,7 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
 
 
 def test_left_overs_of_a_killed_process_are_cleared(own_cache: Path) -> None:
-    left = resolve("builtin", "embedder").path.parent / ".embedder-killed"
+    left = resolve("builtin", "embedder").path.parent / f".embedder.{16 * '0'}.new"
     left.mkdir()
     shorten("model.safetensors")(left.parent / "embedder")
     resolve("builtin", "embedder")

@@ -22,8 +22,7 @@ from qa_pipeline.evaluation.reading_comprehension.run import evaluate_reading
 from qa_pipeline.evaluation.runs.question_records import LONGEST, NEAR, pieces
 from qa_pipeline.service.evaluation_runs import EvaluationRuns, folder_of
 from qa_pipeline.service.home import Home
-from tests.live import Live, live
-from tests.qa_pipeline.api.test_app import problem
+from tests.live import Live, live, problem
 from tests.runs import ENGLISH, PROBE, ROWS, make_run, make_runs, measured, questions
 from ui.client.http import Client
 from ui.client.schemas import ApiError

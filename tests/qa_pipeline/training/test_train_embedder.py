@@ -20,7 +20,7 @@ from qa_pipeline.training.embedder.contrastive_task import contrastive_loss, dis
 from qa_pipeline.training.loop.recipes import recipe
 from qa_pipeline.training.run_data import TrainSettings
 from qa_pipeline.training.train_embedder import train_embedder
-from tests.qa_pipeline.training.test_train_reader import SILENT, Stop, rows, stopping, write
+from tests.qa_pipeline.training.test_train_reader import SILENT, Stop, as_the_first_release, rows, stopping, write
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -64,6 +64,7 @@ def test_a_stopped_run_goes_on_to_the_same_vectors(files: tuple[Path, Path], tmp
     often = replace(settings(files, tmp_path / "parts"), checkpoint_seconds=0.0)
     with pytest.raises(Stop):
         train_embedder(often, stopping(4))
+    as_the_first_release(tmp_path / "parts")
     told = train_embedder(often, SILENT)
     assert train_embedder(often, stopping(1)) == told
     vectors = [Embedder(resolve(str(tmp_path / name), "embedder")).passages(WORDS) for name in ("whole", "parts")]

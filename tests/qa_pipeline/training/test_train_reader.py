@@ -194,7 +194,26 @@ def test_the_same_run_again_does_nothing(tmp_path: Path, data: Path) -> None:
     assert first == again
 
 
-@pytest.mark.parametrize("change", [{"seed": 2}, {"recipe": {"epochs": 3}}, {"limit": 20}])
+def as_the_first_release(into: Path) -> None:
+    """The scores before training, in the form that the first release stored."""
+    (path,) = into.glob("before-*.json")
+    scores = json.loads(path.read_bytes())
+    assert scores
+    path.write_text(json.dumps([{"gap": score.pop("margin"), **score} for score in scores]), "utf-8")
+
+
+def test_a_run_that_the_first_release_began_goes_on(tmp_path: Path, data: Path) -> None:
+    base = make("bert", tmp_path / "base")
+    often = settings(data, tmp_path / "out", base, held_out=5, checkpoint_seconds=0.0)
+    with pytest.raises(Stop):
+        train(often, stopping(3))
+    as_the_first_release(tmp_path / "out")
+    told = train(often, SILENT)
+    whole = train(replace(often, into=tmp_path / "whole"), SILENT)
+    assert (told["before"], told["after"]) == (whole["before"], whole["after"])
+
+
+@pytest.mark.parametrize("change", [{"seed": 2}, {"recipe": {"epochs": 3}}, {"limit": 20}, {"precision": "bf16"}])
 def test_another_run_in_the_same_folder_is_refused(change: dict[str, Any], tmp_path: Path, data: Path) -> None:
     base = make("bert", tmp_path / "base")
     if "recipe" in change:
@@ -202,7 +221,7 @@ def test_another_run_in_the_same_folder_is_refused(change: dict[str, Any], tmp_p
     often = settings(data, tmp_path / "out", base, checkpoint_seconds=0.0)
     with pytest.raises(Stop):
         train(often, stopping(2))
-    with pytest.raises(SettingError, match="other data or settings"):
+    with pytest.raises(SettingError, match="other data, settings or precision"):
         train(replace(often, **change), SILENT)
     train(often, SILENT)
     with pytest.raises(SettingError, match="another model"):

@@ -15,9 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.live import BRIDGE, MINE, Live, known_models, live
+from tests.live import BRIDGE, MINE, Live, SlowReader, known_models, live
 from tests.pdfs import make_pdf, paragraph
-from tests.qa_pipeline.api.test_app import SlowReader
 from ui.client.http import Client
 from ui.client.schemas import ApiError, Event, FailedQuestion, Reply, value
 from ui.client.schemas import Job as ToldJob

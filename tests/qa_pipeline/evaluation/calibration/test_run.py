@@ -183,6 +183,18 @@ def test_a_reader_that_is_too_sure_is_set_right(tmp_path: Path) -> None:
     assert metrics["rows"][-1]["name"] == "all" and set(metrics["bins"]) == {"raw", "before", "after"}
 
 
+def test_metrics_state_the_calibration_as_its_file_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from indexing.models import registry
+
+    monkeypatch.setenv("DOCQA_DATA", str(tmp_path / "data"))
+    found = calibrate(QuestionSet.read([write(tmp_path / "q")]), measured(), EMBEDDER, retrieve=5, out=tmp_path / "o")
+    stored = json.loads(calibration_store.save(registry.resolve("builtin", "reader"), found.known).read_text("utf-8"))
+    known = json.loads((tmp_path / "o" / "metrics.json").read_text("utf-8"))["known"]
+    assert known == {name: value for name, value in stored.items() if name != "fingerprint"}
+    assert set(known["pooled"]) == {"sharp", "shift", "threshold"} and known["about"] == {"questions": 228}
+    assert set(known["found"]["lift"]["typical"]) == {"nearness", "words"}
+
+
 def test_no_sample_is_measured_by_what_it_taught(tmp_path: Path) -> None:
     """Where each half needs another cut, each is judged by the other's: one always answers, the other never does."""
     questions = QuestionSet.read([write(tmp_path / "q", ("de",))])

@@ -112,7 +112,7 @@ def test_taught_runs_go_on_to_the_same_weights(tmp_path: Path, folders: dict[str
     parts = replace(whole, into=tmp_path / "parts")
     with pytest.raises(Stop):
         train(parts, stopping(2))
-    with pytest.raises(SettingError, match="other data or settings"):
+    with pytest.raises(SettingError, match="other data, settings or precision"):
         train(replace(parts, temperature=1.0), SILENT)
     train(parts, SILENT)
     assert weights(tmp_path / "whole") == weights(tmp_path / "parts")
