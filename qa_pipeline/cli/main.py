@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except KeyboardInterrupt:
-        print("docqa: stopped; what was committed is kept, the same command goes on from there.", file=sys.stderr)
+        print("docqa: stopped; committed work is kept, and the same command continues it.", file=sys.stderr)
         return 130
 
 

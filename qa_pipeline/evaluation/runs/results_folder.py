@@ -97,7 +97,7 @@ class Results:
         if (path / SETTINGS).is_file():
             _refuse_others(path, _settings(path), self.settings)
         elif any(file.name != LOCK for file in path.iterdir()):
-            raise SettingError(f"The folder {path} holds something else than results of an evaluation; name another one.")
+            raise SettingError(f"The folder {path} has other files than results of an evaluation; name another one.")
         else:
             self.write(SETTINGS, _json(self.settings))
         self.lines = list(_whole_lines(path / PREDICTIONS))
