@@ -303,8 +303,8 @@ def messages_of(source: str) -> Iterator[str]:
 
 
 OLD_MESSAGES = re.compile(
-    r"\b(anew|taken out|take it back|what was said|said of|be told|told apart|told (is|was|from)|asked of|of then|goes on from"
-    r"|made again|make again|mends?|mended|let in|looked at|nothing read|a defect of)\b",
+    r"\b(anew|taken out|take it back|what was said|said of|be told|told apart|told (is|was|from)|asked of|of then"
+    r"|goes on from|made again|make again|mends?|mended|let in|looked at|nothing read|a defect of)\b",
     re.IGNORECASE,
 )
 # These still have old words.
