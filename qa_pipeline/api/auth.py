@@ -53,7 +53,7 @@ def _key(connection: Connection, service: Service) -> Key | None:
     scheme, _, secret = connection.headers.get("authorization", "").partition(" ")
     key = service.keys.check(secret.strip()) if scheme.lower() == "bearer" else None
     if key is None:
-        raise KeyNeeded("A key is needed: send it as `Authorization: Bearer KEY` (`docqa keys HOME add` makes one).")
+        raise KeyNeeded("A key is needed: send it as `Authorization: Bearer KEY` (`docqa keys HOME add` creates one).")
     return key
 
 

@@ -97,7 +97,7 @@ def refuse_without_keys(settings: ServerSettings) -> None:
     home = Home.open(settings.home, create=True)
     if not settings.is_local and not KeyStore(home.keys).list():
         raise SettingError(
-            f"{settings.host} can be reached from other machines, and there is no key; make one with"
+            f"{settings.host} can be reached from other machines, and there is no key; create one with"
             f" `docqa keys {settings.home} add --label NAME`, or serve at 127.0.0.1."
         )
 

@@ -341,7 +341,7 @@ def _make_home(path: Path) -> None:
 
 def _check_marker(path: Path) -> None:
     if not (path / MARKER).is_file():
-        raise HomeMissing(f"There is no docqa home in {path}; `docqa serve --home` makes one in an empty or new folder.")
+        raise HomeMissing(f"There is no docqa home in {path}; `docqa serve --home` creates one in an empty or new folder.")
     found = json.loads((path / MARKER).read_text("utf-8"))
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise HomeFolderError(f"The home in {path} is not of format {FORMAT}, which this docqa reads; use a newer docqa.")

@@ -175,7 +175,7 @@ def test_documents_are_found_by_name_and_language(api: Live) -> None:
     assert said(at, "name") == "öDLAND" and not said(at, "at")
     assert "Ödland.txt" in shown(at) and "n00.txt" not in shown(at)
     assert "n00.txt" not in shown(opened(corpus="many", language="de")), "the address says the language"
-    assert "No document is like that" in shown(opened(corpus="many", name="*"))
+    assert "No document matches" in shown(opened(corpus="many", name="*"))
 
 
 # -- deletion ----------------------------------------------------------------------------------------------------------

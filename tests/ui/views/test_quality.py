@@ -111,7 +111,7 @@ def test_a_home_without_runs_says_how_to_make_one(tmp_path: Path, monkeypatch: p
     with live(tmp_path / "h") as bare:
         monkeypatch.setenv("DOCQA_API_URL", bare.url)
         at = opened("quality")
-        assert "No evaluation is kept here yet" in shown(at) and at.expander[0].proto.expanded
+        assert "There is no evaluation yet" in shown(at) and at.expander[0].proto.expanded
         commands = [code.value for code in at.code]
         assert "--home HOME --name NAME" in commands[0] and "feedback/export" in commands[1]
 
