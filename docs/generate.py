@@ -173,8 +173,7 @@ def _route(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[str
     yield f"#### `{method} {path}`"
     yield ""
     about = " ".join(operation["description"].split())
-    repeats = about.lower().startswith(operation["summary"].lower())
-    yield f"{'' if repeats else operation['summary'] + '. '}{_sentence(about)} Needs {operation['x-key']}."
+    yield f"{_sentence(about)} Needs {operation['x-key']}."
     yield ""
     rows = [*_parameters(operation), *_body(operation)]
     if rows:

@@ -163,7 +163,7 @@ class _OrderedBatches:
 
     def _gone(self, worker: WorkerProcess, error: Exception) -> None:
         """Assign the unfinished files of a dead worker again."""
-        logger.warning("A process that prepares passages ended (%s); the rest of its part is prepared anew.", error)
+        logger.warning("A process that prepares passages ended (%s); the rest of its part is prepared again.", error)
         self._workers.remove(worker)
         for number in worker.given:
             self._groups[number] = [file for file in self._groups[number] if file.source not in self._handed_in]

@@ -108,7 +108,7 @@ def _make_locked(target: Path, make: Callable[[Path], None]) -> Path:
 
 def _make_and_swap(target: Path, make: Callable[[Path], None]) -> None:
     if target.exists():
-        logger.warning("%s is not as it was made; making it again", target)
+        logger.warning("%s is damaged or changed; it is rebuilt", target)
     with replace_folder(target) as beside:
         make(beside)
         (beside / MANIFEST).write_text(json.dumps(_contents(beside), indent=1), encoding="utf-8")

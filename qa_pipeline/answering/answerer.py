@@ -47,7 +47,7 @@ class Answerer:
         if embedder.fingerprint != index.folder.model["fingerprint"]:
             raise IndexMismatch(
                 f"The index in {index.folder.path} was made with another version of {index.folder.model['name']} than"
-                " the one on this machine; index the documents anew, or bring the old model back."
+                " the one on this machine; index the documents again, or restore the old model."
             )
         self.index = index
         self.embedder = embedder

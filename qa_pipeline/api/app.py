@@ -47,8 +47,8 @@ HEADERS = {
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
 }
 DESCRIPTION = (
-    "Answers from documents of many languages, each a quotation marked in its exact place. A method that an address does not"
-    " have is answered with 405; `Allow` names those it has."
+    "Answers from documents in many languages, each with its exact place. A path answers other methods with 405;"
+    " its `Allow` header names the allowed ones."
 )
 PAGES = ("/schema", "/schema/")
 

@@ -38,7 +38,7 @@ def guard(connection: Connection, handler: BaseRouteHandler) -> None:
     connection.scope["auth"] = key
     corpus = connection.path_params.get("corpus")
     if corpus is not None and not service.may_see(key, corpus):
-        raise CorpusMissing(f"There is no corpus {corpus!r}; make it first, or choose one that is there.")
+        raise CorpusMissing(f"There is no corpus {corpus!r}; create it first, or choose an existing one.")
     if key is not None and handler.opt.get(WRITES) and not key.write:
         raise NotAllowed("This key may only read; use one that may write.")
     if key is not None and handler.opt.get(ALL_CORPORA) and key.corpora:
@@ -53,7 +53,7 @@ def _key(connection: Connection, service: Service) -> Key | None:
     scheme, _, secret = connection.headers.get("authorization", "").partition(" ")
     key = service.keys.check(secret.strip()) if scheme.lower() == "bearer" else None
     if key is None:
-        raise KeyNeeded("A key is needed: send it as `Authorization: Bearer KEY` (`docqa keys HOME add` makes one).")
+        raise KeyNeeded("A key is needed: send it as `Authorization: Bearer KEY` (`docqa keys HOME add` creates one).")
     return key
 
 

@@ -126,7 +126,9 @@ class _UploadWriter:
         self._part, self._size, self._value = part, 0, bytearray()
         if part.filename is not None:
             if len(self._sent.files) >= self._settings.upload_files:
-                raise TooLarge(f"More than {self._settings.upload_files:,} files in one upload; send them in several.")
+                raise TooLarge(
+                    f"More than {self._settings.upload_files:,} files in one upload; send them in several uploads."
+                )
             self._file = (self._sent.folder / str(len(self._sent.files))).open("wb")
 
     def _more(self, piece: bytes | bytearray) -> None:
@@ -154,4 +156,4 @@ class _UploadWriter:
 
 
 def _too_large(settings: ServerSettings) -> TooLarge:
-    return TooLarge(f"An upload of more than {settings.upload_bytes:,} bytes is not taken; send the files in several.")
+    return TooLarge(f"An upload of more than {settings.upload_bytes:,} bytes is refused; send the files in several uploads.")

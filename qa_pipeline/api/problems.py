@@ -75,7 +75,7 @@ def problem(error: Exception, *, with_text: bool = False) -> Problem:
         f": {error}" if with_text else "",
         "".join(traceback.format_tb(error.__traceback__)),
     )
-    return _problem("Defect", 500, "The service has a defect; its log says where.")
+    return _problem("Defect", 500, "Internal error; the log of the service has the details.")
 
 
 def exception_handler(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:

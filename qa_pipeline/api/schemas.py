@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 Question = Annotated[str, Meta(min_length=1, max_length=MAX_QUESTION, pattern=r"\S")]
 Filters = Annotated[
-    dict[str, Any], Meta(description='Which passages may be seen, in Haystack\'s notation, such as {"language": "de"}.')
+    dict[str, Any], Meta(description='Which passages are searched, in Haystack\'s notation, such as {"language": "de"}.')
 ]
 Offset = Annotated[int, Meta(ge=0, le=2**53, description="Code points from the beginning of the text.")]
 Fraction = Annotated[float, Meta(ge=0, le=1)]

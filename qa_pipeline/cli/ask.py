@@ -22,23 +22,24 @@ OK, NOTHING_FOUND = 0, 1
 
 
 def add_ask_verbs(verbs: Any) -> None:
-    for name, about in (("ask", "answer a question from an index"), ("search", "the closest passages, nothing read")):
+    for name, about in (
+        ("ask", "answer a question from an index"),
+        ("search", "the closest passages, without running the reader"),
+    ):
         verb = verbs.add_parser(name, help=about)
         verb.add_argument("index", metavar="INDEX", type=Path)
         verb.add_argument("question", metavar="QUESTION", help="the question; `-` reads one a line from standard input")
         if name == "ask":
             verb.add_argument("--top-k", type=int, default=5, metavar="N", help="answers at most (5)")
             verb.add_argument("--reader", metavar="NAME", help="preset, hub id or folder; `builtin` needs no download")
+            verb.add_argument("--thorough", action="store_true", help="read every passage, without early stopping")
             verb.add_argument(
-                "--thorough", action="store_true", help="read every passage, also after a sure answer was found"
+                "--read-at-least", type=int, default=1, metavar="N", help="passages read before early stopping (1)"
             )
-            verb.add_argument(
-                "--read-at-least", type=int, default=1, metavar="N", help="passages read before a sure answer ends it (1)"
-            )
-            verb.add_argument("--budget-ms", type=float, metavar="MS", help="begin no further passage after this time")
+            verb.add_argument("--budget-ms", type=float, metavar="MS", help="start no further passage after this time")
             _add_precision(verb)
             verb.add_argument(
-                "--no-answer-threshold", type=float, metavar="P", help="say `no answer` above this score (0..1)"
+                "--no-answer-threshold", type=float, metavar="P", help="give `no answer` above this score (0..1)"
             )
         verb.add_argument("--retrieve", type=int, default=10, metavar="N", help="passages at most (10)")
         verb.add_argument(
@@ -63,7 +64,7 @@ def _add_precision(verb: argparse.ArgumentParser) -> None:
 
 
 def add_read_verb(verbs: Any) -> None:
-    verb = verbs.add_parser("read", help="answer a question from one given text, without an index")
+    verb = verbs.add_parser("read", help="answer a question from one text, without an index")
     verb.add_argument("question", metavar="QUESTION")
     verb.add_argument("--context", metavar="TEXT|FILE|-", required=True, help="the text, a file, or standard input")
     verb.add_argument("--reader", metavar="NAME", help="preset, hub id or folder; `builtin` needs no download")

@@ -26,7 +26,7 @@ SCORER_NAMES = ("squad1", "squad2", "mlqa", "tydiqa")
 
 def add_verbs(verbs: Any) -> None:
     """Add the verbs of evaluation with their options."""
-    stats = verbs.add_parser("stats", help="what question sets are made of: tokens per language")
+    stats = verbs.add_parser("stats", help="contents of question sets: tokens per language")
     _add_files(stats)
     stats.add_argument("--json", action="store_true", help="one object a language")
     stats.set_defaults(run=_stats)
@@ -41,14 +41,14 @@ def add_verbs(verbs: Any) -> None:
 
 
 def _add_calibrate(verbs: Any) -> None:
-    verb = verbs.add_parser("calibrate", help="learn how sure a reader may be, and when to say `no answer`")
+    verb = verbs.add_parser("calibrate", help="learn a reader's probabilities, and when to give `no answer`")
     _add_files(verb)
     verb.add_argument("--reader", metavar="NAME", help="preset, hub id or folder; `builtin` needs no download")
     verb.add_argument("--embedder", metavar="NAME", help="finds the passages that distract: preset, hub id or folder")
     verb.add_argument("--retrieve", type=int, default=10, metavar="N", help="passages read for a question (10)")
     verb.add_argument("--limit", type=int, metavar="N", help="only so many questions of each file, evenly spread over it")
     verb.add_argument("--out", metavar="DIR", type=Path, help="folder for predictions, figures and the reliability plot")
-    verb.add_argument("--dry-run", action="store_true", help="measure only; what holds for the reader stays")
+    verb.add_argument("--dry-run", action="store_true", help="measure only; the reader's calibration stays unchanged")
     verb.add_argument("--json", action="store_true", help="one object a language, then one for all")
     verb.set_defaults(run=_calibrate)
 
@@ -60,7 +60,7 @@ def _add_evaluate(verbs: Any) -> None:
     verb.add_argument("--scorer", choices=SCORER_NAMES, help="whose figures (the official script of what FILES are)")
     verb.add_argument("--limit", type=int, metavar="N", help="only so many questions of each file, evenly spread over it")
     verb.add_argument(
-        "--out", metavar="DIR", type=Path, help="folder for predictions, metrics and plots; goes on where it stopped"
+        "--out", metavar="DIR", type=Path, help="folder for predictions, metrics and plots; continues a stopped run"
     )
     verb.add_argument("--home", metavar="HOME", type=Path, help="the home folder of a service, whose page shows the run")
     verb.add_argument("--name", metavar="NAME", help="with --home: what the run is called there")
@@ -68,9 +68,9 @@ def _add_evaluate(verbs: Any) -> None:
     verb.add_argument("--embedder", metavar="NAME", help="with --open-domain: preset, hub id or folder")
     verb.add_argument("--retrieve", type=int, default=10, metavar="N", help="with --open-domain: passages read (10)")
     verb.add_argument("--across", action="store_true", help="with --open-domain: also search the other languages' contexts")
-    verb.add_argument("--find-only", action="store_true", help="with --open-domain: read nothing, only find passages")
+    verb.add_argument("--find-only", action="store_true", help="with --open-domain: only find passages, without the reader")
     verb.add_argument(
-        "--sentences", action="store_true", help="XQuAD-R: find answer sentences in all languages, nothing read"
+        "--sentences", action="store_true", help="XQuAD-R: find answer sentences in all languages, without a reader"
     )
     verb.add_argument("--json", action="store_true", help="one object a row")
     verb.set_defaults(run=_evaluate)
@@ -208,12 +208,12 @@ def _evaluate_open(options: argparse.Namespace, questions: QuestionSet, reader: 
     print(
         f"{reader.name} with {embedder.name}, {how.retrieve} passages read; answers scored by {scorer.name} ({scorer.about})"
     )
-    print(f"{'':<20}   {'recall@1 / @10 of':<45}{'MRR':>7}{'nDCG@10':>9}   {'as given':<21}{'best':>6}   no answer said")
+    print(f"{'':<20}   {'recall@1 / @10 of':<45}{'MRR':>7}{'nDCG@10':>9}   {'as given':<21}{'best':>6}   no answer given")
     print(f"{'':<10}{'questions':>10}   {'dense':<15}{'keyword':<15}{'fused':<15}{'fused':>7}{'fused':>9}", end="")
     print(f"   {'F1':<21}{'F1':>6}   precision  recall   AUROC")
     for row in (*summary.rows, *([summary.all] if len(summary.rows) > 1 else [])):
         _print_open_row(row)
-    print("%; `no answer` is right for each question once its own context is taken out of the corpus, and asked so, too")
+    print("%; each question is also asked with its own context removed from the corpus: then `no answer` is right")
     _print_where(options.out)
     return 0
 
@@ -314,7 +314,7 @@ def _compare(options: argparse.Namespace) -> int:
         between = f"{f1.value:+5.1f} [{f1.low:+5.1f}, {f1.high:+5.1f}]"
         print(f"{row.name:<10}{row.questions:>10,}{row.a:>8.1f}{row.b:>8.1f}   {between:<24}", end="")
         print(f"{f1.p:>7.3f}   {row.verdict or '-'}")
-    print("p by paired bootstrap, of the languages made larger for their number (Holm); `-`: p is not below 0.05.")
+    print("p by paired bootstrap; p of languages with Holm's correction; `-`: p is not below 0.05.")
     return 0
 
 
@@ -342,7 +342,7 @@ def _calibrate(options: argparse.Namespace) -> int:
         _print_calibrated(found)
     if not options.dry_run:
         path = save(resolve(reader.name, "reader"), found.known)
-        print(f"docqa: kept in {path}; `docqa ask` with this reader uses it from now on.", file=sys.stderr)
+        print(f"docqa: stored in {path}; `docqa ask` with this reader uses it from now on.", file=sys.stderr)
     return 0
 
 
@@ -354,7 +354,7 @@ def _print_calibrated(found: CalibrationResult) -> None:
         errors, decisions = ([getattr(way, name) for way in ways] for name in ("error", "decided"))
         columns = "     ".join(f"{a:>7.1f}{b:>8.1f}{c:>7.1f}" for a, b, c in (errors, decisions))
         print(f"{row.name:<10}{row.samples:>9,}   {columns}" + ("" if row.fitted else "   (pooled: too few)"))
-    print("half of the paragraphs measured by what the others taught, both ways; raw: bare logits, before: what held so far")
+    print("two-fold cross-validation over paragraphs; raw: uncalibrated logits, before: the earlier calibration")
     if found.known.found and (weights := found.known.found.evidence_weights):
         print(
             f"beside a logit of the reader a passage's cosine counts {weights.near:.1f},"

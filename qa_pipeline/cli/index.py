@@ -48,11 +48,11 @@ def add_inspection_verbs(verbs: Any) -> None:
     show.set_defaults(run=_show)
     doctor = verbs.add_parser("doctor", help="check text, vectors, keyword index and FAISS against each other")
     doctor.add_argument("index", metavar="INDEX", type=Path)
-    doctor.add_argument("--repair", action="store_true", help="make again what can be made again")
-    doctor.add_argument("--compact", action="store_true", help="write the index anew, so that nothing deleted stays on disk")
+    doctor.add_argument("--repair", action="store_true", help="rebuild the derived files; remove damaged documents")
+    doctor.add_argument("--compact", action="store_true", help="rewrite the index, so that nothing deleted stays on disk")
     doctor.add_argument("--json", action="store_true")
     doctor.set_defaults(run=_doctor)
-    models = verbs.add_parser("models", help="the models known by name, and which can be loaded here now")
+    models = verbs.add_parser("models", help="the models with a name, and which can be loaded on this machine")
     models.add_argument("--json", action="store_true")
     models.set_defaults(run=_models)
 
@@ -187,8 +187,8 @@ def _doctor(options: argparse.Namespace) -> int:
         for problem in problems:
             print(problem)
         for source in removed:
-            print(f"taken out, to be read again by `docqa index`: {printable(source)}")
-        print("The index is sound." if not left else f"{len(left)} problems; `docqa doctor INDEX --repair` mends them.")
+            print(f"removed, and read again by the next `docqa index`: {printable(source)}")
+        print("The index is sound." if not left else f"{len(left)} problems; `docqa doctor INDEX --repair` repairs them.")
         if compacted is not None:
             print(f"Compacted: {before:,} bytes before, {after:,} now.")
         if compacted is False:

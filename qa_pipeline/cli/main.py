@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except KeyboardInterrupt:
-        print("docqa: stopped; what was committed is kept, the same command goes on from there.", file=sys.stderr)
+        print("docqa: stopped; committed work is kept, and the same command continues it.", file=sys.stderr)
         return 130
 
 
@@ -54,11 +54,19 @@ def _renamed(arguments: Sequence[str]) -> list[str]:
     new = OLD_VERBS.get(verb, verb)
     if new != verb:
         print(f"docqa: `docqa {verb}` is now `docqa {new}`.", file=sys.stderr)
-    options, words = OLD_OPTIONS.get(new, {}), [new]
+    words = [new]
     for word in rest:
         name, equals, value = word.partition("=")
-        words += [options[name], *([value] if equals else [])] if name in options else [word]
+        option = _new_option(new, name)
+        words += [option, *([value] if equals else [])] if option else [word]
     return [_renamed_choice(before, word) for before, word in zip(["", *words], words, strict=False)]
+
+
+def _new_option(verb: str, name: str) -> str:
+    """The new name of an old option, or of a beginning of it, as argparse allows; "" for others. `--h` is --help."""
+    options = OLD_OPTIONS.get(verb, {})
+    begun = name not in ("--", "--h") and name.startswith("--")
+    return next((new for old, new in options.items() if name == new or (begun and old.startswith(name))), "")
 
 
 def _renamed_choice(before: str, word: str) -> str:

@@ -32,7 +32,7 @@ def mark_answer(text: str, start: int, end: int, begin: int, stop: int) -> str:
 
 def print_reply(reply: Reply, verb: str) -> None:
     print(f"{_bold(reply.question)}  [{reply.language}]")
-    if verb == "ask" and not reply.answers:
+    if verb == "ask" and not reply.answers and reply.passages:
         print(
             f"  No answer in the {len(reply.passages)} closest passages (no-answer score"
             f" {reply.no_answer.score:.2f}, threshold {reply.no_answer.threshold:.2f}). These are the closest:"
@@ -42,8 +42,8 @@ def print_reply(reply: Reply, verb: str) -> None:
     if not reply.answers:
         for passage in reply.passages[: 3 if verb == "ask" else None]:
             _print_passage(passage)
-    if verb == "search" and not reply.passages:
-        print("  Nothing found.")
+    if not reply.passages:
+        print("  No passage was found.")
     times = reply.timings_ms
     print(f"  ({times.total:.0f} ms: embed {times.embed:.0f}, retrieve {times.retrieve:.0f}, read {times.read:.0f})\n")
 

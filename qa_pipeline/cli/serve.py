@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from qa_pipeline.service.settings import ServerSettings
 
 FLAGS = (
-    ("--home", "HOME", "the home folder, made if it is missing"),
+    ("--home", "HOME", "the home folder, created if it is missing"),
     ("--host", "ADDRESS", "address to listen at (127.0.0.1); any but this machine's own needs a key"),
     ("--port", "N", "port to listen at (8080); 0 takes a free one"),
     ("--reader", "NAME", "preset, hub id or folder; `builtin` needs no download"),
@@ -41,7 +41,7 @@ FLAGS = (
     ("--cors-origins", "LIST", "pages that may call, with commas between; none unless set"),
     ("--log-questions", "YES|NO", "whether the text of questions may be logged (no)"),
     ("--shutdown-s", "SECONDS", "time to finish what was taken (30)"),
-    ("--keep-days", "DAYS", "how long answers to files of questions are kept (30)"),
+    ("--keep-days", "DAYS", "how long answers to question files are kept (30)"),
 )
 
 
@@ -56,7 +56,7 @@ def add_verbs(verbs: Any) -> None:
     keys.add_argument("action", choices=("add", "list", "remove"))
     keys.add_argument("id", metavar="ID", nargs="?", help="which to remove")
     keys.add_argument("--label", metavar="TEXT", default="", help="whose it is")
-    keys.add_argument("--write", action="store_true", help="it may change things, not only ask")
+    keys.add_argument("--write", action="store_true", help="may also write, not only ask")
     keys.add_argument("--corpus", action="append", default=[], metavar="NAME", help="only this corpus; again for more")
     keys.add_argument("--json", action="store_true", help="one object a key")
     keys.set_defaults(run=_keys)
@@ -97,7 +97,7 @@ def refuse_without_keys(settings: ServerSettings) -> None:
     home = Home.open(settings.home, create=True)
     if not settings.is_local and not KeyStore(home.keys).list():
         raise SettingError(
-            f"{settings.host} can be reached from other machines, and there is no key; make one with"
+            f"{settings.host} can be reached from other machines, and there is no key; create one with"
             f" `docqa keys {settings.home} add --label NAME`, or serve at 127.0.0.1."
         )
 
@@ -223,4 +223,4 @@ def _wait_for(service: subprocess.Popen[bytes], port: int) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.2)
-    raise SettingError("The service did not start; what it said stands above.")
+    raise SettingError("The service did not start; its messages are above.")

@@ -23,7 +23,7 @@ def add_spark_verb(verbs: Any) -> None:
     verb.add_argument("--reader", metavar="NAME", help="preset, hub id or folder; `builtin` needs no download")
     verb.add_argument("--precision", default="auto", choices=PRECISIONS, help="how the reader computes (auto)")
     verb.add_argument("--top-k", type=int, metavar="N", help="answers of a row at most (read: 1, ask: 5)")
-    verb.add_argument("--no-answer-threshold", type=float, metavar="P", help="say `no answer` above this score (0..1)")
+    verb.add_argument("--no-answer-threshold", type=float, metavar="P", help="give `no answer` above this score (0..1)")
     verb.add_argument("--master", metavar="URL", help="the cluster (spark-submit's, else local[*])")
     verb.add_argument("--partitions", type=int, metavar="N", help="parts the table is cut into (one a core at least)")
     verb.add_argument("--overwrite", action="store_true", help="replace OUT when it is there")

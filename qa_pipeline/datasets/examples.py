@@ -106,7 +106,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise UnreadableFile(f"{path.name} cannot be read: {error.strerror or error}.") from error
     except (lzma.LZMAError, EOFError, zlib.error):
-        raise UnreadableFile(f"{path.name} cannot be unpacked; copy it anew.") from None
+        raise UnreadableFile(f"{path.name} cannot be decompressed; copy it again.") from None
     except UnicodeDecodeError as error:
         raise UnreadableFile(f"{path.name} is not UTF-8 (byte {error.start:,}).") from None
 

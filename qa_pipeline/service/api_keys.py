@@ -183,4 +183,6 @@ def _label(label: object) -> str:
 
 def _unreadable(error: Exception) -> HomeFolderError:
     words = error.strerror if isinstance(error, OSError) else str(error)
-    return HomeFolderError(f"The keys cannot be read ({words}); nobody is let in until keys.json is mended or removed.")
+    return HomeFolderError(
+        f"The keys cannot be read ({words}); every request is refused until keys.json is repaired or removed."
+    )

@@ -116,5 +116,5 @@ def _mark(path: Path) -> tuple[int, int]:
     try:
         facts = path.stat()
     except OSError:
-        raise IndexMissing(f"The corpus {path.parent.parent.name!r} has no index; delete it and make it anew.") from None
+        raise IndexMissing(f"The corpus {path.parent.parent.name!r} has no index; delete it and create it again.") from None
     return facts.st_dev, facts.st_ino

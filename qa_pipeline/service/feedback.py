@@ -26,7 +26,7 @@ from qa_pipeline.settings import question_text
 VERDICTS = ("right", "wrong", "corrected")
 CHANGED = "the document has changed or is gone"
 NO_DOCUMENT = "no document was named"
-NO_LABEL = "a span is wrong, and nobody said what is right"
+NO_LABEL = "a span is wrong, and the right answer is unknown"
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS feedback (
@@ -154,7 +154,7 @@ def _span(document: Document | None, start: int | None, end: int | None, text: s
         raise SettingError(f"The span {start}..{end} is not inside the document's {len(document.text):,} characters.")
     found = document.text[start:end]
     if text is not None and text != found:
-        raise SettingError(f"The text given is not the document's text from {start} to {end}; open the document anew.")
+        raise SettingError(f"The text given is not the document's text from {start} to {end}; open the document again.")
     if not found.strip():
         raise SettingError("The span holds nothing but white space.")
     start += len(found) - len(found.lstrip())

@@ -152,13 +152,13 @@ class Home:
             facts = json.loads((path / "corpus.json").read_text("utf-8"))
             return Corpus(name, str(facts["title"]), str(facts["embedder"]), str(facts["created"]), path)
         except (FileNotFoundError, NotADirectoryError):
-            raise CorpusMissing(f"There is no corpus {name!r}; make it first, or choose one that is there.") from None
+            raise CorpusMissing(f"There is no corpus {name!r}; create it first, or choose an existing one.") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise HomeFolderError(f"The facts of the corpus {name!r} cannot be read ({_words(error)}).") from error
 
     def _path(self, name: str) -> Path:
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise CorpusMissing(f"There is no corpus {str(name)[:80]!r}; make it first, or choose one that is there.")
+            raise CorpusMissing(f"There is no corpus {str(name)[:80]!r}; create it first, or choose an existing one.")
         return self.path / "corpora" / name
 
     def create(self, name: str, *, title: str = "", embedder: str = "builtin") -> Corpus:
@@ -341,7 +341,7 @@ def _make_home(path: Path) -> None:
 
 def _check_marker(path: Path) -> None:
     if not (path / MARKER).is_file():
-        raise HomeMissing(f"There is no docqa home in {path}; `docqa serve --home` makes one in an empty or new folder.")
+        raise HomeMissing(f"There is no docqa home in {path}; `docqa serve --home` creates one in an empty or new folder.")
     found = json.loads((path / MARKER).read_text("utf-8"))
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise HomeFolderError(f"The home in {path} is not of format {FORMAT}, which this docqa reads; use a newer docqa.")

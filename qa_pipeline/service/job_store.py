@@ -214,7 +214,7 @@ def _queue_again(connection: Any, which: str, *values: Any) -> None:
     connection.execute(f"UPDATE jobs SET state = 'cancelled', ended = ? WHERE {which} AND cancel", (now(), *values))
     connection.execute(
         f"UPDATE jobs SET state = 'failed', ended = ?, message = ? WHERE {which} AND attempts >= ?",
-        (now(), f"The process that ran it ended {ATTEMPTS} times; look at the service's log.", *values, ATTEMPTS),
+        (now(), f"Its process ended {ATTEMPTS} times; see the log of the service.", *values, ATTEMPTS),
     )
     connection.execute(f"UPDATE jobs SET state = 'queued', owner = '' WHERE {which}", values)
 

@@ -162,7 +162,7 @@ class Worker:
             return "failed", str(error), None
         except Exception as error:
             logger.exception("The job %s failed.", running.job.id)
-            return "failed", f"A defect of ours ({type(error).__name__}); the service's log says more.", None
+            return "failed", f"Internal error ({type(error).__name__}); see the log of the service.", None
 
     def _ended_job(self, running: _RunningJob, state: str, message: str, result: dict[str, Any] | None) -> Job:
         if state == "cancelled" and running.release:

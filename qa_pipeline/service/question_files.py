@@ -188,7 +188,7 @@ def _answer(asked: BatchQuestion, ask: Callable[[BatchQuestion], Reply], link: C
     except Exception as error:
         name = type(error).__name__
         log.error("a question of a batch failed: %s\n%s", name, "".join(traceback.format_tb(error.__traceback__)))
-        told = f"This question could not be answered because of a defect of docqa ({name}); its log says where."
+        told = f"This question could not be answered because of an internal error ({name}); see the log of the service."
     return AnsweredRow(asked.id, asked.corpus, asked.question, error=told)
 
 

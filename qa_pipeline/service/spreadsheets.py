@@ -141,7 +141,7 @@ def _xlsx(data: bytes, column: str, limit: int) -> list[tuple[int, Record]]:
     except UnreadableFile as error:
         raise SettingError(f"The workbook cannot be read: {error}.") from None
     except Exception as error:
-        raise SettingError(f"The workbook cannot be read ({type(error).__name__}); save it anew as XLSX or CSV.") from error
+        raise SettingError(f"The workbook cannot be read ({type(error).__name__}); save it again as XLSX or CSV.") from error
     raise SettingError(f"No sheet of the workbook has a column named `{column}` in its first row.")
 
 

@@ -48,10 +48,12 @@ def safe_name(name: str) -> str:
         parts = parts[-1:]
     safe = [part for part in map(_safe_part, parts) if part]
     if not safe or not _safe_part(parts[-1]):
-        raise SettingError(f"The file name {_shown(name)} has no letter or digit that can be kept; give the file a name.")
+        raise SettingError(
+            f"The file name {_shown(name)} has no letter or digit that a file name can have; rename the file."
+        )
     whole = "/".join(safe)
     if len(safe) > NAME_PARTS or len(whole.encode("utf-8")) > NAME_BYTES:
-        raise SettingError(f"The file name {_shown(name)} is too long or lies too deep in folders; shorten it.")
+        raise SettingError(f"The file name {_shown(name)} is too long or too deep in folders; shorten it.")
     return whole
 
 

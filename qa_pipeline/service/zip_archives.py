@@ -122,7 +122,7 @@ class _Unpacker:
         except (RefusedMember, SettingError) as refused:
             reason = str(refused)
         except _DAMAGE:
-            reason = "damaged: what is packed is not what the archive says"
+            reason = "damaged: the content does not match the archive's directory"
         return PutReport(name, "", "refused", reason)
 
     def _stored(self, member: zipfile.ZipInfo, name: str) -> str:
@@ -180,7 +180,7 @@ def check_member(member: zipfile.ZipInfo, name: str, limits: UploadLimits) -> No
     if member.flag_bits & 0x2041:
         raise RefusedMember("encrypted: a password is needed")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise RefusedMember("packed by a method that is not read; pack it as an ordinary zip (deflate)")
+        raise RefusedMember("compressed by an unsupported method; use an ordinary zip (deflate)")
     if member.file_size > limits.file_bytes:
         raise _too_big(limits)
 

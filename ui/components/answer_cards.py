@@ -59,13 +59,13 @@ def show_answers(corpus: Corpus, asked: Query, found: CachedReply, documents: Do
 def show_no_answer(asked: Query, found: CachedReply) -> None:
     """Shows that there is no answer."""
     verdict, count = found.reply.no_answer, len(found.reply.passages)
-    held = f"no-answer score {verdict.score:.2f}, threshold {verdict.threshold:.2f}" if count else "no passage was found"
+    held = f" (no-answer score {verdict.score:.2f}, threshold {verdict.threshold:.2f})" if count else ""
     limits = " Only part of the documents was searched; filters are on." if asked.is_filtered or found.own else ""
     closest = " These are the closest:" if count else ""
-    none = f"No answer in the {count} closest passages" if count else "No answer in these documents"
+    none = f"No answer in the {count} closest passages" if count else "No passage was found"
     st.html(
         f'<div class="docqa-none" role="status"><strong>{none}</strong>'
-        f"<p>No passage answers this question ({held}).{limits}{closest}</p></div>"
+        f"<p>No passage answers this question{held}.{limits}{closest}</p></div>"
     )
 
 

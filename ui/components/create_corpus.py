@@ -32,7 +32,7 @@ def show_form(embedders: Sequence[Model], *, is_first: bool) -> None:
             list(usable) or ["builtin"],
             key="new_embedder",
             format_func=lambda one: f"{one}: {usable[one].about}" if one in usable else one,
-            help="The model that says which texts are near a question. It cannot be changed later.",
+            help="The embedder that finds passages for a question. It cannot be changed later.",
         )
         pressed = st.form_submit_button("Create collection", type="primary")
     if pressed:

@@ -130,7 +130,7 @@ def show_files(corpus: Corpus) -> None:
     for document in found.documents:
         _document(corpus, document)
     if not found.documents:
-        st.info("No document is like that.")
+        st.info("No document matches.")
     _pages(corpus, found, at, wanted, language)
 
 
@@ -181,9 +181,7 @@ def _document(corpus: Corpus, document: ListedDocument) -> None:
         st.html(f"{heading(name(document.source))}{facts(about)}")
         link(DOCUMENT, "Open", corpus=corpus.name, document=document.id)
         file, _, record = document.source.partition("#")
-        about_it = (
-            f"{file} goes with all the documents made of it." if record else f"{file} is removed from this collection."
-        )
+        about_it = f"{file} is deleted with all its documents." if record else f"{file} is removed from this collection."
         act = partial(_delete_document, corpus.name, document.id)
         delete_button("Delete", Deletion("file", file_name(file), about_it, act), f"delete-{document.id}")
 
@@ -213,7 +211,7 @@ def show_skipped(corpus: Corpus) -> None:
     if not corpus.skipped:
         return
     st.header("Not readable")
-    st.caption("These files were stored, but hold nothing that could be indexed. No answer comes from them.")
+    st.caption("These files are stored, but have no text to index. No answer comes from them.")
     for item in corpus.skipped[:LINES]:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"skipped-{item.source}"):
             st.html(f"{heading(name(item.source))}{facts([text(item.reason)])}")

@@ -37,7 +37,7 @@ def show_predictions(run: Evaluation, state: dict[str, str]) -> None:
         with st.container(key="tools"):
             _choices(run, found, verdict, language, surest)
         if not found.predictions:
-            st.info("There is none of this kind.")
+            st.info("There are none of this kind.")
         st.html(f'<div class="docqa-judged">{"".join(map(prediction_html, found.predictions))}</div>')
         _pages(found.total, at, state)
         arrows()

@@ -25,7 +25,9 @@ def choose(corpus: Corpus, asked: Query, question: str) -> Query:
         asked = replace(asked, question=question, crosslingual=crosslingual)
         if not crosslingual:
             _own_language(corpus, asked)
-        thorough = _toggle("Read everything", "thorough", asked.thorough, help="Also after a sure answer was found; slower.")
+        thorough = _toggle(
+            "Read everything", "thorough", asked.thorough, help="Read all passages, without early stopping; slower."
+        )
         asked = replace(asked, thorough=thorough)
         try:
             return _more(_filters(corpus, asked))

@@ -160,7 +160,7 @@ def comparison_lines(found: RunComparison) -> list[list[str]]:
             f"{row.b:.1f}",
             between(row),
             f"{row.f1.p:.3f}",
-            f"<b>{row.better}</b> {name(names[row.better])}" if row.better else escape_html("not told apart"),
+            f"<b>{row.better}</b> {name(names[row.better])}" if row.better else escape_html("no significant difference"),
         ]
         for row in (*found.rows, found.all)
     ]

@@ -68,7 +68,8 @@ def cell(value: Any) -> Any:
 def citations(reply: Reply, metas: Mapping[str, Mapping[str, Any]], link: Link) -> str:
     """A numbered list of answers with quotation and source; of the passages if there is no answer."""
     items: Iterable[Answer | Passage] = reply.answers or reply.passages
-    head = "" if reply.answers else f"No answer in the {len(reply.passages)} closest passages:\n"
+    none = f"No answer in the {len(reply.passages)} closest passages:\n" if reply.passages else "No passage was found.\n"
+    head = "" if reply.answers else none
     lines = [reply.question, head]
     for number, item in enumerate(items, 1):
         quoted = " ".join(item.text.split())

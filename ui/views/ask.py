@@ -22,7 +22,7 @@ def page() -> None:
     asked = choose(corpus, asked, question)
     address(**{name: asked.query().get(name) for name in PARAMETERS})
     if corpus.documents == 0:
-        st.info("This collection holds no documents yet. Upload some on the page Collections.")
+        st.info("This collection has no documents yet. Upload some on the page Collections.")
     elif not asked.question:
         about(corpus)
     else:

@@ -54,10 +54,10 @@ def new(corpus: Corpus) -> None:
     """The uploader for a question file, with a preview of its first rows."""
     st.markdown(
         "A table (CSV, Excel) or JSON with a column `question`; columns `id`, `corpus` and `filters`, such as"
-        " `language=de; year>=1912`, may stand beside it."
+        " `language=de; year>=1912`, are optional."
     )
     turn = st.session_state.setdefault("batch_turn", 0)
-    file = st.file_uploader("File of questions", type=list(SUFFIXES), key=f"questions-{turn}", max_upload_size=MOST_MB)
+    file = st.file_uploader("Question file", type=list(SUFFIXES), key=f"questions-{turn}", max_upload_size=MOST_MB)
     if file is None:
         return
     shown = preview(file.name, file.getvalue())
@@ -65,7 +65,7 @@ def new(corpus: Corpus) -> None:
         st.caption("The first rows:")
         st.html(table(shown.columns, [[text(cell) for cell in row] for row in shown.rows], shown.columns))
     else:
-        st.caption("The first rows cannot be shown here. The file is looked at when its questions are asked.")
+        st.caption("The first rows cannot be shown. The file is checked when its questions are asked.")
     if st.button("Ask these questions", type="primary"):
         with show_problems(stop=False):
             job = client().ask_file(corpus.name, file.name, file)
@@ -82,7 +82,7 @@ def one(corpus: Corpus, id: str) -> None:
     with show_problems(stop=False):
         job = client().get_job(id)
         if job.kind != "questions" or job.corpus != corpus.name:
-            st.info("This batch was asked of another collection; choose that one.")
+            st.info("This batch belongs to another collection; choose that one.")
         elif job.state not in ENDED:
             watch(job)
         elif job.state != "done":
@@ -107,7 +107,7 @@ def result(job: Job, rows: list[Row]) -> None:
     lines = [_cells(job.corpus, row) for row in rows[(at - 1) * PAGE : at * PAGE]]
     st.html(table(COLUMNS, lines, COLUMNS[2:]))
     if not rows:
-        st.info("There is none of this kind.")
+        st.info("There are none of this kind.")
     _pages(job, kind, at, last, len(rows))
 
 

@@ -115,7 +115,7 @@ def head(corpus: Corpus) -> None:
 
 def _deletion(corpus: Corpus) -> None:
     st.header("Delete")
-    held = f"{count(corpus.documents, 'document')}, the index, the feedback and the saved questions go with it."
+    held = f"{count(corpus.documents, 'document')}, the index, the feedback and the saved questions are deleted with it."
     about = f"{corpus.title or corpus.name}: {held}"
     deletion = Deletion("corpus", corpus.name, about, partial(_delete, corpus.name))
     delete_button("Delete this collection", deletion, "delete-corpus", "secondary")

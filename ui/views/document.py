@@ -132,7 +132,7 @@ def reply_for(corpus: Corpus, document: Document, asked: Query, span: Span | Non
         first, last = window(len(document.text), span, number("part"))
         marks = hits_of(None, document.id, None, span).marks
         with place.container():
-            st.caption("Asking the question again, to mark all that it finds here.")
+            st.caption("Asking the question again, to mark all its answers here.")
             st.html(block(mark_html(document.text[first:last], marks, first), document.language, "whole"))
     try:
         return outcome(corpus, asked).reply

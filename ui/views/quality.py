@@ -36,7 +36,7 @@ PLOTS = {
     "precision-recall": "Precision against recall, as the no-answer threshold moves",
     "retrieval": "How often the right passage is among the first 10, by language",
     "matrix": "How often the right passage is among the first 10, by the languages of question and documents",
-    "reliability": "How often an answer was right, against how sure the reader was",
+    "reliability": "Share of right answers by the reader's probability (reliability)",
 }
 
 
@@ -63,16 +63,16 @@ def overview() -> None:
             if run.state == "done":
                 link(QUALITY, "Open", run=run.name)
     if not runs:
-        st.info("No evaluation is kept here yet. One command makes one, with HOME the home folder of the service:")
-    with st.expander("How to make a run", expanded=not runs):
+        st.info("There is no evaluation yet. This command creates one; HOME is the home folder of the service:")
+    with st.expander("How to create a run", expanded=not runs):
         how_to()
 
 
 def how_to() -> None:
     """Shows the commands that create a run."""
-    st.markdown("Of question files such as SQuAD's, MLQA's or XQuAD's; add `--open-domain` to have their texts searched:")
+    st.markdown("For question files such as SQuAD's, MLQA's or XQuAD's; `--open-domain` searches all their texts:")
     st.code("docqa evaluate FILES --reader builtin --home HOME --name NAME", language=None, wrap_lines=True)
-    st.markdown("Of what people said of answers here, in two commands:")
+    st.markdown("For feedback on answers, in two commands:")
     st.code(
         f"curl -sS {client().url}/v1/corpora/CORPUS/feedback/export -o feedback.json\n"
         "docqa evaluate feedback.json --reader builtin --home HOME --name feedback",
@@ -125,7 +125,7 @@ def one(wanted: str) -> None:
     pictures(run)
     compare(run)
     show_predictions(run, _state())
-    with st.expander("How it was made"):
+    with st.expander("Models and questions"):
         show_inputs(run)
 
 
@@ -175,8 +175,8 @@ def _explained(run: Evaluation) -> str:
     parts = [f"In percent, {plain(run.about)}."]
     if run.kind == CALIBRATION:
         parts.append(
-            "Error: how far the probability told was from the share that was right. Decided rightly: “no answer” said where"
-            " it is right and only there. Raw: by the bare logits; before: as it was until then; after: as it was learned."
+            "Error: expected calibration error (ECE). Decided rightly: “no answer” where it is right, and only there."
+            " Raw: uncalibrated logits; before: with the earlier calibration; after: with the learned one."
         )
     else:
         parts.append(f"Beside a figure its {run.confidence:.0f} % interval: {run.resamples:,} resamples of the questions.")
@@ -240,7 +240,7 @@ def compare(run: Evaluation) -> None:
         )
         st.html(f'<div class="docqa-measured">{table(COMPARED, comparison_lines(found), COMPARED[1:])}</div>')
         notes = "".join(f" {plain(note)}" for note in found.notes)
-        st.caption(f"p by paired bootstrap, made larger for the number of languages (Holm); better: p is below 0.05.{notes}")
+        st.caption(f"p by paired bootstrap, of languages with Holm's correction; better: p is below 0.05.{notes}")
         st.download_button(
             "Comparison as CSV",
             comparison_csv(found),

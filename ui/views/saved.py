@@ -45,7 +45,7 @@ def _all(corpus: Corpus, saved: tuple[SavedQuestion, ...], stale: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button("Ask all again", type="primary")
         if stale:
-            st.caption(f"Documents came or went since {count(stale, 'of these was', 'of these were')} asked.")
+            st.caption(f"Documents were added or removed since {count(stale, 'of these was', 'of these were')} asked.")
     if not pressed:
         return
     bar = st.progress(0.0)

@@ -63,7 +63,7 @@ def _search(service: Service, corpus: str, body: SearchBody) -> Reply:
     "/v1/corpora/{corpus:str}/ask",
     status_code=200,
     tags=["ask"],
-    summary="Answers to a question",
+    summary="Answer a question",
     responses=error_responses(*ERRORS),
 )
 async def ask(corpus: str, data: AskBody, service: Service) -> Reply:
@@ -75,7 +75,7 @@ async def ask(corpus: str, data: AskBody, service: Service) -> Reply:
     "/v1/corpora/{corpus:str}/search",
     status_code=200,
     tags=["ask"],
-    summary="The closest passages",
+    summary="Search for passages",
     responses=error_responses(*ERRORS),
 )
 async def search(corpus: str, data: SearchBody, service: Service) -> Reply:
@@ -87,7 +87,7 @@ async def search(corpus: str, data: SearchBody, service: Service) -> Reply:
     "/v1/corpora/{corpus:str}/ask/batch",
     status_code=200,
     tags=["ask"],
-    summary="Answers to many questions",
+    summary="Answer many questions",
     responses=error_responses(*ERRORS),
 )
 async def ask_batch(corpus: str, data: AskBatchBody, service: Service) -> Replies:
@@ -99,7 +99,7 @@ async def ask_batch(corpus: str, data: AskBatchBody, service: Service) -> Replie
     "/v1/corpora/{corpus:str}/search/batch",
     status_code=200,
     tags=["ask"],
-    summary="Passages for many questions",
+    summary="Search for many questions",
     responses=error_responses(*ERRORS),
 )
 async def search_batch(corpus: str, data: SearchBatchBody, service: Service) -> Replies:
@@ -107,7 +107,7 @@ async def search_batch(corpus: str, data: SearchBatchBody, service: Service) -> 
     return Replies(await _each(service, data.questions, lambda body: partial(_search, service, corpus, body), corpus))
 
 
-@post("/v1/read", status_code=200, tags=["ask"], summary="An answer from one text", responses=error_responses(413, 429, 503))
+@post("/v1/read", status_code=200, tags=["ask"], summary="Answer from a text", responses=error_responses(413, 429, 503))
 async def read(data: ReadBody, service: Service) -> ReadAnswer:
     """Answer from a given text; `answer` is "" if the text has no answer."""
     return to_schema(await service.reads.run(partial(service.read, data.question, data.context)), ReadAnswer)
@@ -117,7 +117,7 @@ async def read(data: ReadBody, service: Service) -> ReadAnswer:
     "/v1/read/batch",
     status_code=200,
     tags=["ask"],
-    summary="Answers from many texts",
+    summary="Answer from many texts",
     responses=error_responses(413, 429, 503),
 )
 async def read_batch(data: ReadBatchBody, service: Service) -> ReadAnswers:
@@ -134,7 +134,7 @@ async def read_batch(data: ReadBatchBody, service: Service) -> ReadAnswers:
     "/v1/corpora/{corpus:str}/ask/stream",
     status_code=200,
     tags=["ask"],
-    summary="Answers while they are found",
+    summary="Stream answers",
     media_type=SSE,
     responses=error_responses(*ERRORS) | EVENTS,
 )

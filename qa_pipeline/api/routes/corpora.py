@@ -16,7 +16,7 @@ from qa_pipeline.service.service import Service
 ApiRequest = Request[Any, Any, Any]
 
 
-@get("/v1/models", tags=["service"], summary="The models known by name", responses=error_responses())
+@get("/v1/models", tags=["service"], summary="List models", responses=error_responses())
 async def list_models(service: Service) -> list[Model]:
     """List readers and embedders, and whether each can be loaded on the service's machine now."""
     from indexing.models.registry import available
@@ -25,7 +25,7 @@ async def list_models(service: Service) -> list[Model]:
     return [Model(p.name, p.kind, p.model, p.about, p.languages, p.licence, here, reason) for p, here, reason in rows]
 
 
-@get("/v1/corpora", tags=["corpora"], summary="The corpora", responses=error_responses(503))
+@get("/v1/corpora", tags=["corpora"], summary="List corpora", responses=error_responses(503))
 async def list_corpora(service: Service, request: ApiRequest) -> list[CorpusStatus]:
     """List every corpus that the key may see, by name."""
     return to_schema(await service.run_blocking(service.statuses, request.auth), list[CorpusStatus])
@@ -36,7 +36,7 @@ async def list_corpora(service: Service, request: ApiRequest) -> list[CorpusStat
     status_code=201,
     opt={WRITES: True},
     tags=["corpora"],
-    summary="Make a corpus",
+    summary="Create a corpus",
     responses=error_responses(409, 413, 503),
 )
 async def create_corpus(data: CorpusBody, service: Service, request: ApiRequest) -> CorpusDetail:
@@ -50,9 +50,9 @@ async def create_corpus(data: CorpusBody, service: Service, request: ApiRequest)
     return to_schema(await service.run_blocking(service.status, data.name, skipped=True), CorpusDetail)
 
 
-@get("/v1/corpora/{corpus:str}", tags=["corpora"], summary="What is in a corpus", responses=error_responses(404, 503))
+@get("/v1/corpora/{corpus:str}", tags=["corpora"], summary="Get a corpus", responses=error_responses(404, 503))
 async def get_corpus(corpus: str, service: Service) -> CorpusDetail:
-    """The status of a corpus, and the files that could not be read, each with the reason."""
+    """Get the status of a corpus, and its unreadable files, each with the reason."""
     return to_schema(await service.run_blocking(service.status, corpus, skipped=True), CorpusDetail)
 
 

@@ -114,7 +114,7 @@ def _put(service: Service, corpus: Corpus, file: SentFile) -> PutReport:
 # -- read --------------------------------------------------------------------------------------------------------------
 
 
-@get("/v1/corpora/{corpus:str}/documents", tags=["documents"], summary="The documents", responses=error_responses(404, 503))
+@get("/v1/corpora/{corpus:str}/documents", tags=["documents"], summary="List documents", responses=error_responses(404, 503))
 async def list_corpus_documents(
     corpus: str,
     service: Service,
@@ -153,11 +153,11 @@ def _pair(text: str) -> tuple[str, str]:
 @get(
     "/v1/corpora/{corpus:str}/documents/{document:str}",
     tags=["documents"],
-    summary="A document's text",
+    summary="Get a document",
     responses=error_responses(404, 503),
 )
 async def get_document(corpus: str, document: str, service: Service, start: Place = None, end: Place = None) -> DocumentText:
-    """A document with its text, or with the part from start to end."""
+    """Get a document with its text, or with the part from start to end."""
     found = await service.run_blocking(_document, service, corpus, document)
     first, last = _span(found, start, end)
     return DocumentText(
@@ -179,7 +179,7 @@ async def get_document(corpus: str, document: str, service: Service, start: Plac
 @get(
     "/v1/corpora/{corpus:str}/documents/{document:str}/original",
     tags=["documents"],
-    summary="The original file",
+    summary="Download a document's file",
     responses=error_responses(404, 503) | A_FILE,
 )
 async def get_original(corpus: str, document: str, service: Service) -> File:
@@ -196,7 +196,7 @@ async def get_original(corpus: str, document: str, service: Service) -> File:
 @get(
     "/v1/corpora/{corpus:str}/documents/{document:str}/pages/{page:int}",
     tags=["documents"],
-    summary="A page of a PDF as a picture",
+    summary="Render a page",
     responses=error_responses(404, 503),
 )
 async def get_page_image(
@@ -237,13 +237,15 @@ async def delete_document(
     corpus: str,
     document: str,
     service: Service,
-    whole_file: Annotated[bool, Parameter(description="Also when its file holds other documents, which go too.")] = False,
+    whole_file: Annotated[
+        bool, Parameter(description="Also if its file holds other documents; they are deleted too.")
+    ] = False,
 ) -> AcceptedJob:
     """Delete the file of a document; a job removes it from the index."""
     found = await service.run_blocking(_original, service, corpus, document)
     if found.documents > 1 and not whole_file:
         raise SettingError(
-            f"{found.source} holds {found.documents:,} documents; all of them go with it: say whole_file=true to do that."
+            f"{found.source} holds {found.documents:,} documents, all deleted with it; set whole_file=true to confirm."
         )
     return await service.run_blocking(_remove, service, found)
 
@@ -253,7 +255,7 @@ async def delete_document(
     status_code=202,
     opt={WRITES: True},
     tags=["documents"],
-    summary="Delete a file by its name",
+    summary="Delete a file",
     responses=error_responses(404, 409, 503),
 )
 async def delete_file(

@@ -40,7 +40,7 @@ HARMLESS = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbo
     "/v1/evaluations",
     opt={ALL_CORPORA: True},
     tags=["evaluations"],
-    summary="The evaluations",
+    summary="List evaluations",
     responses=error_responses(503),
 )
 async def list_evaluations(service: Service) -> list[Evaluation]:
@@ -52,11 +52,11 @@ async def list_evaluations(service: Service) -> list[Evaluation]:
     "/v1/evaluations/{evaluation:str}",
     opt={ALL_CORPORA: True},
     tags=["evaluations"],
-    summary="A run's figures",
+    summary="Get an evaluation",
     responses=error_responses(404, 503),
 )
 async def get_evaluation(evaluation: str, service: Service) -> EvaluationDetail:
-    """A run with its table: one row per language, each figure with its confidence interval."""
+    """Get a run with its table: one row per language, each figure with its confidence interval."""
 
     def found() -> EvaluationDetail:
         return evaluation_detail_schema(service.evaluations.get(evaluation), service.evaluations.plots(evaluation))
@@ -68,11 +68,11 @@ async def get_evaluation(evaluation: str, service: Service) -> EvaluationDetail:
     "/v1/evaluations/{evaluation:str}/plots/{plot:str}",
     opt={ALL_CORPORA: True},
     tags=["evaluations"],
-    summary="A picture of a run",
+    summary="Get a plot",
     responses=error_responses(404, 503) | A_PICTURE,
 )
 async def get_plot(evaluation: str, plot: str, service: Service) -> Response[bytes]:
-    """A plot of a run, as PNG or SVG; a content security policy blocks scripts in it."""
+    """Get a plot of a run, as PNG or SVG; a content security policy blocks scripts in it."""
     data = await service.run_blocking(service.evaluations.plot, evaluation, plot)
     headers = {
         "Content-Type": TYPES[plot.rpartition(".")[2]],
@@ -86,7 +86,7 @@ async def get_plot(evaluation: str, plot: str, service: Service) -> Response[byt
     "/v1/evaluations/{evaluation:str}/predictions",
     opt={ALL_CORPORA: True},
     tags=["evaluations"],
-    summary="What was said to each question",
+    summary="List predictions",
     responses=error_responses(404, 429, 503),
 )
 async def list_predictions(
@@ -98,7 +98,7 @@ async def list_predictions(
     offset: Annotated[int, Parameter(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Parameter(ge=1, le=1_000)] = 50,
 ) -> Predictions:
-    """Questions with right answers and predictions, each judged by the run's scorer.
+    """List questions with right answers and predictions, each judged by the run's scorer.
 
     verdict: `right` is an exact match, `partly` has some words of a right answer, `wrong` has none. order: `asked` keeps
     the order of the questions, `surest` begins with the lowest no-answer score.
@@ -116,7 +116,7 @@ async def list_predictions(
     "/v1/evaluations/{evaluation:str}/compare/{other:str}",
     opt={ALL_CORPORA: True},
     tags=["evaluations"],
-    summary="Two runs compared",
+    summary="Compare two evaluations",
     responses=error_responses(404, 429, 503),
 )
 async def compare_evaluations(

@@ -26,7 +26,7 @@ ApiRequest = Request[Any, Any, Any]
     status_code=201,
     opt={WRITES: True},
     tags=["feedback"],
-    summary="Say that an answer is right or wrong",
+    summary="Add feedback",
     responses=error_responses(404, 413, 503),
 )
 async def add_feedback(corpus: str, data: FeedbackBody, service: Service, request: ApiRequest) -> Feedback:
@@ -54,7 +54,7 @@ async def add_feedback(corpus: str, data: FeedbackBody, service: Service, reques
     return await service.run_blocking(add)
 
 
-@get("/v1/corpora/{corpus:str}/feedback", tags=["feedback"], summary="What was said", responses=error_responses(404, 503))
+@get("/v1/corpora/{corpus:str}/feedback", tags=["feedback"], summary="List feedback", responses=error_responses(404, 503))
 async def list_feedback(corpus: str, service: Service) -> list[Feedback]:
     """List the feedback on a corpus, newest first."""
     await service.run_blocking(service.home.corpus, corpus)
@@ -64,7 +64,7 @@ async def list_feedback(corpus: str, service: Service) -> list[Feedback]:
 @get(
     "/v1/corpora/{corpus:str}/feedback/export",
     tags=["feedback"],
-    summary="Feedback as SQuAD 2.0",
+    summary="Export feedback",
     responses=error_responses(404, 503),
 )
 async def export_feedback(corpus: str, service: Service) -> dict[str, Any]:
@@ -81,7 +81,7 @@ async def export_feedback(corpus: str, service: Service) -> dict[str, Any]:
     "/v1/corpora/{corpus:str}/feedback/{feedback:str}",
     opt={WRITES: True},
     tags=["feedback"],
-    summary="Take it back",
+    summary="Delete feedback",
     responses=error_responses(404, 503),
 )
 async def delete_feedback(corpus: str, feedback: str, service: Service) -> None:
@@ -109,7 +109,7 @@ async def save_question(corpus: str, data: SavedQuestionBody, service: Service) 
     return await service.run_blocking(service.saved.add, corpus, data.question, data.filters, chosen)
 
 
-@get("/v1/corpora/{corpus:str}/saved", tags=["saved"], summary="The saved questions", responses=error_responses(404, 503))
+@get("/v1/corpora/{corpus:str}/saved", tags=["saved"], summary="List saved questions", responses=error_responses(404, 503))
 async def list_saved_questions(corpus: str, service: Service) -> list[SavedQuestion]:
     """List the saved questions of a corpus, newest first."""
     await service.run_blocking(service.home.corpus, corpus)
@@ -121,7 +121,7 @@ async def list_saved_questions(corpus: str, service: Service) -> list[SavedQuest
     status_code=200,
     opt={WRITES: True},
     tags=["saved"],
-    summary="Ask a saved question again",
+    summary="Run a saved question",
     responses=error_responses(404, 429, 503),
 )
 async def run_saved_question(corpus: str, saved: str, service: Service) -> Change:
@@ -134,7 +134,7 @@ async def run_saved_question(corpus: str, saved: str, service: Service) -> Chang
     "/v1/corpora/{corpus:str}/saved/{saved:str}",
     opt={WRITES: True},
     tags=["saved"],
-    summary="Forget a saved question",
+    summary="Delete a saved question",
     responses=error_responses(404, 503),
 )
 async def delete_saved_question(corpus: str, saved: str, service: Service) -> None:

@@ -50,7 +50,7 @@ class _QuestionsForm(Operation):
 # -- jobs --------------------------------------------------------------------------------------------------------------
 
 
-@get("/v1/jobs", tags=["jobs"], summary="The jobs", responses=error_responses(503))
+@get("/v1/jobs", tags=["jobs"], summary="List jobs", responses=error_responses(503))
 async def list_jobs(
     service: Service,
     request: ApiRequest,
@@ -62,9 +62,9 @@ async def list_jobs(
     return [to_schema(job, Job) for job in found if service.may_see(request.auth, job.corpus)]
 
 
-@get("/v1/jobs/{job:str}", tags=["jobs"], summary="A job", responses=error_responses(404, 503))
+@get("/v1/jobs/{job:str}", tags=["jobs"], summary="Get a job", responses=error_responses(404, 503))
 async def get_job(job: str, service: Service, request: ApiRequest) -> Job:
-    """The state and progress of a job, and its result once it is done."""
+    """Get the state and progress of a job, and its result once it is done."""
     return to_schema(await service.run_blocking(_seen, service, request.auth, job), Job)
 
 
@@ -77,7 +77,7 @@ async def get_job(job: str, service: Service, request: ApiRequest) -> Job:
     responses=error_responses(404, 503),
 )
 async def cancel_job(job: str, service: Service, request: ApiRequest) -> Job:
-    """Cancel a queued job at once, and a running one at its next step; an ended job stays unchanged."""
+    """Cancel a queued job at once, and a running one at its next step. A finished job stays unchanged."""
     await service.run_blocking(_seen, service, request.auth, job)
     return to_schema(await service.run_blocking(service.jobs.cancel, job), Job)
 
@@ -85,7 +85,7 @@ async def cancel_job(job: str, service: Service, request: ApiRequest) -> Job:
 @get(
     "/v1/jobs/{job:str}/result",
     tags=["jobs"],
-    summary="The answers to a file of questions",
+    summary="Download answers",
     responses=error_responses(404, 409, 503) | A_FILE,
 )
 async def get_job_result(job: str, service: Service, request: ApiRequest, format: Format | None = None) -> Stream:
@@ -110,7 +110,7 @@ async def get_job_result(job: str, service: Service, request: ApiRequest, format
     status_code=202,
     request_max_body_size=None,
     tags=["jobs"],
-    summary="Ask a file of questions",
+    summary="Upload a question file",
     operation_class=_QuestionsForm,
     responses=error_responses(404, 413, 503),
 )
@@ -152,7 +152,7 @@ def _request(service: Service, key: Key | None, corpus: str, sent: UploadResult)
     wanted = sorted({row.corpus for row in rows})
     for name in wanted:
         if not service.may_see(key, name):
-            raise CorpusMissing(f"There is no corpus {name!r}; make it first, or choose one that is there.")
+            raise CorpusMissing(f"There is no corpus {name!r}; create it first, or choose an existing one.")
         service.home.corpus(name)
     return {"folder": sent.folder.name, "name": file.name, "format": kind, "corpora": wanted, "total": len(rows)}
 

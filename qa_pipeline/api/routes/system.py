@@ -12,7 +12,7 @@ from qa_pipeline.service.metrics import CONTENT_TYPE
 from qa_pipeline.service.service import Service
 
 
-@get("/health", opt={OPEN: True}, tags=["service"], summary="Whether the process is up")
+@get("/health", opt={OPEN: True}, tags=["service"], summary="Check liveness")
 async def get_health(service: Service) -> Health:
     """Liveness: the process runs. Precision and instruction set are empty until the reader is loaded; see also /ready."""
     facts = service.models.reader_facts()
@@ -23,8 +23,8 @@ async def get_health(service: Service) -> Health:
     "/ready",
     opt={OPEN: True},
     tags=["service"],
-    summary="Whether it can be asked",
-    responses={503: ResponseSpec(Readiness, generate_examples=False, description="Not yet, and why.")},
+    summary="Check readiness",
+    responses={503: ResponseSpec(Readiness, generate_examples=False, description="Not ready, with the reason.")},
 )
 async def get_readiness(service: Service) -> Response[Readiness]:
     """Readiness: the models are loaded and a test question was answered."""
@@ -36,7 +36,7 @@ async def get_readiness(service: Service) -> Response[Readiness]:
     "/metrics",
     opt={ALL_CORPORA: True},
     tags=["service"],
-    summary="Figures for Prometheus",
+    summary="Get metrics",
     media_type="text/plain",
     responses=error_responses(),
 )

@@ -147,10 +147,7 @@ def _check_name(name: str) -> None:
 
 
 def _left(settings: Settings, answered: int) -> str:
-    return (
-        f"{answered:,} of {settings.asked:,} questions are asked; the command it was begun with goes on from there when it"
-        " is run again."
-    )
+    return f"{answered:,} of {settings.asked:,} questions are asked; run the same command again to continue."
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def reliability(series: Sequence[tuple[str, Sequence[Bin]]], title: str) -> Pict
         axes.scatter(
             [100 * b.said for b in found], [100 * b.was for b in found], s=sizes, color=colour, marker=mark, label=name
         )
-    axes.set(xlim=(-2, 102), ylim=(-2, 102), xlabel="probability told, %", ylabel="was right, %")
+    axes.set(xlim=(-2, 102), ylim=(-2, 102), xlabel="predicted probability, %", ylabel="was right, %")
     axes.set_title(title, fontsize=10, loc="left")
     drawn.legend(frameon=False, ncols=3, loc="outside lower center", fontsize=8, markerscale=0.6)
     return drawn

@@ -23,6 +23,14 @@ from indexing.errors import SettingError
 
 SETTINGS, PREDICTIONS, METRICS, PLOTS, LOCK = "settings.json", "predictions.jsonl", "metrics.json", "plots", ".lock"
 QUESTIONS = "questions.jsonl"
+# Keys of a calibration in settings.json as it was written before 0.1.0.
+OLD_KEYS = {
+    "sharp": "slope",
+    "shift": "offset",
+    "stop_gap": "stop_margin",
+    "lift": "evidence_weights",
+    "nearness": "dense_score",
+}
 READING, OPEN_DOMAIN, CALIBRATION = "reading", "open-domain", "calibration"
 
 
@@ -97,7 +105,7 @@ class Results:
         if (path / SETTINGS).is_file():
             _refuse_others(path, _settings(path), self.settings)
         elif any(file.name != LOCK for file in path.iterdir()):
-            raise SettingError(f"The folder {path} holds something else than results of an evaluation; name another one.")
+            raise SettingError(f"The folder {path} has other files than results of an evaluation; name another one.")
         else:
             self.write(SETTINGS, _json(self.settings))
         self.lines = list(_whole_lines(path / PREDICTIONS))
@@ -114,7 +122,14 @@ def _settings(path: Path, name: str = "") -> dict[str, Any]:
         raise SettingError(f"There are no results of `docqa evaluate --out` in {name or path}.") from None
 
 
+def _with_new_keys(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {OLD_KEYS.get(name, name): _with_new_keys(one) for name, one in value.items()}
+
+
 def _refuse_others(path: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    there = {**there, "calibration": _with_new_keys(there["calibration"])} if "calibration" in there else there
     other = [name for name in (*wanted, *there) if there.get(name) != wanted.get(name)]
     if other:
         raise SettingError(

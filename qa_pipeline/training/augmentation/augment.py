@@ -39,7 +39,7 @@ class AugmentSettings:
             raise SettingError(f"--method is {self.method!r}; it must be one of {', '.join(WAYS)}.")
         if self.method == "code-switch" and self.parallel is None:
             raise SettingError(
-                "--method switch learns its dictionary from parallel sentences; name their folder: --parallel DIR."
+                "--method code-switch learns its dictionary from parallel sentences; name their folder: --parallel DIR."
             )
         if self.method == "translate" and not self.models:
             raise SettingError("--method translate needs a translation model; name one: --model NAME.")

@@ -89,6 +89,11 @@ def test_every_route_is_in_the_docs_and_no_other(api: Live) -> None:
     assert described == told and len(described) == len(ROUTES)
 
 
+VERBS = set(
+    "Add Answer Cancel Check Compare Create Delete Download Export Get List Render Run Save Search Stream Upload".split()
+)
+
+
 def test_the_description_is_openapi_3_1_with_every_error_as_a_problem(api: Live) -> None:
     described = api.http.get("/schema/openapi.json").json()
     assert described["openapi"].startswith("3.1")
@@ -97,7 +102,8 @@ def test_the_description_is_openapi_3_1_with_every_error_as_a_problem(api: Live)
             for status, response in operation["responses"].items():
                 if status >= "400" and path != "/ready":
                     assert list(response["content"]) == [MEDIA_TYPE], (method, path, status)
-            assert operation["summary"] and operation["description"]
+            assert operation["description"] and len(operation["summary"].split()) <= 5
+            assert operation["summary"].split()[0] in VERBS, (method, path)
     assert described["components"]["schemas"]["AskBody"]["additionalProperties"] is False
     page = api.http.get("/schema")
     assert page.headers["content-type"].startswith("text/html") and "http://" not in page.text

@@ -166,7 +166,7 @@ def test_a_key_for_another_corpus_changes_and_sees_nothing_of_this_one(
     assert ask(api, made["other"], "GET", "/v1/jobs?corpus=a", {}).json() == []
     assert ask(api, made["other"], "GET", "/v1/corpora/a", {}).json() == {
         **ask(api, made["other"], "GET", "/v1/corpora/b", {}).json(),
-        "detail": "There is no corpus 'a'; make it first, or choose one that is there.",
+        "detail": "There is no corpus 'a'; create it first, or choose an existing one.",
     }
     table = {"files": {"file": ("q.csv", b"question,corpus\nbridge?,a\n")}}
     assert ask(api, made["other"], "POST", "/v1/corpora/other/questions", table).status_code == 404

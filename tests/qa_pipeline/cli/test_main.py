@@ -103,7 +103,7 @@ def test_questions_from_standard_input(index: Path) -> None:
 
 def test_nothing_found_is_exit_1(index: Path) -> None:
     run = docqa("ask", index, "bridge", "--reader", "builtin", "--filter", "language=xx")
-    assert run.returncode == 1 and "No answer in the" in run.stdout
+    assert run.returncode == 1 and "No passage was found." in run.stdout and "These are" not in run.stdout
     assert docqa("search", index, "bridge", "--filter", "language=xx").returncode == 1
 
 
@@ -198,6 +198,10 @@ def test_documents_cannot_command_the_terminal(index: Path) -> None:
         (["augment", "f", "--how", "switch"], ["augment", "f", "--method", "code-switch"]),
         (["augment", "switch", "--how=switch"], ["augment", "switch", "--method", "code-switch"]),
         (["slim", "e", "--numbers=8"], ["reduce", "e", "--dim", "8"]),
+        (["slim", "e", "--n", "8"], ["reduce", "e", "--dim", "8"]),
+        (["augment", "f", "--ho=switch"], ["augment", "f", "--method", "code-switch"]),
+        (["augment", "f", "--h"], ["augment", "f", "--h"]),
+        (["augment", "f", "--method=switch"], ["augment", "f", "--method", "code-switch"]),
         (["ask", "i", "switch", "--how"], ["ask", "i", "switch", "--how"]),
         ([], []),
     ],

@@ -155,8 +155,8 @@ def one(**changes: Any) -> str:
         (rows() + "{broken\n", "line 4, is not JSON"),
         (rows() + "[]\n", "line 4, is not an object"),
         (squad([QAS[0], QAS[0]]), "more than one question"),
-        (b"\xfd7zXZ\x00broken", "cannot be unpacked"),
-        (gzip.compress(b"x" * 999, mtime=0)[:-9], "cannot be unpacked"),
+        (b"\xfd7zXZ\x00broken", "cannot be decompressed"),
+        (gzip.compress(b"x" * 999, mtime=0)[:-9], "cannot be decompressed"),
         (b"\xff\xfe{", "not UTF-8"),
     ],
 )

@@ -174,7 +174,7 @@ def test_a_damaged_file_lets_nobody_in(keys: KeyStore, damage: Any) -> None:
     keys.path.write_text(damaged if isinstance(damaged, str) else json.dumps(damaged))
     for _ in range(2):
         for act in (lambda: keys.check(secret), keys.list, lambda: keys.add("x"), lambda: keys.remove("x")):
-            with pytest.raises(HomeFolderError, match="nobody is let in"):
+            with pytest.raises(HomeFolderError, match="every request is refused"):
                 act()  # type: ignore[no-untyped-call]
 
 

@@ -45,7 +45,7 @@ def test_work_its_progress_and_what_follows(jobs: JobStore, working: Callable[..
     ("error", "state", "message"),
     [
         (SettingError("One sentence."), "failed", "One sentence."),
-        (ValueError("secret"), "failed", "A defect of ours (ValueError); the service's log says more."),
+        (ValueError("secret"), "failed", "Internal error (ValueError); see the log of the service."),
         (JobCancelled("x"), "cancelled", ""),
     ],
 )
@@ -67,7 +67,7 @@ def test_whatever_is_raised_the_worker_goes_on(
 
 def test_a_result_that_is_no_json_fails_the_job(jobs: JobStore, working: Callable[..., Worker]) -> None:
     working(jobs, {"index": lambda job, report: {"set": {1}}})
-    assert ended(jobs, jobs.add("c", "index", {})).message.startswith("A defect of ours (TypeError)")
+    assert ended(jobs, jobs.add("c", "index", {})).message.startswith("Internal error (TypeError)")
 
 
 def test_cancel_reaches_the_work(jobs: JobStore, working: Callable[..., Worker]) -> None:

@@ -201,7 +201,7 @@ def test_nothing_of_a_document_is_markup(page: Page, site: str, api: Live) -> No
 
 def test_corpora_that_are_empty_or_not_there(page: Page, site: str) -> None:  # noqa: F811
     page.goto(at(site, corpus="bare"))
-    page.get_by_text("This collection holds no documents yet.").wait_for()
+    page.get_by_text("This collection has no documents yet.").wait_for()
     page.goto(at(site, corpus="nowhere"))
     page.get_by_text("There is no collection 'nowhere'").wait_for()
 

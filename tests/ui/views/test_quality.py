@@ -111,7 +111,7 @@ def test_a_home_without_runs_says_how_to_make_one(tmp_path: Path, monkeypatch: p
     with live(tmp_path / "h") as bare:
         monkeypatch.setenv("DOCQA_API_URL", bare.url)
         at = opened("quality")
-        assert "No evaluation is kept here yet" in shown(at) and at.expander[0].proto.expanded
+        assert "There is no evaluation yet" in shown(at) and at.expander[0].proto.expanded
         commands = [code.value for code in at.code]
         assert "--home HOME --name NAME" in commands[0] and "feedback/export" in commands[1]
 
@@ -120,7 +120,7 @@ def test_one_run_with_its_table_plots_and_mistakes(here: Client) -> None:
     at = opened("quality", run="good")
     told = shown(at)
     assert "<b>33.3</b>" in told and "Mean of languages" in told and f"<th>{LANGUAGE}</th>" in told
-    assert [one.label for one in at.expander] == ["How it was made"] and "asked.jsonl</bdi></td>" in told
+    assert [one.label for one in at.expander] == ["Models and questions"] and "asked.jsonl</bdi></td>" in told
     assert 'alt="Exact match and F1 of each language' in told and "data:image/png;base64," in told
     assert "When closed the tunnel &lt;img" in told and PROBE not in told and "When opened the bridge?" not in told
     at = sound(at.button_group(key="quality_verdict").set_value("right").run())
@@ -128,7 +128,7 @@ def test_one_run_with_its_table_plots_and_mistakes(here: Client) -> None:
     at = sound(at.selectbox(key="quality_language").set_value("de").run())
     assert "Wann öffnete" in shown(at) and "When opened" not in shown(at) and said(at, "language") == "de"
     at = sound(at.selectbox(key="quality_language").set_value("ar").run())
-    assert "There is none of this kind." in shown(at)
+    assert "There are none of this kind." in shown(at)
 
 
 def test_a_calibration_has_a_table_of_its_own(here: Client, api: Live) -> None:
@@ -142,7 +142,7 @@ def test_a_calibration_has_a_table_of_its_own(here: Client, api: Live) -> None:
 def test_two_runs_are_compared_by_the_scorer_that_is_chosen(here: Client) -> None:
     at = opened("quality", run="good", **{"with": "poor"})
     told = shown(at)
-    assert "A: <bdi" in told and "F1 by squad1" in told and "<b>-44.4</b>" in told and "not told apart" in told
+    assert "A: <bdi" in told and "F1 by squad1" in told and "<b>-44.4</b>" in told and "no significant difference" in told
     assert list(at.selectbox(key="quality_with").options) == ["no other run", "poor"], "runs of the same kind that are done"
     at = sound(at.selectbox(key="quality_scorer").set_value("mlqa").run())
     assert "F1 by mlqa" in shown(at) and said(at, "scorer") == "mlqa"

@@ -18,6 +18,7 @@ import pytest
 
 from indexing.errors import SettingError
 from qa_pipeline.answering.calibration import Calibration
+from qa_pipeline.answering.evidence_weights import EvidenceWeights
 from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.cli.main import main
 from qa_pipeline.evaluation.metrics.bootstrap import difference, figure, holm, resample
@@ -25,8 +26,9 @@ from qa_pipeline.evaluation.metrics.scorers import SCORERS, scorer_for
 from qa_pipeline.evaluation.reading_comprehension.run import MeasuredReader, evaluate_reading
 from qa_pipeline.evaluation.reading_comprehension.summary import summarise
 from qa_pipeline.evaluation.runs.predictions import Prediction, QuestionSet, row_name, spread
-from qa_pipeline.evaluation.runs.results_folder import Results
+from qa_pipeline.evaluation.runs.results_folder import OLD_KEYS, Results
 from qa_pipeline.reading.readings import Reading
+from qa_pipeline.retrieval.evidence import Evidence
 from tests.known import WordReader
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -240,10 +242,26 @@ def test_another_run_does_not_go_on_in_the_folder(many: QuestionSet, tmp_path: P
         evaluate_reading(many, MeasuredReader(learned, "words", "1"), SCORERS["squad1"], tmp_path / "o")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").touch()
-    with pytest.raises(SettingError, match="something else"):
+    with pytest.raises(SettingError, match="other files"):
         evaluate_reading(many, measured(), SCORERS["squad1"], tmp_path / "mine")
     with pytest.raises(SettingError, match="no results"):
         Results.read(tmp_path / "mine")
+
+
+def test_a_run_from_before_the_keys_of_calibrations_were_renamed_continues(many: QuestionSet, tmp_path: Path) -> None:
+    weights = EvidenceWeights(4.5, 8.1, Evidence(0.775, 0.2), "embedder")
+    found = Calibration(0.29, 7.1, 0.6, 5.0, "pooled", evidence_weights=weights)
+    fitted = Calibration(0.25, 4.1, 0.65, 5.0, "pooled", languages={"de": Calibration(0.3, 1.0)}, found=found)
+    reader = Counting()
+    first, again = (MeasuredReader(LoadedReader(one, "words", fitted), "words", "1") for one in (Counting(), reader))
+    evaluate_reading(many, first, SCORERS["squad1"], tmp_path / "o")
+    settings = (tmp_path / "o" / "settings.json").read_text("utf-8")
+    for old, new in OLD_KEYS.items():
+        assert f'"{new}"' in settings
+        settings = settings.replace(f'"{new}"', f'"{old}"')
+    (tmp_path / "o" / "settings.json").write_text(settings, "utf-8")
+    evaluate_reading(many, again, SCORERS["squad1"], tmp_path / "o")
+    assert reader.asked == 0
 
 
 def test_two_runs_do_not_write_at_once(many: QuestionSet, tmp_path: Path) -> None:
