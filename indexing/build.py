@@ -168,7 +168,7 @@ def _refuse_another_folder(folder: IndexFolder, documents: Path, found: Sequence
     if known and not any(file.source in known for file in found):
         raise IndexFolderError(
             f"None of the {len(known)} files in the index {folder.path} is in {documents} (wrong folder, or not"
-            " mounted?); nothing was changed. Remove the index folder to start anew."
+            " mounted?); nothing was changed. Remove the index folder to begin again."
         )
 
 

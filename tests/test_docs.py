@@ -307,19 +307,9 @@ OLD_MESSAGES = re.compile(
     r"|goes on from|made again|make again|mends?|mended|let in|looked at|nothing read|a defect of)\b",
     re.IGNORECASE,
 )
-# These still have old words.
-NOT_YET = {
-    ROOT / name
-    for name in (
-        "indexing/build.py",
-        "indexing/store/index.py",
-        "qa_pipeline/training/embedder_card.py",
-        "qa_pipeline/training/model_card.py",
-    )
-}
 
 
-@pytest.mark.parametrize("path", named([path for path in SOURCES if path not in NOT_YET]))
+@pytest.mark.parametrize("path", named(SOURCES))
 def test_messages_are_plain(path: Path) -> None:
     assert [text for text in messages_of(path.read_text("utf-8")) if OLD_MESSAGES.search(text)] == []
 

@@ -186,7 +186,7 @@ class Index:
         try:
             state = self._read_derived()
         except (IndexDamaged, OSError, ValueError, KeyError, TypeError) as error:
-            logger.info("derived files of %s are made again: %s", self.folder.path, error)
+            logger.info("derived files of %s are rebuilt: %s", self.folder.path, error)
             state = None
         if state is None or state.generation > generation:
             return self._rebuild(generation)
@@ -367,7 +367,7 @@ class Index:
         try:
             self._read_derived()
         except (IndexDamaged, OSError, ValueError, KeyError, TypeError) as error:
-            yield f"The derived files cannot be used and are made again in memory at each start: {str(error).rstrip('.')}."
+            yield f"The derived files cannot be used and are rebuilt in memory at each start: {str(error).rstrip('.')}."
 
     def _keyword_problems(self, keywords: KeywordIndex, ids: Ids) -> Iterator[str]:
         if not len(ids):

@@ -136,7 +136,7 @@ class Database:
     def open(cls, path: Path, *, writable: bool = False) -> Self:
         """Open an existing index. Raises IndexMissing, IndexMismatch (a newer format), IndexDamaged."""
         if not (path / DATABASE).is_file():
-            raise IndexMissing(f"There is no index in {path}; make one with `docqa index DOCUMENTS --into {path}`.")
+            raise IndexMissing(f"There is no index in {path}; create one with `docqa index DOCUMENTS --into {path}`.")
         folder = cls(path, writable=writable)
         found = folder.fact("format")
         if found != FORMAT:

@@ -23,8 +23,8 @@ An embedder: questions find passages by it. Fine-tuned by docqa from {base}.
 
 ## Recipe
 
-Preset `{preset}`: {batch} pairs a batch, each told from all others by an in-batch softmax both ways, for the whole vector
-and for its first 128 numbers; AdamW, learning rate {learning_rate:g}. Seed {seed}. {updates:,} updates in {minutes:.1f}
+Preset `{preset}`: {batch} pairs a batch, a symmetric in-batch softmax over the whole vector
+and over its first 128 numbers; AdamW, learning rate {learning_rate:g}. Seed {seed}. {updates:,} updates in {minutes:.1f}
 minutes of {machine}; loss {loss:.3f}.
 
 Made with docqa {version}.

@@ -136,7 +136,7 @@ def _recipe(run: Run) -> str:
         embeddings = f"and the {recipe.frozen} lowest layers left as they were"
     empty = "" if recipe.empty_windows is None else f" (of those without the answer {recipe.empty_windows:g} a question)"
     unanswerable = (
-        f" {recipe.silent:.0%} of the questions were also asked of a near passage that does not answer them."
+        f" {recipe.silent:.0%} of the questions were also paired with a similar passage that does not answer them."
         if recipe.silent
         else ""
     )
