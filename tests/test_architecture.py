@@ -80,6 +80,8 @@ SEAMS = {
         "qa_pipeline/training/",
         "qa_pipeline/spark/dataframe.py",
     },
+    "onnx": {"indexing/models/encoder_graph.py"},
+    "onnxruntime": {"indexing/models/onnx_encoder.py"},
     "faiss": {"indexing/store/faiss_index.py"},
     "sqlite3": {"indexing/store/sqlite.py", "indexing/store/haystack_store.py", "qa_pipeline/service/service_db.py"},
     "sentence_transformers": {"indexing/models/embedder.py", "qa_pipeline/training/embedder/contrastive_task.py"},

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
+NVIDIA = Path("/dev/nvidiactl")
 
 # Values of oneDNN's ONEDNN_MAX_CPU_ISA, ascending, each with the features it adds (named as in Linux' /proc/cpuinfo).
 LIMIT = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
@@ -62,6 +63,16 @@ class Hardware:
         """Whether the device multiplies bfloat16 matrices in hardware; emulation is slower than float32."""
         return bool(self.features & {"amx_bf16", "avx512_bf16", CUDA_BF16})
 
+    @property
+    def int8(self) -> bool:
+        """Whether the processor multiplies 8-bit matrices in hardware."""
+        return bool(self.features & {"avx512_vnni", "avx_vnni", "amx_int8"})
+
+    @property
+    def saturates(self) -> bool:
+        """Whether sums of two 8-bit products can overflow their 16 bits: on x86 without VNNI."""
+        return not self.int8 and bool(self.features & {"avx2", "avx512f"})
+
     def auto(self) -> str:
         """The precision that "auto" means: bf16 if the hardware has it, fp16 on an older GPU, else fp32.
 
@@ -94,6 +105,15 @@ def processor(cpuinfo: str, environment: Mapping[str, str], architecture: str = 
     names = [name for name, _ in LEVELS]
     allowed = LEVELS[: names.index(limit) + 1] if limit in names else LEVELS
     return Hardware("cpu", present & {feature for _, features in allowed for feature in features}, architecture)
+
+
+def has_gpu() -> bool:
+    """Whether the system shows an NVIDIA GPU. torch, which takes a second to import, is not asked where it does not."""
+    if not NVIDIA.exists():
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available())
 
 
 def this_machine(device: str = "cpu") -> Hardware:

@@ -8,6 +8,7 @@ sentence-transformers without running code of the model; other models are refuse
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import shutil
@@ -52,19 +53,33 @@ _tokenizer: list[Tokenizer] = []
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """A checked model at `path`, in the format of transformers or sentence-transformers.
+    """A checked model, in the format of transformers or sentence-transformers.
 
-    name: as requested. model_type: from config.json, or "static". prefixes: for questions and for passages.
+    name: as requested. source: its folder; that of a built-in model has integers instead of float32 weights.
+    model_type: from config.json, or "static". prefixes: for questions and for passages.
     fingerprint: BLAKE2b-128, hex, over names and contents of the original files that decide what the model computes; the
         same on every machine.
     """
 
     name: str
-    path: Path
+    source: Path
     fingerprint: str
     preset: Preset | None
     model_type: str
     prefixes: tuple[str, str]
+
+    @property
+    def is_builtin(self) -> bool:
+        """Whether the weights are stored as integers, as those of the built-in models are."""
+        return (self.source / STORED_SMALL).is_file()
+
+    @property
+    def path(self) -> Path:
+        """The folder with float32 weights. For a built-in model it is made in the cache at the first use."""
+        if not self.is_builtin:
+            return self.source
+        name = f"builtin-{self.fingerprint[:12]}/{self.source.name}"
+        return make_once(name, lambda target: widen(self.source, target))
 
 
 def resolve(name: str, kind: Kind, *, offline: bool | None = None) -> ModelFolder:
@@ -209,9 +224,9 @@ def _inside(found: ModelInspection, files: tuple[Path, ...]) -> list[tuple[str, 
 def _builtin(preset: Preset) -> ModelFolder:
     source = _packaged(preset.kind)
     mark = fingerprint((path.name, path) for path in source.iterdir() if path.suffix in (".json", ".safetensors"))
-    path = make_once(f"builtin-{mark[:12]}/{preset.kind}", lambda target: widen(source, target))
-    found = inspect(path, preset.name, preset.kind)
-    return ModelFolder(preset.name, path, mark, preset, found.model_type, (preset.query_prefix, preset.passage_prefix))
+    config = source / "config.json"
+    kind = str(json.loads(config.read_bytes())["model_type"]) if config.is_file() else "static"
+    return ModelFolder(preset.name, source, mark, preset, kind, (preset.query_prefix, preset.passage_prefix))
 
 
 def _packaged(kind: Kind) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,25 +119,42 @@ def widen(source: Path, target: Path) -> None:
     The integers are NAME.int8, or NAME.int4 with two per byte: the lower half first, and 8 represents 0. NAME.scale has
     one number for each row, or for each block of a row. Raises ModelRefused if the weights in `source` are incomplete.
     """
-    import numpy as np
     from safetensors.numpy import load_file, save_file
 
     tensor_names(source / STORED_SMALL)
     stored = load_file(source / STORED_SMALL)
-    wide = {name: tensor for name, tensor in stored.items() if not name.endswith((".int8", ".int4", ".scale"))}
-    for name, tensor in stored.items():
-        whole, _, kind = name.rpartition(".")
-        if kind == "int4":
-            halves = np.stack([tensor & 15, tensor >> 4], axis=-1).astype(np.int8) - 8
-            tensor = halves.reshape(len(tensor), -1)
-        if kind in ("int8", "int4"):
-            scale = stored[f"{whole}.scale"].astype(np.float32)
-            blocks = tensor.reshape(*(scale.shape if scale.ndim == 2 else (len(scale), 1)), -1)
-            wide[whole] = (blocks * scale.reshape(len(scale), -1, 1)).reshape(tensor.shape)
+    names = dict.fromkeys(whole_name(name) for name in stored)
+    wide = {name: dequantize(stored, name) for name in names}
     _save(save_file, wide, target)
     for path in source.iterdir():
         if path.is_file() and path.name != STORED_SMALL:
             shutil.copyfile(path, target / path.name)
+
+
+def whole_name(name: str) -> str:
+    """The name of a tensor from the name under which it, its integers or its scales are stored."""
+    whole, _, kind = name.rpartition(".")
+    return whole if kind in ("int8", "int4", "scale") else name
+
+
+def dequantize(stored: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
+    """One tensor in float32 from its stored form; see `widen`. Raises KeyError if it is not stored."""
+    import numpy as np
+
+    if name in stored:
+        return stored[name].astype(np.float32, copy=False)
+    integers = stored[f"{name}.int8"] if f"{name}.int8" in stored else _halves(stored[f"{name}.int4"])
+    scale = stored[f"{name}.scale"].astype(np.float32)
+    blocks = integers.reshape(*(scale.shape if scale.ndim == 2 else (len(scale), 1)), -1)
+    wide: NDArray[np.float32] = (blocks * scale.reshape(len(scale), -1, 1)).reshape(integers.shape)
+    return wide
+
+
+def _halves(packed: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """The integers -8 to 7 of bytes with two each, int8 [rows, 2 * bytes]."""
+    import numpy as np
+
+    return (np.stack([packed & 15, packed >> 4], axis=-1).astype(np.int8) - 8).reshape(len(packed), -1)
 
 
 def narrow(source: Path, target: Path, bits: int = 8, tokens: int | None = None) -> None:

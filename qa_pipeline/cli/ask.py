@@ -59,7 +59,7 @@ def _add_precision(verb: argparse.ArgumentParser) -> None:
         "--precision",
         default="auto",
         choices=PRECISIONS,
-        help="how the reader computes; auto: bf16 where the machine has it in hardware, else fp32",
+        help="how the reader computes; auto: int8 where the processor has it in hardware, else fp32",
     )
 
 

@@ -197,31 +197,34 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from indexing.models.hardware import this_machine
+    from indexing.models.hardware import has_gpu, this_machine
     from indexing.models.registry import available
+    from qa_pipeline.reading.load import engine_of, onnx_precision
 
-    processor = this_machine()
-    auto = processor.auto()
-    computing = {"precision": auto, "instruction_set": processor.instruction_set(auto)}
+    machine = this_machine("cuda" if has_gpu() else "cpu")
+    auto = onnx_precision("auto", machine) or machine.auto()
+    computing = {"precision": auto, "instruction_set": machine.instruction_set(auto)}
     for preset, here, why in available():
+        engine = engine_of(preset.name) if here and preset.kind == "reader" else ""
         if options.json:
             from dataclasses import asdict
 
-            print_json({**asdict(preset), "available": here, "reason": why, "auto": computing})
+            print_json({**asdict(preset), "available": here, "reason": why, "auto": computing, "engine": engine})
         else:
-            _print_model(preset, "here" if here else "not here", f" ({why})" if why else "")
+            _print_model(preset, "here" if here else "not here", f" ({why})" if why else "", engine)
     if not options.json:
-        print(f"On this processor `--precision auto` computes in {auto} ({computing['instruction_set']}).")
+        print(f"On this machine `--precision auto` computes in {auto} ({computing['instruction_set']}).")
     return OK
 
 
-def _print_model(preset: Preset, state: str, why: str) -> None:
+def _print_model(preset: Preset, state: str, why: str, engine: str) -> None:
     print(f"{preset.kind:<9} {preset.name:<18} {state:<9} {preset.model}")
     first, rest = preset.published[:3], preset.published[3:]
     for line in (
         f"{preset.about}{why}",
         f"licence: {preset.licence}; languages: {preset.languages}; parameters: {preset.parameters}",
         f"trained on: {preset.trained_on}",
+        engine and f"computed with {engine}",
         first and f"by its card: {'; '.join(map(str, first))}" + (f"; {len(rest)} more with --json" if rest else ""),
         preset.spark_nlp and f"in Spark NLP: {preset.spark_nlp}",
     ):

@@ -30,7 +30,8 @@ from indexing.models.hardware import Hardware
 from qa_pipeline.haystack.farm_loading import load_into
 from qa_pipeline.reading.readings import Reading
 from qa_pipeline.reading.span_decoding import TokenSpan
-from qa_pipeline.reading.torch_engine import TorchEngine, encoder_of, layout_of
+from qa_pipeline.reading.tokenization import encoder_of, layout_of
+from qa_pipeline.reading.torch_engine import TorchEngine
 from qa_pipeline.reading.window_reader import CACHED_READINGS, ReadingOptions, WindowReader, WindowSpans
 
 
@@ -70,7 +71,13 @@ class Reader(FARMReader):
         )
         self.precision = engine.precision
         self._model.eval()
-        self._reading = WindowReader(encoder_of(tokenizer), layout_of(tokenizer), engine, self._options, remember=remember)
+        self._reading = WindowReader(
+            encoder_of(tokenizer.backend_tokenizer),
+            layout_of(tokenizer.backend_tokenizer),
+            engine,
+            self._options,
+            remember=remember,
+        )
 
     # -- docqa's interface -----------------------------------------------------------------------------------------
 

@@ -44,14 +44,18 @@ def read_until_sure(
 ) -> Iterator[list[Reading]]:
     """Yield the list of all readings so far after each passage, in fused order. Yields at least one list.
 
-    The time budget counts only the reader's time, not that of the caller between two passages.
+    A reader that computes several passages at once reads that many ahead. A passage behind a confident answer is left out
+    all the same, so the result does not depend on the number of cores. The time budget counts only the reader's time.
     """
-    spent = 0.0
+    spent, ahead = 0.0, max(1, getattr(reader, "at_once", 1))
     readings: list[Reading] = []
+    waiting: list[Reading] = []
     while True:
-        began = time.perf_counter()
-        readings = [*readings, *reader.read(question, [passage.text for passage in passages[len(readings) :][:1]])]
-        spent += 1e3 * (time.perf_counter() - began)
+        if not waiting:
+            began = time.perf_counter()
+            waiting = reader.read(question, [passage.text for passage in passages[len(readings) :][:ahead]])
+            spent += 1e3 * (time.perf_counter() - began)
+        readings, waiting = [*readings, *waiting[:1]], waiting[1:]
         yield readings
-        if len(readings) >= len(passages) or stop.is_sure(readings) or spent >= stop.budget_ms:
+        if len(readings) >= len(passages) or stop.is_sure(readings) or (spent >= stop.budget_ms and not waiting):
             return

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import logging
+from typing import TYPE_CHECKING, Any
 
 from indexing.errors import DocqaError, ModelMissing, ModelRefused, SettingError, one_line
-from indexing.models.registry import ModelFolder
+from indexing.models.hardware import Hardware, has_gpu, this_machine
+from indexing.models.registry import ModelFolder, resolve
 from qa_pipeline.reading.readings import PassageReader
-from qa_pipeline.reading.window_reader import ReadingOptions
+from qa_pipeline.reading.window_reader import CACHED_READINGS, ReadingOptions
+from qa_pipeline.settings import PRECISIONS
+
+if TYPE_CHECKING:
+    from indexing.models.onnx_export import Precision
+
+logger = logging.getLogger(__name__)
 
 TRAINED = "training.json"
 
@@ -19,19 +27,70 @@ def load_reader(folder: ModelFolder, *, precision: str = "auto", count: int = 1,
     count: spans per window. options: `max_seq_len` and `doc_stride`, which override `window_sizes`, and arguments of
     `load_torch_reader`. Raises ModelMissing, ModelRefused; SettingError for a precision that the device does not support.
     """
+    if precision not in PRECISIONS:
+        raise SettingError(f"precision is {precision!r}; it must be one of {', '.join(PRECISIONS)}.")
     if folder.model_type == "xlm":
         return _xlm(folder, precision, count)
-    from qa_pipeline.reading.torch_engine import load_torch_reader
-
     sizes = {name: options.pop(name, size) for name, size in window_sizes(folder).items()}
+    reading = ReadingOptions(**sizes, count=count)
     try:
-        return load_torch_reader(folder, ReadingOptions(**sizes, count=count), precision=precision, **options)
+        return _with_onnx(folder, reading, precision, **options) or _with_torch(folder, reading, precision, **options)
     except DocqaError:
         raise
     except OSError as error:
         raise ModelMissing(f"The reader {folder.name} cannot be loaded from {folder.path}: {one_line(error)}") from error
     except Exception as error:
         raise ModelRefused(f"The reader {folder.name} cannot be loaded from {folder.path}: {one_line(error)}") from error
+
+
+def onnx_precision(precision: str, hardware: Hardware) -> Precision | None:
+    """The precision in which ONNX Runtime computes; None where torch does: on a GPU, and in bf16 and fp16.
+
+    "auto" is int8 where the processor multiplies 8-bit matrices in hardware, else fp32.
+    """
+    if hardware.device != "cpu":
+        return None
+    if precision == "auto":
+        return "int8" if hardware.int8 else "fp32"
+    return "fp32" if precision == "fp32" else "int8" if precision == "int8" else None
+
+
+def engine_of(name: str) -> str:
+    """The engine of a reader that is on this machine, with the reason where it is torch. Raises ModelError."""
+    from indexing.models.tensors import EncoderConfig, encoder_config
+
+    found = encoder_config(resolve(name, "reader", offline=True).source)
+    return "ONNX Runtime" if isinstance(found, EncoderConfig) else f"torch, because of {found}"
+
+
+def _with_onnx(
+    folder: ModelFolder,
+    options: ReadingOptions,
+    precision: str,
+    *,
+    use_gpu: bool | None = None,
+    hardware: Hardware | None = None,
+    remember: int = CACHED_READINGS,
+) -> PassageReader | None:
+    """The reader on ONNX Runtime; None if torch has to compute it."""
+    hardware = hardware or this_machine("cuda" if (has_gpu() if use_gpu is None else use_gpu) else "cpu")
+    chosen = onnx_precision(precision, hardware)
+    if chosen is None:
+        return None
+    from indexing.models.onnx_export import NotConvertible
+    from qa_pipeline.reading.onnx_engine import load_onnx_reader
+
+    try:
+        return load_onnx_reader(folder, options, chosen, remember=remember, hardware=hardware)
+    except NotConvertible as reason:
+        logger.info("%s is computed with torch because of %s", folder.name, reason)
+        return None
+
+
+def _with_torch(folder: ModelFolder, options: ReadingOptions, precision: str, **others: Any) -> PassageReader:
+    from qa_pipeline.reading.torch_engine import load_torch_reader
+
+    return load_torch_reader(folder, options, precision=precision, **others)
 
 
 def _xlm(folder: ModelFolder, precision: str, count: int) -> PassageReader:
@@ -48,7 +107,7 @@ def window_sizes(folder: ModelFolder) -> dict[str, int]:
     if folder.preset is not None:
         return {name: int(getattr(folder.preset, name)) for name in usual}
     try:
-        recipe = json.loads((folder.path / TRAINED).read_text("utf-8"))["recipe"]
+        recipe = json.loads((folder.source / TRAINED).read_text("utf-8"))["recipe"]
         sizes = {name: int(recipe[name]) for name in usual}
     except (OSError, ValueError, KeyError, TypeError):
         return usual

@@ -58,6 +58,11 @@ class MicroBatcher(Generic[Item, Result]):
                 raise call.error
         return call.results  # type: ignore[return-value]
 
+    @property
+    def busy(self) -> bool:
+        """Whether a batch is running now."""
+        return self._running
+
     def _run_one(self) -> None:
         """Run the next batch. The caller holds the lock, which is released while `work` runs."""
         batch = self._take()

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,15 +17,9 @@ from indexing.models.hardware import Hardware, this_machine
 from indexing.models.registry import ModelFolder
 from qa_pipeline.reading import precision as precisions
 from qa_pipeline.reading.span_decoding import Logits
+from qa_pipeline.reading.tokenization import encoder_of, layout_of
 from qa_pipeline.reading.unpadded import unpadded_encoder
-from qa_pipeline.reading.window_reader import (
-    CACHED_READINGS,
-    InputLayout,
-    ReadingOptions,
-    Tokens,
-    Window,
-    WindowReader,
-)
+from qa_pipeline.reading.window_reader import CACHED_READINGS, ReadingOptions, Window, WindowReader
 
 Forward = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -38,6 +31,8 @@ class TorchEngine:
     Raises SettingError for a precision that the device does not support.
     """
 
+    at_once = 1
+
     def __init__(
         self, encoder: Any, head: Any, forward: Forward, pad: int, precision: str = "auto", hardware: Hardware | None = None
     ) -> None:
@@ -48,8 +43,12 @@ class TorchEngine:
         precisions.apply_precision(encoder, head, self.precision)
 
     def facts(self) -> dict[str, Any]:
-        """Precision and instruction set."""
-        return {"precision": self.precision, "instruction_set": self._hardware.instruction_set(self.precision)}
+        """Precision, instruction set and engine."""
+        return {
+            "precision": self.precision,
+            "instruction_set": self._hardware.instruction_set(self.precision),
+            "engine": "torch",
+        }
 
     def logits(self, group: Sequence[Window], options: ReadingOptions) -> list[tuple[Logits, int]]:
         """As `InferenceEngine.logits`."""
@@ -107,32 +106,5 @@ def load_torch_reader(
         return torch.stack([found.start_logits, found.end_logits], dim=-1)
 
     engine = TorchEngine(model.base_model, model.qa_outputs, forward, int(tokenizer.pad_token_id or 0), precision, hardware)
-    return WindowReader(encoder_of(tokenizer), layout_of(tokenizer), engine, lambda: options, remember=remember)
-
-
-def encoder_of(tokenizer: Any) -> Callable[[Sequence[str]], list[Tokens]]:
-    """The function of a fast transformers tokenizer from texts to tokens."""
-
-    def encode(texts: Sequence[str]) -> list[Tokens]:
-        made = tokenizer(list(texts), return_offsets_mapping=True, add_special_tokens=False, verbose=False)
-        return [
-            Tokens(
-                np.array(ids, dtype=np.int32),
-                np.fromiter((start for start, _ in offsets), dtype=np.int32, count=len(offsets)),
-            )
-            for ids, offsets in zip(made["input_ids"], made["offset_mapping"], strict=True)
-        ]
-
-    return encode
-
-
-def layout_of(tokenizer: Any) -> InputLayout:
-    """How a transformers tokenizer joins question and text. Raises ModelRefused for a layout that is no such sequence."""
-    question, text = -1, -2
-    ids = list(tokenizer.build_inputs_with_special_tokens([question], [text]))
-    types = list(tokenizer.create_token_type_ids_from_sequences([question], [text]))
-    at, to = ids.index(question), ids.index(text)
-    layout = InputLayout(tuple(ids[:at]), tuple(ids[at + 1 : to]), tuple(ids[to + 1 :]), types[to])
-    if not at < to or layout.join([question], [text]) != (ids, types):
-        raise ModelRefused("This reader joins question and text in an order that docqa does not know; choose another.")
-    return layout
+    backend = tokenizer.backend_tokenizer
+    return WindowReader(encoder_of(backend), layout_of(backend), engine, lambda: options, remember=remember)

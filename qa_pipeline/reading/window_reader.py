@@ -102,7 +102,9 @@ class WindowSpans:
 
 
 class InferenceEngine(Protocol):
-    """Computes the logits of model inputs. Thread-safe."""
+    """Computes the logits of model inputs. Thread-safe. at_once: inputs that it computes at the same time."""
+
+    at_once: int
 
     def logits(self, group: Sequence[Window], options: ReadingOptions) -> list[tuple[Logits, int]]:
         """For each window: its logits [L, 2], and how many further pad positions FARM's padding would have.
@@ -141,6 +143,11 @@ class WindowReader:
         self._batcher: MicroBatcher[Window, tuple[Logits, int]] = MicroBatcher(
             lambda group: self.engine.logits(group, self._options()), lambda window: len(window.ids), BATCH_TOKENS
         )
+
+    @property
+    def at_once(self) -> int:
+        """How many texts to read in one call: as many as the engine computes at once, if no other call is running."""
+        return 1 if self._batcher.busy else self.engine.at_once
 
     def read(self, question: str, texts: Sequence[str]) -> list[Reading]:
         """Return the best spans of each text, in the order of texts."""

@@ -146,7 +146,7 @@ def test_models_are_listed() -> None:
     assert {"xlmr-squad2", "mbert-xquad", "xlm-xquad", "distilbert-tydiqa"} <= {name for _, name in known}
     auto = rows[0]["auto"]
     told = docqa("models").stdout.splitlines()[-1]
-    assert told == f"On this processor `--precision auto` computes in {auto['precision']} ({auto['instruction_set']})."
+    assert told == f"On this machine `--precision auto` computes in {auto['precision']} ({auto['instruction_set']})."
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,11 @@ from indexing.models.registry import resolve
 from qa_pipeline.haystack.farm_reader import Reader
 from qa_pipeline.haystack.load import load_farm_reader
 from qa_pipeline.reading import precision, torch_engine
-from qa_pipeline.reading.load import load_reader, window_sizes
+from qa_pipeline.reading.load import window_sizes
 from qa_pipeline.reading.span_decoding import best_span
+from qa_pipeline.reading.torch_engine import load_torch_reader
 from qa_pipeline.reading.unpadded import unpadded_encoder
+from qa_pipeline.reading.window_reader import ReadingOptions
 from tests.known import SCRIPTS
 from tests.live import known_models, live
 from tests.tiny import LONG, QUESTION, UGLY, check_laws, close, make_reader
@@ -166,7 +168,8 @@ def test_the_builtin_reader_answers_the_same_in_a_lower_precision(name: str) -> 
         ("Who designed the ship?", "The bridge was opened in 1912. It cost 3 million pounds."),
     ]
     model = resolve("builtin", "reader")
-    whole, less = (load_reader(model, precision=kept, use_gpu=False) for kept in ("fp32", name))
+    options = ReadingOptions(window_sizes(model)["max_seq_len"], window_sizes(model)["doc_stride"])
+    whole, less = (load_torch_reader(model, options, precision=kept, use_gpu=False) for kept in ("fp32", name))
     for question, text in asked:
         (one,), (other,) = whole.read(question, [text]), less.read(question, [text])
         assert text[one.spans[0].start : one.spans[0].end] == text[other.spans[0].start : other.spans[0].end]
