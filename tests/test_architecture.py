@@ -84,7 +84,10 @@ SEAMS = {
     "onnxruntime": {"indexing/models/onnx_encoder.py"},
     "faiss": {"indexing/store/faiss_index.py"},
     "sqlite3": {"indexing/store/sqlite.py", "indexing/store/haystack_store.py", "qa_pipeline/service/service_db.py"},
-    "sentence_transformers": {"indexing/models/embedder.py", "qa_pipeline/training/embedder/contrastive_task.py"},
+    "sentence_transformers": {
+        "indexing/models/sentence_transformer.py",
+        "qa_pipeline/training/embedder/contrastive_task.py",
+    },
     "huggingface_hub": {"indexing/models/registry.py", "indexing/models/hub.py"},
     "pypdfium2": {"indexing/files/pdf.py", "indexing/files/pdf_images.py"},
     "docx": {"indexing/files/office.py"},

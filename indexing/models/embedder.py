@@ -2,25 +2,35 @@
 
 Any sentence-transformers model works. The model's preset gives the prefixes of questions and passages (E5: "query: ",
 "passage: "). Vectors are float32 of unit length; a text without content keeps the zero vector. Static models, such as the
-built-in one, are computed by `indexing.models.static_embeddings` without importing torch.
+built-in one, are computed in numpy, and usual encoders with ONNX Runtime; neither imports torch. sentence-transformers
+computes the others, and all on a GPU.
+
+An index does not store the precision of its vectors. So every precision must give nearly the same vectors, and "auto" is
+fp32 on each processor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+import os
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from indexing.arrays import Matrix
-from indexing.errors import ModelRefused, one_line
+from indexing.errors import SettingError
 from indexing.lru_cache import LRUCache
-from indexing.models.hardware import this_machine
+from indexing.models.hardware import has_gpu, this_machine
 from indexing.models.registry import ModelFolder, resolve
-from indexing.models.static_embeddings import static_model
+from indexing.models.sentence_modules import sentence_modules
+from indexing.models.sentence_transformer import SentenceTransformerModel
+from indexing.models.static_embeddings import is_static, static_model
 
-BATCH_TOKENS = 8_192
-BYTES_A_TOKEN = 4
+logger = logging.getLogger(__name__)
+
+VARIABLE = "DOCQA_EMBEDDER_PRECISION"
+PRECISIONS = ("auto", "fp32", "int8", "bf16")
 CACHED_QUESTIONS = 1_024
 
 
@@ -35,13 +45,15 @@ class Encoder(Protocol):
 class Embedder:
     """A loaded embedding model. Thread-safe; a question changes only a bounded cache."""
 
-    def __init__(self, folder: ModelFolder, *, bfloat16: bool | None = None) -> None:
-        """bfloat16: whether to compute in it; None: if the machine has it in hardware. Static models never do.
+    def __init__(self, folder: ModelFolder, *, precision: str | None = None) -> None:
+        """precision: of PRECISIONS; None reads DOCQA_EMBEDDER_PRECISION. Static models are always computed in fp32.
 
         static: the folder of a static model, which is cheap enough for every process to load its own; else None.
         tokens: the static model itself, which can do late interaction; else None.
         dense_score_name: identifies the dense score. Only the same weights with the same scoring share a name.
+        Raises ModelRefused, ModelMissing (a full disk); SettingError for an unknown precision.
         """
+        chosen = _checked(precision)
         self.name = folder.name
         self.fingerprint = folder.fingerprint
         self._prefixes = folder.prefixes
@@ -49,13 +61,13 @@ class Embedder:
         self.static = folder if static is not None else None
         self.tokens = static
         self.dense_score_name = dense_score_name(self.fingerprint, static=static is not None)
-        self._encoder: Encoder = static or SentenceTransformerModel(folder, bfloat16)
+        self._encoder: Encoder = static or _encoder(folder, chosen)
         self.dimension = self._encoder.dimension
         self._questions: LRUCache[Matrix] = LRUCache(CACHED_QUESTIONS)
 
     @classmethod
     def load(cls, name: str) -> Embedder:
-        """Load by preset, hub id or folder. Raises ModelMissing, ModelRefused."""
+        """Load by preset, hub id or folder. Raises ModelMissing, ModelRefused, SettingError."""
         return cls(resolve(name, "embedder"))
 
     def facts(self) -> dict[str, Any]:
@@ -88,42 +100,6 @@ def dense_score_name(fingerprint: str, *, static: bool) -> str:
     return f"{fingerprint} and tokens, languages level" if static else fingerprint
 
 
-class SentenceTransformerModel:
-    """Any model that sentence-transformers loads, in batches of about BATCH_TOKENS padded tokens at most."""
-
-    def __init__(self, folder: ModelFolder, bfloat16: bool | None = None) -> None:
-        """bfloat16: as for `Embedder`. Raises ModelRefused."""
-        self._model = _load(folder)
-        if this_machine(self._model.device.type).bfloat16 if bfloat16 is None else bfloat16:
-            self._model.bfloat16()
-        self.dimension = int(self._model.get_embedding_dimension())
-
-    def encode(self, texts: Sequence[str]) -> Matrix:
-        result = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        for rows in batches([1 + len(text.encode("utf-8", "replace")) // BYTES_A_TOKEN for text in texts], BATCH_TOKENS):
-            vectors = self._model.encode(
-                [texts[row] for row in rows], batch_size=len(rows), convert_to_tensor=True, show_progress_bar=False
-            )
-            result[rows] = vectors.float().cpu().numpy()
-        return result
-
-
-def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Rows sorted by length, in groups of a padded size (rows x longest) up to `budget`; at least one row each.
-
-    >>> list(batches([5, 1, 9, 2], 10))
-    [[1, 3], [0], [2]]
-    """
-    group: list[int] = []
-    for row in sorted(range(len(lengths)), key=lambda row: (lengths[row], row)):
-        if group and (len(group) + 1) * lengths[row] > budget:
-            yield group
-            group = []
-        group.append(row)
-    if group:
-        yield group
-
-
 def unit(matrix: Matrix) -> Matrix:
     """Scale rows to unit length; zero rows and non-finite values become zero.
 
@@ -135,12 +111,38 @@ def unit(matrix: Matrix) -> Matrix:
     return np.ascontiguousarray(np.divide(clean, lengths, out=np.zeros_like(clean), where=lengths > 0))
 
 
-def _load(folder: ModelFolder) -> Any:
-    from sentence_transformers import SentenceTransformer
+def engine_of(name: str) -> str:
+    """The engine of an embedder that is on this machine, with a reason for sentence-transformers. Raises ModelError."""
+    folder = resolve(name, "embedder", offline=True)
+    if is_static(folder):
+        return "numpy"
+    if has_gpu():
+        return "sentence-transformers, because of the GPU"
+    from indexing.models.onnx_export import failed_conversion
 
-    try:
-        model = SentenceTransformer(str(folder.path), device=None, trust_remote_code=False, local_files_only=True)
-        model.default_prompt_name = None
-        return model
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelRefused(f"The embedder {folder.name} cannot be loaded from {folder.path}: {one_line(error)}") from error
+    found = sentence_modules(folder.source, folder.name)
+    reason = found if isinstance(found, str) else failed_conversion(folder, "hidden")
+    return f"sentence-transformers, because of {reason}" if reason else "ONNX Runtime"
+
+
+def _checked(precision: str | None) -> str:
+    asked = os.environ.get(VARIABLE, "").strip() or "auto" if precision is None else precision
+    if asked not in PRECISIONS:
+        raise SettingError(f"{VARIABLE} is {asked!r}; it must be one of {', '.join(PRECISIONS)}.")
+    return asked
+
+
+def _encoder(folder: ModelFolder, precision: str) -> Encoder:
+    """The encoder on ONNX Runtime; by sentence-transformers for other models, in bf16, and on a GPU.
+
+    sentence-transformers computes "auto" and "int8" in bfloat16 where the hardware has it, else in float32.
+    """
+    if precision != "bf16" and not has_gpu():
+        from indexing.models.onnx_embedder import load_onnx_embedder
+        from indexing.models.onnx_export import NotConvertible
+
+        try:
+            return load_onnx_embedder(folder, "int8" if precision == "int8" else "fp32", this_machine())
+        except NotConvertible as reason:
+            logger.info("%s is computed with sentence-transformers because of %s", folder.name, reason)
+    return SentenceTransformerModel(folder, {"fp32": False, "bf16": True}.get(precision))

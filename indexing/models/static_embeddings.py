@@ -150,13 +150,17 @@ def static_model(folder: ModelFolder) -> StaticModel | None:
 
     Raises ModelRefused if its tokenizer cannot be read.
     """
-    modules = modules_of(folder.path, folder.name)
-    kinds = [kind for _, kind in modules]
-    if kinds[:1] != ["StaticEmbedding"] or any(kind != "Normalize" for kind in kinds[1:]):
+    if not is_static(folder):
         return None
-    place = folder.path / modules[0][0]
+    place = folder.path / modules_of(folder.path, folder.name)[0][0]
     rows = float32_tensor(place, NAMES)
     return None if rows is None else StaticModel(rows, _tokens(place / TOKENIZER, folder.name))
+
+
+def is_static(folder: ModelFolder) -> bool:
+    """Whether a folder's modules are one StaticEmbedding, and normalization at most."""
+    kinds = [kind for _, kind in modules_of(folder.source, folder.name)]
+    return kinds[:1] == ["StaticEmbedding"] and all(kind == "Normalize" for kind in kinds[1:])
 
 
 def _tokens(file: Path, name: str) -> Tokens:

@@ -197,15 +197,18 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
+    from indexing.models import embedder
     from indexing.models.hardware import has_gpu, this_machine
     from indexing.models.registry import available
-    from qa_pipeline.reading.load import engine_of, onnx_precision
+    from qa_pipeline.reading import load
+
+    engine_of = {"reader": load.engine_of, "embedder": embedder.engine_of}
 
     machine = this_machine("cuda" if has_gpu() else "cpu")
-    auto = onnx_precision("auto", machine) or machine.auto()
+    auto = load.onnx_precision("auto", machine) or machine.auto()
     computing = {"precision": auto, "instruction_set": machine.instruction_set(auto)}
     for preset, here, why in available():
-        engine = engine_of(preset.name) if here and preset.kind == "reader" else ""
+        engine = engine_of[preset.kind](preset.name) if here else ""
         if options.json:
             from dataclasses import asdict
 

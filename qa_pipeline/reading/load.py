@@ -57,10 +57,13 @@ def onnx_precision(precision: str, hardware: Hardware) -> Precision | None:
 
 def engine_of(name: str) -> str:
     """The engine of a reader that is on this machine, with the reason where it is torch. Raises ModelError."""
-    from indexing.models.tensors import EncoderConfig, encoder_config
+    from indexing.models.onnx_export import failed_conversion
+    from indexing.models.tensors import encoder_config
 
-    found = encoder_config(resolve(name, "reader", offline=True).source)
-    return "ONNX Runtime" if isinstance(found, EncoderConfig) else f"torch, because of {found}"
+    folder = resolve(name, "reader", offline=True)
+    found = encoder_config(folder.source)
+    reason = found if isinstance(found, str) else failed_conversion(folder, "logits")
+    return f"torch, because of {reason}" if reason else "ONNX Runtime"
 
 
 def _with_onnx(

@@ -25,9 +25,9 @@ import torch
 from numpy.typing import NDArray
 
 from indexing.errors import ModelMissing, ModelRefused, one_line
-from indexing.models.embedder import batches
 from indexing.models.hardware import this_machine
 from indexing.models.registry import ModelFolder
+from indexing.models.sentence_transformer import batches
 from qa_pipeline.reading.readings import BATCH_TOKENS, Reading, Span
 from qa_pipeline.reading.span_decoding import Logits, TokenSpan, candidates, windows
 from qa_pipeline.reading.xlm_tokenizer import Tokens, XlmTokens

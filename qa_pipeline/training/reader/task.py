@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from indexing.errors import SettingError
-from indexing.models.embedder import batches
+from indexing.models.sentence_transformer import batches
 from qa_pipeline.training.loop.trainer import autocast, device
 from qa_pipeline.training.reader.batching import Batch, collate, updates
 from qa_pipeline.training.reader.model import Encoder

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexing.arrays import Matrix
-from indexing.models.embedder import BATCH_TOKENS, Embedder, Encoder, batches
+from indexing.models.embedder import Embedder, Encoder
 from indexing.models.registry import ModelFolder, resolve
+from indexing.models.sentence_transformer import BATCH_TOKENS, batches
 from tests.known import SCRIPTS
 from tests.tiny import UGLY, make_reader
 
@@ -32,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
 
 
 def test_vectors_are_of_unit_length_and_in_order(folder: ModelFolder) -> None:
-    embedder = Embedder(folder, bfloat16=False)
+    embedder = Embedder(folder, precision="fp32")
     together = embedder.passages(UGLY)
     lengths = np.linalg.norm(together, axis=1)
     assert together.dtype == np.float32 and together.shape == (len(UGLY), 32) and np.allclose(lengths, 1, atol=1e-5)
@@ -43,7 +44,7 @@ def test_vectors_are_of_unit_length_and_in_order(folder: ModelFolder) -> None:
 
 def test_bfloat16_gives_nearly_the_same_in_float32(folder: ModelFolder) -> None:
     texts = [text for text in SCRIPTS.values() if text.strip()]
-    whole, less = Embedder(folder, bfloat16=False).passages(texts), Embedder(folder, bfloat16=True).passages(texts)
+    whole, less = Embedder(folder, precision="fp32").passages(texts), Embedder(folder, precision="bf16").passages(texts)
     nearness = (whole * less).sum(axis=1)
     assert less.dtype == np.float32 and not np.array_equal(whole, less) and nearness.min() > 0.99
 
@@ -60,7 +61,7 @@ class Counting:
 
 
 def test_a_question_is_embedded_once(folder: ModelFolder) -> None:
-    embedder = Embedder(folder, bfloat16=False)
+    embedder = Embedder(folder, precision="fp32")
     model = Counting(embedder._encoder)
     embedder._encoder = model
     first = embedder.questions(["a", "b", "a"])

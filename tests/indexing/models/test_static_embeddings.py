@@ -132,7 +132,7 @@ def test_questions_and_passages_have_their_prefixes(made: Path) -> None:
 def test_other_models_are_left_to_sentence_transformers(made: Path, name: str) -> None:
     folder = resolve(str(made / name), "embedder")
     assert static_model(folder) is None
-    assert np.isfinite(Embedder(folder, bfloat16=False).passages(["a bridge"])).all()
+    assert np.isfinite(Embedder(folder, precision="fp32").passages(["a bridge"])).all()
 
 
 def test_a_broken_tokenizer_is_refused(made: Path, tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""Embedders with ONNX Runtime: texts to vectors without torch; each text on one core, several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from indexing.arrays import Matrix
+from indexing.models.hardware import Hardware
+from indexing.models.onnx_encoder import OnnxEncoder
+from indexing.models.onnx_export import NotConvertible, Precision, convert_model
+from indexing.models.registry import ModelFolder, load_tokenizer
+from indexing.models.sentence_modules import SentenceModules, Vector, sentence_modules
+from indexing.models.threads import parallel
+
+BLOCK = 256
+
+
+class OnnxEmbedder:
+    """An embedder of an encoder, pooling and further modules. Thread-safe.
+
+    tokenizer: truncates texts as sentence-transformers does. Hidden states are pooled in the thread that computed them, so
+    no more of them are held than there are threads.
+    """
+
+    def __init__(self, tokenizer: Any, encoder: OnnxEncoder, modules: SentenceModules) -> None:
+        self._tokenizer = tokenizer
+        self._encoder = encoder
+        self._modules = modules
+        self.dimension = len(modules.vector(np.zeros((1, encoder.config.width), np.float32)))
+
+    def encode(self, texts: Sequence[str]) -> Matrix:
+        """The vectors of texts, float32 [n, dimension], in order; computed in blocks, the longest text of a block first."""
+        result = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for start in range(0, len(texts), BLOCK):
+            encodings = self._tokenizer.encode_batch(list(texts[start : start + BLOCK]))
+            vectors = parallel(self._vector, encodings, lambda encoding: len(encoding.ids))
+            result[start : start + len(vectors)] = vectors
+        return result
+
+    def _vector(self, encoding: Any) -> Vector:
+        return self._modules.vector(self._encoder.run(encoding.ids, encoding.type_ids))
+
+
+def load_onnx_embedder(folder: ModelFolder, precision: Precision, hardware: Hardware) -> OnnxEmbedder:
+    """Load an embedder with ONNX Runtime. Raises NotConvertible for a model that has no graph, ModelRefused."""
+    modules = sentence_modules(folder.source, folder.name)
+    if isinstance(modules, str):
+        raise NotConvertible(modules)
+    converted = convert_model(folder, precision, "hidden", hardware)
+    encoder = OnnxEncoder(modules.encoder, converted.config, converted.graph)
+    return OnnxEmbedder(load_tokenizer(converted.tokenizer, folder.name), encoder, modules)
