@@ -172,6 +172,22 @@ def test_a_graph_that_is_not_known_is_computed_with_torch(folders: dict[str, Mod
     check_laws(reader.read(QUESTION, UGLY), UGLY)
 
 
+def test_weights_in_bfloat16_are_computed_with_torch(folders: dict[str, ModelFolder], tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(folders["bert"].source, tmp_path / "half")
+    weights = load_file(tmp_path / "half" / "model.safetensors")
+    half = {name: tensor.to(torch.bfloat16) for name, tensor in weights.items()}
+    save_file(half, tmp_path / "half" / "model.safetensors", metadata={"format": "pt"})
+    folder = resolve(str(tmp_path / "half"), "reader")
+    with pytest.raises(NotConvertible, match="no tensor .* that can be read"):
+        convert_model(folder, "fp32", "logits", VNNI)
+    reader = load_reader(folder, precision="fp32", use_gpu=False)
+    assert isinstance(reader, WindowReader) and isinstance(reader.engine, TorchEngine)
+    check_laws(reader.read(QUESTION, UGLY), UGLY)
+
+
 def test_a_graph_with_other_outputs_is_not_used(
     folders: dict[str, ModelFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
