@@ -154,6 +154,8 @@ def test_the_usual_loading_uses_onnx_and_bf16_torch(folders: dict[str, ModelFold
     engines = {p: load_reader(folders["bert"], precision=p, use_gpu=False) for p in ("fp32", "int8", "auto", "bf16")}
     found = {p: type(reader.engine) for p, reader in engines.items() if isinstance(reader, WindowReader)}
     assert found == {"fp32": OnnxEngine, "int8": OnnxEngine, "auto": OnnxEngine, "bf16": TorchEngine}
+    trained = load_reader(folders["bert"], precision="fp32", use_gpu=False, with_torch=True)
+    assert isinstance(trained, WindowReader) and isinstance(trained.engine, TorchEngine)
 
 
 def changed(folder: ModelFolder, into: Path, **config: Any) -> ModelFolder:
