@@ -26,8 +26,9 @@ def load_reader(
 ) -> PassageReader:
     """Load the reader of a model folder.
 
-    count: spans per window. with_torch: use torch also where ONNX Runtime could compute, as for a model in training. options: `max_seq_len` and `doc_stride`, which override `window_sizes`, and arguments of
-    `load_torch_reader`. Raises ModelMissing, ModelRefused; SettingError for a precision that the device does not support.
+    count: spans per window. with_torch: use torch also where ONNX Runtime could compute, as for a model in training.
+    options: `max_seq_len` and `doc_stride`, which override `window_sizes`, and arguments of `load_torch_reader`.
+    Raises ModelMissing, ModelRefused; SettingError for a precision that the device does not support.
     """
     if precision not in PRECISIONS:
         raise SettingError(f"precision is {precision!r}; it must be one of {', '.join(PRECISIONS)}.")
