@@ -38,7 +38,7 @@ def questions() -> list[str]:
 
 
 def test_every_example_question_has_the_same_reply_both_ways(index: Path) -> None:
-    plain = Answerer.open(index, "builtin", precision="fp32")
+    plain = Answerer.open(index, "builtin")
     reader = plain.reader
     haystack = QAPipeline(
         Index.open(index), plain.embedder, reader, reader_name=plain.models.reader, calibration=plain.models.calibration
