@@ -29,7 +29,7 @@ from benchmarks import machine
 from benchmarks.corpus import EXAMPLES
 
 LANGUAGES = ("ar", "de", "en", "hi", "zh")
-SIZES = {"max_seq_len": 256, "doc_stride": 128}
+SIZES: dict[str, Any] = {"max_seq_len": 256, "doc_stride": 128}
 Questions = list[tuple[str, list[str]]]
 
 

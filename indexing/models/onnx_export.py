@@ -37,6 +37,7 @@ GRAPH = "encoder.onnx"
 FAILED = "failed.json"
 CHECKED = "checked.json"
 TOLERANCE = 1e-3
+SECONDS = 600
 CHECKED_LENGTHS = (3, 17, 120)
 CHECKED_TEXTS = (
     "",
@@ -115,7 +116,19 @@ def _make_here(source: Path, target: Path, *, precision: Precision, output: Outp
 def _make_in_child(source: Path, target: Path, *, precision: Precision, output: Output, top: int) -> None:
     command = [sys.executable, "-m", __name__, str(source), str(target), precision, output, str(top)]
     root = str(Path(__file__).resolve().parents[2])
-    run = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=root, check=False)
+    try:
+        run = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            cwd=root,
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise NotConvertible(f"a conversion of more than {SECONDS} seconds") from None
     if run.returncode != 0:
         last = (run.stderr.strip().splitlines() or [f"exit status {run.returncode}"])[-1]
         raise NotConvertible(f"a failed conversion ({last[:200]})")

@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from indexing.arrays import Matrix
 from indexing.errors import ModelRefused
-from indexing.models.weights import PLAIN, STORED_SMALL, dequantize, find_weights
+from indexing.models.weights import STORED_SMALL, dequantize, find_weights, mapped
 
 Array = NDArray[Any]
 
-DTYPES = {"F32": np.float32, "F16": np.float16, "I8": np.int8, "U8": np.uint8, "I32": np.int32, "I64": np.int64}
 LAYERS = {
     "bert": "encoder.layer.{}.",
     "roberta": "encoder.layer.{}.",
@@ -124,7 +122,14 @@ class EncoderTensors(Mapping[str, Matrix]):
         self._prefix = self._find_prefix(family)
 
     def __getitem__(self, name: str) -> Matrix:
-        return dequantize(self._stored, self._full(name))
+        """Raises ModelRefused for a tensor that is missing or of another kind of numbers."""
+        full = self._full(name)
+        if not self._present(full):
+            raise ModelRefused(f"The model has no tensor {full} that can be read.")
+        return dequantize(self._stored, full)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in self._names and self._present(self._full(name))
 
     def __iter__(self) -> Any:
         return (name for name in self._names if self._present(self._full(name)))
@@ -172,21 +177,3 @@ class Rows:
     def __getitem__(self, ids: Sequence[int] | Array) -> Matrix:
         """float32 [k, d]."""
         return dequantize({key: value[ids] for key, value in self._stored.items()}, self._name)
-
-
-def mapped(path: Path) -> dict[str, Array]:
-    """Every tensor of a safetensors file, as a view of the memory-mapped file. Raises ModelRefused for other dtypes."""
-    data = np.memmap(path, np.uint8, "r")
-    begin = 8 + int.from_bytes(data[:8].tobytes(), "little")
-    found: dict[str, Array] = {}
-    for name, entry in json.loads(data[8:begin].tobytes()).items():
-        if name == "__metadata__":
-            continue
-        if entry["dtype"] not in DTYPES:
-            raise ModelRefused(f"{path.name} holds {entry['dtype']} numbers.")
-        first, end = entry["data_offsets"]
-        found[name] = data[begin + first : begin + end].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
-    return found
-
-
-__all__ = ["PLAIN", "EncoderConfig", "EncoderTensors", "Rows", "encoder_config", "mapped"]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Array = NDArray[Any]
+
 PLAIN = "model.safetensors"
 PICKLED = "pytorch_model.bin"
 STORED_SMALL = "model.small.safetensors"
@@ -87,17 +89,31 @@ def answers_questions(weights: Weights) -> bool:
 
 
 def float32_tensor(folder: Path, names: Sequence[str]) -> NDArray[np.float32] | None:
-    """The first tensor of these names in the safetensors file of `folder`; None unless it is a float32 matrix."""
-    from safetensors import safe_open
+    """The first tensor of these names in the safetensors file of `folder`; None unless it is a float32 matrix.
 
+    It is a view of the memory-mapped file, so only the rows in use take memory.
+    """
     if not (folder / PLAIN).is_file():
         return None
-    with safe_open(folder / PLAIN, framework="numpy") as file:
-        name = next((name for name in names if name in file.keys()), None)  # noqa: SIM118 (no mapping)
-        if name is None or file.get_slice(name).get_dtype() != "F32" or len(file.get_slice(name).get_shape()) != 2:
-            return None
-        tensor: NDArray[np.float32] = file.get_tensor(name)
-    return tensor
+    tensors = mapped(folder / PLAIN)
+    tensor = next((tensors[name] for name in names if name in tensors), None)
+    return tensor if tensor is not None and tensor.dtype == "float32" and tensor.ndim == 2 else None
+
+
+def mapped(path: Path) -> dict[str, Array]:
+    """The tensors of a safetensors file as views of the memory-mapped file; those without a numpy dtype are left out."""
+    import numpy as np
+
+    dtypes = {"F32": np.float32, "F16": np.float16, "I8": np.int8, "U8": np.uint8, "I32": np.int32, "I64": np.int64}
+    tensor_names(path)
+    data: Array = np.asarray(np.memmap(path, np.uint8, "r"))
+    begin = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    found: dict[str, Array] = {}
+    for name, entry in json.loads(data[8:begin].tobytes()).items():
+        if name != "__metadata__" and entry["dtype"] in dtypes:
+            first, end = entry["data_offsets"]
+            found[name] = data[begin + first : begin + end].view(dtypes[entry["dtype"]]).reshape(entry["shape"])
+    return found
 
 
 def convert(weights: Weights, target: Path) -> None:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexing.models.registry import builtin_tokenizer
 
@@ -23,6 +24,7 @@ LONGEST = 40
 TOKEN_BYTES = 4
 BATCH_WORDS = 1_000
 BEGINS = "\u2581"
+UNKNOWN = -1
 # Letters, signs and combining marks that normalization neither drops nor separates by a space; a test checks all of them.
 LETTERS = (
     "!-;=-~\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0386\u0388-\u03ce\u0400-\u0481\u048a-\u052f\u05d0-\u05ea\u0620-\u064a"
@@ -44,10 +46,7 @@ class WordTokens:
     def __init__(self) -> None:
         self._tokenizer = builtin_tokenizer()
         self._known: dict[str, bytes] = {"": b""}
-        vocabulary = self._tokenizer.get_vocab()
-        self._begins = np.zeros(max(vocabulary.values()) + 1, dtype=np.bool_)
-        self._begins[[number for token, number in vocabulary.items() if token.startswith(BEGINS)]] = True
-        self._over = set(re.findall(f"(?=([{''.join(ENDS.values())}].))", "\n".join(vocabulary)))
+        self._begins = np.full(self._tokenizer.get_vocab_size(), UNKNOWN, dtype=np.int8)
         self._stop = len(self._tokenizer.encode(STOP, add_special_tokens=False)) * TOKEN_BYTES
 
     def ids(self, texts: Sequence[str]) -> list[bytes]:
@@ -90,6 +89,18 @@ class WordTokens:
             (known if len(word) <= LONGEST else rare)[word] = ids
         return rare
 
+    @cached_property
+    def _over(self) -> set[str]:
+        """The pairs of a clause end and a next character that stand inside a token."""
+        return set(re.findall(f"(?=([{''.join(ENDS.values())}].))", "\n".join(self._tokenizer.get_vocab())))
+
+    def _begin(self, ids: NDArray[np.int32]) -> NDArray[np.intp]:
+        """The positions of the ids whose token begins a word. The tokens of a command's few words are looked up singly."""
+        flags = self._begins[ids]
+        for number in set(ids[flags == UNKNOWN].tolist()):
+            self._begins[number] = (self._tokenizer.id_to_token(number) or "").startswith(BEGINS)
+        return np.flatnonzero(self._begins[ids])
+
     def _clauses(self, word: str) -> list[str]:
         """Split a long word into clauses, each but the first after a full stop; [] if a token could cross a border.
 
@@ -111,7 +122,7 @@ class WordTokens:
         encodings = self._tokenizer.encode_batch_fast([" ".join(part) for part in parts], add_special_tokens=False)
         for part, encoding in zip(parts, encodings, strict=True):
             ids = np.array(encoding.ids, dtype=np.int32)
-            begins = np.flatnonzero(self._begins[ids])
+            begins = self._begin(ids)
             if len(begins) == len(part):
                 data, ends = ids.tobytes(), (np.append(begins[1:], len(ids)) * TOKEN_BYTES).tolist()
                 for word, begin, end in zip(part, (begins * TOKEN_BYTES).tolist(), ends, strict=True):

@@ -54,8 +54,9 @@ class LanguageModel:
         met = self._steps_of_many(data) if len(data) > FEW else [self._steps_of_one(one) for one in data]
         for row, found in enumerate(met):
             if len(found):
-                features, counts = np.unique(found, return_counts=True)
-                scores[row] = np.log1p(counts.astype(np.float32)) @ self.weights[features] + self.prior
+                times = np.bincount(found)
+                features = np.flatnonzero(times)
+                scores[row] = np.log1p(times[features].astype(np.float32)) @ self.weights[features] + self.prior
         return scores
 
     def _steps_of_one(self, data: bytes) -> NDArray[np.int32]:

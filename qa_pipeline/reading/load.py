@@ -21,11 +21,14 @@ logger = logging.getLogger(__name__)
 TRAINED = "training.json"
 
 
-def load_reader(folder: ModelFolder, *, precision: str = "auto", count: int = 1, **options: Any) -> PassageReader:
+def load_reader(
+    folder: ModelFolder, *, precision: str = "auto", count: int = 1, with_torch: bool = False, **options: Any
+) -> PassageReader:
     """Load the reader of a model folder.
 
-    count: spans per window. options: `max_seq_len` and `doc_stride`, which override `window_sizes`, and arguments of
-    `load_torch_reader`. Raises ModelMissing, ModelRefused; SettingError for a precision that the device does not support.
+    count: spans per window. with_torch: use torch also where ONNX Runtime could compute, as for a model in training.
+    options: `max_seq_len` and `doc_stride`, which override `window_sizes`, and arguments of `load_torch_reader`.
+    Raises ModelMissing, ModelRefused; SettingError for a precision that the device does not support.
     """
     if precision not in PRECISIONS:
         raise SettingError(f"precision is {precision!r}; it must be one of {', '.join(PRECISIONS)}.")
@@ -34,7 +37,8 @@ def load_reader(folder: ModelFolder, *, precision: str = "auto", count: int = 1,
     sizes = {name: options.pop(name, size) for name, size in window_sizes(folder).items()}
     reading = ReadingOptions(**sizes, count=count)
     try:
-        return _with_onnx(folder, reading, precision, **options) or _with_torch(folder, reading, precision, **options)
+        found = None if with_torch else _with_onnx(folder, reading, precision, **options)
+        return found or _with_torch(folder, reading, precision, **options)
     except DocqaError:
         raise
     except OSError as error:

@@ -66,7 +66,7 @@ def scores(folder: ModelFolder, examples: Sequence[Example], recipe: Recipe, tel
     """Reads each example with the recipe's windows, in order, in fp32. tell: receives the number done."""
     from qa_pipeline.reading.load import load_reader
 
-    reader = load_reader(with_windows(folder, recipe), precision="fp32")
+    reader = load_reader(with_windows(folder, recipe), precision="fp32", with_torch=True)
     found: list[Score] = []
     for example in examples:
         spans = reader.read(example.question, [example.context])[0].spans

@@ -12,6 +12,7 @@ import pytest
 
 from indexing.build import build_index
 from indexing.settings import IndexSettings
+from indexing.store.corpus_db import IndexFolder
 from indexing.store.index import Index
 from qa_pipeline.answering.answerer import Answerer
 from qa_pipeline.answers import Timings
@@ -37,7 +38,7 @@ def questions() -> list[str]:
 
 
 def test_every_example_question_has_the_same_reply_both_ways(index: Path) -> None:
-    plain = Answerer.open(index, "builtin", precision="fp32")
+    plain = Answerer.open(index, "builtin")
     reader = plain.reader
     haystack = QAPipeline(
         Index.open(index), plain.embedder, reader, reader_name=plain.models.reader, calibration=plain.models.calibration
@@ -53,8 +54,24 @@ def test_every_example_question_has_the_same_reply_both_ways(index: Path) -> Non
         assert msgspec.json.encode(one) == msgspec.json.encode(other)
 
 
-def test_search_loads_nothing_heavy(index: Path) -> None:
-    assert loaded_by("search", str(index), QUESTION) == []
+COMMANDS = {
+    "ask": ("INDEX", QUESTION, "--reader", "builtin"),
+    "search": ("INDEX", QUESTION),
+    "read": ("When was it opened?", "--context", "The bridge was opened in 1912.", "--reader", "builtin"),
+    "index": (str(EXAMPLES / "corpus"), "--into", "INDEX"),
+    "status": ("INDEX", "--documents"),
+    "show": ("INDEX", "DOCUMENT"),
+    "doctor": ("INDEX",),
+    "models": (),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_loads_nothing_heavy(index: Path, command: str) -> None:
+    """With the built-in models, which ONNX Runtime and numpy compute."""
+    with IndexFolder.open(index) as folder:
+        places = {"INDEX": str(index), "DOCUMENT": next(folder.document_rows())[0]}
+    assert loaded_by(command, *(places.get(part, part) for part in COMMANDS[command])) == []
 
 
 def loaded_by(*command: str) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from qa_pipeline.reading import early_stop
 from qa_pipeline.reading.early_stop import StopRule, read_until_sure
-from qa_pipeline.reading.readings import Reading
+from qa_pipeline.reading.readings import Reading, Span
 
 
 class Clock:
@@ -43,3 +43,33 @@ def test_the_budget_counts_reading_and_not_the_caller(monkeypatch: pytest.Monkey
         read = len(readings)
         clock.now += 5.0
     assert read == 4
+
+
+class AheadReader(SlowReader):
+    """Reads several passages at once; the span of passage number n has the margin n."""
+
+    def __init__(self, clock: Clock, at_once: int) -> None:
+        super().__init__(clock)
+        self.at_once = at_once
+        self.calls: list[int] = []
+
+    def read(self, question: str, texts: Sequence[str]) -> list[Reading]:
+        self.calls.append(len(texts))
+        return [Reading((Span(0, 1, float(text), float(text), 0.5),)) for text in texts]
+
+
+@pytest.mark.parametrize("margin", [2.0, 5.0, 6.0, 99.0])
+def test_reading_ahead_changes_no_result(margin: float) -> None:
+    passages: list[Any] = [SimpleNamespace(text=str(n)) for n in range(10)]
+    steps = {}
+    for at_once in (1, 2, 4, 16):
+        reader = AheadReader(Clock(), at_once)
+        steps[at_once] = list(read_until_sure(reader, "q", passages, StopRule(margin)))
+        read = len(steps[at_once][-1])
+        assert read <= sum(reader.calls) < read + at_once or sum(reader.calls) == len(passages)
+        assert max(reader.calls) == min(at_once, len(passages))
+    assert all(found == steps[1] for found in steps.values())
+
+
+def test_no_passage_gives_one_empty_step() -> None:
+    assert list(read_until_sure(AheadReader(Clock(), 4), "q", [], StopRule())) == [[]]

@@ -154,6 +154,8 @@ def test_the_usual_loading_uses_onnx_and_bf16_torch(folders: dict[str, ModelFold
     engines = {p: load_reader(folders["bert"], precision=p, use_gpu=False) for p in ("fp32", "int8", "auto", "bf16")}
     found = {p: type(reader.engine) for p, reader in engines.items() if isinstance(reader, WindowReader)}
     assert found == {"fp32": OnnxEngine, "int8": OnnxEngine, "auto": OnnxEngine, "bf16": TorchEngine}
+    trained = load_reader(folders["bert"], precision="fp32", use_gpu=False, with_torch=True)
+    assert isinstance(trained, WindowReader) and isinstance(trained.engine, TorchEngine)
 
 
 def changed(folder: ModelFolder, into: Path, **config: Any) -> ModelFolder:
@@ -168,6 +170,22 @@ def test_a_graph_that_is_not_known_is_computed_with_torch(folders: dict[str, Mod
     with pytest.raises(NotConvertible, match="activation silu"):
         convert_model(odd, "fp32", "logits", VNNI)
     reader = load_reader(odd, precision="fp32", use_gpu=False)
+    assert isinstance(reader, WindowReader) and isinstance(reader.engine, TorchEngine)
+    check_laws(reader.read(QUESTION, UGLY), UGLY)
+
+
+def test_weights_in_bfloat16_are_computed_with_torch(folders: dict[str, ModelFolder], tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(folders["bert"].source, tmp_path / "half")
+    weights = load_file(tmp_path / "half" / "model.safetensors")
+    half = {name: tensor.to(torch.bfloat16) for name, tensor in weights.items()}
+    save_file(half, tmp_path / "half" / "model.safetensors", metadata={"format": "pt"})
+    folder = resolve(str(tmp_path / "half"), "reader")
+    with pytest.raises(NotConvertible, match="no tensor .* that can be read"):
+        convert_model(folder, "fp32", "logits", VNNI)
+    reader = load_reader(folder, precision="fp32", use_gpu=False)
     assert isinstance(reader, WindowReader) and isinstance(reader.engine, TorchEngine)
     check_laws(reader.read(QUESTION, UGLY), UGLY)
 
