@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from indexing.arrays import Matrix
 from indexing.models.safety import modules_of, read_json
-from indexing.models.tensors import encoder_config, mapped
-from indexing.models.weights import PLAIN, STORED_SMALL
+from indexing.models.tensors import encoder_config
+from indexing.models.weights import PLAIN, STORED_SMALL, mapped
 
 Vector = NDArray[np.float32]
 Step = Callable[[Vector], Vector]
