@@ -248,4 +248,4 @@ def _reason(error: BaseException) -> str:
         return f"{wrong[1]} lacks a parameter, or does not take one of those in the file"
     if message.startswith("Failed loading") and error.__cause__ is not None:
         return f"{message.partition('.')[0]} ({one_line(error.__cause__).rstrip('.')})"
-    return re.split(r"\s*(?:See the stacktrace|Check the class name)", message)[0][:200].rstrip(". ")
+    return re.split(r"\s*(?:See the stacktrace|Check the class name|Make sure)", message)[0][:200].rstrip(". ")
