@@ -162,6 +162,22 @@ def test_a_node_that_drops_documents_leaves_fewer_passages(plain: Answerer, tmp_
     assert reply.passages == plain.ask(QUESTIONS[0]).passages[:1] and reply.passages_read == 1
 
 
+def test_branches_may_join_before_the_reader(plain: Answerer, tmp_path: Path) -> None:
+    """One branch drops documents, the other adds foreign ones; of both, the retrieved ones are read once."""
+    text = EXAMPLE.read_text("utf-8").replace(
+        "pipelines:",
+        "  - {name: One, type: Loser}\n  - {name: Other, type: Forger}\n  - {name: Join, type: JoinDocuments}\n\npipelines:",
+    )
+    nodes_ = "".join(
+        f"      - {{name: {name}, inputs: [{inputs}]}}\n"
+        for name, inputs in (("One", "Retriever"), ("Other", "Retriever"), ("Join", "One, Other"), ("Reader", "Join"))
+    )
+    file = yaml(tmp_path, text.replace("      - name: Reader\n        inputs: [Retriever]\n", nodes_))
+    reply, usual = through(plain, file).ask(QUESTIONS[0], filters=FILTER), plain.ask(QUESTIONS[0], filters=FILTER)
+    assert {passage.text for passage in reply.passages} == {passage.text for passage in usual.passages}
+    assert len(reply.passages) == len(usual.passages)
+
+
 def test_no_node_can_change_a_text_or_pass_the_filter(plain: Answerer, tmp_path: Path) -> None:
     pipeline = through(plain, between(tmp_path, "Forger"))
     Forger.forged = pipeline.retriever.retrieve(QUESTIONS[0])
