@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from indexing.errors import DocqaError
 from indexing.models.embedder import Embedder
 from indexing.store.filters import Filter
 from indexing.store.index import Index
 from qa_pipeline.answering.answerer import Answerer
 from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration
-from qa_pipeline.haystack.nodes import haystack_pipeline
+from qa_pipeline.haystack.nodes import Question, haystack_pipeline, run_pipeline
 from qa_pipeline.haystack.retriever import FusedRetriever
 from qa_pipeline.reading.early_stop import StopRule
 from qa_pipeline.reading.readings import PassageReader, Reading
@@ -23,7 +22,10 @@ from qa_pipeline.settings import AskSettings
 
 
 class QAPipeline(Answerer):
-    """An Answerer whose retrieval and reading are a Haystack Pipeline. pipeline: that pipeline; None without a reader."""
+    """An Answerer whose retrieval and reading are a Haystack Pipeline.
+
+    pipeline: one of `haystack.nodes.load_pipeline`, which may be shared; by default a retriever and a reader.
+    """
 
     retriever: FusedRetriever
 
@@ -36,9 +38,10 @@ class QAPipeline(Answerer):
         reader_name: str = "",
         calibration: Calibration = UNCALIBRATED,
         settings: AskSettings | None = None,
+        pipeline: Any = None,
     ) -> None:
         super().__init__(index, embedder, reader, reader_name=reader_name, calibration=calibration, settings=settings)
-        self.pipeline: Any = None if reader is None else haystack_pipeline(self.retriever, reader)
+        self.pipeline: Any = pipeline or haystack_pipeline()
 
     def _retriever(self) -> FusedRetriever:
         return FusedRetriever(self.index, self.embedder, self.settings)
@@ -46,12 +49,6 @@ class QAPipeline(Answerer):
     def _run(
         self, question: str, settings: AskSettings, filters: Filter | None, stop: StopRule
     ) -> tuple[RetrievedPassages, Iterator[list[Reading]]]:
-        """Run the Haystack pipeline. Haystack wraps the errors of its nodes; errors of docqa are unwrapped here."""
-        parameters = {"Retriever": {"settings": settings, "filters": filters}, "Reader": {"stop": stop}}
-        try:
-            result: dict[str, Any] = self.pipeline.run(query=question, params=parameters)
-        except Exception as error:
-            if isinstance(error.__cause__, DocqaError):
-                raise error.__cause__ from None
-            raise
-        return result["retrieved"], result["readings"]
+        """Run the Haystack pipeline."""
+        asked = Question(self.retriever, settings, filters, reader=self.reader, stop=stop)
+        return run_pipeline(self.pipeline, question, asked)

@@ -5,7 +5,6 @@ Read `Answerer.ask`. It imports neither Haystack nor torch; `pipeline.QAPipeline
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from indexing.models.registry import resolve
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.filters import Filter
 from indexing.store.index import Index
-from qa_pipeline.answering.ask import AnsweringModels, Step, ask_stream, search_reply
+from qa_pipeline.answering.ask import AnsweringModels, Step, ask_stream, search_reply, stop_rule
 from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration, calibration_of
 from qa_pipeline.answering.verification import Verifier
 from qa_pipeline.answers import Reply
@@ -44,11 +43,7 @@ class Answerer:
         calibration: Calibration = UNCALIBRATED,
         settings: AskSettings | None = None,
     ) -> None:
-        if embedder.fingerprint != index.folder.model["fingerprint"]:
-            raise IndexMismatch(
-                f"The index in {index.folder.path} was made with another version of {index.folder.model['name']} than"
-                " the one on this machine; index the documents again, or restore the old model."
-            )
+        check_embedder(index, embedder)
         self.index = index
         self.embedder = embedder
         self.reader = reader
@@ -101,14 +96,9 @@ class Answerer:
         question, settings = question_text(question), settings or self.settings
         if self.reader is None:
             raise SettingError("This index was opened without a reader; it can be searched, not asked.")
-        stop = self._stop(settings)
+        stop = stop_rule(settings, self.models.calibration)
         run = partial(self._run, question, settings, filters, stop)
         return ask_stream(question, run, settings, stop, self.models, self.verifier, progress=progress)
-
-    def _stop(self, settings: AskSettings) -> StopRule:
-        """The stop rule of a question with these settings."""
-        margin = math.inf if settings.thorough else self.models.calibration.stop_margin
-        return StopRule(margin, settings.read_at_least, math.inf if settings.budget_ms is None else settings.budget_ms)
 
     def _retriever(self) -> Retriever:
         return Retriever(self.index, self.embedder, self.settings)
@@ -120,3 +110,12 @@ class Answerer:
         assert self.reader is not None
         retrieved = self.retriever.passages(question, settings, filters)
         return retrieved, read_until_sure(self.reader, question, retrieved.passages, stop)
+
+
+def check_embedder(index: Index, embedder: Embedder) -> None:
+    """Raises IndexMismatch if the index was made with another version of the embedder."""
+    if embedder.fingerprint != index.folder.model["fingerprint"]:
+        raise IndexMismatch(
+            f"The index in {index.folder.path} was made with another version of {index.folder.model['name']} than"
+            " the one on this machine; index the documents again, or restore the old model."
+        )

@@ -5,6 +5,7 @@ Read `ask_stream`: retrieve, read, verify, decide, reply. The last step alone ha
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -119,6 +120,12 @@ def search_reply(
         "all",
         models.calibration.of(retrieved.language).scope,
     )
+
+
+def stop_rule(settings: AskSettings, calibration: Calibration) -> StopRule:
+    """The stop rule of a question with these settings."""
+    margin = math.inf if settings.thorough else calibration.stop_margin
+    return StopRule(margin, settings.read_at_least, math.inf if settings.budget_ms is None else settings.budget_ms)
 
 
 def _timings(began: float, retrieved: RetrievedPassages, read_ms: float) -> Timings:

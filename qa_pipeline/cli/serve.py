@@ -29,6 +29,7 @@ FLAGS = (
     ("--port", "N", "port to listen at (8080); 0 takes a free one"),
     ("--reader", "NAME", "preset, hub id or folder; `builtin` needs no download"),
     ("--precision", "NAME", "how the reader computes: auto, fp32, bf16, fp16 (GPU) or int8"),
+    ("--pipeline", "FILE", "Haystack pipeline (YAML) that answers, instead of the usual one"),
     ("--concurrency", "N", "questions read at once (as many as cores)"),
     ("--queue", "N", "questions that may wait (four times that)"),
     ("--top-k", "N", "answers or passages one may ask for (100)"),
@@ -43,6 +44,7 @@ FLAGS = (
     ("--shutdown-s", "SECONDS", "time to finish what was taken (30)"),
     ("--keep-days", "DAYS", "how long answers to question files are kept (30)"),
 )
+LEAN = "answer by plain functions, without Haystack: it starts faster"
 
 
 def add_verbs(verbs: Any) -> None:
@@ -50,6 +52,7 @@ def add_verbs(verbs: Any) -> None:
     serve = verbs.add_parser("serve", help="serve a home folder of corpora over HTTP")
     for flag, name, about in FLAGS:
         serve.add_argument(flag, metavar=name, help=about)
+    serve.add_argument("--lean", action="store_const", const=True, help=LEAN)
     serve.set_defaults(run=_serve)
     keys = verbs.add_parser("keys", help="who may use a service")
     keys.add_argument("home", metavar="HOME", type=Path)
@@ -64,6 +67,8 @@ def add_verbs(verbs: Any) -> None:
     ui.add_argument("--api", metavar="URL", default="http://127.0.0.1:8080", help="address of the service")
     ui.add_argument("--home", metavar="HOME", type=Path, help="serve this home folder, too, as long as the page runs")
     ui.add_argument("--reader", metavar="NAME", help="with --home: preset, hub id or folder; `builtin` needs no download")
+    ui.add_argument("--pipeline", metavar="FILE", help="with --home: Haystack pipeline (YAML) that answers")
+    ui.add_argument("--lean", action="store_true", help=f"with --home: {LEAN}")
     ui.add_argument("--port", type=int, default=8501, metavar="N", help="port of the page (8501)")
     ui.set_defaults(run=_ui)
 
@@ -207,7 +212,9 @@ def _service(options: argparse.Namespace) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "qa_pipeline.cli", "serve", "--home", str(options.home), "--port", str(port)]
-    service = subprocess.Popen([*command, *(["--reader", options.reader] if options.reader else [])])
+    for name in ("reader", "pipeline"):
+        command += [f"--{name}", getattr(options, name)] if getattr(options, name) else []
+    service = subprocess.Popen([*command, *(["--lean"] if options.lean else [])])
     try:
         _wait_for(service, port)
         yield f"http://127.0.0.1:{port}"

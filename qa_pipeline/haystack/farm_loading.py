@@ -1,4 +1,4 @@
-"""Loads the model of a FARMReader with one pass over its weights.
+"""Loads a FARMReader: its settings at once, its torch model with one pass over the weights, when it is needed.
 
 farm-haystack reads a model's weights twice, for the encoder and for the two-column head, and holds both copies. This module
 reads them once and puts the parts where FARMReader keeps them. The resulting FARMReader is the same.
@@ -7,7 +7,6 @@ reads them once and puts the parts where FARMReader keeps them. The resulting FA
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from haystack.modeling.model.language_model import (
     capitalize_model_type,
     get_language_model_class,
 )
-from haystack.modeling.model.prediction_head import QuestionAnsweringHead
+from haystack.modeling.model.prediction_head import FeedForwardBlock, QuestionAnsweringHead
 from haystack.modeling.utils import initialize_device_settings
 from haystack.nodes import FARMReader
 from haystack.nodes.reader.base import BaseReader
@@ -32,25 +31,26 @@ from haystack.nodes.reader.base import BaseReader
 OWN_FORMATS = ("language_model.bin", "model.onnx")
 
 
-def load_into(reader: FARMReader, stock: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-    """Initialise a FARMReader like FARMReader.__init__ (`stock`), but read the weights once where possible."""
+def arguments_of(reader: FARMReader, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """The arguments of FARMReader.__init__ by name, with its defaults."""
     bound = inspect.signature(FARMReader.__init__).bind(reader, *args, **kwargs)
     bound.apply_defaults()
-    chosen = bound.arguments
+    return dict(bound.arguments)
+
+
+def read_once(chosen: dict[str, Any]) -> bool:
+    """Whether this module can load the model of these arguments; FARMReader.__init__ loads all others."""
     folder = Path(chosen["model_name_or_path"])
-    wrapper = _wrapper(folder)
-    if (
-        wrapper is None
-        or chosen["model_kwargs"]
-        or chosen["devices"]
-        or any((folder / name).exists() for name in OWN_FORMATS)
-    ):
-        stock(*args, **kwargs)
-        return
+    return not (chosen["model_kwargs"] or any((folder / name).exists() for name in OWN_FORMATS) or _wrapper(folder) is None)
+
+
+def initialise(reader: FARMReader, chosen: dict[str, Any]) -> QuestionAnsweringHead:
+    """Set all that FARMReader.__init__ sets except the inferencer. Returns a head with its settings, without weights."""
     BaseReader.__init__(reader)
-    reader.devices, reader.n_gpu = initialize_device_settings(devices=None, use_cuda=chosen["use_gpu"], multi_gpu=True)
-    reader.inferencer = _inferencer(str(folder), wrapper, reader, chosen)
-    head = reader.inferencer.model.prediction_heads[0]
+    reader.devices, reader.n_gpu = initialize_device_settings(
+        devices=chosen["devices"], use_cuda=chosen["use_gpu"], multi_gpu=True
+    )
+    head = QuestionAnsweringHead(layer_dims=[1, 2], task_name="question_answering")
     head.context_window_size = chosen["context_window_size"]
     head.no_ans_boost = chosen["no_ans_boost"]
     head.n_best = chosen["top_k_per_candidate"] + 1
@@ -71,6 +71,28 @@ def load_into(reader: FARMReader, stock: Callable[..., None], *args: Any, **kwar
         "preprocessing_batch_size",
     ):
         setattr(reader, name, chosen[name])
+    return head
+
+
+def load_inferencer(folder: Path, reader: FARMReader, chosen: dict[str, Any], head: QuestionAnsweringHead) -> QAInferencer:
+    """The inferencer that QAInferencer.load builds. The head gets its weights and keeps its settings."""
+    processor = Processor.convert_from_transformers(
+        str(folder),
+        task_type="question_answering",
+        max_seq_len=chosen["max_seq_len"],
+        doc_stride=chosen["doc_stride"],
+        max_query_length=chosen["max_query_length"],
+    )
+    return QAInferencer(
+        _adaptive(folder, head, reader.devices[0]),
+        processor,
+        task_type="question_answering",
+        batch_size=chosen["batch_size"],
+        gpu=reader.n_gpu > 0,
+        name=folder.name,
+        disable_tqdm=not chosen["progress_bar"],
+        devices=reader.devices,
+    )
 
 
 def _wrapper(folder: Path) -> type[HFLanguageModel] | None:
@@ -83,42 +105,24 @@ def _wrapper(folder: Path) -> type[HFLanguageModel] | None:
     return found if isinstance(found, type) and issubclass(found, HFLanguageModel) else None
 
 
-def _inferencer(folder: str, wrapper: type[HFLanguageModel], reader: FARMReader, chosen: dict[str, Any]) -> QAInferencer:
-    """The inferencer that QAInferencer.load builds, with the weights read once."""
-    processor = Processor.convert_from_transformers(
-        folder,
-        task_type="question_answering",
-        max_seq_len=chosen["max_seq_len"],
-        doc_stride=chosen["doc_stride"],
-        max_query_length=chosen["max_query_length"],
-    )
-    return QAInferencer(
-        _adaptive(folder, wrapper, reader.devices[0]),
-        processor,
-        task_type="question_answering",
-        batch_size=chosen["batch_size"],
-        gpu=reader.n_gpu > 0,
-        name=Path(folder).name,
-        disable_tqdm=not chosen["progress_bar"],
-        devices=reader.devices,
-    )
-
-
-def _adaptive(folder: str, wrapper: type[HFLanguageModel], device: Any) -> AdaptiveModel:
-    """FARM's AdaptiveModel, with encoder and head taken from one transformers model."""
+def _adaptive(folder: Path, head: QuestionAnsweringHead, device: Any) -> AdaptiveModel:
+    """FARM's AdaptiveModel, with the weights of encoder and head taken from one transformers model."""
     from transformers import AutoModelForQuestionAnswering
 
-    whole = AutoModelForQuestionAnswering.from_pretrained(folder, low_cpu_mem_usage=True)  # type: ignore[no-untyped-call]
+    wrapper = _wrapper(folder)
+    assert wrapper is not None
+    whole = AutoModelForQuestionAnswering.from_pretrained(str(folder), low_cpu_mem_usage=True)  # type: ignore[no-untyped-call]
     kind = capitalize_model_type(whole.config.model_type)
     encoder: Any = object.__new__(wrapper)
     LanguageModel.__init__(encoder, model_type=kind)
     encoder.model = whole.base_model
-    encoder.language = _guess_language(folder)
+    encoder.language = _guess_language(str(folder))
     if isinstance(encoder, HFLanguageModelWithPooler):
         for name, value in POOLER_PARAMETERS.get(kind.lower(), {}).items():
             setattr(encoder.model.config, name, value)
         encoder.pooler = SequenceSummary(encoder.model.config)
-    head = QuestionAnsweringHead(layer_dims=[whole.config.hidden_size, 2], task_name="question_answering")
+    head.layer_dims = head.config["layer_dims"] = [whole.config.hidden_size, 2]
+    head.feed_forward = FeedForwardBlock(head.layer_dims)
     head.feed_forward.feed_forward[0].load_state_dict(whole.qa_outputs.state_dict())
     return AdaptiveModel(
         language_model=encoder,

@@ -20,10 +20,10 @@ def load_farm_reader(folder: ModelFolder, **options: Any) -> Reader:
     if folder.model_type == "xlm":
         raise ModelRefused(f"FARMReader does not support the architecture of {folder.name}; use reading.load.load_reader.")
     try:
-        return Reader(str(folder.path), **{"use_gpu": torch.cuda.is_available(), **window_sizes(folder), **options})
+        return Reader(folder, **{"use_gpu": torch.cuda.is_available(), **window_sizes(folder), **options})
     except DocqaError:
         raise
     except OSError as error:
-        raise ModelMissing(f"The reader {folder.name} cannot be loaded from {folder.path}: {one_line(error)}") from error
+        raise ModelMissing(f"The reader {folder.name} cannot be loaded from {folder.source}: {one_line(error)}") from error
     except Exception as error:
-        raise ModelRefused(f"The reader {folder.name} cannot be loaded from {folder.path}: {one_line(error)}") from error
+        raise ModelRefused(f"The reader {folder.name} cannot be loaded from {folder.source}: {one_line(error)}") from error

@@ -49,11 +49,16 @@ class FusedRetriever(Retriever, BaseRetriever):
 
 
 def as_document(passage: Passage, content_hash: str) -> Document:
-    """A passage as a Haystack document, with the id `<document id>-<start offset>`."""
+    """A passage as a Haystack document, with the id `haystack_id`."""
     meta = {name: value for name, value in msgspec.structs.asdict(passage).items() if name != "text"}
     return Document(
-        id=f"{passage.document_id}-{passage.start}",
+        id=haystack_id(passage),
         content=passage.text,
         score=passage.fused_score,
         meta={**meta, "content_hash": content_hash},
     )
+
+
+def haystack_id(passage: Passage) -> str:
+    """The id of a passage among Haystack's documents: `<document id>-<start offset>`."""
+    return f"{passage.document_id}-{passage.start}"

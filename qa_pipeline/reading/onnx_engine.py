@@ -12,7 +12,7 @@ from indexing.models.registry import ModelFolder, load_tokenizer
 from indexing.models.threads import parallel, thread_count
 from qa_pipeline.reading.span_decoding import Logits
 from qa_pipeline.reading.tokenization import encoder_of, layout_of
-from qa_pipeline.reading.window_reader import CACHED_READINGS, ReadingOptions, Window, WindowReader
+from qa_pipeline.reading.window_reader import CACHED_READINGS, Encode, InputLayout, ReadingOptions, Window, WindowReader
 
 
 class OnnxEngine:
@@ -54,9 +54,16 @@ def load_onnx_reader(
     hardware: Hardware | None = None,
 ) -> WindowReader:
     """Load a reader with ONNX Runtime. Raises NotConvertible for a model that has no graph, ModelRefused."""
-    hardware = hardware or this_machine()
+    encode, layout, engine = load_onnx_engine(folder, precision, hardware or this_machine())
+    return WindowReader(encode, layout, engine, lambda: options, remember=remember)
+
+
+def load_onnx_engine(
+    folder: ModelFolder, precision: Precision, hardware: Hardware
+) -> tuple[Encode, InputLayout, OnnxEngine]:
+    """Tokenizer, input layout and engine of a reader. Raises NotConvertible, ModelRefused."""
     converted = convert_model(folder, precision, "logits", hardware)
     tokenizer = load_tokenizer(converted.tokenizer, folder.name)
     tokenizer.no_truncation()
     engine = OnnxEngine(OnnxEncoder(folder.source, converted.config, converted.graph), precision, hardware)
-    return WindowReader(encoder_of(tokenizer), layout_of(tokenizer), engine, lambda: options, remember=remember)
+    return encoder_of(tokenizer), layout_of(tokenizer), engine

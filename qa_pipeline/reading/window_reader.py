@@ -36,6 +36,10 @@ class Tokens:
     starts: NDArray[np.int32]
 
 
+Encode = Callable[[Sequence[str]], list[Tokens]]
+"""Tokenises texts, without special tokens."""
+
+
 @dataclass(frozen=True, slots=True)
 class InputLayout:
     """How a model joins question and text: prefix, question, middle, text, suffix. All are token ids.
@@ -104,7 +108,8 @@ class WindowSpans:
 class InferenceEngine(Protocol):
     """Computes the logits of model inputs. Thread-safe. at_once: inputs that it computes at the same time."""
 
-    at_once: int
+    @property
+    def at_once(self) -> int: ...
 
     def logits(self, group: Sequence[Window], options: ReadingOptions) -> list[tuple[Logits, int]]:
         """For each window: its logits [L, 2], and how many further pad positions FARM's padding would have.
@@ -127,7 +132,7 @@ class WindowReader:
 
     def __init__(
         self,
-        encode: Callable[[Sequence[str]], list[Tokens]],
+        encode: Encode,
         layout: InputLayout,
         engine: InferenceEngine,
         options: Callable[[], ReadingOptions],

@@ -6,8 +6,9 @@ If any process deletes or recreates a corpus, later questions do not use the old
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +16,48 @@ from indexing.errors import IndexMissing
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.index import Index
 from indexing.store.sqlite import DATABASE
-from qa_pipeline.pipeline import QAPipeline
+from qa_pipeline.answering.answerer import Answerer
 from qa_pipeline.service.home import Corpus
 from qa_pipeline.service.model_pool import ModelPool
+from qa_pipeline.service.settings import ServerSettings
+
+Answering = Callable[..., Answerer]
+"""Makes the Answerer of a corpus; its arguments are those of Answerer."""
+
+
+def answering(settings: ServerSettings) -> Answering:
+    """How the service answers: by its own Haystack pipeline, by that of a file, or by plain functions (`lean`).
+
+    The file is loaded here, once for all corpora. Raises SettingError for a file that cannot be used.
+    """
+    if settings.lean:
+        return Answerer
+    from qa_pipeline.haystack.nodes import load_pipeline
+    from qa_pipeline.pipeline import QAPipeline
+
+    return partial(QAPipeline, pipeline=load_pipeline(Path(settings.pipeline))) if settings.pipeline else QAPipeline
 
 
 class OpenCorpus:
     """One open corpus. The folder is opened at once, the pipeline at the first question."""
 
-    def __init__(self, corpus: Corpus, models: ModelPool) -> None:
+    def __init__(self, corpus: Corpus, models: ModelPool, answering: Answering = Answerer) -> None:
         self.corpus = corpus
         self.folder = IndexFolder.open(corpus.index)
         self.users = 0
         self._models = models
+        self._answering = answering
         self._guard = threading.Lock()
-        self._pipeline: QAPipeline | None = None
+        self._pipeline: Answerer | None = None
         self._counts: tuple[int, dict[str, Any]] = (-1, {})
 
-    def pipeline(self) -> QAPipeline:
+    def pipeline(self) -> Answerer:
         """Retriever and reader over this corpus. Raises ModelError and its subclasses, IndexMismatch, IndexDamaged."""
         with self._guard:
             if self._pipeline is None:
                 loaded = self._models.reader()
                 embedder = self._models.embedder(str(self.folder.model["name"]))
-                self._pipeline = QAPipeline(
+                self._pipeline = self._answering(
                     Index(self.folder),
                     embedder,
                     loaded.reader,
@@ -61,8 +80,9 @@ class OpenCorpus:
 class CorpusPool:
     """The open corpora. `using` opens a corpus if needed, and closes a deleted or replaced one after its last use."""
 
-    def __init__(self, models: ModelPool) -> None:
+    def __init__(self, models: ModelPool, answering: Answering = Answerer) -> None:
         self._models = models
+        self._answering = answering
         self._guard = threading.Lock()
         self._open: dict[str, tuple[object, OpenCorpus]] = {}
 
@@ -94,7 +114,7 @@ class CorpusPool:
         with self._guard:
             known, opened = self._open.get(corpus.name, (None, None))
             if opened is None or known != mark:
-                fresh = OpenCorpus(corpus, self._models)
+                fresh = OpenCorpus(corpus, self._models, self._answering)
                 self._open[corpus.name] = (mark, fresh)
                 if opened is not None and not opened.users:
                     opened.folder.close()

@@ -32,7 +32,7 @@ from qa_pipeline.reading.malloc import give_back
 from qa_pipeline.service import job_handlers
 from qa_pipeline.service.admission import Admission
 from qa_pipeline.service.api_keys import Key, KeyStore
-from qa_pipeline.service.corpus_pool import CorpusPool, OpenCorpus
+from qa_pipeline.service.corpus_pool import CorpusPool, OpenCorpus, answering
 from qa_pipeline.service.evaluation_runs import EvaluationRuns
 from qa_pipeline.service.feedback import FeedbackStore
 from qa_pipeline.service.home import Corpus, Home
@@ -68,7 +68,7 @@ class Service:
         self.feedback = FeedbackStore(self.home.database)
         self.saved = SavedQuestions(self.home.database)
         self.evaluations = EvaluationRuns(self.home.evaluations)
-        self.corpora = CorpusPool(self.models)
+        self.corpora = CorpusPool(self.models, answering(settings))
         self.reads = Admission(settings.concurrency, settings.waiting)
         self.measures = ServiceMetrics(self)
         self._blocking = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="docqa-look")

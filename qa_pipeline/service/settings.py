@@ -42,6 +42,7 @@ class ServerSettings:
     """Settings of a service over a home folder. Raises SettingError for an invalid value.
 
     precision: of the reader, one of PRECISIONS.
+    lean: answer by plain functions, without Haystack. pipeline: file of a Haystack pipeline that answers; "": the usual one.
     body_bytes: maximum size of a JSON body; upload_bytes: of a whole upload; file_bytes: of one file in it.
     upload_files: maximum number of files in an upload.
     top_k: maximum of a request's top_k and retrieve. batch: maximum number of questions in one request.
@@ -57,6 +58,8 @@ class ServerSettings:
     port: Port = 8080
     reader: str = DEFAULT_READER
     precision: str = "auto"
+    lean: bool = False
+    pipeline: str = ""
     body_bytes: Bytes = 32_000_000
     file_bytes: Bytes = 50_000_000
     upload_bytes: Bytes = 500_000_000
@@ -78,6 +81,8 @@ class ServerSettings:
             raise SettingError(f"precision is {self.precision!r}; it must be one of {', '.join(PRECISIONS)}.")
         if not self.host.strip() or not self.reader.strip():
             raise SettingError("host and reader must not be empty.")
+        if self.lean and self.pipeline:
+            raise SettingError("lean answers without Haystack, and pipeline with it; set only one of them.")
         for origin in self.cors_origins:
             if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
                 raise SettingError(f"cors_origins holds {origin!r}; an origin is like https://search.example.org.")

@@ -39,7 +39,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def loaded(folder: Path, **options: Any) -> Reader:
-    return load_farm_reader(resolve(str(folder), "reader"), **{**SMALL, **options})
+    """A reader that torch computes, as its devices are named."""
+    return load_farm_reader(resolve(str(folder), "reader"), **{**SMALL, "devices": [torch.device("cpu")], **options})
 
 
 def inputs_of(reader: Reader) -> tuple[list[list[int]], list[list[int]]]:
