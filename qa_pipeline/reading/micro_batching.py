@@ -27,18 +27,25 @@ class _Call(Generic[Item, Result]):
 
 
 class MicroBatcher(Generic[Item, Result]):
-    """Runs `work` on batches of items from any thread; at most one call of `work` runs at a time.
+    """Runs `work` on batches of items from any thread; at most `at_once` calls of `work` run at a time.
 
     size: cost of an item. budget: maximum total cost of a batch; a batch has at least one item.
     """
 
-    def __init__(self, work: Callable[[list[Item]], Sequence[Result]], size: Callable[[Item], int], budget: int) -> None:
+    def __init__(
+        self,
+        work: Callable[[list[Item]], Sequence[Result]],
+        size: Callable[[Item], int],
+        budget: int,
+        at_once: int = 1,
+    ) -> None:
         self._work = work
+        self._at_once = at_once
         self._size = size
         self._budget = budget
         self._changed = threading.Condition()
         self._calls: deque[_Call[Item, Result]] = deque()
-        self._running = False
+        self._running = 0
         self.batches = 0
         self.shared = 0
 
@@ -49,10 +56,10 @@ class MicroBatcher(Generic[Item, Result]):
             if items:
                 self._calls.append(call)
             while call.missing and call.error is None:
-                if self._running:
-                    self._changed.wait()
-                else:
+                if call.waiting and self._running < self._at_once:
                     self._run_one()
+                else:
+                    self._changed.wait()
             if call.error is not None:
                 call.waiting.clear()
                 raise call.error
@@ -61,12 +68,12 @@ class MicroBatcher(Generic[Item, Result]):
     @property
     def busy(self) -> bool:
         """Whether a batch is running now."""
-        return self._running
+        return self._running > 0
 
     def _run_one(self) -> None:
         """Run the next batch. The caller holds the lock, which is released while `work` runs."""
         batch = self._take()
-        self._running = True
+        self._running += 1
         self._changed.release()
         results: Sequence[Result] = ()
         error: BaseException | None = None
@@ -76,7 +83,7 @@ class MicroBatcher(Generic[Item, Result]):
             error = raised
         finally:
             self._changed.acquire()
-            self._running = False
+            self._running -= 1
             self.batches += 1
             self.shared += len({id(call) for call, _ in batch}) > 1
             self._give(batch, results, error)

@@ -146,7 +146,10 @@ class WindowReader:
         self._tokens: LRUCache[Tokens] = LRUCache(CACHED_TOKENS, lambda tokens: len(tokens.ids) + 16)
         self._readings: LRUCache[list[WindowSpans]] = LRUCache(remember)
         self._batcher: MicroBatcher[Window, tuple[Logits, int]] = MicroBatcher(
-            lambda group: self.engine.logits(group, self._options()), lambda window: len(window.ids), BATCH_TOKENS
+            lambda group: self.engine.logits(group, self._options()),
+            lambda window: len(window.ids),
+            BATCH_TOKENS,
+            engine.at_once,
         )
 
     @property

@@ -93,3 +93,26 @@ def test_an_error_is_told_to_whom_it_concerns_and_to_nobody_else() -> None:
     with pytest.raises(ValueError, match="thirteen"):
         together([1, 2, 13, 4, 5])
     assert together([5]) == [10] and together([]) == []
+
+
+def test_as_many_batches_run_at_once_as_allowed() -> None:
+    """With two allowed, a caller does not wait for another's small batch; a third one does."""
+    together_now, most, guard = 0, 0, threading.Lock()
+    both = threading.Barrier(2, timeout=60)
+
+    def work(batch: list[int]) -> list[int]:
+        nonlocal together_now, most
+        with guard:
+            together_now += 1
+            most = max(most, together_now)
+        if batch[0] < 2:
+            both.wait()
+        with guard:
+            together_now -= 1
+        return doubled(batch)
+
+    batcher = MicroBatcher(work, lambda _: 1, 1, at_once=2)
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(batcher, [[0], [1]])) == [[0], [2]]
+        assert list(threads.map(batcher, [[n, n + 1] for n in range(2, 60)])) == [[2 * n, 2 * n + 2] for n in range(2, 60)]
+    assert most == 2 and not batcher.busy
