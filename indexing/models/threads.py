@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,8 +43,9 @@ def _cores() -> int:
     return max(1, allowed if quota == math.inf else min(allowed, math.ceil(quota)))
 
 
+@cache
 def _quota(cgroup: Path) -> float:
-    """The cores that the control group grants (version 2, then 1); infinity without a limit."""
+    """The cores that the control group grants (version 2, then 1); infinity without a limit. Read once a process."""
     for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
         try:
             quota, period = " ".join((cgroup / file).read_text("ascii") for file in files).split()
@@ -66,5 +68,8 @@ def parallel(run: Callable[[Item], Result], items: Sequence[Item], size: Callabl
 
 def _pool(count: int) -> ThreadPoolExecutor:
     """The pool of this process; a forked child gets its own."""
+    key = os.getpid(), count
     with _guard:
-        return _pools.setdefault((os.getpid(), count), ThreadPoolExecutor(count, thread_name_prefix="docqa"))
+        if key not in _pools:
+            _pools[key] = ThreadPoolExecutor(count, thread_name_prefix="docqa")
+        return _pools[key]

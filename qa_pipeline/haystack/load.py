@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from indexing.errors import DocqaError, ModelMissing, ModelRefused, one_line
+from indexing.errors import ModelRefused
 from indexing.models.registry import ModelFolder
 from qa_pipeline.haystack.farm_reader import Reader
-from qa_pipeline.reading.load import window_sizes
+from qa_pipeline.reading.load import loading_errors, window_sizes
 
 
 def load_farm_reader(folder: ModelFolder, **options: Any) -> Reader:
@@ -19,11 +19,5 @@ def load_farm_reader(folder: ModelFolder, **options: Any) -> Reader:
     """
     if folder.model_type == "xlm":
         raise ModelRefused(f"FARMReader does not support the architecture of {folder.name}; use reading.load.load_reader.")
-    try:
+    with loading_errors(folder):
         return Reader(folder, **{"use_gpu": torch.cuda.is_available(), **window_sizes(folder), **options})
-    except DocqaError:
-        raise
-    except OSError as error:
-        raise ModelMissing(f"The reader {folder.name} cannot be loaded from {folder.source}: {one_line(error)}") from error
-    except Exception as error:
-        raise ModelRefused(f"The reader {folder.name} cannot be loaded from {folder.source}: {one_line(error)}") from error

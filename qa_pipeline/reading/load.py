@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from indexing.errors import DocqaError, ModelMissing, ModelRefused, SettingError, one_line
@@ -36,15 +38,22 @@ def load_reader(
         return _xlm(folder, precision, count)
     sizes = {name: options.pop(name, size) for name, size in window_sizes(folder).items()}
     reading = ReadingOptions(**sizes, count=count)
-    try:
+    with loading_errors(folder):
         found = None if with_torch else _with_onnx(folder, reading, precision, **options)
         return found or _with_torch(folder, reading, precision, **options)
+
+
+@contextmanager
+def loading_errors(folder: ModelFolder) -> Iterator[None]:
+    """Turn what libraries raise while they load a reader into ModelMissing or ModelRefused, one sentence each."""
+    try:
+        yield
     except DocqaError:
         raise
     except OSError as error:
-        raise ModelMissing(f"The reader {folder.name} cannot be loaded from {folder.path}: {one_line(error)}") from error
+        raise ModelMissing(f"The reader {folder.name} cannot be loaded from {folder.source}: {one_line(error)}") from error
     except Exception as error:
-        raise ModelRefused(f"The reader {folder.name} cannot be loaded from {folder.path}: {one_line(error)}") from error
+        raise ModelRefused(f"The reader {folder.name} cannot be loaded from {folder.source}: {one_line(error)}") from error
 
 
 def onnx_precision(precision: str, hardware: Hardware) -> Precision | None:

@@ -1,4 +1,4 @@
-"""Walking a folder and reading files: what is found, what is read verbatim, and which limits hold."""
+"""Walking a folder and reading files: which files are listed, which text is verbatim, and which limits hold."""
 
 from __future__ import annotations
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +18,7 @@ from indexing.models.onnx_export import CHECKED, FAILED
 from indexing.models.registry import ModelFolder, resolve
 from indexing.models.sentence_transformer import SentenceTransformerModel, load_sentence_transformer
 from tests.known import SCRIPTS
-from tests.model_folders import copied, set_json
+from tests.model_folders import copied, run_child, set_json
 from tests.tiny import LONG, UGLY, make_reader
 
 TEXTS = [text for text in UGLY if text != "a" * 3_000]
@@ -154,9 +151,7 @@ def test_nothing_heavy_is_imported(folders: Mapping[str, Path], tmp_path: Path) 
         "assert engine_of(name) == 'ONNX Runtime'\n"
         "print([n for n in ('torch', 'transformers', 'sentence_transformers', 'scipy', 'sklearn') if n in sys.modules])"
     )
-    environment = {**os.environ, "DOCQA_CACHE": str(tmp_path)}
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment)
-    assert run.stdout.strip() == "[]", run.stderr
+    assert run_child(code, DOCQA_CACHE=str(tmp_path)) == "[]"
     (checked,) = tmp_path.rglob(CHECKED)
     assert 0 <= json.loads(checked.read_text())["largest_difference"] < 1e-4
 

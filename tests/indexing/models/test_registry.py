@@ -1,4 +1,4 @@
-"""Names and model folders: what is found, under which name, and what is no model."""
+"""Names and model folders: which folder a name resolves to, and what is no model."""
 
 from __future__ import annotations
 

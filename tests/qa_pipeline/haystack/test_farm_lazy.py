@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from indexing.models.registry import resolve
 from qa_pipeline.haystack.farm_reader import Reader
 from qa_pipeline.haystack.load import load_farm_reader
 from tests.known import SCRIPTS
+from tests.model_folders import run_child
 from tests.tiny import LONG, QUESTION, UGLY, check_laws, close, make_reader, same_ranking
 
 STOCK: dict[str, Any] = {"max_seq_len": 64, "doc_stride": 16, "max_query_length": 12, "use_gpu": False}
@@ -157,7 +155,5 @@ def test_the_builtin_reader_is_a_farmreader_by_name(tmp_path: Path) -> None:
         "found = reader.predict('When was it opened?', [Document(content='The bridge was opened in 1912. It is long.')])\n"
         "print(found['answers'][0].answer, reader.facts()['engine'], reader._component_config['params'])"
     )
-    environment = {**os.environ, "DOCQA_CACHE": str(tmp_path)}
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
-    assert "1912 ONNX Runtime {'model_name_or_path': 'builtin'" in run.stdout, run.stderr
+    assert "1912 ONNX Runtime {'model_name_or_path': 'builtin'" in run_child(code, DOCQA_CACHE=str(tmp_path))
     assert not list(tmp_path.glob("builtin-*"))

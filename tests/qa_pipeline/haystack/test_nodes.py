@@ -37,7 +37,7 @@ class Backwards(BaseComponent):
         return {"documents": documents[::-1]}, "output_1"
 
     def run_batch(self, *_: Any, **__: Any) -> Any:
-        raise NotImplementedError
+        raise TypeError("Ask one question at a time.")
 
 
 class Forger(Backwards):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from qa_pipeline.reading.onnx_engine import OnnxEngine, load_onnx_reader
 from qa_pipeline.reading.torch_engine import TorchEngine, load_torch_reader
 from qa_pipeline.reading.window_reader import ReadingOptions, WindowReader
 from tests.known import SCRIPTS
+from tests.model_folders import run_child
 from tests.tiny import LONG, LONG_QUESTION, QUESTION, UGLY, check_laws, close, make_reader
 
 KINDS = {"xlm-roberta": 3, "bert": 4, "distilbert": 5}
@@ -96,11 +95,7 @@ def test_the_builtin_reader_is_converted_without_torch(tmp_path: Path) -> None:
         "    assert text[span.start : span.end] == '1912', span\n"
         "print([name for name in ('torch', 'transformers', 'haystack', 'scipy') if name in sys.modules])"
     )
-    import os
-
-    environment = {**os.environ, "DOCQA_CACHE": str(tmp_path)}
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
-    assert run.stdout.strip() == "[]", run.stderr
+    assert run_child(code, DOCQA_CACHE=str(tmp_path)) == "[]"
     assert not list(tmp_path.glob("builtin-*")), "the weights were widened to float32"
 
 
@@ -239,15 +234,20 @@ def test_threads_are_those_asked_for_or_allowed(tmp_path: Path, monkeypatch: pyt
     monkeypatch.delenv("DOCQA_THREADS")
     monkeypatch.setattr(threads, "CGROUP", tmp_path)
     free = thread_count()
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert thread_count() == free
-    (tmp_path / "cpu.max").write_text("50000 100000\n")
-    assert thread_count() == 1
-    (tmp_path / "cpu.max").unlink()
-    (tmp_path / "cpu").mkdir()
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("100000\n")
-    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
-    assert thread_count() == 1
+    for number, (files, wanted) in enumerate(
+        (
+            ({"cpu.max": "max 100000\n"}, free),
+            ({"cpu.max": "50000 100000\n"}, 1),
+            ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+            ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, free),
+        )
+    ):
+        group = tmp_path / str(number)
+        (group / "cpu").mkdir(parents=True)
+        for name, text in files.items():
+            (group / name).write_text(text)
+        monkeypatch.setattr(threads, "CGROUP", group)
+        assert thread_count() == wanted
 
 
 @pytest.mark.parametrize("count", ["1", "2", "5"])

@@ -1,4 +1,4 @@
-"""Languages on one level: how near passages of each are for nothing, and what that changes of what is found."""
+"""Language bias: how it is estimated from a sample, and how it changes the ranking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Token matching: what is found is compared by its tokens, in any language, inside the filter, and remembered by passage."""
+"""Late interaction (MaxSim): retrieved passages are compared by tokens, in any language, inside the filter, and cached."""
 
 from __future__ import annotations
 
