@@ -155,12 +155,19 @@ class Segment:
 
     @classmethod
     def load(cls, path: Path) -> Segment:
-        """Read what `save` wrote. Raises IndexDamaged if it is something else."""
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return cls(**{name: arrays[name] for name in ARRAYS})
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise IndexDamaged(f"The keyword index {path.name} cannot be read ({error}).") from error
+        """Read what `save` wrote. Raises IndexDamaged if it is something else.
+
+        numpy parses the header of an array with `ast`. In CPython up to 3.11.7 another thread that parses can disturb that,
+        with a SystemError (gh-106905); the next try succeeds.
+        """
+        for tries_left in reversed(range(TRIES)):
+            try:
+                with np.load(path, allow_pickle=False) as arrays:
+                    return cls(**{name: arrays[name] for name in ARRAYS})
+            except (OSError, ValueError, KeyError, EOFError, BadZipFile, SystemError) as error:
+                if not isinstance(error, SystemError) or not tries_left:
+                    raise IndexDamaged(f"The keyword index {path.name} cannot be read ({error}).") from error
+        raise AssertionError("the last try returns or raises")
 
 
 class _Hashes(dict[str, int]):
@@ -184,6 +191,7 @@ def _in_order(hashes: Hashes, sizes: NDArray[np.int64]) -> tuple[Hashes, NDArray
     return hashes[new], np.append((ends - lengths)[new], len(order)).astype(np.int64), order
 
 
+TRIES = 5
 ARRAYS = tuple(field.name for field in fields(Segment))
 NONE: Hashes = np.empty(0, np.uint64)
 EMPTY = Segment.build([])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexing.errors import IndexDamaged
+from indexing.store import bm25
 from indexing.store.bm25 import ARRAYS, FEWEST, K1, B, KeywordIndex, Segment
 
 word = st.sampled_from(["a", "b", "c", "ไทย", "水", "é", "long" * 10])
@@ -146,3 +148,25 @@ def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
     for name in ("bad.npz", "missing.npz"):
         with pytest.raises(IndexDamaged):
             Segment.load(tmp_path / name)
+
+
+@pytest.mark.parametrize("failures", [1, bm25.TRIES - 1, bm25.TRIES])
+def test_a_parse_that_another_thread_disturbed_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """CPython gh-106905: a SystemError of `ast` that says nothing about the file."""
+    Segment.build([(1, ["a", "b"])]).save(tmp_path / "k.npz")
+    real, left = np.load, [failures]
+
+    def disturbed(*of: Any, **how: Any) -> Any:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise SystemError("AST constructor recursion depth mismatch (before=396, after=241)")
+        return real(*of, **how)
+
+    monkeypatch.setattr(np, "load", disturbed)
+    if failures < bm25.TRIES:
+        assert Segment.load(tmp_path / "k.npz").ids.tolist() == [1]
+    else:
+        with pytest.raises(IndexDamaged, match=r"k\.npz"):
+            Segment.load(tmp_path / "k.npz")
