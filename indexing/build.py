@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from indexing.prepare import Batch, ReadFile
 from indexing.settings import IndexSettings
 from indexing.store.corpus_db import FileRecord, IndexFolder, NewDocument, now_ns
 from indexing.store.index import Index
+from indexing.store.sentence_vectors import SentenceVectors
 from indexing.store.sqlite import DATABASE
 from indexing.workers import prefetch_batches
 
@@ -78,7 +79,8 @@ def build_index(
 ) -> Report:
     """Index every readable file below `documents` into the folder `into`, or bring that index up to date.
 
-    settings: of a new index. For an existing index they must equal its stored settings; None uses those.
+    settings: of a new index. For an existing index they must equal its stored settings; None uses those. Its tiers may
+        change from `both` to `token`, which drops the sentence vectors, and back.
     progress: called after each file with its report, the bytes done and the bytes of all files.
     emptied: allow that none of the files known before is left; by default such a folder is refused.
     Raises SettingError, IndexFolderError and ModelError with their subclasses; never for a single bad file.
@@ -160,7 +162,23 @@ def _open_or_create(into: Path, settings: IndexSettings | None, embedder: Embedd
             f"The index in {into} was cut into passages of {folder.settings.chunks.tokens} tokens; index into a new"
             " folder to cut otherwise."
         )
+    if settings is not None and settings.tiers != folder.settings.tiers:
+        _change_tiers(folder, settings)
     return folder
+
+
+def _change_tiers(folder: IndexFolder, settings: IndexSettings) -> None:
+    """Store other tiers of vectors. Raises IndexMismatch between an index of token vectors and one of sentence vectors."""
+    if "sentence" in (settings.tiers, folder.settings.tiers):
+        folder.close()
+        raise IndexMismatch(
+            f"The index in {folder.path} holds vectors of {folder.model['name']}; index into a new folder to change to"
+            " or from sentence vectors alone."
+        )
+    with folder.writer():
+        if settings.tiers == "token":
+            SentenceVectors(folder).drop()
+        folder.change_settings(replace(folder.settings, tiers=settings.tiers))
 
 
 def _refuse_another_folder(folder: IndexFolder, documents: Path, found: Sequence[FoundFile], known: KnownFiles) -> None:

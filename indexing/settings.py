@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from indexing.errors import SettingError
 
 VectorKind = Literal["auto", "flat", "hnsw", "ivfpq"]
+Tiers = Literal["both", "token", "sentence"]
 
 
 def whole_number(name: str, value: object, low: int, high: int) -> int:
@@ -50,20 +51,30 @@ class IndexSettings:
 
     embedder: a name that `indexing.models.registry.resolve` accepts.
     vectors: the kind of FAISS index. `auto` chooses by the number of passages (`indexing.store.faiss_index.kind_for`).
+    tiers: of the built-in embedder. `both` adds sentence vectors after the token vectors (`indexing.deepen`); `token` does
+        not. `sentence` is for an index of sentence vectors alone. Other embedders have one tier, whatever it says.
     """
 
     embedder: str = "e5-small"
     chunks: ChunkSettings = ChunkSettings()
     vectors: VectorKind = "auto"
+    tiers: Tiers = "both"
 
     def __post_init__(self) -> None:
         if not self.embedder.strip():
             raise SettingError("embedder is empty; name a preset, a hub id or a folder (`docqa models` lists presets).")
         one_of("vectors", self.vectors, get_args(VectorKind))
+        one_of("tiers", self.tiers, get_args(Tiers))
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> IndexSettings:
-        return cls(embedder=str(values["embedder"]), chunks=ChunkSettings(**values["chunks"]), vectors=values["vectors"])
+        """Settings stored by an earlier version have no tiers; they get both, so the next run adds the second."""
+        return cls(
+            embedder=str(values["embedder"]),
+            chunks=ChunkSettings(**values["chunks"]),
+            vectors=values["vectors"],
+            tiers=values.get("tiers", "both"),
+        )

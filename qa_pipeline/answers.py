@@ -96,6 +96,7 @@ class Reply(Struct, frozen=True):
     language: of the question. passages_read: how many of `passages` the reader read, from the first on.
     stopped: why reading ended: "all" (no passage is left), "sure" (a confident answer), "budget" (the time is spent).
     calibration: "language" (fitted on questions in this language), "pooled" (on several languages), or "none" (not fitted).
+    deepened: share of the index's passages that have a sentence vector, 0 to 1; None for an index of one tier.
     """
 
     question: str
@@ -109,6 +110,7 @@ class Reply(Struct, frozen=True):
     passages_read: int
     stopped: Stopped
     calibration: Scope
+    deepened: float | None = None
 
 
 class Asker(Protocol):

@@ -34,6 +34,7 @@ ORDER = {
         "prepare",
         "workers",
         "build",
+        "deepen",
     ),
     "qa_pipeline": (
         "errors",

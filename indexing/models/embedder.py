@@ -5,16 +5,17 @@ Any sentence-transformers model works. The model's preset gives the prefixes of 
 built-in one, are computed in numpy, and usual encoders with ONNX Runtime; neither imports torch. sentence-transformers
 computes the others, and all on a GPU.
 
-An index does not store the precision of its vectors. So every precision must give nearly the same vectors, and "auto" is
-fp32 on each processor.
+An index does not store the precision of its vectors. So every precision must give nearly the same vectors. "auto" is fp32
+on each processor, but for the built-in encoder.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -50,6 +51,7 @@ class Embedder:
 
         static: the folder of a static model, which is cheap enough for every process to load its own; else None.
         tokens: the static model itself, which can do late interaction; else None.
+        second_tier: the name of the embedder whose vectors may stand beside those of this one; "" for none.
         dense_score_name: identifies the dense score. Only the same weights with the same scoring share a name.
         Raises ModelRefused, ModelMissing (a full disk); SettingError for an unknown precision.
         """
@@ -60,6 +62,9 @@ class Embedder:
         static = static_model(folder)
         self.static = folder if static is not None else None
         self.tokens = static
+        self.second_tier = folder.preset.second_tier if folder.preset else ""
+        self._sentence: Embedder | None = None
+        self._loading = threading.Lock()
         self.dense_score_name = dense_score_name(self.fingerprint, static=static is not None)
         self._encoder: Encoder = static or _encoder(folder, chosen)
         self.dimension = self._encoder.dimension
@@ -69,6 +74,15 @@ class Embedder:
     def load(cls, name: str) -> Embedder:
         """Load by preset, hub id or folder. Raises ModelMissing, ModelRefused, SettingError."""
         return cls(resolve(name, "embedder"))
+
+    def sentence_embedder(self) -> Embedder | None:
+        """The embedder of the second tier, loaded at the first call; None for a model of one tier. Raises ModelError."""
+        if not self.second_tier:
+            return None
+        with self._loading:
+            if self._sentence is None:
+                self._sentence = Embedder.load(self.second_tier)
+            return self._sentence
 
     def facts(self) -> dict[str, Any]:
         """The facts about this model that an index stores: name, fingerprint and dimension."""
@@ -132,6 +146,16 @@ def _checked(precision: str | None) -> str:
     return asked
 
 
+def _onnx_precision(folder: ModelFolder, precision: str) -> Literal["fp32", "int8"]:
+    """int8 if asked for, and by default for the built-in encoder where the processor has exact 8-bit instructions.
+
+    Recall is the same in both precisions (docs/results.md), so an index may hold vectors of both.
+    """
+    machine = this_machine()
+    chosen = precision == "int8" or (precision == "auto" and folder.is_builtin and machine.int8 and not machine.saturates)
+    return "int8" if chosen else "fp32"
+
+
 def _encoder(folder: ModelFolder, precision: str) -> Encoder:
     """The encoder on ONNX Runtime; by sentence-transformers for other models, in bf16, and on a GPU.
 
@@ -142,7 +166,7 @@ def _encoder(folder: ModelFolder, precision: str) -> Encoder:
         from indexing.models.onnx_export import NotConvertible
 
         try:
-            return load_onnx_embedder(folder, "int8" if precision == "int8" else "fp32", this_machine())
+            return load_onnx_embedder(folder, _onnx_precision(folder, precision), this_machine())
         except NotConvertible as reason:
             logger.info("%s is computed with sentence-transformers because of %s", folder.name, reason)
     return SentenceTransformerModel(folder, {"fp32": False, "bf16": True}.get(precision))

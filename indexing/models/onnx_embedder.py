@@ -21,8 +21,9 @@ BLOCK = 256
 class OnnxEmbedder:
     """An embedder of an encoder, pooling and further modules. Thread-safe.
 
-    tokenizer: truncates texts as sentence-transformers does. Hidden states are pooled in the thread that computed them, so
-    no more of them are held than there are threads.
+    tokenizer: truncates texts as sentence-transformers does, except that of a built-in model, which the reader shares.
+    Longer texts lose tokens before their last. Hidden states are pooled in the thread that computed them, so no more of
+    them are held than there are threads.
     """
 
     def __init__(self, tokenizer: Any, encoder: OnnxEncoder, modules: SentenceModules) -> None:
@@ -41,7 +42,10 @@ class OnnxEmbedder:
         return result
 
     def _vector(self, encoding: Any) -> Vector:
-        return self._modules.vector(self._encoder.run(encoding.ids, encoding.type_ids))
+        ids, types = encoding.ids, encoding.type_ids
+        if len(ids) > self._encoder.longest:
+            ids, types = [*ids[: self._encoder.longest - 1], ids[-1]], types[: self._encoder.longest]
+        return self._modules.vector(self._encoder.run(ids, types))
 
 
 def load_onnx_embedder(folder: ModelFolder, precision: Precision, hardware: Hardware) -> OnnxEmbedder:

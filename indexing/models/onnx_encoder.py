@@ -19,7 +19,7 @@ class OnnxEncoder:
     """An encoder of a model folder, computed by the graph in `graph` (`encoder_graph`). Thread-safe.
 
     One input runs on one core; `threads.parallel` runs several at once. Word embeddings are looked up in the mapped file of
-    the model, so only the rows in use take memory.
+    the model, so only the rows in use take memory. longest: number of tokens of an input at most.
     """
 
     def __init__(self, folder: Path, config: EncoderConfig, graph: Path) -> None:
@@ -27,6 +27,7 @@ class OnnxEncoder:
         self.config = config
         self._words = tensors.rows("words")
         self._positions = np.array(tensors["positions"])
+        self.longest = len(self._positions) - config.first_position
         self._types = np.array(tensors["types"]) if "types" in tensors else None
         self._session = ort.InferenceSession(str(graph), _options(), providers=["CPUExecutionProvider"])
         self._outputs = [output.name for output in self._session.get_outputs()]

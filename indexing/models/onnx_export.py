@@ -23,6 +23,7 @@ from indexing.models.cache import configured_folder, make_once
 from indexing.models.hardware import Hardware
 from indexing.models.registry import TOKENIZER, ModelFolder
 from indexing.models.sentence_modules import SentenceModules, sentence_modules
+from indexing.models.shared_files import file_of
 from indexing.models.tensors import EncoderConfig, EncoderTensors, encoder_config
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ def convert_model(folder: ModelFolder, precision: Precision, output: Output, har
     )
     if (made / FAILED).is_file():
         raise NotConvertible(str(json.loads((made / FAILED).read_bytes())["reason"]))
-    tokenizer = folder.source if folder.is_builtin else made
-    return Converted(made / GRAPH, tokenizer / TOKENIZER, config)
+    tokenizer = file_of(folder.source, TOKENIZER) if folder.is_builtin else made / TOKENIZER
+    return Converted(made / GRAPH, tokenizer, config)
 
 
 def failed_conversion(folder: ModelFolder, output: Output) -> str:

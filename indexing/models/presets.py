@@ -14,6 +14,7 @@ from typing import Literal
 
 Kind = Literal["reader", "embedder"]
 BUILTIN = "builtin"
+BUILTIN_SENTENCE = "builtin-sentence"
 DEFAULT_READER = "xlmr-squad2"
 DEFAULT_EMBEDDER = "e5-small"
 NOT_STATED = "not stated"
@@ -48,6 +49,8 @@ class Preset:
     query_prefix, passage_prefix: prepended to the texts of an embedder.
     also: other hub ids of the model. published: the scores of its card.
     spark_nlp: the name of the same weights in Spark NLP's BertForQuestionAnswering.
+    folder: of a built-in model, in `indexing/builtin`.
+    second_tier: the embedder whose vectors an index may hold beside those of this one; "" for none.
     """
 
     name: str
@@ -68,6 +71,8 @@ class Preset:
     also: tuple[str, ...] = ()
     published: tuple[Figure, ...] = ()
     spark_nlp: str = ""
+    folder: str = ""
+    second_tier: str = ""
 
 
 XQUAD_LANGUAGES = "11 (ar de el en es hi ru th tr vi zh)"
@@ -195,6 +200,7 @@ _ALL = (
         True,
         (0.247, 4.1, 0.65, 5.0),
         (0.290, 7.1, 0.600, 4.5, 8.1, 0.775, 0.2),
+        folder="reader",
     ),
     Preset(
         DEFAULT_EMBEDDER,
@@ -239,6 +245,21 @@ _ALL = (
         "18 M",
         "question-passage pairs, sentence pairs and plain text in 27 languages",
         "Comes with docqa, needs no download: one vector a token, very fast; knows words, not their order.",
+        folder="embedder",
+        second_tier=BUILTIN_SENTENCE,
+    ),
+    Preset(
+        BUILTIN_SENTENCE,
+        "embedder",
+        BUILTIN,
+        "MIT",
+        "94 (of the model that it is a part of)",
+        "52 M",
+        "multilingual E5 small, in 4 bits and with 80,000 of its tokens; not trained further",
+        "Comes with docqa: finds passages in other languages; the second tier of an index with `builtin`.",
+        query_prefix="query: ",
+        passage_prefix="passage: ",
+        folder="sentence",
     ),
 )
 

@@ -22,6 +22,7 @@ from indexing.models.cache import cache_folder, fingerprint, make_once
 from indexing.models.hub import cached_folder, download, split_id
 from indexing.models.presets import BUILTIN, DEFAULT_EMBEDDER, DEFAULT_READER, PRESETS, Kind, Preset, preset_for
 from indexing.models.safety import ModelInspection, inspect
+from indexing.models.shared_files import shared_files
 from indexing.models.weights import STORED_SMALL, convert, widen
 
 if TYPE_CHECKING:
@@ -79,7 +80,11 @@ class ModelFolder:
         if not self.is_builtin:
             return self.source
         name = f"builtin-{self.fingerprint[:12]}/{self.source.name}"
-        return make_once(name, lambda target: widen(self.source, target))
+        shared = shared_files(self.source)
+        if shared is None:
+            return make_once(name, lambda target: widen(self.source, target))
+        files = [shared.folder / file for file in shared.files]
+        return make_once(name, lambda target: widen(self.source, target, shared.stored(), files))
 
 
 def resolve(name: str, kind: Kind, *, offline: bool | None = None) -> ModelFolder:
@@ -138,7 +143,7 @@ def builtin_tokenizer() -> Tokenizer:
 
 def builtin_tokenizer_file() -> Path:
     """The tokenizer file of the built-in models. Raises ModelMissing as `builtin_tokenizer` does."""
-    return _packaged("embedder") / TOKENIZER
+    return _packaged(PRESETS["embedder", BUILTIN]) / TOKENIZER
 
 
 def load_tokenizer(file: Path, name: str) -> Tokenizer:
@@ -222,17 +227,18 @@ def _inside(found: ModelInspection, files: tuple[Path, ...]) -> list[tuple[str, 
 
 
 def _builtin(preset: Preset) -> ModelFolder:
-    source = _packaged(preset.kind)
-    mark = fingerprint((path.name, path) for path in source.iterdir() if path.suffix in (".json", ".safetensors"))
+    source = _packaged(preset)
+    files = (path for path in source.rglob("*") if path.suffix in (".json", ".safetensors"))
+    mark = fingerprint((path.relative_to(source).as_posix(), path) for path in files)
     config = source / "config.json"
     kind = str(json.loads(config.read_bytes())["model_type"]) if config.is_file() else "static"
     return ModelFolder(preset.name, source, mark, preset, kind, (preset.query_prefix, preset.passage_prefix))
 
 
-def _packaged(kind: Kind) -> Path:
-    if not (PACKAGED / kind / STORED_SMALL).is_file():
-        raise ModelMissing(f"This docqa was installed without its built-in {kind}; install it with package data.")
-    return PACKAGED / kind
+def _packaged(preset: Preset) -> Path:
+    if not (PACKAGED / preset.folder / STORED_SMALL).is_file():
+        raise ModelMissing(f"This docqa was installed without its built-in {preset.kind}; install it with package data.")
+    return PACKAGED / preset.folder
 
 
 def _prefixes(name: str, folder: Path, preset: Preset | None, found: ModelInspection) -> tuple[str, str]:
@@ -247,7 +253,7 @@ def _prefixes(name: str, folder: Path, preset: Preset | None, found: ModelInspec
 def _why_not(preset: Preset) -> str:
     try:
         if preset.model == BUILTIN:
-            _packaged(preset.kind)
+            _packaged(preset)
             return ""
         folder = next(filter(None, (cached_folder(repo, None) for repo in (preset.model, *preset.also))), None)
         if folder is None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from indexing.arrays import Matrix
 from indexing.models.safety import modules_of, read_json
 from indexing.models.tensors import encoder_config
-from indexing.models.weights import PLAIN, STORED_SMALL, mapped
+from indexing.models.weights import PLAIN, mapped
 
 Vector = NDArray[np.float32]
 Step = Callable[[Vector], Vector]
@@ -87,8 +87,6 @@ def _modules(folder: Path, name: str) -> SentenceModules:
         raise Unsupported("truncated vectors")
     if settings.get("model_type", "SentenceTransformer") != "SentenceTransformer":
         raise Unsupported(f"the model type {settings['model_type']}")
-    if (folder / STORED_SMALL).is_file():
-        raise Unsupported("weights that are stored as integers")
     if not listed:
         return _plain(folder, name)
     kinds = [kind for _, kind in listed]

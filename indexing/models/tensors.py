@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from indexing.arrays import Matrix
 from indexing.errors import ModelRefused
+from indexing.models.shared_files import shared_files
 from indexing.models.weights import STORED_SMALL, dequantize, find_weights, mapped
 
 Array = NDArray[Any]
@@ -115,7 +116,8 @@ class EncoderTensors(Mapping[str, Matrix]):
 
     def __init__(self, folder: Path, family: str, layers: int) -> None:
         files = [folder / STORED_SMALL] if (folder / STORED_SMALL).is_file() else find_weights(folder, folder.name).shards
-        self._stored: dict[str, Array] = {}
+        shared = shared_files(folder)
+        self._stored: dict[str, Array] = shared.stored() if shared else {}
         for file in files:
             self._stored |= mapped(file)
         self._names = dict(_names(family, layers))

@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from indexing.errors import ModelMissing, ModelRefused
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
 PLAIN = "model.safetensors"
 PICKLED = "pytorch_model.bin"
 STORED_SMALL = "model.small.safetensors"
+SHARED = "shared.json"
 LONGEST_HEADER = 100_000_000
 SMALL = 10_000
 BLOCK = 32
 TOKENS = "word_embeddings.weight"
+LOW_RANK = ("left", "right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,28 +132,34 @@ def convert(weights: Weights, target: Path) -> None:
     _save(save_file, _apart(tensors), target)
 
 
-def widen(source: Path, target: Path) -> None:
+def widen(
+    source: Path, target: Path, tensors: Mapping[str, Array] = MappingProxyType({}), files: Sequence[Path] = ()
+) -> None:
     """Dequantize the model folder `source` to `target`, in float32: NAME = integers * NAME.scale.
 
     The integers are NAME.int8, or NAME.int4 with two per byte: the lower half first, and 8 represents 0. NAME.scale has
-    one number for each row, or for each block of a row. Raises ModelRefused if the weights in `source` are incomplete.
+    one number for each row, or for each block of a row. A matrix that was trained after it was quantized has a low-rank
+    addition NAME.left @ NAME.right, float16 [out, r] and [r, in] (Hu et al. 2021, "LoRA").
+    tensors, files: what the model takes from another, stored with it. Raises ModelRefused if the weights are incomplete.
     """
     from safetensors.numpy import load_file, save_file
 
     tensor_names(source / STORED_SMALL)
-    stored = load_file(source / STORED_SMALL)
+    stored = {**tensors, **load_file(source / STORED_SMALL)}
     names = dict.fromkeys(whole_name(name) for name in stored)
     wide = {name: dequantize(stored, name) for name in names}
     _save(save_file, wide, target)
-    for path in source.iterdir():
-        if path.is_file() and path.name != STORED_SMALL:
+    for path in (*source.iterdir(), *files):
+        if path.is_dir():
+            shutil.copytree(path, target / path.name)
+        elif path.name not in (STORED_SMALL, SHARED):
             shutil.copyfile(path, target / path.name)
 
 
 def whole_name(name: str) -> str:
     """The name of a tensor from the name under which it, its integers or its scales are stored."""
     whole, _, kind = name.rpartition(".")
-    return whole if kind in ("int8", "int4", "scale") else name
+    return whole if kind in ("int8", "int4", "scale", *LOW_RANK) else name
 
 
 def dequantize(stored: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
@@ -163,6 +172,9 @@ def dequantize(stored: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.floa
     scale = stored[f"{name}.scale"].astype(np.float32)
     blocks = integers.reshape(*(scale.shape if scale.ndim == 2 else (len(scale), 1)), -1)
     wide: NDArray[np.float32] = (blocks * scale.reshape(len(scale), -1, 1)).reshape(integers.shape)
+    left, right = (stored.get(f"{name}.{kind}") for kind in LOW_RANK)
+    if left is not None and right is not None:
+        wide += left.astype(np.float32) @ right.astype(np.float32)
     return wide
 
 

@@ -30,7 +30,9 @@ from indexing.store.bm25 import ARRAYS, KeywordIndex, Segment, WeightedQuery
 from indexing.store.corpus_db import IndexFolder, StoredChunk
 from indexing.store.faiss_index import VectorIndex
 from indexing.store.filters import Filter, where
+from indexing.store.sentence_vectors import SentenceVectors
 from indexing.store.term_hashes import hashes
+from indexing.store.vector_column import VectorColumn
 from indexing.text.search_terms import terms
 
 logger = logging.getLogger(__name__)
@@ -39,17 +41,21 @@ MANIFEST = "derived.json"
 SEGMENTS_AT_MOST = 8
 SEGMENT_PART = 2_000
 NO_IDS: Ids = np.empty(0, np.int64)
-REBUILD_SHARE = 0.3
 CACHED_FILTERS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The searchable indexes at one generation. Immutable; a later generation is a new state."""
+    """The searchable indexes at one generation. Immutable; a later generation is a new state.
+
+    sentences: the sentence vectors of the second tier, whose model began at generation `since`; None before it began.
+    """
 
     generation: int
     vectors: VectorIndex
     keywords: KeywordIndex
+    sentences: VectorIndex | None = None
+    since: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +88,39 @@ class Snapshot:
 
         Returns [] for HNSW and IVF-PQ, where so broad a filter makes the search slow.
         """
-        if self.state.vectors.kind != "flat":
+        return self._elsewhere(self.state.vectors, query, language, top_k, filters)
+
+    def _elsewhere(
+        self, vectors: VectorIndex, query: Matrix, language: str, top_k: int, filters: Filter | None
+    ) -> list[tuple[int, float]]:
+        if vectors.kind != "flat":
             return []
         others, allowed = self.state.keywords.elsewhere(language), self._allowed(filters)
         among = others if allowed is None else np.intersect1d(others, allowed, assume_unique=True)
-        return self.state.vectors.search(query, top_k, among)
+        return vectors.search(query, top_k, among)
+
+    @property
+    def sentence_model(self) -> str | None:
+        """The fingerprint of the model of the sentence vectors; None where there are none."""
+        model = self.index.sentences.model() if self.state.sentences is not None else None
+        return None if model is None else str(model["fingerprint"])
+
+    def nearest_sentences(self, query: Matrix, top_k: int, filters: Filter | None = None) -> list[tuple[int, float]]:
+        """The passages whose sentence vectors are nearest to a unit vector [d]: (id, inner product), best first."""
+        found = self.state.sentences
+        return [] if found is None else found.search(query, top_k, self._allowed(filters))
+
+    def nearest_sentences_elsewhere(
+        self, query: Matrix, language: str, top_k: int, filters: Filter | None = None
+    ) -> list[tuple[int, float]]:
+        """`nearest_elsewhere` by sentence vectors."""
+        found = self.state.sentences
+        return [] if found is None else self._elsewhere(found, query, language, top_k, filters)
+
+    def sentence_cosines(self, query: Matrix, ids: Ids) -> dict[int, float]:
+        """The inner products of a unit vector [d] with the sentence vectors of these passages, where they have one."""
+        found = self.state.sentences
+        return {} if found is None else dict(found.search(query, len(ids), ids))
 
     def best(
         self, question: str, language: str, top_k: int, filters: Filter | None = None, all_terms: bool = False
@@ -116,6 +150,7 @@ class Index:
 
     def __init__(self, folder: IndexFolder) -> None:
         self.folder = folder
+        self.sentences = SentenceVectors(folder)
         self._guard = threading.Lock()
         self._allowed: LRUCache[Ids] = LRUCache(CACHED_FILTERS)
         self._written: list[WrittenBatch] = []
@@ -199,19 +234,15 @@ class Index:
         manifest = json.loads(path.read_text("utf-8"))
         keywords = self._verified(manifest["keywords"])
         segment = Segment.load(keywords)
-        base = None
-        if manifest["vectors"] is not None:
-            base = faiss_file.load_base(self._verified(manifest["vectors"]))
-        index = VectorIndex(
-            dimension=int(self.folder.model["dimension"]),
-            base=base,
-            kind=manifest["kind"],
-            dead=np.array(manifest["dead"], dtype=np.int64),
-            exact=self._exact,
-        )
-        if base is not None and base.d != index.dimension:
-            raise IndexDamaged("the vector index has another dimension than the model")
-        return State(int(manifest["generation"]), index, KeywordIndex.of([segment]))
+        vectors = self._column().load(self._file_of(manifest["vectors"]), manifest)
+        state = State(int(manifest["generation"]), vectors, KeywordIndex.of([segment]))
+        column, deeper = self._sentence_column(), manifest.get("sentences")
+        if column is None or deeper is None or deeper["since"] != self._since():
+            return state
+        return replace(state, sentences=column.load(self._file_of(deeper["vectors"]), deeper), since=deeper["since"])
+
+    def _file_of(self, entry: dict[str, str] | None) -> Path | None:
+        return None if entry is None else self._verified(entry)
 
     def _verified(self, entry: dict[str, str]) -> Path:
         """The path of a derived file, after verifying its checksum; FAISS never reads an unverified file."""
@@ -220,31 +251,46 @@ class Index:
             raise IndexDamaged(f"{entry['file']} is not the file that was written")
         return path
 
-    def _exact(self, ids: Ids) -> Matrix:
-        return self.folder.vectors(ids)[1]
+    def _column(self) -> VectorColumn:
+        dimension = int(self.folder.model["dimension"])
+        return VectorColumn("vectors", dimension, self.folder.settings.vectors, self.folder.vectors)
+
+    def _sentence_column(self) -> VectorColumn | None:
+        model = self.sentences.model()
+        if model is None:
+            return None
+        return VectorColumn("sentences", int(model["dimension"]), self.folder.settings.vectors, self.sentences.vectors)
+
+    def _since(self) -> int:
+        model = self.sentences.model()
+        return -1 if model is None else int(model["since"])
 
     def _advance(self, state: State, generation: int) -> State:
         """Apply all changes of the database after `state`."""
-        if state.generation == generation:
+        if state.generation == generation and state.since == self._since():
             return state
         new = self.folder.chunk_ids(after=state.generation)
         gone = self.folder.deleted_ids(after=state.generation)
         words, ids, matrix = self._added(new)
-        base = 0 if state.vectors.base is None else state.vectors.base.ntotal
         keywords = self._with_keywords_of(state.keywords, words, gone)
-        if len(state.vectors.added_ids) + len(new) > max(2 * faiss_file.EXACT_UP_TO, base):
-            return State(generation, self._vectors_anew(self.folder.chunk_ids(), ids, matrix), keywords)
-        dead, alive = np.union1d(state.vectors.dead, gone), ~np.isin(state.vectors.added_ids, gone)
-        vectors = VectorIndex(
-            dimension=state.vectors.dimension,
-            base=state.vectors.base,
-            kind=state.vectors.kind,
-            added_ids=np.concatenate([state.vectors.added_ids[alive], ids]),
-            added=np.concatenate([state.vectors.added.reshape(-1, state.vectors.dimension)[alive], matrix]),
-            dead=dead,
-            exact=self._exact,
-        )
-        return State(generation, vectors, keywords)
+        column = self._column()
+        if column.overgrown(state.vectors, len(new)):
+            vectors = column.anew(self.folder.chunk_ids(), ids, matrix)
+        else:
+            vectors = column.advanced(state.vectors, ids, matrix, gone)
+        return State(generation, vectors, keywords, *self._advanced_sentences(state, gone))
+
+    def _advanced_sentences(self, state: State, gone: Ids) -> tuple[VectorIndex | None, int]:
+        """The sentence vectors after all changes, and the generation at which their model began."""
+        column, since = self._sentence_column(), self._since()
+        if column is None:
+            return None, -1
+        if state.sentences is None or state.since != since:
+            return column.anew(self.sentences.ids()), since
+        new = self.sentences.ids(after=state.generation)
+        if column.overgrown(state.sentences, len(new)):
+            return column.anew(self.sentences.ids()), since
+        return column.advanced(state.sentences, *self.sentences.vectors(new), gone), since
 
     def _added(self, new: Ids) -> tuple[Segment, Ids, Matrix]:
         """Postings of new passages, the ids of those with a vector, and the vectors; from memory if kept there."""
@@ -265,7 +311,14 @@ class Index:
     def _rebuild(self, generation: int) -> State:
         """Rebuild the state from the database alone."""
         ids = self.folder.chunk_ids()
-        return State(generation, self._vectors_anew(ids), KeywordIndex.of([self._segment(ids)]))
+        column = self._sentence_column()
+        return State(
+            generation,
+            self._column().anew(ids),
+            KeywordIndex.of([self._segment(ids)]),
+            None if column is None else column.anew(self.sentences.ids()),
+            self._since(),
+        )
 
     def _segment(self, ids: Ids) -> Segment:
         """The postings of these passages, from their texts, in parts, to limit the size of each sort."""
@@ -276,14 +329,6 @@ class Index:
             columns = [hashes(text, language) for _, text, language in found]
             parts.append(Segment.of_hashes(numbers, columns, [language for _, _, language in found]))
         return Segment.merge(parts, NO_IDS)
-
-    def _vectors_anew(self, ids: Ids, found: Ids | None = None, matrix: Matrix | None = None) -> VectorIndex:
-        """A new base of these passages' vectors. `found` and `matrix` are used if they cover exactly `ids`."""
-        if found is None or matrix is None or not np.array_equal(found, ids):
-            found, matrix = self.folder.vectors(ids)
-        kind = faiss_file.kind_for(self.folder.settings.vectors, len(found))
-        base = faiss_file.make_base(found, matrix, kind) if len(found) else None
-        return VectorIndex(dimension=int(self.folder.model["dimension"]), base=base, kind=kind, exact=self._exact)
 
     # -- writing the derived files ---------------------------------------------------------------------------------
 
@@ -296,9 +341,15 @@ class Index:
         manifest["dead"] = state.vectors.dead.tolist()
         if state.vectors.base is not None:
             manifest["vectors"] = self._write(f"vectors-{stamp}.faiss", state.vectors.base)
+        if state.sentences is not None:
+            manifest["sentences"] = {"since": state.since, "kind": state.sentences.kind, "vectors": None}
+            manifest["sentences"]["dead"] = state.sentences.dead.tolist()
+            if state.sentences.base is not None:
+                manifest["sentences"]["vectors"] = self._write(f"sentences-{stamp}.faiss", state.sentences.base)
         manifest["keywords"] = self._write(f"keywords-{stamp}.npz", state.keywords.segments)
         store(self.folder.path / MANIFEST, json.dumps(manifest).encode("utf-8"))
-        self._sweep({manifest["keywords"]["file"], (manifest["vectors"] or {}).get("file")})
+        deeper = (manifest.get("sentences") or {}).get("vectors") or {}
+        self._sweep({manifest["keywords"]["file"], (manifest["vectors"] or {}).get("file"), deeper.get("file")})
         with self._guard:
             self._state = state
         return state
@@ -308,19 +359,11 @@ class Index:
         keywords = state.keywords
         if len(keywords.segments) != 1 or len(keywords.dead):
             keywords = KeywordIndex.of([Segment.merge(keywords.segments, keywords.dead)])
-        return State(state.generation, self._folded_vectors(state.vectors), keywords)
-
-    def _folded_vectors(self, vectors: VectorIndex) -> VectorIndex:
-        if vectors.base is not None and not len(vectors.added_ids) and not len(vectors.dead):
-            return vectors
-        ids = vectors.ids()
-        changed = len(vectors.added_ids) + len(vectors.dead)
-        kind = faiss_file.kind_for(self.folder.settings.vectors, len(ids))
-        if vectors.base is None or kind != vectors.kind or kind == "flat" or changed > REBUILD_SHARE * len(ids):
-            return self._vectors_anew(ids, vectors.added_ids, vectors.added)
-        base = faiss_file.grow_base(vectors.base, vectors.added_ids, vectors.added)
-        dead = np.intersect1d(vectors.dead, faiss_file.base_ids(base))
-        return VectorIndex(vectors.dimension, base, kind, dead=dead, exact=self._exact)
+        column = self._sentence_column()
+        sentences = state.sentences
+        if column is not None and sentences is not None and state.since == self._since():
+            sentences = column.folded(sentences)
+        return State(state.generation, self._column().folded(state.vectors), keywords, sentences, state.since)
 
     def _write(self, name: str, content: Any) -> dict[str, str]:
         path = self.folder.path / name
@@ -334,7 +377,7 @@ class Index:
     def _sweep(self, keep: set[str | None]) -> None:
         """Remove derived files that the manifest does not name, and unfinished manifests of interrupted processes."""
         remove_leftovers(self.folder.path / MANIFEST)
-        for pattern in ("vectors-*.faiss", "keywords-*.npz"):
+        for pattern in ("vectors-*.faiss", "sentences-*.faiss", "keywords-*.npz"):
             for path in self.folder.path.glob(pattern):
                 if path.name not in keep:
                     path.unlink(missing_ok=True)
@@ -358,10 +401,20 @@ class Index:
                 yield "The vector index does not hold the passages of the database."
             elif state.vectors.base is not None and state.vectors.kind != "ivfpq":
                 yield from _vector_problems(state.vectors, embedded, matrix)
+            yield from self._sentence_problems(state)
             if len(embedded) != len(ids):
                 yield f"{len(ids) - len(embedded)} passages have no vector; `docqa index` embeds what it writes."
             chosen = ids[np.linspace(0, len(ids) - 1, min(sample, len(ids))).astype(int)] if len(ids) else ids
             yield from self._keyword_problems(state.keywords, chosen)
+
+    def _sentence_problems(self, state: State) -> Iterator[str]:
+        if state.sentences is None:
+            return
+        ids, matrix = self.sentences.vectors(self.sentences.ids())
+        if not np.array_equal(state.sentences.ids(), ids):
+            yield "The index of sentence vectors does not hold those of the database."
+        elif state.sentences.base is not None and state.sentences.kind != "ivfpq":
+            yield from _vector_problems(state.sentences, ids, matrix)
 
     def _file_problems(self) -> Iterator[str]:
         try:

@@ -195,7 +195,12 @@ class Database:
 
     @contextmanager
     def writer(self, wait: float = 0.0) -> Iterator[None]:
-        """Hold the folder's writer lock, after waiting at most `wait` seconds. Raises IndexBusy."""
+        """Hold the folder's writer lock, after waiting at most `wait` seconds.
+
+        Raises IndexBusy; IndexMissing for a folder that was removed, which the lock would make again.
+        """
+        if not self.path.is_dir():
+            raise IndexMissing(f"The index in {self.path} was removed.")
         try:
             self._lock.acquire(timeout=wait)
         except Timeout:
@@ -266,6 +271,11 @@ class Database:
         if self._settings is None:
             self._settings = IndexSettings.from_dict(self.fact("settings"))
         return self._settings
+
+    def change_settings(self, settings: IndexSettings) -> None:
+        """Store settings that do not affect what is already in the index. The caller holds `writer()`."""
+        self.store_facts({"settings": settings.as_dict()})
+        self._settings = settings
 
     @property
     def model(self) -> dict[str, Any]:

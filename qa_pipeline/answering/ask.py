@@ -96,6 +96,7 @@ def ask_stream(
         len(read),
         stop.why(read, len(retrieved.passages)),
         calibration.scope,
+        retrieved.deepened,
     )
     yield Step(passages, answers, len(read), reply)
 
@@ -119,6 +120,7 @@ def search_reply(
         0,
         "all",
         models.calibration.of(retrieved.language).scope,
+        retrieved.deepened,
     )
 
 

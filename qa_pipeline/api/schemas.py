@@ -149,6 +149,7 @@ class CorpusStatus(Struct):
     languages: dict[str, Counts]
     generation: int
     bytes: int
+    deepened: float | None
 
 
 class SkippedFile(Struct):

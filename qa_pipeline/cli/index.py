@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexing.errors import SettingError
-from qa_pipeline.cli.output import ProgressBar, print_json, printable
+from qa_pipeline.cli.output import ProgressBar, percent, print_json, printable
 
 if TYPE_CHECKING:
     from indexing.build import FileReport
+    from indexing.deepen import Deepened
     from indexing.models.presets import Preset
+    from indexing.settings import IndexSettings
 
 OK, FAILED = 0, 2
 
@@ -25,6 +27,11 @@ def add_index_verb(verbs: Any) -> None:
     verb.add_argument("--embedder", metavar="NAME", help="preset, hub id or folder; `builtin` needs no download")
     verb.add_argument("--chunk-tokens", type=int, metavar="N", help="tokens of a passage at most (200)")
     verb.add_argument("--vectors", choices=("auto", "flat", "hnsw", "ivfpq"), help="kind of FAISS index (auto)")
+    verb.add_argument(
+        "--tiers",
+        choices=("both", "token", "sentence"),
+        help="vectors of the built-in embedder: of tokens first and then of sentences (both), or of one kind",
+    )
     verb.add_argument("--max-bytes", type=int, metavar="N", help="bytes of a file at most")
     verb.add_argument("--max-chars", type=int, metavar="N", help="characters of a document at most")
     verb.add_argument("--max-pages", type=int, metavar="N", help="pages of a document at most")
@@ -63,12 +70,13 @@ def _index(options: argparse.Namespace) -> int:
     from indexing.settings import ChunkSettings, IndexSettings
     from indexing.store.sqlite import DATABASE
 
-    chosen = {"embedder": options.embedder, "vectors": options.vectors}
+    chosen = {"embedder": _embedder(options), "vectors": options.vectors, "tiers": options.tiers}
     values: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     if options.chunk_tokens is not None:
         values["chunks"] = ChunkSettings(tokens=options.chunk_tokens)
     new = not (options.into / DATABASE).is_file()
-    settings = IndexSettings(**values) if new or options.embedder or options.chunk_tokens else None
+    told = options.embedder or options.chunk_tokens or options.tiers
+    settings = (IndexSettings(**values) if new else _of_existing(options.into, values)) if told or new else None
     names = ("max_bytes", "max_chars", "max_pages", "seconds")
     limits = FileLimits(**{name: getattr(options, name) for name in names if getattr(options, name) is not None})
     with ProgressBar("indexing", "B") as bar:
@@ -76,10 +84,47 @@ def _index(options: argparse.Namespace) -> int:
     if options.json:
         for file in report.files:
             print_json(_file_dict(file))
-        print_json({name: value for name, value in report.as_dict().items() if name != "files"})
     else:
         _print_report(report)
+    deepened = _deepen(options)
+    if options.json:
+        told = {"sentence_vectors": deepened.deepened} if deepened else {}
+        print_json({name: value for name, value in report.as_dict().items() if name != "files"} | told)
+    elif deepened and deepened.added:
+        print(f"{deepened.deepened:,} of {deepened.passages:,} passages with sentence vectors; {deepened.seconds:.1f} s")
     return OK
+
+
+def _of_existing(index: Path, values: dict[str, Any]) -> IndexSettings:
+    """The settings of an index, with the values that were given."""
+    from dataclasses import replace
+
+    from indexing.store.corpus_db import IndexFolder
+
+    with IndexFolder.open(index) as folder:
+        return replace(folder.settings, **values)
+
+
+def _embedder(options: argparse.Namespace) -> str | None:
+    """The embedder of a new index: of `--embedder`, or for `--tiers sentence` that of the second tier alone."""
+    from indexing.models.presets import BUILTIN, PRESETS
+
+    name: str | None = options.embedder
+    if options.tiers and name is not None and name != BUILTIN:
+        raise SettingError(f"--tiers is for the embedder {BUILTIN}; {name} has one kind of vectors.")
+    return PRESETS["embedder", BUILTIN].second_tier if options.tiers == "sentence" else name
+
+
+def _deepen(options: argparse.Namespace) -> Deepened | None:
+    """Add the sentence vectors that an index of two tiers lacks. It can be searched meanwhile, and the run stopped."""
+    from indexing.deepen import deepen_index, second_tier
+    from indexing.store.corpus_db import IndexFolder
+
+    with IndexFolder.open(options.into) as folder:
+        if not second_tier(folder):
+            return None
+    with ProgressBar("deepening", "passage") as bar:
+        return deepen_index(options.into, progress=bar.update)
 
 
 def _file_dict(file: FileReport) -> dict[str, Any]:
@@ -116,9 +161,11 @@ def _shown(bar: ProgressBar, file: FileReport, done: int, total: int) -> None:
 
 
 def _status(options: argparse.Namespace) -> int:
+    from indexing.deepen import coverage
     from indexing.store.corpus_db import IndexFolder
 
     with IndexFolder.open(options.index) as folder, folder.reading():
+        deepened = coverage(folder)
         skipped = [record for record in folder.file_records().values() if record.reason]
         facts = {
             "index": str(options.index),
@@ -128,6 +175,7 @@ def _status(options: argparse.Namespace) -> int:
             "chunk_tokens": folder.settings.chunks.tokens,
             "vectors": folder.settings.vectors,
             "generation": folder.generation(),
+            "deepened": deepened,
             "bytes": folder.size(),
             "skipped": [{"source": record.source, "reason": record.reason} for record in skipped],
         }
@@ -141,6 +189,8 @@ def _status(options: argparse.Namespace) -> int:
         f" {facts['bytes'] / 1e6:,.1f} MB on disk; generation {facts['generation']}"
     )
     print(f"embedder {facts['embedder']} ({facts['dimension']} dimensions); passages of {facts['chunk_tokens']} tokens")
+    if deepened is not None:
+        print(f"deepened {percent(deepened)}: so many passages have sentence vectors" + _how_to_deepen(deepened))
     print(f"{'language':<10}{'documents':>12}{'passages':>12}")
     for language, counts in facts["languages"].items():
         print(f"{language:<10}{counts['documents']:>12,}{counts['passages']:>12,}")
@@ -149,6 +199,10 @@ def _status(options: argparse.Namespace) -> int:
     for row in rows:
         print(f"{row[0]}  {row[2]}  {row[3]:>9,} characters  {row[4]:>5} passages  {printable(row[1])}")
     return OK
+
+
+def _how_to_deepen(deepened: float) -> str:
+    return "" if deepened == 1 else "; `docqa index` adds the others"
 
 
 def _show(options: argparse.Namespace) -> int:

@@ -18,6 +18,15 @@ def printable(text: str) -> str:
     return "".join(" " if c.isspace() else c if c.isprintable() or c in "\u200c\u200d" else "\ufffd" for c in text)
 
 
+def percent(share: float) -> str:
+    """A share in whole percent, rounded down, so that only all of it is 100 %.
+
+    >>> percent(0.999), percent(1.0)
+    ('99 %', '100 %')
+    """
+    return f"{int(100 * share)} %"
+
+
 def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 

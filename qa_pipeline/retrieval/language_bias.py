@@ -32,6 +32,19 @@ class LanguageSample:
     tokens: tuple[Ids, ...]
 
 
+def offsets(level: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """max(bias) - bias for each language, float64 [languages].
+
+        bias(l) = (counts(l) * level(l) + 8 * mean over all samples) / (counts(l) + 8)
+
+    level: the mean score of the sampled passages of each language. So a language with few is shrunk towards the mean of all.
+    """
+    whole = float(level @ counts) / int(counts.sum())
+    bias = (level * counts + whole * DOUBT) / (counts + DOUBT)
+    result: NDArray[np.float64] = bias.max() - bias
+    return result
+
+
 class LanguageBias:
     """Estimates the language bias of one index. Thread-safe.
 
@@ -82,9 +95,7 @@ class LanguageBias:
         weights = self._model.weights(asked).astype(np.float64)
         matched = weights @ self._mean_max_cosine(asked) / (float(weights.sum()) or 1.0) if len(asked) else 0.0
         level = self._vectors @ vector + matched - self._by_chance
-        whole = float(level @ self._counts) / int(self._counts.sum())
-        level = (level * self._counts + whole * DOUBT) / (self._counts + DOUBT)
-        return dict(zip(self._languages, (level.max() - level).tolist(), strict=True))
+        return dict(zip(self._languages, offsets(level, self._counts).tolist(), strict=True))
 
     def _mean_max_cosine(self, asked: Ids) -> NDArray[np.float64]:
         """For each token, the mean of its maximum cosine in each sampled passage, per language: float64 [k, languages]."""

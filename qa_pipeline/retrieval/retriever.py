@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from indexing.arrays import Matrix
+from indexing.deepen import coverage
 from indexing.models.embedder import Embedder
 from indexing.store.corpus_db import StoredChunk
 from indexing.store.filters import Filter
@@ -21,12 +22,15 @@ from qa_pipeline.answers import Passage
 from qa_pipeline.retrieval.dense_score import dense_score
 from qa_pipeline.retrieval.evidence import Evidence
 from qa_pipeline.retrieval.late_interaction import LateInteraction
+from qa_pipeline.retrieval.sentence_tier import FoundSentences, SentenceTier
 from qa_pipeline.settings import AskSettings
 
 Ranking = Sequence[tuple[int, float]]
 
 TRANSLATED = 0.25
 OTHERS = 10
+TOKEN_SHARE = 8.0
+TWO_TIERS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class RetrievedPassages:
     """The passages for a question, best first, from one generation of the index.
 
     content_hashes, evidence: one for each passage; the hash is its document's. language: of the question.
-    embed_ms, retrieve_ms: milliseconds spent.
+    embed_ms, retrieve_ms: milliseconds spent. deepened: see `Reply`.
     """
 
     passages: tuple[Passage, ...]
@@ -44,6 +48,7 @@ class RetrievedPassages:
     generation: int
     embed_ms: float
     retrieve_ms: float
+    deepened: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ class Rankings:
     """The rankings of one question before truncation.
 
     by_meaning: ids of the passages found by vector search, by falling dense score. dense, keyword: (id, score), best first.
-    ceiling: the BM25 upper bound, as in `fuse`.
+    ceiling: the BM25 upper bound, as in `fuse`. tokens: the dense ranking by token vectors alone, where there are two tiers.
     """
 
     by_meaning: list[int]
@@ -119,15 +124,20 @@ class Rankings:
     keyword: Ranking
     ceiling: float
     fused: list[FusedHit]
+    tokens: Ranking | None = None
 
     def evidence(self, item: FusedHit, settings: AskSettings, alike: bool) -> Evidence:
-        """See the function `evidence`."""
-        return evidence(item, self.dense, self.ceiling, settings, alike)
+        """See the function `evidence`. With two tiers the dense score is that of the token vectors, as calibrated."""
+        if self.tokens is None:
+            return evidence(item, self.dense, self.ceiling, settings, alike)
+        score = dict(self.tokens).get(item.id)
+        by_tokens = replace(item, dense=None if score is None else (0, score))
+        return evidence(by_tokens, self.tokens, self.ceiling, settings, alike)
 
 
 def rank(
     snapshot: Snapshot,
-    late_interaction: LateInteraction | None,
+    tiers: Tiers,
     question: str,
     vector: Matrix,
     language: str,
@@ -139,27 +149,82 @@ def rank(
     With late interaction, each passage found in either ranking scores `dense_score` plus the offset of its language. A
     passage that vector search did not find takes the cosine of the last one it found.
 
+    With sentence vectors, the dense score is `both_tiers`, and counts `TWO_TIERS` times as much against BM25.
+
     The `OTHERS` nearest passages in languages other than the question's are always candidates, if the index has several
     languages and its vector index is exact. `fuse` takes `TRANSLATED` times the MaxSim of such a passage as its word match.
     """
     nearest: Ranking = snapshot.nearest(vector, settings.depth, filters) if settings.dense_weight else []
     words = snapshot.weigh(question, language)
     keyword: Ranking = snapshot.find(words, settings.depth, filters) if settings.keyword_weight else []
+    late_interaction = tiers.late_interaction
     if not nearest or late_interaction is None:
         by_meaning = [number for number, _ in nearest]
         return Rankings(by_meaning, nearest, keyword, words.ceiling, fuse(nearest, keyword, words.ceiling, settings))
     language_offsets, last = late_interaction.language_offsets(snapshot, question, vector), nearest[-1][1]
     others = snapshot.nearest_elsewhere(vector, language, OTHERS, filters) if language_offsets else []
+    found = tiers.sentences(snapshot, question, language, settings.depth, filters)
     cosines = dict(nearest) | dict(others)
-    matches = late_interaction.matches(snapshot, question, list(cosines | dict(keyword)))
-    near = [
-        (number, dense_score(cosines.get(number, last), m.share, m.tokens) + language_offsets.get(m.language, 0.0))
+    sought = dict.fromkeys((*cosines, *(number for number, _ in keyword), *(found.ids if found else ())))
+    matches = late_interaction.matches(snapshot, question, list(sought))
+    tokens = {
+        number: dense_score(cosines.get(number, last), m.share, m.tokens) + language_offsets.get(m.language, 0.0)
         for number, m in matches.items()
-    ]
-    dense = sorted(near, key=lambda item: (-item[1], item[0]))
+    }
     translated = {number: TRANSLATED * max(0.0, m.share) for number, m in matches.items() if m.language != language}
-    by_meaning = [number for number, _ in dense if number in cosines]
-    return Rankings(by_meaning, dense, keyword, words.ceiling, fuse(dense, keyword, words.ceiling, settings, translated))
+    if found is None:
+        dense = _sorted(tokens)
+        by_meaning = [number for number, _ in dense if number in cosines]
+        fused = fuse(dense, keyword, words.ceiling, settings, translated)
+        return Rankings(by_meaning, dense, keyword, words.ceiling, fused)
+    dense = _sorted(both_tiers(tokens, found.scores({number: m.language for number, m in matches.items()})))
+    by_meaning = [number for number, _ in dense if number in cosines or number in found.ids]
+    heavier = replace(settings, dense_weight=TWO_TIERS * settings.dense_weight)
+    fused = fuse(dense, keyword, words.ceiling, heavier, translated)
+    return Rankings(by_meaning, dense, keyword, words.ceiling, fused, _sorted(tokens))
+
+
+def both_tiers(tokens: Mapping[int, float], sentences: Mapping[int, float]) -> dict[int, float]:
+    """The dense score of passages in an index of two tiers: sentence score + token score / 8.
+
+    tokens, sentences: the scores of each tier by passage, offsets of the language included. A passage without a sentence
+    vector gets the sentence score whose place among the sentence scores is that of its token score among the token scores.
+
+    >>> both_tiers({1: 1.0, 2: 0.6, 3: 0.8}, {1: 0.9, 2: 0.8})
+    {1: 1.025, 2: 0.875, 3: 0.95}
+    """
+    if not tokens or not sentences:
+        return dict(tokens)
+    low, high = min(tokens.values()), max(tokens.values())
+    worst, best = min(sentences.values()), max(sentences.values())
+    return {
+        number: sentences.get(number, worst + (best - worst) * (score - low) / ((high - low) or 1.0)) + score / TOKEN_SHARE
+        for number, score in tokens.items()
+    }
+
+
+def _sorted(scores: Mapping[int, float]) -> list[tuple[int, float]]:
+    """(id, score), best first; ties by ascending id."""
+    return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Tiers:
+    """What an embedder offers beside its vectors: late interaction over tokens, and a second tier; None without."""
+
+    late_interaction: LateInteraction | None = None
+    sentence_tier: SentenceTier | None = None
+
+    @classmethod
+    def of(cls, embedder: Embedder) -> Tiers:
+        return cls(LateInteraction.of(embedder), SentenceTier.of(embedder))
+
+    def sentences(
+        self, snapshot: Snapshot, question: str, language: str, depth: int, filters: Filter | None
+    ) -> FoundSentences | None:
+        """`SentenceTier.search`; None without a second tier."""
+        tier = self.sentence_tier
+        return None if tier is None else tier.search(snapshot, question, language, depth, filters)
 
 
 class Retriever:
@@ -168,9 +233,9 @@ class Retriever:
     def __init__(self, index: Index, embedder: Embedder, settings: AskSettings | None = None) -> None:
         self.index = index
         self.embedder = embedder
-        self.late_interaction = LateInteraction.of(embedder)
+        self.tiers = Tiers.of(embedder)
         self.settings = settings or AskSettings()
-        self._languages: tuple[int, tuple[str, ...]] = (-1, ())
+        self._known = _Generation()
 
     def passages(
         self, question: str, settings: AskSettings | None = None, filters: Filter | None = None
@@ -181,27 +246,33 @@ class Retriever:
         vector = self.embedder.questions([question])[0]
         embedded = time.perf_counter()
         with self.index.snapshot() as snapshot:
-            language = detect_question(question, self._among(snapshot.generation))
-            ranked = rank(snapshot, self.late_interaction, question, vector, language, settings, filters)
+            language = detect_question(question, self._about(snapshot.generation).languages)
+            ranked = rank(snapshot, self.tiers, question, vector, language, settings, filters)
             fused = ranked.fused[: settings.retrieve]
             chunks = {chunk.id: chunk for chunk in snapshot.chunks([item.id for item in fused])}
-            generation = snapshot.generation
+            generation, deepened = snapshot.generation, self._about(snapshot.generation).deepened
         found = [(chunks[item.id], item) for item in fused if item.id in chunks]
         passages = tuple(_passage(chunk, item, rank) for rank, (chunk, item) in enumerate(found, start=1))
         hashes = tuple(chunk.content_hash for chunk, _ in found)
         how = tuple(ranked.evidence(item, settings, chunk.language == language) for chunk, item in found)
         done = time.perf_counter()
         return RetrievedPassages(
-            passages, hashes, how, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded)
+            passages, hashes, how, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded), deepened
         )
 
-    def _among(self, generation: int) -> tuple[str, ...]:
-        """The languages of the index, counted once per generation."""
-        known, languages = self._languages
-        if known != generation:
-            languages = tuple(self.index.folder.counts()["languages"])
-            self._languages = (generation, languages)
-        return languages
+    def _about(self, generation: int) -> _Generation:
+        """Languages and coverage of the index, counted once per generation."""
+        if self._known.number != generation:
+            folder = self.index.folder
+            self._known = _Generation(generation, tuple(folder.counts()["languages"]), coverage(folder))
+        return self._known
+
+
+@dataclass(frozen=True, slots=True)
+class _Generation:
+    number: int = -1
+    languages: tuple[str, ...] = ()
+    deepened: float | None = None
 
 
 def _passage(chunk: StoredChunk, item: FusedHit, rank: int) -> Passage:

@@ -1,7 +1,7 @@
-"""Job handlers: index a corpus, and answer a question file.
+"""Job handlers: index a corpus, add its sentence vectors, and answer a question file.
 
-An interrupted index job resumes after its last committed batch. An interrupted question job starts again from the first
-question.
+An interrupted index job resumes after its last committed batch, a deepening job likewise. An interrupted question job
+starts again from the first question.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ROWS = "answers.jsonl"
 BUSY_S = 600.0
+GIVE_WAY_S = 30.0
+ASKED_POLL_S = 0.05
 
 
 class JobContext(Protocol):
@@ -36,11 +38,44 @@ class JobContext(Protocol):
 
     def ask_in_turn(self, asked: BatchQuestion) -> Reply: ...
 
+    def is_asked(self) -> bool: ...
+
 
 def index(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
     """Bring the index of a corpus up to date; returns the result of `index_corpus`."""
     limits = FileLimits(max_bytes=service.settings.file_bytes)
     return index_corpus(service.home, service.home.corpus(job.corpus), report, limits=limits)
+
+
+def deepen(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
+    """Add the sentence vectors that a corpus lacks; returns {"deepened", "passages", "added"}.
+
+    Between its batches it waits while questions are read or wait, so it delays a question by one batch at most.
+    Raises JobCancelled, CorpusMissing for a corpus deleted meanwhile, and the errors of `deepen_index`.
+    """
+    from indexing.deepen import deepen_index
+
+    corpus = service.home.corpus(job.corpus)
+
+    def give_way(done: int, total: int) -> None:
+        report(done, total, "Adding sentence vectors.")
+        until = time.monotonic() + GIVE_WAY_S
+        while service.is_asked() and time.monotonic() < until:
+            time.sleep(ASKED_POLL_S)
+
+    embedder = service.home.embedder(corpus.embedder).sentence_embedder()
+    gone = CorpusMissing(f"The corpus {corpus.name!r} was deleted meanwhile.")
+    try:
+        done = deepen_index(corpus.index, embedder=embedder, progress=give_way)
+    except JobCancelled:
+        raise
+    except Exception:
+        if corpus.path.is_dir():
+            raise
+        raise gone from None
+    if not corpus.path.is_dir():
+        raise gone
+    return {"deepened": done.deepened, "passages": done.passages, "added": done.added}
 
 
 def questions(service: JobContext, job: Job, report: Report) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
+from indexing.deepen import coverage
 from indexing.errors import DocqaError, SettingError
 from indexing.store.filters import Filter
 from qa_pipeline.answering.ask import Step
@@ -72,7 +73,11 @@ class Service:
         self.reads = Admission(settings.concurrency, settings.waiting)
         self.measures = ServiceMetrics(self)
         self._blocking = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="docqa-look")
-        functions: dict[str, Any] = {"index": self._index, "questions": partial(job_handlers.questions, self)}
+        functions: dict[str, Any] = {
+            "index": self._index,
+            "deepen": self._deepen,
+            "questions": partial(job_handlers.questions, self),
+        }
         self._worker = Worker(self.jobs, functions)
         self._ready = "the models are being loaded"
         self._stopped = threading.Event()
@@ -106,6 +111,8 @@ class Service:
                 with self.using(corpus.name) as opened:
                     opened.pipeline().ask(FIRST_QUESTION)
             self._ready = ""
+            for corpus in self.home.corpora():
+                self._deepen_later(corpus.name)
         except DocqaError as error:
             self._ready = str(error)
         except Exception as error:
@@ -118,11 +125,35 @@ class Service:
             give_back()
 
     def _index(self, job: Job, report: Report) -> dict[str, Any]:
-        """Run an index job, then return its freed memory to the system."""
+        """Run an index job, then return its freed memory to the system, and queue the second tier."""
         try:
-            return job_handlers.index(self, job, report)
+            result = job_handlers.index(self, job, report)
         finally:
             give_back()
+        self._deepen_later(job.corpus)
+        return result
+
+    def _deepen(self, job: Job, report: Report) -> dict[str, Any]:
+        try:
+            return job_handlers.deepen(self, job, report)
+        finally:
+            give_back()
+
+    def _deepen_later(self, name: str) -> None:
+        """Queue a job that adds the sentence vectors which a corpus lacks, unless one waits already."""
+        try:
+            with self.using(name) as opened:
+                lacking = (share := coverage(opened.folder)) is not None and share < 1.0
+        except DocqaError as error:
+            logger.warning("The corpus %s cannot be deepened: %s", name, error)
+            return
+        waiting = any(job.kind == "deepen" and job.state == "queued" for job in self.jobs.list(name, results=False))
+        if lacking and not waiting:
+            self._later(name, "deepen", {})
+
+    def is_asked(self) -> bool:
+        """Whether a question is read or waits."""
+        return self.reads.running() + self.reads.queued() > 0
 
     def _sweep(self) -> None:
         """Remove abandoned uploads and results older than `keep_days`."""
@@ -230,6 +261,7 @@ class Service:
             facts: dict[str, Any] = {name: getattr(corpus, name) for name in ("name", "title", "embedder", "created")}
             facts |= {key: counts[key] for key in ("documents", "passages", "languages", "generation")}
             facts["bytes"] = opened.folder.size()
+            facts["deepened"] = coverage(opened.folder)
             if skipped:
                 records = opened.folder.file_records().values()
                 facts["skipped"] = [{"source": r.source, "reason": r.reason} for r in records if r.reason]

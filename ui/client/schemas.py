@@ -70,6 +70,7 @@ class Reply(Struct, frozen=True):
     generation: int
     passages_read: int = 0
     stopped: str = "all"
+    deepened: float | None = None
 
 
 class FailedQuestion(Struct, frozen=True):
@@ -103,7 +104,10 @@ class SkippedFile(Struct, frozen=True):
 
 
 class Corpus(Struct, frozen=True):
-    """languages: code -> {"documents", "passages"}; skipped: files that could not be read, if requested."""
+    """languages: code -> {"documents", "passages"}; skipped: files that could not be read, if requested.
+
+    deepened: share of the passages that have a sentence vector, 0 to 1; None for an index of one tier.
+    """
 
     name: str
     title: str
@@ -115,6 +119,7 @@ class Corpus(Struct, frozen=True):
     generation: int
     bytes: int
     skipped: tuple[SkippedFile, ...] = ()
+    deepened: float | None = None
 
 
 class Job(Struct, frozen=True):

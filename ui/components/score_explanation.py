@@ -18,6 +18,8 @@ def why(answer: Answer, found: CachedReply) -> str:
         ("Time", ", ".join(f"{escape_html(stage)} {ms:,.0f} ms" for stage, ms in found.reply.timings_ms.items())),
         ("Index", f"generation {found.reply.generation}"),
     ]
+    if found.reply.deepened is not None:
+        facts.append(("Deepened", f"{int(100 * found.reply.deepened)} % of the passages"))
     ranked = "".join(f"<tr><th>{label}</th><td>{rank}</td><td>{score}</td></tr>" for label, rank, score in rows)
     told = "".join(f'<tr><th>{label}</th><td colspan="2">{text}</td></tr>' for label, text in facts)
     head = "<thead><tr><th>Stage</th><th>Rank</th><th>Score</th></tr></thead>"

@@ -64,9 +64,16 @@ def state(corpus: Corpus, busy: bool = False) -> str:
         count(corpus.documents, "document"),
         count(corpus.passages, "passage"),
         size(corpus.bytes),
+        deepened(corpus),
         "<b>being indexed or asked now</b>" if busy else "",
     ]
     return facts(about) + facts([*shown, f"and {count(more, 'more language')}" if more > 0 else ""])
+
+
+def deepened(corpus: Corpus) -> str:
+    """How far the second tier is, while it is not complete: until then questions across languages find less."""
+    share = corpus.deepened
+    return "" if share is None or share >= 1 else f"deepened {int(100 * share)} %"
 
 
 def _languages(corpus: Corpus) -> dict[str, dict[str, int]]:
@@ -101,6 +108,7 @@ def head(corpus: Corpus) -> None:
         count(corpus.documents, "document"),
         count(corpus.passages, "passage"),
         size(corpus.bytes),
+        deepened(corpus),
         f"search model {name(corpus.embedder)}",
         f"created {escape_html(when(corpus.created))}",
     ]

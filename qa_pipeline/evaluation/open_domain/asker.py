@@ -27,7 +27,7 @@ from qa_pipeline.evaluation.open_domain.corpus import Corpus
 from qa_pipeline.evaluation.runs.predictions import Prediction
 from qa_pipeline.reading.readings import read_pairs
 from qa_pipeline.retrieval.evidence import Evidence
-from qa_pipeline.retrieval.late_interaction import LateInteraction
+from qa_pipeline.retrieval.retriever import Tiers, rank
 
 if TYPE_CHECKING:
     from indexing.models.embedder import Embedder
@@ -163,7 +163,7 @@ class OpenAsker:
     ) -> None:
         self.corpus = corpus
         self.embedder = embedder
-        self.late_interaction = LateInteraction.of(embedder)
+        self.tiers = Tiers.of(embedder)
         self.reader = reader
         self.calibration_for = calibration_for
         self.retrieve = retrieve
@@ -185,7 +185,7 @@ class OpenAsker:
     # -- retrieval -------------------------------------------------------------------------------------------------
 
     def _ranked(self, snapshot: Snapshot, example: Example, vector: Vector, language: str) -> QuestionRankings:
-        return rank_question(snapshot, self.late_interaction, example.question, vector, language, self._languages)
+        return rank_question(snapshot, self.tiers, example.question, vector, language, self._languages)
 
     def _across(self, snapshot: Snapshot, example: Example, vector: Vector) -> dict[str, tuple[list[int], tuple[int, ...]]]:
         """For each other language of a parallel set: the fused ranking in its corpus, and the right passages there."""
@@ -279,20 +279,19 @@ class QuestionRankings:
 
 def rank_question(
     snapshot: Snapshot,
-    late_interaction: LateInteraction | None,
+    tiers: Tiers,
     question: str,
     vector: Vector,
     language: str,
     languages: Sequence[str],
 ) -> QuestionRankings:
     """Ranks the corpus of `language` for a question. languages: those among which the question's language is detected."""
-    from qa_pipeline.retrieval.retriever import rank
     from qa_pipeline.settings import AskSettings
 
     only: Filter = {"source": {"$glob": f"{language}/*"}}
     asked_in = detect_question(question, languages)
     settings = AskSettings(depth=DEPTH)
-    found = rank(snapshot, late_interaction, question, vector, asked_in, settings, only)
+    found = rank(snapshot, tiers, question, vector, asked_in, settings, only)
     fused = {item.id: item for item in found.fused}
     rankings = {"dense": found.by_meaning, "keyword": [id for id, _ in found.keyword], "fused": list(fused)}
     return QuestionRankings(rankings, lambda chunk: found.evidence(fused[chunk.id], settings, chunk.language == asked_in))

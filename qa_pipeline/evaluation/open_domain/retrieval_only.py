@@ -17,7 +17,7 @@ from qa_pipeline.evaluation.metrics.ranking import Ranking, RelevantRanks, ranki
 from qa_pipeline.evaluation.open_domain.asker import SYSTEMS, Parallel, rank_question, ranks
 from qa_pipeline.evaluation.open_domain.corpus import Corpus, make_corpus
 from qa_pipeline.evaluation.runs.predictions import row_name
-from qa_pipeline.retrieval.late_interaction import LateInteraction
+from qa_pipeline.retrieval.retriever import Tiers
 
 if TYPE_CHECKING:
     from indexing.models.embedder import Embedder
@@ -61,13 +61,13 @@ def find(
     asked = [example for example in examples if not example.is_impossible]
     found: dict[tuple[str, str, str], list[RelevantRanks]] = defaultdict(list)
     parallel = Parallel.of(asked) if across else None
-    late_interaction = LateInteraction.of(embedder)
+    tiers = Tiers.of(embedder)
     with tempfile.TemporaryDirectory(prefix="docqa-evaluate-") as folder:
         corpus = make_corpus(contexts, Path(folder), embedder)
         with corpus.index:
             for first in range(0, len(asked), AT_A_TIME):
                 part = asked[first : first + AT_A_TIME]
-                _find(corpus, embedder, late_interaction, part, parallel, found)
+                _find(corpus, embedder, tiers, part, parallel, found)
                 progress(first + len(part), len(asked))
     return _table(found)
 
@@ -75,7 +75,7 @@ def find(
 def _find(
     corpus: Corpus,
     embedder: Embedder,
-    late_interaction: LateInteraction | None,
+    tiers: Tiers,
     part: Sequence[Example],
     parallel: Parallel | None,
     found: dict[tuple[str, str, str], list[RelevantRanks]],
@@ -89,9 +89,7 @@ def _find(
             for language, there in {**others, example.language: example}.items():
                 if there.golds:
                     right = corpus.right(there)
-                    rankings = rank_question(
-                        snapshot, late_interaction, example.question, vector, language, languages
-                    ).rankings
+                    rankings = rank_question(snapshot, tiers, example.question, vector, language, languages).rankings
                     for system, ids in rankings.items():
                         found[example.question_language, language, system].append(
                             RelevantRanks(ranks(ids, right), len(right))

@@ -6,20 +6,22 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from indexing.errors import ModelMissing
+from indexing.errors import ModelMissing, ModelRefused
 from indexing.models import cache, registry
 from indexing.models import cache as cache_
+from indexing.models.embedder import Embedder
 from indexing.models.presets import PRESETS
 from indexing.models.registry import available, builtin_tokenizer, resolve
+from indexing.models.shared_files import shared_files
 from tests.model_folders import load_reader, one_sentence, remove, run_child, shorten, write
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def test_the_builtin_reader_is_an_ordinary_folder(own_cache: Path) -> None:
-    import numpy as np
     from safetensors.numpy import load_file
 
     found = resolve("builtin", "reader")
@@ -134,3 +136,32 @@ def test_the_builtin_tokenizer_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -
 def test_importing_is_light() -> None:
     heavy = "{'torch', 'transformers', 'huggingface_hub', 'numpy', 'safetensors', 'tokenizers'}"
     assert run_child(f"import sys, indexing.models.registry; print(sorted({heavy} & set(sys.modules)))") == "[]"
+
+
+def test_what_the_sentence_encoder_shares_is_what_it_was_made_with() -> None:
+    source = registry.PACKAGED / "sentence"
+    shared = shared_files(source)
+    assert shared is not None and shared.folder == source.parent / "reader"
+    assert shared.digests() == {**shared.files, **shared.tensors}
+
+
+def test_the_sentence_encoder_loads_with_sentence_transformers() -> None:
+    from sentence_transformers import SentenceTransformer
+
+    found = resolve("builtin-sentence", "embedder")
+    model = SentenceTransformer(str(found.path), device="cpu", local_files_only=True)
+    texts = ["query: Wann fährt die Fähre?", "passage: The ferry leaves at noon.", "passage: " + "long " * 900]
+    theirs = model.encode(texts)
+    ours = Embedder(found, precision="fp32")._encode(texts)
+    assert np.abs(theirs - ours).max() < 2e-4
+    assert ours[0] @ ours[1] > ours[0] @ ours[2]
+
+
+def test_a_broken_list_of_shared_files_is_one_sentence(tmp_path: Path) -> None:
+    for broken in ("{", '{"folder": "../reader", "files": {}, "tensors": {}}', '{"folder": "reader"}'):
+        (tmp_path / "shared.json").write_text(broken, "utf-8")
+        with pytest.raises(ModelRefused) as raised:
+            shared_files(tmp_path)
+        one_sentence(raised.value)
+    (tmp_path / "shared.json").unlink()
+    assert shared_files(tmp_path) is None

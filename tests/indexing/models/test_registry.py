@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from indexing.errors import ModelMissing, ModelRefused
-from indexing.models.presets import DEFAULT_EMBEDDER, DEFAULT_READER, PRESETS, Kind
+from indexing.models.presets import BUILTIN_SENTENCE, DEFAULT_EMBEDDER, DEFAULT_READER, PRESETS, Kind
 from indexing.models.registry import resolve
 from tests.indexing.models.conftest import KINDS
 from tests.model_folders import (
@@ -92,7 +92,11 @@ def test_presets_are_complete() -> None:
         assert (preset.kind, preset.name) == (kind, name)
         assert all((preset.licence, preset.languages, preset.parameters, preset.trained_on, preset.about))
         assert (preset.max_seq_len > preset.doc_stride > 0) == (kind == "reader")
-        assert ("e5" in name) == (preset.query_prefix == "query: ") == (preset.passage_prefix == "passage: ")
+        assert (
+            ("e5" in name or name == BUILTIN_SENTENCE)
+            == (preset.query_prefix == "query: ")
+            == (preset.passage_prefix == "passage: ")
+        )
 
 
 def test_every_preset_is_in_the_documentation() -> None:

@@ -17,7 +17,7 @@ from qa_pipeline.retrieval import language_bias as module
 from qa_pipeline.retrieval.dense_score import dense_score
 from qa_pipeline.retrieval.language_bias import LanguageBias
 from qa_pipeline.retrieval.late_interaction import LateInteraction
-from qa_pipeline.retrieval.retriever import OTHERS, rank
+from qa_pipeline.retrieval.retriever import OTHERS, Tiers, rank
 from qa_pipeline.settings import AskSettings
 
 GERMAN = (
@@ -95,7 +95,7 @@ def test_with_one_language_nothing_changes(tmp_path: Path, builtin: Embedder) ->
     assert late_interaction is not None and builtin.tokens is not None
     with index_of(tmp_path, builtin, german(12)) as index, index.snapshot() as snapshot:
         assert late_interaction.language_offsets(snapshot, ASKED, vector) == {}
-        found = rank(snapshot, late_interaction, ASKED, vector, "de", AskSettings())
+        found = rank(snapshot, Tiers(late_interaction), ASKED, vector, "de", AskSettings())
         texts = {chunk.id: chunk.text for chunk in snapshot.chunks([number for number, _ in found.dense])}
         cosines = dict(snapshot.nearest(vector, 100))
     for number, near in found.dense:
@@ -114,7 +114,7 @@ def test_what_others_crowd_out_is_looked_at(tmp_path: Path, builtin: Embedder, m
         with index.snapshot() as snapshot:
             (right,) = snapshot.nearest(vector, 1, {"source": "university.txt"})
             assert right not in snapshot.nearest(vector, settings.depth)
-            found = rank(snapshot, retriever.late_interaction, asked, vector, "en", settings)
+            found = rank(snapshot, retriever.tiers, asked, vector, "en", settings)
             assert right[0] in found.by_meaning and len(found.by_meaning) <= settings.depth + OTHERS
         assert "university.txt" in [passage.source for passage in retriever.passages(asked).passages]
         monkeypatch.setattr("qa_pipeline.retrieval.retriever.OTHERS", 0)

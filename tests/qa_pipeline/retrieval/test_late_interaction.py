@@ -19,7 +19,7 @@ from qa_pipeline.haystack.retriever import FusedRetriever
 from qa_pipeline.retrieval import late_interaction
 from qa_pipeline.retrieval.dense_score import dense_score
 from qa_pipeline.retrieval.late_interaction import LateInteraction
-from qa_pipeline.retrieval.retriever import OTHERS, TRANSLATED, rank
+from qa_pipeline.retrieval.retriever import OTHERS, TRANSLATED, Tiers, rank
 from qa_pipeline.settings import AskSettings
 from tests.known import SCRIPTS, WordEmbedder
 
@@ -48,9 +48,9 @@ def index(tmp_path: Path, builtin: Embedder) -> Index:
 def test_nearness_is_the_cosine_and_what_is_matched(index: Index, builtin: Embedder) -> None:
     vector, settings = builtin.questions([ASKED])[0], AskSettings(depth=6)
     with index.snapshot() as snapshot:
-        bare = rank(snapshot, None, ASKED, vector, "en", settings)
+        bare = rank(snapshot, Tiers(), ASKED, vector, "en", settings)
         interaction = LateInteraction.of(builtin)
-        found = rank(snapshot, interaction, ASKED, vector, "en", settings)
+        found = rank(snapshot, Tiers(interaction), ASKED, vector, "en", settings)
         chunks = {chunk.id: chunk for chunk in snapshot.chunks([number for number, _ in found.dense])}
         others = dict(snapshot.nearest(vector, OTHERS, {"language": {"$ne": "en"}}))
         language_offsets = interaction.language_offsets(snapshot, ASKED, vector)  # type: ignore[union-attr]
@@ -74,7 +74,7 @@ def test_words_in_another_language_count_by_what_is_matched(index: Index, builti
     vector, settings, interaction = builtin.questions([ASKED])[0], AskSettings(), LateInteraction.of(builtin)
     assert interaction is not None
     with index.snapshot() as snapshot:
-        found = rank(snapshot, interaction, ASKED, vector, "en", settings)
+        found = rank(snapshot, Tiers(interaction), ASKED, vector, "en", settings)
         matches = interaction.matches(snapshot, ASKED, [item.id for item in found.fused])
     high, low = found.dense[0][1], found.dense[-1][1]
     assert {match.language for match in matches.values()} > {"en", "de", "ja"}
@@ -136,9 +136,9 @@ def test_nothing_outside_a_filter_is_even_read(index: Index, builtin: Embedder) 
     for source in ("market.txt", "nowhere.txt", None):
         spied = ReadIndex(index)
         retriever = FusedRetriever(spied, builtin)  # type: ignore[arg-type]
-        assert retriever.late_interaction is not None
+        assert retriever.tiers.late_interaction is not None
         with index.snapshot() as snapshot:
-            retriever.late_interaction.language_offsets(snapshot, ASKED, builtin.questions([ASKED])[0])
+            retriever.tiers.late_interaction.language_offsets(snapshot, ASKED, builtin.questions([ASKED])[0])
         found = retriever.passages(ASKED, filters={"source": source} if source else None).passages
         with index.snapshot() as snapshot:
             read[source] = {chunk.source for chunk in snapshot.chunks(spied.read)}
