@@ -80,7 +80,7 @@ SEAMS = {
         "qa_pipeline/training/",
         "qa_pipeline/spark/dataframe.py",
     },
-    "onnx": {"indexing/models/encoder_graph.py"},
+    "onnx": {"indexing/models/encoder_graph.py", "indexing/models/graph_file.py"},
     "onnxruntime": {"indexing/models/onnx_encoder.py"},
     "faiss": {"indexing/store/faiss_index.py"},
     "sqlite3": {"indexing/store/sqlite.py", "indexing/store/haystack_store.py", "qa_pipeline/service/service_db.py"},

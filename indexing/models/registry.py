@@ -59,6 +59,7 @@ class ModelFolder:
     model_type: from config.json, or "static". prefixes: for questions and for passages.
     fingerprint: BLAKE2b-128, hex, over names and contents of the original files that decide what the model computes; the
         same on every machine.
+    graph: the ONNX graph of a model without weights; None for every other one.
     """
 
     name: str
@@ -67,6 +68,7 @@ class ModelFolder:
     preset: Preset | None
     model_type: str
     prefixes: tuple[str, str]
+    graph: Path | None = None
 
     @property
     def is_builtin(self) -> bool:
@@ -75,7 +77,14 @@ class ModelFolder:
 
     @property
     def path(self) -> Path:
-        """The folder with float32 weights. For a built-in model it is made in the cache at the first use."""
+        """The folder with float32 weights. For a built-in model it is made in the cache at the first use.
+
+        Raises ModelRefused for a model without weights.
+        """
+        if self.graph is not None:
+            raise ModelRefused(
+                f"The model {self.name} has model.onnx but no weights, which this needs; choose another model."
+            )
         if not self.is_builtin:
             return self.source
         name = f"builtin-{self.fingerprint[:12]}/{self.source.name}"
@@ -197,11 +206,12 @@ def _from_hub(name: str, hub_id: tuple[str, str | None], kind: Kind, preset: Pre
 def _ready(name: str, folder: Path, kind: Kind, preset: Preset | None) -> ModelFolder:
     found = inspect(folder, name, kind)
     mark = fingerprint(found.deciding())
-    path = folder
+    path, graph = folder, found.graph
     if found.pickled:
         path = make_once(f"converted-{mark[:12]}", lambda target: _convert(found, target))
-        inspect(path, name, kind)
-    return ModelFolder(name, path, mark, preset, found.model_type, _prefixes(name, folder, preset, found))
+        graph = inspect(path, name, kind).graph
+    prefixes = _prefixes(name, folder, preset, found)
+    return ModelFolder(name, path, mark, preset, found.model_type, prefixes, graph)
 
 
 def _convert(found: ModelInspection, target: Path) -> None:
