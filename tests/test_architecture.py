@@ -24,6 +24,7 @@ ORDER = {
         "settings",
         "documents",
         "arrays",
+        "speed",
         "atomic_files",
         "lru_cache",
         "child_process",
