@@ -87,6 +87,5 @@ def _load_shipped(folder: ModelFolder, hardware: Hardware) -> tuple[Encode, Inpu
 
 
 def _parts(folder: ModelFolder, file: Path, engine: OnnxEngine) -> tuple[Encode, InputLayout, OnnxEngine]:
-    tokenizer = load_tokenizer(file, folder.name)
-    tokenizer.no_truncation()
+    tokenizer = load_tokenizer(file, folder.name, truncates=False)
     return encoder_of(tokenizer), layout_of(tokenizer), engine
