@@ -10,8 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from indexing.arrays import Matrix
 from indexing.errors import IndexFolderError, IndexMismatch
@@ -29,7 +32,11 @@ from indexing.workers import prefetch_batches
 RACY_NS = 2_000_000_000
 
 KnownFiles = Mapping[str, FileRecord]
+FIRST_SLICE = 64
+SLICE_S = 1.0
+
 Progress = Callable[["FileReport", int, int], None]
+Embedding = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,7 @@ def build_index(
     *,
     limits: FileLimits | None = None,
     progress: Progress | None = None,
+    embedding: Embedding | None = None,
     embedder: Embedder | None = None,
     emptied: bool = False,
 ) -> Report:
@@ -82,6 +90,8 @@ def build_index(
     settings: of a new index. For an existing index they must equal its stored settings; None uses those. Its tiers may
         change from `both` to `token`, which drops the sentence vectors, and back.
     progress: called after each file with its report, the bytes done and the bytes of all files.
+    embedding: called with the passages embedded in this run, the bytes done and the bytes of all files: at the start, about
+        once a second of embedding, and after each batch. A batch counts in proportion to its embedded passages.
     emptied: allow that none of the files known before is left; by default such a folder is refused.
     Raises SettingError, IndexFolderError and ModelError with their subclasses; never for a single bad file.
     """
@@ -97,6 +107,9 @@ def build_index(
         changed, unchanged = _compare(folder, found, known, limits or FileLimits())
         reports.update((report.source, report) for report in unchanged)
         done, total = sum(f.size for f in found) - sum(f.size for f in changed), sum(f.size for f in found)
+        tell = embedding or (lambda passages, done, total: None)
+        embedded = 0
+        tell(embedded, done, total)
         static = getattr(embedder, "static", None)
         with prefetch_batches(
             changed,
@@ -107,11 +120,14 @@ def build_index(
             static,
         ) as batches:
             for batch in batches:
-                for report, size in _write(index, embedder, batch, known):
+                vectors = _vectors(embedder, batch, partial(_tell_share, tell, embedded, done, total, _size(batch)))
+                embedded += len(vectors)
+                for report, size in _write(index, batch, vectors, known):
                     reports[report.source] = report
                     done += size
                     if progress:
                         progress(report, done, total)
+                tell(embedded, done, total)
         _store_run(folder, documents, limits or FileLimits())
         state = index.publish()
         erased = folder.erase_deleted()
@@ -227,12 +243,35 @@ def _store_run(folder: IndexFolder, documents: Path, limits: FileLimits) -> None
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def _write(index: Index, embedder: Embedder, batch: Batch, known: KnownFiles) -> list[tuple[FileReport, int]]:
-    """Embed a batch if necessary, and write it in one transaction. The returned reports are of files on disk."""
+def _size(batch: Batch) -> int:
+    return sum(read.file.size for read, _ in batch.files)
+
+
+def _tell_share(tell: Embedding, embedded: int, done: int, total: int, size: int, passages: int, of: int) -> None:
+    """Report `passages` out of `of` of a batch of `size` bytes."""
+    tell(embedded + passages, done + size * passages // of, total)
+
+
+def _vectors(embedder: Embedder, batch: Batch, tell: Callable[[int, int], None]) -> Matrix:
+    """The vectors of a batch, computed in slices of about SLICE_S seconds unless they are there already."""
+    if batch.vectors is not None:
+        return batch.vectors
+    texts = [chunk.text for _, part in batch.files for document in part for chunk in document.chunks]
+    slices: list[Matrix] = []
+    at, size = 0, FIRST_SLICE
+    while at < len(texts) or not slices:
+        began = time.monotonic()
+        slices.append(embedder.passages(texts[at : at + size]))
+        at += len(slices[-1])
+        if texts:
+            tell(at, len(texts))
+        size = max(FIRST_SLICE, int(size * min(2.0, SLICE_S / max(time.monotonic() - began, SLICE_S / 4))))
+    return np.concatenate(slices)
+
+
+def _write(index: Index, batch: Batch, vectors: Matrix, known: KnownFiles) -> list[tuple[FileReport, int]]:
+    """Write a batch in one transaction. The returned reports are of files on disk."""
     documents = [document for _, part in batch.files for document in part]
-    vectors = batch.vectors
-    if vectors is None:
-        vectors = embedder.passages([chunk.text for document in documents for chunk in document.chunks])
     generation = index.folder.write(
         _with_vectors(documents, vectors),
         files=[_record(read, known.get(read.file.source)) for read, _ in batch.files],

@@ -14,6 +14,7 @@
     ├── TooLarge              the request or file exceeds a size limit
     ├── NotAllowed            the caller has no right to do that
     │   └── KeyNeeded         the key is missing or unknown
+    ├── PipelineFailed        a node of the operator's Haystack pipeline raised an error
     └── BrokenCitation        an answer is not the text at its offsets: a defect of docqa; the answer is never sent
 
 Each message is one sentence that says what is wrong and what to do next.
@@ -78,6 +79,10 @@ class NotAllowed(DocqaError):
 
 class KeyNeeded(NotAllowed):
     """The API key is missing or unknown."""
+
+
+class PipelineFailed(DocqaError):
+    """A Haystack pipeline failed, in a node that is not docqa's or by its form. The message names the node."""
 
 
 class BrokenCitation(DocqaError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from indexing.errors import SettingError
 from indexing.settings import whole_number
@@ -62,6 +63,26 @@ def number_between(name: str, value: object, low: float, high: float) -> float:
     if not good or not low <= float(value) <= high:  # type: ignore[arg-type]
         raise SettingError(f"{name} is {value!r}; it must be a number from {low:g} to {high:g}.")
     return float(value)  # type: ignore[arg-type]
+
+
+def check_pipeline_file(file: Path) -> None:
+    """Raises SettingError if a Haystack pipeline file is missing, or no YAML with its lists. It does not import Haystack."""
+    import yaml
+
+    try:
+        if not file.exists():
+            raise SettingError(f"There is no pipeline file {file}.")
+        if file.is_dir():
+            raise SettingError(f"The pipeline file {file} cannot be used: it is a folder.")
+        found = yaml.safe_load(file.read_text("utf-8"))
+    except OSError as error:
+        raise SettingError(f"The pipeline file {file} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" (line {where.line + 1})" if where is not None else ""
+        raise SettingError(f"The pipeline file {file} cannot be used: it is not YAML in UTF-8{line}.") from error
+    if not isinstance(found, dict) or not all(isinstance(found.get(part), list) for part in ("components", "pipelines")):
+        raise SettingError(f"The pipeline file {file} cannot be used: it lacks the lists components and pipelines.")
 
 
 def question_text(value: object) -> str:

@@ -130,13 +130,14 @@ def engine_of(name: str) -> str:
     folder = resolve(name, "embedder", offline=True)
     if is_static(folder):
         return "numpy"
-    if has_gpu():
+    if has_gpu() and folder.graph is None:
         return "sentence-transformers, because of the GPU"
     from indexing.models.onnx_export import failed_conversion
+    from indexing.models.shipped_graph import graph_engine
 
     found = sentence_modules(folder.source, folder.name)
     reason = found if isinstance(found, str) else failed_conversion(folder, "hidden")
-    return f"sentence-transformers, because of {reason}" if reason else "ONNX Runtime"
+    return graph_engine(folder, "hidden", reason, "sentence-transformers")
 
 
 def _checked(precision: str | None) -> str:
@@ -159,14 +160,16 @@ def _onnx_precision(folder: ModelFolder, precision: str) -> Literal["fp32", "int
 def _encoder(folder: ModelFolder, precision: str) -> Encoder:
     """The encoder on ONNX Runtime; by sentence-transformers for other models, in bf16, and on a GPU.
 
-    sentence-transformers computes "auto" and "int8" in bfloat16 where the hardware has it, else in float32.
+    sentence-transformers computes "auto" and "int8" in bfloat16 where the hardware has it, else in float32. A model that has
+    only an ONNX graph is always computed by it.
     """
-    if precision != "bf16" and not has_gpu():
+    if folder.graph is not None or (precision != "bf16" and not has_gpu()):
+        from indexing.models.conversion import NotConvertible
         from indexing.models.onnx_embedder import load_onnx_embedder
-        from indexing.models.onnx_export import NotConvertible
 
+        small = precision == "int8"
         try:
-            return load_onnx_embedder(folder, _onnx_precision(folder, precision), this_machine())
+            return load_onnx_embedder(folder, _onnx_precision(folder, precision), this_machine(), shipped=not small)
         except NotConvertible as reason:
             logger.info("%s is computed with sentence-transformers because of %s", folder.name, reason)
     return SentenceTransformerModel(folder, {"fp32": False, "bf16": True}.get(precision))

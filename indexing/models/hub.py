@@ -1,7 +1,8 @@
 """Loads models from the Hugging Face hub or its local cache, and downloads only the files that are loaded.
 
 It downloads only what a safe load needs: JSON, vocabularies and safetensors; a pickle only if there are no safetensors;
-never Python files or weights of other frameworks. Without a network, a request to the hub fails within `SECONDS`.
+an ONNX graph only if there is neither; never Python files or weights of other frameworks. Without a network, a request to
+the hub fails within `SECONDS`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from indexing.errors import ModelMissing, one_line
+from indexing.models.graph_file import GRAPH, is_data
 
 Result = TypeVar("Result")
 
@@ -25,6 +27,7 @@ MODULE_FOLDER = re.compile(r"\d+_[A-Za-z]+", re.ASCII)
 SAFE = ("model.safetensors", "model-*-of-*.safetensors")
 PICKLED = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
 TEXT = ("*.json", "*.txt", "*.model")
+GRAPH_FOLDER = "onnx"
 NEVER = ("*predictions*", "*onnx*", "*openvino*", "tf_*", "flax_*", "model.safetensors.index.json", *PICKLED)
 
 
@@ -68,20 +71,36 @@ def choose(files: Iterable[str]) -> list[str]:
 
     >>> choose(["config.json", "model.safetensors", "pytorch_model.bin", "run.py", "onnx/model.onnx"])
     ['config.json', 'model.safetensors']
+    >>> choose(["config.json", "onnx/model.onnx", "onnx/model.onnx_data", "onnx/model_quantized.onnx"])
+    ['config.json', 'onnx/model.onnx', 'onnx/model.onnx_data']
     """
     by_folder: dict[str, list[str]] = {}
+    graphs: dict[str, list[str]] = {}
     for file in sorted(files):
-        folder = PurePosixPath(file).parent.as_posix()
-        if folder == "." or MODULE_FOLDER.fullmatch(folder):
-            by_folder.setdefault(folder, []).append(file)
-    return sorted(file for group in by_folder.values() for file in _of_one_folder(group))
+        folder = PurePosixPath(file).parent
+        inside = folder.name == GRAPH_FOLDER
+        of = (folder.parent if inside else folder).as_posix()
+        if of == "." or MODULE_FOLDER.fullmatch(of):
+            if PurePosixPath(file).name == GRAPH or is_data(PurePosixPath(file).name):
+                graphs.setdefault(of, []).append(file)
+            elif not inside:
+                by_folder.setdefault(of, []).append(file)
+    return sorted(file for of, group in by_folder.items() for file in _of_one_folder(group, graphs.get(of, [])))
 
 
-def _of_one_folder(files: list[str]) -> list[str]:
+def _of_one_folder(files: list[str], graphs: list[str]) -> list[str]:
+    """graphs: the graphs and their external data, in the folder or in its folder `onnx`."""
     safe = [file for file in files if _is(file, SAFE)]
     index = [file for file in files if safe and _is(file, ("model.safetensors.index.json",))]
     pickled = [] if safe else [file for file in files if _is(file, PICKLED)]
-    return [file for file in files if _is(file, TEXT) and not _is(file, NEVER)] + safe + index + pickled
+    graph = [] if safe or pickled or not any(_is(file, ("config.json",)) for file in files) else _one_graph(graphs)
+    return [file for file in files if _is(file, TEXT) and not _is(file, NEVER)] + safe + index + pickled + graph
+
+
+def _one_graph(graphs: list[str]) -> list[str]:
+    """The graph that `find_graph` finds, with its external data."""
+    found = sorted((PurePosixPath(file) for file in graphs if _is(file, (GRAPH,))), key=lambda path: len(path.parts))
+    return [file for file in graphs if PurePosixPath(file).parent == found[0].parent] if found else []
 
 
 def _is(file: str, patterns: tuple[str, ...]) -> bool:

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from indexing.arrays import Matrix
+from indexing.models.conversion import NotConvertible
 from indexing.models.hardware import Hardware
-from indexing.models.onnx_encoder import OnnxEncoder
-from indexing.models.onnx_export import NotConvertible, Precision, convert_model
+from indexing.models.onnx_encoder import GraphEncoder, OnnxEncoder
+from indexing.models.onnx_export import Precision, convert_model
 from indexing.models.registry import ModelFolder, load_tokenizer
 from indexing.models.sentence_modules import SentenceModules, Vector, sentence_modules
+from indexing.models.shipped_graph import may_use_shipped, shipped_graph
 from indexing.models.threads import parallel
 
 BLOCK = 256
@@ -26,11 +28,12 @@ class OnnxEmbedder:
     them are held than there are threads.
     """
 
-    def __init__(self, tokenizer: Any, encoder: OnnxEncoder, modules: SentenceModules) -> None:
+    def __init__(self, tokenizer: Any, encoder: OnnxEncoder | GraphEncoder, modules: SentenceModules, width: int) -> None:
+        """width: numbers per hidden state."""
         self._tokenizer = tokenizer
         self._encoder = encoder
         self._modules = modules
-        self.dimension = len(modules.vector(np.zeros((1, encoder.config.width), np.float32)))
+        self.dimension = len(modules.vector(np.zeros((1, width), np.float32)))
 
     def encode(self, texts: Sequence[str]) -> Matrix:
         """The vectors of texts, float32 [n, dimension], in order; computed in blocks, the longest text of a block first."""
@@ -48,11 +51,30 @@ class OnnxEmbedder:
         return self._modules.vector(self._encoder.run(ids, types))
 
 
-def load_onnx_embedder(folder: ModelFolder, precision: Precision, hardware: Hardware) -> OnnxEmbedder:
-    """Load an embedder with ONNX Runtime. Raises NotConvertible for a model that has no graph, ModelRefused."""
-    modules = sentence_modules(folder.source, folder.name)
-    if isinstance(modules, str):
-        raise NotConvertible(modules)
-    converted = convert_model(folder, precision, "hidden", hardware)
-    encoder = OnnxEncoder(modules.encoder, converted.config, converted.graph)
-    return OnnxEmbedder(load_tokenizer(converted.tokenizer, folder.name), encoder, modules)
+def load_onnx_embedder(
+    folder: ModelFolder, precision: Precision, hardware: Hardware, *, shipped: bool = True
+) -> OnnxEmbedder:
+    """Load an embedder with ONNX Runtime, by docqa's own graph or one that the folder ships.
+
+    shipped: whether a shipped graph may compute where the folder has weights. Raises NotConvertible, ModelRefused.
+    """
+    try:
+        modules = sentence_modules(folder.source, folder.name)
+        if isinstance(modules, str):
+            raise NotConvertible(modules)
+        converted = convert_model(folder, precision, "hidden", hardware)
+        encoder = OnnxEncoder(modules.encoder, converted.config, converted.graph)
+        return OnnxEmbedder(load_tokenizer(converted.tokenizer, folder.name), encoder, modules, converted.config.width)
+    except NotConvertible:
+        if not may_use_shipped(folder, "hidden", shipped):
+            raise
+        return _load_shipped(folder)
+
+
+def _load_shipped(folder: ModelFolder) -> OnnxEmbedder:
+    found = shipped_graph(folder, "hidden")
+    modules = sentence_modules(folder.source, folder.name, any_encoder=True)
+    if found.pooled or isinstance(modules, str):
+        modules = SentenceModules(folder.source, "cls", ())
+    encoder = GraphEncoder(found.graph, found.outputs, found.pad, found.pads_alike)
+    return OnnxEmbedder(load_tokenizer(found.tokenizer, folder.name), encoder, modules, found.width)

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexing.errors import ModelError, ModelMissing, ModelRefused, SettingError
-from indexing.models.cache import cache_folder, fingerprint, make_once
+from indexing.lru_cache import LRUCache
+from indexing.models.cache import cache_folder, digest, fingerprint, make_once
 from indexing.models.hub import cached_folder, download, split_id
 from indexing.models.presets import BUILTIN, DEFAULT_EMBEDDER, DEFAULT_READER, PRESETS, Kind, Preset, preset_for
 from indexing.models.safety import ModelInspection, inspect
@@ -49,7 +50,8 @@ E5 = re.compile(r"(?<![a-z0-9])m?e5(?![a-z0-9])", re.IGNORECASE)
 E5_PREFIXES = ("query: ", "passage: ")
 YES, NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 _guard = threading.Lock()
-_tokenizer: list[Tokenizer] = []
+SHARED_TOKENIZERS = 8
+_tokenizers: LRUCache[Tokenizer] = LRUCache(SHARED_TOKENIZERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class ModelFolder:
     model_type: from config.json, or "static". prefixes: for questions and for passages.
     fingerprint: BLAKE2b-128, hex, over names and contents of the original files that decide what the model computes; the
         same on every machine.
+    graph: the ONNX graph of a model without weights; None for every other one.
     """
 
     name: str
@@ -68,6 +71,7 @@ class ModelFolder:
     preset: Preset | None
     model_type: str
     prefixes: tuple[str, str]
+    graph: Path | None = None
 
     @property
     def is_builtin(self) -> bool:
@@ -76,7 +80,14 @@ class ModelFolder:
 
     @property
     def path(self) -> Path:
-        """The folder with float32 weights. For a built-in model it is made in the cache at the first use."""
+        """The folder with float32 weights. For a built-in model it is made in the cache at the first use.
+
+        Raises ModelRefused for a model without weights.
+        """
+        if self.graph is not None:
+            raise ModelRefused(
+                f"The model {self.name} has model.onnx but no weights, which this needs; choose another model."
+            )
         if not self.is_builtin:
             return self.source
         name = f"builtin-{self.fingerprint[:12]}/{self.source.name}"
@@ -129,16 +140,11 @@ def available() -> list[tuple[Preset, bool, str]]:
 
 
 def builtin_tokenizer() -> Tokenizer:
-    """The built-in models' tokenizer, without padding or truncation. Loaded once and shared, so do not change its settings.
+    """The built-in models' tokenizer, without padding or truncation; shared, as `load_tokenizer` says.
 
     Raises ModelMissing if docqa was installed without its built-in models.
     """
-    with _guard:
-        if not _tokenizer:
-            tokenizer = load_tokenizer(builtin_tokenizer_file(), BUILTIN)
-            tokenizer.no_truncation()
-            _tokenizer.append(tokenizer)
-        return _tokenizer[0]
+    return load_tokenizer(builtin_tokenizer_file(), BUILTIN, truncates=False)
 
 
 def builtin_tokenizer_file() -> Path:
@@ -146,15 +152,26 @@ def builtin_tokenizer_file() -> Path:
     return _packaged(PRESETS["embedder", BUILTIN]) / TOKENIZER
 
 
-def load_tokenizer(file: Path, name: str) -> Tokenizer:
-    """Load a `tokenizer.json`, without padding. name: the model's, for error messages. Raises ModelRefused."""
+def load_tokenizer(file: Path, name: str, *, truncates: bool = True) -> Tokenizer:
+    """Load a `tokenizer.json`, without padding. Files of equal content share one tokenizer, so do not change its settings.
+
+    name: the model's, for error messages. truncates: as the file says; else never. Raises ModelRefused.
+    """
     from tokenizers import Tokenizer
 
     try:
-        tokenizer = Tokenizer.from_file(str(file))
+        content = digest(file)
+        with _guard:
+            tokenizer = _tokenizers.get((content, truncates))
+            if tokenizer is None:
+                tokenizer = Tokenizer.from_file(str(file))
+                tokenizer.no_padding()
+                alike = (True, False) if tokenizer.truncation is None else (truncates,)
+                if not truncates:
+                    tokenizer.no_truncation()
+                _tokenizers.put_many({(content, kind): tokenizer for kind in alike})
     except Exception as error:  # tokenizers raises plain Exception
         raise ModelRefused(f"{file.name} of the model {name} cannot be read; fetch the model again.") from error
-    tokenizer.no_padding()
     return tokenizer
 
 
@@ -202,11 +219,12 @@ def _from_hub(name: str, hub_id: tuple[str, str | None], kind: Kind, preset: Pre
 def _ready(name: str, folder: Path, kind: Kind, preset: Preset | None) -> ModelFolder:
     found = inspect(folder, name, kind)
     mark = fingerprint(found.deciding())
-    path = folder
+    path, graph = folder, found.graph
     if found.pickled:
         path = make_once(f"converted-{mark[:12]}", lambda target: _convert(found, target))
-        inspect(path, name, kind)
-    return ModelFolder(name, path, mark, preset, found.model_type, _prefixes(name, folder, preset, found))
+        graph = inspect(path, name, kind).graph
+    prefixes = _prefixes(name, folder, preset, found)
+    return ModelFolder(name, path, mark, preset, found.model_type, prefixes, graph)
 
 
 def _convert(found: ModelInspection, target: Path) -> None:

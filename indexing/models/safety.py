@@ -52,6 +52,11 @@ class ModelInspection:
     def pickled(self) -> bool:
         return any(part.pickled for part in self.parts)
 
+    @property
+    def graph(self) -> Path | None:
+        """The ONNX graph of a model without weights."""
+        return next((part.files[0] for part in self.parts if part.graph), None)
+
     def deciding(self, *, with_weights: bool = True) -> list[tuple[str, Path]]:
         """(name inside the folder, path) of each file that decides what the model computes."""
         found = {path for place in self.places for path in _matching(place, (*CONFIGS, *OTHERS))}
@@ -86,8 +91,8 @@ def read_json(path: Path, name: str) -> Any:
 
 
 def _check_head(parts: tuple[Weights, ...], name: str, kind: Kind) -> None:
-    """Check that a reader has a question answering head and an embedder none. Pickles are checked after conversion."""
-    if any(part.pickled for part in parts):
+    """Check that a reader has a question answering head and an embedder none. Pickles and graphs are checked later."""
+    if any(part.pickled or part.graph for part in parts):
         return
     head = any(answers_questions(part) for part in parts)
     if kind == "reader" and not head:
@@ -133,6 +138,10 @@ def _plain_module(folder: Path, name: str, module: str) -> Weights:
         if not str(function).startswith("torch.nn.modules."):
             raise ModelRefused(f"The model {name} names the function {function!r}, which is not torch's.")
     weights = find_weights(folder, name)
+    if weights.graph:
+        raise ModelRefused(
+            f"The module {module} of the model {name} has no weights but model.onnx, which docqa does not load."
+        )
     check_whole(weights)
     return weights
 

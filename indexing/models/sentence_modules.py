@@ -30,6 +30,7 @@ POOLING = {
 ACTIVATIONS = {"linear.Identity": False, "activation.Tanh": True}
 SETTINGS = "config_sentence_transformers.json"
 OWN, INPUT = "sentence_embedding", "token_embeddings"
+TRUNCATED = "truncated vectors"
 TINY = 1e-12
 
 
@@ -69,32 +70,39 @@ class Unsupported(Exception):
     """Why docqa does not compute an embedder itself, in words that continue "because of"."""
 
 
-def sentence_modules(folder: Path, name: str) -> SentenceModules | str:
+def sentence_modules(folder: Path, name: str, *, any_encoder: bool = False) -> SentenceModules | str:
     """The modules of an embedder's folder; for one that docqa does not compute itself, the reason in words.
 
-    name: the model's, for error messages. Raises ModelRefused for unreadable JSON.
+    name: the model's, for error messages. any_encoder: whether the encoder may be one that docqa has no graph of.
+    Raises ModelRefused for unreadable JSON.
     """
     try:
-        return _modules(folder, name)
+        return _modules(folder, name, any_encoder)
     except Unsupported as reason:
         return str(reason)
 
 
-def _modules(folder: Path, name: str) -> SentenceModules:
+def encoder_folder(folder: Path, name: str) -> Path:
+    """The folder of an embedder's encoder: that of its first module, else `folder`. Raises ModelRefused."""
+    listed = modules_of(folder, name)
+    return folder / listed[0][0] if listed else folder
+
+
+def _modules(folder: Path, name: str, any_encoder: bool) -> SentenceModules:
     listed = modules_of(folder, name)
     settings = _config(folder, SETTINGS, name)
     if settings.get("truncate_dim") is not None:
-        raise Unsupported("truncated vectors")
+        raise Unsupported(TRUNCATED)
     if settings.get("model_type", "SentenceTransformer") != "SentenceTransformer":
         raise Unsupported(f"the model type {settings['model_type']}")
     if not listed:
-        return _plain(folder, name)
+        return _plain(folder, name, any_encoder)
     kinds = [kind for _, kind in listed]
     if kinds[:2] != ["Transformer", "Pooling"]:
         raise Unsupported(f"the modules {', '.join(kinds)}")
     for path, kind in listed:
         if kind == "Transformer":
-            _check_transformer(folder / path, name)
+            _check_transformer(folder / path, name, any_encoder)
     return SentenceModules(
         folder / listed[0][0],
         _pooling(_config(folder / listed[1][0], "config.json", name)),
@@ -102,17 +110,17 @@ def _modules(folder: Path, name: str) -> SentenceModules:
     )
 
 
-def _plain(folder: Path, name: str) -> SentenceModules:
-    _check_transformer(folder, name)
+def _plain(folder: Path, name: str, any_encoder: bool) -> SentenceModules:
+    _check_transformer(folder, name, any_encoder)
     architectures = _config(folder, "config.json", name).get("architectures") or [""]
     if str(architectures[0]).endswith("ForCausalLM"):
         raise Unsupported(f"the architecture {architectures[0]}")
     return SentenceModules(folder, "mean", ())
 
 
-def _check_transformer(folder: Path, name: str) -> None:
+def _check_transformer(folder: Path, name: str, any_encoder: bool) -> None:
     found = encoder_config(folder)
-    if isinstance(found, str):
+    if isinstance(found, str) and not any_encoder:
         raise Unsupported(found)
     config = _config(folder, "sentence_bert_config.json", name)
     task = config.get("transformer_task", "feature-extraction")

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from indexing.errors import ModelMissing, ModelRefused
+from indexing.models.graph_file import check_graph_files, find_graph, graph_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,11 +38,15 @@ LOW_RANK = ("left", "right")
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The weight files of one folder: one file, or an index and its shards. Invariant: every file exists."""
+    """The weight files of one folder: one file, or an index and its shards. Invariant: every file exists.
+
+    graph: whether there are none, and the files are an ONNX graph with its external data.
+    """
 
     folder: Path
     files: tuple[Path, ...]
     pickled: bool
+    graph: bool = False
 
     @property
     def shards(self) -> tuple[Path, ...]:
@@ -49,14 +54,22 @@ class Weights:
 
 
 def find_weights(folder: Path, name: str) -> Weights:
-    """The weight files that a load of `folder` uses; safetensors come first. Raises ModelMissing, ModelRefused."""
+    """The weight files that a load of `folder` uses: safetensors, else a pickle, else an ONNX graph.
+
+    Raises ModelMissing, ModelRefused.
+    """
     for file, pickled in ((PLAIN, False), (PICKLED, True)):
         if (folder / file).is_file():
             return Weights(folder, (folder / file,), pickled)
         index = folder / f"{file}.index.json"
         if index.is_file():
             return Weights(folder, (index, *_shards(index, name)), pickled)
-    raise ModelMissing(f"The model {name} has no weights in {folder} ({PLAIN} or {PICKLED}); fetch it again.")
+    graph = find_graph(folder)
+    if graph is not None:
+        files = graph_files(graph)
+        check_graph_files(files, folder, name)
+        return Weights(folder, files, pickled=False, graph=True)
+    raise ModelMissing(f"The model {name} has no weights in {folder} ({PLAIN}, {PICKLED} or model.onnx); fetch it again.")
 
 
 def tensor_names(path: Path) -> list[str]:
@@ -80,8 +93,8 @@ def tensor_names(path: Path) -> list[str]:
 
 
 def check_whole(weights: Weights) -> None:
-    """Raises ModelRefused unless every safetensors file is complete. Pickles are checked at their conversion."""
-    if not weights.pickled:
+    """Raises ModelRefused unless every safetensors file is complete. Pickles and graphs are checked at their first use."""
+    if not weights.pickled and not weights.graph:
         for path in weights.shards:
             tensor_names(path)
 

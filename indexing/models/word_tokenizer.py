@@ -46,7 +46,7 @@ class WordTokens:
     def __init__(self) -> None:
         self._tokenizer = builtin_tokenizer()
         self._known: dict[str, bytes] = {"": b""}
-        self._begins = np.full(self._tokenizer.get_vocab_size(), UNKNOWN, dtype=np.int8)
+        self._begins = np.full(self._size(), UNKNOWN, dtype=np.int8)
         self._stop = len(self._tokenizer.encode(STOP, add_special_tokens=False)) * TOKEN_BYTES
 
     def ids(self, texts: Sequence[str]) -> list[bytes]:
@@ -92,7 +92,13 @@ class WordTokens:
     @cached_property
     def _over(self) -> set[str]:
         """The pairs of a clause end and a next character that stand inside a token."""
-        return set(re.findall(f"(?=([{''.join(ENDS.values())}].))", "\n".join(self._tokenizer.get_vocab())))
+        tokens = "\n".join(self._tokenizer.id_to_token(number) or "" for number in range(self._size()))
+        return set(re.findall(f"(?=([{''.join(ENDS.values())}].))", tokens))
+
+    def _size(self) -> int:
+        """One more than the largest id. Counting the vocabulary with its added tokens copies it, which takes 27 ms."""
+        added = max(self._tokenizer.get_added_tokens_decoder(), default=0)
+        return max(int(self._tokenizer.get_vocab_size(False)), 1 + int(added))
 
     def _begin(self, ids: NDArray[np.int32]) -> NDArray[np.intp]:
         """The positions of the ids whose token begins a word. The tokens of a command's few words are looked up singly."""

@@ -36,6 +36,7 @@ STATUSES: dict[type[errors.DocqaError], int] = {
     errors.IndexBusy: 409,
     own_errors.TooLarge: 413,
     own_errors.TooBusy: 429,
+    own_errors.PipelineFailed: 500,
     own_errors.BrokenCitation: 500,
     errors.DocqaError: 503,
 }

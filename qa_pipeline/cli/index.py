@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexing.errors import SettingError
-from qa_pipeline.cli.output import ProgressBar, percent, print_json, printable
+from qa_pipeline.cli.output import IndexingProgress, ProgressBar, percent, print_json, printable
 
 if TYPE_CHECKING:
     from indexing.build import FileReport
@@ -79,8 +78,10 @@ def _index(options: argparse.Namespace) -> int:
     settings = (IndexSettings(**values) if new else _of_existing(options.into, values)) if told or new else None
     names = ("max_bytes", "max_chars", "max_pages", "seconds")
     limits = FileLimits(**{name: getattr(options, name) for name in names if getattr(options, name) is not None})
-    with ProgressBar("indexing", "B") as bar:
-        report = build_index(options.documents, options.into, settings, limits=limits, progress=partial(_shown, bar))
+    with IndexingProgress() as shown:
+        report = build_index(
+            options.documents, options.into, settings, limits=limits, progress=shown.file, embedding=shown.embedding
+        )
     if options.json:
         for file in report.files:
             print_json(_file_dict(file))
@@ -154,10 +155,6 @@ def _print_report(report: Any) -> None:
 
 def _passage_count(passages: int) -> str:
     return f" ({passages:,} passage{'s' if passages > 1 else ''})"
-
-
-def _shown(bar: ProgressBar, file: FileReport, done: int, total: int) -> None:
-    bar.update(done, total, printable(file.source)[-40:])
 
 
 def _status(options: argparse.Namespace) -> int:

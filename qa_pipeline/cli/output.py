@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from indexing.speed import IndexingSpeed
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from indexing.build import FileReport
     from qa_pipeline.answers import Answer, Passage, Reply
+
+LINE_S = 10.0
 
 
 def printable(text: str) -> str:
@@ -134,3 +141,43 @@ class ProgressBar:
         if detail:
             self._bar.set_postfix_str(detail, refresh=False)
         self._bar.update(done - self._bar.n)
+
+
+class IndexingProgress:
+    """Progress of an indexing run on standard error, with passages per second and time left.
+
+    On a terminal it is a progress bar; elsewhere a line every LINE_S seconds, so a short run prints none.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._speed = IndexingSpeed(clock)
+        self._bar = ProgressBar("indexing", "B") if sys.stderr.isatty() else None
+        self._passages = 0
+        self._source = ""
+        self._printed = clock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.__exit__()
+
+    def file(self, file: FileReport, done: int, total: int) -> None:
+        """As `progress` of `build_index`."""
+        self._passages += file.passages
+        self._source = printable(file.source)[-40:]
+        self.embedding(self._passages, done, total)
+
+    def embedding(self, passages: int, done: int, total: int) -> None:
+        """As `embedding` of `build_index`."""
+        speed = self._speed
+        speed.update(passages, done, total)
+        if self._bar is not None:
+            rate = f"{speed.per_second:,.1f} passages/s" if speed.per_second else ""
+            self._bar.update(speed.done, total, " ".join(filter(None, (rate, self._source))))
+        elif self._clock() - self._printed >= LINE_S and total:
+            self._printed = self._clock()
+            share = f"{speed.done / total:.0%} of {total / 1e6:,.1f} MB, {speed.passages:,} passages"
+            print(", ".join(filter(None, (f"indexing: {share}", speed.words()))), file=sys.stderr, flush=True)

@@ -222,6 +222,14 @@ def _split(options: argparse.Namespace) -> int:
         for language, count in counts.items():
             print(f"{language:<10}{count['train']:>9,}{count['test']:>9,}")
         print(f"{division.left_out:,} questions in neither: they share a paragraph with the test, which has enough.")
+    lacking = [language for language, count in counts.items() if not count["train"]]
+    if lacking:
+        which = "every language" if len(lacking) == len(counts) else ", ".join(lacking)
+        print(
+            f"docqa: The training part has no questions in {which}: all of them share paragraphs with the test;"
+            " choose a smaller --test-per-language.",
+            file=sys.stderr,
+        )
     return 0
 
 

@@ -15,9 +15,10 @@ import os
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TypeVar
 
 from indexing.errors import SettingError
 from qa_pipeline.datasets.examples import Example
@@ -28,6 +29,13 @@ LONG_SENTENCE = 60
 WIDESPREAD = 5
 PARALLEL_SHARE = 0.5
 CONSISTENT_SHARE = 0.95
+COUNTER = re.compile(r"[\d\W_]{1,12}")
+NUMBER = re.compile(r"\d{2,18}")
+THOUSANDS = re.compile(r"(?<=\d)[.,'\u00a0\u2009\u202f\u066c](?=\d{3}(?!\d))")
+FEWEST_NUMBERS = 2
+SHARED_NUMBERS = 0.4
+
+Paragraph = TypeVar("Paragraph", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +154,14 @@ class _Paragraphs:
     def of_parallel_files(self) -> Iterator[tuple[int, int]]:
         """Pairs of equal paragraphs in parallel files (translations, or one text with questions in two languages)."""
         for one, other in combinations(self._ids, 2):
-            yield from _by_id(self._ids[one], self._ids[other])
+            yield from _by_id(self._ids[one], self._ids[other], self.contexts.__getitem__)
             if self._language[one] != self._language[other]:
                 yield from _by_title(self._titles[one], self._titles[other])
 
 
-def _by_id(one: Mapping[str, int], other: Mapping[str, int]) -> Iterator[tuple[int, int]]:
+def _by_id(one: Mapping[str, int], other: Mapping[str, int], text: Callable[[int], str]) -> Iterator[tuple[int, int]]:
     for a, b in ((one, other), (_without_prefix(one), _without_prefix(other))):
-        yield from {(a[id], b[id]) for id in parallel_ids(a, b)}
+        yield from {(a[id], b[id]) for id in parallel_ids(a, b, text)}
 
 
 def _without_prefix(numbers: Mapping[str, int]) -> dict[str, int]:
@@ -162,10 +170,13 @@ def _without_prefix(numbers: Mapping[str, int]) -> dict[str, int]:
     return {id[same.end() if same else 0 :]: number for id, number in numbers.items()}
 
 
-def parallel_ids(one: Mapping[str, Hashable], other: Mapping[str, Hashable]) -> list[str]:
+def parallel_ids(
+    one: Mapping[str, Paragraph], other: Mapping[str, Paragraph], text: Callable[[Paragraph], str] = str
+) -> list[str]:
     """The ids shared by two parallel files, given each id's paragraph; [] if the files are not parallel.
 
-    Files are parallel if most ids are shared and lead to the same pairs of paragraphs. Plain counters (1, 2, 3) do not.
+    Files are parallel if most ids are shared and lead to the same pairs of paragraphs. Plain counters (1, 2, 3) seldom do.
+    If they do, the paragraphs must share numbers as translations do. text: the text of a paragraph.
     """
     few, many = sorted((one, other), key=len)
     shared = [id for id in few if id in many]
@@ -173,7 +184,29 @@ def parallel_ids(one: Mapping[str, Hashable], other: Mapping[str, Hashable]) -> 
         return []
     pairs = {(one[id], other[id]) for id in shared}
     distinct = min(len({a for a, _ in pairs}), len({b for _, b in pairs}))
-    return shared if distinct >= CONSISTENT_SHARE * len(pairs) else []
+    if distinct < CONSISTENT_SHARE * len(pairs):
+        return []
+    counted = all(COUNTER.fullmatch(id) for id in shared)
+    return [] if counted and _numbers_differ([(text(a), text(b)) for a, b in pairs]) else shared
+
+
+def _numbers_differ(pairs: Iterable[tuple[str, str]]) -> bool:
+    """Whether texts that have numbers share too few to be translations of one another; False where none have numbers.
+
+    >>> _numbers_differ([("Built in 1912, 84 m high", "١٩١٢ ,84")]), _numbers_differ([("1912, 84", "1777, 2314")])
+    (False, True)
+    """
+    shares = [
+        len(a & b) / min(len(a), len(b))
+        for a, b in ((_numbers(one), _numbers(other)) for one, other in pairs)
+        if min(len(a), len(b)) >= FEWEST_NUMBERS
+    ]
+    return bool(shares) and sum(shares) < SHARED_NUMBERS * len(shares)
+
+
+def _numbers(text: str) -> set[int]:
+    """The numbers of two digits and more, in any script, without separators of thousands."""
+    return {int(found) for found in NUMBER.findall(THOUSANDS.sub("", text))}
 
 
 def _by_title(one: Mapping[str, Mapping[int, None]], other: Mapping[str, Mapping[int, None]]) -> Iterator[tuple[int, int]]:

@@ -28,7 +28,7 @@ from haystack.modeling.utils import initialize_device_settings
 from haystack.nodes import FARMReader
 from haystack.nodes.reader.base import BaseReader
 
-OWN_FORMATS = ("language_model.bin", "model.onnx")
+OWN_FORMATS = ("language_model.bin", "onnx_model_config.json")
 
 
 def arguments_of(reader: FARMReader, *args: Any, **kwargs: Any) -> dict[str, Any]:

@@ -32,11 +32,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from indexing.errors import SettingError
+from indexing.models.conversion import NotConvertible
 from indexing.models.hardware import Hardware, this_machine
-from indexing.models.onnx_export import NotConvertible
 from indexing.models.registry import ModelFolder, resolve
 from qa_pipeline.haystack.farm_loading import OWN_FORMATS, arguments_of, initialise, load_inferencer, read_once
-from qa_pipeline.reading.load import onnx_precision
+from qa_pipeline.reading.load import AS_SHIPPED, precision_of
 from qa_pipeline.reading.onnx_engine import OnnxEngine, load_onnx_engine
 from qa_pipeline.reading.readings import Reading
 from qa_pipeline.reading.span_decoding import Logits, TokenSpan
@@ -89,21 +89,26 @@ class Reader(FARMReader):
         self._chosen = arguments_of(self, name, *args, **kwargs)
         self._folder = _folder(model_name_or_path, self._chosen)
         with _keep_random_state():
-            if self._folder is None or not read_once({**self._chosen, "model_name_or_path": str(self._folder.source)}):
+            if self._folder is None or not self._loads_itself(self._folder):
                 super().__init__(str(self._folder.path) if self._folder else name, *args, **kwargs)
             else:
                 self._own_head = initialise(self, self._chosen)
         encode, layout = self._load_engine()
         self._reading = WindowReader(encode, layout, _FarmEngine(self), self._options, remember=remember)
 
+    def _loads_itself(self, folder: ModelFolder) -> bool:
+        """Whether this class sets FARM's attributes, and loads the torch model later or never."""
+        return folder.graph is not None or read_once({**self._chosen, "model_name_or_path": str(folder.source)})
+
     def _load_engine(self) -> tuple[Any, Any]:
         """Load ONNX Runtime, or torch where that computes. Returns tokens and layout, as `WindowReader` takes them."""
         if self._inferencer is None and self._folder is not None and not self._chosen["devices"]:
             hardware = self._hardware or this_machine(self.devices[0].type)
-            chosen = onnx_precision(self._asked_precision, hardware)
+            chosen = precision_of(self._folder, self._asked_precision, hardware)
             try:
                 if chosen is not None:
-                    encode, layout, self._onnx = load_onnx_engine(self._folder, chosen, hardware)
+                    shipped = self._asked_precision in AS_SHIPPED
+                    encode, layout, self._onnx = load_onnx_engine(self._folder, chosen, hardware, shipped=shipped)
                     return encode, layout
             except NotConvertible:
                 pass

@@ -6,8 +6,10 @@ Importing this module registers `DocqaRetriever` and `DocqaReader` with Haystack
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,11 +33,14 @@ from qa_pipeline.answering.answerer import check_embedder
 from qa_pipeline.answering.ask import AnsweringModels, ask_stream, stop_rule
 from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.answering.verification import Verifier
+from qa_pipeline.errors import PipelineFailed
 from qa_pipeline.haystack.retriever import FusedRetriever, as_document, haystack_id
 from qa_pipeline.reading.early_stop import StopRule, read_until_sure
 from qa_pipeline.reading.readings import PassageReader, Reading
 from qa_pipeline.retrieval.retriever import RetrievedPassages, Retriever
-from qa_pipeline.settings import MAX_TOP_K, AskSettings, question_text
+from qa_pipeline.settings import MAX_TOP_K, AskSettings, check_pipeline_file, question_text
+
+logger = logging.getLogger(__name__)
 
 RETRIEVER, READER = "Retriever", "Reader"
 ONE_AT_A_TIME = "Ask one question at a time; a pipeline may be run from several threads."
@@ -209,8 +214,7 @@ def load_pipeline(file: Path) -> Pipeline:
 
     It has a DocqaRetriever named Retriever and, behind it, a DocqaReader named Reader. Other nodes may stand anywhere.
     """
-    if not file.is_file():
-        raise SettingError(f"There is no pipeline file {file}.")
+    check_pipeline_file(file)
     try:
         pipeline: Pipeline = Pipeline.load_from_yaml(file, overwrite_with_env_variables=False)
     except Exception as error:
@@ -229,15 +233,24 @@ def load_pipeline(file: Path) -> Pipeline:
 
 
 def run_pipeline(pipeline: Pipeline, query: str, question: Question) -> tuple[RetrievedPassages, Iterator[list[Reading]]]:
-    """Run a pipeline. Haystack wraps the errors of its nodes; errors of docqa are unwrapped here. Raises SettingError."""
+    """Run a pipeline. Haystack wraps the errors of its nodes; errors of docqa are unwrapped here.
+
+    Raises PipelineFailed with the node's name. The log has the traceback without messages, which may contain a question.
+    """
     try:
         pipeline.run(query=query, params={RETRIEVER: {"question": question}})
     except Exception as error:
-        if isinstance(error.__cause__, DocqaError):
-            raise error.__cause__ from None
-        raise
+        cause = error.__cause__ or error
+        if isinstance(cause, DocqaError):
+            raise cause from None
+        found = re.match(r"Exception while running node '([^']*)'", str(error))
+        where = f"The node {found[1]} of the Haystack pipeline" if found else "The Haystack pipeline"
+        kind = type(cause).__name__
+        logger.error("%s failed: %s\n%s", where, kind, "".join(traceback.format_tb(cause.__traceback__)))
+        raise PipelineFailed(f"{where} failed ({kind}); the log of the service has the details.") from error
     if question.retrieved is None or question.readings is None:
-        raise SettingError(f"The Haystack pipeline ended without its nodes {RETRIEVER} and {READER}.")
+        missing = RETRIEVER if question.retrieved is None else READER
+        raise PipelineFailed(f"The Haystack pipeline ended without its node {missing}.")
     return question.retrieved, question.readings
 
 

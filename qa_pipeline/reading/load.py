@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TRAINED = "training.json"
+AS_SHIPPED = ("auto", "fp32")
 
 
 def load_reader(
@@ -34,7 +35,7 @@ def load_reader(
     """
     if precision not in PRECISIONS:
         raise SettingError(f"precision is {precision!r}; it must be one of {', '.join(PRECISIONS)}.")
-    if folder.model_type == "xlm":
+    if folder.model_type == "xlm" and folder.graph is None:
         return _xlm(folder, precision, count)
     sizes = {name: options.pop(name, size) for name, size in window_sizes(folder).items()}
     reading = ReadingOptions(**sizes, count=count)
@@ -68,15 +69,28 @@ def onnx_precision(precision: str, hardware: Hardware) -> Precision | None:
     return "fp32" if precision == "fp32" else "int8" if precision == "int8" else None
 
 
+def precision_of(folder: ModelFolder, precision: str, hardware: Hardware) -> Precision | None:
+    """`onnx_precision` for a model; one that has only a graph is always computed by it.
+
+    Raises SettingError for such a model in a precision that its graph cannot be asked for.
+    """
+    if folder.graph is None:
+        return onnx_precision(precision, hardware)
+    if precision not in AS_SHIPPED:
+        raise SettingError(f"The reader {folder.name} has only a model.onnx, which no precision changes; choose auto.")
+    return "fp32"
+
+
 def engine_of(name: str) -> str:
     """The engine of a reader that is on this machine, with the reason where it is torch. Raises ModelError."""
     from indexing.models.onnx_export import failed_conversion
+    from indexing.models.shipped_graph import graph_engine
     from indexing.models.tensors import encoder_config
 
     folder = resolve(name, "reader", offline=True)
     found = encoder_config(folder.source)
     reason = found if isinstance(found, str) else failed_conversion(folder, "logits")
-    return f"torch, because of {reason}" if reason else "ONNX Runtime"
+    return graph_engine(folder, "logits", reason, "torch")
 
 
 def _with_onnx(
@@ -90,14 +104,15 @@ def _with_onnx(
 ) -> PassageReader | None:
     """The reader on ONNX Runtime; None if torch has to compute it."""
     hardware = hardware or this_machine("cuda" if (has_gpu() if use_gpu is None else use_gpu) else "cpu")
-    chosen = onnx_precision(precision, hardware)
+    chosen = precision_of(folder, precision, hardware)
     if chosen is None:
         return None
-    from indexing.models.onnx_export import NotConvertible
+    from indexing.models.conversion import NotConvertible
     from qa_pipeline.reading.onnx_engine import load_onnx_reader
 
+    shipped = precision in AS_SHIPPED
     try:
-        return load_onnx_reader(folder, options, chosen, remember=remember, hardware=hardware)
+        return load_onnx_reader(folder, options, chosen, remember=remember, hardware=hardware, shipped=shipped)
     except NotConvertible as reason:
         logger.info("%s is computed with torch because of %s", folder.name, reason)
         return None

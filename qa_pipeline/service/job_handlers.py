@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from indexing.errors import IndexBusy
 from indexing.files.file_text import FileLimits
+from indexing.speed import IndexingSpeed
 from qa_pipeline.answers import Reply
 from qa_pipeline.errors import CorpusMissing, JobCancelled, JobNotDone
 from qa_pipeline.service.home import Corpus, Home
@@ -144,12 +145,29 @@ def index_corpus(
 def _build(home: Home, corpus: Corpus, report: Report, limits: FileLimits | None) -> Built:
     from indexing.build import FileReport, build_index
 
+    speed, passages, last = IndexingSpeed(), 0, ""
+
     def progress(file: FileReport, done: int, total: int) -> None:
-        reason = f" ({file.reason})" if file.reason else ""
-        report(done, total, f"{file.source}: {file.status}{reason}")
+        nonlocal passages, last
+        passages += file.passages
+        last = f"{file.source}: {file.status}" + (f" ({file.reason})" if file.reason else "")
+        embedding(passages, done, total)
+
+    def embedding(passages: int, done: int, total: int) -> None:
+        speed.update(passages, done, total)
+        if total:
+            report(speed.done, total, " · ".join(filter(None, (last, speed.words()))) or "Computing vectors.")
 
     embedder = home.embedder(corpus.embedder)
-    return build_index(corpus.documents, corpus.index, limits=limits, progress=progress, embedder=embedder, emptied=True)
+    return build_index(
+        corpus.documents,
+        corpus.index,
+        limits=limits,
+        progress=progress,
+        embedding=embedding,
+        embedder=embedder,
+        emptied=True,
+    )
 
 
 def _report(built: Built) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from msgspec.inspect import BoolType, CustomType, IntType, VarTupleType, type_in
 
 from indexing.errors import SettingError
 from indexing.models.presets import DEFAULT_READER
-from qa_pipeline.settings import MAX_TOP_K, PRECISIONS
+from qa_pipeline.settings import MAX_TOP_K, PRECISIONS, check_pipeline_file
 
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 DIGITS = 15
@@ -113,6 +113,8 @@ def is_loopback(host: str) -> bool:
 def server_settings(flags: Mapping[str, Any], environment: Mapping[str, str]) -> ServerSettings:
     """Settings from flags (None: not given), else from DOCQA_* variables ("": not set). Raises SettingError.
 
+    A pipeline file is looked at, but Haystack is not imported yet.
+
     >>> server_settings({"home": "h", "port": None}, {"DOCQA_PORT": "9000"}).port
     9000
     """
@@ -125,7 +127,10 @@ def server_settings(flags: Mapping[str, Any], environment: Mapping[str, str]) ->
             values[setting] = _checked(name, kind, _parsed(kind, given) if isinstance(given, str) else given)
     if "home" not in values:
         raise SettingError("No home folder is named; use --home HOME or the variable DOCQA_HOME.")
-    return ServerSettings(**values)
+    settings = ServerSettings(**values)
+    if settings.pipeline:
+        check_pipeline_file(Path(settings.pipeline))
+    return settings
 
 
 @cache

@@ -23,7 +23,17 @@ from indexing.files.file_text import FileLimits
 from indexing.files.walk import FileReader, FoundFile, find_files
 from indexing.models.embedder import Embedder
 from indexing.models.registry import builtin_tokenizer, resolve
-from indexing.models.word_tokenizer import BEGINS, LETTERS, LONGEST, MARKS, PLAIN, WordTokens, count_tokens
+from indexing.models.word_tokenizer import (
+    BEGINS,
+    ENDS,
+    LETTERS,
+    LONGEST,
+    MARKS,
+    PLAIN,
+    WordTokens,
+    count_tokens,
+    word_tokens,
+)
 from indexing.prepare import Batch, prepare_batches
 from indexing.settings import ChunkSettings
 from indexing.store.bm25 import ARRAYS, Segment, term_hash
@@ -262,3 +272,11 @@ def test_few_files_are_prepared_without_helpers(corpus: list[FoundFile], monkeyp
     monkeypatch.setattr(workers, "_started", lambda: pytest.fail("a helper was started"))
     with shared(corpus) as batches:
         assert same(list(batches), here(corpus))
+
+
+def test_every_token_id_has_a_place_and_every_pair_across_a_clause_is_known() -> None:
+    tokenizer, words = builtin_tokenizer(), word_tokens()
+    vocabulary = tokenizer.get_vocab()
+    assert words._size() == max(vocabulary.values()) + 1
+    pairs = {token[at : at + 2] for token in vocabulary for at, mark in enumerate(token[:-1]) if mark in ENDS.values()}
+    assert pairs and words._over == pairs

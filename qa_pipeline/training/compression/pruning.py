@@ -79,8 +79,7 @@ def texts(examples: Sequence[Example], plain: Path | None) -> dict[str, Iterable
 
 def count_tokens(folder: ModelFolder, some_texts: Iterable[str]) -> Counts:
     """Token frequencies in the first 1.5 million characters of the texts, int64 [V]."""
-    tokenizer = load_tokenizer(folder.path / TOKENIZER, folder.name)
-    tokenizer.no_truncation()
+    tokenizer = load_tokenizer(folder.path / TOKENIZER, folder.name, truncates=False)
     counts: Counts = np.zeros(tokenizer.get_vocab_size(), dtype=np.int64)
     for some in _at_once(some_texts):
         for encoding in tokenizer.encode_batch(some, add_special_tokens=False):

@@ -12,9 +12,10 @@ import pytest
 
 from indexing.errors import SettingError
 from indexing.models import onnx_export
+from indexing.models.conversion import FAILED
 from indexing.models.embedder import VARIABLE, Embedder, engine_of, unit
 from indexing.models.onnx_embedder import BLOCK, OnnxEmbedder
-from indexing.models.onnx_export import CHECKED, FAILED
+from indexing.models.onnx_export import CHECKED
 from indexing.models.registry import ModelFolder, resolve
 from indexing.models.sentence_transformer import SentenceTransformerModel, load_sentence_transformer
 from tests.known import SCRIPTS

@@ -8,7 +8,7 @@ import pytest
 
 from indexing.errors import ModelMissing, ModelRefused
 from indexing.models.presets import BUILTIN_SENTENCE, DEFAULT_EMBEDDER, DEFAULT_READER, PRESETS, Kind
-from indexing.models.registry import resolve
+from indexing.models.registry import builtin_tokenizer, builtin_tokenizer_file, load_tokenizer, resolve
 from tests.indexing.models.conftest import KINDS
 from tests.model_folders import (
     ROOT,
@@ -175,3 +175,25 @@ def test_prefixes(
     folder = copied(embedders["static"], tmp_path / name)
     set_json("config_sentence_transformers.json", prompts=prompts)(folder)
     assert resolve(str(folder), "embedder").prefixes == expected
+
+
+def test_models_with_one_tokenizer_file_share_the_tokenizer(readers: dict[str, Path], tmp_path: Path) -> None:
+    file = readers["bert"] / "tokenizer.json"
+    (tmp_path / "copy.json").write_bytes(file.read_bytes())
+    first, second = load_tokenizer(file, "one"), load_tokenizer(tmp_path / "copy.json", "other", truncates=False)
+    assert first is second and first.padding is None
+    first.enable_truncation(7)
+    first.save(str(tmp_path / "short.json"))
+    first.no_truncation()
+    short, whole = (load_tokenizer(tmp_path / "short.json", "short", truncates=kind) for kind in (True, False))
+    assert short is not whole and whole.truncation is None and len(short.encode("a b c d e f g h i j k").ids) == 7
+    assert load_tokenizer(tmp_path / "short.json", "short") is short and first.truncation is None
+    (tmp_path / "copy.json").write_bytes((tmp_path / "short.json").read_bytes())
+    assert load_tokenizer(tmp_path / "copy.json", "changed") is short
+    (tmp_path / "copy.json").write_bytes(b"{}")
+    with pytest.raises(ModelRefused, match="copy.json"):
+        load_tokenizer(tmp_path / "copy.json", "broken")
+
+
+def test_the_built_in_tokenizer_is_loaded_once() -> None:
+    assert builtin_tokenizer() is builtin_tokenizer() is load_tokenizer(builtin_tokenizer_file(), "builtin")

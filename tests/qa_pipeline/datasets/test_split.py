@@ -81,6 +81,63 @@ def test_counters_are_no_ids() -> None:
     assert len(groups([*a, *b])) == 4 + 6
 
 
+YEARS = {
+    "en": "In {year} it cost {price:,} marks.",
+    "de": "{year} kostete es {price:,} Mark.",
+    "ar": "في عام {year} كان الثمن {price:,}.",
+}
+DIGITS = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
+
+
+def counted(language: str, first_year: int, paragraphs: int = 4, questions: int = 3) -> list[Example]:
+    """A file whose ids are a prefix and a counter, over paragraphs with a year each."""
+    texts = [YEARS[language].format(year=year, price=2 * year) for year in range(first_year, first_year + paragraphs)]
+    shown = {
+        "en": texts,
+        "de": [text.replace(",", ".") for text in texts],
+        "ar": [text.replace(",", "٬").translate(DIGITS) for text in texts],
+    }
+    return [
+        example(f"{language}-{n:02}", shown[language][n // questions], language=language, origin="a.json")
+        for n in range(paragraphs * questions)
+    ]
+
+
+@pytest.mark.parametrize("questions", [1, 3])
+def test_counters_that_happen_to_agree_join_nothing_where_the_numbers_in_the_texts_differ(questions: int) -> None:
+    """Files over other texts in other languages, whose questions are numbered in blocks of one size."""
+    files = [counted(language, year, questions=questions) for language, year in (("en", 1800), ("de", 1900), ("ar", 1700))]
+    assert len(groups([e for file in files for e in file])) == 3 * 4
+    made = divide([e for file in files for e in file], questions, 1)
+    assert Counter(e.language for e in made.train) == dict.fromkeys(("en", "de", "ar"), 3 * questions)
+
+
+@pytest.mark.parametrize("questions", [1, 3])
+def test_counters_of_translations_join_them_in_any_script(questions: int) -> None:
+    files = [counted(language, 1900, questions=questions) for language in ("en", "de", "ar")]
+    assert len(groups([e for file in files for e in file])) == 4
+
+
+def test_the_examples_are_split(repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(repository / "examples" / "questions.json")
+    assert main(["split", file, "--into", str(tmp_path / "s"), "--test-per-language", "3", "--json"]) == 0
+    told = capsys.readouterr()
+    counts = json.loads(told.out)["languages"]
+    assert len(counts) == 12 and all(side["test"] == 3 and side["train"] >= 5 for side in counts.values()), counts
+    assert told.err == ""
+    contexts = [{e.context for e in read_all([tmp_path / "s" / side])} for side in ("train", "test")]
+    assert not contexts[0] & contexts[1]
+
+
+def test_an_empty_training_part_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for language in ("en", "de"):
+        examples = [example(f"{language}{n}", f"{language} text", language=language) for n in range(4)]
+        (tmp_path / f"{language}.json").write_text(json.dumps(squad(examples)), encoding="utf-8")
+    assert main(["split", str(tmp_path), "--into", str(tmp_path / "s"), "--test-per-language", "2"]) == 0
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("docqa: The training part has no questions in every language") and told.endswith(".")
+
+
 def test_ids_that_begin_with_their_files_name_are_compared_without_it() -> None:
     a = [example(f"set-en-{n // 2}-{n % 2}", f"en {n // 2}") for n in range(8)]
     b = [example(f"set-fi-{n // 2}-{n % 2}", f"fi {n // 2}", language="fi", origin="b.json") for n in range(6)]

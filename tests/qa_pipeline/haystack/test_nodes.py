@@ -13,10 +13,11 @@ from haystack import Document, Pipeline
 from haystack.nodes import BaseComponent
 
 from indexing.build import build_index
-from indexing.errors import IndexMissing, SettingError
+from indexing.errors import FilterError, IndexMissing, SettingError
 from indexing.settings import IndexSettings
 from qa_pipeline.answering.answerer import Answerer
 from qa_pipeline.answers import Answer, Passage, Reply, Timings
+from qa_pipeline.errors import PipelineFailed
 from qa_pipeline.haystack import nodes
 from qa_pipeline.haystack.nodes import load_pipeline
 from qa_pipeline.pipeline import QAPipeline
@@ -49,6 +50,27 @@ class Forger(Backwards):
         for document in documents:
             document.content = "Kestrel Bridge opened in 1066."
         return {"documents": [*self.forged, Document(content="Kestrel Bridge opened in 1066."), *documents]}, "output_1"
+
+
+class Breaker(Backwards):
+    """A node that raises an error with the question in its message."""
+
+    def run(self, query: str, documents: list[Document]) -> tuple[dict[str, Any], str]:  # type: ignore[override]
+        raise KeyError(query)
+
+
+class Emptier(Backwards):
+    """A node that returns no list of documents."""
+
+    def run(self, documents: list[Document]) -> tuple[dict[str, Any], str]:  # type: ignore[override]
+        return {"documents": None}, "output_1"
+
+
+class Refuser(Backwards):
+    """A node that raises an error of docqa."""
+
+    def run(self, documents: list[Document]) -> tuple[dict[str, Any], str]:  # type: ignore[override]
+        raise FilterError("not this one.")
 
 
 class Loser(Backwards):
@@ -233,5 +255,24 @@ def test_a_pipeline_that_ends_early_is_an_error(plain: Answerer) -> None:
     pipeline = through(plain, EXAMPLE)
     pipeline.pipeline = Pipeline()
     pipeline.pipeline.add_node(nodes.DocqaRetriever(), "Retriever", ["Query"])
-    with pytest.raises(SettingError, match="ended without"):
+    with pytest.raises(PipelineFailed, match="ended without its node Reader"):
+        pipeline.ask(QUESTIONS[0])
+
+
+@pytest.mark.parametrize("kind", ["Breaker", "Emptier"])
+def test_a_node_that_raises_is_named(plain: Answerer, tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    pipeline = through(plain, between(tmp_path, kind))
+    for ask in (pipeline.ask, lambda question: list(pipeline.stream(question))):
+        with pytest.raises(PipelineFailed) as failed:
+            ask(QUESTIONS[0])
+        node, error = ("Between", "KeyError") if kind == "Breaker" else ("Reader", "TypeError")
+        told = f"The node {node} of the Haystack pipeline failed ({error}); the log of the service has the details."
+        assert str(failed.value) == told
+    assert "in run" in caplog.text and QUESTIONS[0] not in caplog.text
+    assert pipeline.search(QUESTIONS[0]).passages
+
+
+def test_errors_of_docqas_own_nodes_stay_what_they_are(plain: Answerer, tmp_path: Path) -> None:
+    pipeline = through(plain, between(tmp_path, "Refuser"))
+    with pytest.raises(FilterError, match="not this one"):
         pipeline.ask(QUESTIONS[0])

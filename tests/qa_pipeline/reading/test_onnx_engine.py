@@ -12,8 +12,9 @@ import pytest
 
 from indexing.errors import SettingError
 from indexing.models import onnx_export, threads
+from indexing.models.conversion import FAILED, NotConvertible
 from indexing.models.hardware import Hardware
-from indexing.models.onnx_export import CHECKED, FAILED, NotConvertible, convert_model
+from indexing.models.onnx_export import CHECKED, convert_model
 from indexing.models.registry import ModelFolder, resolve
 from indexing.models.threads import parallel, thread_count
 from qa_pipeline.haystack.load import load_farm_reader

@@ -91,6 +91,48 @@ def test_a_bad_file_ends_the_start_in_one_sentence(tmp_path: Path, capsys: pytes
         assert len(said) == 1 and name in said[0]
 
 
+UNREADABLE: dict[str, bytes | None] = {
+    "There is no pipeline file": None,
+    "it is not YAML in UTF-8 (line 2)": b"a:\n  - ]",
+    "it is not YAML in UTF-8.": b"\xff\xfe\x00",
+    "it lacks the lists components and pipelines": b"just a text",
+    "it is a folder": b"",
+}
+
+
+@pytest.mark.parametrize("reason", UNREADABLE)
+def test_a_file_that_cannot_be_read_is_told_before_haystack_is_imported(tmp_path: Path, reason: str) -> None:
+    file, content = tmp_path / "p.yaml", UNREADABLE[reason]
+    if content:
+        file.write_bytes(content)
+    elif content is not None:
+        file.mkdir()
+    code = (
+        "import sys\n"
+        "from qa_pipeline.cli.main import main\n"
+        f"status = main(['serve', '--home', {str(tmp_path / 'h')!r}, '--reader', 'builtin', '--pipeline', {str(file)!r}])\n"
+        f"print(status, [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout == "2 []\n" and reason in run.stderr and str(file) in run.stderr and run.stderr.count("\n") == 1
+
+
+def test_a_node_that_raises_is_a_problem_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with live(tmp_path / "h", pipeline=str(EXAMPLE)) as api:
+        api.fill("a", FILES)
+
+        def broken(self: Any, **_: Any) -> None:
+            raise ZeroDivisionError("secret words of the question")
+
+        monkeypatch.setattr(nodes.DocqaReader, "run", broken)
+        answers = [api.http.post(f"/v1/corpora/a/{door}", json=ASKED) for door in ("ask", "ask/stream")]
+        for answer in answers:
+            assert "The node Reader of the Haystack pipeline failed (ZeroDivisionError)" in answer.text
+            assert "secret" not in answer.text
+        assert answers[0].status_code == 500 and answers[0].headers["content-type"] == "application/problem+json"
+        assert answers[0].json()["type"] == "urn:docqa:problem:PipelineFailed"
+
+
 def test_the_page_hands_its_options_to_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[list[str]] = []
 

@@ -73,6 +73,7 @@ def test_a_cancelled_index_job_keeps_what_was_committed(
 
     with pytest.raises(JobCancelled):
         index_corpus(home, reports, report)
+    assert "Computing vectors." in told
     with Index.open(reports.index) as index:
         assert 5 <= index.folder.counts()["documents"] < 10
         assert [line for line in index.problems() if "derived files" not in line] == []
