@@ -4,15 +4,13 @@ A reader chooses tokens, so its span may read "18.5" where the text says "−18.
 that adjusts spans. `verdict.candidates` calls it once for each, so every reply, row and figure has adjusted spans.
 FARMReader's own interface keeps FARM's spans. The rules, in the order in which they apply:
 
-| rule | text | reader | answer |
-|---|---|---|---|
-| a number is not cut | 1,250 km; 10:30; 3万5千 | 1; 10; 3万 | 1,250 km; 10:30; 3万5千 |
-| powers, tolerances | 4 × 10⁶; 5 ± 0.1 mm | 4; 5 | 4 × 10⁶; 5 ± 0.1 mm |
-| magnitude, percent, currency, unit, counter | 4.2 million €; 三百人 | 4.2; 三百 | 4.2 million €; 三百人 |
-| a minus behind the number, right-to-left text only | 20- درجة | 20 | 20- درجة |
-| words and clusters (`word_boundaries`) | Tilde Marrow3 | Tilde Marrow | Tilde Marrow3 |
-| currency, sign, comparison before | −$5; ≥ 5 mm; US$ 30 | 5; 5 mm; 30 | −$5; ≥ 5 mm; US$ 30 |
-| parentheses of a negative number | was (4.2) million | 4.2 | (4.2) million |
+* A number is not cut: the reader's "1" of "1,250 km" is "1,250 km", and "10" of "10:30" is "10:30".
+* Powers and tolerances: "4 × 10⁶" for "4", and "5 ± 0.1 mm" for "5".
+* Magnitude, percentage, currency, unit and counter: "4.2 million €" for "4.2", and "三百人" for "三百".
+* In right-to-left text, a minus behind the number: "20- درجة" for "20".
+* Words and clusters (`word_boundaries`): "Tilde Marrow3" for "Tilde Marrow".
+* Currency, sign and comparison in front: "−$5" and "≥ 5 mm" for "5", "US$ 30" for "30".
+* Parentheses of a negative number: "(4.2) million" for "4.2".
 
 A dash is no sign: in a range (2010–2014), in a word or code (GPT-4, ב-20), before a space, in front of a list's items.
 Parentheses are none either around a year, a reference ("equation (4.2)") or a remark ("thin walls (5 mm)").
