@@ -70,6 +70,7 @@ class Reply(Struct, frozen=True):
     generation: int
     passages_read: int = 0
     stopped: str = "all"
+    passages_retrieved: int = 0
     deepened: float | None = None
 
 

@@ -120,7 +120,7 @@ def predict(
 
 def prediction_of(example: Example, reading: Reading, calibration: Calibration) -> Prediction:
     """The prediction for an example from its reading, under a calibration."""
-    found = candidates([reading], calibration)
+    found = candidates([reading], [example.context], calibration)
     verdict, span = decide(best_score(found), calibration.threshold), found[0] if found else None
     best = example.context[span.start : span.end] if span else ""
     return Prediction(

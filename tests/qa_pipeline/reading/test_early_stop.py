@@ -1,4 +1,4 @@
-"""The stop rule's time budget is of reading alone."""
+"""Lazy reading: the time budget is of reading alone, and reading ahead changes nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qa_pipeline.reading import early_stop
-from qa_pipeline.reading.early_stop import StopRule, read_until_sure
+from qa_pipeline.reading.early_stop import read_in_order
 from qa_pipeline.reading.readings import Reading, Span
 
 
@@ -39,7 +39,7 @@ def test_the_budget_counts_reading_and_not_the_caller(monkeypatch: pytest.Monkey
     monkeypatch.setattr(early_stop, "time", clock)
     passages: list[Any] = [SimpleNamespace(text="x")] * 10
     read = 0
-    for readings in read_until_sure(SlowReader(clock), "q", passages, StopRule(budget_ms=35.0)):
+    for readings in read_in_order(SlowReader(clock), "q", passages, 35.0):
         read = len(readings)
         clock.now += 5.0
     assert read == 4
@@ -61,10 +61,14 @@ class AheadReader(SlowReader):
 @pytest.mark.parametrize("margin", [2.0, 5.0, 6.0, 99.0])
 def test_reading_ahead_changes_no_result(margin: float) -> None:
     passages: list[Any] = [SimpleNamespace(text=str(n)) for n in range(10)]
-    steps = {}
+    steps: dict[int, list[list[Reading]]] = {}
     for at_once in (1, 2, 4, 16):
         reader = AheadReader(Clock(), at_once)
-        steps[at_once] = list(read_until_sure(reader, "q", passages, StopRule(margin)))
+        lazy, steps[at_once] = read_in_order(reader, "q", passages), list[list[Reading]]()
+        for readings in lazy:
+            steps[at_once].append(readings)
+            if readings[-1].spans[0].margin >= margin:
+                break
         read = len(steps[at_once][-1])
         assert read <= sum(reader.calls) < read + at_once or sum(reader.calls) == len(passages)
         assert max(reader.calls) == min(at_once, len(passages))
@@ -72,4 +76,4 @@ def test_reading_ahead_changes_no_result(margin: float) -> None:
 
 
 def test_no_passage_gives_one_empty_step() -> None:
-    assert list(read_until_sure(AheadReader(Clock(), 4), "q", [], StopRule())) == [[]]
+    assert list(read_in_order(AheadReader(Clock(), 4), "q", [])) == [[]]
