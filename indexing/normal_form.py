@@ -29,7 +29,8 @@ JOINERS_IDLE = "0-9A-Za-z\u00c0-\u024f\u0300-\u05ff\u1100-\u11ff\u1e00-\u1fff\u3
 HALF_WIDTH = "\uff61-\uffdc\u3164"
 CONTINUING = f"{IGNORED}\u0300-\u036f\u1160-\u11ff\u200b-\u200d\u3099\u309a\ud7b0-\ud7fb\uff9e\uff9f\uffa0-\uffdc"
 
-INVISIBLE = re.compile(f"[{IGNORED}]|(?<![{WORDS_UNMARKED}])\u200b|(?<=[{JOINERS_IDLE}])[\u200c\u200d]+")
+INVISIBLE = re.compile(f"[{IGNORED}]")
+IDLE = re.compile(f"(?<=[{JOINERS_IDLE}])[\u200b-\u200d]+|(?<![{WORDS_UNMARKED}])\u200b")
 UNUSUAL = re.compile(f"[{IGNORED}\u200b-\u200d{HALF_WIDTH}]")
 SELECTOR = re.compile(f"[{SELECTORS}]")
 INVISIBLE_END = re.compile(f"[{IGNORED}\u200b]+$")
@@ -96,13 +97,13 @@ def normal_text(text: str) -> NormalText:
             ends.append(end)
         else:
             starts += [begin] * len(made)
-            ends += [begin + _visible(piece)] * len(made)
+            ends += [begin + _visible(piece, made)] * len(made)
     return NormalText("".join(parts), np.array(starts, dtype=np.int32), np.array(ends, dtype=np.int32))
 
 
 def _normal(text: str) -> str:
-    composed = unicodedata.normalize("NFC", text.translate(WIDTH))
-    return unicodedata.normalize("NFC", INVISIBLE.sub("", composed))
+    composed = unicodedata.normalize("NFC", INVISIBLE.sub("", text).translate(WIDTH))
+    return unicodedata.normalize("NFC", IDLE.sub("", composed))
 
 
 def _segments(text: str) -> list[tuple[int, int]]:
@@ -118,10 +119,13 @@ def _combines(character: str) -> bool:
     return unicodedata.category(character)[0] == "M" or COMBINES.match(character) is not None
 
 
-def _visible(piece: str) -> int:
-    """The length of a piece without invisible characters at its end; a variation selector belongs to its character."""
+def _visible(piece: str, made: str) -> int:
+    """The length of a piece without invisible characters at its end; a variation selector belongs to its character.
+
+    made: the normal form of the piece.
+    """
     end = INVISIBLE_END.search(piece)
-    if end is None or end.start() == 0:
+    if end is None or end.start() == 0 or made.endswith("\u200b"):
         return len(piece)
     selectors = [end.start() + found.end() for found in SELECTOR.finditer(end.group())]
     return selectors[-1] if selectors else end.start()
