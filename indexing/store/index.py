@@ -31,7 +31,8 @@ from indexing.store.corpus_db import IndexFolder, StoredChunk
 from indexing.store.faiss_index import VectorIndex
 from indexing.store.filters import Filter, where
 from indexing.store.term_hashes import hashes
-from indexing.text.search_terms import terms
+from indexing.text.search_terms import VERSION as TERMS
+from indexing.text.search_terms import question_terms
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,15 @@ class State:
     generation: int
     vectors: VectorIndex
     keywords: KeywordIndex
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """The derived files of one generation. keywords: None if their terms were made by other rules (`search_terms.VERSION`)."""
+
+    generation: int
+    vectors: VectorIndex
+    keywords: KeywordIndex | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +106,8 @@ class Snapshot:
 
     def weigh(self, question: str, language: str) -> WeightedQuery:
         """The question's terms with their weights."""
-        return self.state.keywords.weigh(terms(question, language), language)
+        main, extra = question_terms(question, language)
+        return self.state.keywords.weigh(main, language, extra)
 
     def find(
         self, question: WeightedQuery, top_k: int, filters: Filter | None = None, all_terms: bool = False
@@ -190,9 +201,14 @@ class Index:
             state = None
         if state is None or state.generation > generation:
             return self._rebuild(generation)
-        return self._advance(state, generation)
+        if state.keywords is None:
+            logger.info("the keyword index of %s is made again by the present rules for terms", self.folder.path)
+            now = self._advance(State(state.generation, state.vectors, KeywordIndex()), generation)
+            return replace(now, keywords=KeywordIndex.of([self._segment(self.folder.chunk_ids())]))
+        return self._advance(State(state.generation, state.vectors, state.keywords), generation)
 
-    def _read_derived(self) -> State | None:
+    def _read_derived(self) -> StoredState | None:
+        """What the derived files hold; None without them. Raises IndexDamaged and what reading and parsing raise."""
         path = self.folder.path / MANIFEST
         if not path.is_file():
             return None
@@ -211,7 +227,8 @@ class Index:
         )
         if base is not None and base.d != index.dimension:
             raise IndexDamaged("the vector index has another dimension than the model")
-        return State(int(manifest["generation"]), index, KeywordIndex.of([segment]))
+        known = KeywordIndex.of([segment]) if manifest.get("terms") == TERMS else None
+        return StoredState(int(manifest["generation"]), index, known)
 
     def _verified(self, entry: dict[str, str]) -> Path:
         """The path of a derived file, after verifying its checksum; FAISS never reads an unverified file."""
@@ -293,6 +310,7 @@ class Index:
             state = self._folded(snapshot.state)
         stamp = f"{state.generation:08d}-{os.urandom(4).hex()}"
         manifest: dict[str, Any] = {"generation": state.generation, "kind": state.vectors.kind, "vectors": None}
+        manifest["terms"] = TERMS
         manifest["dead"] = state.vectors.dead.tolist()
         if state.vectors.base is not None:
             manifest["vectors"] = self._write(f"vectors-{stamp}.faiss", state.vectors.base)
@@ -365,7 +383,9 @@ class Index:
 
     def _file_problems(self) -> Iterator[str]:
         try:
-            self._read_derived()
+            found = self._read_derived()
+            if found is not None and found.keywords is None:
+                yield "The keyword index was written by another version of docqa and is made again in memory at each start."
         except (IndexDamaged, OSError, ValueError, KeyError, TypeError) as error:
             yield f"The derived files cannot be used and are rebuilt in memory at each start: {str(error).rstrip('.')}."
 

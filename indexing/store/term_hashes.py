@@ -12,7 +12,18 @@ from operator import add
 import numpy as np
 
 from indexing.store.bm25 import Hashes, term_digest
-from indexing.text.search_terms import BARE_RUNS, CLUSTER, DENSE, MARKED, NOT_PLAIN, PLAIN_RUNS, terms_of_pair, terms_of_run
+from indexing.text.search_terms import (
+    BARE_RUNS,
+    CLUSTER,
+    DENSE,
+    MARKED,
+    NOT_PLAIN,
+    PLAIN_RUNS,
+    han_numbers,
+    run_parts,
+    term_text,
+    terms_of_pair,
+)
 
 CACHED_TERMS = 400_000
 
@@ -28,7 +39,8 @@ def hashes(text: str, language: str) -> Hashes:
     known = _runs_of(language)
     if NOT_PLAIN.search(text) is None:
         return np.frombuffer(b"".join(map(known.__getitem__, PLAIN_RUNS.findall(text))), dtype="<u8")
-    runs = BARE_RUNS.findall(text)
+    text = term_text(text)
+    runs = (PLAIN_RUNS if NOT_PLAIN.search(text) is None else BARE_RUNS).findall(text)
     found = [known[run] if run in known or not DENSE.match(run) else _of_pairs(run) for run in runs]
     return np.frombuffer(b"".join(found), dtype="<u8")
 
@@ -40,7 +52,7 @@ class _Runs(dict[str, bytes]):
         self.language = language
 
     def __missing__(self, run: str) -> bytes:
-        made = self[run] = _hashed(terms_of_run(run, self.language))
+        made = self[run] = b"".join(map(_hashed, run_parts(run, self.language)))
         return made
 
 
@@ -73,4 +85,4 @@ def _of_pairs(run: str) -> bytes:
         known = _local.pairs = _Pairs()
     clusters = CLUSTER.findall(run) if MARKED.search(run) else run
     pairs = map(add, clusters, clusters[1:]) if len(clusters) > 1 else clusters
-    return b"".join(map(known.__getitem__, pairs))
+    return b"".join([*map(known.__getitem__, pairs), _hashed(han_numbers(run))])
