@@ -55,7 +55,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class StoredState:
-    """The derived files of one generation. keywords: None if their terms were made by other rules (`search_terms.VERSION`)."""
+    """The derived files of one generation. keywords: None if made with another `search_terms.VERSION`."""
 
     generation: int
     vectors: VectorIndex
@@ -202,7 +202,7 @@ class Index:
         if state is None or state.generation > generation:
             return self._rebuild(generation)
         if state.keywords is None:
-            logger.info("the keyword index of %s is made again by the present rules for terms", self.folder.path)
+            logger.info("the keyword index of %s is rebuilt, since its terms are of another version", self.folder.path)
             now = self._advance(State(state.generation, state.vectors, KeywordIndex()), generation)
             return replace(now, keywords=KeywordIndex.of([self._segment(self.folder.chunk_ids())]))
         return self._advance(State(state.generation, state.vectors, state.keywords), generation)
@@ -385,7 +385,7 @@ class Index:
         try:
             found = self._read_derived()
             if found is not None and found.keywords is None:
-                yield "The keyword index was written by another version of docqa and is made again in memory at each start."
+                yield "The keyword index has the terms of another version and is rebuilt in memory at each start."
         except (IndexDamaged, OSError, ValueError, KeyError, TypeError) as error:
             yield f"The derived files cannot be used and are rebuilt in memory at each start: {str(error).rstrip('.')}."
 

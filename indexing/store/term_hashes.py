@@ -19,6 +19,7 @@ from indexing.text.search_terms import (
     MARKED,
     NOT_PLAIN,
     PLAIN_RUNS,
+    POSITIONAL,
     han_numbers,
     run_parts,
     term_text,
@@ -39,8 +40,7 @@ def hashes(text: str, language: str) -> Hashes:
     known = _runs_of(language)
     if NOT_PLAIN.search(text) is None:
         return np.frombuffer(b"".join(map(known.__getitem__, PLAIN_RUNS.findall(text))), dtype="<u8")
-    text = term_text(text)
-    runs = (PLAIN_RUNS if NOT_PLAIN.search(text) is None else BARE_RUNS).findall(text)
+    runs = BARE_RUNS.findall(term_text(text))
     found = [known[run] if run in known or not DENSE.match(run) else _of_pairs(run) for run in runs]
     return np.frombuffer(b"".join(found), dtype="<u8")
 
@@ -52,7 +52,8 @@ class _Runs(dict[str, bytes]):
         self.language = language
 
     def __missing__(self, run: str) -> bytes:
-        made = self[run] = b"".join(map(_hashed, run_parts(run, self.language)))
+        main, extra = run_parts(run, self.language)
+        made = self[run] = _hashed(main + extra if extra else main)
         return made
 
 
@@ -85,4 +86,5 @@ def _of_pairs(run: str) -> bytes:
         known = _local.pairs = _Pairs()
     clusters = CLUSTER.findall(run) if MARKED.search(run) else run
     pairs = map(add, clusters, clusters[1:]) if len(clusters) > 1 else clusters
-    return b"".join([*map(known.__getitem__, pairs), _hashed(han_numbers(run))])
+    made = b"".join(map(known.__getitem__, pairs))
+    return made if POSITIONAL.search(run) is None else made + _hashed(han_numbers(run))

@@ -28,19 +28,18 @@ from typing import Any
 
 import regex
 
-from indexing.normal_form import normal_form, normal_text
+from indexing.normal_form import normal_form
 from indexing.text.identifiers import DECIMAL, FRACTION, JOINING, LONGEST, SPACES, run_terms
 
 VERSION = 2
 UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー々〆ゝゞ--\p{Nd}]"
-SIGNS_BETWEEN = rf"(?:{JOINING}|(?<=\d)(?:[,٫٬’'{SPACES}]|\)[ -]?)(?=\d)|(?<=[\u0400-\u052f])['’](?=[\u0400-\u052f]))"
-ALPHANUMERIC = rf"[[\p{{L}}\p{{N}}\p{{M}}\u200c\u200d\u0640]--{UNSPACED}]"
-RUNS = regex.compile(
-    rf"(?P<dense>{UNSPACED}[{UNSPACED}\p{{M}}\u200c\u200d]*)"
-    rf"|(?P<word>{ALPHANUMERIC}+(?:{SIGNS_BETWEEN}{ALPHANUMERIC}+)*)",
-    regex.V1,
+SIGNS_BETWEEN = (
+    rf"(?:{JOINING}|[,٫٬’'{SPACES}](?=\d)(?<=\d.)|(?<=\d)\)[ -]?(?=\d)|['’](?=[\u0400-\u052f])(?<=[\u0400-\u052f].))"
 )
-BARE_RUNS = regex.compile(regex.sub(r"\?P<\w+>", "?:", RUNS.pattern), regex.V1)
+ALPHANUMERIC = rf"[[\p{{L}}\p{{N}}\p{{M}}\u200c\u200d\u0640]--{UNSPACED}]"
+BARE_RUNS = regex.compile(
+    rf"{UNSPACED}[{UNSPACED}\p{{M}}\u200c\u200d]*|{ALPHANUMERIC}+(?:{SIGNS_BETWEEN}{ALPHANUMERIC}+)*", regex.V1
+)
 NOT_PLAIN = re.compile(
     "[^\u0000-\u00ac\u00ae-\u02ff\u0370-\u0482\u048a-\u052f\u1e00-\u1fff"
     "\u2000-\u200a\u2010-\u2029\u202f-\u205f\u20a0-\u20bf\u2190-\u21ff]"
@@ -50,7 +49,8 @@ FULL_WIDTH = re.compile("[\uff01-\uff5e]")
 NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 SPLIT_AM = regex.compile("(?P<thai>\u0e4d(?P<t>[\u0e48-\u0e4b]?)\u0e32)|\u0ecd(?P<l>[\u0ec8-\u0ecb]?)\u0eb2")
 WORD_BREAK = "\u200b"
-POSITIONAL = regex.compile("[〇零一二三四五六七八九]{2,}")
+SMALL = re.compile("[A-Za-z\u00c0-\u024f\u0370-\u052f\u1e00-\u1fff]+")
+POSITIONAL = re.compile("[〇零一二三四五六七八九]{2,}")
 HAN_DIGITS = str.maketrans("〇零一二三四五六七八九", "00123456789")
 DENSE = regex.compile(UNSPACED, regex.V1)
 MARKED = regex.compile(r"[\p{M}\u200c\u200d]")
@@ -151,7 +151,7 @@ def terms(text: str, language: str) -> list[str]:
     >>> terms("The bridges of Orsund, 1,150 m", "en")
     ['the', 'bridges', 'bridg', 'of', 'orsund', '1150', 'm']
     """
-    return [term for run in _runs(term_text(text)) for part in run_parts(run, language) for term in part]
+    return [term for run in _runs(text) for part in run_parts(run, language) for term in part]
 
 
 def question_terms(text: str, language: str) -> tuple[list[str], list[str]]:
@@ -160,28 +160,15 @@ def question_terms(text: str, language: str) -> tuple[list[str], list[str]]:
     >>> question_terms("GPT-4 bridges", "en")
     (['gpt', '4', 'bridges', 'bridg'], ['gpt4'])
     """
-    parts = [run_parts(run, language) for run in _runs(term_text(text))]
+    parts = [run_parts(run, language) for run in _runs(text)]
     return [term for main, _ in parts for term in main], [term for _, extra in parts for term in extra]
-
-
-def term_spans(text: str, language: str) -> list[tuple[str, int, int]]:
-    """The terms of `terms` with their positions in the text: (term, start, end) in code points.
-
-    All terms of a number or an identifier have the place of the whole.
-    """
-    normal = normal_text(text)
-    found: list[tuple[str, int, int]] = []
-    for match in RUNS.finditer(normal.text):
-        for term in [term for part in run_parts(match.group(), language) for term in part]:
-            found.append((term, *normal.original(match.start(), match.end())))
-    return found
 
 
 def term_text(text: str) -> str:
     """The text from which terms are made: in normal form, in usual width, without word breaks in any script."""
-    if NOT_PLAIN.search(text) is None:
-        return text
-    text = normal_form(text).replace(WORD_BREAK, "")
+    text = normal_form(text)
+    if WORD_BREAK in text:
+        text = text.replace(WORD_BREAK, "")
     if FULL_WIDTH.search(text):
         text = text.translate(NARROW)
     return SPLIT_AM.sub(_am, text) if "\u0e4d" in text or "\u0ecd" in text else text
@@ -193,12 +180,14 @@ def _am(match: regex.Match[str]) -> str:
 
 
 def _runs(text: str) -> list[str]:
-    """The words with their numbers and identifiers, and the unspaced runs of a `term_text`, in order."""
-    return (PLAIN_RUNS if NOT_PLAIN.search(text) is None else BARE_RUNS).findall(text)
+    """The words with their numbers and identifiers, and the unspaced runs of a text, in order."""
+    return PLAIN_RUNS.findall(text) if NOT_PLAIN.search(text) is None else BARE_RUNS.findall(term_text(text))
 
 
 def run_parts(run: str, language: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The main and the extra terms of one run, as matched by PLAIN_RUNS or BARE_RUNS."""
+    if run.isalpha() and run[1:].islower() and (run.isascii() or SMALL.fullmatch(run)):
+        return _word(run, language), ()
     if DENSE.match(run) is None:
         return run_terms(run, partial(_word, language=language))
     clusters = CLUSTER.findall(run)
