@@ -16,7 +16,7 @@ from indexing.models.embedder import Embedder
 from indexing.store.corpus_db import StoredChunk
 from indexing.store.filters import Filter
 from indexing.store.index import Index, Snapshot
-from indexing.text.language_id import detect_question
+from indexing.text.language_id import UNKNOWN, detect_question
 from qa_pipeline.answers import Passage
 from qa_pipeline.retrieval.dense_score import dense_score
 from qa_pipeline.retrieval.evidence import Evidence
@@ -157,7 +157,9 @@ def rank(
         for number, m in matches.items()
     ]
     dense = sorted(near, key=lambda item: (-item[1], item[0]))
-    translated = {number: TRANSLATED * max(0.0, m.share) for number, m in matches.items() if m.language != language}
+    translated = {
+        number: TRANSLATED * max(0.0, m.share) for number, m in matches.items() if m.language not in (language, UNKNOWN)
+    }
     by_meaning = [number for number, _ in dense if number in cosines]
     return Rankings(by_meaning, dense, keyword, words.ceiling, fuse(dense, keyword, words.ceiling, settings, translated))
 
@@ -189,7 +191,7 @@ class Retriever:
         found = [(chunks[item.id], item) for item in fused if item.id in chunks]
         passages = tuple(_passage(chunk, item, rank) for rank, (chunk, item) in enumerate(found, start=1))
         hashes = tuple(chunk.content_hash for chunk, _ in found)
-        how = tuple(ranked.evidence(item, settings, chunk.language == language) for chunk, item in found)
+        how = tuple(ranked.evidence(item, settings, _alike(chunk.language, language)) for chunk, item in found)
         done = time.perf_counter()
         return RetrievedPassages(
             passages, hashes, how, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded)
@@ -202,6 +204,11 @@ class Retriever:
             languages = tuple(self.index.folder.counts()["languages"])
             self._languages = (generation, languages)
         return languages
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether words of one language can be those of the other: the same, or one is not known."""
+    return one == other or UNKNOWN in (one, other)
 
 
 def _passage(chunk: StoredChunk, item: FusedHit, rank: int) -> Passage:
