@@ -28,6 +28,7 @@ ORDER = {
         "atomic_files",
         "lru_cache",
         "child_process",
+        "normal_form",
         "files",
         "models",
         "text",

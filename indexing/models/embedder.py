@@ -27,6 +27,7 @@ from indexing.models.registry import ModelFolder, resolve
 from indexing.models.sentence_modules import sentence_modules
 from indexing.models.sentence_transformer import SentenceTransformerModel
 from indexing.models.static_embeddings import is_static, static_model
+from indexing.normal_form import normal_form
 
 logger = logging.getLogger(__name__)
 
@@ -89,14 +90,14 @@ class Embedder:
         return {"name": self.name, "fingerprint": self.fingerprint, "dimension": self.dimension}
 
     def passages(self, texts: Sequence[str]) -> Matrix:
-        """Unit vectors of passages, float32 [n, d], in order."""
-        return self._encode([self._prefixes[1] + text for text in texts])
+        """Unit vectors of passages, float32 [n, d], in order. Texts are embedded in normal form (`indexing.normal_form`)."""
+        return self._encode([self._prefixes[1] + normal_form(text) for text in texts])
 
     def questions(self, texts: Sequence[str]) -> Matrix:
         """Unit vectors of questions, float32 [n, d], in order; recent ones come from an LRU cache."""
         known = self._questions.get_many(dict.fromkeys(texts))
         missing = list(dict.fromkeys(text for text in texts if text not in known))
-        made = dict(zip(missing, self._encode([self._prefixes[0] + text for text in missing]), strict=True))
+        made = dict(zip(missing, self._encode([self._prefixes[0] + normal_form(text) for text in missing]), strict=True))
         self._questions.put_many(made)
         known |= made
         return np.stack([known[text] for text in texts]) if texts else np.zeros((0, self.dimension), dtype=np.float32)

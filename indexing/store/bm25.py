@@ -38,6 +38,7 @@ from indexing.errors import IndexDamaged
 K1 = 1.2
 B = 0.75
 FEWEST = 10
+EXTRA_WEIGHT = 0.5
 
 Hashes = NDArray[np.uint64]
 Postings = tuple[NDArray[np.int32], NDArray[np.uint16]]
@@ -197,19 +198,26 @@ NONE: Hashes = np.empty(0, np.uint64)
 EMPTY = Segment.build([])
 
 
+WeightedTerm = tuple[float, float, list[Postings]]
+"""Weight, idf and postings in each segment."""
+
+
 @dataclass(frozen=True, slots=True)
 class WeightedQuery:
-    """A question's distinct terms in an index: each one's count in the question, idf, and postings in each segment.
+    """A question's distinct terms in an index: each one's weight, idf, and postings in each segment.
 
-    ceiling: the BM25 upper bound, (k1 + 1) * sum of count * idf; 0.0 without terms. A passage's score divided by it is the
+    terms: the main terms; the weight is the count in the question. extra: other readings of its numbers and identifiers
+    that the index has, with EXTRA_WEIGHT times the count.
+    ceiling: the BM25 upper bound, (k1 + 1) * sum of weight * idf; 0.0 without terms. A passage's score divided by it is the
     share of the question's words, weighted by rarity, that the passage has.
     """
 
-    terms: tuple[tuple[int, float, list[Postings]], ...]
+    terms: tuple[WeightedTerm, ...]
+    extra: tuple[WeightedTerm, ...] = ()
 
     @property
     def ceiling(self) -> float:
-        return sum(weight * idf for weight, idf, _ in self.terms) * (K1 + 1)
+        return sum(weight * idf for weight, idf, _ in (*self.terms, *self.extra)) * (K1 + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,20 +255,26 @@ class KeywordIndex:
         """`find` for the terms of a question whose language is not known."""
         return self.find(self.weigh(terms), top_k, allowed, all_terms)
 
-    def weigh(self, terms: Sequence[str], language: str = "") -> WeightedQuery:
-        """Weigh the terms of a question. language: of the question, "" if not known."""
+    def weigh(self, terms: Sequence[str], language: str = "", extra: Sequence[str] = ()) -> WeightedQuery:
+        """Weigh the terms of a question. language: of the question, "" if not known. extra: as in `question_terms`."""
         code = language_code(language)
         spoken = tuple(alive & (s.languages == code) for s, alive in zip(self.segments, self._alive, strict=True))
         among = [self._alive, spoken] if language and sum(int(part.sum()) for part in spoken) >= FEWEST else [self._alive]
         totals = [sum(int(part.sum()) for part in parts) for parts in among]
-        found = []
-        for term, weight in Counter(terms).items():
+
+        def weighed(term: str) -> tuple[float, list[Postings], bool]:
             hashed = term_hash(term)
             postings = [segment.postings(hashed) for segment in self.segments]
             dfs = [sum(int(p[rows].sum()) for p, (rows, _) in zip(parts, postings, strict=True)) for parts in among]
             idfs = [np.log1p((total - df + 0.5) / (df + 0.5)) for total, df in zip(totals, dfs, strict=True)]
-            found.append((weight, float(min(idfs)), postings))
-        return WeightedQuery(tuple(found))
+            return float(min(idfs)), postings, dfs[0] > 0
+
+        main = [(count, *weighed(term)) for term, count in Counter(terms).items()]
+        others = [(EXTRA_WEIGHT * count, *weighed(term)) for term, count in Counter(extra).items() if term not in terms]
+        return WeightedQuery(
+            tuple((weight, idf, postings) for weight, idf, postings, _ in main),
+            tuple((weight, idf, postings) for weight, idf, postings, there in others if there),
+        )
 
     def find(
         self, question: WeightedQuery, top_k: int, allowed: Ids | None = None, all_terms: bool = False
@@ -268,7 +282,7 @@ class KeywordIndex:
         """The best `top_k` (id, BM25 score > 0), best first, equal scores by ascending id.
 
         allowed: None = every passage; an array (possibly empty) = only these ids.
-        all_terms: only passages that have every term of the question.
+        all_terms: only passages that have every main term of the question.
         """
         total = len(self)
         if not total or not question.terms or top_k <= 0 or (allowed is not None and not len(allowed)):
@@ -277,7 +291,7 @@ class KeywordIndex:
         found_ids: list[Ids] = []
         found_scores: list[Scores] = []
         for segment, alive, score, match in zip(self.segments, self._alive, scores, matched, strict=True):
-            keep = alive & (match == len(question.terms) if all_terms else match > 0)
+            keep = alive & (match == len(question.terms) if all_terms else score > 0)
             if allowed is not None:
                 keep &= np.isin(segment.ids, allowed)
             found_ids.append(segment.ids[keep])
@@ -285,15 +299,16 @@ class KeywordIndex:
         return top_scores(np.concatenate(found_ids), np.concatenate(found_scores), top_k)
 
     def _scores(self, question: WeightedQuery, total: int) -> tuple[list[Scores], list[NDArray[np.int32]]]:
-        """The BM25 score of every row of every segment, and each row's number of matching distinct terms."""
+        """The BM25 score of every row of every segment, and each row's number of matching distinct main terms."""
         words = sum(int(s.lengths[a].sum()) for s, a in zip(self.segments, self._alive, strict=True))
         mean = max(words / total, 1e-9)
         scores = [np.zeros(len(segment.ids)) for segment in self.segments]
         matched = [np.zeros(len(segment.ids), dtype=np.int32) for segment in self.segments]
-        for weight, idf, found in question.terms:
+        for place, (weight, idf, found) in enumerate((*question.terms, *question.extra)):
             for n, (segment, (rows, counts)) in enumerate(zip(self.segments, found, strict=True)):
                 tf = counts.astype(np.float64)
                 norm = K1 * (1 - B + B * segment.lengths[rows] / mean)
                 scores[n][rows] += weight * idf * tf * (K1 + 1) / (tf + norm)
-                matched[n][rows] += 1
+                if place < len(question.terms):
+                    matched[n][rows] += 1
         return scores, matched

@@ -5,18 +5,22 @@ A filter is `None` (no filter: everything matches), or nested dictionaries in Ha
     {"language": "de"}                                equal
     {"language": ["de", "fr"]}                        one of these
     {"source": {"$glob": "reports/*"}}                pattern on a string (`*`, `?`, `[...]`; `*` crosses "/")
+    {"source": {"$path": "report[1].txt"}}            the file of that name; if there is none, `*` and `?` are a pattern
     {"year": {"$gte": 2019, "$lt": 2024}}             comparisons, typed: numbers with numbers, text with text
     {"$or": [{"a": 1}, {"$not": {"b": 2}}]}           and, or, not
 
 Names: `language` and `page` (of the passage); `source`, `document_id` and `content_hash` (of the document); any other name
-is a field of the document's meta. A filter that cannot be honoured raises FilterError and is never ignored. An empty list
-or an empty "$or" matches nothing. A document without the field matches only "$ne", "$nin" and "$not".
+is a field of the document's meta. Sources are compared in canonical composition (NFC), as they are stored.
+
+A filter that cannot be honoured raises FilterError and is never ignored. An empty list or an empty "$or" matches nothing.
+A document without the field matches only "$ne", "$nin" and "$not".
 """
 
 from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +37,7 @@ COLUMNS = {
     "content_hash": "d.content_hash",
 }
 COMPARISONS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
-OPERATORS = ("$eq", "$ne", "$in", "$nin", "$glob", *COMPARISONS)
+OPERATORS = ("$eq", "$ne", "$in", "$nin", "$glob", "$path", *COMPARISONS)
 MAX_DEPTH = 32
 NOTHING = "0"
 EVERYTHING = "1"
@@ -59,8 +63,9 @@ def where(filters: Filter | None) -> Where | None:
 def parse_terms(terms: Iterable[str]) -> Filter | None:
     """Parse filters from a command line: `name=value`. Repeated names mean "or", different names mean "and".
 
-    A value with `*` or `?` is a pattern for `source`; `name>=3`, `name<3` (and `>`, `<=`, `!=`) compare. Digits are a
-    number, except for `source`, `language`, `document_id`, `content_hash`. Raises FilterError.
+    `source=report[1].txt` is the file of that name; only if there is none, `*` and `?` in it are a pattern. `name~pattern`
+    is a pattern in any case (`*`, `?`, `[...]`). `name>=3`, `name<3` (and `>`, `<=`, `!=`) compare. Digits are a number,
+    except for `source`, `language`, `document_id`, `content_hash`. Raises FilterError.
 
     >>> parse_terms(["language=de", "language=fr"])
     {'$and': [{'$or': [{'language': {'$eq': 'de'}}, {'language': {'$eq': 'fr'}}]}]}
@@ -68,19 +73,31 @@ def parse_terms(terms: Iterable[str]) -> Filter | None:
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for term in terms:
         name, operator, value = _split(term)
-        if operator == "$eq" and name == "source" and any(sign in str(value) for sign in "*?["):
-            operator = "$glob"
-        kind = "or" if operator in ("$eq", "$glob") else term
+        if operator == "$eq" and name == "source" and any(sign in value for sign in "*?"):
+            operator = "$path"
+        kind = "or" if operator in ("$eq", "$glob", "$path") else term
         groups.setdefault((name, kind), []).append({name: {operator: value}})
     return {"$and": [{"$or": group} for group in groups.values()]} if groups else None
 
 
 def _split(term: str) -> tuple[str, str, Any]:
-    for sign, operator in ((">=", "$gte"), ("<=", "$lte"), ("!=", "$ne"), (">", "$gt"), ("<", "$lt"), ("=", "$eq")):
+    for sign, operator in (
+        (">=", "$gte"),
+        ("<=", "$lte"),
+        ("!=", "$ne"),
+        (">", "$gt"),
+        ("<", "$lt"),
+        ("=", "$eq"),
+        ("~", "$glob"),
+    ):
         name, found, value = term.partition(sign)
-        if found and not any(other in name for other in "<>!="):
-            return _named(name.strip(), term), operator, _typed(name.strip(), value.strip())
-    raise FilterError(f"The filter {term!r} is not of the form name=value (also: !=, >=, <=, >, <).")
+        if found and not any(other in name for other in "<>!=~"):
+            return (
+                _named(name.strip(), term),
+                operator,
+                value.strip() if sign == "~" else _typed(name.strip(), value.strip()),
+            )
+    raise FilterError(f"The filter {term!r} is not of the form name=value (also: ~, !=, >=, <=, >, <).")
 
 
 def _named(name: str, term: str) -> str:
@@ -154,17 +171,35 @@ def _compare(name: str, operator: str, operand: object) -> Where:
     if operator == "$glob":
         if not isinstance(operand, str):
             raise FilterError(f"The filter on {name!r}: $glob takes a pattern, not {type(operand).__name__}.")
-        return _test(name, "GLOB ?", operand, operand)
+        return _test(name, "GLOB ?", operand, composed(name, operand))
+    if operator == "$path":
+        if name != "source" or not isinstance(operand, str):
+            raise FilterError(f"The filter on {name!r}: $path takes the name of a file, and stands with source only.")
+        return path_condition(operand)
     if operator != "$eq" and isinstance(operand, bool):
         raise FilterError(f"The filter on {name!r}: true and false can only be equal or not, not greater or less.")
-    return _test(name, f"{COMPARISONS.get(operator, '=')} ?", operand, operand)
+    return _test(name, f"{COMPARISONS.get(operator, '=')} ?", operand, composed(name, operand))
+
+
+def path_condition(path: str) -> Where:
+    """The condition that a document has this source, or, if no document has it, that `*` and `?` in it match."""
+    _kind("source", path)
+    path = str(composed("source", path))
+    glob = path.replace("[", "[[]")
+    sql = "(d.source = ? OR (d.source GLOB ? AND NOT EXISTS (SELECT 1 FROM documents WHERE source = ?)))"
+    return Where(sql, (path, glob, path))
+
+
+def composed(name: str, value: object) -> object:
+    """The value as sources are stored, in NFC; other fields as they are."""
+    return unicodedata.normalize("NFC", value) if name == "source" and isinstance(value, str) else value
 
 
 def _one_of(name: str, items: Sequence[object]) -> Where:
     """Membership in a list of any length, with one JSON parameter for each type of value in it."""
     groups: dict[str, list[object]] = {}
     for item in items:
-        groups.setdefault(_kind(name, item), []).append(item)
+        groups.setdefault(_kind(name, item), []).append(composed(name, item))
     tests = [_test(name, "IN (SELECT value FROM json_each(?))", group[0], json.dumps(group)) for group in groups.values()]
     return _join(tests, " OR ", NOTHING)
 

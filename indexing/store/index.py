@@ -33,7 +33,8 @@ from indexing.store.filters import Filter, where
 from indexing.store.sentence_vectors import SentenceVectors
 from indexing.store.term_hashes import hashes
 from indexing.store.vector_column import VectorColumn
-from indexing.text.search_terms import terms
+from indexing.text.search_terms import VERSION as TERMS
+from indexing.text.search_terms import question_terms
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,14 @@ class State:
     keywords: KeywordIndex
     sentences: VectorIndex | None = None
     since: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """The derived files. current: False, and no keywords, if those are of another `search_terms.VERSION`."""
+
+    state: State
+    current: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +139,8 @@ class Snapshot:
 
     def weigh(self, question: str, language: str) -> WeightedQuery:
         """The question's terms with their weights."""
-        return self.state.keywords.weigh(terms(question, language), language)
+        main, extra = question_terms(question, language)
+        return self.state.keywords.weigh(main, language, extra)
 
     def find(
         self, question: WeightedQuery, top_k: int, filters: Filter | None = None, all_terms: bool = False
@@ -219,15 +229,20 @@ class Index:
         """The newest state, from the derived files if they are valid, else from the database."""
         generation = self.folder.generation()
         try:
-            state = self._read_derived()
+            stored = self._read_derived()
         except (IndexDamaged, OSError, ValueError, KeyError, TypeError) as error:
             logger.info("derived files of %s are rebuilt: %s", self.folder.path, error)
-            state = None
-        if state is None or state.generation > generation:
+            stored = None
+        if stored is None or stored.state.generation > generation:
             return self._rebuild(generation)
-        return self._advance(state, generation)
+        state = self._advance(stored.state, generation)
+        if not stored.current:
+            logger.info("the keyword index of %s is rebuilt, since its terms are of another version", self.folder.path)
+            return replace(state, keywords=KeywordIndex.of([self._segment(self.folder.chunk_ids())]))
+        return state
 
-    def _read_derived(self) -> State | None:
+    def _read_derived(self) -> StoredState | None:
+        """What the derived files hold; None without them. Raises IndexDamaged and what reading and parsing raise."""
         path = self.folder.path / MANIFEST
         if not path.is_file():
             return None
@@ -235,11 +250,13 @@ class Index:
         keywords = self._verified(manifest["keywords"])
         segment = Segment.load(keywords)
         vectors = self._column().load(self._file_of(manifest["vectors"]), manifest)
-        state = State(int(manifest["generation"]), vectors, KeywordIndex.of([segment]))
+        current = manifest.get("terms") == TERMS
+        state = State(int(manifest["generation"]), vectors, KeywordIndex.of([segment]) if current else KeywordIndex())
         column, deeper = self._sentence_column(), manifest.get("sentences")
-        if column is None or deeper is None or deeper["since"] != self._since():
-            return state
-        return replace(state, sentences=column.load(self._file_of(deeper["vectors"]), deeper), since=deeper["since"])
+        if column is not None and deeper is not None and deeper["since"] == self._since():
+            sentences = column.load(self._file_of(deeper["vectors"]), deeper)
+            state = replace(state, sentences=sentences, since=deeper["since"])
+        return StoredState(state, current)
 
     def _file_of(self, entry: dict[str, str] | None) -> Path | None:
         return None if entry is None else self._verified(entry)
@@ -338,6 +355,7 @@ class Index:
             state = self._folded(snapshot.state)
         stamp = f"{state.generation:08d}-{os.urandom(4).hex()}"
         manifest: dict[str, Any] = {"generation": state.generation, "kind": state.vectors.kind, "vectors": None}
+        manifest["terms"] = TERMS
         manifest["dead"] = state.vectors.dead.tolist()
         if state.vectors.base is not None:
             manifest["vectors"] = self._write(f"vectors-{stamp}.faiss", state.vectors.base)
@@ -418,7 +436,9 @@ class Index:
 
     def _file_problems(self) -> Iterator[str]:
         try:
-            self._read_derived()
+            found = self._read_derived()
+            if found is not None and not found.current:
+                yield "The keyword index has the terms of another version and is rebuilt in memory at each start."
         except (IndexDamaged, OSError, ValueError, KeyError, TypeError) as error:
             yield f"The derived files cannot be used and are rebuilt in memory at each start: {str(error).rstrip('.')}."
 

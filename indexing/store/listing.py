@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from indexing.errors import DocumentMissing
 from indexing.store.corpus_db import IndexFolder
+from indexing.store.filters import Where, path_condition
 
 FACETS = {
     "language": "d.language",
@@ -36,7 +37,8 @@ HAS_FIELD = (
 class ListingQuery:
     """Conditions on documents. None means no condition; of several values, any may match.
 
-    folder: the first folder of a file's path, "" for none. source: a glob pattern. ids: of documents.
+    folder: the first folder of a file's path, "" for none. ids: of documents.
+    source: as `$path` of a filter. pattern: a glob on the source.
     meta: (field, value as text) pairs; of the same field, any value may match.
     since, until: bounds of the field `date`; until includes every date that begins with it.
     """
@@ -45,6 +47,7 @@ class ListingQuery:
     type: str | Sequence[str] | None = None
     folder: str | Sequence[str] | None = None
     source: str | None = None
+    pattern: str | None = None
     ids: Sequence[str] | None = None
     meta: Sequence[tuple[str, str]] = ()
     since: str = ""
@@ -124,11 +127,12 @@ def _where(wanted: ListingQuery, without: str = "", without_field: str = "") -> 
     for name in dict.fromkeys(name for name, _ in wanted.meta if name != without_field):
         texts = json.dumps([[name, text] for each, text in wanted.meta if each == name])
         tests.append((HAS_FIELD, texts))
-    tests += [("d.source GLOB ?", wanted.source), (f"{DATE} >= ?", wanted.since or None)]
+    tests += [("d.source GLOB ?", wanted.pattern), (f"{DATE} >= ?", wanted.since or None)]
     tests += [(f"{DATE} < ?", f"{wanted.until}\uffff" if wanted.until else None)]
-    chosen = [(test, value) for test, value in tests if value is not None]
-    sql = " AND ".join(test for test, _ in chosen)
-    return f"WHERE {sql}" if sql else "", tuple(value for _, value in chosen)
+    chosen = [Where(test, (value,)) for test, value in tests if value is not None]
+    chosen += [path_condition(wanted.source)] if wanted.source is not None else []
+    sql = " AND ".join(condition.sql for condition in chosen)
+    return f"WHERE {sql}" if sql else "", tuple(value for condition in chosen for value in condition.values)
 
 
 def _many(values: str | Sequence[str] | None) -> str | None:

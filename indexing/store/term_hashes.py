@@ -12,7 +12,19 @@ from operator import add
 import numpy as np
 
 from indexing.store.bm25 import Hashes, term_digest
-from indexing.text.search_terms import BARE_RUNS, CLUSTER, DENSE, MARKED, NOT_PLAIN, PLAIN_RUNS, terms_of_pair, terms_of_run
+from indexing.text.search_terms import (
+    BARE_RUNS,
+    CLUSTER,
+    DENSE,
+    MARKED,
+    NOT_PLAIN,
+    PLAIN_RUNS,
+    POSITIONAL,
+    han_numbers,
+    run_parts,
+    term_text,
+    terms_of_pair,
+)
 
 CACHED_TERMS = 400_000
 
@@ -28,7 +40,7 @@ def hashes(text: str, language: str) -> Hashes:
     known = _runs_of(language)
     if NOT_PLAIN.search(text) is None:
         return np.frombuffer(b"".join(map(known.__getitem__, PLAIN_RUNS.findall(text))), dtype="<u8")
-    runs = BARE_RUNS.findall(text)
+    runs = BARE_RUNS.findall(term_text(text))
     found = [known[run] if run in known or not DENSE.match(run) else _of_pairs(run) for run in runs]
     return np.frombuffer(b"".join(found), dtype="<u8")
 
@@ -40,7 +52,8 @@ class _Runs(dict[str, bytes]):
         self.language = language
 
     def __missing__(self, run: str) -> bytes:
-        made = self[run] = _hashed(terms_of_run(run, self.language))
+        main, extra = run_parts(run, self.language)
+        made = self[run] = _hashed(main + extra if extra else main)
         return made
 
 
@@ -73,4 +86,5 @@ def _of_pairs(run: str) -> bytes:
         known = _local.pairs = _Pairs()
     clusters = CLUSTER.findall(run) if MARKED.search(run) else run
     pairs = map(add, clusters, clusters[1:]) if len(clusters) > 1 else clusters
-    return b"".join(map(known.__getitem__, pairs))
+    made = b"".join(map(known.__getitem__, pairs))
+    return made if POSITIONAL.search(run) is None else made + _hashed(han_numbers(run))

@@ -9,8 +9,11 @@ Folding covers:
     digits of every script, which become ASCII.
 
 Vietnamese words also keep a form with tones. Runs of Han, Kana, Hangul, Thai, Lao, Khmer and Myanmar yield overlapping
-bigrams of characters with their marks. Grouped numbers lose their separators: 1,150 and 1.150 and 1 150 are 1150.
-Decimal commas and points are equal: 2,5 and 2.5.
+bigrams of characters with their marks. Numbers and identifiers yield themselves and their parts (`identifiers`). Grouped
+numbers lose their separators: 1,150 and 1.150 and 1 150 are 1150. Decimal commas and points are equal: 2,5 and 2.5.
+
+Terms are made of the normal form of a text (`indexing.normal_form`), so composed and decomposed letters are equal, and
+invisible characters do not count. VERSION names these rules; a keyword index made by others is built again.
 """
 
 from __future__ import annotations
@@ -19,29 +22,39 @@ import re
 import threading
 import unicodedata
 from collections.abc import Callable
+from functools import partial
+from operator import add
 from typing import Any
 
 import regex
 
-LONGEST = 64
-DECIMAL = "·"
+from indexing.normal_form import normal_form
+from indexing.text.identifiers import DECIMAL, FRACTION, JOINING, LONGEST, SPACES, run_terms
 
-UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー々〆ゝゞ"
-RUNS = regex.compile(
-    r"(?P<number>\p{Nd}+(?:[.,٫٬’'\u00a0\u202f ](?=\p{Nd})\p{Nd}+)*)"
-    rf"|(?P<dense>[{UNSPACED}][[{UNSPACED}]\p{{M}}\u200c\u200d]*)"
-    rf"|(?P<word>[[\p{{L}}\p{{N}}\p{{M}}\u200c\u200d\u0640]--[{UNSPACED}]]+)",
-    regex.V1,
+VERSION = 2
+UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー々〆ゝゞ--\p{Nd}]"
+SIGNS_BETWEEN = (
+    rf"(?:{JOINING}|[,٫٬’'{SPACES}](?=\d)(?<=\d.)|(?<=\d)\)[ -]?(?=\d)|['’](?=[\u0400-\u052f])(?<=[\u0400-\u052f].))"
 )
-BARE_RUNS = regex.compile(regex.sub(r"\?P<\w+>", "?:", RUNS.pattern), regex.V1)
-NOT_PLAIN = re.compile("[^\u0000-\u02ff\u0370-\u0482\u048a-\u052f\u1e00-\u1fff\u2010-\u205e\u20a0-\u20bf\u2190-\u21ff]")
-PLAIN_RUNS = re.compile(r"\d+(?:[.,٫٬’'\u00a0\u202f ]\d+)*|[^\W_]+")
-NUMBER = regex.compile(r"\p{Nd}")
-DENSE = regex.compile(rf"(?!\p{{Nd}})[{UNSPACED}]")
+ALPHANUMERIC = rf"[[\p{{L}}\p{{N}}\p{{M}}\u200c\u200d\u0640]--{UNSPACED}]"
+BARE_RUNS = regex.compile(
+    rf"{UNSPACED}[{UNSPACED}\p{{M}}\u200c\u200d]*|{ALPHANUMERIC}+(?:{SIGNS_BETWEEN}{ALPHANUMERIC}+)*", regex.V1
+)
+NOT_PLAIN = re.compile(
+    "[^\u0000-\u00ac\u00ae-\u02ff\u0370-\u0482\u048a-\u052f\u1e00-\u1fff"
+    "\u2000-\u200a\u2010-\u2029\u202f-\u205f\u20a0-\u20bf\u2190-\u21ff]"
+)
+PLAIN_RUNS = re.compile(rf"[^\W_]+(?:{SIGNS_BETWEEN}[^\W_]+)*")
+FULL_WIDTH = re.compile("[\uff01-\uff5e]")
+NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+SPLIT_AM = regex.compile("(?P<thai>\u0e4d(?P<t>[\u0e48-\u0e4b]?)\u0e32)|\u0ecd(?P<l>[\u0ec8-\u0ecb]?)\u0eb2")
+WORD_BREAK = "\u200b"
+SMALL = re.compile("[A-Za-z\u00c0-\u024f\u0370-\u052f\u1e00-\u1fff]+")
+POSITIONAL = re.compile("[〇零一二三四五六七八九]{2,}")
+HAN_DIGITS = str.maketrans("〇零一二三四五六七八九", "00123456789")
+DENSE = regex.compile(UNSPACED, regex.V1)
 MARKED = regex.compile(r"[\p{M}\u200c\u200d]")
 CLUSTER = regex.compile(r".[\p{M}\u200c\u200d]*", regex.DOTALL)
-GROUPED = regex.compile(r"\d{1,3}(?:[.,٬’'\u00a0\u202f ]\d{2,3})*[.,٬’'\u00a0\u202f ]\d{3}")
-SEPARATOR = regex.compile(r"[.,٫٬’'\u00a0\u202f ]")
 VIETNAMESE = regex.compile("[\u0309\u0323\u031b]|đ")
 LETTERS = {
     "أ": "ا",
@@ -52,6 +65,7 @@ LETTERS = {
     "ی": "ي",
     "ې": "ي",
     "ة": "ه",
+    "ہ": "ه",
     "ۀ": "ه",
     "ک": "ك",
     "ڪ": "ك",
@@ -118,7 +132,7 @@ class Table(dict[int, str]):
 
 
 def _cleaned(sign: str) -> str:
-    return sign if sign == DECIMAL or unicodedata.category(sign)[0] in "LMN" else ""
+    return sign if sign in (DECIMAL, FRACTION) or unicodedata.category(sign)[0] in "LMN" else ""
 
 
 def _plain(sign: str) -> str:
@@ -137,24 +151,48 @@ def terms(text: str, language: str) -> list[str]:
     >>> terms("The bridges of Orsund, 1,150 m", "en")
     ['the', 'bridges', 'bridg', 'of', 'orsund', '1150', 'm']
     """
-    return [term for term, _, _ in term_spans(text, language)]
+    return [term for run in _runs(text) for part in run_parts(run, language) for term in part]
 
 
-def term_spans(text: str, language: str) -> list[tuple[str, int, int]]:
-    """The same terms with their positions in the text: (term, start, end) in code points."""
-    found: list[tuple[str, int, int]] = []
-    for match in RUNS.finditer(text):
-        kind, run, at, end = match.lastgroup, match.group(), match.start(), match.end()
-        if kind == "dense":
-            found += _bigrams(run, at)
-        else:
-            found += [(term, at, end) for term in terms_of_run(run, language)]
-    return found
+def question_terms(text: str, language: str) -> tuple[list[str], list[str]]:
+    """The main and the extra terms of a question, as `identifiers` tells them apart.
+
+    >>> question_terms("GPT-4 bridges", "en")
+    (['gpt', '4', 'bridges', 'bridg'], ['gpt4'])
+    """
+    parts = [run_parts(run, language) for run in _runs(text)]
+    return [term for main, _ in parts for term in main], [term for _, extra in parts for term in extra]
 
 
-def terms_of_run(run: str, language: str) -> tuple[str, ...]:
-    """The terms of one word or number, as matched by PLAIN_RUNS or BARE_RUNS."""
-    return _number(run) if NUMBER.match(run) else _word(run, language)
+def term_text(text: str) -> str:
+    """The text from which terms are made: in normal form, in usual width, without word breaks in any script."""
+    text = normal_form(text)
+    if WORD_BREAK in text:
+        text = text.replace(WORD_BREAK, "")
+    if FULL_WIDTH.search(text):
+        text = text.translate(NARROW)
+    return SPLIT_AM.sub(_am, text) if "\u0e4d" in text or "\u0ecd" in text else text
+
+
+def _am(match: regex.Match[str]) -> str:
+    """Thai and Lao sara am in one character, behind its tone mark."""
+    return f"{match['t']}\u0e33" if match["thai"] else f"{match['l'] or ''}\u0eb3"
+
+
+def _runs(text: str) -> list[str]:
+    """The words with their numbers and identifiers, and the unspaced runs of a text, in order."""
+    return PLAIN_RUNS.findall(text) if NOT_PLAIN.search(text) is None else BARE_RUNS.findall(term_text(text))
+
+
+def run_parts(run: str, language: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The main and the extra terms of one run, as matched by PLAIN_RUNS or BARE_RUNS."""
+    if run.isalpha() and run[1:].islower() and (run.isascii() or SMALL.fullmatch(run)):
+        return _word(run, language), ()
+    if DENSE.match(run) is None:
+        return run_terms(run, partial(_word, language=language))
+    clusters = CLUSTER.findall(run)
+    pairs = list(map(add, clusters, clusters[1:])) or clusters
+    return tuple(term for pair in pairs for term in terms_of_pair(pair)), han_numbers(run)
 
 
 def terms_of_pair(pair: str) -> tuple[str, ...]:
@@ -163,11 +201,13 @@ def terms_of_pair(pair: str) -> tuple[str, ...]:
     return (term,) if term else ()
 
 
-def _bigrams(run: str, at: int) -> list[tuple[str, int, int]]:
-    """Overlapping bigrams of characters with their marks; a run of one character yields that character."""
-    spans = [(match.start(), match.end()) for match in CLUSTER.finditer(run)]
-    pairs = list(zip(spans, spans[1:], strict=False)) or [(spans[0], spans[0])]
-    return [(term, at + a, at + d) for (a, _), (_, d) in pairs for term in terms_of_pair(run[a:d])]
+def han_numbers(run: str) -> tuple[str, ...]:
+    """The numbers of an unspaced run that are written digit by digit.
+
+    >>> han_numbers("二〇二一年")
+    ('2021',)
+    """
+    return tuple(found.translate(HAN_DIGITS)[:LONGEST] for found in POSITIONAL.findall(run))
 
 
 def _dense(piece: str) -> str:
@@ -177,19 +217,6 @@ def _dense(piece: str) -> str:
 def _clean(term: str) -> str:
     """Keep only letters, marks, numbers and the decimal point, since NFKC can expand a character to signs."""
     return term.translate(CLEAN)
-
-
-def _number(run: str) -> tuple[str, ...]:
-    digits = "".join(str(unicodedata.digit(c)) if c.isdecimal() else c for c in run)
-    if GROUPED.fullmatch(digits):
-        return (SEPARATOR.sub("", digits)[:LONGEST],)
-    parts = SEPARATOR.split(digits)
-    if len(parts) == 2 and regex.search("[.,٫]", digits):
-        whole, _, rest = GROUPED.sub(lambda m: SEPARATOR.sub("", m.group()), parts[0]), "", parts[1]
-        return (f"{whole}{DECIMAL}{rest}"[:LONGEST],)
-    if len(parts) > 2 and GROUPED.fullmatch(digits[: -len(parts[-1]) - 1]) and digits[-len(parts[-1]) - 1] in ".,٫":
-        return (f"{''.join(parts[:-1])}{DECIMAL}{parts[-1]}"[:LONGEST],)
-    return tuple(part[:LONGEST] for part in parts)
 
 
 def _word(run: str, language: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from indexing.errors import SettingError, UnreadableFile
-from indexing.text.language_id import detect, detect_question
+from indexing.text.language_id import UNKNOWN, detect, detect_question
 from qa_pipeline.datasets.language_codes import language_code, language_of_id, languages_of_name
 
 PACKED = {b"\xfd7zXZ\x00": lzma.decompress, b"\x1f\x8b": gzip.decompress}
@@ -230,13 +230,19 @@ def _with_question_languages(examples: Sequence[Example]) -> Iterator[Example]:
     Detection is unreliable on names and short questions. So a detected language that differs from the context's counts only
     if it is frequent. It needs QUESTIONS_OF_A_PAIR questions of the file, or half of those over contexts in that language.
     """
-    asked = [e.question_language or detect_question(e.question, (e.language,)) for e in examples]
+    asked = [e.question_language or _asked_in(e.question, e.language) for e in examples]
     open_ = [(e.language, told) for e, told in zip(examples, asked, strict=True) if not e.question_language]
     pairs, contexts = Counter(open_), Counter(language for language, _ in open_)
     for example, told in zip(examples, asked, strict=True):
         count = pairs[example.language, told]
         sure = example.question_language or count >= QUESTIONS_OF_A_PAIR or 2 * count >= contexts[example.language]
         yield replace(example, question_language=told if sure else example.language)
+
+
+def _asked_in(question: str, language: str) -> str:
+    """The detected language of a question; that of its context if it is not known."""
+    found = detect_question(question, (language,))
+    return language if found == UNKNOWN else found
 
 
 def _languages(row: _Row, id: str, of_name: tuple[str, str] | None, detected: dict[str, str]) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from indexing.lru_cache import LRUCache
 from qa_pipeline.reading.micro_batching import MicroBatcher
+from qa_pipeline.reading.normal_input import read_in_normal_form
 from qa_pipeline.reading.readings import BATCH_TOKENS, Reading, Span
 from qa_pipeline.reading.span_decoding import Logits, TokenSpan, candidates, windows
 
@@ -162,7 +163,14 @@ class WindowReader:
         return self.read_pairs([(question, text) for text in texts])
 
     def read_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Reading]:
-        """Return the best spans of each (question, text) pair, in order; all pairs are batched together."""
+        """Return the best spans of each (question, text) pair, in order; all pairs are batched together.
+
+        Pairs are read in normal form (`normal_input`). `candidates`, on which FARMReader's interface rests, reads them as
+        they are.
+        """
+        return read_in_normal_form(self._read_pairs, pairs)
+
+    def _read_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Reading]:
         found, starts = self.candidates(pairs)
         return [
             Reading(tuple(_spans(windows_, places, text)))

@@ -28,6 +28,7 @@ from indexing.errors import ModelMissing, ModelRefused, one_line
 from indexing.models.hardware import this_machine
 from indexing.models.registry import ModelFolder
 from indexing.models.sentence_transformer import batches
+from qa_pipeline.reading.normal_input import read_in_normal_form
 from qa_pipeline.reading.readings import BATCH_TOKENS, Reading, Span
 from qa_pipeline.reading.span_decoding import Logits, TokenSpan, candidates, windows
 from qa_pipeline.reading.xlm_tokenizer import Tokens, XlmTokens
@@ -89,7 +90,14 @@ class XlmReader:
         self._languages = dict(getattr(config, "lang2id", None) or {}) if config.use_lang_emb else {}
 
     def read(self, question: str, texts: Sequence[str]) -> list[Reading]:
-        """Return the best spans of each text, in the order of texts."""
+        """Return the best spans of each text, in the order of texts; read in normal form (`normal_input`)."""
+
+        def read(pairs: Sequence[tuple[str, str]]) -> list[Reading]:
+            return self._read(pairs[0][0], [text for _, text in pairs]) if pairs else []
+
+        return read_in_normal_form(read, [(question, text) for text in texts])
+
+    def _read(self, question: str, texts: Sequence[str]) -> list[Reading]:
         tokens = [self._tokens.tokens(text) for text in texts]
         inputs = self._windows(question, texts, tokens)
         found: list[list[tuple[_Window, _WindowSpans]]] = [[] for _ in texts]

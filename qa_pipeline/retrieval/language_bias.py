@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from indexing.arrays import Matrix
 from indexing.lru_cache import LRUCache
 from indexing.models.static_embeddings import Ids, StaticModel
+from indexing.normal_form import normal_form
 from indexing.store.index import Snapshot
 from qa_pipeline.retrieval.dense_score import length_penalty
 
@@ -77,7 +78,7 @@ class LanguageBias:
         for language, ids in sampled.items() if len(sampled) > 1 else ():
             there, vectors = folder.vectors(np.array(ids, dtype=np.int64))
             if len(there):
-                held = model.distinct([chunk.text for chunk in snapshot.chunks(there.tolist())])
+                held = model.distinct([normal_form(chunk.text) for chunk in snapshot.chunks(there.tolist())])
                 samples[language] = LanguageSample(vectors.mean(axis=0), tuple(held))
         return cls(model, sampled, samples)
 
@@ -91,7 +92,7 @@ class LanguageBias:
         """
         if len(self._languages) < 2:
             return {}
-        asked = self._model.tokens(question)
+        asked = self._model.tokens(normal_form(question))
         weights = self._model.weights(asked).astype(np.float64)
         matched = weights @ self._mean_max_cosine(asked) / (float(weights.sum()) or 1.0) if len(asked) else 0.0
         level = self._vectors @ vector + matched - self._by_chance

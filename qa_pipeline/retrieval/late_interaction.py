@@ -14,6 +14,7 @@ from indexing.arrays import Matrix
 from indexing.lru_cache import LRUCache
 from indexing.models.embedder import Embedder
 from indexing.models.static_embeddings import Ids, StaticModel
+from indexing.normal_form import normal_form
 from indexing.store.index import Snapshot
 from qa_pipeline.retrieval.language_bias import LanguageBias
 
@@ -62,7 +63,7 @@ class LateInteraction:
         matched: dict[int, TokenMatch] = {}
         for first in range(0, len(ids), AT_ONCE):
             found = self._of(snapshot, ids[first : first + AT_ONCE])
-            shares = self._model.max_sim(question, [passage.tokens for passage in found.values()]).tolist()
+            shares = self._model.max_sim(normal_form(question), [passage.tokens for passage in found.values()]).tolist()
             for (number, passage), share in zip(found.items(), shares, strict=True):
                 matched[number] = TokenMatch(share, len(passage.tokens), passage.language)
         return matched
@@ -79,7 +80,7 @@ class LateInteraction:
     def _of(self, snapshot: Snapshot, ids: Sequence[int]) -> dict[int, _Passage]:
         known = self._passages.get_many(ids)
         chunks = snapshot.chunks([number for number in ids if number not in known])
-        tokens = self._model.distinct([chunk.text for chunk in chunks])
+        tokens = self._model.distinct([normal_form(chunk.text) for chunk in chunks])
         fresh = {c.id: _Passage(held, c.language) for c, held in zip(chunks, tokens, strict=True)}
         self._passages.put_many(fresh)
         return known | fresh

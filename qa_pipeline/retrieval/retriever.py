@@ -17,7 +17,7 @@ from indexing.models.embedder import Embedder
 from indexing.store.corpus_db import StoredChunk
 from indexing.store.filters import Filter
 from indexing.store.index import Index, Snapshot
-from indexing.text.language_id import detect_question
+from indexing.text.language_id import UNKNOWN, detect_question
 from qa_pipeline.answers import Passage
 from qa_pipeline.retrieval.dense_score import dense_score
 from qa_pipeline.retrieval.evidence import Evidence
@@ -171,7 +171,9 @@ def rank(
         number: dense_score(cosines.get(number, last), m.share, m.tokens) + language_offsets.get(m.language, 0.0)
         for number, m in matches.items()
     }
-    translated = {number: TRANSLATED * max(0.0, m.share) for number, m in matches.items() if m.language != language}
+    translated = {
+        number: TRANSLATED * max(0.0, m.share) for number, m in matches.items() if m.language not in (language, UNKNOWN)
+    }
     if found is None:
         dense = _sorted(tokens)
         by_meaning = [number for number, _ in dense if number in cosines]
@@ -254,7 +256,7 @@ class Retriever:
         found = [(chunks[item.id], item) for item in fused if item.id in chunks]
         passages = tuple(_passage(chunk, item, rank) for rank, (chunk, item) in enumerate(found, start=1))
         hashes = tuple(chunk.content_hash for chunk, _ in found)
-        how = tuple(ranked.evidence(item, settings, chunk.language == language) for chunk, item in found)
+        how = tuple(ranked.evidence(item, settings, _alike(chunk.language, language)) for chunk, item in found)
         done = time.perf_counter()
         return RetrievedPassages(
             passages, hashes, how, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded), deepened
@@ -273,6 +275,11 @@ class _Generation:
     number: int = -1
     languages: tuple[str, ...] = ()
     deepened: float | None = None
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether words of one language can be those of the other: the same, or one is not known."""
+    return one == other or UNKNOWN in (one, other)
 
 
 def _passage(chunk: StoredChunk, item: FusedHit, rank: int) -> Passage:

@@ -139,9 +139,10 @@ class Client:
     ) -> Documents:
         """Documents by source, with facet counts of language, type and folder; several values of a filter are alternatives.
 
+        source: a glob on the file's name.
         more: id (documents), meta ("field=value"), since, until (of the date), fields (True also counts metadata fields).
         """
-        query = {"language": language, "type": type, "folder": folder, "source": source, "offset": offset, "limit": limit}
+        query = {"language": language, "type": type, "folder": folder, "source~": source, "offset": offset, "limit": limit}
         return value(Documents, self._json("GET", _at(corpus, "documents"), params=_given({**query, **more})))
 
     def get_document(self, corpus: str, id: str, *, start: int | None = None, end: int | None = None) -> Document:

@@ -121,6 +121,7 @@ async def list_corpus_documents(
     language: Choices = None,
     folder: Choices = None,
     source: Pattern = None,
+    pattern: Annotated[str | None, Parameter(query="source~", max_length=1_000)] = None,
     file_type: Annotated[list[str] | None, Parameter(query="type", max_items=1_000)] = None,
     ids: Annotated[list[str] | None, Parameter(query="id", max_items=1_000)] = None,
     meta: Annotated[list[str] | None, Parameter(max_items=1_000, description="field=value")] = None,
@@ -130,11 +131,14 @@ async def list_corpus_documents(
     offset: Annotated[int, Parameter(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Parameter(ge=1, le=1_000)] = 50,
 ) -> Listing:
-    """List documents by source, with counts of languages, types and folders. source: may be a pattern (`*`, `?`, `[...]`).
+    """List documents by source, with counts of languages, types and folders. source: the file of that name, else `*` and `?`
+    in it are a pattern. source~: a pattern in any case (`*`, `?`, `[...]`).
 
     A repeated parameter matches any of its values. fields: also count the metadata fields that distinguish documents.
     """
-    wanted = ListingQuery(language, file_type, folder, source, ids, [_pair(text) for text in meta or ()], since, until)
+    wanted = ListingQuery(
+        language, file_type, folder, source, pattern, ids, [_pair(text) for text in meta or ()], since, until
+    )
 
     def listed() -> Listing:
         with service.using(corpus) as opened:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import unicodedata
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -24,18 +25,18 @@ ROWS: list[dict[str, Any]] = [
 COLUMNS = ("language", "source", "page")
 
 
-def select(filters: Any) -> list[int]:
+def select(filters: Any, rows: list[dict[str, Any]] = ROWS) -> list[int]:
     """Rows a filter allows, by the SQL that is really used."""
     connection = sqlite3.connect(":memory:")
     connection.execute("CREATE TABLE c (id, document_id, language, page)")
-    connection.execute("CREATE TABLE d (id, source, content_hash, meta)")
-    for number, row in enumerate(ROWS):
+    connection.execute("CREATE TABLE documents (id, source, content_hash, meta)")
+    for number, row in enumerate(rows):
         meta = json.dumps({k: v for k, v in row.items() if k not in COLUMNS})
         connection.execute("INSERT INTO c VALUES (?, ?, ?, ?)", (number, number, row["language"], row["page"]))
-        connection.execute("INSERT INTO d VALUES (?, ?, '', ?)", (number, row["source"], meta))
+        connection.execute("INSERT INTO documents VALUES (?, ?, '', ?)", (number, row["source"], meta))
     condition = where(filters)
     assert condition is not None
-    sql = f"SELECT c.id FROM c JOIN d ON d.id = c.document_id WHERE {condition.sql} ORDER BY c.id"
+    sql = f"SELECT c.id FROM c JOIN documents AS d ON d.id = c.document_id WHERE {condition.sql} ORDER BY c.id"
     return [row[0] for row in connection.execute(sql, condition.values)]
 
 
@@ -140,6 +141,8 @@ def test_a_list_of_any_length_is_one_parameter() -> None:
         {"year": float("nan")},
         {"year": 2**70},
         {"source": {"$glob": 3}},
+        {"source": {"$path": 3}},
+        {"tag": {"$path": "red"}},
         {"language": {"$in": "de"}},
         {"tag": "\ud800"},
     ],
@@ -172,3 +175,53 @@ def test_terms_of_a_command_line() -> None:
     for bad in ("language", "=de", "$or=3", ">3"):
         with pytest.raises(FilterError):
             parse_terms([bad])
+
+
+NAMES = [
+    "report[1].txt",
+    "report1.txt",
+    "what?.txt",
+    "whats.txt",
+    "a*b.md",
+    "axb.md",
+    "x/[old] plan.pdf",
+    "x/o plan.pdf",
+    "Straße.txt",
+]
+FILES = [{"language": "en", "source": name, "page": 1} for name in [*NAMES, "Caf\u00e9/m\u1ec7nh.txt", "\uccad\uc1a1.txt"]]
+
+
+@pytest.mark.parametrize("number", range(len(FILES)))
+def test_the_name_of_a_file_selects_that_file_alone(number: int) -> None:
+    name = FILES[number]["source"]
+    for written in (name, unicodedata.normalize("NFD", str(name))):
+        assert select(parse_terms([f"source={written}"]), FILES) == [number]
+        assert select({"source": written}, FILES) == select({"source": [written]}, FILES) == [number]
+        assert number not in select({"source": {"$ne": written}}, FILES)
+
+
+@pytest.mark.parametrize(
+    ("term", "names"),
+    [
+        ("source=report*", ["report[1].txt", "report1.txt"]),
+        ("source=report[1]*", ["report[1].txt"]),
+        ("source=a?b.md", ["a*b.md", "axb.md"]),
+        ("source=a*b.md", ["a*b.md"]),
+        ("source=x/[old]*", ["x/[old] plan.pdf"]),
+        ("source=report[2].txt", []),
+        ("source~report[1].txt", ["report1.txt"]),
+        ("source~report[[]1].txt", ["report[1].txt"]),
+        ("source~what?.txt", ["what?.txt", "whats.txt"]),
+        ("source~x/[a-o]*", ["x/o plan.pdf"]),
+        ("source ~ *.md", ["a*b.md", "axb.md"]),
+        ("source!=report[1].txt", [name["source"] for name in FILES if name["source"] != "report[1].txt"]),
+    ],
+)
+def test_patterns_and_names(term: str, names: list[str]) -> None:
+    assert [FILES[n]["source"] for n in select(parse_terms([term]), FILES)] == names
+
+
+def test_a_tilde_in_a_value_is_no_pattern() -> None:
+    assert parse_terms(["tag=a~b"]) == {"$and": [{"$or": [{"tag": {"$eq": "a~b"}}]}]}
+    assert parse_terms(["tag~a=b*"]) == {"$and": [{"$or": [{"tag": {"$glob": "a=b*"}}]}]}
+    assert select(parse_terms(["tag~r?d"])) == [0]

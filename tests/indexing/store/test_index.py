@@ -26,6 +26,7 @@ from indexing.errors import (
     SettingError,
 )
 from indexing.settings import ChunkSettings, IndexSettings
+from indexing.store.bm25 import Segment
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.index import MANIFEST, Index
 from indexing.store.sqlite import DATABASE
@@ -216,6 +217,30 @@ def test_a_keyword_file_of_an_older_docqa_is_made_again(path: Path, corpus: Path
     assert {file.status for file in report.files} == {"unchanged"}
     with Index.open(path) as index:
         assert not list(index.problems())
+
+
+@pytest.mark.parametrize("version", [None, 1, 10_000])
+def test_a_keyword_index_of_other_terms_is_made_again(path: Path, corpus: Path, version: int | None) -> None:
+    """Also where documents were added and deleted since; the vectors stay, and the next run writes the file anew."""
+    with Index.open(path) as index, index.snapshot() as snapshot:
+        wanted, vectors = snapshot.best("bridge", "en", 5), snapshot.state.vectors.ids().tolist()
+    manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+    foreign = Segment.build((n, ["bridge", "nonsense"]) for n in sorted({*range(3), *vectors}))
+    foreign.save(path / manifest["keywords"]["file"])
+    manifest["keywords"]["checksum"] = file_checksum(path / manifest["keywords"]["file"])
+    manifest["terms"] = version
+    manifest = {name: value for name, value in manifest.items() if value is not None or name == "vectors"}
+    (path / MANIFEST).write_text(json.dumps(manifest), "utf-8")
+
+    with Index.open(path) as index, index.snapshot() as snapshot:
+        assert snapshot.best("bridge", "en", 5) == wanted and snapshot.best("nonsense", "en", 5) == []
+        assert snapshot.state.vectors.ids().tolist() == vectors
+        assert [problem for problem in index.problems() if "another version" in problem]
+    (corpus / "later.txt").write_text("A dirigible moors at GPT-4.", "utf-8")
+    build_index(corpus, path, embedder=EMBEDDER)  # type: ignore[arg-type]
+    with Index.open(path) as index, index.snapshot() as snapshot:
+        assert list(index.problems()) == [] and snapshot.best("gpt4", "en", 1) and snapshot.best("nonsense", "en", 5) == []
+        assert [n for n, _ in snapshot.best("bridge", "en", 5)] == [n for n, _ in wanted]
 
 
 def test_a_manifest_cannot_name_a_file_elsewhere(path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexing.text.language_id import detect, detect_question
-from indexing.text.search_terms import term_spans, terms
+from indexing.text.search_terms import terms
 from indexing.text.sentences import sentences
 from tests.known import SCRIPTS
 
@@ -182,13 +182,10 @@ def test_lines() -> None:
 
 
 @given(texts, st.sampled_from(["und", "en", "de", "tr", "ar", "hi", "th", "vi"]))
-def test_terms_are_clean_and_agree_with_their_spans(text: str, language: str) -> None:
-    spans = term_spans(text, language)
-    assert terms(text, language) == [term for term, _, _ in spans]
-    for term, start, end in spans:
-        assert 0 < len(term) <= 64 and 0 <= start < end <= len(text)
+def test_terms_are_clean(text: str, language: str) -> None:
+    for term in terms(text, language):
+        assert 0 < len(term) <= 64
         assert not any(c.isspace() or (c.isascii() and not c.isalnum()) for c in term)
-        assert not text[start:end].isspace()
 
 
 @pytest.mark.parametrize(
@@ -223,17 +220,6 @@ def test_a_question_meets_the_words_of_a_document(language: str, document: str, 
 def test_a_wrongly_guessed_language_still_meets_the_words() -> None:
     assert set(terms("Die Insel Vorn", "de")) & set(terms("Insel", "nl")) & {"insel"}
     assert {"vorn", "1958"} <= set(terms("Vorn 1958", "en")) & set(terms("Vorn 1958", "tr"))
-
-
-@pytest.mark.parametrize("written", ["1,150", "1.150", "1 150", "1\u00a0150", "1150", "١٬١٥٠", "१,१५०"])
-def test_grouped_numbers_are_one_number(written: str) -> None:
-    assert terms(written, "en") == ["1150"]
-
-
-def test_decimals_and_dates() -> None:
-    assert terms("2,5", "de") == terms("2.5", "en") != terms("25", "en")
-    assert terms("1,50,000", "hi") == ["150000"]
-    assert terms("21.08.1983", "de") == ["21", "08", "1983"]
 
 
 def test_long_runs_are_linear() -> None:

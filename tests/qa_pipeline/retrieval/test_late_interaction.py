@@ -81,7 +81,7 @@ def test_words_in_another_language_count_by_what_is_matched(index: Index, builti
     for item in found.fused:
         match = matches[item.id]
         words = (item.keyword[1] if item.keyword else 0.0) / found.ceiling
-        if match.language != "en":
+        if match.language not in ("en", "und"):
             words = math.hypot(words, TRANSLATED * max(0.0, match.share))
         near = (dict(found.dense)[item.id] - low) / (high - low)
         assert item.score == pytest.approx(settings.dense_weight * near + settings.keyword_weight * words)

@@ -257,7 +257,7 @@ def test_filters_in_a_cell() -> None:
     assert terms == {
         "$and": [
             {"$or": [{"language": {"$eq": "de"}}, {"language": {"$eq": "fr"}}]},
-            {"$or": [{"source": {"$glob": "reports/*"}}]},
+            {"$or": [{"source": {"$path": "reports/*"}}]},
         ]
     }
     assert filters_of(' {"year": {"$gte": 1912}} ') == {"year": {"$gte": 1912}}

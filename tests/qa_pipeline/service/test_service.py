@@ -231,7 +231,7 @@ def test_documents_are_listed_counted_and_traced_to_their_files(service: Service
             arabic.total == 1
             and arabic.facets["language"] == list_documents(opened.folder, ListingQuery(folder="scripts")).facets["language"]
         )
-        assert list_documents(opened.folder, ListingQuery(source="scripts/?[hr].txt"), 0, 10).total >= 2
+        assert list_documents(opened.folder, ListingQuery(pattern="scripts/?[hr].txt"), 0, 10).total >= 2
         assert list_documents(opened.folder, ListingQuery(), 5, 2).documents == whole.documents[5:7]
         assert list_documents(opened.folder, ListingQuery(), 2**53, 2).documents == ()
         for nasty in ("'", "\x00", "%", "x" * 1_000, "\ud7ff"):
