@@ -203,7 +203,8 @@ def other_number(old: str, kind: str, draw: random.Random) -> str | None:
     digits = regex.findall(r"\p{Nd}", old)
     if kind == "year" and len(digits) == 4:
         year = int("".join(digits)) + draw.choice([n for n in range(-YEARS_APART, YEARS_APART + 1) if n])
-        return _with_digits(old, str(year)) if year <= LATEST_YEAR or int("".join(digits)) > LATEST_YEAR else None
+        plausible = 1000 <= year <= max(LATEST_YEAR, int("".join(digits)))
+        return _with_digits(old, str(year)) if plausible else None
     return _other_digits(old, draw)
 
 

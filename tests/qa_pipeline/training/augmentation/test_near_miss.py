@@ -71,6 +71,12 @@ def test_the_seed_decides() -> None:
     assert list(near_misses(ASKED, 5)) != list(near_misses(ASKED, 6))
 
 
+def test_years_keep_four_digits() -> None:
+    draw = random.Random(1)
+    made = {other_number("1003", "year", draw) for _ in range(200)}
+    assert made - {None} and all(new is None or 1000 <= int(new) <= 1015 and new != "1003" for new in made)
+
+
 @pytest.mark.parametrize("old", ["2021", "٢٠٢١", "1,150", "XII", "二〇二一", "三百二十", "7", "２０２１"])
 def test_numbers_keep_their_form(old: str) -> None:
     draw = random.Random(1)
