@@ -8,7 +8,7 @@ Names are capitalised words; in scripts without case they are answers of the fil
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,6 +28,7 @@ TRIES = 12
 YEARS_APART, LATEST_YEAR = 12, 2030
 LONGEST_NAME, WORDS_OF_NAME = 12, 3
 ENDING = 2
+FREQUENT, FREQUENT_SHARE = 3, 0.003
 
 Key = tuple[str, str, int]
 
@@ -52,6 +53,7 @@ def near_misses(examples: Sequence[Example], seed: int) -> Iterator[GeneratedExa
     """
     names = _known_names(examples)
     found = [(example, _swaps(example, names)) for example in examples if example.golds]
+    found = _without_frequent(found)
     pool = _pool(found)
     for example, swaps in found:
         draw = random.Random(f"{seed}:{example.origin}:{example.id}")
@@ -146,6 +148,24 @@ def _named(example: Example, names: frozenset[str]) -> Iterator[Swap]:
                 at += length - 1
                 break
         at += 1
+
+
+def _without_frequent(found: Sequence[tuple[Example, list[Swap]]]) -> list[tuple[Example, list[Swap]]]:
+    """The swaps without names that many questions of the language have: those are common words, not names."""
+    asked = Counter(example.question_language for example, _ in found)
+    counts = Counter(
+        (example.question_language, example.question[swap.start : swap.end])
+        for example, swaps in found
+        for swap in swaps
+        if swap.kind == "entity"
+    )
+
+    def is_rare(example: Example, swap: Swap) -> bool:
+        language = example.question_language
+        most = max(FREQUENT, FREQUENT_SHARE * asked[language])
+        return counts[language, example.question[swap.start : swap.end]] <= most
+
+    return [(example, [swap for swap in swaps if is_rare(example, swap)]) for example, swaps in found]
 
 
 def _is_word(text: str, start: int, end: int, unspaced: bool) -> bool:
