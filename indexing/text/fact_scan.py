@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import regex
@@ -39,6 +40,7 @@ LEFT_NUMBER = regex.compile(r"[\d%]\s*[-–]$")
 ERAS = {"令和": 2018, "平成": 1988, "昭和": 1925, "大正": 1911, "明治": 1867}
 CENTURY_SIGNS = ("世纪", "世紀", "세기")
 LOOKALIKES = str.maketrans("АВЕКМНОРСТУХ", "ABEKMHOPCTYX")
+SIGNS_OF_ROMAN = frozenset("ⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩⅪⅫ")
 FEWEST_JOINED = 7
 BUDDHIST = 543
 
@@ -273,12 +275,17 @@ def _code_forms(pieces: list[str]) -> Forms:
 
 
 def _word(word: str, at: int, end: int, language: str) -> Mark:
+    return Mark("word", at, end, _word_forms(word, language))
+
+
+@lru_cache(maxsize=1 << 15)
+def _word_forms(word: str, language: str) -> Forms:
     number = number_of(word, language)
     forms = {f"n:{number}"} if number is not None else set()
-    roman = roman_value(word) if word.isupper() or word in "ⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩⅪⅫ" else None
-    if roman is not None and (len(word) > 1 or word in "IVXІХⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩⅪⅫ"):
+    roman = roman_value(word) if word.isupper() or word in SIGNS_OF_ROMAN else None
+    if roman is not None and (len(word) > 1 or word in "IVXІХ" or word in SIGNS_OF_ROMAN):
         forms.add(f"n:{roman}")
-    return Mark("word", at, end, frozenset(forms), ())
+    return Forms(forms)
 
 
 # -- neighbours --------------------------------------------------------------------------------------------------------
@@ -288,15 +295,16 @@ def _in_context(marks: list[Mark], text: str, language: str) -> list[Mark]:
     """Adds to numbers what the words beside them say: power of ten, sign, century, month, and codes with a space."""
     found = list(marks)
     for n, mark in enumerate(marks):
+        if mark.kind == "word" and not mark.forms:
+            if months := months_of(text[mark.start : mark.end], language):
+                found[n] = _month(mark, months, marks, n, text)
+            continue
         left, right = (marks[k] if 0 <= k < len(marks) else None for k in (n - 1, n + 1))
         before = fold(text[left.start : left.end]) if left and _touch(left, mark, text) else ""
         after = text[right.start : right.end] if right and _touch(mark, right, text) else ""
-        if mark.forms or mark.kind != "word":
-            found[n] = _beside(mark, before, fold(after), text)
-            if mark.kind in ("number", "year") and (left and before and left.kind == "word" or right and len(after) == 1):
-                found[n] = replace(found[n], forms=found[n].forms | _spaced_code(marks, n, text, before, after))
-        elif months := months_of(text[mark.start : mark.end], language):
-            found[n] = _month(mark, months, marks, n, text)
+        found[n] = _beside(mark, before, fold(after), text)
+        if mark.kind in ("number", "year") and (left and before and left.kind == "word" or right and len(after) == 1):
+            found[n] = replace(found[n], forms=found[n].forms | _spaced_code(marks, n, text, before, after))
     return found
 
 

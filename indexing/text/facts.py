@@ -23,6 +23,9 @@ from indexing.text.numerals import HAN_DIGITS, roman_value
 FactKind = Literal["number", "year", "month", "code", "name"]
 SCRIPTS = ("Latin", "Greek", "Cyrillic", "Armenian")
 SCRIPT = regex.compile("|".join(rf"(?P<{name}>\p{{{name}}})" for name in SCRIPTS))
+SCRIPT_RUN = regex.compile("|".join(rf"(?P<{name}>[\p{{{name}}}&&\p{{L}}]+)" for name in SCRIPTS), regex.V1)
+KANA = regex.compile(r"[\p{Hiragana}\p{Katakana}]")
+KATAKANA = regex.compile(r"[ァ-ヺ][ァ-ヺー]{2,}")
 LETTER_RUN = regex.compile(r"\p{L}+")
 LETTERS = regex.compile(r"\p{L}")
 LEAST_SHARE, SAMPLE = 0.3, 600
@@ -45,7 +48,7 @@ class Fact:
     """Something that a question names exactly. text: question[start:end].
 
     claims: a text has it if it states all forms of one of them. label: the folded word before a number, as "room" in
-    "room 215". name: the folded word of a name; script: of its letters.
+    "room 215". name: the folded word of a name; script: of its letters. beside: the folded names right before and after it.
     """
 
     kind: FactKind
@@ -56,11 +59,15 @@ class Fact:
     label: str = ""
     name: str = ""
     script: str = ""
+    beside: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
 class StatedFacts:
-    """What a text states: forms of its numbers and codes, its words, labels of numbers, ranges of years, its scripts."""
+    """What a text states: forms of its numbers and codes, its words, labels of numbers, ranges of years, its scripts.
+
+    names: each capitalised word with the one right before it or after it, as (before, after); initials: of several in a row.
+    """
 
     forms: Forms
     words: Forms
@@ -68,6 +75,8 @@ class StatedFacts:
     ranges: tuple[tuple[int, int], ...]
     scripts: Forms
     language: str
+    names: frozenset[tuple[str, str]] = frozenset()
+    initials: Forms = frozenset()
 
     @classmethod
     def of(cls, texts: Iterable[str], language: str) -> StatedFacts:
@@ -77,7 +86,7 @@ class StatedFacts:
     def has(self, fact: Fact, language: str) -> bool:
         """Whether the text has a fact of a question in a language; a name also where its script does not occur."""
         if fact.kind == "name":
-            return fact.script not in self.scripts or self._has_name(fact.name, language)
+            return fact.script not in self.scripts or self._has_name(fact.name, language) or self._may_be_left_out(fact)
         held = any(claim <= self.forms for claim in fact.claims) or self._in_range(fact)
         return held and not self._contradicts(fact)
 
@@ -89,6 +98,18 @@ class StatedFacts:
         """Whether the number's label stands here with other numbers only: room 214 ... 215 seats."""
         beside = self.labels.get(fact.label)
         return bool(fact.label and beside) and not any(claim & (beside or Forms()) for claim in fact.claims)
+
+    def _may_be_left_out(self, fact: Fact) -> bool:
+        """Whether a name may be meant that is not written: Bo in "Bo Orveth" where only Orveth stands, US by its words.
+
+        Not where the text has another name in its place: Ada Orveth.
+        """
+        if fact.text.isupper() and fact.name in self.initials:
+            return True
+        before, after = fact.beside
+        follows = bool(before) and before in self.words and not any(first == before for first, _ in self.names)
+        leads = bool(after) and after in self.words and not any(second == after for _, second in self.names)
+        return follows or leads
 
     def _has_name(self, name: str, language: str) -> bool:
         if name in self.words:
@@ -211,7 +232,10 @@ def _label(question: str, marks: Sequence[Mark], n: int) -> str:
 
 
 def _names(question: str, marks: Sequence[Mark], language: str) -> Iterator[Fact]:
-    """Words with a capital that is not the sentence's first; in German only those that no mere noun has."""
+    """Words with a capital that is not the sentence's first, and of katakana; in German only those that no mere noun has."""
+    for match in KATAKANA.finditer(question):
+        start, end = match.span()
+        yield Fact("name", match.group(), start, end, name=match.group(), script="Katakana")
     words = [mark for mark in marks if mark.kind == "word" and SCRIPT.match(question, mark.start)]
     texts = [question[mark.start : mark.end] for mark in words]
     main = scripts_of(question)
@@ -228,7 +252,17 @@ def _names(question: str, marks: Sequence[Mark], language: str) -> Iterator[Fact
             continue
         match = SCRIPT.match(text)
         assert match is not None and match.lastgroup is not None
-        yield Fact("name", text, mark.start, mark.end, name=fold(text), script=match.lastgroup)
+        beside = (_neighbour(question, words, texts, n, -1), _neighbour(question, words, texts, n, 1))
+        yield Fact("name", text, mark.start, mark.end, name=fold(text), script=match.lastgroup, beside=beside)
+
+
+def _neighbour(text: str, words: Sequence[Mark], texts: Sequence[str], n: int, step: int) -> str:
+    """The folded capitalised word right before or after a word; "" for none."""
+    other = n + step
+    if not 0 <= other < len(words) or not texts[other][:1].isupper():
+        return ""
+    left, right = sorted((n, other))
+    return fold(texts[other]) if text[words[left].end : words[right].start] in (" ", "-", "\u00a0") else ""
 
 
 def _is_capitalised(question: str, mark: Mark, text: str) -> bool:
@@ -255,9 +289,13 @@ def _is_german_name(question: str, words: Sequence[Mark], capitals: Sequence[boo
 
 def scripts_of(text: str) -> Forms:
     """The cased scripts that have a fair share of the first letters of a text; "other" where caseless ones do."""
-    letters = LETTERS.findall(text, 0, SAMPLE)
-    counts = Counter(match.lastgroup if (match := SCRIPT.match(letter)) else "other" for letter in letters)
-    return frozenset(str(name) for name, count in counts.items() if count >= LEAST_SHARE * len(letters))
+    sample = text[:SAMPLE]
+    letters = len(LETTERS.findall(sample))
+    cased = Counter[str]()
+    for match in SCRIPT_RUN.finditer(sample):
+        cased[str(match.lastgroup)] += match.end() - match.start()
+    counts = {**cased, "other": letters - sum(cased.values())}
+    return frozenset(name for name, count in counts.items() if count >= LEAST_SHARE * letters > 0)
 
 
 # -- what a text states ------------------------------------------------------------------------------------------------
@@ -268,12 +306,31 @@ def _stated(text: str, language: str) -> StatedFacts:
     marks = scan(text, language)
     forms = frozenset(form for mark in marks for form in mark.forms)
     words = {fold(text[mark.start : mark.end]) for mark in marks if mark.kind == "word"}
+    words |= set(KATAKANA.findall(text))
     words |= {fold(part) for mark in marks if mark.kind == "code" for part in LETTER_RUN.findall(text, mark.start, mark.end)}
     labels: dict[str, Forms] = {}
     for n, mark in enumerate(marks):
         if mark.kind == "number" and (label := _label(text, marks, n)):
             labels[label] = labels.get(label, Forms()) | mark.forms
-    return StatedFacts(forms, frozenset(words - {""}), labels, tuple(_ranges(text, marks)), scripts_of(text), language)
+    scripts = scripts_of(text) | (Forms({"Katakana"}) if KANA.search(text) else Forms())
+    ranges = tuple(_ranges(text, marks))
+    return StatedFacts(forms, frozenset(words - {""}), labels, ranges, scripts, language, *_rows_of_names(text, marks))
+
+
+def _rows_of_names(text: str, marks: Sequence[Mark]) -> tuple[frozenset[tuple[str, str]], Forms]:
+    """Capitalised words that stand side by side, as pairs, and the initials of two to five in a row (with "of" between)."""
+    rows: list[list[str]] = [[]]
+    end = 0
+    for mark in marks:
+        word = text[mark.start : mark.end]
+        if mark.kind == "word" and word[:1].isupper():
+            if rows[-1] and text[end : mark.start] not in (" ", "-", "\u00a0", "\n"):
+                rows.append([])
+            rows[-1].append(fold(word))
+            end = mark.end
+    pairs = frozenset(pair for row in rows for pair in pairwise(row))
+    letters = ["".join(word[0] for word in row) for row in rows]
+    return pairs, Forms(row[a:b] for row in letters for a in range(len(row)) for b in range(a + 2, min(len(row), a + 5) + 1))
 
 
 def _ranges(text: str, marks: Sequence[Mark]) -> Iterator[tuple[int, int]]:

@@ -94,7 +94,7 @@ def ask_stream(
         models.used,
         retrieved.generation,
         len(read),
-        stop.why(read, len(retrieved.passages)),
+        stop.why(read, retrieved.passages),
         calibration.scope,
     )
     yield Step(passages, answers, len(read), reply)

@@ -16,6 +16,7 @@ from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration
 from qa_pipeline.answers import Answer, NoAnswer
 from qa_pipeline.reading.readings import PassageReader, Reading
 from qa_pipeline.retrieval.evidence import Evidence
+from qa_pipeline.retrieval.fact_evidence import text_evidence
 from qa_pipeline.retrieval.retriever import RetrievedPassages
 
 
@@ -111,8 +112,10 @@ def answer_text(
 
     answer: "" for no answer; score is then that of "no answer". start, end: code points in the context.
     """
-    calibration = calibration.of(detect_question(question, tuple(calibration.languages)))
-    found = candidates(reader.read(question, [context]), calibration)
+    asked = detect_question(question, tuple(calibration.languages))
+    calibration = calibration.of(asked)
+    evidence = [text_evidence(question, asked, context)]
+    found = candidates(reader.read(question, [context]), calibration, evidence)
     verdict = decide(best_score(found), calibration.threshold)
     if verdict.is_no_answer:
         return {"answer": "", "start": 0, "end": 0, "score": verdict.score}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from qa_pipeline.answers import Passage, Stopped
 from qa_pipeline.reading.readings import PassageReader, Reading
+from qa_pipeline.retrieval.variants import is_settled
 
 FEW, MORE_FOR_FEW = 3, 2.5
 
@@ -26,17 +27,20 @@ class StopRule:
     at_least: int = 1
     budget_ms: float = math.inf
 
-    def why(self, readings: Sequence[Reading], passages: int) -> Stopped:
-        """Why reading ended after these readings of so many passages."""
-        if len(readings) >= passages:
+    def why(self, readings: Sequence[Reading], passages: Sequence[Passage]) -> Stopped:
+        """Why reading ended after these readings of the passages."""
+        if len(readings) >= len(passages):
             return "all"
-        return "sure" if self.is_sure(readings) else "budget"
+        return "sure" if self.is_sure(readings, passages) else "budget"
 
-    def is_sure(self, readings: Sequence[Reading]) -> bool:
-        """Whether the readings have a span with the required margin."""
+    def is_sure(self, readings: Sequence[Reading], passages: Sequence[Passage]) -> bool:
+        """Whether the readings have a span with the required margin, in a passage that states the question's facts.
+
+        All variants of that passage must have been read.
+        """
         wanted = self.margin + (MORE_FOR_FEW if len(readings) < FEW else 0.0)
-        margins = (span.margin for reading in readings for span in reading.spans)
-        return len(readings) >= self.at_least and any(margin >= wanted for margin in margins)
+        sure = [n for n, reading in enumerate(readings) if any(span.margin >= wanted for span in reading.spans)]
+        return len(readings) >= self.at_least and any(is_settled(n, passages, len(readings)) for n in sure)
 
 
 def read_until_sure(
@@ -57,5 +61,5 @@ def read_until_sure(
             spent += 1e3 * (time.perf_counter() - began)
         readings, waiting = [*readings, *waiting[:1]], waiting[1:]
         yield readings
-        if len(readings) >= len(passages) or stop.is_sure(readings) or (spent >= stop.budget_ms and not waiting):
+        if len(readings) >= len(passages) or stop.is_sure(readings, passages) or (spent >= stop.budget_ms and not waiting):
             return

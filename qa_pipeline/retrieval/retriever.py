@@ -20,6 +20,7 @@ from indexing.text.language_id import detect_question
 from qa_pipeline.answers import Passage
 from qa_pipeline.retrieval.dense_score import dense_score
 from qa_pipeline.retrieval.evidence import Evidence
+from qa_pipeline.retrieval.fact_evidence import passages_with_facts
 from qa_pipeline.retrieval.late_interaction import LateInteraction
 from qa_pipeline.settings import AskSettings
 
@@ -190,6 +191,7 @@ class Retriever:
         passages = tuple(_passage(chunk, item, rank) for rank, (chunk, item) in enumerate(found, start=1))
         hashes = tuple(chunk.content_hash for chunk, _ in found)
         how = tuple(ranked.evidence(item, settings, chunk.language == language) for chunk, item in found)
+        passages, how = passages_with_facts(question, language, passages, how, self.index.folder.headings_above)
         done = time.perf_counter()
         return RetrievedPassages(
             passages, hashes, how, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded)

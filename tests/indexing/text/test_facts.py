@@ -48,6 +48,8 @@ def lacks(question: str, asked: str, passage: str, language: str) -> list[str]:
         ("Что в Москве?", "ru", "Москва – столица.", "ru"),
         ("What is -18.5 degrees?", "en", "Es sind −18,5 °C.", "de"),
         ("Who is Maria Tarn?", "en", "馬里亞是院長。", "zh"),
+        ("Where does Maria Tarn work?", "en", "For years Tarn has worked at the institute.", "en"),
+        ("Which state of the US is it?", "en", "Ohio is a state of the United States.", "en"),
     ],
 )
 def test_forms_are_equal_across_scripts_and_spellings(question: str, asked: str, passage: str, language: str) -> None:
@@ -70,6 +72,7 @@ def test_forms_are_equal_across_scripts_and_spellings(question: str, asked: str,
         ("What is at 5 degrees?", "en", "The store is at −5 °C.", "en", ["5"]),
         ("Who ruled in 2009?", "en", "Dr. Tarn was director from 1998 to 2006.", "en", ["2009"]),
         ("第十三条规定什么？", "zh", "第十二条规定捕鱼。", "zh", ["十三"]),
+        ("オルスト町の町長は誰ですか。", "ja", "ヴェルム町の町長は佐伯直子である。", "ja", ["オルスト"]),
         ("Кто был в Одессе?", "ru", "Он был в Москве.", "ru", ["Одессе"]),
         ("Welche Firma leitet Maria Tarn?", "de", "Die Firma leitet Anna Ode.", "de", ["Maria", "Tarn"]),
     ],
