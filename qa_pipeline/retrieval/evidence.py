@@ -12,8 +12,8 @@ class Evidence:
     dense_score: cosine to the question, plus MaxSim and the other terms of `dense_score` where the embedder is static. A
     passage outside the dense ranking takes the score of the ranking's last passage.
     words: BM25 divided by its upper bound, 0 to 1.
-    numbers: 1 if the passage lacks a number, year, month or code of the question, else 0. names: the share of the
-    question's names that it lacks, 0 to 1.
+    numbers: 1 if the passage lacks a number, year, month or code of the question, else 0. names: 1 if it lacks a name of
+    the question, else 0.
     """
 
     dense_score: float | None = None

@@ -14,7 +14,9 @@ from qa_pipeline.answers import Passage
 
 SHINGLE = 4
 ALIKE = 0.5
-FACT = regex.compile(r"[\p{Latin}\p{Cyrillic}\p{Greek}]*\p{N}[\p{Latin}\p{Cyrillic}\p{Greek}\p{N}]*|[〇零一二三四五六七八九十百千万]+")
+FACT = regex.compile(
+    r"[\p{Latin}\p{Cyrillic}\p{Greek}]*\p{N}[\p{Latin}\p{Cyrillic}\p{Greek}\p{N}]*|[〇零一二三四五六七八九十百千万]+"
+)
 NAME = regex.compile(r"\p{Lu}[\p{L}\p{M}]*")
 NOUN_CAPITALS = ("de", "lb")
 
