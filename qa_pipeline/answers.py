@@ -26,6 +26,7 @@ class Passage(Struct, frozen=True):
     """A chunk as retrieved. Offsets are code points in the document's text.
 
     Ranks begin at 1; a rank and score of None mean that the passage is not in that ranking.
+    missing: numbers, codes and names of the question that the passage, its headings and its source do not state.
     """
 
     document_id: str
@@ -41,6 +42,7 @@ class Passage(Struct, frozen=True):
     keyword_score: float | None
     fused_rank: int
     fused_score: float
+    missing: tuple[str, ...] = ()
 
 
 class AnswerQuotation(Struct, frozen=True):

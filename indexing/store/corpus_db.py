@@ -22,6 +22,8 @@ from indexing.errors import DocumentMissing, IndexDamaged
 from indexing.store.filters import Where
 from indexing.store.sqlite import Connection, Database
 
+TITLE_CHARACTERS = 120
+
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
@@ -181,6 +183,26 @@ class IndexFolder(Database):
         headings = tuple((h[0], h[1], h[2]) for h in json.loads(row[6]))
         pages = tuple(json.loads(row[5]))
         return Document(row[0], row[1], row[2], row[3], row[4], pages, headings, json.loads(row[7]))
+
+    def headings_above(self, document_id: str, offset: int) -> list[str]:
+        """What stands above an offset of a document: its title, and the last heading of each level. Empty if it is gone.
+
+        Without headings, the first line counts if it is short and not the whole text.
+        """
+        about = "SELECT headings, meta, substr(text, 1, ?) FROM documents WHERE id = ?"
+        row = self.connection().execute(about, (TITLE_CHARACTERS + 1, document_id)).fetchone()
+        if row is None:
+            return []
+        path: list[list[int]] = []
+        for heading in json.loads(row[0]):
+            if heading[0] >= offset:
+                break
+            path = [*(one for one in path if one[2] < heading[2]), heading]
+        cut = "SELECT substr(text, ?, ?) FROM documents WHERE id = ?"
+        found = [self.connection().execute(cut, (a + 1, b - a, document_id)).fetchone()[0] for a, b, _ in path]
+        first, line_end, _ = row[2].lstrip().partition("\n")
+        title = json.loads(row[1]).get("title")
+        return [str(one) for one in (title, *(found or ([first] if line_end else []))) if one]
 
     def existing(self, ids: Iterable[str]) -> set[str]:
         """Those of these document ids that exist."""

@@ -7,7 +7,7 @@ Read `ask_stream`: retrieve, read, verify, decide, reply. The last step alone ha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from qa_pipeline.answering.calibration import NEVER, Calibration
@@ -16,6 +16,7 @@ from qa_pipeline.answering.verification import Verifier
 from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Stopped, Timings, UsedModels
 from qa_pipeline.reading.readings import Reading
 from qa_pipeline.retrieval.retriever import RetrievedPassages
+from qa_pipeline.retrieval.variants import is_settled
 from qa_pipeline.settings import AskSettings
 
 Run = Callable[[], tuple[RetrievedPassages, Iterator[list[Reading]]]]
@@ -70,10 +71,14 @@ def ask_stream(
     rule = decision_rule(settings, calibration)
     quotations = verifier.quotations()
 
+    def settled(best: Sequence[Answer], read: int) -> bool:
+        """Whether the best answer may be sure: its passage has the facts of the question, and its variants are read."""
+        return not best or is_settled(retrieved.passages.index(best[0].passage), retrieved.passages, read)
+
     def decided(found: list[Answer], read: int) -> tuple[tuple[Answer, ...], Decision]:
         """The decision by answers that are verified."""
         best = quotations.answers(found, settings.top_k)
-        decision = rule.decide(best_score(best), read)
+        decision = rule.decide(best_score(best), read, settled=settled(best, read))
         return () if decision.no_answer.is_no_answer else tuple(best), decision
 
     passages = quotations.passages(retrieved.passages, retrieved.content_hashes)

@@ -11,7 +11,7 @@ from indexing.models.presets import BUILTIN, Preset
 from indexing.models.registry import ModelFolder, resolve
 from qa_pipeline.answering import calibration_store
 from qa_pipeline.answering.calibration_store import StoredCalibration
-from qa_pipeline.answering.evidence_weights import EvidenceWeights
+from qa_pipeline.answering.evidence_weights import SHIPPED, EvidenceWeights, FactWeights
 from qa_pipeline.answers import Scope
 from qa_pipeline.retrieval.evidence import NOTHING, Evidence
 
@@ -26,6 +26,7 @@ class Calibration:
     scope: "language" (fitted on questions in one language), "pooled" (on several languages), "none" (not fitted).
     evidence_weights: weights of the retrieval evidence that is added to the margin.
     languages: calibrations by question language, which replace this one.
+    fact_weights: logits that missing facts of the question cost.
     found: replaces this one for passages retrieved with the embedder of its evidence weights. This one is for passages
     that a caller passes in, without retrieval.
     """
@@ -38,6 +39,7 @@ class Calibration:
     evidence_weights: EvidenceWeights | None = None
     languages: Mapping[str, Calibration] = field(default_factory=dict)
     found: Calibration | None = None
+    fact_weights: FactWeights = SHIPPED
 
     def of(self, language: str) -> Calibration:
         """The calibration of a question language, else this one."""
@@ -49,7 +51,8 @@ class Calibration:
         return self.found if self.found and evidence_weights and evidence_weights.embedder == name else self
 
     def with_evidence(self, margin: float, found: Evidence = NOTHING) -> float:
-        """The margin of a span plus the weighted retrieval evidence of its passage, in logits."""
+        """The margin of a span plus the weighted evidence of its passage, in logits; missing facts of the question cost."""
+        margin -= self.fact_weights.cost(found)
         return margin if self.evidence_weights is None else margin + self.evidence_weights.of(found)
 
     def probability(self, margin: float) -> float:
@@ -102,11 +105,12 @@ def calibration_of(model: ModelFolder) -> Calibration:
 
 
 def _calibration(known: StoredCalibration, stop_margin: float) -> Calibration:
+    facts = known.fact_weights or SHIPPED
     languages = {
-        name: Calibration(*numbers, stop_margin, "language", known.evidence_weights)
+        name: Calibration(*numbers, stop_margin, "language", known.evidence_weights, fact_weights=facts)
         for name, numbers in known.languages.items()
     }
-    return Calibration(*known.pooled, stop_margin, "pooled", known.evidence_weights, languages)
+    return Calibration(*known.pooled, stop_margin, "pooled", known.evidence_weights, languages=languages, fact_weights=facts)
 
 
 def _own_found(preset: Preset) -> Calibration | None:

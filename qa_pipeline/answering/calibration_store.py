@@ -21,7 +21,7 @@ from indexing.atomic_files import store
 from indexing.errors import SettingError
 from indexing.models.presets import BUILTIN
 from indexing.models.registry import PACKAGED, ModelFolder
-from qa_pipeline.answering.evidence_weights import EvidenceWeights
+from qa_pipeline.answering.evidence_weights import EvidenceWeights, FactWeights
 from qa_pipeline.retrieval.evidence import Evidence
 
 NAME = "docqa-calibration.json"
@@ -36,6 +36,7 @@ class StoredCalibration:
     """(slope, offset, threshold) of `calibration.Calibration`, pooled and by question language, and its evidence weights.
 
     about: how it was fitted. found: the same, for passages retrieved with the embedder of its evidence weights.
+    fact_weights: None where the questions had too few near misses to fit them, and in older files.
     """
 
     pooled: tuple[float, float, float]
@@ -43,6 +44,7 @@ class StoredCalibration:
     about: Mapping[str, Any] = field(default_factory=dict)
     evidence_weights: EvidenceWeights | None = None
     found: StoredCalibration | None = None
+    fact_weights: FactWeights | None = None
 
 
 def load(model: ModelFolder) -> StoredCalibration | None:
@@ -104,6 +106,8 @@ def to_json(known: StoredCalibration) -> dict[str, Any]:
     }
     if known.evidence_weights:
         values["lift"] = _weights_to_json(known.evidence_weights)
+    if known.fact_weights:
+        values["facts"] = {"numbers": known.fact_weights.numbers, "names": known.fact_weights.names}
     if known.found:
         values["found"] = to_json(known.found)
     return values
@@ -118,13 +122,22 @@ def _from_json(values: Mapping[str, Any]) -> StoredCalibration:
     languages = {str(language): _numbers(values) for language, values in values["languages"].items()}
     found = _from_json(values["found"]) if "found" in values else None
     evidence_weights = _evidence_weights(values["lift"]) if "lift" in values else None
-    return StoredCalibration(_numbers(values["pooled"]), languages, values.get("about", {}), evidence_weights, found)
+    facts = _fact_weights(values["facts"]) if "facts" in values else None
+    return StoredCalibration(_numbers(values["pooled"]), languages, values.get("about", {}), evidence_weights, found, facts)
+
+
+def _fact_weights(values: Mapping[str, Any]) -> FactWeights:
+    numbers, names = float(values["numbers"]), float(values["names"])
+    if not (0 <= numbers < math.inf and 0 <= names < math.inf):
+        raise ValueError("its fact weights cannot be")
+    return FactWeights(numbers, names)
 
 
 def _evidence_weights(values: Mapping[str, Any]) -> EvidenceWeights:
-    typical = Evidence(
-        *(None if values["typical"][n] is None else float(values["typical"][n]) for n in ("nearness", "words"))
+    dense_score, share = (
+        None if values["typical"][n] is None else float(values["typical"][n]) for n in ("nearness", "words")
     )
+    typical = Evidence(dense_score, share)
     near, words = float(values["near"]), float(values["words"])
     if not (0 <= near < math.inf and 0 <= words < math.inf):
         raise ValueError("its evidence weights cannot be")

@@ -18,6 +18,7 @@ from qa_pipeline.answering.span_boundaries import whole_span
 from qa_pipeline.answers import Answer, NoAnswer
 from qa_pipeline.reading.readings import PassageReader, Reading
 from qa_pipeline.retrieval.evidence import Evidence
+from qa_pipeline.retrieval.fact_evidence import text_evidence
 from qa_pipeline.retrieval.retriever import RetrievedPassages
 
 FEW = 3
@@ -88,11 +89,15 @@ class DecisionRule:
     sure_of_few: float = math.inf
     at_least: int = 1
 
-    def decide(self, best: float | None, read: int) -> Decision:
-        """The decision after so many passages. best: the highest score so far; None without an answer."""
+    def decide(self, best: float | None, read: int, *, settled: bool = True) -> Decision:
+        """The decision after so many passages. best: the highest score so far; None without an answer.
+
+        settled: whether its passage lacks no fact of the question, and all its variants are read (`variants.is_settled`).
+        """
         verdict = decide(best, self.threshold)
         enough = self.sure_of_few if read < FEW else self.sure
-        return Decision(verdict, not verdict.is_no_answer and read >= self.at_least and (best or 0.0) >= enough)
+        sure = settled and read >= self.at_least and (best or 0.0) >= enough
+        return Decision(verdict, sure and not verdict.is_no_answer)
 
 
 def decide(best: float | None, threshold: float) -> NoAnswer:
@@ -155,8 +160,10 @@ def answer_text(
 
     answer: "" for no answer; score is then that of "no answer". start, end: code points in the context.
     """
-    calibration = calibration.of(detect_question(question, tuple(calibration.languages)))
-    found = candidates(reader.read(question, [context]), [context], calibration)
+    asked = detect_question(question, tuple(calibration.languages))
+    calibration = calibration.of(asked)
+    evidence = [text_evidence(question, asked, context)]
+    found = candidates(reader.read(question, [context]), [context], calibration, evidence)
     verdict = decide(best_score(found), calibration.threshold)
     if verdict.is_no_answer:
         return {"answer": "", "start": 0, "end": 0, "score": verdict.score}

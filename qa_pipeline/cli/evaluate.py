@@ -360,3 +360,6 @@ def _print_calibrated(found: CalibrationResult) -> None:
             f"beside a logit of the reader a passage's cosine counts {weights.near:.1f},"
             f" its share of words {weights.words:.1f}"
         )
+    for known, name in ((found.known.found, "retrieved"), (found.known, "given by hand")):
+        if known and (facts := known.fact_weights):
+            print(f"in passages {name} a missing number costs {facts.numbers:.1f} logits, missing names {facts.names:.1f}")

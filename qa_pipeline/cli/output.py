@@ -76,6 +76,7 @@ def _print_answer(number: int, answer: Answer) -> None:
         f"     {printable(answer.source)}{page} · {answer.language} · score {answer.score:.2f}"
         f" · {answer.document_id[:12]}… {answer.start}-{answer.end}"
     )
+    _print_missing(passage)
 
 
 def _print_passage(passage: Passage) -> None:
@@ -84,6 +85,13 @@ def _print_passage(passage: Passage) -> None:
     print(f"  {passage.fused_rank}. {printable(passage.source)}{page} · {passage.language} · {', '.join(places)}")
     text = printable(passage.text)
     print(_indented(text if len(text) <= 300 else text[:299] + "…"))
+    _print_missing(passage)
+
+
+def _print_missing(passage: Passage) -> None:
+    """Names the facts of the question that the passage lacks, which cost its score."""
+    if passage.missing:
+        print(f"     not in this passage: {printable(', '.join(passage.missing))}")
 
 
 def _sentence_around(text: str, start: int, end: int, reach: int = 160) -> tuple[int, int]:

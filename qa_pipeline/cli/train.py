@@ -105,7 +105,7 @@ def _add_augment(verbs: Any) -> None:
     verb = verbs.add_parser("augment", help="more questions from the ones there are, or from plain text")
     verb.add_argument("files", metavar="FILES", type=Path, nargs="+", help="question files; with --method cloze, plain text")
     verb.add_argument("--into", metavar="FILE", type=Path, required=True, help="rows to write; packed where it ends in .xz")
-    verb.add_argument("--method", required=True, choices=("pairs", "code-switch", "cloze", "translate"))
+    verb.add_argument("--method", required=True, choices=("pairs", "code-switch", "cloze", "translate", "near-miss"))
     verb.add_argument(
         "--parallel", metavar="DIR", type=Path, help="with --method code-switch: sentence pairs, files named en-de.tsv.xz"
     )

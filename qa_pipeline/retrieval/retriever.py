@@ -21,6 +21,7 @@ from indexing.text.language_id import UNKNOWN, detect_question
 from qa_pipeline.answers import Passage
 from qa_pipeline.retrieval.dense_score import dense_score
 from qa_pipeline.retrieval.evidence import Evidence
+from qa_pipeline.retrieval.fact_evidence import passages_with_facts
 from qa_pipeline.retrieval.late_interaction import LateInteraction
 from qa_pipeline.retrieval.sentence_tier import FoundSentences, SentenceTier
 from qa_pipeline.settings import AskSettings
@@ -257,6 +258,7 @@ class Retriever:
         passages = tuple(_passage(chunk, item, rank) for rank, (chunk, item) in enumerate(found, start=1))
         hashes = tuple(chunk.content_hash for chunk, _ in found)
         how = tuple(ranked.evidence(item, settings, _alike(chunk.language, language)) for chunk, item in found)
+        passages, how = passages_with_facts(question, language, passages, how, self.index.folder.headings_above)
         done = time.perf_counter()
         return RetrievedPassages(
             passages, hashes, how, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded), deepened

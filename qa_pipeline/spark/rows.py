@@ -122,9 +122,12 @@ def _values(
 ) -> Values:
     from indexing.text.language_id import detect_question
     from qa_pipeline.answering.verdict import best_score, candidates, decide, distinct
+    from qa_pipeline.retrieval.fact_evidence import text_evidence
 
-    calibration = calibration.of(detect_question(question, tuple(calibration.languages)))
-    found = distinct(candidates([reading], [context], calibration), attrgetter("passage"), top_k)
+    asked = detect_question(question, tuple(calibration.languages))
+    calibration = calibration.of(asked)
+    evidence = [text_evidence(question, asked, context)]
+    found = distinct(candidates([reading], [context], calibration, evidence), attrgetter("passage"), top_k)
     verdict = decide(best_score(found), calibration.threshold if threshold is None else threshold)
     if verdict.is_no_answer:
         return {"score": verdict.score, "no_answer": True, "answers": []}

@@ -186,6 +186,7 @@ def test_json_shape_is_the_documented_one(pipeline: QAPipeline) -> None:
         "keyword_score",
         "fused_rank",
         "fused_score",
+        "missing",
     }
     answer = {"text", "start", "end", "score", "document_id", "source", "page", "language", "content_hash", "passage"}
     top = {

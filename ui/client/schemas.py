@@ -21,7 +21,10 @@ class ApiError(Exception):
 
 
 class Passage(Struct, frozen=True):
-    """document.text[start:end] == text, in code points. Ranks are 1-based, None in a ranking without the passage."""
+    """document.text[start:end] == text, in code points. Ranks are 1-based, None in a ranking without the passage.
+
+    missing: numbers, codes and names of the question that stand neither in the passage nor in its headings and source.
+    """
 
     document_id: str
     source: str
@@ -36,6 +39,7 @@ class Passage(Struct, frozen=True):
     keyword_score: float | None = None
     fused_rank: int = 1
     fused_score: float = 0.0
+    missing: tuple[str, ...] = ()
 
 
 class Answer(Struct, frozen=True):

@@ -10,7 +10,7 @@ import streamlit as st
 
 from ui.client.schemas import Answer, ApiError, Corpus, Event, ListedDocument, Passage
 from ui.components.feedback import correction_button, thumbs
-from ui.components.score_explanation import why
+from ui.components.score_explanation import named, why
 from ui.render.answer_groups import AnswerGroup, by_language, competing_answers, confidence, documents_say, group_answers
 from ui.render.export import citations, passages_read, table
 from ui.render.highlight import ANSWER, SENTENCE, Mark, block, escape_html, excerpt, name, sentence
@@ -151,7 +151,8 @@ def answer_html(answer: Answer, score: str, support: str = "", document: ListedD
 def passage_html(passage: Passage, document: ListedDocument | None = None) -> str:
     """A passage as HTML, truncated if long."""
     text = re.sub(r"\n\s*\n", "\n", escape_html(short(passage.text, SHORT)))
-    return f'<article class="docqa-passage">{block(text, passage.language)}{where(passage, document)}</article>'
+    lacks = f'<p class="docqa-lacks">Not in this passage: {named(passage.missing)}</p>' if passage.missing else ""
+    return f'<article class="docqa-passage">{block(text, passage.language)}{lacks}{where(passage, document)}</article>'
 
 
 def short(text: str, size: int = 80) -> str:

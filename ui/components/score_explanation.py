@@ -8,11 +8,13 @@ from ui.state.reply_cache import CachedReply
 
 
 def why(answer: Answer, found: CachedReply) -> str:
-    """HTML table: ranks and scores of the passage, reader score, no-answer margin, timings, passages read."""
+    """HTML table: ranks and scores of the passage, reader score, missing facts, no-answer margin, timings, passages read."""
     rows = [*(_ranks(answer.passage) if answer.passage else []), ("Reader", "", f"{answer.score:.3f}")]
     verdict = found.reply.no_answer
     margin = verdict.threshold - verdict.score
+    missing = answer.passage.missing if answer.passage else ()
     facts = [
+        *([("Not in the passage", named(missing))] if missing else []),
         ("No-answer margin", f"{margin:+.3f} (no-answer score {verdict.score:.3f}, threshold {verdict.threshold:.3f})"),
         ("Passages read", f"{found.reply.passages_read} of {found.reply.passages_retrieved}"),
         ("Time", ", ".join(f"{escape_html(stage)} {ms:,.0f} ms" for stage, ms in found.reply.timings_ms.items())),
@@ -24,6 +26,11 @@ def why(answer: Answer, found: CachedReply) -> str:
     told = "".join(f'<tr><th>{label}</th><td colspan="2">{text}</td></tr>' for label, text in facts)
     head = "<thead><tr><th>Stage</th><th>Rank</th><th>Score</th></tr></thead>"
     return f'<table class="docqa-why">{head}<tbody>{ranked}{told}</tbody></table>'
+
+
+def named(missing: tuple[str, ...]) -> str:
+    """Numbers, codes and names of the question that a passage lacks, as HTML."""
+    return ", ".join(f'<bdi class="docqa-missing">{escape_html(fact)}</bdi>' for fact in missing)
 
 
 def _ranks(passage: Passage) -> list[tuple[str, str, str]]:

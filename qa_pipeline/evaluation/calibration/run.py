@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from indexing.errors import SettingError
 from qa_pipeline.answering.calibration_store import StoredCalibration, to_json
-from qa_pipeline.answering.evidence_weights import EvidenceWeights
+from qa_pipeline.answering.evidence_weights import SHIPPED, FactWeights
 from qa_pipeline.answering.verdict import decide
-from qa_pipeline.evaluation.calibration.fit_evidence_weights import fit_evidence_weights
+from qa_pipeline.evaluation.calibration.fit_evidence_weights import FittedWeights, fit_weights
 from qa_pipeline.evaluation.metrics.calibration import (
     FEWEST,
     Bin,
@@ -30,12 +30,16 @@ from qa_pipeline.evaluation.reading_comprehension.run import MeasuredReader, Pro
 from qa_pipeline.evaluation.runs import plots
 from qa_pipeline.evaluation.runs.predictions import QuestionSet
 from qa_pipeline.evaluation.runs.results_folder import CALIBRATION, PLOTS, Results
+from qa_pipeline.retrieval.evidence import Evidence
 
 if TYPE_CHECKING:
     from indexing.models.embedder import Embedder
     from qa_pipeline.answering.calibration import Calibration
 
 WAYS = RAW, BEFORE, AFTER = "raw", "before", "after"
+
+UNWEIGHTED = FittedWeights(None, FactWeights(0.0, 0.0))
+"""Leaves the reader's margin as it is."""
 
 Judge = Callable[[float], float]
 Samples = dict[str, list[Sample]]
@@ -97,15 +101,16 @@ def learn(
     told: dict[str, dict[str, list[_Outcome]]] = {name: {way: [] for way in WAYS} for name in names}
     for half, other in (halves, halves[::-1]):
         there = _FittedCalibration.of(other, embedder)
-        for way, evidence_weights in ((RAW, None), (BEFORE, here.evidence_weights), (AFTER, there.evidence_weights)):
-            for name, found in _samples(half, evidence_weights).items():
+        until_now = FittedWeights(here.evidence_weights, here.fact_weights)
+        for way, weights in ((RAW, UNWEIGHTED), (BEFORE, until_now), (AFTER, there.weights)):
+            for name, found in _samples(half, weights).items():
                 judge = _judge(way, here.of(name), there.fits.get(name, there.pooled))
                 told[name][way].extend(judge.of(sample) for sample in found)
     rows = [_row(name, len(told[name][RAW]), name in with_evidence.fits, told[name]) for name in names]
     together = {way: [one for name in names for one in told[name][way]] for way in WAYS}
     known = replace(
         bare.known({"questions": len(predictions)}),
-        found=with_evidence.known({}) if with_evidence.evidence_weights else None,
+        found=with_evidence.known({}) if with_evidence.weights.evidence else None,
     )
     reliability = {way: bins([one.said for one in some], [one.right for one in some]) for way, some in together.items()}
     return CalibrationResult(known, tuple(rows), _row("all", len(together[RAW]), True, together), reliability)
@@ -113,11 +118,9 @@ def learn(
 
 @dataclass(frozen=True, slots=True)
 class _FittedCalibration:
-    """A fit on some questions: evidence weights, the curve pooled over languages, and curves of languages with enough
-    samples.
-    """
+    """A fit on some questions: weights, the curve pooled over languages, and curves of languages with enough samples."""
 
-    evidence_weights: EvidenceWeights | None
+    weights: FittedWeights
     pooled: Fit
     fits: dict[str, Fit]
 
@@ -125,41 +128,42 @@ class _FittedCalibration:
     def of(cls, predictions: Sequence[OpenPrediction], embedder: str | None) -> _FittedCalibration:
         """embedder: None to fit the reader's margins alone. Raises SettingError if there are too few samples."""
         asked = [asked for prediction in predictions for asked in prediction.asked()]
-        evidence_weights = fit_evidence_weights(asked, embedder) if embedder is not None else None
-        found = _samples(predictions, evidence_weights)
+        weights = fit_weights(asked, embedder) or FittedWeights(None, None)
+        found = _samples(predictions, weights)
         pooled = fit([sample for some in found.values() for sample in some])
         if pooled is None:
             raise SettingError(
                 f"There is too little to learn from: {FEWEST} questions, some answered rightly and some wrongly, are needed."
             )
         own = {name: fit(some, pooled) for name, some in found.items()}
-        return cls(evidence_weights, pooled, {name: one for name, one in own.items() if one is not None})
+        return cls(weights, pooled, {name: one for name, one in own.items() if one is not None})
 
     def known(self, about: Mapping[str, Any]) -> StoredCalibration:
         fits = {name: _numbers(found) for name, found in sorted(self.fits.items())}
-        return StoredCalibration(_numbers(self.pooled), fits, about, self.evidence_weights)
+        return StoredCalibration(_numbers(self.pooled), fits, about, self.weights.evidence, fact_weights=self.weights.facts)
 
 
-def _samples(predictions: Sequence[OpenPrediction], evidence_weights: EvidenceWeights | None) -> Samples:
+def _samples(predictions: Sequence[OpenPrediction], weights: FittedWeights) -> Samples:
     """Samples by question language: per question one with its own context among the passages, and one without."""
     found: Samples = {}
     for prediction in predictions:
         of = found.setdefault(prediction.present.question_language, [])
-        of.extend(sample for asked in prediction.asked() if (sample := _sample(asked, evidence_weights)) is not None)
+        of.extend(sample for asked in prediction.asked() if (sample := _sample(asked, weights)) is not None)
     return found
 
 
-def _sample(asked: ReadQuestion, evidence_weights: EvidenceWeights | None) -> Sample | None:
-    """The sample of the best span over all passages; None if there is no span."""
-    margins = [
-        (one.gap + (evidence_weights.of(one.evidence) if evidence_weights else 0.0), one)
-        for one in asked.passages
-        if one.gap is not None
-    ]
+def _sample(asked: ReadQuestion, weights: FittedWeights) -> Sample | None:
+    """The sample of the best span over all passages; None if there is no span. Facts weigh SHIPPED where not fitted."""
+    facts = weights.facts or SHIPPED
+
+    def margin(gap: float, found: Evidence) -> float:
+        return gap - facts.cost(found) + (weights.evidence.of(found) if weights.evidence else 0.0)
+
+    margins = [(margin(one.gap, one.evidence), one) for one in asked.passages if one.gap is not None]
     if not margins:
         return None
-    margin, best = max(margins, key=lambda pair: pair[0])
-    return Sample(margin, asked.answerable and best.right, asked.answerable)
+    best_margin, best = max(margins, key=lambda pair: pair[0])
+    return Sample(best_margin, asked.answerable and best.right, asked.answerable)
 
 
 def sides(questions: QuestionSet) -> dict[tuple[str, str], bool]:

@@ -28,6 +28,7 @@ from qa_pipeline.evaluation.open_domain.corpus import Corpus
 from qa_pipeline.evaluation.runs.predictions import Prediction
 from qa_pipeline.reading.readings import read_pairs
 from qa_pipeline.retrieval.evidence import Evidence
+from qa_pipeline.retrieval.fact_evidence import facts_missing_in
 from qa_pipeline.retrieval.retriever import Tiers, rank
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class ReadPassage:
     """A passage as retrieved and read. gap: margin of its best span, None without a span; `nearness`: dense score.
 
     words: share of the BM25 upper bound. right: whether the span is right; own: whether it is of the question's own context.
+    numbers, names: what it lacks of the question, as in `Evidence`.
     """
 
     gap: float | None
@@ -70,10 +72,12 @@ class ReadPassage:
     words: float | None
     right: bool
     own: bool
+    numbers: float = 0.0
+    names: float = 0.0
 
     @property
     def evidence(self) -> Evidence:
-        return Evidence(self.nearness, self.words)
+        return Evidence(self.nearness, self.words, self.numbers, self.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +227,10 @@ class OpenAsker:
     ) -> OpenPrediction:
         calibration = self.calibration_for(example.question_language)
         own = self.corpus.sources[example.language, example.context]
-        rows = [(chunk, reading, ranked.evidence(chunk)) for chunk, reading in zip(chunks, readings, strict=True)]
+        rows = [
+            (chunk, reading, _with_facts(example, chunk, ranked.evidence(chunk)))
+            for chunk, reading in zip(chunks, readings, strict=True)
+        ]
         said = reply(rows[: self.retrieve], calibration)
         absent = reply([row for row in rows if row[0].source != own][: self.retrieve], calibration)
         right = self.corpus.right(example)
@@ -263,7 +270,14 @@ def _read(row: Row, example: Example, own: str) -> ReadPassage:
         _short(found.words),
         right,
         chunk.source == own,
+        found.numbers,
+        _short(found.names) or 0.0,
     )
+
+
+def _with_facts(example: Example, chunk: StoredChunk, found: Evidence) -> Evidence:
+    """The evidence with the facts of the question that the passage lacks."""
+    return facts_missing_in(example.question, example.question_language, (chunk.text,), chunk.language).evidence(found)
 
 
 def _short(value: float | None) -> float | None:

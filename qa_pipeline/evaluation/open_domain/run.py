@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from indexing.models.embedder import Embedder
 
 
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from indexing.errors import SettingError
 from qa_pipeline.answering.verdict import best_score, candidates, decide
 from qa_pipeline.datasets.examples import Example, Reporter, find_files, read_examples
 from qa_pipeline.reading.readings import read_pairs
+from qa_pipeline.retrieval.fact_evidence import text_evidence
 
 if TYPE_CHECKING:
     from qa_pipeline.answering.calibration import Calibration
@@ -120,7 +121,8 @@ def predict(
 
 def prediction_of(example: Example, reading: Reading, calibration: Calibration) -> Prediction:
     """The prediction for an example from its reading, under a calibration."""
-    found = candidates([reading], [example.context], calibration)
+    evidence = [text_evidence(example.question, example.question_language, example.context)]
+    found = candidates([reading], [example.context], calibration, evidence)
     verdict, span = decide(best_score(found), calibration.threshold), found[0] if found else None
     best = example.context[span.start : span.end] if span else ""
     return Prediction(

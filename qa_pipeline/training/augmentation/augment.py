@@ -12,10 +12,12 @@ from indexing.errors import SettingError
 from qa_pipeline.datasets.examples import Example
 from qa_pipeline.datasets.squad_writer import GeneratedExample, read_all, write_rows
 from qa_pipeline.training.alignment.word_dictionary import dictionaries
-from qa_pipeline.training.augmentation import back_translation, cloze, code_switching, cross_lingual_pairs
+from qa_pipeline.training.augmentation import back_translation, cloze, code_switching, cross_lingual_pairs, near_miss
 from qa_pipeline.training.augmentation.near_duplicates import NearDuplicateIndex
 
-WAYS = ("pairs", "code-switch", "cloze", "translate")
+WAYS = ("pairs", "code-switch", "cloze", "translate", "near-miss")
+KEEPING = ("pairs", "near-miss")
+"""Methods whose output holds the given questions too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,8 @@ def augment(settings: AugmentSettings) -> AugmentReport:
         given = read_all(settings.files)
         made = list(_made(settings, given))
     sound = [one for one in made if is_sound(one.example)]
-    fresh = list(drop_near_duplicates(sound, () if settings.method == "pairs" else given))
-    kept = _limited(fresh, settings)
+    fresh = list(drop_near_duplicates(sound, () if settings.method in KEEPING else given))
+    kept = _limited(whole_pairs(fresh) if settings.method == near_miss.HOW else fresh, settings)
     write_rows(kept, settings.into)
     languages = Counter(f"{one.example.question_language}-{one.example.language}" for one in kept)
     return AugmentReport(len(kept), dict(sorted(languages.items())), len(sound) - len(fresh), len(made) - len(sound))
@@ -98,6 +100,8 @@ def _is_new(met: NearDuplicateIndex, example: Example) -> bool:
 def _made(settings: AugmentSettings, given: Sequence[Example]) -> Iterator[GeneratedExample]:
     if settings.method == "pairs":
         return cross_lingual_pairs.pairings(given)
+    if settings.method == "near-miss":
+        return near_miss.near_misses(given, settings.seed)
     if settings.method == "code-switch":
         assert settings.parallel is not None
         spoken = sorted({language for e in given for language in (e.language, e.question_language)})
@@ -107,8 +111,16 @@ def _made(settings: AugmentSettings, given: Sequence[Example]) -> Iterator[Gener
     )
 
 
+def whole_pairs(made: Sequence[GeneratedExample]) -> list[GeneratedExample]:
+    """Only near misses whose other twin is there too."""
+    counts = Counter(one.made_from for one in made)
+    return [one for one in made if counts[one.made_from] == 2]
+
+
 def _limited(made: list[GeneratedExample], settings: AugmentSettings) -> list[GeneratedExample]:
+    """At most `settings.limit` of the examples, drawn; of near misses so many whole pairs."""
+    size = 2 if settings.method == near_miss.HOW else 1
     if settings.limit is None or settings.limit >= len(made):
         return made
-    chosen = random.Random(settings.seed).sample(range(len(made)), settings.limit)
-    return [made[n] for n in sorted(chosen)]
+    chosen = random.Random(settings.seed).sample(range(len(made) // size), settings.limit // size)
+    return [made[size * n + k] for n in sorted(chosen) for k in range(size)]

@@ -16,8 +16,8 @@ from indexing.models.registry import resolve
 from indexing.store.index import Index
 from qa_pipeline.answering import calibration_store
 from qa_pipeline.answering.calibration import Calibration, calibration_of
-from qa_pipeline.answering.evidence_weights import EvidenceWeights
-from qa_pipeline.evaluation.calibration.fit_evidence_weights import fit_evidence_weights
+from qa_pipeline.answering.evidence_weights import SHIPPED, EvidenceWeights, FactWeights
+from qa_pipeline.evaluation.calibration.fit_evidence_weights import fit_evidence_weights, fit_weights
 from qa_pipeline.evaluation.calibration.run import calibrate, learn
 from qa_pipeline.evaluation.open_domain.asker import OpenPrediction, ReadPassage, ReadQuestion
 from qa_pipeline.evaluation.runs.predictions import QuestionSet
@@ -30,6 +30,7 @@ from qa_pipeline.settings import AskSettings
 from tests.known import WordEmbedder
 from tests.qa_pipeline.evaluation.calibration.test_run import EMBEDDER, measured, write
 
+FREE = FactWeights(0.0, 0.0)
 WEIGHTS = EvidenceWeights(10.0, 6.0, Evidence(0.4, 0.2), WordEmbedder.fingerprint)
 
 
@@ -205,7 +206,8 @@ def test_of_answers_read_alike_the_better_found_is_first_through_every_way_of_as
     question, settings = "When was the bridge of Tamsin opened?", AskSettings(thorough=True)
 
     def scores(evidence_weights: EvidenceWeights | None) -> list[tuple[str, float]]:
-        known = Calibration(threshold=1.0, found=Calibration(evidence_weights=evidence_weights, threshold=1.0))
+        found = Calibration(evidence_weights=evidence_weights, threshold=1.0, fact_weights=FREE)
+        known = Calibration(threshold=1.0, found=found, fact_weights=FREE)
         pipeline = QAPipeline(Index.open(tmp_path / "i"), embedder, Alike(), calibration=known)
         reply = pipeline.ask(question, settings)
         last = list(pipeline.stream(question, settings))[-1].reply
@@ -228,3 +230,49 @@ def test_words_count_only_in_passages_of_the_questions_language(corpus: Path, tm
         assert (how.words is None) == (passage.language != found.language)
         assert how.dense_score is not None and passage.dense_score in (None, how.dense_score)
         assert how.words is None or (0 <= how.words <= 1 and (how.words > 0) == bool(passage.keyword_score))
+
+
+# -- missing facts -----------------------------------------------------------------------------------------------------
+
+
+def near_missed(count: int, numbers: float, names: float) -> list[ReadQuestion]:
+    """Questions over five passages that lack facts at random; the choice is a known conditional logit."""
+    dice, found = random.Random(5), []
+    for _ in range(count):
+        rows = [(dice.gauss(6, 4), float(dice.random() < 0.4), float(dice.random() < 0.4)) for _ in range(5)]
+        chances = np.exp([0.0, *(0.5 * (gap - numbers * a - names * b) - 2.0 for gap, a, b in rows)])
+        which = dice.choices(range(6), weights=chances.tolist())[0]
+        read = [ReadPassage(gap, 0.5, 0.2, n == which, False, a, b) for n, (gap, a, b) in enumerate(rows, start=1)]
+        found.append(ReadQuestion(tuple(read), which > 0, "en"))
+    return found
+
+
+@pytest.mark.parametrize("numbers, names", [(10.0, 4.0), (3.0, 0.0)])
+@pytest.mark.parametrize("embedder", ["e", None])
+def test_what_missing_facts_cost_is_found_again(numbers: float, names: float, embedder: str | None) -> None:
+    found = fit_weights(near_missed(8_000, numbers, names), embedder)
+    assert found is not None and found.facts is not None and (found.evidence is None) == (embedder is None)
+    assert found.facts.numbers == pytest.approx(numbers, abs=0.8) and found.facts.names == pytest.approx(names, abs=0.8)
+
+
+def test_without_near_misses_facts_keep_the_shipped_cost() -> None:
+    found = fit_weights(chosen(2_000, 0.5, 2.0, 1.0, -2.0), "e")
+    assert found is not None and found.facts is None
+    assert Calibration().fact_weights == SHIPPED and min(SHIPPED.numbers, SHIPPED.names) > 0
+
+
+def test_fact_weights_are_stored_and_may_be_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCQA_DATA", str(tmp_path))
+    builtin = resolve("builtin", "reader")
+    numbers = (0.3, 9.0, 0.8)
+    found = calibration_store.StoredCalibration(numbers, {"fi": numbers}, {}, WEIGHTS, fact_weights=FactWeights(7.0, 2.0))
+    known = calibration_store.StoredCalibration(numbers, {}, {}, found=found)
+    path = calibration_store.save(builtin, known)
+    assert calibration_store.load(builtin) == known
+    calibration = calibration_of(builtin)
+    retrieved = calibration.with_embedder(WEIGHTS.embedder)
+    assert calibration.fact_weights == SHIPPED and retrieved.of("fi").fact_weights.names == 2.0
+    lacking = Evidence(numbers=1.0, names=1.0)
+    assert retrieved.with_evidence(1.0, lacking) == pytest.approx(-8.0)
+    path.write_text(path.read_text("utf-8").replace('"numbers": 7.0', '"numbers": -7.0'), "utf-8")
+    assert calibration_store.load(builtin) is None, "a damaged file is not used"

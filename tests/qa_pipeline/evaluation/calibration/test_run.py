@@ -174,7 +174,8 @@ def test_a_reader_that_is_too_sure_is_set_right(tmp_path: Path) -> None:
     for language in ("de", "en"):
         judged = rows[language].judged
         assert judged["after"].error < judged["raw"].error / 2 and judged["after"].decided > judged["raw"].decided + 20
-        assert judged["before"] == judged["raw"] and rows[language].fitted
+        assert judged["before"].error < judged["raw"].error, "towns that are missing cost something even uncalibrated"
+        assert rows[language].fitted
     assert not rows["fi"].fitted and set(found.known.languages) == {"de", "en"}
     assert found.all.judged["after"].error < found.all.judged["raw"].error / 2
     assert (tmp_path / "o" / "plots" / "reliability.png").is_file()

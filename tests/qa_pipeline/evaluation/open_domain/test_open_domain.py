@@ -13,6 +13,7 @@ import pytest
 from indexing.errors import SettingError
 from indexing.models.embedder import Embedder
 from qa_pipeline.answering.calibration import Calibration
+from qa_pipeline.answering.evidence_weights import FactWeights
 from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.cli.main import main
 from qa_pipeline.evaluation.metrics.ranking import RelevantRanks, average_precision, ndcg, ranking, recall, reciprocal_rank
@@ -134,8 +135,11 @@ class PlaceReader(WordReader):
         return Reading(tuple(Span(s.start, s.end, s.score, margin, 0.5) for s in found.spans))
 
 
+FREE = FactWeights(0.0, 0.0)
+
+
 def measured(reader: Any = None) -> MeasuredReader:
-    return MeasuredReader(LoadedReader(reader or PlaceReader(), "places", Calibration()), "places", "1")
+    return MeasuredReader(LoadedReader(reader or PlaceReader(), "places", Calibration(fact_weights=FREE)), "places", "1")
 
 
 def run(asked: QuestionSet, **more: Any) -> OpenSummary:
