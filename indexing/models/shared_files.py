@@ -1,7 +1,7 @@
-"""What one built-in model takes from another: its tokenizer and its token vectors, which git so stores once.
+"""What built-in models share: tokenizer, token vectors and lowest layers, which git so stores once.
 
-`shared.json` in a model's folder names the sibling folder, and the BLAKE2b-128 digest of each file and tensor taken from
-it. The digests are part of the model's fingerprint, and a test compares them with what is stored.
+`shared.json` in a model's folder names the sibling folder, and the BLAKE2b-128 digest of each file and group of tensors
+taken from it. The digests are part of the model's fingerprint, and a test compares them with what is stored.
 """
 
 from __future__ import annotations
@@ -24,31 +24,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SharedFiles:
-    """folder: the other model's. files, tensors: names -> digests; a tensor there may have a longer name."""
+    """What a model takes from a folder.
+
+    prefix: of this model's names, before those of the shared tensors. files: name -> digest. tensors: beginning of the
+    names of shared tensors -> digest of all of them.
+    """
 
     folder: Path
+    prefix: str
     files: Mapping[str, str]
     tensors: Mapping[str, str]
 
     def stored(self) -> dict[str, Array]:
         """The shared tensors in stored form, under this model's names, memory-mapped. Raises ModelRefused."""
-        theirs = mapped(self.folder / STORED_SMALL)
-        found: dict[str, Array] = {}
-        for name in self.tensors:
-            for full, array in theirs.items():
-                at = full.find(name)
-                if at >= 0:
-                    found[full[at:]] = array
-        if not found:
-            raise ModelRefused(f"{self.folder} lacks the tensors that another built-in model shares.")
-        return found
+        return {self.prefix + name: array for begin in self.tensors for name, array in self._beginning(begin).items()}
 
     def digests(self) -> dict[str, str]:
-        """The digest of each shared file and tensor as it is stored now."""
+        """The digest of each shared file, and of each group of tensors, as they are stored now."""
         found = {name: _digest([(self.folder / name).read_bytes()]) for name in self.files}
-        stored = self.stored()
-        for name in self.tensors:
-            found[name] = _digest([stored[full].tobytes() for full in sorted(stored) if full.startswith(name)])
+        for begin in self.tensors:
+            found[begin] = _digest([array.tobytes() for _, array in sorted(self._beginning(begin).items())])
+        return found
+
+    def _beginning(self, begin: str) -> dict[str, Array]:
+        found = {name: array for name, array in mapped(self.folder / STORED_SMALL).items() if name.startswith(begin)}
+        if not found:
+            raise ModelRefused(f"{self.folder} lacks the tensors that a built-in model shares; install docqa again.")
         return found
 
 
@@ -58,12 +59,13 @@ def shared_files(folder: Path) -> SharedFiles | None:
         return None
     try:
         stated = json.loads((folder / SHARED).read_bytes())
-        name, files, tensors = str(stated["folder"]), dict(stated["files"]), dict(stated["tensors"])
+        name, prefix = str(stated["folder"]), str(stated["prefix"])
+        files, tensors = dict(stated["files"]), dict(stated["tensors"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelRefused(f"{folder / SHARED} cannot be read; install docqa again.") from error
     if name != Path(name).name or any(file != Path(file).name for file in files):
         raise ModelRefused(f"{folder / SHARED} names a file outside the built-in models; install docqa again.")
-    return SharedFiles(folder.parent / name, files, tensors)
+    return SharedFiles(folder.parent / name, prefix, files, tensors)
 
 
 def file_of(folder: Path, name: str) -> Path:
