@@ -95,8 +95,10 @@ class UsedModels(Struct, frozen=True):
 class Reply(Struct, frozen=True):
     """The complete result of one question, from one generation of the index.
 
-    language: of the question. passages_read: how many of `passages` the reader read, from the first on.
-    stopped: why reading ended: "all" (no passage is left), "sure" (a confident answer), "budget" (the time is spent).
+    language: of the question. passages_read, passages_retrieved: the reader read the first of so many passages. `passages`
+    are fewer only where documents were removed meanwhile.
+    stopped: why reading ended: "all" (no passage is left), "sure" (a confident answer, which is given), "budget" (the time
+    is spent).
     calibration: "language" (fitted on questions in this language), "pooled" (on several languages), or "none" (not fitted).
     """
 
@@ -111,6 +113,7 @@ class Reply(Struct, frozen=True):
     passages_read: int
     stopped: Stopped
     calibration: Scope
+    passages_retrieved: int = 0
 
 
 class Asker(Protocol):

@@ -15,7 +15,6 @@ from qa_pipeline.answering.answerer import Answerer
 from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration
 from qa_pipeline.haystack.nodes import Question, haystack_pipeline, run_pipeline
 from qa_pipeline.haystack.retriever import FusedRetriever
-from qa_pipeline.reading.early_stop import StopRule
 from qa_pipeline.reading.readings import PassageReader, Reading
 from qa_pipeline.retrieval.retriever import RetrievedPassages
 from qa_pipeline.settings import AskSettings
@@ -47,8 +46,8 @@ class QAPipeline(Answerer):
         return FusedRetriever(self.index, self.embedder, self.settings)
 
     def _run(
-        self, question: str, settings: AskSettings, filters: Filter | None, stop: StopRule
+        self, question: str, settings: AskSettings, filters: Filter | None
     ) -> tuple[RetrievedPassages, Iterator[list[Reading]]]:
         """Run the Haystack pipeline."""
-        asked = Question(self.retriever, settings, filters, reader=self.reader, stop=stop)
+        asked = Question(self.retriever, settings, filters, reader=self.reader)
         return run_pipeline(self.pipeline, question, asked)

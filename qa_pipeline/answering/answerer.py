@@ -16,11 +16,11 @@ from indexing.models.registry import resolve
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.filters import Filter
 from indexing.store.index import Index
-from qa_pipeline.answering.ask import AnsweringModels, Step, ask_stream, search_reply, stop_rule
+from qa_pipeline.answering.ask import AnsweringModels, Step, ask_stream, search_reply
 from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration, calibration_of
 from qa_pipeline.answering.verification import Verifier
 from qa_pipeline.answers import Reply
-from qa_pipeline.reading.early_stop import StopRule, read_until_sure
+from qa_pipeline.reading.early_stop import read_in_order
 from qa_pipeline.reading.load import load_reader
 from qa_pipeline.reading.readings import PassageReader, Reading
 from qa_pipeline.retrieval.retriever import RetrievedPassages, Retriever
@@ -96,20 +96,19 @@ class Answerer:
         question, settings = question_text(question), settings or self.settings
         if self.reader is None:
             raise SettingError("This index was opened without a reader; it can be searched, not asked.")
-        stop = stop_rule(settings, self.models.calibration)
-        run = partial(self._run, question, settings, filters, stop)
-        return ask_stream(question, run, settings, stop, self.models, self.verifier, progress=progress)
+        run = partial(self._run, question, settings, filters)
+        return ask_stream(question, run, settings, self.models, self.verifier, progress=progress)
 
     def _retriever(self) -> Retriever:
         return Retriever(self.index, self.embedder, self.settings)
 
     def _run(
-        self, question: str, settings: AskSettings, filters: Filter | None, stop: StopRule
+        self, question: str, settings: AskSettings, filters: Filter | None
     ) -> tuple[RetrievedPassages, Iterator[list[Reading]]]:
         """Retrieve, and read lazily."""
         assert self.reader is not None
         retrieved = self.retriever.passages(question, settings, filters)
-        return retrieved, read_until_sure(self.reader, question, retrieved.passages, stop)
+        return retrieved, read_in_order(self.reader, question, retrieved.passages, settings.budget_ms)
 
 
 def check_embedder(index: Index, embedder: Embedder) -> None:

@@ -1,26 +1,30 @@
 """The answer stream of one question: passages first, then the best answers so far, the complete reply last.
 
-Read `ask_stream`: retrieve, read, verify, decide, reply. The last step alone has the reply.
+Read `ask_stream`: retrieve, read, verify, decide, reply. The last step alone has the reply. One decision
+(`verdict.DecisionRule`) ends reading and gives the verdict, so a reply is never both "sure" and "no answer".
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from qa_pipeline.answering.calibration import NEVER, Calibration
-from qa_pipeline.answering.verdict import answers_of, best_score, decide
+from qa_pipeline.answering.verdict import Decision, DecisionRule, answers_of, best_score
 from qa_pipeline.answering.verification import Verifier
-from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Timings, UsedModels
-from qa_pipeline.reading.early_stop import StopRule
+from qa_pipeline.answers import Answer, NoAnswer, Passage, Reply, Stopped, Timings, UsedModels
 from qa_pipeline.reading.readings import Reading
 from qa_pipeline.retrieval.retriever import RetrievedPassages
+from qa_pipeline.retrieval.variants import is_settled
 from qa_pipeline.settings import AskSettings
 
 Run = Callable[[], tuple[RetrievedPassages, Iterator[list[Reading]]]]
 """Retrieves the passages of a question; the iterator yields all readings so far after each passage."""
+
+
+MORE_FOR_FEW = 2.5
+"""Logits above the stop margin that the first passages need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,6 @@ def ask_stream(
     question: str,
     run: Run,
     settings: AskSettings,
-    stop: StopRule,
     models: AnsweringModels,
     verifier: Verifier,
     *,
@@ -65,37 +68,49 @@ def ask_stream(
     began = time.perf_counter()
     retrieved, readings = run()
     calibration = models.calibration.of(retrieved.language)
-    own = settings.no_answer_threshold
-    threshold = calibration.threshold if own is None else own
+    rule = decision_rule(settings, calibration)
     quotations = verifier.quotations()
 
-    def verified(read: list[Reading]) -> tuple[tuple[Answer, ...], NoAnswer]:
-        best = quotations.answers(answers_of(retrieved, read, calibration), settings.top_k)
-        verdict = decide(best_score(best), threshold)
-        return () if verdict.is_no_answer else tuple(best), verdict
+    def decision_of(found: list[Answer], read: int) -> Decision:
+        """The decision by the best answer, which may need the facts of the question and all variants of its passage."""
+        settled = bool(found) and is_settled(found[0].passage, retrieved.passages[read:])
+        return rule.decide(best_score(found), read, settled)
+
+    def decided(found: list[Answer], read: int) -> tuple[tuple[Answer, ...], Decision]:
+        """The decision by answers that are verified."""
+        best = quotations.answers(found, settings.top_k)
+        decision = decision_of(best, read)
+        return () if decision.no_answer.is_no_answer else tuple(best), decision
 
     passages = quotations.passages(retrieved.passages, retrieved.content_hashes)
     yield Step(passages)
-    read_ms, at, read = 0.0, time.perf_counter(), list[Reading]()
+    read_ms, at, read, found = 0.0, time.perf_counter(), list[Reading](), list[Answer]()
     for read in readings:
         read_ms += 1e3 * (time.perf_counter() - at)
-        if progress:
-            yield Step(passages, verified(read)[0], len(read))
+        found = answers_of(retrieved, read, calibration)
+        if progress or decision_of(found, len(read)).sure:
+            answers, decision = decided(found, len(read))
+            if progress:
+                yield Step(passages, answers, len(read))
+            if decision.sure:
+                break
         at = time.perf_counter()
-    answers, verdict = verified(read)
+    else:
+        answers, decision = decided(found, len(read))
     passages = quotations.passages(retrieved.passages, retrieved.content_hashes)
     reply = Reply(
         question,
         retrieved.language,
         answers,
         passages,
-        verdict,
+        decision.no_answer,
         _timings(began, retrieved, read_ms),
         models.used,
         retrieved.generation,
         len(read),
-        stop.why(read, retrieved.passages),
+        _stopped(decision, len(read), len(retrieved.passages)),
         calibration.scope,
+        len(retrieved.passages),
     )
     yield Step(passages, answers, len(read), reply)
 
@@ -119,13 +134,24 @@ def search_reply(
         0,
         "all",
         models.calibration.of(retrieved.language).scope,
+        len(retrieved.passages),
     )
 
 
-def stop_rule(settings: AskSettings, calibration: Calibration) -> StopRule:
-    """The stop rule of a question with these settings."""
-    margin = math.inf if settings.thorough else calibration.stop_margin
-    return StopRule(margin, settings.read_at_least, math.inf if settings.budget_ms is None else settings.budget_ms)
+def decision_rule(settings: AskSettings, calibration: Calibration) -> DecisionRule:
+    """The decision rule of a question with these settings. calibration: of the question's language."""
+    own = settings.no_answer_threshold
+    threshold = calibration.threshold if own is None else own
+    if settings.thorough:
+        return DecisionRule(threshold)
+    margin = calibration.stop_margin
+    sure, sure_of_few = calibration.probability(margin), calibration.probability(margin + MORE_FOR_FEW)
+    return DecisionRule(threshold, sure, sure_of_few, settings.read_at_least)
+
+
+def _stopped(decision: Decision, read: int, passages: int) -> Stopped:
+    """Why reading ended after `read` of so many passages."""
+    return "all" if read >= passages else "sure" if decision.sure else "budget"
 
 
 def _timings(began: float, retrieved: RetrievedPassages, read_ms: float) -> Timings:

@@ -21,8 +21,8 @@ class Calibration:
     """Platt scaling of a reader: the best span is right with the probability logistic(slope * (margin - offset)).
 
     threshold: the verdict is "no answer" when 1 - that probability is above it.
-    stop_margin: reading stops at a span with this margin, in logits. Passages further down the ranking seldom beat it;
-    docs/results.md has the cost.
+    stop_margin: reading stops at an answer with this margin, in logits, evidence included. Passages further down the
+    ranking seldom beat it; docs/results.md has the cost.
     scope: "language" (fitted on questions in one language), "pooled" (on several languages), "none" (not fitted).
     evidence_weights: weights of the retrieval evidence that is added to the margin.
     languages: calibrations by question language, which replace this one.
@@ -63,6 +63,20 @@ class Calibration:
         """
         return 1.0 / (1.0 + math.exp(-max(-500.0, min(500.0, self.slope * (margin - self.offset)))))
 
+    def stopping_like(self, other: Calibration) -> Calibration:
+        """This calibration, stopping at the probability at which `other` stops.
+
+        Retrieval evidence changes what a margin is worth, and stop margins are measured without it.
+
+        >>> Calibration(slope=0.5, offset=6.0).stopping_like(Calibration(slope=1.0, offset=2.0, stop_margin=3.0)).stop_margin
+        8.0
+        """
+        if not self.slope > 0:
+            return self
+        stop_margin = self.offset + other.slope * (other.stop_margin - other.offset) / self.slope
+        languages = {name: replace(one, stop_margin=stop_margin) for name, one in self.languages.items()}
+        return replace(self, stop_margin=stop_margin, languages=languages)
+
 
 UNCALIBRATED = Calibration()
 NEVER = Calibration(threshold=1.0)
@@ -79,12 +93,15 @@ def calibration_of(model: ModelFolder) -> Calibration:
         base = NEVER
     elif preset is not None and preset.calibration:
         slope, offset, threshold, stop_margin = preset.calibration
-        base = Calibration(slope, offset, threshold, stop_margin, "pooled", found=_own_found(preset))
+        base = Calibration(slope, offset, threshold, stop_margin, "pooled")
+        found = _own_found(preset)
+        base = replace(base, found=found.stopping_like(base) if found else None)
     known = calibration_store.load(model)
     if known is None:
         return base
-    found = _calibration(known.found, base.stop_margin) if known.found else None
-    return replace(_calibration(known, base.stop_margin), found=found)
+    bare = _calibration(known, base.stop_margin)
+    found = _calibration(known.found, base.stop_margin).stopping_like(bare) if known.found else None
+    return replace(bare, found=found)
 
 
 def _calibration(known: StoredCalibration, stop_margin: float) -> Calibration:

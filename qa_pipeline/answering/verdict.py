@@ -6,6 +6,7 @@ a corpus, one text, a table on Spark, and the evaluation of each.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -13,16 +14,19 @@ from typing import Any, TypeVar
 
 from indexing.text.language_id import detect_question
 from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration
+from qa_pipeline.answering.span_boundaries import whole_span
 from qa_pipeline.answers import Answer, NoAnswer
 from qa_pipeline.reading.readings import PassageReader, Reading
 from qa_pipeline.retrieval.evidence import Evidence
 from qa_pipeline.retrieval.fact_evidence import text_evidence
 from qa_pipeline.retrieval.retriever import RetrievedPassages
 
+FEW = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A span of one passage. start, end: code points in that passage's text.
+    """A span of one passage with whole boundaries (`span_boundaries`). start, end: code points in that passage's text.
 
     passage: index among the readings. margin: in logits, with the weighted retrieval evidence if there is any.
     score: the calibrated probability, in [0, 1], that the span is right.
@@ -39,18 +43,61 @@ Spans = TypeVar("Spans", Candidate, Answer)
 
 
 def candidates(
-    readings: Iterable[Reading], calibration: Calibration, evidence: Sequence[Evidence] | None = None
+    readings: Iterable[Reading],
+    texts: Sequence[str],
+    calibration: Calibration,
+    evidence: Sequence[Evidence] | None = None,
 ) -> list[Candidate]:
-    """Every span of the readings by falling margin; ties by passage, then in the reader's order.
+    """The spans of the readings by falling margin; ties by passage, then in the reader's order.
 
-    evidence: the retrieval evidence of each passage; None: nothing is added to the reader's margin.
+    Here, and nowhere else, spans get whole boundaries. Of spans that become equal in one passage, the best remains.
+    texts: what was read, one for each reading. evidence: the retrieval evidence of each passage; None: nothing is added
+    to the reader's margin.
     """
     found: list[Candidate] = []
     for number, reading in enumerate(readings):
         for span in reading.spans:
             margin = span.margin if evidence is None else calibration.with_evidence(span.margin, evidence[number])
-            found.append(Candidate(number, span.start, span.end, margin, calibration.probability(margin)))
-    return sorted(found, key=lambda candidate: (-candidate.margin, candidate.passage))
+            boundaries = whole_span(texts[number], span.start, span.end)
+            found.append(Candidate(number, *boundaries, margin, calibration.probability(margin)))
+    best = sorted(found, key=lambda candidate: (-candidate.margin, candidate.passage))
+    merged: dict[tuple[int, int, int], Candidate] = {}
+    for candidate in best:
+        merged.setdefault((candidate.passage, candidate.start, candidate.end), candidate)
+    return list(merged.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the best score so far decides. sure: reading may stop; never together with the verdict "no answer"."""
+
+    no_answer: NoAnswer
+    sure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRule:
+    """Holds one value, the score of the best answer, against both limits: to be given, and to end reading.
+
+    threshold: of the no-answer score. sure: the score at which reading stops once `at_least` passages are read.
+    sure_of_few: the same with fewer than FEW passages read. The best answer is often in the second or third passage, and
+    few readings say little about the others.
+    """
+
+    threshold: float
+    sure: float = math.inf
+    sure_of_few: float = math.inf
+    at_least: int = 1
+
+    def decide(self, best: float | None, read: int, settled: bool = True) -> Decision:
+        """The decision after so many passages. best: the highest score so far; None without an answer.
+
+        settled: whether the best answer can be sure (`variants.is_settled`).
+        """
+        verdict = decide(best, self.threshold)
+        enough = self.sure_of_few if read < FEW else self.sure
+        sure = settled and not verdict.is_no_answer and read >= self.at_least and (best or 0.0) >= enough
+        return Decision(verdict, sure)
 
 
 def decide(best: float | None, threshold: float) -> NoAnswer:
@@ -70,7 +117,8 @@ def best_score(found: Sequence[Candidate] | Sequence[Answer]) -> float | None:
 def answers_of(retrieved: RetrievedPassages, readings: Sequence[Reading], calibration: Calibration) -> list[Answer]:
     """The candidates as answers with document offsets, best first; of overlapping ones in a document, only the best."""
     answers = []
-    for candidate in candidates(readings, calibration, retrieved.evidence):
+    texts = [passage.text for passage in retrieved.passages]
+    for candidate in candidates(readings, texts, calibration, retrieved.evidence):
         passage, start, end = retrieved.passages[candidate.passage], candidate.start, candidate.end
         content_hash = retrieved.content_hashes[candidate.passage]
         answer = Answer(
@@ -115,7 +163,7 @@ def answer_text(
     asked = detect_question(question, tuple(calibration.languages))
     calibration = calibration.of(asked)
     evidence = [text_evidence(question, asked, context)]
-    found = candidates(reader.read(question, [context]), calibration, evidence)
+    found = candidates(reader.read(question, [context]), [context], calibration, evidence)
     verdict = decide(best_score(found), calibration.threshold)
     if verdict.is_no_answer:
         return {"answer": "", "start": 0, "end": 0, "score": verdict.score}

@@ -34,7 +34,7 @@ def print_reply(reply: Reply, verb: str) -> None:
     print(f"{_bold(reply.question)}  [{reply.language}]")
     if verb == "ask" and not reply.answers and reply.passages:
         print(
-            f"  No answer in the {len(reply.passages)} closest passages (no-answer score"
+            f"  No answer in the {reply.passages_read} closest passages (no-answer score"
             f" {reply.no_answer.score:.2f}, threshold {reply.no_answer.threshold:.2f}). These are the closest:"
         )
     for number, answer in enumerate(reply.answers, start=1):
@@ -45,7 +45,9 @@ def print_reply(reply: Reply, verb: str) -> None:
     if not reply.passages:
         print("  No passage was found.")
     times = reply.timings_ms
-    print(f"  ({times.total:.0f} ms: embed {times.embed:.0f}, retrieve {times.retrieve:.0f}, read {times.read:.0f})\n")
+    read = f"; {reply.passages_read} of {reply.passages_retrieved} passages read" if verb == "ask" else ""
+    stages = f"embed {times.embed:.0f}, retrieve {times.retrieve:.0f}, read {times.read:.0f}"
+    print(f"  ({times.total:.0f} ms: {stages}{read})\n")
 
 
 def _print_answer(number: int, answer: Answer) -> None:

@@ -28,11 +28,11 @@ from indexing.store.filters import Filter
 from indexing.store.index import Index
 from qa_pipeline import answers
 from qa_pipeline.answering.answerer import check_embedder
-from qa_pipeline.answering.ask import AnsweringModels, ask_stream, stop_rule
+from qa_pipeline.answering.ask import AnsweringModels, ask_stream
 from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.answering.verification import Verifier
 from qa_pipeline.haystack.retriever import FusedRetriever, as_document, haystack_id
-from qa_pipeline.reading.early_stop import StopRule, read_until_sure
+from qa_pipeline.reading.early_stop import read_in_order
 from qa_pipeline.reading.readings import PassageReader, Reading
 from qa_pipeline.retrieval.retriever import RetrievedPassages, Retriever
 from qa_pipeline.settings import MAX_TOP_K, AskSettings, question_text
@@ -55,10 +55,9 @@ class Question:
         filters: Filter | None = None,
         *,
         reader: PassageReader | None = None,
-        stop: StopRule | None = None,
     ) -> None:
         self.retriever, self.reader = retriever, reader
-        self.settings, self.filters, self.stop = settings, filters, stop or StopRule()
+        self.settings, self.filters = settings, filters
         self.retrieved: RetrievedPassages | None = None
         self.readings: Iterator[list[Reading]] | None = None
 
@@ -136,7 +135,7 @@ class DocqaReader(BaseComponent):
         question.retrieved = _chosen(question.retrieved, documents)
         if question.reader is not None:
             passages = question.retrieved.passages
-            question.readings = read_until_sure(question.reader, query, passages, question.stop)
+            question.readings = read_in_order(question.reader, query, passages, question.settings.budget_ms)
             return {"answers": []}, "output_1"
         reply = self._reply(question_text(query), question, top_k)
         return {"answers": list(map(as_answer, reply.answers)), "reply": reply}, "output_1"
@@ -146,11 +145,10 @@ class DocqaReader(BaseComponent):
         assert retrieved is not None
         calibration = loaded.calibration.with_embedder(embedder.dense_score_name)
         settings = self.settings if top_k is None else replace(self.settings, top_k=top_k)
-        stop = stop_rule(settings, calibration)
-        readings = read_until_sure(loaded.reader, query, retrieved.passages, stop)
+        readings = read_in_order(loaded.reader, query, retrieved.passages, settings.budget_ms)
         models = AnsweringModels(embedder.name, loaded.name, calibration)
         verifier = Verifier(question.retriever.index.folder)
-        *_, last = ask_stream(query, lambda: (retrieved, readings), settings, stop, models, verifier, progress=False)
+        *_, last = ask_stream(query, lambda: (retrieved, readings), settings, models, verifier, progress=False)
         assert last.reply is not None
         return last.reply
 

@@ -37,7 +37,15 @@ PASSAGE = {
     "page": "int",
     "language": "string",
 }
-REPLY: Values = {"answers": [PLACED], "no_answer": "boolean", "score": "double", "passages": [PASSAGE], "reason": "string"}
+REPLY: Values = {
+    "answers": [PLACED],
+    "no_answer": "boolean",
+    "score": "double",
+    "passages": [PASSAGE],
+    "passages_read": "int",
+    "passages_retrieved": "int",
+    "reason": "string",
+}
 
 
 class Work(Protocol):
@@ -90,6 +98,8 @@ class AskRows:
             "no_answer": reply.no_answer.is_no_answer,
             "score": reply.no_answer.score if reply.no_answer.is_no_answer else answers[0]["score"],
             "passages": [{name: getattr(p, name) for name in PASSAGE} for p in reply.passages[: self.passages]],
+            "passages_read": reply.passages_read,
+            "passages_retrieved": reply.passages_retrieved,
         }
 
 
@@ -117,7 +127,7 @@ def _values(
     asked = detect_question(question, tuple(calibration.languages))
     calibration = calibration.of(asked)
     evidence = [text_evidence(question, asked, context)]
-    found = distinct(candidates([reading], calibration, evidence), attrgetter("passage"), top_k)
+    found = distinct(candidates([reading], [context], calibration, evidence), attrgetter("passage"), top_k)
     verdict = decide(best_score(found), calibration.threshold if threshold is None else threshold)
     if verdict.is_no_answer:
         return {"score": verdict.score, "no_answer": True, "answers": []}

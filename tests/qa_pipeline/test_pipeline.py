@@ -17,10 +17,11 @@ from indexing.build import build_index
 from indexing.errors import FilterError, IndexMismatch, SettingError
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.index import Index
-from qa_pipeline.answering.verdict import answer_text
+from qa_pipeline.answering.ask import MORE_FOR_FEW
+from qa_pipeline.answering.verdict import FEW, answer_text
 from qa_pipeline.answers import Answer, Reply
 from qa_pipeline.pipeline import QAPipeline
-from qa_pipeline.reading.early_stop import FEW, MORE_FOR_FEW, StopRule, read_until_sure
+from qa_pipeline.reading.early_stop import read_in_order
 from qa_pipeline.retrieval.retriever import fuse
 from qa_pipeline.settings import AskSettings, question_text
 from tests.known import SCRIPTS, WordEmbedder, WordReader
@@ -84,12 +85,13 @@ def QUESTIONED() -> QAPipeline:
 
 def test_reading_stops_when_an_answer_is_sure_unless_all_is_asked_for(pipeline: QAPipeline) -> None:
     question, all_of_it = "When was the bridge opened in the years and over the river?", AskSettings(thorough=True)
-    readings = list(read_until_sure(WordReader(), question, pipeline.ask(question, all_of_it).passages, StopRule()))
+    readings = list(read_in_order(WordReader(), question, pipeline.ask(question, all_of_it).passages))
     assert [len(part) for part in readings] == list(range(1, len(readings[-1]) + 1))
     sure = replace(pipeline.models.calibration, stop_margin=readings[0][0].spans[0].margin - MORE_FOR_FEW)
     stopping = QAPipeline(pipeline.index, EMBEDDER, WordReader(), calibration=sure)  # type: ignore[arg-type]
     reply, whole = stopping.ask(question), stopping.ask(question, all_of_it)
-    assert reply.passages_read == 1 < whole.passages_read == len(whole.passages)
+    assert reply.passages_read == 1 < whole.passages_read == len(whole.passages) == whole.passages_retrieved
+    assert reply.passages_retrieved == len(reply.passages)
     assert reply.stopped == "sure" and whole.stopped == "all"
     assert stopping.ask(question, AskSettings(read_at_least=3)).passages_read == 3
     nearly = replace(sure, stop_margin=sure.stop_margin + 0.5)
@@ -197,6 +199,7 @@ def test_json_shape_is_the_documented_one(pipeline: QAPipeline) -> None:
         "models",
         "generation",
         "passages_read",
+        "passages_retrieved",
         "stopped",
         "calibration",
     }

@@ -74,6 +74,7 @@ class Reply(Struct, frozen=True):
     generation: int
     passages_read: int = 0
     stopped: str = "all"
+    passages_retrieved: int = 0
 
 
 class FailedQuestion(Struct, frozen=True):

@@ -12,7 +12,7 @@ from ui.client.schemas import Answer, ApiError, Corpus, Event, ListedDocument, P
 from ui.components.feedback import correction_button, thumbs
 from ui.components.score_explanation import named, why
 from ui.render.answer_groups import AnswerGroup, by_language, competing_answers, confidence, documents_say, group_answers
-from ui.render.export import citations, table
+from ui.render.export import citations, passages_read, table
 from ui.render.highlight import ANSWER, SENTENCE, Mark, block, escape_html, excerpt, name, sentence
 from ui.render.names import language_name, plain
 from ui.state.query import Query
@@ -51,18 +51,19 @@ def show_answers(corpus: Corpus, asked: Query, found: CachedReply, documents: Do
         said = group_answers(reply.answers)
         show_disagreement(said)
         _grouped(corpus, asked, found, documents, said)
-        with st.expander(f"The {len(reply.passages)} closest passages"):
+        with st.expander(f"The {len(reply.passages)} closest passages; {passages_read(reply)}"):
             show_passages(corpus, asked, reply.passages, documents)
     tools(corpus, asked, found, documents)
 
 
 def show_no_answer(asked: Query, found: CachedReply) -> None:
     """Shows that there is no answer."""
-    verdict, count = found.reply.no_answer, len(found.reply.passages)
-    held = f" (no-answer score {verdict.score:.2f}, threshold {verdict.threshold:.2f})" if count else ""
+    verdict, count, read = found.reply.no_answer, len(found.reply.passages), found.reply.passages_read
+    facts = f"no-answer score {verdict.score:.2f}, threshold {verdict.threshold:.2f}, {passages_read(found.reply)}"
+    held = f" ({facts})" if count else ""
     limits = " Only part of the documents was searched; filters are on." if asked.is_filtered or found.own else ""
     closest = " These are the closest:" if count else ""
-    none = f"No answer in the {count} closest passages" if count else "No passage was found"
+    none = f"No answer in the {read} closest passages" if count else "No passage was found"
     st.html(
         f'<div class="docqa-none" role="status"><strong>{none}</strong>'
         f"<p>No passage answers this question{held}.{limits}{closest}</p></div>"

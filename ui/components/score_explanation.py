@@ -16,7 +16,7 @@ def why(answer: Answer, found: CachedReply) -> str:
     facts = [
         *([("Not in the passage", named(missing))] if missing else []),
         ("No-answer margin", f"{margin:+.3f} (no-answer score {verdict.score:.3f}, threshold {verdict.threshold:.3f})"),
-        ("Passages read", f"{found.read} of {len(found.reply.passages)}"),
+        ("Passages read", f"{found.reply.passages_read} of {found.reply.passages_retrieved}"),
         ("Time", ", ".join(f"{escape_html(stage)} {ms:,.0f} ms" for stage, ms in found.reply.timings_ms.items())),
         ("Index", f"generation {found.reply.generation}"),
     ]

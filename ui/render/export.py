@@ -22,6 +22,8 @@ COLUMNS = (
     "end",
     "document_id",
     "link",
+    "passages_read",
+    "passages_retrieved",
 )
 Link = Callable[[str, int, int], str]
 
@@ -53,6 +55,8 @@ def _row(kind: str, rank: int, item: Answer | Passage, reply: Reply, link: Link)
         "end": item.end,
         "document_id": item.document_id,
         "link": link(item.document_id, item.start, item.end),
+        "passages_read": reply.passages_read,
+        "passages_retrieved": reply.passages_retrieved,
     }
 
 
@@ -65,11 +69,24 @@ def cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
 
 
+def passages_read(reply: Reply) -> str:
+    """How many of the retrieved passages were read: "4 of 10 passages read"."""
+    return f"{reply.passages_read} of {reply.passages_retrieved} passages read"
+
+
 def citations(reply: Reply, metas: Mapping[str, Mapping[str, Any]], link: Link) -> str:
-    """A numbered list of answers with quotation and source; of the passages if there is no answer."""
+    """A numbered list of answers with quotation and source; of the passages if there is no answer.
+
+    It says how many passages were read.
+    """
     items: Iterable[Answer | Passage] = reply.answers or reply.passages
-    none = f"No answer in the {len(reply.passages)} closest passages:\n" if reply.passages else "No passage was found.\n"
-    head = "" if reply.answers else none
+    read = passages_read(reply)
+    none = (
+        f"No answer in the {reply.passages_read} closest passages ({read}):\n"
+        if reply.passages
+        else "No passage was found.\n"
+    )
+    head = f"{read}.\n" if reply.answers else none
     lines = [reply.question, head]
     for number, item in enumerate(items, 1):
         quoted = " ".join(item.text.split())

@@ -18,10 +18,9 @@ LISTED, BATCH_IDS = 1_000, 200
 
 @dataclass(frozen=True, slots=True)
 class CachedReply:
-    """A reply, the number of its passages read, and the language that the search was restricted to ("" for any)."""
+    """A reply, and the language that the search was restricted to ("" for any)."""
 
     reply: Reply
-    read: int
     own: str = ""
 
 
@@ -51,11 +50,9 @@ def _key(corpus: Corpus, asked: Query) -> Any:
 
 def _ask(corpus: Corpus, asked: Query, show: Callable[[Event], None]) -> CachedReply:
     own = "" if asked.crosslingual else question_language(corpus.name, asked.question)
-    read = 0
     for event in client().ask_stream(corpus.name, asked.question, asked.filters(own), **asked.settings()):
         if event.reply is not None:
-            return CachedReply(event.reply, read, own)
-        read = event.read
+            return CachedReply(event.reply, own)
         show(event)
     raise AssertionError("a stream ends with a reply or an error")
 

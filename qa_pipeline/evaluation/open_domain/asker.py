@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from indexing.store.corpus_db import StoredChunk
 from indexing.store.filters import Filter
 from indexing.text.language_id import detect_question
+from qa_pipeline.answering.span_boundaries import whole_span
 from qa_pipeline.answering.verdict import best_score, candidates, decide
 from qa_pipeline.datasets.examples import Example
 from qa_pipeline.evaluation.metrics.mlqa import f1
@@ -261,7 +262,7 @@ class OpenAsker:
 def _read(row: Row, example: Example, own: str) -> ReadPassage:
     chunk, reading, found = row
     span = reading.spans[0] if reading.spans else None
-    said = chunk.text[span.start : span.end] if span else ""
+    said = chunk.text[slice(*whole_span(chunk.text, span.start, span.end))] if span else ""
     right = bool(span and example.wanted) and f1(said, example.wanted, example.language) >= RIGHT
     return ReadPassage(
         round(float(span.margin), 4) if span else None,
@@ -320,7 +321,9 @@ def ranks(ranking: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
 
 def reply(rows: Sequence[Row], calibration: Calibration) -> OpenReply:
     """The reply with the span of the largest margin plus evidence over all passages; the earlier span of a tie."""
-    found = candidates([reading for _, reading, _ in rows], calibration, [evidence for _, _, evidence in rows])
+    texts = [chunk.text if reading.spans else "" for chunk, reading, _ in rows]
+    evidence = [evidence for _, _, evidence in rows]
+    found = candidates([reading for _, reading, _ in rows], texts, calibration, evidence)
     verdict = decide(best_score(found), calibration.threshold)
     if not found:
         return OpenReply("", None, verdict.score, "")

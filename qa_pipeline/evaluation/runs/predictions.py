@@ -122,7 +122,7 @@ def predict(
 def prediction_of(example: Example, reading: Reading, calibration: Calibration) -> Prediction:
     """The prediction for an example from its reading, under a calibration."""
     evidence = [text_evidence(example.question, example.question_language, example.context)]
-    found = candidates([reading], calibration, evidence)
+    found = candidates([reading], [example.context], calibration, evidence)
     verdict, span = decide(best_score(found), calibration.threshold), found[0] if found else None
     best = example.context[span.start : span.end] if span else ""
     return Prediction(

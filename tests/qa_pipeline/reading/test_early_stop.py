@@ -1,4 +1,4 @@
-"""The stop rule's time budget is of reading alone."""
+"""Lazy reading: the time budget is of reading alone, and reading ahead changes nothing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from qa_pipeline.reading import early_stop
-from qa_pipeline.reading.early_stop import StopRule, read_until_sure
+from qa_pipeline.reading.early_stop import read_in_order
 from qa_pipeline.reading.readings import Reading, Span
-from qa_pipeline.retrieval.variants import are_variants
+from qa_pipeline.retrieval.variants import are_variants, is_settled
 
 
 def passage(text: str, missing: tuple[str, ...] = ()) -> Any:
@@ -45,7 +45,7 @@ def test_the_budget_counts_reading_and_not_the_caller(monkeypatch: pytest.Monkey
     monkeypatch.setattr(early_stop, "time", clock)
     passages: list[Any] = [passage("x")] * 10
     read = 0
-    for readings in read_until_sure(SlowReader(clock), "q", passages, StopRule(budget_ms=35.0)):
+    for readings in read_in_order(SlowReader(clock), "q", passages, 35.0):
         read = len(readings)
         clock.now += 5.0
     assert read == 4
@@ -67,10 +67,14 @@ class AheadReader(SlowReader):
 @pytest.mark.parametrize("margin", [2.0, 5.0, 6.0, 99.0])
 def test_reading_ahead_changes_no_result(margin: float) -> None:
     passages: list[Any] = [passage(str(n)) for n in range(10)]
-    steps = {}
+    steps: dict[int, list[list[Reading]]] = {}
     for at_once in (1, 2, 4, 16):
         reader = AheadReader(Clock(), at_once)
-        steps[at_once] = list(read_until_sure(reader, "q", passages, StopRule(margin)))
+        lazy, steps[at_once] = read_in_order(reader, "q", passages), list[list[Reading]]()
+        for readings in lazy:
+            steps[at_once].append(readings)
+            if readings[-1].spans[0].margin >= margin:
+                break
         read = len(steps[at_once][-1])
         assert read <= sum(reader.calls) < read + at_once or sum(reader.calls) == len(passages)
         assert max(reader.calls) == min(at_once, len(passages))
@@ -78,34 +82,18 @@ def test_reading_ahead_changes_no_result(margin: float) -> None:
 
 
 def test_no_passage_gives_one_empty_step() -> None:
-    assert list(read_until_sure(AheadReader(Clock(), 4), "q", [], StopRule())) == [[]]
+    assert list(read_in_order(AheadReader(Clock(), 4), "q", [])) == [[]]
 
 
-class SureReader:
-    """Has a span with a margin of 9 in every text."""
-
-    def read(self, question: str, texts: Sequence[str]) -> list[Reading]:
-        return [Reading((Span(0, 1, 9.0, 9.0, 0.9),)) for _ in texts]
-
-
-def read_of(passages: Sequence[Any]) -> int:
-    return len(list(read_until_sure(SureReader(), "q", passages, StopRule(5.0)))[-1])
-
-
-def test_a_passage_that_lacks_a_fact_is_never_sure() -> None:
+def test_a_passage_that_lacks_a_fact_is_not_settled() -> None:
     lacking, whole = passage("In 2021 the harbour was closed.", ("2022",)), passage("The boats of Ostby were painted red.")
-    assert read_of([whole, lacking, lacking]) == 1
-    assert read_of([lacking, lacking, whole, lacking]) == 3 and read_of([lacking] * 4) == 4
-    stop = StopRule(5.0)
-    readings = SureReader().read("q", [""] * 2)
-    assert stop.why(readings, [lacking] * 3) == "budget" and stop.why(readings, [lacking, whole, lacking]) == "sure"
+    assert not is_settled(lacking, []) and is_settled(whole, []) and is_settled(whole, [lacking])
 
 
-def test_variants_of_a_passage_are_all_read() -> None:
+def test_a_passage_with_unread_variants_is_not_settled() -> None:
     other = passage("The library of the old town opens at nine, and nobody may eat in it.")
     rows = [passage(f"Station {name} lies {n} metres above the sea and has {n + 3} seats.") for n, name in enumerate("ABC")]
-    assert read_of([rows[0], other, rows[1], other, rows[2], other, other]) == 5
-    assert read_of([other, rows[0], rows[1]]) == 1
+    assert not is_settled(rows[0], [other, rows[2]]) and is_settled(rows[0], [other]) and is_settled(other, rows)
 
 
 @pytest.mark.parametrize(

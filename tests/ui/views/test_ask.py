@@ -335,7 +335,8 @@ def answer(text: str, document: str, score: float = 0.9, language: str = "en", s
 
 def reply(*answers: Answer) -> Reply:
     passages = tuple(one.passage for one in answers if one.passage)
-    return Reply("=When?", "en", answers, passages, NoAnswer(0.1, 0.5, False), {}, {}, 1)
+    verdict = NoAnswer(0.1, 0.5, False)
+    return Reply("=When?", "en", answers, passages, verdict, {}, {}, 1, passages_read=1, passages_retrieved=2)
 
 
 def test_the_same_answer_is_folded_and_its_support_counted() -> None:
@@ -360,6 +361,7 @@ def test_a_table_runs_nothing_and_citations_say_where() -> None:
     rows = list(csv.DictReader(io.StringIO(table(found, lambda *place: f"link{place}").decode("utf-8-sig"))))
     assert len(rows) == 4 and rows[0]["text"] == "'=cmd()" and rows[0]["question"] == "'=When?" and rows[1]["page"] == "2"
     listed = citations(found, {"b": {"author": "N. N.", "date": "1999"}}, lambda *place: f"link{place}")
+    assert (rows[0]["passages_read"], rows[0]["passages_retrieved"]) == ("1", "2") and "1 of 2 passages read." in listed
     assert "2. “1912” N. N., b.txt, 1999, p. 2, characters 0–4." in listed and "link('b', 0, 4)" in listed
 
 
