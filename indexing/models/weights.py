@@ -33,7 +33,6 @@ LONGEST_HEADER = 100_000_000
 SMALL = 10_000
 BLOCK = 32
 TOKENS = "word_embeddings.weight"
-LOW_RANK = ("left", "right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +150,7 @@ def widen(
     """Dequantize the model folder `source` to `target`, in float32: NAME = integers * NAME.scale.
 
     The integers are NAME.int8, or NAME.int4 with two per byte: the lower half first, and 8 represents 0. NAME.scale has
-    one number for each row, or for each block of a row. A matrix that was trained after it was quantized has a low-rank
-    addition NAME.left @ NAME.right, float16 [out, r] and [r, in] (Hu et al. 2021, "LoRA").
+    one number for each row, or for each block of a row.
     tensors, files: what the model takes from another, stored with it. Raises ModelRefused if the weights are incomplete.
     """
     from safetensors.numpy import load_file, save_file
@@ -172,7 +170,7 @@ def widen(
 def whole_name(name: str) -> str:
     """The name of a tensor from the name under which it, its integers or its scales are stored."""
     whole, _, kind = name.rpartition(".")
-    return whole if kind in ("int8", "int4", "scale", *LOW_RANK) else name
+    return whole if kind in ("int8", "int4", "scale") else name
 
 
 def dequantize(stored: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
@@ -185,9 +183,6 @@ def dequantize(stored: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.floa
     scale = stored[f"{name}.scale"].astype(np.float32)
     blocks = integers.reshape(*(scale.shape if scale.ndim == 2 else (len(scale), 1)), -1)
     wide: NDArray[np.float32] = (blocks * scale.reshape(len(scale), -1, 1)).reshape(integers.shape)
-    left, right = (stored.get(f"{name}.{kind}") for kind in LOW_RANK)
-    if left is not None and right is not None:
-        wide += left.astype(np.float32) @ right.astype(np.float32)
     return wide
 
 

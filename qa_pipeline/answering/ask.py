@@ -7,7 +7,7 @@ Read `ask_stream`: retrieve, read, verify, decide, reply. The last step alone ha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from qa_pipeline.answering.calibration import NEVER, Calibration
@@ -71,14 +71,15 @@ def ask_stream(
     rule = decision_rule(settings, calibration)
     quotations = verifier.quotations()
 
-    def settled(best: Sequence[Answer], read: int) -> bool:
-        """Whether the best answer may be sure: its passage has the facts of the question, and its variants are read."""
-        return not best or is_settled(retrieved.passages.index(best[0].passage), retrieved.passages, read)
+    def decision_of(found: list[Answer], read: int) -> Decision:
+        """The decision by the best answer, which may need the facts of the question and all variants of its passage."""
+        settled = bool(found) and is_settled(found[0].passage, retrieved.passages[read:])
+        return rule.decide(best_score(found), read, settled)
 
     def decided(found: list[Answer], read: int) -> tuple[tuple[Answer, ...], Decision]:
         """The decision by answers that are verified."""
         best = quotations.answers(found, settings.top_k)
-        decision = rule.decide(best_score(best), read, settled=settled(best, read))
+        decision = decision_of(best, read)
         return () if decision.no_answer.is_no_answer else tuple(best), decision
 
     passages = quotations.passages(retrieved.passages, retrieved.content_hashes)
@@ -87,7 +88,7 @@ def ask_stream(
     for read in readings:
         read_ms += 1e3 * (time.perf_counter() - at)
         found = answers_of(retrieved, read, calibration)
-        if progress or rule.decide(best_score(found), len(read)).sure:
+        if progress or decision_of(found, len(read)).sure:
             answers, decision = decided(found, len(read))
             if progress:
                 yield Step(passages, answers, len(read))

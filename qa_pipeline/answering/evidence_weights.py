@@ -1,8 +1,8 @@
 """Evidence weights: the retrieval evidence of a passage, added to the reader's margin (linear score fusion).
 
 A reader sees each passage alone. But answers in passages with a high dense score and many of the question's words are more
-often right, and answers in passages that lack a fact of the question seldom are. `docqa calibrate` fits the weights of
-these. The sum ranks the answers, and calibration turns it into scores and the no-answer verdict.
+often right. Answers in passages that lack a fact of the question seldom are. `docqa calibrate` fits the weights of these.
+The sum ranks the answers, and calibration turns it into scores and the no-answer verdict.
 """
 
 from __future__ import annotations

@@ -89,15 +89,15 @@ class DecisionRule:
     sure_of_few: float = math.inf
     at_least: int = 1
 
-    def decide(self, best: float | None, read: int, *, settled: bool = True) -> Decision:
+    def decide(self, best: float | None, read: int, settled: bool = True) -> Decision:
         """The decision after so many passages. best: the highest score so far; None without an answer.
 
-        settled: whether its passage lacks no fact of the question, and all its variants are read (`variants.is_settled`).
+        settled: whether the best answer can be sure (`variants.is_settled`).
         """
         verdict = decide(best, self.threshold)
         enough = self.sure_of_few if read < FEW else self.sure
-        sure = settled and read >= self.at_least and (best or 0.0) >= enough
-        return Decision(verdict, sure and not verdict.is_no_answer)
+        sure = settled and not verdict.is_no_answer and read >= self.at_least and (best or 0.0) >= enough
+        return Decision(verdict, sure)
 
 
 def decide(best: float | None, threshold: float) -> NoAnswer:

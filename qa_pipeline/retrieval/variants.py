@@ -5,7 +5,7 @@ One of them is easily taken for another, so all variants of a passage are read b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 
 import regex
@@ -21,13 +21,9 @@ NAME = regex.compile(r"\p{Lu}[\p{L}\p{M}]*")
 NOUN_CAPITALS = ("de", "lb")
 
 
-def is_settled(number: int, passages: Sequence[Passage], read: int) -> bool:
-    """Whether an answer in passages[number] can be sure after `read` of the passages, in order.
-
-    The passage lacks no fact of the question, and all its variants are read.
-    """
-    passage = passages[number]
-    return not passage.missing and not any(are_variants(passage, other) for other in passages[read:])
+def is_settled(passage: Passage, unread: Iterable[Passage]) -> bool:
+    """Whether an answer in a passage can be sure: it lacks no fact of the question, and none of its variants is unread."""
+    return not passage.missing and not any(are_variants(passage, other) for other in unread)
 
 
 def are_variants(one: Passage, other: Passage) -> bool:

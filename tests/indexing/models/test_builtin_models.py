@@ -33,7 +33,7 @@ def test_the_builtin_reader_is_an_ordinary_folder(own_cache: Path) -> None:
     assert np.array_equal(wide[name], stored[f"{name}.int8"] * stored[f"{name}.scale"][:, None])
     assert all(tensor.dtype == np.float32 for tensor in wide.values())
     model, tokenizer = load_reader(found.path)
-    assert 45_000_000 < model.num_parameters() < 46_000_000 and tokenizer.is_fast
+    assert 57_000_000 < model.num_parameters() < 58_000_000 and tokenizer.is_fast
 
 
 def test_the_builtin_embedder_loads_with_sentence_transformers() -> None:
@@ -138,10 +138,11 @@ def test_importing_is_light() -> None:
     assert run_child(f"import sys, indexing.models.registry; print(sorted({heavy} & set(sys.modules)))") == "[]"
 
 
-def test_what_the_sentence_encoder_shares_is_what_it_was_made_with() -> None:
-    source = registry.PACKAGED / "sentence"
+@pytest.mark.parametrize("model", ["reader", "sentence"])
+def test_what_built_in_models_share_is_what_they_were_made_with(model: str) -> None:
+    source = registry.PACKAGED / model
     shared = shared_files(source)
-    assert shared is not None and shared.folder == source.parent / "reader"
+    assert shared is not None and shared.folder == source.parent / "shared"
     assert shared.digests() == {**shared.files, **shared.tensors}
 
 
@@ -158,7 +159,8 @@ def test_the_sentence_encoder_loads_with_sentence_transformers() -> None:
 
 
 def test_a_broken_list_of_shared_files_is_one_sentence(tmp_path: Path) -> None:
-    for broken in ("{", '{"folder": "../reader", "files": {}, "tensors": {}}', '{"folder": "reader"}'):
+    outside = '{"folder": "../reader", "prefix": "", "files": {}, "tensors": {}}'
+    for broken in ("{", outside, '{"folder": "reader"}'):
         (tmp_path / "shared.json").write_text(broken, "utf-8")
         with pytest.raises(ModelRefused) as raised:
             shared_files(tmp_path)

@@ -85,18 +85,15 @@ def test_no_passage_gives_one_empty_step() -> None:
     assert list(read_in_order(AheadReader(Clock(), 4), "q", [])) == [[]]
 
 
-def test_a_passage_that_lacks_a_fact_is_never_settled() -> None:
+def test_a_passage_that_lacks_a_fact_is_not_settled() -> None:
     lacking, whole = passage("In 2021 the harbour was closed.", ("2022",)), passage("The boats of Ostby were painted red.")
-    assert not is_settled(1, [whole, lacking, lacking], 3)
-    assert is_settled(0, [whole, lacking, lacking], 1)
+    assert not is_settled(lacking, []) and is_settled(whole, []) and is_settled(whole, [lacking])
 
 
-def test_all_variants_of_a_passage_are_read() -> None:
+def test_a_passage_with_unread_variants_is_not_settled() -> None:
     other = passage("The library of the old town opens at nine, and nobody may eat in it.")
     rows = [passage(f"Station {name} lies {n} metres above the sea and has {n + 3} seats.") for n, name in enumerate("ABC")]
-    passages = [rows[0], other, rows[1], other, rows[2], other, other]
-    assert [is_settled(0, passages, read) for read in range(1, 8)] == [False] * 4 + [True] * 3
-    assert is_settled(0, [other, rows[0], rows[1]], 1)
+    assert not is_settled(rows[0], [other, rows[2]]) and is_settled(rows[0], [other]) and is_settled(other, rows)
 
 
 @pytest.mark.parametrize(
