@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from indexing.build import Report, build_index
+from indexing.deepen import deepen_index
 from indexing.errors import DocqaError, IndexMismatch
 from indexing.settings import IndexSettings
 from qa_pipeline.answers import Reply
@@ -54,8 +55,10 @@ def main() -> int:
     report = indexed()
     print(
         f"Indexed {report.documents} documents ({report.passages} passages, {len(report.languages)} languages) "
-        f"in {report.seconds:.1f} s.\n"
+        f"in {report.seconds:.1f} s."
     )
+    deepened = deepen_index(INDEX)
+    print(f"Added {deepened.added} sentence vectors in {deepened.seconds:.1f} s.\n")
     pipeline = QAPipeline.open(INDEX, "builtin")
     asked = list(questions())
     replies = [pipeline.ask(question.text) for question in asked]

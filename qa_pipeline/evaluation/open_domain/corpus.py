@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from indexing.atomic_files import store
 from indexing.build import build_index
+from indexing.deepen import deepen_index, second_tier
 from indexing.settings import IndexSettings
+from indexing.store.corpus_db import IndexFolder
 from indexing.store.index import Index
 from qa_pipeline.datasets.examples import NOWHERE, Example, nearest_occurrence
 
@@ -59,7 +61,7 @@ def make_corpus(
 ) -> Corpus:
     """Writes every context below folder/corpus/LANGUAGE and indexes it into folder/index; existing work is reused.
 
-    contexts: (language, context). progress: bytes done and total bytes.
+    With an embedder of two tiers the index is deepened. contexts: (language, context). progress: bytes done and total bytes.
     """
     sources: dict[tuple[str, str], str] = {}
     counts: dict[str, int] = defaultdict(int)
@@ -75,6 +77,10 @@ def make_corpus(
         embedder=embedder,
         progress=(lambda _, done, total: progress(done, total)) if progress else None,
     )
+    with IndexFolder.open(folder / "index") as made:
+        has_second = bool(second_tier(made))
+    if has_second:
+        deepen_index(folder / "index", embedder=embedder.sentence_embedder())
     index = Index.open(folder / "index")
     return Corpus(index, sources, *_passages(index))
 
