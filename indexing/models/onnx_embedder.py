@@ -28,9 +28,17 @@ class OnnxEmbedder:
     them are held than there are threads.
     """
 
-    def __init__(self, tokenizer: Any, encoder: OnnxEncoder | GraphEncoder, modules: SentenceModules, width: int) -> None:
-        """width: numbers per hidden state."""
+    def __init__(
+        self,
+        tokenizer: Any,
+        encoder: OnnxEncoder | GraphEncoder,
+        modules: SentenceModules,
+        width: int,
+        longest: int | None = None,
+    ) -> None:
+        """width: numbers per hidden state. longest: tokens of an input at most; None where the tokenizer truncates."""
         self._tokenizer = tokenizer
+        self._longest = longest
         self._encoder = encoder
         self._modules = modules
         self.dimension = len(modules.vector(np.zeros((1, width), np.float32)))
@@ -46,8 +54,8 @@ class OnnxEmbedder:
 
     def _vector(self, encoding: Any) -> Vector:
         ids, types = encoding.ids, encoding.type_ids
-        if len(ids) > self._encoder.longest:
-            ids, types = [*ids[: self._encoder.longest - 1], ids[-1]], types[: self._encoder.longest]
+        if self._longest is not None and len(ids) > self._longest:
+            ids, types = [*ids[: self._longest - 1], ids[-1]], types[: self._longest]
         return self._modules.vector(self._encoder.run(ids, types))
 
 
@@ -64,7 +72,8 @@ def load_onnx_embedder(
             raise NotConvertible(modules)
         converted = convert_model(folder, precision, "hidden", hardware)
         encoder = OnnxEncoder(modules.encoder, converted.config, converted.graph)
-        return OnnxEmbedder(load_tokenizer(converted.tokenizer, folder.name), encoder, modules, converted.config.width)
+        tokenizer = load_tokenizer(converted.tokenizer, folder.name)
+        return OnnxEmbedder(tokenizer, encoder, modules, converted.config.width, encoder.longest)
     except NotConvertible:
         if not may_use_shipped(folder, "hidden", shipped):
             raise

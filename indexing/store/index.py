@@ -292,7 +292,7 @@ class Index:
         keywords = self._with_keywords_of(state.keywords, words, gone)
         column = self._column()
         if column.overgrown(state.vectors, len(new)):
-            vectors = column.anew(self.folder.chunk_ids(), ids, matrix)
+            vectors = column.rebuilt(self.folder.chunk_ids(), ids, matrix)
         else:
             vectors = column.advanced(state.vectors, ids, matrix, gone)
         return State(generation, vectors, keywords, *self._advanced_sentences(state, gone))
@@ -303,10 +303,10 @@ class Index:
         if column is None:
             return None, -1
         if state.sentences is None or state.since != since:
-            return column.anew(self.sentences.ids()), since
+            return column.rebuilt(self.sentences.ids()), since
         new = self.sentences.ids(after=state.generation)
         if column.overgrown(state.sentences, len(new)):
-            return column.anew(self.sentences.ids()), since
+            return column.rebuilt(self.sentences.ids()), since
         return column.advanced(state.sentences, *self.sentences.vectors(new), gone), since
 
     def _added(self, new: Ids) -> tuple[Segment, Ids, Matrix]:
@@ -331,9 +331,9 @@ class Index:
         column = self._sentence_column()
         return State(
             generation,
-            self._column().anew(ids),
+            self._column().rebuilt(ids),
             KeywordIndex.of([self._segment(ids)]),
-            None if column is None else column.anew(self.sentences.ids()),
+            None if column is None else column.rebuilt(self.sentences.ids()),
             self._since(),
         )
 

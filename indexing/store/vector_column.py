@@ -1,4 +1,4 @@
-"""One column of vectors of an index folder, with its FAISS file: made anew, advanced by changes, folded and stored.
+"""One column of vectors of an index folder, with its FAISS file: rebuilt, advanced by changes, folded and stored.
 
 An index has one column, or two: the vectors of its embedder, and the sentence vectors of the second tier.
 """
@@ -41,7 +41,7 @@ class VectorColumn:
         dead = np.array(entry["dead"], dtype=np.int64)
         return VectorIndex(dimension=self.dimension, base=base, kind=entry["kind"], dead=dead, exact=self._exact)
 
-    def anew(self, ids: Ids, found: Ids | None = None, matrix: Matrix | None = None) -> VectorIndex:
+    def rebuilt(self, ids: Ids, found: Ids | None = None, matrix: Matrix | None = None) -> VectorIndex:
         """A new base of these passages' vectors. `found` and `matrix` are used if they cover exactly `ids`."""
         if found is None or matrix is None or not np.array_equal(found, ids):
             found, matrix = self.fetch(ids)
@@ -75,7 +75,7 @@ class VectorColumn:
         changed = len(index.added_ids) + len(index.dead)
         kind = faiss_file.kind_for(self.kind, len(ids))
         if index.base is None or kind != index.kind or kind == "flat" or changed > REBUILD_SHARE * len(ids):
-            return self.anew(ids, index.added_ids, index.added)
+            return self.rebuilt(ids, index.added_ids, index.added)
         base = faiss_file.grow_base(index.base, index.added_ids, index.added)
         dead = np.intersect1d(index.dead, faiss_file.base_ids(base))
         return VectorIndex(self.dimension, base, kind, dead=dead, exact=self._exact)

@@ -77,6 +77,7 @@ SHARED = {
 }
 OF_WORDS = {"ja", "ko", "zh"}
 ADDRESS = re.compile(r"https?://\S+|\S+@\S+")
+CODE = re.compile(r"\b[A-Za-z]{1,5}-?\d[A-Za-z0-9./-]*")
 NOISE = re.compile(r"[\d_#*|`<>=~^/\\]+")
 PLANE = 0x10000
 
@@ -148,13 +149,13 @@ def _chances(samples: Sequence[str], scripts: Sequence[str]) -> tuple[tuple[str,
 
 
 def _sample(text: str) -> str:
-    """A text, or samples of its start, middle and end, in normal form, without addresses, digits and mark-up."""
+    """A text, or samples of its start, middle and end, in normal form, without addresses, codes, digits and mark-up."""
     if len(text) > 3 * SAMPLE:
         middle = len(text) // 2
         text = f"{text[:SAMPLE]} {text[middle : middle + SAMPLE]} {text[-SAMPLE:]}"
     if "://" in text or "@" in text:
         text = ADDRESS.sub(" ", text)
-    return NOISE.sub(" ", normal_form(text))
+    return NOISE.sub(" ", CODE.sub(" ", normal_form(text)))
 
 
 def _script(sample: str) -> str:

@@ -191,9 +191,9 @@ def both_tiers(tokens: Mapping[int, float], sentences: Mapping[int, float]) -> d
     """The dense score of passages in an index of two tiers: sentence score + token score / 8.
 
     tokens, sentences: the scores of each tier by passage, offsets of the language included. A passage without a sentence
-    vector gets the sentence score whose place among the sentence scores is that of its token score among the token scores.
+    vector gets an estimate: its token score, scaled from the range of token scores to that of sentence scores.
 
-    >>> both_tiers({1: 1.0, 2: 0.6, 3: 0.8}, {1: 0.9, 2: 0.8})
+    >>> {number: round(score, 3) for number, score in both_tiers({1: 1.0, 2: 0.6, 3: 0.8}, {1: 0.9, 2: 0.8}).items()}
     {1: 1.025, 2: 0.875, 3: 0.95}
     """
     if not tokens or not sentences:

@@ -200,6 +200,7 @@ def test_json_shape_is_the_documented_one(pipeline: QAPipeline) -> None:
         "generation",
         "passages_read",
         "passages_retrieved",
+        "deepened",
         "stopped",
         "calibration",
     }

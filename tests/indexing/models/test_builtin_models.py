@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from indexing.errors import ModelMissing, ModelRefused
+from indexing.lru_cache import LRUCache
 from indexing.models import cache, registry
 from indexing.models import cache as cache_
 from indexing.models.embedder import Embedder
@@ -125,7 +126,7 @@ def test_an_installation_without_the_models(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_builtin_tokenizer_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_tokenizer", [])
+    monkeypatch.setattr(registry, "_tokenizers", LRUCache(8))
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: builtin_tokenizer(), range(16)))
     assert len({id(tokenizer) for tokenizer in found}) == 1
