@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexing.arrays import Matrix
 from indexing.models.embedder import Embedder
@@ -41,13 +42,14 @@ class SentenceBias:
                 languages.append(language)
                 means.append(vectors.mean(axis=0))
                 counts.append(len(there))
-        return cls(sampled, tuple(languages), np.stack(means) if means else np.empty((0, 0)), tuple(counts))
+        return cls(sampled, tuple(languages), np.stack(means) if means else np.empty((0, 0), np.float32), tuple(counts))
 
     def language_offsets(self, vector: Matrix) -> dict[str, float]:
         """The offset to add to the cosines of each language (`language_bias.offsets`); {} for an index of one language."""
         if len(self.languages) < 2:
             return {}
-        found = offsets(self.vectors @ vector.astype(np.float64), np.array(self.counts))
+        level: NDArray[np.float64] = (self.vectors @ vector).astype(np.float64)
+        found = offsets(level, np.array(self.counts))
         return dict(zip(self.languages, found.tolist(), strict=True))
 
 
