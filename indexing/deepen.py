@@ -18,6 +18,7 @@ from indexing.arrays import Matrix
 from indexing.errors import IndexMismatch
 from indexing.models.embedder import Embedder
 from indexing.models.presets import PRESETS
+from indexing.models.registry import resolve
 from indexing.store.corpus_db import IndexFolder, StoredChunk
 from indexing.store.index import Index
 from indexing.store.sentence_vectors import SentenceVectors
@@ -60,15 +61,20 @@ def deepen_index(
 ) -> Deepened:
     """Give every passage of the index in `path` its sentence vector, and write the derived files.
 
-    embedder: of the second tier; None loads it. lock_s: seconds to wait for another writer at each batch.
+    embedder: of the second tier; None loads it if a passage lacks its vector.
+    lock_s: seconds to wait for another writer at each batch.
     Raises IndexMismatch for an index of one tier; IndexBusy, IndexFolderError and ModelError with their subclasses.
     """
     began = time.monotonic()
-    with Index.open(path, writable=True) as index:
-        name = second_tier(index.folder)
+    with IndexFolder.open(path) as folder:
+        name, tier = second_tier(folder), SentenceVectors(folder)
         if not name:
             raise IndexMismatch(f"The index in {path} has one tier of vectors, so there is nothing to deepen.")
-        embedder = embedder or Embedder.load(name)
+        model, known = embedder or resolve(name, "embedder"), tier.model()
+        if known is not None and known["fingerprint"] == model.fingerprint and not tier.missing(1):
+            return Deepened(*tier.coverage(), 0, time.monotonic() - began)
+    embedder = embedder or Embedder.load(name)
+    with Index.open(path, writable=True) as index:
         tier = SentenceVectors(index.folder)
         with index.folder.writer(lock_s):
             tier.begin(embedder.facts())

@@ -1,10 +1,10 @@
 """Normal form of a text for models and search terms, with offsets into the original.
 
-Documents keep their text as it was read. Models and search terms see this form of it:
+Documents keep their text as it was read. Models and search terms see its normal form.
 
-    canonical composition (NFC), so that Hangul, Vietnamese and Indic letters are one code point where Unicode has one;
-    half-width kana and Hangul in their usual width, composed with their voicing marks;
-    no invisible characters (Unicode's default-ignorable code points: soft hyphen, zero-width space, bidi marks, ...).
+- It is composed (NFC). Hangul, Vietnamese and Indic letters are one code point where Unicode has one.
+- Half-width kana and Hangul have their usual width, composed with their voicing marks.
+- Invisible characters are removed: Unicode's default-ignorable code points, such as soft hyphens and bidi marks.
 
 Joiners stay where they change spelling or shape, as in Persian, Indic scripts and emoji. A zero-width space stays between
 Thai, Lao, Khmer and Myanmar letters, where it separates words.

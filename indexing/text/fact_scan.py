@@ -1,7 +1,7 @@
 """Finds the numerals, codes and words of a text, each with the canonical forms by which it is compared.
 
-Forms are short strings with a kind in front: "n:1150" a value, "s:0117" digits as written, "d:5551234567" groups of digits,
-"t:14:35" a time of day, "m:5" a month, "dec:199" and "cen:20" the decade and century of a year, "c:gpt4" a code.
+Forms are short strings with a kind in front. "n:1150" is a value, "s:0117" digits as written, "d:5551234" groups of digits.
+"t:14:35" is a time of day, "m:5" a month, "c:gpt4" a code. "dec:199" and "cen:20" are decade and century of a year.
 """
 
 from __future__ import annotations

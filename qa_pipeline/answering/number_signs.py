@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import regex
-
 from qa_pipeline.answering import number_patterns as patterns
 from qa_pipeline.answering.number_affixes import ACCOUNTING_MINUS, MINUS_CUES, PLUS
 from qa_pipeline.answering.number_measures import REACH, behind
-from qa_pipeline.answering.number_patterns import MEASURES, NUMBER
+from qa_pipeline.answering.number_patterns import MEASURES, NUMBER, Pattern
 from qa_pipeline.answering.word_boundaries import kind
 
 OPENING, CLOSING = "(（", ")）"
@@ -33,13 +31,13 @@ def _is_in_code(text: str, start: int) -> bool:
     return start > 0 and (kind(text[start - 1]) == "word" or text[start - 1] in "#№")
 
 
-def _before(pattern: regex.Pattern[str], text: str, at: int) -> int:
+def _before(pattern: Pattern, text: str, at: int) -> int:
     """Where a pattern that ends at `at` begins, else `at`."""
     found = pattern.search(text, max(0, at - REACH), at)
     return found.start() if found else at
 
 
-def _stands_before(pattern: regex.Pattern[str], text: str, at: int) -> bool:
+def _stands_before(pattern: Pattern, text: str, at: int) -> bool:
     return pattern.search(text, max(0, at - REACH), at) is not None
 
 
@@ -101,7 +99,7 @@ def _is_bullet(text: str, at: int) -> bool:
     return any(line.lstrip().startswith(text[at]) for line in (before, after))
 
 
-def _is_measured(text: str, at: int, end: int, measures: tuple[regex.Pattern[str], ...]) -> bool:
+def _is_measured(text: str, at: int, end: int, measures: tuple[Pattern, ...]) -> bool:
     """Whether one of the measures stands behind the number at `at`."""
     number = NUMBER.match(text, at, end)
     return number is not None and any(pattern.match(text, number.end(), end) for pattern in measures)

@@ -22,7 +22,7 @@ from qa_pipeline.datasets.squad_writer import GeneratedExample
 
 HOW = "near-miss"
 UNSPACED = {"zh": 2, "ja": 3, "th": 5, "km": 5, "lo": 5, "my": 5}
-"""Languages written without spaces, and the fewest characters of a name by which it is told from a part of a word."""
+"""Languages written without spaces. A name of fewer characters may be a part of another word."""
 CASELESS = frozenset("zh ja ko th ar fa he hi bn ta te ur mr km lo my".split())
 TRIES = 12
 YEARS_APART, LATEST_YEAR = 12, 2030
