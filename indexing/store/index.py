@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,15 +26,16 @@ from indexing.atomic_files import file_checksum, remove_leftovers, store, sync_f
 from indexing.errors import IndexDamaged
 from indexing.lru_cache import LRUCache
 from indexing.store import faiss_index as faiss_file
-from indexing.store.bm25 import ARRAYS, KeywordIndex, Segment, WeightedQuery
-from indexing.store.corpus_db import IndexFolder, StoredChunk
+from indexing.store.bm25 import KeywordIndex, Segment
+from indexing.store.corpus_db import IndexFolder
 from indexing.store.faiss_index import VectorIndex
 from indexing.store.filters import Filter, where
+from indexing.store.index_checks import keyword_problems, vector_problems
 from indexing.store.sentence_vectors import SentenceVectors
+from indexing.store.snapshot import Snapshot, State
 from indexing.store.term_hashes import hashes
 from indexing.store.vector_column import VectorColumn
 from indexing.text.search_terms import VERSION as TERMS
-from indexing.text.search_terms import question_terms
 
 logger = logging.getLogger(__name__)
 
@@ -43,20 +44,6 @@ SEGMENTS_AT_MOST = 8
 SEGMENT_PART = 2_000
 NO_IDS: Ids = np.empty(0, np.int64)
 CACHED_FILTERS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """The searchable indexes at one generation. Immutable; a later generation is a new state.
-
-    sentences: the sentence vectors of the second tier, whose model began at generation `since`; None before it began.
-    """
-
-    generation: int
-    vectors: VectorIndex
-    keywords: KeywordIndex
-    sentences: VectorIndex | None = None
-    since: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,86 +60,6 @@ class WrittenBatch:
 
     words: Segment
     vectors: Matrix
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A consistent view of one generation; valid only inside `Index.snapshot()`."""
-
-    index: Index
-    state: State
-
-    @property
-    def generation(self) -> int:
-        return self.state.generation
-
-    def nearest(self, query: Matrix, top_k: int, filters: Filter | None = None) -> list[tuple[int, float]]:
-        """The passages nearest to a unit vector [d]: (id, inner product), best first."""
-        return self.state.vectors.search(query, top_k, self._allowed(filters))
-
-    def nearest_elsewhere(
-        self, query: Matrix, language: str, top_k: int, filters: Filter | None = None
-    ) -> list[tuple[int, float]]:
-        """`nearest` among the passages in other languages, which those of the question's language can crowd out.
-
-        Returns [] for HNSW and IVF-PQ, where so broad a filter makes the search slow.
-        """
-        return self._elsewhere(self.state.vectors, query, language, top_k, filters)
-
-    def _elsewhere(
-        self, vectors: VectorIndex, query: Matrix, language: str, top_k: int, filters: Filter | None
-    ) -> list[tuple[int, float]]:
-        if vectors.kind != "flat":
-            return []
-        others, allowed = self.state.keywords.elsewhere(language), self._allowed(filters)
-        among = others if allowed is None else np.intersect1d(others, allowed, assume_unique=True)
-        return vectors.search(query, top_k, among)
-
-    @property
-    def sentence_model(self) -> str | None:
-        """The fingerprint of the model of the sentence vectors; None where there are none."""
-        model = self.index.sentences.model() if self.state.sentences is not None else None
-        return None if model is None else str(model["fingerprint"])
-
-    def nearest_sentences(self, query: Matrix, top_k: int, filters: Filter | None = None) -> list[tuple[int, float]]:
-        """The passages whose sentence vectors are nearest to a unit vector [d]: (id, inner product), best first."""
-        found = self.state.sentences
-        return [] if found is None else found.search(query, top_k, self._allowed(filters))
-
-    def nearest_sentences_elsewhere(
-        self, query: Matrix, language: str, top_k: int, filters: Filter | None = None
-    ) -> list[tuple[int, float]]:
-        """`nearest_elsewhere` by sentence vectors."""
-        found = self.state.sentences
-        return [] if found is None else self._elsewhere(found, query, language, top_k, filters)
-
-    def sentence_cosines(self, query: Matrix, ids: Ids) -> dict[int, float]:
-        """The inner products of a unit vector [d] with the sentence vectors of these passages, where they have one."""
-        found = self.state.sentences
-        return {} if found is None else dict(found.search(query, len(ids), ids))
-
-    def best(
-        self, question: str, language: str, top_k: int, filters: Filter | None = None, all_terms: bool = False
-    ) -> list[tuple[int, float]]:
-        """The best passages by BM25: (id, score), best first."""
-        return self.find(self.weigh(question, language), top_k, filters, all_terms)
-
-    def weigh(self, question: str, language: str) -> WeightedQuery:
-        """The question's terms with their weights."""
-        main, extra = question_terms(question, language)
-        return self.state.keywords.weigh(main, language, extra)
-
-    def find(
-        self, question: WeightedQuery, top_k: int, filters: Filter | None = None, all_terms: bool = False
-    ) -> list[tuple[int, float]]:
-        """The best passages by BM25 for weighed terms: (id, score), best first."""
-        return self.state.keywords.find(question, top_k, self._allowed(filters), all_terms)
-
-    def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:
-        return self.index.folder.chunks(ids)
-
-    def _allowed(self, filters: Filter | None) -> Ids | None:
-        return self.index.allowed(self.state.generation, filters)
 
 
 class Index:
@@ -415,24 +322,14 @@ class Index:
             state = snapshot.state
             if not np.array_equal(state.keywords.ids(), ids):
                 yield "The keyword index does not hold the passages of the database."
-            if not np.array_equal(state.vectors.ids(), embedded):
-                yield "The vector index does not hold the passages of the database."
-            elif state.vectors.base is not None and state.vectors.kind != "ivfpq":
-                yield from _vector_problems(state.vectors, embedded, matrix)
-            yield from self._sentence_problems(state)
+            yield from vector_problems(state.vectors, embedded, matrix, "vector index")
+            if state.sentences is not None:
+                deepened = self.sentences.vectors(self.sentences.ids())
+                yield from vector_problems(state.sentences, *deepened, "index of sentence vectors")
             if len(embedded) != len(ids):
                 yield f"{len(ids) - len(embedded)} passages have no vector; `docqa index` embeds what it writes."
             chosen = ids[np.linspace(0, len(ids) - 1, min(sample, len(ids))).astype(int)] if len(ids) else ids
-            yield from self._keyword_problems(state.keywords, chosen)
-
-    def _sentence_problems(self, state: State) -> Iterator[str]:
-        if state.sentences is None:
-            return
-        ids, matrix = self.sentences.vectors(self.sentences.ids())
-        if not np.array_equal(state.sentences.ids(), ids):
-            yield "The index of sentence vectors does not hold those of the database."
-        elif state.sentences.base is not None and state.sentences.kind != "ivfpq":
-            yield from _vector_problems(state.sentences, ids, matrix)
+            yield from keyword_problems(state.keywords, chosen, self._segment(chosen))
 
     def _file_problems(self) -> Iterator[str]:
         try:
@@ -441,16 +338,6 @@ class Index:
                 yield "The keyword index has the terms of another version and is rebuilt in memory at each start."
         except (IndexDamaged, OSError, ValueError, KeyError, TypeError) as error:
             yield f"The derived files cannot be used and are rebuilt in memory at each start: {str(error).rstrip('.')}."
-
-    def _keyword_problems(self, keywords: KeywordIndex, ids: Ids) -> Iterator[str]:
-        if not len(ids):
-            return
-        expected = self._segment(ids)
-        inside = np.concatenate([segment.ids for segment in keywords.segments] or [ids[:0]])
-        kept = Segment.merge(keywords.segments, np.setdiff1d(inside, ids))
-        same = all(np.array_equal(getattr(expected, name), getattr(kept, name)) for name in ARRAYS)
-        if not same:
-            yield "The keyword index holds other terms than the passages have."
 
     def repair(self) -> list[str]:
         """Rebuild the derived files from the database, and remove damaged documents, so that the next run reads them again.
@@ -488,15 +375,3 @@ class Index:
             if whole[start:end] != text:
                 bad.add(file)
         return sorted(bad)
-
-
-def _vector_problems(vectors: VectorIndex, ids: Ids, matrix: Matrix) -> Iterator[str]:
-    in_base = np.isin(ids, faiss_file.base_ids(vectors.base))
-    kept = vectors.base.reconstruct_batch(np.ascontiguousarray(ids[in_base]))
-    wrong = ids[in_base][~np.all(kept == matrix[in_base], axis=1)]
-    if len(wrong):
-        yield f"{len(wrong)} vectors of the vector index are not the database's (the first: passage {wrong[0]})."
-    lengths = np.linalg.norm(matrix, axis=1)
-    odd = ids[(np.abs(lengths - 1) > 1e-3) & (lengths > 1e-6)]
-    if len(odd):
-        yield f"{len(odd)} vectors are not of unit length (the first: passage {odd[0]})."

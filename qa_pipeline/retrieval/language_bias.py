@@ -16,7 +16,7 @@ from indexing.arrays import Matrix
 from indexing.lru_cache import LRUCache
 from indexing.models.static_embeddings import Ids, StaticModel
 from indexing.normal_form import normal_form
-from indexing.store.index import Snapshot
+from indexing.store.snapshot import Snapshot
 from qa_pipeline.retrieval.dense_score import length_penalty
 
 SAMPLE = 32

@@ -15,7 +15,7 @@ from indexing.lru_cache import LRUCache
 from indexing.models.embedder import Embedder
 from indexing.models.static_embeddings import Ids, StaticModel
 from indexing.normal_form import normal_form
-from indexing.store.index import Snapshot
+from indexing.store.snapshot import Snapshot
 from qa_pipeline.retrieval.language_bias import LanguageBias
 
 CACHED_PASSAGES = 20_000

@@ -16,7 +16,8 @@ from indexing.deepen import coverage
 from indexing.models.embedder import Embedder
 from indexing.store.corpus_db import StoredChunk
 from indexing.store.filters import Filter
-from indexing.store.index import Index, Snapshot
+from indexing.store.index import Index
+from indexing.store.snapshot import Snapshot
 from indexing.text.language_id import UNKNOWN, detect_question
 from qa_pipeline.answers import Passage
 from qa_pipeline.retrieval.dense_score import dense_score

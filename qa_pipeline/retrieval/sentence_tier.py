@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from indexing.arrays import Matrix
 from indexing.models.embedder import Embedder
 from indexing.store.filters import Filter
-from indexing.store.index import Snapshot
+from indexing.store.snapshot import Snapshot
 from qa_pipeline.retrieval.language_bias import SAMPLE, offsets
 
 OTHERS = 60

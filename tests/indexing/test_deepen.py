@@ -244,7 +244,7 @@ def test_a_wrong_vector_of_the_file_is_told(path: Path) -> None:
         with index.folder.writer(), index.folder.writing() as (connection, _):
             blob = np.ones(48, "<f4").tobytes()
             connection.execute("UPDATE sentence_vectors SET vector = ? WHERE id = 1", (blob,))
-        assert any("1 vectors of the vector index" in line for line in index.problems())
+        assert any("1 vectors of the index of sentence vectors" in line for line in index.problems())
 
 
 def test_settings_refuse_unknown_tiers() -> None:

@@ -33,7 +33,7 @@ from qa_pipeline.retrieval.retriever import Tiers, rank
 
 if TYPE_CHECKING:
     from indexing.models.embedder import Embedder
-    from indexing.store.index import Snapshot
+    from indexing.store.snapshot import Snapshot
     from qa_pipeline.answering.calibration import Calibration
     from qa_pipeline.reading.readings import PassageReader, Reading
 

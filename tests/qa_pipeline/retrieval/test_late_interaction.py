@@ -14,7 +14,8 @@ import pytest
 from indexing.build import build_index
 from indexing.models.embedder import Embedder
 from indexing.store.corpus_db import StoredChunk
-from indexing.store.index import Index, Snapshot
+from indexing.store.index import Index
+from indexing.store.snapshot import Snapshot
 from qa_pipeline.haystack.retriever import FusedRetriever
 from qa_pipeline.retrieval import late_interaction
 from qa_pipeline.retrieval.dense_score import dense_score

@@ -1,0 +1,39 @@
+"""Checks of the derived indexes against the database, one sentence for each problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from indexing.arrays import Ids, Matrix
+from indexing.store.bm25 import ARRAYS, KeywordIndex, Segment
+from indexing.store.faiss_index import VectorIndex, base_ids
+
+
+def keyword_problems(keywords: KeywordIndex, ids: Ids, expected: Segment) -> Iterator[str]:
+    """Whether the postings of some passages differ from `expected`, those of their texts."""
+    if not len(ids):
+        return
+    inside = np.concatenate([segment.ids for segment in keywords.segments] or [ids[:0]])
+    kept = Segment.merge(keywords.segments, np.setdiff1d(inside, ids))
+    if not all(np.array_equal(getattr(expected, name), getattr(kept, name)) for name in ARRAYS):
+        yield "The keyword index holds other terms than the passages have."
+
+
+def vector_problems(vectors: VectorIndex, ids: Ids, matrix: Matrix, name: str) -> Iterator[str]:
+    """Differences of a vector index from the database's ids [n] and vectors [n, d], one sentence each. name: in them."""
+    if not np.array_equal(vectors.ids(), ids):
+        yield f"The {name} does not hold the passages of the database."
+        return
+    if vectors.base is None or vectors.kind == "ivfpq":
+        return
+    in_base = np.isin(ids, base_ids(vectors.base))
+    kept = vectors.base.reconstruct_batch(np.ascontiguousarray(ids[in_base]))
+    wrong = ids[in_base][~np.all(kept == matrix[in_base], axis=1)]
+    if len(wrong):
+        yield f"{len(wrong)} vectors of the {name} are not the database's (the first: passage {wrong[0]})."
+    lengths = np.linalg.norm(matrix, axis=1)
+    odd = ids[(np.abs(lengths - 1) > 1e-3) & (lengths > 1e-6)]
+    if len(odd):
+        yield f"{len(odd)} vectors are not of unit length (the first: passage {odd[0]})."
