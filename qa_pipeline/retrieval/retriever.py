@@ -118,7 +118,7 @@ class Rankings:
     """The rankings of one question before truncation.
 
     by_meaning: ids of the passages found by vector search, by falling dense score. dense, keyword: (id, score), best first.
-    ceiling: the BM25 upper bound, as in `fuse`. tokens: the dense ranking by token vectors alone, where there are two tiers.
+    ceiling: the BM25 upper bound, as in `fuse`. tokens: the dense scores by token vectors alone, where there are two tiers.
     """
 
     by_meaning: list[int]
@@ -126,15 +126,14 @@ class Rankings:
     keyword: Ranking
     ceiling: float
     fused: list[FusedHit]
-    tokens: Ranking | None = None
+    tokens: Mapping[int, float] | None = None
 
     def evidence(self, item: FusedHit, settings: AskSettings, alike: bool) -> Evidence:
         """See the function `evidence`. With two tiers the dense score is that of the token vectors, as calibrated."""
         if self.tokens is None:
             return evidence(item, self.dense, self.ceiling, settings, alike)
-        score = dict(self.tokens).get(item.id)
-        by_tokens = replace(item, dense=None if score is None else (0, score))
-        return evidence(by_tokens, self.tokens, self.ceiling, settings, alike)
+        by_tokens = replace(item, dense=(0, self.tokens[item.id]))
+        return evidence(by_tokens, self.dense, self.ceiling, settings, alike)
 
 
 def rank(
@@ -182,10 +181,11 @@ def rank(
         fused = fuse(dense, keyword, words.ceiling, settings, translated)
         return Rankings(by_meaning, dense, keyword, words.ceiling, fused)
     dense = _sorted(both_tiers(tokens, found.scores({number: m.language for number, m in matches.items()})))
-    by_meaning = [number for number, _ in dense if number in cosines or number in found.ids]
+    near = cosines.keys() | set(found.ids)
+    by_meaning = [number for number, _ in dense if number in near]
     heavier = replace(settings, dense_weight=TWO_TIERS * settings.dense_weight)
     fused = fuse(dense, keyword, words.ceiling, heavier, translated)
-    return Rankings(by_meaning, dense, keyword, words.ceiling, fused, _sorted(tokens))
+    return Rankings(by_meaning, dense, keyword, words.ceiling, fused, tokens)
 
 
 def both_tiers(tokens: Mapping[int, float], sentences: Mapping[int, float]) -> dict[int, float]:
