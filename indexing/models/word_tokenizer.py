@@ -17,6 +17,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from indexing.models.lazy_tokenizer import LazyTokenizer
 from indexing.models.registry import builtin_tokenizer
 
 CACHED_WORDS = 500_000
@@ -44,7 +45,9 @@ class WordTokens:
     """A bounded cache of words' token ids. Thread-safe."""
 
     def __init__(self) -> None:
-        self._tokenizer = builtin_tokenizer()
+        loaded = builtin_tokenizer()
+        self._lazy = loaded if isinstance(loaded, LazyTokenizer) else None
+        self._tokenizer = loaded.whole() if isinstance(loaded, LazyTokenizer) else loaded
         self._known: dict[str, bytes] = {"": b""}
         self._begins = np.full(self._size(), UNKNOWN, dtype=np.int8)
         self._stop = len(self._tokenizer.encode(STOP, add_special_tokens=False)) * TOKEN_BYTES
@@ -92,7 +95,10 @@ class WordTokens:
     @cached_property
     def _over(self) -> set[str]:
         """The pairs of a clause end and a next character that stand inside a token."""
-        tokens = "\n".join(self._tokenizer.id_to_token(number) or "" for number in range(self._size()))
+        if self._lazy is not None:
+            tokens = self._lazy.vocabulary.text()
+        else:
+            tokens = "\n".join(self._tokenizer.get_vocab(with_added_tokens=True))
         return set(re.findall(f"(?=([{''.join(ENDS.values())}].))", tokens))
 
     def _size(self) -> int:

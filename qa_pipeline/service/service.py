@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from indexing.deepen import coverage
 from indexing.errors import DocqaError, SettingError
+from indexing.models.registry import load_whole_tokenizers
 from indexing.store.filters import Filter
 from qa_pipeline.answering.ask import Step
 from qa_pipeline.answering.loaded_reader import LoadedReader
@@ -110,6 +111,7 @@ class Service:
             for corpus in self.home.corpora():
                 with self.using(corpus.name) as opened:
                     opened.pipeline().ask(FIRST_QUESTION)
+            load_whole_tokenizers()
             self._ready = ""
             for corpus in self.home.corpora():
                 self._deepen_later(corpus.name)
