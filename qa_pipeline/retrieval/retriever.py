@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from indexing.arrays import Matrix
 from indexing.deepen import coverage
@@ -33,6 +33,7 @@ TRANSLATED = 0.25
 OTHERS = 10
 TOKEN_SHARE = 8.0
 TWO_TIERS = 2.0
+ELSEWHERE = 0.02  # how much lower the candidates' sentence scores are in other languages, on held-out training sets
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ class Rankings:
     """The rankings of one question before truncation.
 
     by_meaning: ids of the passages found by vector search, by falling dense score. dense, keyword: (id, score), best first.
-    ceiling: the BM25 upper bound, as in `fuse`. tokens: the dense scores by token vectors alone, where there are two tiers.
+    ceiling: the BM25 upper bound, as in `fuse`. tokens, sentences: the dense scores by token vectors alone and by sentence
+    vectors alone, where there are two tiers.
     """
 
     by_meaning: list[int]
@@ -127,13 +129,16 @@ class Rankings:
     ceiling: float
     fused: list[FusedHit]
     tokens: Mapping[int, float] | None = None
+    sentences: Mapping[int, float] = field(default_factory=dict)
 
     def evidence(self, item: FusedHit, settings: AskSettings, alike: bool) -> Evidence:
-        """See the function `evidence`. With two tiers the dense score is that of the token vectors, as calibrated."""
+        """See the function `evidence`. With two tiers, `dense_score` is that of the token vectors, as with one."""
         if self.tokens is None:
             return evidence(item, self.dense, self.ceiling, settings, alike)
         by_tokens = replace(item, dense=(0, self.tokens[item.id]))
-        return evidence(by_tokens, self.dense, self.ceiling, settings, alike)
+        found = evidence(by_tokens, self.dense, self.ceiling, settings, alike)
+        near = self.sentences.get(item.id)
+        return replace(found, sentences=near if near is None or alike else near + ELSEWHERE)
 
 
 def rank(
@@ -180,12 +185,13 @@ def rank(
         by_meaning = [number for number, _ in dense if number in cosines]
         fused = fuse(dense, keyword, words.ceiling, settings, translated)
         return Rankings(by_meaning, dense, keyword, words.ceiling, fused)
-    dense = _sorted(both_tiers(tokens, found.scores({number: m.language for number, m in matches.items()})))
+    sentences = found.scores({number: m.language for number, m in matches.items()})
+    dense = _sorted(both_tiers(tokens, sentences))
     near = cosines.keys() | set(found.ids)
     by_meaning = [number for number, _ in dense if number in near]
     heavier = replace(settings, dense_weight=TWO_TIERS * settings.dense_weight)
     fused = fuse(dense, keyword, words.ceiling, heavier, translated)
-    return Rankings(by_meaning, dense, keyword, words.ceiling, fused, tokens)
+    return Rankings(by_meaning, dense, keyword, words.ceiling, fused, tokens, sentences)
 
 
 def both_tiers(tokens: Mapping[int, float], sentences: Mapping[int, float]) -> dict[int, float]:
