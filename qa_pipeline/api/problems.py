@@ -35,6 +35,7 @@ STATUSES: dict[type[errors.DocqaError], int] = {
     own_errors.JobCancelled: 409,
     errors.IndexBusy: 409,
     own_errors.TooLarge: 413,
+    errors.DiskFull: 507,
     own_errors.TooBusy: 429,
     own_errors.PipelineFailed: 500,
     own_errors.BrokenCitation: 500,
