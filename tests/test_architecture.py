@@ -107,7 +107,7 @@ SEAMS = {
     "Stemmer": {"indexing/text/search_terms.py"},
     "tokenizers": {"indexing/models/registry.py"},
     "litestar": {"qa_pipeline/api/", "qa_pipeline/cli/serve.py"},
-    "uvicorn": {"qa_pipeline/cli/serve.py"},
+    "uvicorn": {"qa_pipeline/cli/serve.py", "qa_pipeline/cli/http_protocol.py"},
     "prometheus_client": {"qa_pipeline/service/metrics.py"},
     "streamlit": {"ui/app.py", "ui/state/", "ui/render/", "ui/components/", "ui/views/"},
     "httpx": {"ui/client/http.py"},
