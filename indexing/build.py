@@ -8,7 +8,7 @@ run: the report lists every file, with the reason if it is skipped.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -84,6 +84,7 @@ def build_index(
     embedding: Embedding | None = None,
     embedder: Embedder | None = None,
     emptied: bool = False,
+    only: Collection[str] | None = None,
 ) -> Report:
     """Index every readable file below `documents` into the folder `into`, or bring that index up to date.
 
@@ -92,18 +93,19 @@ def build_index(
     progress: called after each file with its report, the bytes done and the bytes of all files.
     embedding: called with the passages embedded in this run, the bytes done and the bytes of all files: at the start, about
         once a second of embedding, and after each batch. A batch counts in proportion to its embedded passages.
+    only: read these files (sources) alone, whether or not they changed, and remove none; None is all files.
     emptied: allow that none of the files known before is left; by default such a folder is refused.
     Raises SettingError, IndexFolderError and ModelError with their subclasses; never for a single bad file.
     """
     began = time.monotonic()
-    found = list(find_files(documents))
+    found = [file for file in find_files(documents) if only is None or file.source in only]
     embedder = embedder or Embedder.load(_embedder_name(into, settings))
     folder = _open_or_create(into, settings, embedder)
     with folder, folder.writer():
         index, known = Index(folder), folder.file_records()
-        if not emptied:
+        if not emptied and only is None:
             _refuse_another_folder(folder, documents, found, known)
-        reports = dict(_removed(folder, found, known))
+        reports = dict(_removed(folder, found, known)) if only is None else {}
         changed, unchanged = _compare(folder, found, known, limits or FileLimits())
         reports.update((report.source, report) for report in unchanged)
         done, total = sum(f.size for f in found) - sum(f.size for f in changed), sum(f.size for f in found)

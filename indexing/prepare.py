@@ -119,14 +119,18 @@ def _batch(read: Sequence[ReadFile], settings: ChunkSettings, embed: Embed | Non
 def _cut(batch: Sequence[ReadFile], settings: ChunkSettings) -> list[tuple[ReadFile, list[NewDocument]]]:
     """Turn every text of the batch into a document with passages. One call counts the tokens of all sentences."""
     documents = _documents(batch)
-    flat = [document for part in documents for document in part]
-    spans = cut(flat, count_tokens, settings)
-    languages = iter(_chunk_languages(flat, spans))
-    made = iter([_chunks(document, places, languages) for document, places in zip(flat, spans, strict=True)])
+    made = iter(passages_of([document for part in documents for document in part], settings))
     return [
         (read, [NewDocument(document, next(made), None, read.file.source) for document in part])
         for read, part in zip(batch, documents, strict=True)
     ]
+
+
+def passages_of(documents: Sequence[Document], settings: ChunkSettings) -> list[tuple[Chunk, ...]]:
+    """The passages of each document, with their languages and pages."""
+    spans = cut(documents, count_tokens, settings)
+    languages = iter(_chunk_languages(documents, spans))
+    return [_chunks(document, places, languages) for document, places in zip(documents, spans, strict=True)]
 
 
 def _documents(batch: Sequence[ReadFile]) -> list[list[Document]]:

@@ -37,6 +37,7 @@ ORDER = {
         "workers",
         "build",
         "deepen",
+        "repair",
     ),
     "qa_pipeline": (
         "errors",
@@ -86,7 +87,12 @@ SEAMS = {
     "onnx": {"indexing/models/encoder_graph.py", "indexing/models/graph_file.py"},
     "onnxruntime": {"indexing/models/onnx_encoder.py"},
     "faiss": {"indexing/store/faiss_index.py"},
-    "sqlite3": {"indexing/store/sqlite.py", "indexing/store/haystack_store.py", "qa_pipeline/service/service_db.py"},
+    "sqlite3": {
+        "indexing/store/sqlite.py",
+        "indexing/store/checked_sqlite.py",
+        "indexing/store/haystack_store.py",
+        "qa_pipeline/service/service_db.py",
+    },
     "sentence_transformers": {
         "indexing/models/sentence_transformer.py",
         "qa_pipeline/training/embedder/contrastive_task.py",
@@ -101,7 +107,7 @@ SEAMS = {
     "Stemmer": {"indexing/text/search_terms.py"},
     "tokenizers": {"indexing/models/registry.py"},
     "litestar": {"qa_pipeline/api/", "qa_pipeline/cli/serve.py"},
-    "uvicorn": {"qa_pipeline/cli/serve.py"},
+    "uvicorn": {"qa_pipeline/cli/serve.py", "qa_pipeline/cli/http_protocol.py"},
     "prometheus_client": {"qa_pipeline/service/metrics.py"},
     "streamlit": {"ui/app.py", "ui/state/", "ui/render/", "ui/components/", "ui/views/"},
     "httpx": {"ui/client/http.py"},

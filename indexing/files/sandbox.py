@@ -140,7 +140,7 @@ def serve() -> None:
     with suppress(EOFError, ConnectionError):
         while True:
             kind, data = connection.recv_bytes().decode(), connection.recv_bytes()
-            _arm(limits)
+            arm(limits)
             reply = json.dumps(_answer(data, kind, limits), ensure_ascii=False).encode("utf-8", "replace")
             del data
             connection.send_bytes(reply)
@@ -159,7 +159,7 @@ def _answer(data: bytes, kind: str, limits: FileLimits) -> dict[str, Any]:
         return {"memory": True}
 
 
-def _arm(limits: FileLimits) -> None:
+def arm(limits: FileLimits) -> None:
     """Limit this process while it parses: memory, no core dump, and a timer that ends it even if the parent is gone."""
     import resource
     import signal

@@ -139,7 +139,9 @@ class Counts(Struct):
     passages: int
 
 
-class CorpusStatus(Struct):
+class CorpusStatus(Struct, kw_only=True):
+    """The state of a corpus. broken: why it cannot be read, "" if it can; then the counts are 0."""
+
     name: str
     title: str
     embedder: str
@@ -150,6 +152,7 @@ class CorpusStatus(Struct):
     generation: int
     bytes: int
     deepened: float | None
+    broken: str = ""
 
 
 class SkippedFile(Struct):
@@ -157,7 +160,7 @@ class SkippedFile(Struct):
     reason: str
 
 
-class CorpusDetail(CorpusStatus):
+class CorpusDetail(CorpusStatus, kw_only=True):
     skipped: list[SkippedFile]
 
 

@@ -22,19 +22,20 @@ from functools import partial
 from typing import Any, TypeVar
 
 from indexing.deepen import coverage
-from indexing.errors import DocqaError, SettingError
+from indexing.errors import DocqaError, SettingError, one_line
 from indexing.models.registry import load_whole_tokenizers
 from indexing.store.filters import Filter
 from qa_pipeline.answering.ask import Step
 from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.answering.verdict import answer_text
 from qa_pipeline.answers import Reply
-from qa_pipeline.errors import CorpusMissing
+from qa_pipeline.errors import CorpusMissing, TooLarge
 from qa_pipeline.reading.malloc import give_back
 from qa_pipeline.service import job_handlers
 from qa_pipeline.service.admission import Admission
 from qa_pipeline.service.api_keys import Key, KeyStore
 from qa_pipeline.service.corpus_pool import CorpusPool, OpenCorpus, answering
+from qa_pipeline.service.descriptors import fitting
 from qa_pipeline.service.evaluation_runs import EvaluationRuns
 from qa_pipeline.service.feedback import FeedbackStore
 from qa_pipeline.service.home import Corpus, Home
@@ -50,6 +51,8 @@ from qa_pipeline.settings import AskSettings, question_text
 T = TypeVar("T")
 
 BLOCKING_THREADS = 4
+JOB_KINDS = ("index", "deepen", "questions")
+WARM_CORPORA = 8
 DAY_S = 86_400.0
 TIDY_S = 30.0
 FIRST_QUESTION = "When was the bridge opened?"
@@ -70,8 +73,9 @@ class Service:
         self.feedback = FeedbackStore(self.home.database)
         self.saved = SavedQuestions(self.home.database)
         self.evaluations = EvaluationRuns(self.home.evaluations)
-        self.corpora = CorpusPool(self.models, answering(settings))
-        self.reads = Admission(settings.concurrency, settings.waiting)
+        threads = settings.concurrency + BLOCKING_THREADS + len(JOB_KINDS) + 1
+        self.corpora = CorpusPool(self.models, answering(settings), fitting(settings.open_corpora, threads))
+        self.reads = Admission(settings.concurrency, settings.waiting, key_batches=settings.key_batches)
         self.measures = ServiceMetrics(self)
         self._blocking = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="docqa-look")
         functions: dict[str, Any] = {
@@ -82,6 +86,8 @@ class Service:
         self._worker = Worker(self.jobs, functions)
         self._ready = "the models are being loaded"
         self._stopped = threading.Event()
+        self._stop_guard = threading.Lock()
+        self._stop_at: float | None = None
 
     # -- lifecycle -------------------------------------------------------------------------------------------------
 
@@ -92,13 +98,28 @@ class Service:
         threading.Thread(target=self._warm, name="docqa-warm", daemon=True).start()
         threading.Thread(target=self._tidy, name="docqa-tidy", daemon=True).start()
 
+    def begin_stop(self) -> None:
+        """Begin the time for admitted work, `shutdown_s` seconds; then it ends at its next step. May be called again."""
+        with self._stop_guard:
+            if self._stop_at is not None:
+                return
+            self._stop_at = time.monotonic() + self.settings.shutdown_s
+        timer = threading.Timer(self.settings.shutdown_s, self.reads.cancel_all)
+        timer.daemon = True
+        timer.start()
+
     def stop(self) -> None:
-        """Finish the admitted questions, return running jobs to the queue, and close everything."""
+        """Finish admitted questions in what is left of `shutdown_s`, return running jobs to the queue, and close all."""
+        self.begin_stop()
         self._stopped.set()
-        self._worker.stop(self.settings.shutdown_s)
-        self.reads.close()
+        self._worker.stop(self._left_s())
+        self.reads.close(self._left_s())
         self._blocking.shutdown(wait=True)
         self.corpora.close()
+
+    def _left_s(self) -> float:
+        """Seconds of `shutdown_s` that are left."""
+        return max(0.0, (self._stop_at or 0.0) - time.monotonic())
 
     def ready(self) -> str:
         """Why the service is not ready, or "" once the models are loaded and a test question was answered."""
@@ -108,23 +129,38 @@ class Service:
         try:
             loaded = self.models.reader()
             answer_text(loaded.reader, FIRST_QUESTION, FIRST_TEXT)
-            for corpus in self.home.corpora():
-                with self.using(corpus.name) as opened:
-                    opened.pipeline().ask(FIRST_QUESTION)
             load_whole_tokenizers()
             self._ready = ""
-            for corpus in self.home.corpora():
-                self._deepen_later(corpus.name)
         except DocqaError as error:
             self._ready = str(error)
         except Exception as error:
             self._ready = f"the models cannot be used ({type(error).__name__})"
             logger.exception("The models cannot be used.")
+        else:
+            self._warm_corpora()
+
+    def _warm_corpora(self) -> None:
+        """Open the corpora that were changed last, and queue what lacks sentence vectors. A broken one stops nothing."""
+        corpora = self.home.corpora()
+        for corpus in sorted(corpora, key=_changed, reverse=True)[:WARM_CORPORA]:
+            try:
+                with self.using(corpus.name) as opened:
+                    opened.pipeline().ask(FIRST_QUESTION)
+            except Exception as error:
+                logger.warning("The corpus %s cannot be asked: %s", corpus.name, one_line(error))
+        for corpus in corpora:
+            if self._stopped.is_set():
+                return
+            self._deepen_later(corpus.name)
 
     def _tidy(self) -> None:
-        """Return freed memory to the system every TIDY_S seconds."""
+        """Return freed memory to the system every TIDY_S seconds, and sweep uploads every day."""
+        swept = time.monotonic()
         while not self._stopped.wait(TIDY_S):
             give_back()
+            if time.monotonic() - swept > DAY_S:
+                self._sweep()
+                swept = time.monotonic()
 
     def _index(self, job: Job, report: Report) -> dict[str, Any]:
         """Run an index job, then return its freed memory to the system, and queue the second tier."""
@@ -245,8 +281,12 @@ class Service:
         return self.saved.run(id, _Asker(self, name), corpus=name)
 
     def read(self, question: str, context: str) -> dict[str, Any]:
-        """Answer from one text, without a corpus: {"answer", "start", "end", "score"}. Raises SettingError."""
+        """Answer from one text, without a corpus: {"answer", "start", "end", "score"}. Raises SettingError, TooLarge."""
         question = question_text(question)
+        if len(context) > self.settings.read_chars:
+            raise TooLarge(
+                f"The text has {len(context):,} characters; {self.settings.read_chars:,} are the most that are read at once."
+            )
         if not context.strip():
             raise SettingError("The context is empty.")
         loaded = self.models.reader()
@@ -270,17 +310,29 @@ class Service:
         return facts
 
     def statuses(self, key: Key | None) -> list[dict[str, Any]]:
-        """The status of every readable corpus that the key may see, by name."""
+        """The status of every corpus that the key may see, by name; one that cannot be read says why in `broken`."""
         found = []
-        for corpus in self.home.corpora():
-            if self.may_see(key, corpus.name):
+        for name in self.home.names():
+            if self.may_see(key, name):
                 try:
-                    found.append(self.status(corpus.name))
+                    found.append(self.status(name))
                 except CorpusMissing:
                     continue
                 except DocqaError as error:
-                    logger.warning("The corpus %s cannot be read: %s", corpus.name, error)
+                    logger.warning("The corpus %s cannot be read: %s", name, error)
+                    found.append(self._broken(name, error))
         return found
+
+    def _broken(self, name: str, error: DocqaError) -> dict[str, Any]:
+        """The status of a corpus that cannot be read, without paths of this machine."""
+        try:
+            corpus = self.home.corpus(name)
+            facts = {"title": corpus.title, "embedder": corpus.embedder, "created": corpus.created}
+        except DocqaError:
+            facts = {"title": "", "embedder": "", "created": ""}
+        counts = {"documents": 0, "passages": 0, "languages": {}, "generation": 0, "bytes": 0, "deepened": None}
+        told = str(error).replace(str(self.home.path), "HOME")
+        return {"name": name, **facts, **counts, "broken": told}
 
     def delete(self, name: str) -> None:
         """Delete a corpus with its files, index, feedback and saved questions. Raises CorpusMissing, IndexBusy."""
@@ -303,6 +355,14 @@ class Service:
         job = self.jobs.add(corpus, kind, request)
         self._worker.wake()
         return job
+
+
+def _changed(corpus: Corpus) -> float:
+    """When the index of a corpus was changed last; 0 if that is not known."""
+    try:
+        return max(path.stat().st_mtime for path in corpus.index.iterdir())
+    except (OSError, ValueError):
+        return 0.0
 
 
 class _Asker:
