@@ -101,8 +101,10 @@ def test_html_is_what_a_reader_sees() -> None:
 @pytest.mark.parametrize(
     ("page", "expected"),
     [
-        ("<p>a<main><p>b</main><p>c", "b"),
-        ("<p>a<article>b</article>x<article>c</article>", "b\n\nc"),
+        ("<p>a<main><p>bridges are long</main><p>c", "bridges are long"),
+        ("<p>a<article>bridges here</article>x<article>are very long</article>", "bridges here\n\nare very long"),
+        ("<p>Boats anchor here.<main>Skip</main>", "Boats anchor here.\n\nSkip"),
+        ("<p>Boats anchor here.<article>Tickets</article>", "Boats anchor here.\n\nTickets"),
         ("<main> <script>1</script></main><p>a", "a"),
         ("<main><article>b</article>c</main>", "b\n\nc"),
         ("<div hidden><main>no</main></div><p>a", "a"),
