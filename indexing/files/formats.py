@@ -72,14 +72,13 @@ def _reader(kind: str) -> Reader:
         from indexing.files.mail import read_mail
 
         return read_mail
-    from indexing.files import structured
+    if kind in ("csv", "tsv"):
+        from indexing.files import delimited
 
-    return {
-        "csv": structured.read_csv,
-        "tsv": structured.read_tsv,
-        "json": structured.read_json,
-        "jsonl": structured.read_jsonl,
-    }[kind]
+        return {"csv": delimited.read_csv, "tsv": delimited.read_tsv}[kind]
+    from indexing.files import json_files
+
+    return {"json": json_files.read_json, "jsonl": json_files.read_jsonl}[kind]
 
 
 def _finished(text: FileText) -> FileText:

@@ -11,7 +11,7 @@ from typing import Any
 
 from indexing.errors import UnreadableFile
 from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_pages, clean_meta
-from indexing.files.structured import header_of, row_line
+from indexing.files.tables import table_lines
 
 UNPACKED_BYTES = 500_000_000
 UNPACKED_RATIO = 200
@@ -294,7 +294,7 @@ def read_xlsx(data: bytes, limits: FileLimits) -> list[FileText]:
     for sheet in book.worksheets:
         sheet.reset_dimensions()
         rows = ([_shown(value) for value in row] for row in sheet.iter_rows(values_only=True))
-        lines = _sheet(row for row in rows if any(row))
+        lines = table_lines(rows)
         first = next(lines, "")
         if first:
             builder.page()
@@ -304,21 +304,6 @@ def read_xlsx(data: bytes, limits: FileLimits) -> list[FileText]:
                 builder.add(line, "\n")
     meta = clean_meta(_core(book.properties, "xlsx"))
     return [FileText(builder.text(), tuple(builder.pages), meta, tuple(builder.headings), _notes(archive))]
-
-
-def _sheet(rows: Iterator[list[str]]) -> Iterator[str]:
-    """The rows of a sheet as lines; the first row is the header if it looks like one."""
-    first = next(rows, [])
-    second = next(rows, [])
-    header = header_of(first, second)
-    if first and not header:
-        yield row_line(first, [])
-    if second:
-        yield row_line(second, header)
-    elif header:
-        yield row_line(first, [])
-    for row in rows:
-        yield row_line(row, header)
 
 
 def _shown(value: object) -> str:
