@@ -127,7 +127,7 @@ def test_docx_in_document_order() -> None:
     document = docx.Document()
     document.core_properties.title, document.core_properties.author = "All bridges", "A. N."
     document.core_properties.modified = datetime.datetime(2020, 1, 2)
-    document.sections[0].header.paragraphs[0].text = "no"
+    document.sections[0].header.paragraphs[0].text = "City archive"
     document.add_heading("Bridges", 0)
     document.add_heading("Kestrel", 2)
     document.add_paragraph("Opened in 1912.")
@@ -137,7 +137,7 @@ def test_docx_in_document_order() -> None:
         table.cell(at // 2, at % 2).text = cell
     document.add_paragraph("After.").add_run().add_picture(io.BytesIO(PNG))
     text = one(saved(document), "docx")
-    assert text.text == "Bridges\n\nKestrel\n\nOpened in 1912.\none\n\nName\tYear\nKestrel\t1912\n\nAfter."
+    assert text.text == "Bridges\n\nKestrel\n\nOpened in 1912.\none\n\nName\tYear\nKestrel\t1912\n\nAfter.\n\nCity archive"
     assert headings(text) == [("Bridges", 1), ("Kestrel", 2)] and text.notes == ("1 embedded image not read",)
     assert dict(text.meta) == {"title": "All bridges", "author": "A. N.", "date": "2020-01-02", "file_type": "docx"}
 
