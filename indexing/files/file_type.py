@@ -88,11 +88,17 @@ _BEGINNINGS = {**_MAYBE_TEXT, **_BINARY}
 _SPECIAL = (b"%PDF-", b"PK\x03\x04", b"PK\x05\x06", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"{\\rtf")
 _ANY = tuple(_BEGINNINGS) + _SPECIAL
 
-_IN_ZIP = (
-    ("word/document.xml", "docx"),
-    ("ppt/presentation.xml", "pptx"),
-    ("xl/workbook.xml", "xlsx"),
+# The main part of an office file by its content type, whatever program or kind of file (template, show, with macros).
+_MAIN_PARTS = (
+    (re.compile(rb"wordprocessingml\.(?:document|template)[^\"']{0,20}\.?main|ms-word\.(?:document|template)"), "docx"),
+    (
+        re.compile(rb"presentationml\.(?:presentation|template|slideshow)\.main|ms-powerpoint\.(?:pres|temp|slidesh|addin)"),
+        "pptx",
+    ),
+    (re.compile(rb"spreadsheetml\.(?:sheet|template)\.main|ms-excel\.(?:sheet|template|addin)\.macro"), "xlsx"),
 )
+_OFFICE_FOLDERS = (("word/", "docx"), ("ppt/", "pptx"), ("xl/", "xlsx"))
+_IN_ZIP = {"word/document.xml": "docx", "ppt/presentation.xml": "pptx", "xl/workbook.xml": "xlsx"}
 _ZIP_NAMED = (
     ("xl/workbook.bin", "an Excel binary workbook (xlsb)"),
     ("META-INF/MANIFEST.MF", "a Java archive"),
@@ -184,15 +190,28 @@ def _in_zip(data: bytes) -> str:
     """The office format that a zip contains. For other zips, raises UnreadableFile with the kind of zip."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = set(archive.namelist()[:100_000])
-            for member, kind in _IN_ZIP:
-                if member in names:
-                    return kind
+            names = {name.replace("\\", "/") for name in archive.namelist()[:100_000]}
+            if kind := _office_kind(archive, names):
+                return kind
             raise UnreadableFile(_zip_words(names, lambda member: archive.read(member)[:200].decode("ascii", "replace")))
     except UnreadableFile:
         raise
     except Exception:
         raise UnreadableFile("a zip file that is damaged or cut off") from None
+
+
+def _office_kind(archive: zipfile.ZipFile, names: set[str]) -> str:
+    """The office format of a zip by its content types, else by its folders; "" for other zips."""
+    if "[Content_Types].xml" not in names and "_rels/.rels" not in names:
+        return next((kind for member, kind in _IN_ZIP.items() if member in names), "")
+    if "xl/workbook.bin" in names:
+        return ""
+    types = archive.open("[Content_Types].xml").read(1_000_000) if "[Content_Types].xml" in archive.namelist() else b""
+    for pattern, kind in _MAIN_PARTS:
+        if pattern.search(types):
+            return kind
+    folders = [kind for folder, kind in _OFFICE_FOLDERS if any(name.startswith(folder) for name in names)]
+    return folders[0] if folders else ""
 
 
 def _zip_words(names: set[str], read: Callable[[str], str]) -> str:

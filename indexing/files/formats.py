@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -27,6 +28,9 @@ NAMES = {
     "eml": "a mail",
 }
 
+# A Python object in an error's message says nothing to a person.
+_OBJECT = re.compile(r"'?<[^<>]* object at 0x[0-9a-f]+>'?\s*")
+
 Reader = Callable[[bytes, FileLimits], list[FileText]]
 
 
@@ -49,7 +53,7 @@ def parse(data: bytes, kind: str, limits: FileLimits) -> list[FileText]:
     except RecursionError:
         raise UnreadableFile(f"nested too deeply to be read as {NAMES[kind]}") from None
     except Exception as error:
-        detail = " ".join(str(error).split())[:120]
+        detail = _OBJECT.sub("", " ".join(str(error).split()))[:120]
         words = f"{type(error).__name__}: {detail}" if detail else type(error).__name__
         raise UnreadableFile(f"damaged, or not {NAMES[kind]} ({words})") from None
 
@@ -61,9 +65,7 @@ def _reader(kind: str) -> Reader:
 
         return read_pdf
     if kind in ("docx", "pptx", "xlsx"):
-        from indexing.files import office
-
-        return {"docx": office.read_docx, "pptx": office.read_pptx, "xlsx": office.read_xlsx}[kind]
+        return _office_reader(kind)
     if kind == "html":
         from indexing.files.html import read_html
 
@@ -72,14 +74,27 @@ def _reader(kind: str) -> Reader:
         from indexing.files.mail import read_mail
 
         return read_mail
-    from indexing.files import structured
+    if kind in ("csv", "tsv"):
+        from indexing.files import delimited
 
-    return {
-        "csv": structured.read_csv,
-        "tsv": structured.read_tsv,
-        "json": structured.read_json,
-        "jsonl": structured.read_jsonl,
-    }[kind]
+        return {"csv": delimited.read_csv, "tsv": delimited.read_tsv}[kind]
+    from indexing.files import json_files
+
+    return {"json": json_files.read_json, "jsonl": json_files.read_jsonl}[kind]
+
+
+def _office_reader(kind: str) -> Reader:
+    if kind == "docx":
+        from indexing.files.word import read_docx
+
+        return read_docx
+    if kind == "pptx":
+        from indexing.files.slides import read_pptx
+
+        return read_pptx
+    from indexing.files.sheets import read_xlsx
+
+    return read_xlsx
 
 
 def _finished(text: FileText) -> FileText:
