@@ -101,6 +101,8 @@ class Reply(Struct, frozen=True):
     is spent).
     calibration: "language" (fitted on questions in this language), "pooled" (on several languages), or "none" (not fitted).
     deepened: share of the index's passages that have a sentence vector, 0 to 1; None for an index of one tier.
+    copies: ids of this reply's documents in groups, where their texts are the same or nearly so (Jaccard index of at least
+    0.8); a group counts as one source.
     """
 
     question: str
@@ -116,6 +118,7 @@ class Reply(Struct, frozen=True):
     calibration: Scope
     passages_retrieved: int = 0
     deepened: float | None = None
+    copies: tuple[tuple[str, ...], ...] = ()
 
 
 class Asker(Protocol):

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from indexing.arrays import Ids, Matrix
 from indexing.documents import Chunk, Document, content_hash
 from indexing.errors import DocumentMissing, IndexDamaged
+from indexing.store.copies import write_sketch
 from indexing.store.filters import Where
 from indexing.store.sqlite import Connection, Database
 from indexing.store.stored_values import parsed_headings, parsed_meta, parsed_pages, sound_vectors
@@ -115,6 +116,7 @@ class IndexFolder(Database):
                 d.text,
             ),
         )
+        write_sketch(connection, d.id, d.text)
         keys = new.keys or tuple(f"{d.id}-{chunk.start}" for chunk in new.chunks)
         blobs: Iterable[bytes | None] = [None] * len(new.chunks)
         if new.vectors is not None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from indexing.arrays import Matrix
 from indexing.deepen import coverage
 from indexing.models.embedder import Embedder
+from indexing.store.copies import copies_among
 from indexing.store.corpus_db import StoredChunk
 from indexing.store.filters import Filter
 from indexing.store.index import Index
@@ -41,7 +42,7 @@ class RetrievedPassages:
     """The passages for a question, best first, from one generation of the index.
 
     content_hashes, evidence: one for each passage; the hash is its document's. language: of the question.
-    embed_ms, retrieve_ms: milliseconds spent. deepened: see `Reply`.
+    embed_ms, retrieve_ms: milliseconds spent. deepened, copies: see `Reply`.
     """
 
     passages: tuple[Passage, ...]
@@ -52,6 +53,7 @@ class RetrievedPassages:
     embed_ms: float
     retrieve_ms: float
     deepened: float | None = None
+    copies: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,15 +263,15 @@ class Retriever:
             fused = ranked.fused[: settings.retrieve]
             chunks = {chunk.id: chunk for chunk in snapshot.chunks([item.id for item in fused])}
             generation, deepened = snapshot.generation, self._about(snapshot.generation).deepened
+            copies = copies_among(self.index.folder, [chunk.document_id for chunk in chunks.values()])
         found = [(chunks[item.id], item) for item in fused if item.id in chunks]
         passages = tuple(_passage(chunk, item, rank) for rank, (chunk, item) in enumerate(found, start=1))
         hashes = tuple(chunk.content_hash for chunk, _ in found)
         how = tuple(ranked.evidence(item, settings, _alike(chunk.language, language)) for chunk, item in found)
         passages, how = passages_with_facts(question, language, passages, how, self.index.folder.headings_above)
         done = time.perf_counter()
-        return RetrievedPassages(
-            passages, hashes, how, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded), deepened
-        )
+        embed_ms, retrieve_ms = 1e3 * (embedded - began), 1e3 * (done - embedded)
+        return RetrievedPassages(passages, hashes, how, language, generation, embed_ms, retrieve_ms, deepened, copies)
 
     def _about(self, generation: int) -> _Generation:
         """Languages and coverage of the index, counted once per generation."""

@@ -64,6 +64,8 @@ class NoAnswer(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
+    """copies: ids of this reply's documents, in groups with the same text, or nearly the same."""
+
     question: str
     language: str
     answers: tuple[Answer, ...]
@@ -76,6 +78,12 @@ class Reply(Struct, frozen=True):
     stopped: str = "all"
     passages_retrieved: int = 0
     deepened: float | None = None
+    copies: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def originals(self) -> dict[str, str]:
+        """The id of each copied document, and of the first one with its text; documents without copies are left out."""
+        return {id: group[0] for group in self.copies for id in group}
 
 
 class FailedQuestion(Struct, frozen=True):

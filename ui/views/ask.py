@@ -8,6 +8,7 @@ from ui.client.schemas import Answer, Corpus, Passage
 from ui.components.answer_cards import show_answers, show_progress
 from ui.components.filter_sidebar import choose
 from ui.components.keyboard import arrows
+from ui.components.result_slot import ResultSlot
 from ui.state.query import PARAMETERS, QUESTION_CHARACTERS, Query, from_query
 from ui.state.reply_cache import get_cited, outcome
 from ui.state.session import pick_corpus, show_problems
@@ -16,17 +17,21 @@ from ui.state.url import address, follow, followed, parameter, parameters
 
 def page() -> None:
     """Draws the page from its URL."""
-    corpus = pick_corpus()
     asked = from_query(parameter, parameters)
     question = box(asked)
+    slot = ResultSlot()
+    slot.leave(question, str(st.session_state.get("corpus_picked", "")))
+    corpus = pick_corpus()
     asked = choose(corpus, asked, question)
     address(**{name: asked.query().get(name) for name in PARAMETERS})
+    place = slot.open(asked.question, corpus.name, corpus.created, corpus.generation, asked)
     if corpus.documents == 0:
         st.info("This collection has no documents yet. Upload some on the page Collections.")
     elif not asked.question:
         about(corpus)
     else:
-        results(corpus, asked)
+        with place:
+            results(corpus, asked)
     arrows()
 
 

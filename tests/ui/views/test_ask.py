@@ -18,7 +18,7 @@ from tests.live import Live, known_models, live
 from tests.pdfs import make_pdf, paragraph
 from ui.client.schemas import Answer, NoAnswer, Passage, Reply
 from ui.components.hit_navigation import hits_of, page_of, window
-from ui.render.answer_groups import by_language, competing_answers, group_answers
+from ui.render.answer_groups import by_language, competing_answers, group_answers, group_passages
 from ui.render.export import citations, table
 from ui.state.query import Query, from_query
 
@@ -349,11 +349,26 @@ def test_the_same_answer_is_folded_and_its_support_counted() -> None:
     said = group_answers(given)
     assert [one.best.text for one in said] == ["1921", "1912"] and sum(len(one.places) for one in said) == len(given)
     assert said[1].documents == 2 and said[1].languages == {"en": 1, "de": 1}
-    assert competing_answers(said) == [(2, "1912"), (1, "1921")]
+    assert competing_answers(said) == [(1, "1921"), (2, "1912")]
     assert (
         competing_answers(group_answers([answer("x", "a"), answer("y", "a", start=9)])) == [] == competing_answers(said[:1])
     )
     assert [one.best.text for one in by_language(said)["en"]] == ["1921", "1912"]
+
+
+def test_copies_support_an_answer_once_and_doubtful_ones_do_not() -> None:
+    given = [answer("1912", "a"), answer("1912", "b"), answer("1912", "c", 0.6), answer("1921", "d", 0.95)]
+    said = group_answers(given, {"a": "a", "b": "a"})
+    assert [(one.documents, len(one.places), one.languages) for one in said] == [(1, 1, {"en": 1}), (1, 3, {"en": 1})]
+    assert competing_answers(said) == [(1, "1921"), (1, "1912")]
+    assert competing_answers(group_answers([*given[:3], answer("1921", "d", 0.7)])) == []
+    assert competing_answers(group_answers([answer("x", "a"), answer("y", "b", start=9)], {"a": "a", "b": "a"})) == []
+
+
+def test_passages_of_copies_stand_together() -> None:
+    passages = [one.passage for one in (answer("x y", "a"), answer("x y", "c"), answer("x  y", "b"), answer("z", "b"))]
+    found = group_passages([one for one in passages if one], {"a": "a", "b": "a"})
+    assert [[one.document_id for one in group] for group in found] == [["a", "b"], ["c"], ["b"]]
 
 
 def test_a_table_runs_nothing_and_citations_say_where() -> None:
