@@ -118,7 +118,7 @@ def build_index(
             known,
             limits or FileLimits(),
             folder.settings.chunks,
-            None if static is None else embedder.passages,
+            None if static is None else embedder.passages_with_tokens,
             static,
         ) as batches:
             for batch in batches:
@@ -275,7 +275,7 @@ def _write(index: Index, batch: Batch, vectors: Matrix, known: KnownFiles) -> li
     """Write a batch in one transaction. The returned reports are of files on disk."""
     documents = [document for _, part in batch.files for document in part]
     generation = index.folder.write(
-        _with_vectors(documents, vectors),
+        _with_vectors(documents, vectors, batch.tokens),
         files=[_record(read, known.get(read.file.source)) for read, _ in batch.files],
         drop=[read.file.source for read, _ in batch.files if not read.keep],
     )
@@ -283,12 +283,13 @@ def _write(index: Index, batch: Batch, vectors: Matrix, known: KnownFiles) -> li
     return [(_file_report(read, part, known.get(read.file.source)), read.file.size) for read, part in batch.files]
 
 
-def _with_vectors(documents: Sequence[NewDocument], vectors: Matrix) -> list[NewDocument]:
+def _with_vectors(documents: Sequence[NewDocument], vectors: Matrix, tokens: Sequence[bytes]) -> list[NewDocument]:
     result, at = [], 0
     for document in documents:
-        part = vectors[at : at + len(document.chunks)]
-        result.append(NewDocument(document.document, document.chunks, part, document.file))
-        at += len(document.chunks)
+        end = at + len(document.chunks)
+        part, mine = vectors[at:end], tuple(tokens[at:end])
+        result.append(NewDocument(document.document, document.chunks, part, document.file, tokens=mine))
+        at = end
     return result
 
 

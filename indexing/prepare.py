@@ -40,7 +40,8 @@ class ReadFile:
     keep: bool = False
 
 
-Embed = Callable[[Sequence[str]], Matrix]
+Embed = Callable[[Sequence[str]], tuple[Matrix, list[bytes]]]
+"""Computes the vectors of passages, float32 [n, d], and their tokens, packed as they are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,13 @@ class Batch:
     """Parsed files with their chunked documents, and the search terms and vectors of all passages, in passage order.
 
     words: search terms as a BM25 segment, with passages numbered from 0.
-    vectors: float32 [passages, d]; None if not embedded yet.
+    vectors: float32 [passages, d]; None if not embedded yet. tokens: as in `NewDocument`, of all passages.
     """
 
     files: list[tuple[ReadFile, list[NewDocument]]]
     words: Segment
     vectors: Matrix | None = None
+    tokens: Sequence[bytes] = ()
 
 
 def prepare_batches(
@@ -65,7 +67,7 @@ def prepare_batches(
 ) -> Iterator[Batch]:
     """Read, chunk and analyse files, in batches of about BATCH_CHARACTERS characters or BATCH_SECONDS seconds.
 
-    embed: computes the passages' vectors; None leaves embedding to the caller.
+    embed: computes the passages' vectors and tokens; None leaves embedding to the caller.
     """
     batch: list[ReadFile] = []
     characters, began = 0, time.monotonic()
@@ -113,7 +115,8 @@ def _batch(read: Sequence[ReadFile], settings: ChunkSettings, embed: Embed | Non
     chunks = [chunk for _, part in files for new in part for chunk in new.chunks]
     columns = [hashes(chunk.text, chunk.language) for chunk in chunks]
     words = Segment.of_hashes(np.arange(len(chunks)), columns, [chunk.language for chunk in chunks])
-    return Batch(files, words, None if embed is None else embed([chunk.text for chunk in chunks]))
+    vectors, tokens = (None, ()) if embed is None else embed([chunk.text for chunk in chunks])
+    return Batch(files, words, vectors, tokens)
 
 
 def _cut(batch: Sequence[ReadFile], settings: ChunkSettings) -> list[tuple[ReadFile, list[NewDocument]]]:

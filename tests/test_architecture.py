@@ -104,7 +104,7 @@ SEAMS = {
     "selectolax": {"indexing/files/html.py"},
     "py3langid": {"indexing/text/langid_model.py"},
     "Stemmer": {"indexing/text/search_terms.py"},
-    "tokenizers": {"indexing/models/registry.py"},
+    "tokenizers": {"indexing/models/registry.py", "indexing/models/lazy_tokenizer.py"},
     "litestar": {"qa_pipeline/api/", "qa_pipeline/cli/serve.py"},
     "uvicorn": {"qa_pipeline/cli/serve.py", "qa_pipeline/cli/http_protocol.py"},
     "prometheus_client": {"qa_pipeline/service/metrics.py"},

@@ -62,9 +62,14 @@ class LazyTokenizer:
 
     def encode_batch(self, texts: Sequence[str], add_special_tokens: bool = True) -> list[Any]:
         """As `tokenizers.Tokenizer.encode_batch`, of single texts."""
+        few = self.few(texts, add_special_tokens)
+        return self.whole().encode_batch(list(texts), add_special_tokens=add_special_tokens) if few is None else few
+
+    def few(self, texts: Sequence[str], add_special_tokens: bool = False) -> list[Any] | None:
+        """`encode_batch` without the whole tokenizer; None where that is loaded or is to be."""
         part = self._part(texts)
         if part is None:
-            return list(self.whole().encode_batch(list(texts), add_special_tokens=add_special_tokens))
+            return None
         made = part.tokenizer.encode_batch(list(texts), add_special_tokens=add_special_tokens)
         return [part.encoded(one) for one in made]
 
@@ -113,8 +118,8 @@ class Vocabulary:
         self._rest = Tokenizer.from_str(json.dumps(stated["tokenizer"]))
 
     def text(self) -> str:
-        """All tokens as a JSON list, to search in."""
-        return (self._folder / TOKENS).read_text(encoding="utf-8")
+        """All tokens, one a line, to search in."""
+        return "\n".join(self._tokens)
 
     @property
     def truncates(self) -> bool:

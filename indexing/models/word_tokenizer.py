@@ -13,6 +13,7 @@ import re
 from array import array
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,15 +46,27 @@ class WordTokens:
     """A bounded cache of words' token ids. Thread-safe."""
 
     def __init__(self) -> None:
-        loaded = builtin_tokenizer()
-        self._lazy = loaded if isinstance(loaded, LazyTokenizer) else None
-        self._tokenizer = loaded.whole() if isinstance(loaded, LazyTokenizer) else loaded
+        self._loaded = builtin_tokenizer()
+        self._lazy = self._loaded if isinstance(self._loaded, LazyTokenizer) else None
         self._known: dict[str, bytes] = {"": b""}
-        self._begins = np.full(self._size(), UNKNOWN, dtype=np.int8)
-        self._stop = len(self._tokenizer.encode(STOP, add_special_tokens=False)) * TOKEN_BYTES
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return self._loaded if self._lazy is None else self._lazy.whole()
+
+    @cached_property
+    def _begins(self) -> NDArray[np.int8]:
+        return np.full(self._size(), UNKNOWN, dtype=np.int8)
+
+    @cached_property
+    def _stop(self) -> int:
+        return len(self._tokenizer.encode(STOP, add_special_tokens=False)) * TOKEN_BYTES
 
     def ids(self, texts: Sequence[str]) -> list[bytes]:
         """The token ids of each text as int32 bytes, without special tokens."""
+        few = None if self._lazy is None else self._lazy.few(texts)
+        if few is not None:
+            return [array("i", made.ids).tobytes() for made in few]
         words = [_words(text) for text in texts]
         known, rare = self._with(words)
         found: list[bytes] = []

@@ -22,6 +22,7 @@ from indexing.documents import Chunk, Document, content_hash
 from indexing.errors import DocumentMissing, IndexDamaged
 from indexing.store.copies import write_sketch
 from indexing.store.filters import Where
+from indexing.store.passage_tokens import write_tokens
 from indexing.store.sqlite import Connection, Database
 from indexing.store.stored_values import parsed_headings, parsed_meta, parsed_pages, sound_vectors
 
@@ -49,13 +50,18 @@ class StoredChunk:
 
 @dataclass(frozen=True, slots=True)
 class NewDocument:
-    """A document to write. vectors: float32 [chunks, d] in the order of the chunks; None if not embedded yet."""
+    """A document to write.
+
+    vectors: float32 [chunks, d] in the order of the chunks; None if not embedded yet. tokens: of each chunk, packed by
+    `arrays.pack_tokens`; () if not known.
+    """
 
     document: Document
     chunks: tuple[Chunk, ...]
     vectors: Matrix | None
     file: str = ""
     keys: tuple[str, ...] = ()
+    tokens: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,8 @@ class IndexFolder(Database):
                 for key, c, blob in zip(keys, new.chunks, blobs, strict=True)
             ],
         )
+        if new.tokens:
+            write_tokens(connection, keys, new.tokens)
 
     def delete_documents(self, ids: Iterable[str]) -> int:
         """Delete documents by id, with their chunks, and return how many. Unknown ids are ignored."""
