@@ -73,7 +73,8 @@ def ask(name):
     return len(service.ask(name, "When was the bridge opened in?", AskSettings(), None).answers)
 names = service.home.names()
 with ThreadPoolExecutor(4) as threads:
-    print(sum(threads.map(ask, names * 2)), len(service.statuses(None)), sum(bool(s.get("broken")) for s in service.statuses(None)))
+    answers, statuses = sum(threads.map(ask, names * 2)), service.statuses(None)
+print(answers, len(statuses), sum(bool(status.get("broken")) for status in statuses))
 """
 
 
