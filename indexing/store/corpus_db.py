@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,11 @@ from numpy.typing import NDArray
 
 from indexing.arrays import Ids, Matrix
 from indexing.documents import Chunk, Document, content_hash
-from indexing.errors import DocumentMissing, IndexDamaged
+from indexing.errors import DocumentMissing, IndexBusy, IndexDamaged
 from indexing.store.copies import write_sketch
 from indexing.store.filters import Where
 from indexing.store.passage_tokens import write_tokens
-from indexing.store.sqlite import Connection, Database
+from indexing.store.sqlite import UNERASED, Connection, Database
 from indexing.store.stored_values import parsed_headings, parsed_meta, parsed_pages, sound_vectors
 
 logger = logging.getLogger(__name__)
@@ -352,6 +353,21 @@ class IndexFolder(Database):
             "passages": passages,
             "languages": dict(sorted(languages.items())),
         }
+
+
+def erase_pending(path: Path) -> bool:
+    """Erase deleted rows of an index that readers kept on disk, if no writer is busy. Returns whether none is left.
+
+    Raises IndexFolderError and its subclasses.
+    """
+    with IndexFolder.open(path) as folder:
+        if not folder.fact_or(UNERASED, False):
+            return True
+    try:
+        with IndexFolder.open(path, writable=True) as folder, folder.writer():
+            return folder.erase_deleted()
+    except IndexBusy:
+        return False
 
 
 def _delete_chunk(connection: Connection, key: str, columns: str, generation: int) -> tuple[Any, ...] | None:

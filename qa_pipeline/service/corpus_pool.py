@@ -99,6 +99,11 @@ class CorpusPool:
         finally:
             self._give_back(opened)
 
+    def opened(self) -> list[Corpus]:
+        """The corpora that are open now."""
+        with self._guard:
+            return [opened.corpus for _, opened in self._open.values()]
+
     def forget(self, name: str) -> None:
         """Drop a deleted corpus, and close it once it is unused."""
         with self._guard:

@@ -19,14 +19,13 @@ from qa_pipeline.errors import CorpusMissing, JobCancelled, JobNotDone
 from qa_pipeline.service.home import Corpus, Home
 from qa_pipeline.service.job_store import Job
 from qa_pipeline.service.job_worker import POLL_S, Report
-from qa_pipeline.service.question_files import AnsweredRow, BatchQuestion, run_questions, write_answers
+from qa_pipeline.service.question_files import ROWS, AnsweredRow, BatchQuestion, run_questions, write_answers
 from qa_pipeline.service.question_worker import parse_questions
 from qa_pipeline.service.settings import ServerSettings
 
 if TYPE_CHECKING:
     from indexing.build import Report as Built
 
-ROWS = "answers.jsonl"
 BUSY_S = 600.0
 GIVE_WAY_S = 30.0
 ASKED_POLL_S = 0.05

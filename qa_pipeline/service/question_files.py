@@ -31,6 +31,7 @@ Report = Callable[[int, int, str], None]
 
 KINDS = tuple(WRITERS)
 NAMES = {"question": "question", "id": "id", "corpus": "corpus", "filters": "filters", "filter": "filters"}
+ROWS = "answers.jsonl"
 MISTAKES_SHOWN = 10
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

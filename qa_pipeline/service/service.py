@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +23,7 @@ from typing import Any, TypeVar
 from indexing.deepen import coverage
 from indexing.errors import DocqaError, SettingError, one_line
 from indexing.models.registry import load_whole_tokenizers
+from indexing.store.corpus_db import erase_pending
 from indexing.store.filters import Filter
 from qa_pipeline.answering.ask import Step
 from qa_pipeline.answering.loaded_reader import LoadedReader
@@ -38,6 +38,7 @@ from qa_pipeline.service.corpus_pool import CorpusPool, OpenCorpus, answering
 from qa_pipeline.service.descriptors import fitting
 from qa_pipeline.service.evaluation_runs import EvaluationRuns
 from qa_pipeline.service.feedback import FeedbackStore
+from qa_pipeline.service.forgetting import DAY_S, ServiceTexts
 from qa_pipeline.service.home import Corpus, Home
 from qa_pipeline.service.job_store import Job, JobStore
 from qa_pipeline.service.job_worker import Report, Worker
@@ -53,7 +54,6 @@ T = TypeVar("T")
 BLOCKING_THREADS = 4
 JOB_KINDS = ("index", "deepen", "questions")
 WARM_CORPORA = 8
-DAY_S = 86_400.0
 TIDY_S = 30.0
 FIRST_QUESTION = "When was the bridge opened?"
 FIRST_TEXT = "The bridge was opened in 1912."
@@ -72,6 +72,7 @@ class Service:
         self.keys = KeyStore(self.home.keys)
         self.feedback = FeedbackStore(self.home.database)
         self.saved = SavedQuestions(self.home.database)
+        self.texts = ServiceTexts(self.feedback, self.saved, self.jobs, self.home.uploads)
         self.evaluations = EvaluationRuns(self.home.evaluations)
         threads = settings.concurrency + BLOCKING_THREADS + len(JOB_KINDS) + 1
         self.corpora = CorpusPool(self.models, answering(settings), fitting(settings.open_corpora, threads))
@@ -81,7 +82,7 @@ class Service:
         functions: dict[str, Any] = {
             "index": self._index,
             "deepen": self._deepen,
-            "questions": partial(job_handlers.questions, self),
+            "questions": self._questions,
         }
         self._worker = Worker(self.jobs, functions)
         self._ready = "the models are being loaded"
@@ -115,7 +116,18 @@ class Service:
         self._worker.stop(self._left_s())
         self.reads.close(self._left_s())
         self._blocking.shutdown(wait=True)
+        opened = self.corpora.opened()
         self.corpora.close()
+        self._erase(opened)
+        self.texts.erase()
+
+    def _erase(self, corpora: Iterable[Corpus] | None = None) -> None:
+        """Erase deleted text that readers kept in the logs of indexes. corpora: None is those that are open."""
+        for corpus in self.corpora.opened() if corpora is None else corpora:
+            try:
+                erase_pending(corpus.index)
+            except DocqaError as error:
+                logger.warning("Deleted text of the corpus %s stays on disk for now: %s", corpus.name, error)
 
     def _left_s(self) -> float:
         """Seconds of `shutdown_s` that are left."""
@@ -158,6 +170,7 @@ class Service:
         swept = time.monotonic()
         while not self._stopped.wait(TIDY_S):
             give_back()
+            self._erase()
             if time.monotonic() - swept > DAY_S:
                 self._sweep()
                 swept = time.monotonic()
@@ -168,8 +181,24 @@ class Service:
             result = job_handlers.index(self, job, report)
         finally:
             give_back()
+        self._forget_gone(job.corpus)
         self._deepen_later(job.corpus)
         return result
+
+    def _questions(self, job: Job, report: Report) -> dict[str, Any]:
+        """Run a question job; then forget answers from documents that were deleted meanwhile."""
+        result = job_handlers.questions(self, job, report)
+        for name in job.request["corpora"]:
+            self._forget_gone(str(name))
+        return result
+
+    def _forget_gone(self, name: str) -> None:
+        """Remove quotations of documents that are no longer in a corpus."""
+        try:
+            with self.using(name) as opened:
+                self.texts.forget_documents(name, opened.folder.existing)
+        except CorpusMissing:
+            self.texts.forget_corpus(name)
 
     def _deepen(self, job: Job, report: Report) -> dict[str, Any]:
         try:
@@ -194,14 +223,8 @@ class Service:
         return self.reads.running() + self.reads.queued() > 0
 
     def _sweep(self) -> None:
-        """Remove abandoned uploads and results older than `keep_days`."""
-        oldest = time.time() - max(1, self.settings.keep_days) * DAY_S
-        for folder in self.home.uploads.iterdir():
-            try:
-                if folder.stat().st_mtime < oldest:
-                    shutil.rmtree(folder, ignore_errors=True)
-            except OSError:
-                continue
+        """Remove uploads of no job, and results older than `keep_days`."""
+        self.texts.sweep(max(1, self.settings.keep_days))
 
     async def run_blocking(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Run a blocking function in a thread, off the event loop."""
@@ -335,13 +358,15 @@ class Service:
         return {"name": name, **facts, **counts, "broken": told}
 
     def delete(self, name: str) -> None:
-        """Delete a corpus with its files, index, feedback and saved questions. Raises CorpusMissing, IndexBusy."""
+        """Delete a corpus with its files, index, jobs, answers, feedback and saved questions.
+
+        Raises CorpusMissing, IndexBusy.
+        """
         self.home.corpus(name)
         self.jobs.cancel_all(name)
         self.home.delete(name)
         self.corpora.forget(name)
-        self.feedback.forget(name)
-        self.saved.forget(name)
+        self.texts.forget_corpus(name)
 
     def index_later(self, corpus: Corpus, files: list[str]) -> Job:
         """Queue a job that brings the index up to date with the documents."""

@@ -73,8 +73,8 @@ def ask(name):
     return len(service.ask(name, "When was the bridge opened in?", AskSettings(), None).answers)
 names = service.home.names()
 with ThreadPoolExecutor(4) as threads:
-    told = service.statuses(None)
-    print(sum(threads.map(ask, names * 2)), len(told), sum(bool(s.get("broken")) for s in told))
+    answers, statuses = sum(threads.map(ask, names * 2)), service.statuses(None)
+print(answers, len(statuses), sum(bool(status.get("broken")) for status in statuses))
 """
 
 
