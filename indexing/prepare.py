@@ -144,7 +144,8 @@ def _documents(batch: Sequence[ReadFile]) -> list[list[Document]]:
 
 def _document(file: str, text: FileText, language: str) -> Document:
     """The text of a file or record as a document."""
-    source = f"{file}#{text.record}" if text.record else file
+    place = f"{file}/{text.member}" if text.member else file
+    source = f"{place}#{text.record}" if text.record else place
     return Document(
         id=document_id(source, text.text),
         source=source,

@@ -64,6 +64,22 @@ def decode(data: bytes, hint: str = "") -> DecodedText | None:
     return DecodedText(*guessed) if guessed else _replaced(data, "cp1252")
 
 
+def decode_declared(data: bytes, hint: str) -> str:
+    """Decode a short text in its declared encoding, or in a detected one if it does not fit; "" for binary data.
+
+    >>> decode_declared("模具".encode("gbk"), "gb2312"), decode_declared("模具".encode(), "gb2312")
+    ('模具', '模具')
+    """
+    utf_8 = strict(data, "utf-8")
+    sequences = 0 if utf_8 is None else sum(character > "\x7f" for character in utf_8)
+    if not data.isascii() and not (utf_8 is not None and sequences >= 2 and _one_script(utf_8)):
+        declared = _declared(data, hint)
+        if declared is not None:
+            return declared.text
+    decoded = decode(data, hint)
+    return decoded.text if decoded else ""
+
+
 def is_binary(data: bytes) -> bool:
     """Whether bytes that are not UTF-8 are binary: any NUL, or too many control characters for legacy text."""
     sample = data[:_SAMPLE]

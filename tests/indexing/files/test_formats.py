@@ -16,8 +16,8 @@ from docx.oxml.ns import nsdecls
 from pptx.util import Emu
 
 from indexing.errors import UnreadableFile
-from indexing.files.file_text import FileLimits, FileText
-from indexing.files.formats import parse, plain_text
+from indexing.files.file_text import FileLimits, FileText, Member
+from indexing.files.formats import contents, parse, plain_text
 from indexing.files.markdown import markdown_headings
 from tests.indexing.files.conftest import SCRIPTS, check_laws
 
@@ -347,9 +347,10 @@ def test_mail_with_alternatives_and_an_attachment() -> None:
         b'Content-Disposition: attachment; filename="a.pdf"\r\n\r\nxx\r\n--q--\r\n'
     )
     text = one(mail, "eml")
-    head = "From: Jürgen <j@x.y>\nTo: a@b.c\nDate: Mon, 03 Feb 2020 10:00:00 +0100"
+    head = "From: Jürgen <j@x.y>\nTo: a@b.c\nDate: Mon, 3 Feb 2020 10:00:00 +0100"
     assert text.text == f"Мост\n\n{head}\n\nМост открыт." and headings(text) == [("Мост", 1)]
-    assert text.notes == ("1 attachment not read: a.pdf",) and text.meta["date"] == "2020-02-03"
+    assert text.meta["date"] == "2020-02-03"
+    assert contents(mail, "eml", FileLimits()).members == [Member("a.pdf", b"xx")]
 
 
 def test_mail_of_html_only_and_without_encodings() -> None:
