@@ -48,7 +48,19 @@ def _evidence(word: str) -> tuple[int, int]:
 
 # -- from places on a line to reading order ----------------------------------------------------------------------------
 
-_CLASSES = {"R": "R", "AL": "R", "L": "L", "EN": "N", "AN": "N", "ES": "-", "ET": "%", "CS": ",", "WS": " ", "S": " ", "B": " "}
+_CLASSES = {
+    "R": "R",
+    "AL": "R",
+    "L": "L",
+    "EN": "N",
+    "AN": "N",
+    "ES": "-",
+    "ET": "%",
+    "CS": ",",
+    "WS": " ",
+    "S": " ",
+    "B": " ",
+}
 _UNIT = 3
 _LATIN = re.compile("L(?:.*L)?")
 _NUMBER_BEFORE = re.compile("N[^ ]*$")
@@ -65,8 +77,10 @@ def has_rtl(text: str) -> bool:
     return bool(_RTL_LETTER.search(text))
 
 
-_RTL_LETTER = re.compile("[\u0590\u05be\u05c0\u05c3\u05c6\u05d0-\u05f4\u0608\u060b\u060d\u061b-\u064a\u066d-\u066f\u0671-\u06d5"
-                         "\u06e5\u06e6\u06ee\u06ef\u06fa-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001eeff]")  # fmt: skip
+_RTL_LETTER = re.compile(
+    "[\u0590\u05be\u05c0\u05c3\u05c6\u05d0-\u05f4\u0608\u060b\u060d\u061b-\u064a\u066d-\u066f\u0671-\u06d5\u06e5\u06e6\u06ee\u06ef"
+    "\u06fa-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001eeff]"
+)
 
 
 def reading_order(glyphs: Sequence[str], *, rtl: bool | None = None) -> list[tuple[int, bool]]:

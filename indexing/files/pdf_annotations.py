@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pypdfium2
@@ -77,7 +78,10 @@ def is_xfa(document: Any) -> bool:
 
 
 def form_environment(document: Any) -> Any:
-    """The document's form environment, made when first needed; None without forms. Pages opened later can draw its values."""
+    """The document's form environment, made when first needed; None without forms.
+
+    Pages opened later can draw the values.
+    """
     if document.formenv is None and document.get_formtype() != pdfium.FORMTYPE_NONE:
         config = pdfium.FPDF_FORMFILLINFO(version=2)
         raw = pdfium.FPDFDOC_InitFormFillEnvironment(document, config)
@@ -127,7 +131,7 @@ def _ticked(forms: Any, annotation: Any) -> str:
     state = _string(annotation, b"AS")
     if not pdfium.FPDFAnnot_IsChecked(forms, annotation) and state in ("", "Off"):
         return ""
-    name = _read(lambda buffer, size: pdfium.FPDFAnnot_GetFormFieldExportValue(forms, annotation, buffer, size))
+    name = _read(partial(pdfium.FPDFAnnot_GetFormFieldExportValue, forms, annotation))
     return "yes" if (name or state).strip().lower() in _PLAIN_ON else name or state
 
 
@@ -135,15 +139,15 @@ def _chosen(forms: Any, annotation: Any) -> Iterator[str]:
     """The labels of the chosen options of a list."""
     for at in range(min(_MOST, max(0, pdfium.FPDFAnnot_GetOptionCount(forms, annotation)))):
         if pdfium.FPDFAnnot_IsOptionSelected(forms, annotation, at):
-            yield _read(lambda buffer, size, at=at: pdfium.FPDFAnnot_GetOptionLabel(forms, annotation, at, buffer, size))
+            yield _read(partial(pdfium.FPDFAnnot_GetOptionLabel, forms, annotation, at))
 
 
 def _value(forms: Any, annotation: Any) -> str:
-    return _read(lambda buffer, size: pdfium.FPDFAnnot_GetFormFieldValue(forms, annotation, buffer, size))
+    return _read(partial(pdfium.FPDFAnnot_GetFormFieldValue, forms, annotation))
 
 
 def _string(annotation: Any, key: bytes) -> str:
-    return _read(lambda buffer, size: pdfium.FPDFAnnot_GetStringValue(annotation, key, buffer, size))
+    return _read(partial(pdfium.FPDFAnnot_GetStringValue, annotation, key))
 
 
 def _read(call: Callable[[Any, int], int]) -> str:

@@ -132,7 +132,8 @@ def _character_boxes(page: Any, raw: Any, origins: Sequence[int]) -> list[Box]:
     """The boxes of characters in PDF points, (left, bottom, right, top); of an annotation, once for all its characters."""
     import pypdfium2.raw as pdfium
 
-    from indexing.files.pdf_annotations import ANNOTATION, annotation_box
+    from indexing.files.pdf_annotations import annotation_box
+    from indexing.files.pdf_pieces import ANNOTATION
 
     found, box = [], pdfium.FS_RECTF()
     last = -1

@@ -7,12 +7,13 @@ import re
 _SHIFT = 29
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _VOWELS = frozenset("aeiouyàáâãäåæèéêëìíîïòóôõöøùúûüýÿœ")
+_FREQUENT = frozenset("etaoinsrl")
 _CONSONANTS = re.compile("[bcdfghjklmnpqrstvwxz]{5,}")
 _LATIN = re.compile("[A-Za-zÀ-ɏ]+")
 _CASE = re.compile("[A-ZÀ-Þ]?[a-zß-ɏ]+|[A-ZÀ-Þ]+")
 _NUMBER = re.compile("[(+-]*[0-9][0-9.,:/%)-]*")
 _EAST = re.compile("[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")
-_HANGUL = re.compile("[\u3040-\u30ff\uac00-\ud7a3]")
+_SPELLED = re.compile("[\u3040-\u30ff\uac00-\ud7a3]")
 _COMMON_EAST = re.compile("[のはをにがでと이다는의에을를가은로하고的一是在了有和]")
 _WORDS = 20
 
@@ -39,10 +40,11 @@ def _is_plausible(text: str) -> bool:
     good = sum(len(word) for word in words if len(word) > 1 and _VOWELS & set(word.lower()) and _CASE.fullmatch(word))
     good += sum(len(token) for token in text.split() if _NUMBER.fullmatch(token))
     east = len(_EAST.findall(text))
-    if east * 5 > 4 * sum(map(str.isalpha, text)):
-        common = len(_COMMON_EAST.findall(text))
-        return common * 20 > east or (common == 0 and not _HANGUL.search(text))
-    return (good + east) * 2 > sum(not letter.isspace() for letter in text)
+    if east * 5 > 4 * sum(map(str.isalpha, text)) and not _SPELLED.search(text):
+        return True
+    if len(_COMMON_EAST.findall(text)) * 20 > east:
+        good += east
+    return good * 2 > sum(not letter.isspace() for letter in text)
 
 
 def _is_shifted(text: str) -> bool:
@@ -52,11 +54,12 @@ def _is_shifted(text: str) -> bool:
     if len(letters) < 30 or capitals * 10 < 9 * len(letters):
         return False
     meant = [chr(ord(letter) + _SHIFT) for letter in letters]
-    return _vowels(letters) < 0.24 and 0.28 < _vowels(meant) and sum(map(str.islower, meant)) * 10 > 8 * len(meant)
+    return _frequent(meant) > 0.5 > 0.45 > _frequent(letters) and sum(map(str.islower, meant)) * 10 > 8 * len(meant)
 
 
-def _vowels(letters: list[str]) -> float:
-    return sum(letter.lower() in _VOWELS for letter in letters) / len(letters)
+def _frequent(letters: list[str]) -> float:
+    """The share of letters that are frequent in languages with Latin letters: well over half of most texts."""
+    return sum(letter.lower() in _FREQUENT for letter in letters) / len(letters)
 
 
 def _has_no_words(text: str) -> bool:

@@ -37,7 +37,7 @@ class Piece:
 
     text, origins: characters, and their pdfium index (or `ANNOTATION` - n for the n-th annotation of the page).
     before: the separator that pdfium has before it: "", a space or a line end.
-    left, right: edges of the characters that are no spaces, in points. baseline, size: in points; size is the height of a box.
+    left, right: edges of the characters that are no spaces, in points. baseline, size: in points; size: a box's height.
     level: whether the text runs from left to right on a horizontal line (after turning the page).
     actual: whether the text is the /ActualText of its objects.
     """
@@ -165,7 +165,9 @@ class PageText:
 
     def _measure(self, piece: Piece) -> None:
         """Set the edges of a piece from its first and last characters that are no spaces."""
-        full = [at for at, letter in zip(piece.origins, piece.text, strict=True) if not letter.isspace() and letter != HYPHEN]
+        full = [
+            at for at, letter in zip(piece.origins, piece.text, strict=True) if not letter.isspace() and letter != HYPHEN
+        ]
         full = full or piece.origins
         first, last = self.box(full[0]), self.box(full[-1])
         piece.left, piece.right = min(first[0], last[0]), max(first[2], last[2])

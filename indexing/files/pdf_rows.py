@@ -16,7 +16,7 @@ from indexing.files.pdf_pieces import HYPHEN, LINE_END, SPACE, PageText, Piece, 
 INSERTED = -1
 SAME_WORD = 0.08
 """A gap below this part of the row's height is inside a word."""
-_AFTER_DRAWN = 0.14
+_AFTER_DRAWN = 0.1
 """The same after an /ActualText, whose right edge is that of the ink: the white at the side of the glyph comes on top."""
 WIDE = 1.0
 """A gap above this part of the row's height may be one between cells."""
@@ -169,7 +169,16 @@ def _plain_digits(word: Word) -> list[tuple[str, list[int]]]:
 
 def _with_space(piece: Piece) -> Piece:
     """The same place with a space at its end, so that no other one is put after it."""
-    return Piece([*piece.text, " "], piece.origins, piece.before, piece.left, piece.right, piece.baseline, piece.size, actual=piece.actual)
+    return Piece(
+        [*piece.text, " "],
+        piece.origins,
+        piece.before,
+        piece.left,
+        piece.right,
+        piece.baseline,
+        piece.size,
+        actual=piece.actual,
+    )
 
 
 def _from_left(row: Row) -> list[Piece]:
@@ -178,7 +187,9 @@ def _from_left(row: Row) -> list[Piece]:
     if not row.level or all(a.left <= b.left + 0.5 for a, b in zip(pieces, pieces[1:], strict=False)):
         return pieces
     full = sorted((piece for piece in pieces if "".join(piece.text).strip()), key=lambda piece: piece.left)
-    over = any(a.right - b.left > 0.5 * min(a.right - a.left, b.right - b.left) for a, b in zip(full, full[1:], strict=False))
+    over = any(
+        a.right - b.left > 0.5 * min(a.right - a.left, b.right - b.left) for a, b in zip(full, full[1:], strict=False)
+    )
     return pieces if over else sorted(pieces, key=lambda piece: piece.left)
 
 
@@ -215,8 +226,8 @@ def _visual_words(row: Row, page: PageText) -> list[Word]:
     placed: list[_Placed] = []
     for piece in row.pieces:
         for text, origins, box in clusters(piece, page.glyphs(piece)):
-
-            placed.append((box[0], box[2], text, origins))
+            white = (_AFTER_DRAWN - SAME_WORD) * row.size if piece.actual else 0.0
+            placed.append((box[0], box[2] + white, text, origins))
     letters = sorted((glyph for glyph in placed if not _is_mark(glyph[2])), key=lambda glyph: glyph[0] + glyph[1])
     for glyph in placed:
         if _is_mark(glyph[2]):

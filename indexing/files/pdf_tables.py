@@ -1,7 +1,7 @@
 """Rows of a PDF page that stand in columns: the cells of a table are separated by tabs, columns of prose follow each other.
 
-Neighbouring rows with wide gaps at the same places form a block. If the lines of each column go on as prose does, the columns
-are read one after the other; else the block is a table, and an empty cell keeps its place.
+Neighbouring rows with wide gaps at the same places form a block. If the lines of each column go on as prose does, the
+columns are read one after the other; else the block is a table, and an empty cell keeps its place.
 """
 
 from __future__ import annotations
@@ -278,4 +278,3 @@ def _stripped(letters: list[str], origins: list[int]) -> tuple[list[str], list[i
 def _framed(text: str, origins: list[int], row: Row, cells: Sequence[_Cell], table: int) -> Line:
     left, right = min(cell.left for cell in cells), max(cell.right for cell in cells)
     return Line(text.translate(_LONE), origins, left, right, row.baseline, row.size, table)
-
