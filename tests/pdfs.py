@@ -64,8 +64,8 @@ def _type3(codes: dict[str, int], to_unicode: str) -> bytes:
     widths = " ".join("500" for _ in codes)
     return (
         "<< /Type /Font /Subtype /Type3 /FontBBox [0 -200 500 800] /FontMatrix [0.001 0 0 0.001 0 0]"
-        f" /CharProcs << /g 4 0 R >> /Encoding << /Type /Encoding /Differences [1 {names}] >> /FirstChar 1 /LastChar {len(codes)} /Widths [{widths}]"
-        f" /Resources << >> {to_unicode} >>"
+        f" /CharProcs << /g 4 0 R >> /Encoding << /Type /Encoding /Differences [1 {names}] >>"
+        f" /FirstChar 1 /LastChar {len(codes)} /Widths [{widths}] /Resources << >> {to_unicode} >>"
     ).encode()
 
 

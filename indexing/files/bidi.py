@@ -87,8 +87,8 @@ def reading_order(glyphs: Sequence[str], *, rtl: bool | None = None) -> list[tup
     """The reading order of glyphs that stand from left to right: (index, whether it is read right-to-left).
 
     The inverse of the Unicode Bidirectional Algorithm (UAX #9) for one line without explicit controls. rtl: the base
-    direction; None takes that of most letters. Where two texts look the same, a number belongs to the Latin word before
-    it ("Windows 11"), unless that is as short as a unit ("5 GB").
+    direction; None takes that of most letters. Some texts look the same in two orders. Then a number belongs to the Latin
+    word before it ("Windows 11"), or precedes one as short as a unit ("5 GB").
 
     >>> "".join("אבג 12 דה"[::-1][at] for at, _ in reading_order("אבג 21 דה"[::-1]))
     'אבג 21 דה'

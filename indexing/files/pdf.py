@@ -83,8 +83,8 @@ def _page_or_none(document: Any, index: int) -> PageLayout | None:
 def pdf_page_text(page: Any) -> tuple[str, list[int]]:
     """The text of a `pypdfium2.PdfPage` as `read_pdf` extracts it, and the index of each character.
 
-    Invariant: where the index is 0 or more, pdfium has that character there (for a surrogate pair, at its first half), or
-    what it is a form of: a superscript digit, a turned bracket, an Arabic letter of a presentation form.
+    Invariant: where the index is 0 or more, pdfium has that character there, or another form of it: the digit of a
+    superscript, a mirrored bracket, an Arabic presentation form. Of a surrogate pair, the index is that of the first half.
     -1 marks inserted white space; -2 - n, a character of the page's n-th annotation.
     """
     read = _page(page)

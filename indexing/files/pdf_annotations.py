@@ -127,7 +127,7 @@ def _field_value(forms: Any, annotation: Any) -> str:
 
 
 def _ticked(forms: Any, annotation: Any) -> str:
-    """ "yes", or the name of the state of a box that is ticked; "" for one that is not."""
+    """ "yes", or the name of the state of a ticked box; "" for an empty box."""
     state = _string(annotation, b"AS")
     if not pdfium.FPDFAnnot_IsChecked(forms, annotation) and state in ("", "Off"):
         return ""
