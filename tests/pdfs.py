@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 Placed = tuple[float, float, float, str]
 
 
-def make_pdf(pages: Sequence[Sequence[Placed]], info: dict[str, str] | None = None, tail: str = "") -> bytes:
-    """A PDF of pages 600 by 800 points; each string is (x, y, size, text), half a size wide a letter, CJK a whole one."""
-    letters = sorted({letter for page in pages for *_, text in page for letter in text})
+def make_pdf(
+    pages: Sequence[Sequence[Placed | str]],
+    info: dict[str, str] | None = None,
+    tail: str = "",
+    *,
+    annotations: Sequence[str] = (),
+    catalog: str = "",
+    spelled: Mapping[str, str] | None = None,
+    mapped: bool = True,
+    shapes: bool = False,
+) -> bytes:
+    """A PDF of pages 600 by 800 points; each string is (x, y, size, text), half a size wide a letter, CJK a whole one.
+
+    A bare string is content as it is, such as a mark. annotations: entries of the first page's annotations. catalog: more
+    entries of the catalog. spelled: the letters of glyphs that have
+    several. mapped: whether the font tells the letters of its glyphs. shapes: whether its glyphs are boxes, which single
+    ones need to be seen; at most 255 letters then.
+    """
+    letters = sorted({letter for page in pages for placed in page if not isinstance(placed, str) for letter in placed[3]})
     codes = {letter: number for number, letter in enumerate(letters, 1)}
     kids = " ".join(f"{7 + 2 * at} 0 R" for at in range(len(pages)))
+    to_unicode = "/ToUnicode 5 0 R" if mapped else ""
+    annots = " ".join(f"<< /Type /Annot {annotation} >>" for annotation in annotations)
     objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Catalog /Pages 2 0 R {catalog} >>".encode(),
         f"<< /Type /Pages /Count {len(pages)} /Kids [{kids}] /MediaBox [0 0 600 800] >>".encode(),
-        b"<< /Type /Font /Subtype /Type0 /BaseFont /Any /Encoding /Identity-H /DescendantFonts [4 0 R] /ToUnicode 5 0 R >>",
-        _font(codes),
-        _stream(_unicode_map(codes)),
+        _type3(codes, to_unicode)
+        if shapes
+        else b"<< /Type /Font /Subtype /Type0 /BaseFont /Any /Encoding /Identity-H /DescendantFonts [4 0 R]"
+        b" %b >>" % to_unicode.encode(),
+        _stream(b"500 0 20 -200 480 800 d1 20 -200 460 1000 re f") if shapes else _font(codes),
+        _stream(_unicode_map(codes, spelled or {}, 2 if shapes else 4)),
         "<< {} >>".format(" ".join(f"/{name} ({value})" for name, value in (info or {}).items())).encode(),
     ]
     for at, page in enumerate(pages):
         objects.append(
-            f"<< /Type /Page /Parent 2 0 R /Contents {8 + 2 * at} 0 R /Resources << /Font << /F 3 0 R >> >> >>".encode()
+            f"<< /Type /Page /Parent 2 0 R /Contents {8 + 2 * at} 0 R /Resources << /Font << /F 3 0 R >> >>"
+            f" {'/Annots [' + annots + ']' if at == 0 else ''} >>".encode()
         )
-        objects.append(_stream("\n".join(_shown(placed, codes) for placed in page).encode()))
+        objects.append(_stream("\n".join(_shown(placed, codes, 2 if shapes else 4) for placed in page).encode()))
     return _file(objects, tail)
 
 
@@ -37,19 +59,33 @@ def _font(codes: dict[str, int]) -> bytes:
     ).encode()
 
 
-def _unicode_map(codes: dict[str, int]) -> bytes:
-    lines = [f"<{code:04x}> <{letter.encode('utf-16-be').hex()}>" for letter, code in codes.items()]
+def _type3(codes: dict[str, int], to_unicode: str) -> bytes:
+    names = " ".join("/g" for _ in codes)
+    widths = " ".join("500" for _ in codes)
+    return (
+        "<< /Type /Font /Subtype /Type3 /FontBBox [0 -200 500 800] /FontMatrix [0.001 0 0 0.001 0 0]"
+        f" /CharProcs << /g 4 0 R >> /Encoding << /Type /Encoding /Differences [1 {names}] >>"
+        f" /FirstChar 1 /LastChar {len(codes)} /Widths [{widths}] /Resources << >> {to_unicode} >>"
+    ).encode()
+
+
+def _unicode_map(codes: dict[str, int], spelled: Mapping[str, str], digits: int) -> bytes:
+    lines = [
+        f"<{code:0{digits}x}> <{spelled.get(letter, letter).encode('utf-16-be').hex()}>" for letter, code in codes.items()
+    ]
     blocks = [lines[at : at + 100] for at in range(0, len(lines), 100)]
     body = "\n".join(f"{len(block)} beginbfchar\n" + "\n".join(block) + "\nendbfchar" for block in blocks)
     return (
         "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /Any def /CMapType 2 def\n"
-        f"1 begincodespacerange <0000> <ffff> endcodespacerange\n{body}\nendcmap end end"
+        f"1 begincodespacerange <{'00' * (digits // 2)}> <{'ff' * (digits // 2)}> endcodespacerange\n{body}\nendcmap end end"
     ).encode()
 
 
-def _shown(placed: Placed, codes: dict[str, int]) -> str:
+def _shown(placed: Placed | str, codes: dict[str, int], digits: int) -> str:
+    if isinstance(placed, str):
+        return placed
     x, y, size, text = placed
-    return f"BT /F {size} Tf {x} {y} Td <{''.join(f'{codes[letter]:04x}' for letter in text)}> Tj ET"
+    return f"BT /F {size} Tf {x} {y} Td <{''.join(f'{codes[letter]:0{digits}x}' for letter in text)}> Tj ET"
 
 
 def _stream(data: bytes) -> bytes:

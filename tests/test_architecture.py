@@ -98,7 +98,12 @@ SEAMS = {
         "qa_pipeline/training/embedder/contrastive_task.py",
     },
     "huggingface_hub": {"indexing/models/registry.py", "indexing/models/hub.py"},
-    "pypdfium2": {"indexing/files/pdf.py", "indexing/files/pdf_images.py"},
+    "pypdfium2": {
+        "indexing/files/pdf.py",
+        "indexing/files/pdf_annotations.py",
+        "indexing/files/pdf_images.py",
+        "indexing/files/pdf_pieces.py",
+    },
     "lxml": {"indexing/files/"},
     "openpyxl": {"qa_pipeline/service/spreadsheets.py", "ui/render/batch_rows.py"},
     "selectolax": {"indexing/files/html.py"},

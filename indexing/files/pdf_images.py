@@ -81,7 +81,10 @@ def serve() -> None:
     import pypdfium2
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    from indexing.files.pdf_annotations import form_environment
+
     document = pypdfium2.PdfDocument(asked["path"])
+    form_environment(document)
     page = document[asked["page"] - 1]
     found = boxes(page, asked["text"], asked["span"])
     width, height, png = _drawn(page, asked["scale"])
@@ -101,8 +104,8 @@ def boxes(page: Any, text: str, span: Sequence[int] | None) -> list[Box] | None:
         return []
     textpage = page.get_textpage()
     try:
-        wanted = [origin for origin in origins[span[0] : span[1]] if origin >= 0]
-        return [_on_page(page, line) for line in lines(_character_boxes(textpage.raw, wanted))]
+        wanted = origins[span[0] : span[1]]
+        return [_on_page(page, line) for line in lines(_character_boxes(page, textpage.raw, wanted))]
     finally:
         textpage.close()
 
@@ -125,15 +128,23 @@ def lines(characters: Sequence[Box]) -> Iterator[Box]:
         yield line
 
 
-def _character_boxes(raw: Any, origins: Sequence[int]) -> list[Box]:
-    """The boxes of characters in PDF points, (left, bottom, right, top)."""
+def _character_boxes(page: Any, raw: Any, origins: Sequence[int]) -> list[Box]:
+    """The boxes of characters in PDF points, (left, bottom, right, top); of an annotation, once for all its characters."""
     import pypdfium2.raw as pdfium
 
+    from indexing.files.pdf_annotations import annotation_box
+    from indexing.files.pdf_pieces import ANNOTATION
+
     found, box = [], pdfium.FS_RECTF()
+    last = -1
     for origin in origins:
-        if pdfium.FPDFText_GetLooseCharBox(raw, origin, ctypes.byref(box)):
+        if origin <= ANNOTATION:
+            if origin != last:
+                found.append(annotation_box(page, origin))
+        elif origin >= 0 and pdfium.FPDFText_GetLooseCharBox(raw, origin, ctypes.byref(box)):
             xs, ys = sorted((box.left, box.right)), sorted((box.bottom, box.top))
             found.append((xs[0], ys[0], xs[1], ys[1]))
+        last = origin
     return found
 
 
@@ -155,7 +166,7 @@ def _seen(page: Any, x: float, y: float) -> tuple[float, float]:
 def _drawn(page: Any, scale: float) -> tuple[int, int, bytes]:
     width, height = page.get_size()
     scale = min(scale, (PIXELS / max(1.0, width * height)) ** 0.5)
-    bitmap = page.render(scale=scale, rev_byteorder=True, may_draw_forms=False)
+    bitmap = page.render(scale=scale, rev_byteorder=True, may_draw_forms=True)
     rows = bitmap.to_numpy()[:, :, :3]
     return bitmap.width, bitmap.height, png_of(bitmap.width, bitmap.height, [row.tobytes() for row in rows])
 

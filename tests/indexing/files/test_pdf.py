@@ -65,7 +65,7 @@ def test_lists_and_tables_keep_their_lines() -> None:
     table = [
         (60.0 + 200 * column, 700.0 - 12 * at, 10.0, cell) for at, row in enumerate(rows) for column, cell in enumerate(row)
     ]
-    assert read(table).text == "Name Year\nOrveth 1912\nKestrel 1937"
+    assert read(table).text == "Name\tYear\nOrveth\t1912\nKestrel\t1937"
 
 
 def test_words_cut_by_a_hyphen_are_joined() -> None:
