@@ -272,6 +272,17 @@ class IndexFolder(Database):
         for part in _parts(ids):
             yield from self._by_ids("SELECT id, text, language FROM chunks WHERE id IN", part)
 
+    def documents_of(self, ids: Ids) -> list[tuple[str, str]]:
+        """(id, source) of the document of each of these chunks, by ascending chunk id; deleted chunks are left out."""
+        sql = "SELECT d.id, d.source FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.id IN"
+        rows = (row for part in _parts(ids) for row in self._by_ids(sql, part, "c.id"))
+        return [(str(row[0]), str(row[1])) for row in rows]
+
+    def has_field(self, name: str) -> bool:
+        """Whether any document has a field of this name in its metadata."""
+        sql = "SELECT 1 FROM documents WHERE json_type(meta, ?) IS NOT NULL LIMIT 1"
+        return self.connection().execute(sql, (f'$."{name}"',)).fetchone() is not None
+
     def vectors(self, ids: Ids) -> tuple[Ids, Matrix]:
         """The ids that have a vector, ascending, and the vectors, float32 [n, d]."""
         dimension = int(self.model["dimension"])
@@ -286,9 +297,9 @@ class IndexFolder(Database):
         matrix = np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), dimension)
         return np.array(found, dtype=np.int64), matrix.astype(np.float32, copy=False)
 
-    def _by_ids(self, select: str, ids: NDArray[np.int64]) -> list[Any]:
+    def _by_ids(self, select: str, ids: NDArray[np.int64], order: str = "id") -> list[Any]:
         marks = ",".join("?" * len(ids))
-        return self.connection().execute(f"{select} ({marks}) ORDER BY id", ids.tolist()).fetchall()
+        return self.connection().execute(f"{select} ({marks}) ORDER BY {order}", ids.tolist()).fetchall()
 
     def file_records(self) -> dict[str, FileRecord]:
         """The stored facts of each indexed or skipped file."""

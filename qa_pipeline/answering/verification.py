@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from indexing.documents import Document, page_of
 from indexing.errors import DocumentMissing
 from indexing.lru_cache import LRUCache
-from qa_pipeline.answers import Answer, Passage, verify
+from qa_pipeline.answers import Answer, Passage, WordHit, verify
 
 CACHED_CHARACTERS = 8_000_000
 
@@ -70,6 +70,14 @@ class Quotations:
         return [
             replace(answer, page=page_of(self._document(answer.document_id).pages, answer.start))
             for answer in islice(verified, most)
+        ]
+
+    def word_hits(self, hits: Sequence[WordHit]) -> list[WordHit]:
+        """The hits whose document still exists, in order, each verified. Raises BrokenCitation."""
+        existing = self._verifier.documents.existing({hit.document_id for hit in hits})
+        there = [hit for hit in hits if hit.document_id in existing]
+        return [
+            verify(hit, document, document.content_hash) for hit in there for document in [self._document(hit.document_id)]
         ]
 
     def _verified(self, quotations: Sequence[Quotation], content_hashes: Iterable[str]) -> Iterator[Quotation]:
