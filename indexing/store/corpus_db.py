@@ -259,7 +259,7 @@ class IndexFolder(Database):
             'SELECT c.id, c.key, c.document_id, d.source, d.content_hash, c.start, c."end", c.text, c.language, c.page'
             " FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.id IN"
         )
-        rows = self._readable(select, list(ids))
+        rows = self.readable_rows(select, list(ids))
         found = {row[0]: StoredChunk(*row) for row in rows if tuple(map(type, row))[:-1] == CHUNK_TYPES}
         return [found[number] for number in ids if number in found]
 
@@ -306,6 +306,17 @@ class IndexFolder(Database):
             for number, text, language in self._by_ids("SELECT id, text, language FROM chunks WHERE id IN", part):
                 yield number, text if isinstance(text, str) else "", str(language)
 
+    def documents_of(self, ids: Ids) -> list[tuple[str, str]]:
+        """(id, source) of the document of each of these chunks, by ascending chunk id; deleted chunks are left out."""
+        sql = "SELECT c.id, d.id, d.source FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.id IN"
+        rows = (row for part in _parts(ids) for row in self._by_ids(sql, part))
+        return [(str(id), str(source)) for _, id, source in rows]
+
+    def has_field(self, name: str) -> bool:
+        """Whether any document has a field of this name in its metadata."""
+        sql = "SELECT 1 FROM documents WHERE json_type(meta, ?) IS NOT NULL LIMIT 1"
+        return self.connection().execute(sql, (f'$."{name}"',)).fetchone() is not None
+
     def vectors(self, ids: Ids) -> tuple[Ids, Matrix]:
         """The ids that have a sound vector, ascending, and the vectors, float32 [n, d]."""
         dimension = int(self.model["dimension"])
@@ -318,19 +329,19 @@ class IndexFolder(Database):
         return sound_vectors(found, blobs, dimension)
 
     def _by_ids(self, select: str, ids: NDArray[np.int64]) -> list[Any]:
-        return sorted(self._readable(select, ids.tolist()), key=lambda row: row[0])
+        """The rows of these ids, ascending by their first column, which is the id."""
+        return sorted(self.readable_rows(select, ids.tolist()), key=lambda row: row[0])
 
-    def _readable(self, select: str, ids: Sequence[int]) -> list[Any]:
+    def readable_rows(self, select: str, ids: Sequence[int]) -> list[Any]:
         """The rows of these ids. One that cannot be read is left out, so that a damaged page hides its passages only."""
-        execute = self.connection().execute
         try:
-            return execute(f"{select} ({','.join('?' * len(ids))})", list(ids)).fetchall()
+            return self.connection().execute(f"{select} ({','.join('?' * len(ids))})", list(ids)).fetchall()
         except IndexDamaged as error:
             if len(ids) < 2:
                 logger.warning("a passage of %s cannot be read and is left out: %s", self.path, error)
                 return []
         half = len(ids) // 2
-        return [*self._readable(select, ids[:half]), *self._readable(select, ids[half:])]
+        return [*self.readable_rows(select, ids[:half]), *self.readable_rows(select, ids[half:])]
 
     def file_records(self) -> dict[str, FileRecord]:
         """The stored facts of each indexed or skipped file."""

@@ -1,9 +1,9 @@
 """Sketches of texts, which tell copies from independent texts: the bottom-k sketch of MinHash.
 
-A sketch holds the SIZE smallest hashes of a text's shingles, which are runs of SHINGLE characters without white space, so
-scripts without spaces work too. Of two sketches, the share of the SIZE smallest hashes of both that is in each estimates
-the Jaccard index of the texts (Broder 1997, "On the resemblance and containment of documents"). Its standard error at 0.8
-is 0.035; texts of at most SIZE different shingles are compared exactly.
+A sketch holds the SIZE smallest hashes of a text's shingles. Shingles are runs of SHINGLE characters without white space, so
+scripts without spaces work too. Two sketches estimate the Jaccard index of their texts: the share of the SIZE smallest
+hashes of both that each has (Broder 1997, "On the resemblance and containment of documents"). The standard error at 0.8 is
+0.035. Texts of at most SIZE different shingles are compared exactly.
 """
 
 from __future__ import annotations

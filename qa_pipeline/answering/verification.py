@@ -18,7 +18,7 @@ from indexing.documents import Document, page_of
 from indexing.documents import content_hash as content_hash_of
 from indexing.errors import DocqaError, DocumentMissing, IndexDamaged
 from indexing.lru_cache import LRUCache
-from qa_pipeline.answers import Answer, Passage, verify
+from qa_pipeline.answers import Answer, Passage, WordHit, verify
 from qa_pipeline.errors import BrokenCitation
 
 logger = logging.getLogger(__name__)
@@ -84,6 +84,14 @@ class Quotations:
         return [
             replace(answer, page=page_of(self._document(answer.document_id).pages, answer.start))
             for answer in islice(verified, most)
+        ]
+
+    def word_hits(self, hits: Sequence[WordHit]) -> list[WordHit]:
+        """The hits whose document still exists, in order, each verified. Raises BrokenCitation."""
+        existing = self._verifier.documents.existing({hit.document_id for hit in hits})
+        there = [hit for hit in hits if hit.document_id in existing]
+        return [
+            verify(hit, document, document.content_hash) for hit in there for document in [self._document(hit.document_id)]
         ]
 
     def _verified(self, quotations: Sequence[Quotation], content_hashes: Iterable[str]) -> Iterator[Quotation]:

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from qa_pipeline.service.api_keys import Key, KeyStore
     from qa_pipeline.service.settings import ServerSettings
 
+AGAIN_S = 1.0
 FLAGS = (
     ("--home", "HOME", "the home folder, created if it is missing"),
     ("--host", "ADDRESS", "address to listen at (127.0.0.1); any but this machine's own needs a key"),
@@ -227,13 +229,34 @@ def _service(options: argparse.Namespace) -> Iterator[str]:
     command = [sys.executable, "-m", "qa_pipeline.cli", "serve", "--home", str(options.home), "--port", str(port)]
     for name in ("reader", "pipeline"):
         command += [f"--{name}", getattr(options, name)] if getattr(options, name) else []
-    service = subprocess.Popen([*command, *(["--lean"] if options.lean else [])])
+    command += ["--lean"] if options.lean else []
+    service = subprocess.Popen(command)
+    over = threading.Event()
+    watched = _Watched(command, service, over)
     try:
         _wait_for(service, port)
+        watched.start()
         yield f"http://127.0.0.1:{port}"
     finally:
-        service.terminate()
-        service.wait()
+        over.set()
+        if watched.ident is not None:
+            watched.join()
+        watched.service.terminate()
+        watched.service.wait()
+
+
+class _Watched(threading.Thread):
+    """Starts the service again whenever its process ends, until `over`; at most every AGAIN_S seconds."""
+
+    def __init__(self, command: list[str], service: subprocess.Popen[bytes], over: threading.Event) -> None:
+        super().__init__(name="docqa-watch", daemon=True)
+        self.command, self.service, self.over = command, service, over
+
+    def run(self) -> None:
+        while not self.over.wait(AGAIN_S):
+            if self.service.poll() is not None:
+                print(f"docqa: the service ended ({self.service.returncode}); it is started again.", file=sys.stderr)
+                self.service = subprocess.Popen(self.command)
 
 
 def _wait_for(service: subprocess.Popen[bytes], port: int) -> None:

@@ -26,6 +26,7 @@ from qa_pipeline.retrieval.evidence import Evidence
 from qa_pipeline.retrieval.fact_evidence import passages_with_facts
 from qa_pipeline.retrieval.late_interaction import LateInteraction
 from qa_pipeline.retrieval.sentence_tier import FoundSentences, SentenceTier
+from qa_pipeline.retrieval.word_search import WordSearcher
 from qa_pipeline.settings import AskSettings
 
 Ranking = Sequence[tuple[int, float]]
@@ -246,18 +247,24 @@ class Retriever:
         self.index = index
         self.embedder = embedder
         self.tiers = Tiers.of(embedder)
+        self.words = WordSearcher(index)
         self.settings = settings or AskSettings()
         self._known = _Generation()
 
     def passages(
         self, question: str, settings: AskSettings | None = None, filters: Filter | None = None
     ) -> RetrievedPassages:
-        """Retrieve the best `settings.retrieve` passages. Raises FilterError for a filter that cannot be honoured."""
+        """Retrieve the best `settings.retrieve` passages. Raises FilterError for a filter that cannot be honoured.
+
+        Raises SettingError for words of a field that no document has.
+        """
         settings = settings or self.settings
         began = time.perf_counter()
         vector = self.embedder.questions([question])[0]
         embedded = time.perf_counter()
         with self.index.snapshot() as snapshot:
+            if settings.words:
+                snapshot = self.words.within(snapshot, settings.words, filters)
             language = detect_question(question, self._about(snapshot.generation).languages)
             ranked = rank(snapshot, self.tiers, question, vector, language, settings, filters)
             fused = ranked.fused[: settings.retrieve]

@@ -89,13 +89,17 @@ class SavedQuestions:
         filters: Filter | None = None,
         settings: AskSettings | Mapping[str, Any] | None = None,
     ) -> SavedQuestion:
-        """Save a question. Raises SettingError, FilterError."""
+        """Save a question, once for the same filters and settings. Raises SettingError, FilterError."""
         asked = encodable(question_text(question))
         where(filters)
         chosen = asdict(settings) if isinstance(settings, AskSettings) else dict(settings or {})
         ask_settings(chosen)
         row = (new_id(), corpus, asked, json.dumps(filters, default=list), json.dumps(chosen), now(), None)
+        same = "corpus = ? AND question = ? AND filters = ? AND settings = ?"
         with self._database.transaction() as connection:
+            known = connection.execute(f"SELECT {COLUMNS} FROM saved WHERE {same}", row[1:5]).fetchone()
+            if known is not None:
+                return _saved(known)
             connection.execute(f"INSERT INTO saved ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         return _saved(row)
 

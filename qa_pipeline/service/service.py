@@ -28,7 +28,7 @@ from indexing.store.filters import Filter
 from qa_pipeline.answering.ask import Step
 from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.answering.verdict import answer_text
-from qa_pipeline.answers import Reply
+from qa_pipeline.answers import Reply, WordHits
 from qa_pipeline.errors import CorpusMissing, TooLarge
 from qa_pipeline.reading.malloc import give_back
 from qa_pipeline.service import job_handlers
@@ -279,6 +279,12 @@ class Service:
             reply = opened.pipeline().search(question, settings, filters)
         self.measures.count_search(reply)
         return reply
+
+    def search_words(self, name: str, words: str, filters: Filter | None, offset: int, limit: int) -> WordHits:
+        """Search by words. Raises SettingError, FilterError, CorpusMissing."""
+        self._log("words", name, words)
+        with self.using(name) as opened:
+            return opened.pipeline().search_words(words, filters, offset, limit)
 
     def ask_stream(self, name: str, question: str, settings: AskSettings, filters: Filter | None) -> Iterator[Step]:
         """`ask` as a stream."""

@@ -86,6 +86,38 @@ class Reply(Struct, frozen=True):
         return {id: group[0] for group in self.copies for id in group}
 
 
+class WordHit(Struct, frozen=True):
+    """A passage with the words of a search; marks: (start, end) of each word in the document's text."""
+
+    document_id: str
+    source: str
+    page: int | None
+    language: str
+    start: int
+    end: int
+    text: str
+    marks: tuple[tuple[int, int], ...]
+    score: float
+
+
+class DocumentHits(Struct, frozen=True):
+    document_id: str
+    source: str
+    passages: int
+
+
+class WordHits(Struct, frozen=True):
+    """passages, documents: how many match. hits: some of the passages, best first; by_document: how many in each."""
+
+    query: str
+    passages: int
+    documents: int
+    hits: tuple[WordHit, ...]
+    by_document: tuple[DocumentHits, ...]
+    generation: int
+    ms: float
+
+
 class FailedQuestion(Struct, frozen=True):
     """The entry of a batch for a question that failed."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui.client.schemas import Answer, ApiError, Corpus, Event, ListedDocument, Passage, Reply
+from ui.client.schemas import Answer, ApiError, Corpus, Event, ListedDocument, Passage, Reply, WordHit
 from ui.components.feedback import correction_button, thumbs
 from ui.components.score_explanation import named, why
 from ui.render.answer_groups import (
@@ -20,6 +20,7 @@ from ui.render.answer_groups import (
     group_answers,
     group_passages,
 )
+from ui.render.any_word import any_word
 from ui.render.export import citations, passages_read, table
 from ui.render.highlight import ANSWER, SENTENCE, Mark, block, escape_html, excerpt, name, sentence
 from ui.render.html_tables import count
@@ -33,7 +34,7 @@ Documents = Mapping[str, ListedDocument]
 WHILE_READING = 3
 SHORT = 500
 MORE, MOST_READ = 50, 100
-ORDERS = ("By language", "By confidence")
+ORDERS = ("By confidence", "By language")
 
 
 def show_progress(place: Any, event: Event) -> None:
@@ -104,6 +105,11 @@ def read_more(asked: Query, reply: Reply) -> None:
         more = min(MORE, MOST_READ - asked.retrieve)
         if more > 0 and reply.passages_retrieved == asked.retrieve:
             st.button(f"Read {more} more", on_click=_read, args=(asked.retrieve + more,), type="tertiary")
+        words = any_word(asked.question)
+        if reply.no_answer.is_no_answer and words:
+            st.button(
+                "Show passages with these words", on_click=address, kwargs={"q": words, "mode": "words"}, type="tertiary"
+            )
 
 
 def _read(passages: int) -> None:
@@ -113,21 +119,39 @@ def _read(passages: int) -> None:
 
 def _grouped(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents, said: list[AnswerGroup]) -> None:
     groups = by_language(said)
-    if len(groups) > 1 and order() == ORDERS[0]:
+    if len(groups) > 1 and order() == ORDERS[1]:
         for language, items in groups.items():
             st.html(f'<h2 class="docqa-language">{escape_html(language_name(language))} <span>{len(items)}</span></h2>')
-            for one in items:
-                _card(corpus, asked, found, documents, one)
+            _cards(corpus, asked, found, documents, items)
     else:
-        for one in said:
+        _cards(corpus, asked, found, documents, said)
+
+
+def _cards(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents, said: list[AnswerGroup]) -> None:
+    """Answers as cards, and those of low confidence, unless all are, in one line each."""
+    all_low = all(confidence(one.best.score) == "low" for one in said)
+    for one in said:
+        if all_low or confidence(one.best.score) != "low":
             _card(corpus, asked, found, documents, one)
+        else:
+            _line(corpus, asked, documents, one.best)
+
+
+def _line(corpus: Corpus, asked: Query, documents: Documents, answer: Answer) -> None:
+    """An answer of low confidence in one line, with a link to its place."""
+    key = f"low-{answer.document_id}-{answer.start}-{answer.end}"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=key):
+        said = f'<span dir="auto" lang="{escape_html(answer.language)}">{escape_html(short(answer.text))}</span>'
+        about = where(answer, documents.get(answer.document_id))
+        st.html(f'<article class="docqa-answer docqa-low" tabindex="-1">{said}{_score(answer)}{about}</article>')
+        _document_link("Open", corpus, asked, answer)
 
 
 def order() -> str:
     """The selected order, one of ORDERS; kept in the URL."""
-    follow("order", ORDERS[1] if parameter("order") == "confidence" else ORDERS[0])
+    follow("order", ORDERS[1] if parameter("order") == "language" else ORDERS[0])
     picked = st.segmented_control("Order", ORDERS, key="order", label_visibility="collapsed", required=True)
-    address(order="confidence" if followed("order", picked) == ORDERS[1] else None)
+    address(order="language" if followed("order", picked) == ORDERS[1] else None)
     return str(picked)
 
 
@@ -205,7 +229,7 @@ def short(text: str, size: int = 80) -> str:
     return text if len(text) <= size else text[:size].rstrip() + "…"
 
 
-def where(item: Answer | Passage, document: ListedDocument | None = None) -> str:
+def where(item: Answer | Passage | WordHit, document: ListedDocument | None = None) -> str:
     """Source, page, language and date, as HTML."""
     facts = [name(item.source)]
     if document is not None and document.title and document.title != item.source:

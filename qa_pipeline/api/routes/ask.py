@@ -16,7 +16,7 @@ from litestar.response import Stream
 
 from indexing.errors import DocqaError, SettingError
 from qa_pipeline.answering.ask import Step
-from qa_pipeline.answers import Reply
+from qa_pipeline.answers import Reply, WordHits
 from qa_pipeline.api.auth import owner
 from qa_pipeline.api.problems import error_responses, problem
 from qa_pipeline.api.schemas import (
@@ -30,6 +30,7 @@ from qa_pipeline.api.schemas import (
     SearchBatchBody,
     SearchBody,
     ServerEvent,
+    WordsBody,
     to_schema,
 )
 from qa_pipeline.errors import ClientGone, TooBusy
@@ -57,11 +58,14 @@ def _settings(service: Service, body: AskBody) -> AskSettings:
         thorough=body.thorough,
         read_at_least=body.read_at_least,
         budget_ms=body.budget_ms,
+        words=body.words,
     )
 
 
 def _search(service: Service, corpus: str, body: SearchBody) -> Reply:
-    return service.search(corpus, body.question, service.ask_settings(retrieve=body.retrieve), body.filters)
+    return service.search(
+        corpus, body.question, service.ask_settings(retrieve=body.retrieve, words=body.words), body.filters
+    )
 
 
 @post(
@@ -86,6 +90,19 @@ async def ask(corpus: str, data: AskBody, service: Service) -> Reply:
 async def search(corpus: str, data: SearchBody, service: Service) -> Reply:
     """Retrieve the closest passages without running the reader; the reply has no answers."""
     return await service.reads.run(partial(_search, service, corpus, data))
+
+
+@post(
+    "/v1/corpora/{corpus:str}/words",
+    status_code=200,
+    tags=["ask"],
+    summary="Search by words",
+    responses=error_responses(*ERRORS),
+)
+async def search_words(corpus: str, data: WordsBody, service: Service) -> WordHits:
+    """Find the passages with words, phrases and fields: all are counted, `limit` of them from `offset` on are returned."""
+    work = partial(service.search_words, corpus, data.words, data.filters, data.offset, data.limit)
+    return await service.reads.run(work)
 
 
 @post(
@@ -186,7 +203,7 @@ async def ask_stream(corpus: str, data: AskBody, service: Service, request: ApiR
     return Stream(_events(first, queue, gone, service.settings.log_questions), media_type=SSE)
 
 
-ROUTES = (ask, search, ask_batch, search_batch, read, read_batch, ask_stream)
+ROUTES = (ask, search, search_words, ask_batch, search_batch, read, read_batch, ask_stream)
 
 
 def _check_many(service: Service, count: int) -> None:

@@ -76,7 +76,7 @@ def test_the_weight_of_sentence_vectors_is_found_again_and_a_missing_score_is_ty
         rows = [(dice.gauss(1, 4), dice.uniform(0, 1), dice.uniform(0, 1), dice.uniform(0.7, 1)) for _ in range(5)]
         chances = np.exp([0.0, *(0.5 * gap + 2 * near + 3 * words + 20 * s - 20 for gap, near, words, s in rows)])
         which = dice.choices(range(6), weights=chances.tolist())[0]
-        read = [ReadPassage(*row, n == which, False, sentences=s) for n, (*row, s) in enumerate(rows, start=1)]
+        read = [ReadPassage(a, b, c, n == which, False, sentences=s) for n, (a, b, c, s) in enumerate(rows, start=1)]
         asked.append(ReadQuestion(tuple(read), which > 0, "en"))
     found = fit_evidence_weights(asked, "e")
     assert found is not None and found.sentences == pytest.approx(40.0, rel=0.1)

@@ -263,3 +263,29 @@ def test_a_defect_of_docqa_is_never_no_answer(monkeypatch: pytest.MonkeyPatch, c
         monkeypatch.setattr("qa_pipeline.cli.index._status", fail)
         assert main.main(["status", "x"]) == 2
         assert sentence in capsys.readouterr().err
+
+
+def test_words_are_searched_without_a_question(index: Path) -> None:
+    run = docqa("search", index, "--words", '"kestrel bridge" OR 灯台')
+    assert run.returncode == 0 and run.stdout.startswith("2 passages in 2 documents\n") and "bridge.txt" in run.stdout
+    found = json.loads(docqa("search", index, "--words", "engin* NOT berg", "--json").stdout)
+    (hit,) = found["hits"]
+    assert [hit["text"][start:end] for start, end in hit["marks"]] == ["engineer"] and found["documents"] == 1
+    none = docqa("search", index, "--words", "zebra", "--filter", "language=de")
+    assert none.returncode == 1 and none.stdout.startswith("0 passages in 0 documents")
+    reply = json.loads(docqa("search", index, "How high is it?", "--words", "orveth", "--json").stdout)
+    assert {passage["source"] for passage in reply["passages"]} == {"berg.md"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "Give a question, or words to search for with --words."),
+        (("--words", "(a"), "A bracket is not closed"),
+        (("--words", "colour:red"), "No document has a field 'colour'"),
+        (("Who?", "--words", "a OR"), "A word is missing after OR"),
+    ],
+)
+def test_words_that_are_no_query_are_one_sentence(index: Path, arguments: tuple[str, ...], told: str) -> None:
+    run = docqa("search", index, *arguments)
+    assert run.returncode == 2 and run.stdout == "" and told in run.stderr and run.stderr.count("\n") == 1
