@@ -37,7 +37,7 @@ def write_tokens(connection: Connection, keys: Sequence[str], tokens: Sequence[b
     )
 
 
-def languages_and_tokens(folder: Database, ids: Sequence[int], vocabulary: int) -> dict[int, tuple[str, TokenIds | None]]:
+def languages_and_tokens(folder: Rows, ids: Sequence[int], vocabulary: int) -> dict[int, tuple[str, TokenIds | None]]:
     """Language and stored tokens of each of these passages that exists, by id; None for tokens that are not there.
 
     vocabulary: number of tokens of the embedder. Where the table is damaged, no tokens are there.
