@@ -1,9 +1,11 @@
 """A Unigram tokenizer that is loaded whole only for many texts; few texts need only a part of its vocabulary.
 
 Loading a Unigram vocabulary builds a trie of all its tokens: 0.2 s for 111,000. But a text's segmentation depends only on
-the tokens that occur in it as substrings, and on the lowest score, from which that of an unknown character follows
-(Kudo 2018, "Subword regularization", section 3.2). So a few texts are tokenized by the same library with those tokens
-alone. Ids, offsets and truncation are those of the whole tokenizer, which a test checks with random Unicode.
+those that occur in it, and on the lowest score, which gives that of an unknown character.
+Source: Kudo (2018, "Subword regularization"), section 3.2.
+
+So a few texts are tokenized by the same library with those tokens alone. Ids, offsets and truncation are those of the whole
+tokenizer, which a test checks with random Unicode.
 """
 
 from __future__ import annotations
