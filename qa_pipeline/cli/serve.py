@@ -59,15 +59,24 @@ def add_verbs(verbs: Any) -> None:
     serve = verbs.add_parser("serve", help="serve a home folder of corpora over HTTP")
     for flag, name, about in FLAGS:
         serve.add_argument(flag, metavar=name, help=about)
+    serve.add_argument("--no-keys", action="store_const", const=True, help="need no key, on this machine's own address only")
     serve.add_argument("--lean", action="store_const", const=True, help=LEAN)
     serve.set_defaults(run=_serve)
     keys = verbs.add_parser("keys", help="who may use a service")
     keys.add_argument("home", metavar="HOME", type=Path)
-    keys.add_argument("action", choices=("add", "list", "remove"))
-    keys.add_argument("id", metavar="ID", nargs="?", help="which to remove")
+    keys.add_argument("action", choices=("add", "list", "rotate", "remove"))
+    keys.add_argument("id", metavar="ID", nargs="?", help="which to remove, or to give a new secret")
     keys.add_argument("--label", metavar="TEXT", default="", help="whose it is")
     keys.add_argument("--write", action="store_true", help="may also write, not only ask")
     keys.add_argument("--corpus", action="append", default=[], metavar="NAME", help="only this corpus; again for more")
+    keys.add_argument("--expires", metavar="DATE", default="", help="last moment of the key, ISO 8601 in UTC")
+    keys.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="only documents like this, and only reading; again for more (same name: or, other name: and)",
+    )
     keys.add_argument("--json", action="store_true", help="one object a key")
     keys.set_defaults(run=_keys)
     ui = verbs.add_parser("ui", help="the page for people, over a service")
@@ -161,12 +170,26 @@ def _keys(options: argparse.Namespace) -> int:
     from qa_pipeline.service.home import Home
 
     home = Home.open(options.home, create=options.action == "add")
-    act: Callable[[KeyStore, argparse.Namespace], int] = {"add": _add, "list": _list, "remove": _remove}[options.action]
+    act: Callable[[KeyStore, argparse.Namespace], int] = {"add": _add, "list": _list, "rotate": _rotate, "remove": _remove}[
+        options.action
+    ]
     return act(KeyStore(home.keys), options)
 
 
 def _add(keys: KeyStore, options: argparse.Namespace) -> int:
-    key, secret = keys.add(options.label, write=options.write, corpora=options.corpus)
+    from indexing.store.filters import parse_terms
+
+    chosen = {"expires": options.expires, "filter": parse_terms(options.filter)}
+    return _shown(options, *keys.add(options.label, write=options.write, corpora=options.corpus, **chosen))
+
+
+def _rotate(keys: KeyStore, options: argparse.Namespace) -> int:
+    if not options.id:
+        raise SettingError("Name the key to give a new secret by its id; `docqa keys HOME list` shows them.")
+    return _shown(options, *keys.rotate(options.id))
+
+
+def _shown(options: argparse.Namespace, key: Key, secret: str) -> int:
     if options.json:
         print_json({**_facts(key), "secret": secret})
     else:
@@ -192,11 +215,13 @@ def _remove(keys: KeyStore, options: argparse.Namespace) -> int:
 
 
 def _facts(key: Key) -> dict[str, Any]:
-    return {name: getattr(key, name) for name in ("id", "label", "write", "corpora", "created")}
+    return {name: getattr(key, name) for name in ("id", "label", "write", "corpora", "created", "expires", "filter")}
 
 
 def _words(key: Key) -> str:
-    return f"{'may change' if key.write else 'may ask'} {', '.join(key.corpora) or 'every corpus'}"
+    what = f"{'may change' if key.write else 'may ask'} {', '.join(key.corpora) or 'every corpus'}"
+    until = f", {'expired' if key.is_expired else 'until'} {key.expires[:16]}" if key.expires else ""
+    return what + (" for some documents" if key.filter is not None else "") + until
 
 
 # -- ui ----------------------------------------------------------------------------------------------------------------
