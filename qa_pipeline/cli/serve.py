@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,6 +52,8 @@ FLAGS = (
     ("--shutdown-s", "SECONDS", "time to finish what was taken (30)"),
     ("--keep-days", "DAYS", "how long answers to question files are kept (30)"),
 )
+END_S = 60.0
+PRIVATE = 0o077
 LEAN = "answer by plain functions, without Haystack: it starts faster"
 
 
@@ -95,6 +98,7 @@ def add_verbs(verbs: Any) -> None:
 def _serve(options: argparse.Namespace) -> int:
     from qa_pipeline.service.settings import server_settings
 
+    os.umask(PRIVATE)
     settings = server_settings(vars(options), os.environ)
     refuse_without_keys(settings)
     from indexing.models.registry import resolve
@@ -169,6 +173,7 @@ def _keys(options: argparse.Namespace) -> int:
     from qa_pipeline.service.api_keys import KeyStore
     from qa_pipeline.service.home import Home
 
+    os.umask(PRIVATE)
     home = Home.open(options.home, create=options.action == "add")
     act: Callable[[KeyStore, argparse.Namespace], int] = {"add": _add, "list": _list, "rotate": _rotate, "remove": _remove}[
         options.action
@@ -235,9 +240,38 @@ def _ui(options: argparse.Namespace) -> int:
     if find_spec("streamlit") is None:
         raise SettingError("The page needs Streamlit; install it with `pip install streamlit`.")
     command = [sys.executable, "-m", "streamlit", "run", str(page), "--server.port", str(options.port)]
+    _end_by_signals()
     with _service(options) as address:
         print(f"docqa: the page is at http://127.0.0.1:{options.port} (Ctrl-C ends it)", file=sys.stderr)
-        return subprocess.call(command, env={**os.environ, "DOCQA_API_URL": address}, stdout=subprocess.DEVNULL)
+        environment = {**os.environ, "DOCQA_API_URL": address}
+        with _child(command, env=environment, stdout=subprocess.DEVNULL) as shown:
+            return shown.wait()
+
+
+def _end_by_signals() -> None:
+    """Leave by an exception at SIGTERM and SIGHUP, so that the blocks below end their children."""
+
+    def leave(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), leave)
+
+
+@contextmanager
+def _child(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A child process for the duration of the block; then it is asked to end, and after END_S seconds killed."""
+    child = subprocess.Popen(command, **options)
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(END_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
 
 
 @contextmanager
@@ -252,13 +286,9 @@ def _service(options: argparse.Namespace) -> Iterator[str]:
     command = [sys.executable, "-m", "qa_pipeline.cli", "serve", "--home", str(options.home), "--port", str(port)]
     for name in ("reader", "pipeline"):
         command += [f"--{name}", getattr(options, name)] if getattr(options, name) else []
-    service = subprocess.Popen([*command, *(["--lean"] if options.lean else [])])
-    try:
+    with _child([*command, *(["--lean"] if options.lean else [])]) as service:
         _wait_for(service, port)
         yield f"http://127.0.0.1:{port}"
-    finally:
-        service.terminate()
-        service.wait()
 
 
 def _wait_for(service: subprocess.Popen[bytes], port: int) -> None:

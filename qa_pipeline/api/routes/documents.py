@@ -267,7 +267,7 @@ async def delete_document(
     ] = False,
 ) -> AcceptedJob:
     """Delete the file of a document; a job removes it from the index."""
-    found = await service.run_blocking(_original, service, corpus, document)
+    found = await service.run_blocking(_deleted, service, corpus, document)
     if found.documents > 1 and not whole_file:
         raise SettingError(
             f"{found.source} holds {found.documents:,} documents, all deleted with it; set whole_file=true to confirm."
@@ -320,8 +320,21 @@ def _original(service: Service, corpus: str, document: str, allowed: Filter | No
         return Original(opened.corpus, source, service.home.original(opened.corpus, source), count)
 
 
+def _deleted(service: Service, corpus: str, document: str) -> Original:
+    """The file of a document to delete; also one whose deletion failed after its file was gone."""
+    with service.using(corpus) as opened:
+        source, count = file_of(opened.folder, document)
+        return Original(opened.corpus, source, Path(), count)
+
+
 def _remove(service: Service, file: Original) -> AcceptedJob:
-    service.home.remove(file.corpus, file.source)
+    """Delete a file, and queue the job that removes it from the index. Raises DocumentMissing."""
+    try:
+        service.home.remove(file.corpus, file.source)
+    except DocumentMissing:
+        with service.using(file.corpus.name) as opened:
+            if file.source not in opened.folder.file_records():
+                raise
     return to_schema({"job": service.index_later(file.corpus, [file.source])}, AcceptedJob)
 
 
