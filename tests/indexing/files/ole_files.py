@@ -57,7 +57,7 @@ def ole(children: list[Entry]) -> bytes:
     root = Entry("Root Entry", None, children)
     order: list[Entry] = []
     _number(root, order)
-    mini, chains = b"", []
+    mini, chains = b"", list[int]()
     for entry in order:
         if entry.data:
             entry.start = len(mini) // MINI
