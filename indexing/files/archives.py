@@ -156,7 +156,9 @@ def _compressed(data: bytes, kind: str, limits: FileLimits, budget: _Budget) -> 
     """The one file in a compressed file, or those of a compressed tar."""
     try:
         inner = budget.read(_decompressor(data, kind))
-    except _DAMAGE:
+    except UnreadableFile:
+        raise
+    except Exception:  # Each decompressor has errors of its own.
         raise UnreadableFile(f"{_DAMAGED}, or is cut off") from None
     if is_tar(inner):
         yield from _tar(inner, limits)
