@@ -87,7 +87,8 @@ def show_document(corpus: Corpus, document: Document, asked: Query) -> None:
     span = span_of(document)
     reply = reply_for(corpus, document, asked, span)
     hits = hits_of(reply, document.id, found, span)
-    as_page = bool(document.pages) and document.meta.get("file_type") == "pdf"
+    # An attachment of a mail or a member of an archive has no file of its own to draw pages of.
+    as_page = bool(document.pages) and document.meta.get("file_type") == "pdf" and "parent" not in document.meta
     with st.container(horizontal=True, vertical_alignment="center", key="hits"):
         is_page = as_page and chosen_view() == VIEWS[0]
         steps(hits, span, has_more)

@@ -238,6 +238,10 @@ async def get_page_image(
     def drawn() -> Page:
         found = _document(service, corpus, document, filter_of(request))
         file = _original(service, corpus, document, filter_of(request))
+        if found.source.startswith(f"{file.source}/"):
+            raise DocumentMissing(
+                f"{found.source} is inside {file.source}, so its pages cannot be shown; read its text instead."
+            )
         if found.meta.get("file_type") != "pdf" and file.path.suffix.lower() != ".pdf":
             raise DocumentMissing(f"{found.source} is no PDF, so it has no pages to show; read its text instead.")
         if not 1 <= page <= len(found.pages):
