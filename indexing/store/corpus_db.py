@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexing.arrays import Ids, Matrix
-from indexing.documents import Chunk, Document, content_hash
+from indexing.documents import Chunk, Document, content_hash, document_id
 from indexing.errors import DocumentMissing, IndexDamaged
 from indexing.store.filters import Where
 from indexing.store.sqlite import Connection, Database
@@ -82,11 +82,37 @@ class IndexFolder(Database):
             self.forget(connection, drop)
             for item in new:
                 self._insert(connection, item, generation)
-            connection.executemany(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(f.source, f.content_hash, f.size, f.mtime_ns, f.seen_ns, f.reason, json.dumps(f.notes)) for f in files],
-            )
+            self._store_files(connection, files)
         return generation
+
+    def rename(self, moves: Mapping[str, FileRecord]) -> None:
+        """Give the documents of files their new places: names by file record. Their passages keep ids and vectors.
+
+        Ids of documents and keys of passages follow the source, as if the files were indexed there.
+        """
+        with self.writing() as (connection, _):
+            connection.execute("PRAGMA defer_foreign_keys=ON")
+            for old, record in moves.items():
+                self._rename(connection, old, record.source)
+                self.forget(connection, [old])
+                self._store_files(connection, [record])
+
+    def _rename(self, connection: Connection, old: str, new: str) -> None:
+        rows = connection.execute("SELECT id, source, text FROM documents WHERE file = ?", (old,)).fetchall()
+        for before, source, text in rows:
+            moved = new + source[len(old) :]
+            after = document_id(moved, text)
+            connection.execute("UPDATE documents SET id = ?, source = ?, file = ? WHERE id = ?", (after, moved, new, before))
+            connection.execute(
+                "UPDATE chunks SET document_id = ?, key = ? || substr(key, ?) WHERE document_id = ?",
+                (after, after, len(before) + 1, before),
+            )
+
+    def _store_files(self, connection: Connection, files: Iterable[FileRecord]) -> None:
+        connection.executemany(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(f.source, f.content_hash, f.size, f.mtime_ns, f.seen_ns, f.reason, json.dumps(f.notes)) for f in files],
+        )
 
     def forget(self, connection: Connection, files: Iterable[str]) -> None:
         connection.executemany("DELETE FROM files WHERE source = ?", [(file,) for file in files])
@@ -310,6 +336,19 @@ class IndexFolder(Database):
             "languages": dict(sorted(languages.items())),
         }
 
+    def counts_of_file(self, file: str) -> tuple[int, int]:
+        """The numbers of documents and passages of a file."""
+        row = (
+            self.connection()
+            .execute(
+                "SELECT count(DISTINCT d.id), count(c.id) FROM documents AS d"
+                " LEFT JOIN chunks AS c ON c.document_id = d.id WHERE d.file = ?",
+                (file,),
+            )
+            .fetchone()
+        )
+        return int(row[0]), int(row[1])
+
     # -- checking --------------------------------------------------------------------------------------------------
 
     def problems(self) -> Iterator[str]:
@@ -320,20 +359,19 @@ class IndexFolder(Database):
                 yield f"The database is damaged: {line}."
         for row in connection.execute("PRAGMA foreign_key_check"):
             yield f"A row of {row[0]} belongs to a document that is not there."
-        for number, text, digest in connection.execute("SELECT id, text, content_hash FROM documents"):
+        for document, text, digest in connection.execute("SELECT id, text, content_hash FROM documents"):
             if content_hash(text) != digest:
-                yield f"The text of document {number} is not the text its content hash was made from."
-        yield from self._chunk_problems()
+                yield f"The text of document {document} is not the text its content hash was made from."
+            yield from self._chunk_problems(document, text)
+        for (number,) in connection.execute("SELECT id FROM chunks WHERE id IN (SELECT id FROM deleted)"):
+            yield f"Passage {number} is both there and deleted."
 
-    def _chunk_problems(self) -> Iterator[str]:
-        rows = self.connection().execute(
-            'SELECT c.id, c.start, c."end", c.text, d.text FROM documents AS d JOIN chunks AS c ON c.document_id = d.id'
-        )
-        for number, start, end, text, whole in rows:
+    def _chunk_problems(self, document: str, whole: str) -> Iterator[str]:
+        """Passages that differ from their document, whose text is loaded once for all of them."""
+        rows = self.connection().execute('SELECT id, start, "end", text FROM chunks WHERE document_id = ?', (document,))
+        for number, start, end, text in rows:
             if whole[start:end] != text or not text:
                 yield f"Passage {number} is not the text of its document from {start} to {end}."
-        for (number,) in self.connection().execute("SELECT id FROM chunks WHERE id IN (SELECT id FROM deleted)"):
-            yield f"Passage {number} is both there and deleted."
 
 
 def _delete_chunk(connection: Connection, key: str, columns: str, generation: int) -> tuple[Any, ...] | None:
