@@ -112,7 +112,7 @@ def asked(path: Path) -> list[dict[str, Any]]:
             vectors = embedder.passages([text for text, _ in mine])
             began = time.perf_counter()
             with index.snapshot() as snapshot:
-                allowed = snapshot._allowed(filters)
+                allowed = snapshot.allowed(filters)
                 first = time.perf_counter() - began
                 share = 1.0 if allowed is None else len(allowed) / len(index.folder.chunk_ids())
                 dense = _timed(lambda item, f=filters: snapshot.nearest(item, 60, f), list(vectors))  # type: ignore[misc]

@@ -1,6 +1,8 @@
-"""Array types of vector and keyword search, and top-k selection of scored ids."""
+"""Array types of vector and keyword search, token ids as stored, and top-k selection of scored ids."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,9 @@ Matrix = NDArray[np.float32]
 
 Ids = NDArray[np.int64]
 Scores = NDArray[np.float64]
+TokenIds = NDArray[np.int32]
+
+TOKEN_TYPES: dict[int, np.dtype[Any]] = {2: np.dtype("<u2"), 4: np.dtype("<u4")}
 
 
 def top_scores(ids: Ids, scores: Scores, top_k: int) -> list[tuple[int, float]]:
@@ -23,3 +28,25 @@ def top_scores(ids: Ids, scores: Scores, top_k: int) -> list[tuple[int, float]]:
         ids, scores = ids[keep], scores[keep]
     order = np.lexsort((ids, -scores))[:top_k]
     return [(int(ids[i]), float(scores[i])) for i in order]
+
+
+def pack_tokens(tokens: TokenIds) -> bytes:
+    """Distinct token ids, ascending, as stored: the bytes of an id (2 or 4), then the ids, little endian.
+
+    >>> pack_tokens(np.array([3, 500], dtype=np.int32))
+    b'\\x02\\x03\\x00\\xf4\\x01'
+    """
+    size = 2 if not len(tokens) or int(tokens[-1]) < 1 << 16 else 4
+    return bytes([size]) + tokens.astype(TOKEN_TYPES[size]).tobytes()
+
+
+def unpack_tokens(stored: object, vocabulary: int) -> TokenIds | None:
+    """The token ids, int32 [k]; None if they are no distinct ids below `vocabulary`, as in a damaged file."""
+    kind = TOKEN_TYPES.get(stored[0]) if isinstance(stored, bytes) and stored else None
+    if kind is None or not isinstance(stored, bytes) or (len(stored) - 1) % kind.itemsize:
+        return None
+    ids: Ids = np.frombuffer(stored, dtype=kind, offset=1).astype(np.int64)
+    if len(ids) and (int(ids[-1]) >= vocabulary or np.any(ids[1:] <= ids[:-1])):
+        return None
+    tokens: TokenIds = ids.astype(np.int32)
+    return tokens

@@ -8,7 +8,7 @@ run: the report lists every file, with the reason if it is skipped.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -27,6 +27,7 @@ from indexing.prepare import Batch, ReadFile
 from indexing.settings import IndexSettings
 from indexing.store.corpus_db import FileRecord, IndexFolder, NewDocument, now_ns
 from indexing.store.index import Index
+from indexing.store.renames import counts_of_file, rename_files
 from indexing.store.sentence_vectors import SentenceVectors
 from indexing.store.sqlite import DATABASE
 from indexing.workers import prefetch_batches
@@ -89,6 +90,7 @@ def build_index(
     embedder: Embedder | None = None,
     emptied: bool = False,
     everything: bool = False,
+    only: Collection[str] | None = None,
 ) -> Report:
     """Index every readable file below `documents` into the folder `into`, or bring that index up to date.
 
@@ -97,21 +99,22 @@ def build_index(
     progress: called after each file with its report, the bytes done and the bytes of all files.
     embedding: called with the passages embedded in this run, the bytes done and the bytes of all files: at the start, about
         once a second of embedding, and after each batch. A batch counts in proportion to its embedded passages.
+    only: read these files (sources) alone, whether or not they changed, and remove none; None is all files.
     emptied: allow that none of the files known before is left; by default such a folder is refused.
     everything: read every file again and compare its content, also where size and times are those known.
     Raises SettingError, IndexFolderError and ModelError with their subclasses; never for a single bad file.
     """
     began = time.monotonic()
-    found = list(find_files(documents))
+    found = [file for file in find_files(documents) if only is None or file.source in only]
     embedder = embedder or Embedder.load(_embedder_name(into, settings))
     folder = _open_or_create(into, settings, embedder)
     with folder, folder.writer():
         index = Index(folder)
-        moved = {report.source: report for report in _moved(folder, found, limits or FileLimits())}
+        moved = {} if only is not None else {file.source: file for file in _moved(folder, found, limits or FileLimits())}
         known = folder.file_records()
-        if not emptied:
+        if not emptied and only is None:
             _refuse_another_folder(folder, documents, found, known)
-        removed = dict(_removed(folder, found, known))
+        removed = dict(_removed(folder, found, known)) if only is None else {}
         reports = removed | moved
         here = [file for file in found if file.source not in moved]
         changed, unchanged = _compare(folder, here, known, limits or FileLimits(), everything)
@@ -131,7 +134,7 @@ def build_index(
             known,
             limits or FileLimits(),
             folder.settings.chunks,
-            None if static is None else embedder.passages,
+            None if static is None else embedder.passages_with_tokens,
             static,
         ) as batches:
             for prepared in batches:
@@ -240,12 +243,12 @@ def _moved(folder: IndexFolder, found: Sequence[FoundFile], limits: FileLimits) 
             if (before := by_content.pop(key, None)) is not None:
                 moves[before.source] = replace(before, source=file.source, mtime_ns=file.mtime_ns, seen_ns=now_ns())
     if moves:
-        folder.rename(moves)
+        rename_files(folder, moves)
     return [_move_report(folder, old, record) for old, record in moves.items()]
 
 
 def _move_report(folder: IndexFolder, old: str, record: FileRecord) -> FileReport:
-    documents, passages = folder.counts_of_file(record.source)
+    documents, passages = counts_of_file(folder, record.source)
     return FileReport(record.source, "updated", "", (*record.notes, f"moved from {old}"), documents, passages)
 
 
@@ -329,7 +332,7 @@ def _write(index: Index, batch: Batch, vectors: Matrix, known: KnownFiles) -> li
     """Write a batch in one transaction. The returned reports are of files on disk."""
     documents = [document for _, part in batch.files for document in part]
     generation = index.folder.write(
-        _with_vectors(documents, vectors),
+        _with_vectors(documents, vectors, batch.tokens),
         files=[_record(read, known.get(read.file.source)) for read, _ in batch.files],
         drop=[read.file.source for read, _ in batch.files if not read.keep],
     )
@@ -337,12 +340,13 @@ def _write(index: Index, batch: Batch, vectors: Matrix, known: KnownFiles) -> li
     return [(_file_report(read, part, known.get(read.file.source)), read.file.size) for read, part in batch.files]
 
 
-def _with_vectors(documents: Sequence[NewDocument], vectors: Matrix) -> list[NewDocument]:
+def _with_vectors(documents: Sequence[NewDocument], vectors: Matrix, tokens: Sequence[bytes]) -> list[NewDocument]:
     result, at = [], 0
     for document in documents:
-        part = vectors[at : at + len(document.chunks)]
-        result.append(NewDocument(document.document, document.chunks, part, document.file))
-        at += len(document.chunks)
+        end = at + len(document.chunks)
+        part, mine = vectors[at:end], tuple(tokens[at:end])
+        result.append(NewDocument(document.document, document.chunks, part, document.file, tokens=mine))
+        at = end
     return result
 
 

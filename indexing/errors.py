@@ -7,7 +7,8 @@
     │   ├── IndexMissing      there is no index in that folder
     │   ├── IndexBusy         another process is writing to it
     │   ├── IndexMismatch     it was made with other settings, or by a newer docqa
-    │   └── IndexDamaged      its files are unreadable or inconsistent
+    │   ├── IndexDamaged      its files are unreadable or inconsistent
+    │   └── DiskFull          its disk has no space left
     ├── DocumentMissing       no document has that id
     ├── FilterError           a filter that cannot be honoured
     └── ModelError            a model
@@ -49,6 +50,10 @@ class IndexMismatch(IndexFolderError):
 
 class IndexDamaged(IndexFolderError):
     """The files of the index are unreadable or inconsistent."""
+
+
+class DiskFull(IndexFolderError):
+    """The disk has no space left; what was acknowledged before is kept."""
 
 
 class DocumentMissing(DocqaError):

@@ -47,6 +47,11 @@ class LRUCache(Generic[Value]):
                     found[key] = value
         return found
 
+    def values(self) -> list[Value]:
+        """All values, the least recently used first."""
+        with self._guard:
+            return list(self._values.values())
+
     def put(self, key: Any, value: Value) -> None:
         """Store a value, replacing an older one of that key."""
         self.put_many({key: value})

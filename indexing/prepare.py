@@ -40,7 +40,8 @@ class ReadFile:
     keep: bool = False
 
 
-Embed = Callable[[Sequence[str]], Matrix]
+Embed = Callable[[Sequence[str]], tuple[Matrix, list[bytes]]]
+"""Computes the vectors of passages, float32 [n, d], and their tokens, packed as they are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,13 @@ class Batch:
     """Parsed files with their chunked documents, and the search terms and vectors of all passages, in passage order.
 
     words: search terms as a BM25 segment, with passages numbered from 0.
-    vectors: float32 [passages, d]; None if not embedded yet.
+    vectors: float32 [passages, d]; None if not embedded yet. tokens: as in `NewDocument`, of all passages.
     """
 
     files: list[tuple[ReadFile, list[NewDocument]]]
     words: Segment
     vectors: Matrix | None = None
+    tokens: Sequence[bytes] = ()
 
 
 def prepare_batches(
@@ -65,7 +67,7 @@ def prepare_batches(
 ) -> Iterator[Batch]:
     """Read, chunk and analyse files, in batches of about BATCH_CHARACTERS characters or BATCH_SECONDS seconds.
 
-    embed: computes the passages' vectors; None leaves embedding to the caller.
+    embed: computes the passages' vectors and tokens; None leaves embedding to the caller.
     """
     batch: list[ReadFile] = []
     characters, began = 0, time.monotonic()
@@ -113,20 +115,25 @@ def _batch(read: Sequence[ReadFile], settings: ChunkSettings, embed: Embed | Non
     chunks = [chunk for _, part in files for new in part for chunk in new.chunks]
     columns = [hashes(chunk.text, chunk.language) for chunk in chunks]
     words = Segment.of_hashes(np.arange(len(chunks)), columns, [chunk.language for chunk in chunks])
-    return Batch(files, words, None if embed is None else embed([chunk.text for chunk in chunks]))
+    vectors, tokens = (None, ()) if embed is None else embed([chunk.text for chunk in chunks])
+    return Batch(files, words, vectors, tokens)
 
 
 def _cut(batch: Sequence[ReadFile], settings: ChunkSettings) -> list[tuple[ReadFile, list[NewDocument]]]:
     """Turn every text of the batch into a document with passages. One call counts the tokens of all sentences."""
     documents = _documents(batch)
-    flat = [document for part in documents for document in part]
-    spans = cut(flat, count_tokens, settings)
-    languages = iter(_chunk_languages(flat, spans))
-    made = iter([_chunks(document, places, languages) for document, places in zip(flat, spans, strict=True)])
+    made = iter(passages_of([document for part in documents for document in part], settings))
     return [
         (read, [NewDocument(document, next(made), None, read.file.source) for document in part])
         for read, part in zip(batch, documents, strict=True)
     ]
+
+
+def passages_of(documents: Sequence[Document], settings: ChunkSettings) -> list[tuple[Chunk, ...]]:
+    """The passages of each document, with their languages and pages."""
+    spans = cut(documents, count_tokens, settings)
+    languages = iter(_chunk_languages(documents, spans))
+    return [_chunks(document, places, languages) for document, places in zip(documents, spans, strict=True)]
 
 
 def _documents(batch: Sequence[ReadFile]) -> list[list[Document]]:
@@ -137,7 +144,8 @@ def _documents(batch: Sequence[ReadFile]) -> list[list[Document]]:
 
 def _document(file: str, text: FileText, language: str) -> Document:
     """The text of a file or record as a document."""
-    source = f"{file}#{text.record}" if text.record else file
+    place = f"{file}/{text.member}" if text.member else file
+    source = f"{place}#{text.record}" if text.record else place
     return Document(
         id=document_id(source, text.text),
         source=source,

@@ -199,7 +199,7 @@ def serve() -> None:
     limits, settings, static = _receive(connection)
     waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, waiting), daemon=True).start()
-    embed = None if static is None else Embedder(static).passages
+    embed = None if static is None else Embedder(static).passages_with_tokens
     with FileReader(limits) as reader:
         while (given := waiting.get()) is not None:
             number, group, known = given
@@ -223,12 +223,12 @@ def _without_texts(batch: Batch) -> Any:
         (read, [(new.document, new.file, [(c.start, c.end, c.language, c.page) for c in new.chunks]) for new in part])
         for read, part in batch.files
     ]
-    return files, batch.words, batch.vectors
+    return files, batch.words, batch.vectors, batch.tokens
 
 
 def _with_all_texts(sent: Any) -> Batch:
-    files, words, vectors = sent
-    return Batch([(read, [_with_texts(*new) for new in part]) for read, part in files], words, vectors)
+    files, words, vectors, tokens = sent
+    return Batch([(read, [_with_texts(*new) for new in part]) for read, part in files], words, vectors, tokens)
 
 
 def _with_texts(document: Document, file: str, places: Sequence[tuple[int, int, str, int | None]]) -> NewDocument:

@@ -101,6 +101,8 @@ class Reply(Struct, frozen=True):
     is spent).
     calibration: "language" (fitted on questions in this language), "pooled" (on several languages), or "none" (not fitted).
     deepened: share of the index's passages that have a sentence vector, 0 to 1; None for an index of one tier.
+    copies: ids of this reply's documents in groups, where their texts are the same or nearly so (Jaccard index of at least
+    0.8); a group counts as one source.
     """
 
     question: str
@@ -116,6 +118,48 @@ class Reply(Struct, frozen=True):
     calibration: Scope
     passages_retrieved: int = 0
     deepened: float | None = None
+    copies: tuple[tuple[str, ...], ...] = ()
+
+
+class WordHit(Struct, frozen=True):
+    """A passage that matches. Offsets are code points in the document's text; `text` is its text from start to end.
+
+    marks: (start, end) of the query's words, in order, in the document's text. score: BM25 of the query's words.
+    """
+
+    document_id: str
+    source: str
+    page: int | None
+    language: str
+    start: int
+    end: int
+    text: str
+    marks: tuple[tuple[int, int], ...]
+    score: float
+
+
+class DocumentHits(Struct, frozen=True):
+    """How many passages of a document match."""
+
+    document_id: str
+    source: str
+    passages: int
+
+
+class WordHits(Struct, frozen=True):
+    """The result of a search by words.
+
+    passages, documents: how many match. hits: a part of the passages, best first. by_document: the number of passages of
+    each document that match, most first, of at most 1,000 documents. ms: milliseconds it took.
+    """
+
+    query: str
+    passages: int
+    documents: int
+    hits: tuple[WordHit, ...]
+    by_document: tuple[DocumentHits, ...]
+    generation: int
+    ms: float
 
 
 class Asker(Protocol):
@@ -134,7 +178,7 @@ class QuotedDocument(Protocol):
     def content_hash(self) -> str: ...
 
 
-Quotation = TypeVar("Quotation", Answer, Passage)
+Quotation = TypeVar("Quotation", Answer, Passage, WordHit)
 
 
 def verify(quotation: Quotation, document: QuotedDocument, content_hash: str) -> Quotation:

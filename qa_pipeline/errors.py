@@ -11,6 +11,9 @@
     ├── JobCancelled          a job was cancelled and stops
     ├── JobNotDone            a job has no result yet, or will have none
     ├── TooBusy               the queue is full; retry later
+    ├── ClientGone            the client of a request has gone; its work stops
+    ├── OutOfTime             a request took longer than it may
+    ├── TooSlow               a client sends its request too slowly
     ├── TooLarge              the request or file exceeds a size limit
     ├── NotAllowed            the caller has no right to do that
     │   └── KeyNeeded         the key is missing or unknown
@@ -67,6 +70,18 @@ class TooBusy(DocqaError):
     def __init__(self, message: str, retry_after: int = 1) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class ClientGone(DocqaError):
+    """The client of a request has gone, so nobody waits for its work."""
+
+
+class OutOfTime(DocqaError):
+    """A request took longer than its deadline."""
+
+
+class TooSlow(DocqaError):
+    """A client sends the body of its request too slowly."""
 
 
 class TooLarge(DocqaError):

@@ -28,6 +28,7 @@ class AskSettings:
     thorough: read all `retrieve` passages; no early stopping after a confident answer.
     read_at_least: minimum number of passages read before a confident answer may stop reading.
     budget_ms: after this many milliseconds of reading, no further passage is started. One is always read; None: no limit.
+    words: only passages that match this query (`indexing.text.word_query`); "" for all.
     """
 
     top_k: int = 5
@@ -39,6 +40,7 @@ class AskSettings:
     thorough: bool = False
     read_at_least: int = 1
     budget_ms: float | None = None
+    words: str = ""
 
     def __post_init__(self) -> None:
         whole_number("top_k", self.top_k, 1, MAX_TOP_K)
@@ -53,6 +55,12 @@ class AskSettings:
             number_between("budget_ms", self.budget_ms, 0.0, 3.6e6)
         if self.no_answer_threshold is not None:
             number_between("no_answer_threshold", self.no_answer_threshold, 0.0, 1.0)
+        if not isinstance(self.words, str):
+            raise SettingError("The words are not a text.")
+        if self.words:
+            from indexing.text.word_query import parse
+
+            parse(self.words)
         if self.dense_weight == 0 and self.keyword_weight == 0:
             raise SettingError("dense_weight and keyword_weight are both 0; nothing would be found.")
 

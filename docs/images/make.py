@@ -32,7 +32,7 @@ ROOT = IMAGES.parent.parent
 CORPUS = ROOT / "examples" / "corpus"
 # Two documents contradict each other here, one in English and one in Turkish.
 QUESTION = "When was Kestrel Bridge opened?"
-CHOICES = {"thorough": "1", "order": "confidence"}
+CHOICES = {"thorough": "1"}
 WIDTH, HEIGHT = 1280, 930
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+
+from indexing.files.legacy_encodings import SIGNS, guess, strict
+from indexing.files.seven_bit import decode_seven_bit, is_seven_bit
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -22,63 +24,8 @@ _MARKS = (
 )
 _SAMPLE = 60_000
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\x0b\x0c\x1a\x1b\x08"))
+_CESU = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
 _SEQUENCES = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
-_SIGNS = frozenset("‘’“”„‚«»‹›–—…€£¥§©®°·•¡¿ªº№´×½¼¾²³µ™†، ؛؟،״׳\xa0‎‏‌‍")
-
-# Non-ASCII letters of each language, grouped by the legacy encodings it was written in.
-_LATIN = {
-    "fr": "éèêàâçùûîïôëœæüÿÉÈÊÀÂÇÙÛÎÏÔËŒ",
-    "de": "äöüßÄÖÜ",
-    "es": "áéíóúñüÁÉÍÓÚÑÜ",
-    "pt": "ãõçáéíóúâêôàüÃÕÇÁÉÍÓÚÂÊÔÀ",
-    "it": "àèéìíòóùúÀÈÉÌÒÙ",
-    "nl": "éëïöüèêÉËÏÖÜ",
-    "sv": "åäöéÅÄÖÉ",
-    "da": "æøåéÆØÅÉ",
-    "is": "áéíóúýþæöðÁÉÍÓÚÝÞÆÖÐ",
-    "tr": "çğıöşüâîûÇĞİÖŞÜÂÎ",
-    "en": "éèêëïôñàçöüâÉ",
-}
-_CENTRAL = {
-    "pl": "ąćęłńóśźżĄĆĘŁŃÓŚŹŻ",
-    "cs": "áčďéěíňóřšťúůýžÁČĎÉĚÍŇÓŘŠŤÚŮÝŽ",
-    "sk": "áäčďéíĺľňóôŕšťúýžÁÄČĎÉÍĽŇÓÔŠŤÚÝŽ",
-    "hu": "áéíóöőúüűÁÉÍÓÖŐÚÜŰ",
-    "ro": "ăâîșțşţĂÂÎȘȚŞŢ",
-    "hr": "čćđšžČĆĐŠŽ",
-}
-_BALTIC = {"lt": "ąčęėįšųūžĄČĘĖĮŠŲŪŽ", "lv": "āčēģīķļņšūžĀČĒĢĪĶĻŅŠŪŽ", "et": "äõöüšžÄÕÖÜŠŽ"}
-_CYRILLIC = {
-    "ru": ("оеаинтсрвлкмд", "бгжзйпуфхцчшщъыьэюяё"),
-    "uk": ("оаиніврекстлд", "бгґєжзїймпуфхцчшщьюя"),
-    "bg": ("аоиетнрсвлкдп", "бгжзймуфхцчшщъьюя"),
-    "sr": ("аоиенрсјтукдв", "бгђжзлљмњпћфхцчџш"),
-}
-_GREEK = {"el": ("αοιετνσςκρηπμάόίέ", "βγδζθλξυφχψωήύώϊϋΐΰ")}
-_HEBREW = {"he": ("יוהלאתרמבשןנםעד", "גזחטךכסףפץצק")}
-_ARABIC = {"ar": ("اليمنروتبعدهفسأةقك", "ءآؤإئثجحخذزشصضطظغىًٌٍَُِّْپچژگ")}
-_THAI = {"th": ("่านรอกเงมยลวดทส้ตะปบคหัแีจพชิขใไ็ูึุืถโำ์ซ", "ณญธภฎฏฐฑฒฌฆฉฝฟผฬฮศษๆฯฤฅ๊๋")}
-
-_FAMILIES: tuple[tuple[tuple[str, ...], dict[str, str] | dict[str, tuple[str, str]]], ...] = (
-    (("cp1252", "cp1254"), _LATIN),
-    (("cp1250", "iso8859_2"), _CENTRAL),
-    (("cp1257",), _BALTIC),
-    (("cp1251", "koi8_r", "koi8_u", "iso8859_5", "cp866"), _CYRILLIC),
-    (("cp1253", "iso8859_7"), _GREEK),
-    (("cp1255", "iso8859_8"), _HEBREW),
-    (("cp1256", "iso8859_6"), _ARABIC),
-    (("tis_620", "cp874"), _THAI),
-    (("cp850", "mac_roman"), _LATIN),
-)
-_WIDE = ("cp932", "euc_jp", "cp949", "gb18030", "big5", "big5hkscs")
-_NAMES = {
-    "cp932": "shift_jis",
-    "cp949": "euc-kr",
-    "euc_jp": "euc-jp",
-    "tis_620": "tis-620",
-    "koi8_r": "koi8-r",
-    "koi8_u": "koi8-u",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +48,36 @@ def decode(data: bytes, hint: str = "") -> DecodedText | None:
     marked = _marked(data)
     if marked:
         return marked
-    if (wide := _zeros(data)) and (text := _strict(data, wide)) is not None:
+    if (wide := _zeros(data)) and (text := strict(data, wide)) is not None:
         return DecodedText(text, wide)
+    if seven_bit := decode_seven_bit(data, hint):
+        return DecodedText(*seven_bit)
     try:
         return DecodedText(data.decode("utf-8"), "utf-8")
     except UnicodeDecodeError:
         pass
     if is_binary(data):
         return None
-    return _declared(data, hint) or _mostly_utf8(data) or _guessed(data)
+    if found := _declared(data, hint) or _mostly_utf8(data):
+        return found
+    guessed = guess(data)
+    return DecodedText(*guessed) if guessed else _replaced(data, "cp1252")
+
+
+def decode_declared(data: bytes, hint: str) -> str:
+    """Decode a short text in its declared encoding, or in a detected one if it does not fit; "" for binary data.
+
+    >>> decode_declared("模具".encode("gbk"), "gb2312"), decode_declared("模具".encode(), "gb2312")
+    ('模具', '模具')
+    """
+    utf_8 = strict(data, "utf-8")
+    sequences = 0 if utf_8 is None else sum(character > "\x7f" for character in utf_8)
+    if not data.isascii() and not (utf_8 is not None and sequences >= 2 and _one_script(utf_8)):
+        declared = _declared(data, hint)
+        if declared is not None:
+            return declared.text
+    decoded = decode(data, hint)
+    return decoded.text if decoded else ""
 
 
 def is_binary(data: bytes) -> bool:
@@ -123,7 +91,7 @@ def _marked(data: bytes) -> DecodedText | None:
     for mark, name in _MARKS:
         if data.startswith(mark):
             body = data[len(mark) :]
-            text = _strict(body, name)
+            text = strict(body, name)
             if text is not None:
                 return DecodedText(text, name)
             if name == "utf-8" or name.startswith("utf-16"):
@@ -134,13 +102,6 @@ def _marked(data: bytes) -> DecodedText | None:
 def _replaced(data: bytes, name: str) -> DecodedText:
     text = data.decode(name, "replace")
     return DecodedText(text, name, (f"bytes that are not {name} were replaced by U+FFFD: {text.count(chr(0xFFFD)):,}",))
-
-
-def _strict(data: bytes, name: str) -> str | None:
-    try:
-        return data.decode(name)
-    except (UnicodeDecodeError, LookupError):
-        return None
 
 
 def _zeros(data: bytes) -> str:
@@ -155,7 +116,7 @@ def _zeros(data: bytes) -> str:
     for high, low, name in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
         if high.count(0) * 10 >= 4 * len(high) and low.count(0) * 50 <= len(low):
             return name
-        if _one_block(high, low) or (_ideographs(high, low) and _strict(data, "utf-8") is None):
+        if _one_block(high, low) or (_ideographs(high, low) and strict(data, "utf-8") is None):
             return name
     return ""
 
@@ -182,7 +143,7 @@ def _ideographs(high: bytes, low: bytes) -> bool:
 def _declared(data: bytes, hint: str) -> DecodedText | None:
     """Decode by the declared encoding; None if that fails."""
     hint = hint.strip().lower()
-    if not hint or hint.startswith(("utf-16", "utf-32", "utf-7")):
+    if not hint or hint.startswith(("utf-16", "utf-32")) or is_seven_bit(hint):
         return None
     wider = {
         "iso-8859-1": "cp1252",
@@ -209,190 +170,39 @@ def _declared(data: bytes, hint: str) -> DecodedText | None:
 
 
 def _mostly_utf8(data: bytes) -> DecodedText | None:
-    """Decode UTF-8 with a few invalid bytes: at least twenty times as many valid sequences."""
+    """Decode UTF-8 with a few invalid bytes, which become U+FFFD. Surrogates in three bytes each (CESU-8) are pairs.
+
+    Valid sequences hardly occur by chance. So they may be as few as the invalid bytes if they spell letters of one script.
+    """
+    data = _CESU.sub(_pair, data)
+    text = data.decode("utf-8", "replace")
+    bad = text.count("\ufffd")
     good = len(_SEQUENCES.findall(data))
-    text = data.decode("utf-8", "replace") if good else ""
-    return _replaced(data, "utf-8") if good and text.count("\ufffd") * 20 <= good else None
-
-
-# -- legacy encodings --------------------------------------------------------------------------------------------------
-
-
-def _guessed(data: bytes) -> DecodedText:
-    """Decode by the likeliest legacy encoding; Windows-1252 with replacements if none decodes strictly."""
-    sample = _sample(data)
-    scores = {name: _score_wide(sample, name) for name in _WIDE}
-    scores.update((name, _score_family(sample, name, letters)) for names, letters in _FAMILIES for name in names)
-    for name in sorted(scores, key=lambda name: -scores[name]):
-        if scores[name] > float("-inf") and (text := _strict(data, name)) is not None:
-            return DecodedText(text, _NAMES.get(name, name))
-    if _unused_only(data):
-        return DecodedText(data.decode("latin-1"), "latin-1")
-    return _replaced(data, "cp1252")
-
-
-def _unused_only(data: bytes) -> bool:
-    """Whether Windows-1252 fails only for a few of its five unused bytes."""
-    unused = sum(data.count(byte) for byte in (b"\x81", b"\x8d", b"\x8f", b"\x90", b"\x9d"))
-    return 0 < unused * 50 <= len(data)
-
-
-def _sample(data: bytes) -> bytes:
-    """Lines with non-ASCII characters, up to the sample size; whole lines, so that no character is split."""
-    if len(data) <= _SAMPLE:
-        return data
-    lines, size = [], 0
-    for match in re.finditer(rb"[^\n]*[^\x00-\x7f\n][^\n]*\n?", data):
-        line = match.group()
-        lines.append(line)
-        size += len(line)
-        if size > _SAMPLE:
-            break
-    return b"".join(lines)
-
-
-def _trimmed(sample: bytes, name: str) -> str | None:
-    """The decoded sample; of one very long line, its beginning."""
-    if len(sample) <= 2 * _SAMPLE:
-        return _strict(sample, name)
-    for end in range(_SAMPLE, _SAMPLE + 4):
-        if (text := _strict(sample[:end], name)) is not None:
-            return text
+    if not bad:
+        return DecodedText(text, "utf-8")
+    if good >= 20 * bad or (good >= bad and _one_script(text)):
+        return _replaced(data, "utf-8")
     return None
 
 
-def _beyond_ascii(text: str) -> tuple[Counter[str], int]:
-    """The counts of non-ASCII characters, and their total."""
-    counts = Counter(character for character in text if character > "\x7f")
-    return counts, counts.total()
+def _pair(match: re.Match[bytes]) -> bytes:
+    """A character of two surrogates, each in three bytes, as the four bytes of UTF-8."""
+    units = match.group().decode("utf-8", "surrogatepass")
+    return units.encode("utf-16-le", "surrogatepass").decode("utf-16-le").encode()
 
 
-def _score_wide(sample: bytes, name: str) -> float:
-    """Mean weight of the non-ASCII characters: 1 for those common in the languages of the encoding."""
-    text = _trimmed(sample, name)
-    if text is None:
-        return float("-inf")
-    counts, total = _beyond_ascii(text)
-    kana = sum(number for character, number in counts.items() if "ぁ" <= character <= "ヿ")
-    weight: Callable[[str], float] = _WEIGHTS[name]
-    score = sum(number * weight(character) for character, number in counts.items()) / total if total else 0.0
-    japanese = name in ("cp932", "euc_jp")
-    return score - (0.5 if japanese and kana * 10 < total and total >= 10 else 0.0) - _scattered(text, total)
-
-
-def _sign(character: str) -> float | None:
-    """Weight of East Asian punctuation, full-width forms and symbols; None for other characters."""
-    if "\u3000" <= character <= "\u303f" or "\uff01" <= character <= "\uff60":
-        return 0.8
-    if character in _SIGNS:
-        return 0.3
-    return None if character.isalpha() else -1.0
-
-
-def _japanese(character: str) -> float:
-    if "ぁ" <= character <= "ヿ":
-        return 1.0
-    if "\uff61" <= character <= "\uff9f":
-        return -0.5
-    return _level(character, "cp932", 0x88, 0x97, 0.9)
-
-
-def _korean(character: str) -> float:
-    """KS X 1001 syllables are common. Those of the cp949 extension are rare, and appear when Japanese is misread."""
-    if "가" <= character <= "힣":
-        lead, trail = character.encode("cp949")
-        return 1.0 if lead >= 0xB0 and trail > 0xA0 else 0.2
-    return _level(character, "cp949", 0, 0, 0.0)
-
-
-def _level(character: str, name: str, low: int, high: int, value: float) -> float:
-    """`value` if the character is common in the encoding (its lead byte is in a range), else a low weight."""
-    sign = _sign(character)
-    if sign is not None:
-        return sign
-    code = character.encode(name, "ignore")
-    return value if len(code) == 2 and low <= code[0] <= high else 0.1 if "一" <= character <= "鿿" else -0.5
-
-
-_WEIGHTS: dict[str, Callable[[str], float]] = {
-    "cp932": _japanese,
-    "euc_jp": _japanese,
-    "cp949": _korean,
-    "gb18030": lambda character: _level(character, "gb18030", 0xB0, 0xD7, 0.95),
-    "big5": lambda character: _level(character, "big5", 0xA4, 0xC6, 0.95),
-    "big5hkscs": lambda character: _level(character, "big5", 0xA4, 0xC6, 0.94),
-}
-
-
-def _score_family(sample: bytes, name: str, languages: dict[str, str] | dict[str, tuple[str, str]]) -> float:
-    """Mean weight of the non-ASCII characters for the best-fitting language, less penalties for implausible words."""
-    text = _trimmed(sample, name)
-    if text is None:
-        return float("-inf")
-    counts, total = _beyond_ascii(text)
-    best = max(_coverage(counts, language) for language in map(_weights, languages.values()))
-    odd = 1.5 * _odd_cases(text) + len(_LONELY.findall(text)) + 2.0 * len(_MIXED.findall(text))
-    return (best - odd) / total + _likelihood(name, text, counts) if total else 0.0
-
-
-def _likelihood(name: str, text: str, counts: Counter[str]) -> float:
-    """Evidence apart from letters: how common the encoding is, its signs, and whether letters form words."""
-    total = sum(counts.values())
-    if name == "cp1252":
-        return 0.1 + 0.35 * sum(number for character, number in counts.items() if character in _SIGNS) / total
-    if name in ("cp850", "mac_roman"):
-        return -0.1
-    return 0.0 if name in _SPARSE else -_scattered(text, total)
-
-
-def _scattered(text: str, total: int) -> float:
-    """Penalty of 0.5 if non-ASCII characters are mostly isolated, which is normal only for Latin letters and signs."""
-    return 0.5 if 2 * total < 3 * len(_RUNS.findall(text)) else 0.0
-
-
-@cache
-def _weights(letters: str | tuple[str, str]) -> dict[str, float]:
-    """Weight of each letter in a language. Latin: 0.9. Other scripts: common 1, others 0.7, capitals 0.2 less."""
-    if isinstance(letters, str):
-        return dict.fromkeys(letters, 0.9)
-    weights: dict[str, float] = {}
-    for group, value in zip(letters, (1.0, 0.7), strict=True):
-        weights.update({letter.upper(): value - 0.2 for letter in group if len(letter.upper()) == 1})
-        weights.update(dict.fromkeys(group, value))
-    return weights
-
-
-def _coverage(counts: Counter[str], weights: dict[str, float]) -> float:
-    return sum(number * weights.get(character, _other(character)) for character, number in counts.items())
-
-
-@cache
-def _other(character: str) -> float:
-    """Weight of a character that is not a letter of the language: punctuation positive, others negative."""
-    if character in _SIGNS:
-        return 0.5
-    return -0.5 if character.isalpha() else -1.5
-
-
-# Encodings of Latin letters, where non-ASCII letters are usually isolated.
-_SPARSE = frozenset(("cp1252", "cp1254", "cp1250", "iso8859_2", "cp1257", "cp850", "mac_roman"))
-_RUNS = re.compile(r"[^\x00-\x7f]+")
-_ODD_CASE = re.compile(r"[^\W\d_a-z][^\W\d_]+|[a-z]+[^\W\d_][^\W\d_]*")
-# A non-ASCII symbol between two letters, except for marks that are normal there.
-_MARKS_INSIDE = "’\u00a0–—…‘“”«»'\u0300-\u036f\u0591-\u05c7\u064b-\u0670\u0e30-\u0e4e"
-_LONELY = re.compile(rf"(?<=[^\W\d_])[¹³¿£¥¼½¾]|(?<=[^\W\d_])[^\w\s\x00-\x7f{_MARKS_INSIDE}](?=[^\W\d_])")
-# An ASCII letter next to a letter of another script.
-_MIXED = re.compile(r"[A-Za-z](?=[\u0370-\u0fff])|[\u0370-\u0fff](?=[A-Za-z])")
-
-
-def _odd_cases(text: str) -> int:
-    """The number of words, with non-ASCII letters, that change from small to capital letters inside.
-
-    >>> _odd_cases("мОСТ Мост МОСТ мост")
-    1
-    """
-    odd = 0
-    for match in _ODD_CASE.finditer(text):
-        word = match.group()
-        odd += not (word.isascii() or word.islower() or word.isupper() or word[1:].islower()) and word != word.upper()
-    return odd
+def _one_script(text: str) -> bool:
+    """Whether the non-ASCII characters are letters of one script, or its signs; marks follow letters."""
+    scripts: Counter[str] = Counter()
+    before = ""
+    for character in text:
+        if character > "\x7f" and character not in SIGNS and character != "\ufffd":
+            kind = unicodedata.category(character)
+            follows = unicodedata.category(before or " ")[0] in "LM"
+            if kind in ("Cn", "Co", "Cc") or (kind[0] == "M" and not follows):
+                return False
+            name = unicodedata.name(character, "? ").split()[0]
+            scripts[{"HIRAGANA": "CJK", "KATAKANA": "CJK", "KATAKANA-HIRAGANA": "CJK"}.get(name, name)] += kind[0] in "LM"
+        before = character
+    letters = {name for name, count in scripts.items() if count}
+    return len(letters) == 1 or (not letters and bool(scripts))

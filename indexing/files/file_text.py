@@ -60,6 +60,7 @@ class FileText:
     headings: (start, end, level) in `text`, ascending, level 1 the highest.
     notes: remarks for the report, such as pages that were not read.
     record: the record's name, unique in the file, if the file has many records; else "".
+    member: the place inside a container such as a mail or a zip, "/" between parts; "" for the file itself.
     """
 
     text: str
@@ -68,6 +69,24 @@ class FileText:
     headings: tuple[Heading, ...] = ()
     notes: tuple[str, ...] = ()
     record: str = ""
+    member: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file inside another: an attachment, or a member of an archive. reason: why it is not read, or ""."""
+
+    name: str
+    data: bytes = b""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a parser finds in a file: its own texts, and the files inside it."""
+
+    texts: list[FileText]
+    members: list[Member] = field(default_factory=list)
 
 
 class TextBuilder:

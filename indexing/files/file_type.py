@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from indexing.errors import UnreadableFile
 from indexing.files.charset import is_binary
+from indexing.files.mailboxes import is_mailbox
 
 BY_NAME = {
     "txt": "txt",
@@ -34,8 +35,15 @@ BY_NAME = {
     "jsonl": "jsonl",
     "ndjson": "jsonl",
     "eml": "eml",
+    "emlx": "eml",
+    "ics": "ics",
+    "ical": "ics",
+    "mbox": "mbox",
+    "mbx": "mbox",
 }
-_READ = "txt, md, html, pdf, docx, pptx, xlsx, csv, tsv, json, jsonl, eml"
+_READ = (
+    "txt, md, html, pdf, docx, pptx, xlsx, odt, ods, odp, epub, rtf, csv, tsv, json, jsonl, eml, msg, mbox, ics, archives"
+)
 _NOT_READ = "not a format we read"
 
 # Magic bytes of unsupported formats. Those of the first group can also begin a text, so the rest decides.
@@ -48,7 +56,6 @@ _MAYBE_TEXT = {
     b"OggS": "a sound or video file (Ogg)",
     b"fLaC": "a sound file (FLAC)",
     b"MZ": "a program (Windows)",
-    b"BZh": "a compressed file (bzip2)",
     b"Rar!": "an archive (RAR)",
     b"ITSF": "a help file (CHM)",
     b"SQLite format 3\x00": "a database (SQLite)",
@@ -66,10 +73,6 @@ _BINARY = {
     b"\xff\xd8\xff": "an image (JPEG)",
     b"\x89PNG\r\n\x1a\n": "an image (PNG)",
     b"\x00\x00\x01\x00": "an image (icon)",
-    b"\x1f\x8b": "a compressed file (gzip)",
-    b"\xfd7zXZ\x00": "a compressed file (xz)",
-    b"7z\xbc\xaf\x27\x1c": "an archive (7z)",
-    b"\x28\xb5\x2f\xfd": "a compressed file (zstd)",
     b"\x7fELF": "a program (ELF)",
     b"\xca\xfe\xba\xbe": "a program (Java or macOS)",
     b"\xcf\xfa\xed\xfe": "a program (macOS)",
@@ -86,23 +89,45 @@ _BINARY = {
 }
 _BEGINNINGS = {**_MAYBE_TEXT, **_BINARY}
 _SPECIAL = (b"%PDF-", b"PK\x03\x04", b"PK\x05\x06", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"{\\rtf")
-_ANY = tuple(_BEGINNINGS) + _SPECIAL
+_PACKED = {
+    b"\x1f\x8b\x08": "gz",
+    b"\xfd7zXZ\x00": "xz",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"\x28\xb5\x2f\xfd": "zst",
+    b"BZh": "bz2",
+}
+_ANY = (*_BEGINNINGS, *_SPECIAL, *_PACKED)
 
-_IN_ZIP = (
-    ("word/document.xml", "docx"),
-    ("ppt/presentation.xml", "pptx"),
-    ("xl/workbook.xml", "xlsx"),
+# The main part of an office file by its content type, whatever program or kind of file (template, show, with macros).
+_MAIN_PARTS = (
+    (re.compile(rb"wordprocessingml\.(?:document|template)[^\"']{0,20}\.?main|ms-word\.(?:document|template)"), "docx"),
+    (
+        re.compile(rb"presentationml\.(?:presentation|template|slideshow)\.main|ms-powerpoint\.(?:pres|temp|slidesh|addin)"),
+        "pptx",
+    ),
+    (re.compile(rb"spreadsheetml\.(?:sheet|template)\.main|ms-excel\.(?:sheet|template|addin)\.macro"), "xlsx"),
 )
+_OFFICE_FOLDERS = (("word/", "docx"), ("ppt/", "pptx"), ("xl/", "xlsx"))
+_IN_ZIP = {"word/document.xml": "docx", "ppt/presentation.xml": "pptx", "xl/workbook.xml": "xlsx"}
 _ZIP_NAMED = (
     ("xl/workbook.bin", "an Excel binary workbook (xlsb)"),
     ("META-INF/MANIFEST.MF", "a Java archive"),
     ("AndroidManifest.xml", "an Android package"),
 )
 _MIMETYPES = {
-    "application/epub+zip": "an e-book (EPUB)",
-    "application/vnd.oasis.opendocument.text": "an OpenDocument text (odt)",
-    "application/vnd.oasis.opendocument.spreadsheet": "an OpenDocument spreadsheet (ods)",
-    "application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation (odp)",
+    "application/epub+zip": "epub",
+    "application/vnd.oasis.opendocument.text": "odt",
+    "application/vnd.oasis.opendocument.text-template": "odt",
+    "application/vnd.oasis.opendocument.text-master": "odt",
+    "application/vnd.oasis.opendocument.spreadsheet": "ods",
+    "application/vnd.oasis.opendocument.spreadsheet-template": "ods",
+    "application/vnd.oasis.opendocument.presentation": "odp",
+    "application/vnd.oasis.opendocument.presentation-template": "odp",
+    "application/vnd.oasis.opendocument.graphics": "odp",
+    "application/vnd.oasis.opendocument.graphics-template": "odp",
+    "application/vnd.sun.xml.writer": "odt",
+    "application/vnd.sun.xml.calc": "ods",
+    "application/vnd.sun.xml.impress": "odp",
 }
 _OLE_STREAMS = (
     ("EncryptedPackage", "encrypted: a password is needed"),
@@ -110,7 +135,6 @@ _OLE_STREAMS = (
     ("Workbook", "an old Excel workbook (.xls), not a format we read; save it as .xlsx"),
     ("Book", "an old Excel workbook (.xls), not a format we read; save it as .xlsx"),
     ("PowerPoint Document", "an old PowerPoint presentation (.ppt), not a format we read; save it as .pptx"),
-    ("__properties_version1.0", "an Outlook message (.msg), not a format we read; save it as .eml"),
 )
 _OFFICE = {
     "docx": "a Word document",
@@ -124,10 +148,16 @@ _MAIL = re.compile(
     rb"(?:From|Received|Return-Path|Subject|MIME-Version):[^\n]*\r?\n",
     re.I,
 )
+_HEAD = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:(?:[A-Za-z][A-Za-z0-9-]*:[^\n]*|[ \t][^\n]*)\r?\n)+")
+_FIELD = re.compile(rb"^([A-Za-z-]+):", re.M)
+_FIELDS = frozenset(
+    b"from to cc date subject received return-path message-id mime-version delivered-to content-type reply-to".split()
+)
+_CALENDAR = re.compile(rb"(?:\xef\xbb\xbf)?\s*BEGIN:VCALENDAR\b", re.I)
 
 
 def kind_of(data: bytes, name: str) -> str:
-    """The format of a file: txt, md, html, pdf, docx, pptx, xlsx, csv, tsv, json, jsonl or eml.
+    """The format of a file, such as txt, pdf or docx; mbox, zip, tar, gz, bz2, xz, zst and 7z hold other files.
 
     Raises UnreadableFile for everything else; the message names the format if it is known.
 
@@ -140,11 +170,24 @@ def kind_of(data: bytes, name: str) -> str:
     kind = BY_NAME.get(ending, "")
     if kind in ("txt", "md", "csv", "tsv", "json", "jsonl", "html"):
         return kind
+    if is_mailbox(data):
+        return "mbox"
+    if data[257:262] == b"ustar" or (ending == "tar" and not _is_text(data)):
+        return "tar"
     if ending in _OFFICE or data[4:8] == b"ftyp":
         return _not_what_it_says(data, ending)
-    if kind == "eml" or (ending in ("mail", "mht", "mhtml") and _MAIL.match(data)):
+    if kind == "eml" or (ending in ("mail", "mht", "mhtml") and _MAIL.match(data)) or _is_mail(data):
         return "eml"
+    if kind == "ics" or _CALENDAR.match(data[:200]):
+        return "ics"
     return "html" if _HTML.match(data[:4_000]) else "txt"
+
+
+def _is_mail(data: bytes) -> bool:
+    """Whether bytes begin with a mail's header: three of its usual fields or more, one of them From or Received."""
+    head = _HEAD.match(data[:20_000])
+    names = {name.lower() for name in _FIELD.findall(head[0])} if head else set()
+    return len(names & _FIELDS) >= 3 and bool(names & {b"from", b"received"})
 
 
 def _ending(name: str) -> str:
@@ -159,9 +202,12 @@ def _by_beginning(data: bytes, name: str) -> str:
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "" if _is_text(data) else _in_zip(data)
     if data.startswith(b"\xd0\xcf\x11\xe0"):
-        raise UnreadableFile(_in_ole(data))
+        return _in_ole(data)
     if data.startswith(b"{\\rtf"):
-        raise UnreadableFile(f"an RTF document, {_NOT_READ}; save it as .docx")
+        return "rtf"
+    for beginning, kind in _PACKED.items():
+        if data.startswith(beginning):
+            return "" if _is_text(data) else kind
     beginning = next(beginning for beginning in _BEGINNINGS if data.startswith(beginning))
     if _is_text(data) or (beginning in _MAYBE_TEXT and not is_binary(data)):
         return ""
@@ -181,37 +227,56 @@ def _is_text(data: bytes) -> bool:
 
 
 def _in_zip(data: bytes) -> str:
-    """The office format that a zip contains. For other zips, raises UnreadableFile with the kind of zip."""
+    """The format of a zip by what it contains. Raises UnreadableFile for a damaged one, and for programs."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = set(archive.namelist()[:100_000])
-            for member, kind in _IN_ZIP:
-                if member in names:
-                    return kind
-            raise UnreadableFile(_zip_words(names, lambda member: archive.read(member)[:200].decode("ascii", "replace")))
+            names = {name.replace("\\", "/") for name in archive.namelist()[:100_000]}
+            if kind := _office_kind(archive, names):
+                return kind
+            return _other_zip(names, lambda member: archive.open(member).read(200).decode("ascii", "replace"))
     except UnreadableFile:
         raise
     except Exception:
         raise UnreadableFile("a zip file that is damaged or cut off") from None
 
 
-def _zip_words(names: set[str], read: Callable[[str], str]) -> str:
-    """The error message for a zip that is not an office file."""
+def _office_kind(archive: zipfile.ZipFile, names: set[str]) -> str:
+    """The office format of a zip by its content types, else by its folders; "" for other zips."""
+    if "[Content_Types].xml" not in names and "_rels/.rels" not in names:
+        return next((kind for member, kind in _IN_ZIP.items() if member in names), "")
+    if "xl/workbook.bin" in names:
+        return ""
+    types = archive.open("[Content_Types].xml").read(1_000_000) if "[Content_Types].xml" in archive.namelist() else b""
+    for pattern, kind in _MAIN_PARTS:
+        if pattern.search(types):
+            return kind
+    folders = [kind for folder, kind in _OFFICE_FOLDERS if any(name.startswith(folder) for name in names)]
+    return folders[0] if folders else ""
+
+
+def _other_zip(names: set[str], read: Callable[[str], str]) -> str:
+    """The format of a zip that is no Office Open XML file. Raises UnreadableFile for programs and empty zips."""
+    kind = read("mimetype").strip() if "mimetype" in names else ""
+    if kind in _MIMETYPES:
+        return _MIMETYPES[kind]
+    if "META-INF/container.xml" in names:
+        return "epub"
     for member, words in _ZIP_NAMED:
         if member in names:
-            return f"{words}, {_NOT_READ}"
-    kind = read("mimetype").strip() if "mimetype" in names else ""
+            raise UnreadableFile(f"{words}, {_NOT_READ}")
     if not names:
-        return f"an empty zip archive, {_NOT_READ}"
-    return f"{_MIMETYPES.get(kind, 'a zip archive')}, {_NOT_READ}"
+        raise UnreadableFile(f"an empty zip archive, {_NOT_READ}")
+    return "zip"
 
 
 def _in_ole(data: bytes) -> str:
-    """The error message for an OLE container, by the names of its streams."""
+    """The format of an OLE container, by the names of its streams. Raises UnreadableFile for old Office files."""
     for stream, words in _OLE_STREAMS:
         if (stream + "\0").encode("utf-16-le") in data:
-            return words
-    return f"an old Office file (OLE), {_NOT_READ}"
+            raise UnreadableFile(words)
+    if "__properties_version1.0\0".encode("utf-16-le") in data:
+        return "msg"
+    raise UnreadableFile(f"an old Office file (OLE), {_NOT_READ}")
 
 
 def _not_what_it_says(data: bytes, ending: str) -> str:

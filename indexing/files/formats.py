@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from indexing.errors import UnreadableFile
 from indexing.files.charset import decode
-from indexing.files.file_text import FileLimits, FileText, check_chars, mojibake_note, without_surrogates
+from indexing.files.file_text import Contents, FileLimits, FileText, check_chars, mojibake_note, without_surrogates
 from indexing.files.file_type import kind_of, not_text
 from indexing.files.markdown import markdown_headings
 
-__all__ = ["PLAIN", "check", "kind_of", "parse", "plain_text"]
+__all__ = ["PLAIN", "check", "contents", "kind_of", "parse", "plain_text"]
 
 PLAIN = frozenset({"txt", "md"})
 NAMES = {
@@ -24,10 +26,29 @@ NAMES = {
     "tsv": "a TSV table",
     "json": "JSON",
     "jsonl": "JSON lines",
+    "odt": "an OpenDocument text",
+    "ods": "an OpenDocument spreadsheet",
+    "odp": "an OpenDocument presentation",
+    "epub": "an e-book (EPUB)",
+    "rtf": "an RTF document",
     "eml": "a mail",
+    "ics": "a calendar",
+    "msg": "an Outlook message",
+    "mbox": "a mailbox",
+    "zip": "a zip archive",
+    "tar": "a tar archive",
+    "gz": "a gzip file",
+    "bz2": "a bzip2 file",
+    "xz": "an xz file",
+    "zst": "a zstd file",
+    "7z": "a 7z archive",
 }
+ARCHIVES = frozenset(("mbox", "zip", "tar", "gz", "bz2", "xz", "zst", "7z"))
 
-Reader = Callable[[bytes, FileLimits], list[FileText]]
+# A Python object in an error's message says nothing to a person.
+_OBJECT = re.compile(r"'?<[^<>]* object at 0x[0-9a-f]+>'?\s*")
+
+Reader = Callable[[bytes, FileLimits], list[FileText] | Contents]
 
 
 def plain_text(data: bytes, kind: str) -> FileText:
@@ -41,15 +62,22 @@ def plain_text(data: bytes, kind: str) -> FileText:
 
 
 def parse(data: bytes, kind: str, limits: FileLimits) -> list[FileText]:
-    """The texts of a file that needs a parser. Raises UnreadableFile, also in place of any exception of a parser."""
+    """The texts of a file that needs a parser, without those of files inside it. Raises UnreadableFile."""
+    return contents(data, kind, limits).texts
+
+
+def contents(data: bytes, kind: str, limits: FileLimits) -> Contents:
+    """What is in a file that needs a parser. Raises UnreadableFile, also in place of any exception of a parser."""
     try:
-        return [_finished(text) for text in _reader(kind)(data, limits)]
+        found = _reader(kind)(data, limits)
+        found = Contents(found) if isinstance(found, list) else found
+        return replace(found, texts=[_finished(text) for text in found.texts])
     except (UnreadableFile, MemoryError):
         raise
     except RecursionError:
         raise UnreadableFile(f"nested too deeply to be read as {NAMES[kind]}") from None
     except Exception as error:
-        detail = " ".join(str(error).split())[:120]
+        detail = _OBJECT.sub("", " ".join(str(error).split()))[:120]
         words = f"{type(error).__name__}: {detail}" if detail else type(error).__name__
         raise UnreadableFile(f"damaged, or not {NAMES[kind]} ({words})") from None
 
@@ -61,25 +89,64 @@ def _reader(kind: str) -> Reader:
 
         return read_pdf
     if kind in ("docx", "pptx", "xlsx"):
-        from indexing.files import office
-
-        return {"docx": office.read_docx, "pptx": office.read_pptx, "xlsx": office.read_xlsx}[kind]
+        return _office_reader(kind)
     if kind == "html":
         from indexing.files.html import read_html
 
         return read_html
-    if kind == "eml":
-        from indexing.files.mail import read_mail
+    if kind in ("eml", "ics", "msg"):
+        return _mail_reader(kind)
+    if kind in ("odt", "ods", "odp", "epub", "rtf"):
+        return _other_office_reader(kind)
+    if kind in ARCHIVES:
+        from indexing.files.archives import unpack
 
-        return read_mail
-    from indexing.files import structured
+        return partial(unpack, kind=kind)
+    if kind in ("csv", "tsv"):
+        from indexing.files import delimited
 
-    return {
-        "csv": structured.read_csv,
-        "tsv": structured.read_tsv,
-        "json": structured.read_json,
-        "jsonl": structured.read_jsonl,
-    }[kind]
+        return {"csv": delimited.read_csv, "tsv": delimited.read_tsv}[kind]
+    from indexing.files import json_files
+
+    return {"json": json_files.read_json, "jsonl": json_files.read_jsonl}[kind]
+
+
+def _office_reader(kind: str) -> Reader:
+    if kind == "docx":
+        from indexing.files.word import read_docx
+
+        return read_docx
+    if kind == "pptx":
+        from indexing.files.slides import read_pptx
+
+        return read_pptx
+    from indexing.files.sheets import read_xlsx
+
+    return read_xlsx
+
+
+def _mail_reader(kind: str) -> Reader:
+    if kind == "msg":
+        from indexing.files.outlook import read_msg
+
+        return read_msg
+    from indexing.files.mail import read_calendar, read_mail
+
+    return read_mail if kind == "eml" else read_calendar
+
+
+def _other_office_reader(kind: str) -> Reader:
+    if kind == "rtf":
+        from indexing.files.rtf import read_rtf
+
+        return read_rtf
+    if kind == "epub":
+        from indexing.files.epub import read_epub
+
+        return read_epub
+    from indexing.files.open_document import read_open_document
+
+    return partial(read_open_document, kind=kind)
 
 
 def _finished(text: FileText) -> FileText:

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser
 
 from indexing.errors import UnreadableFile
 from indexing.files.charset import decode
-from indexing.files.file_text import FileLimits, FileText, Heading, TextBuilder, clean_meta
+from indexing.files.file_text import FileLimits, FileText, Heading, clean_meta
+from indexing.files.html_writer import HtmlWriter, outermost
 
-
-def _names(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-_UNSEEN = _names(
-    "script style head nav footer template noscript svg math iframe object embed canvas audio video datalist select"
-    " option button textarea input meta link map"
-)
-_PARAGRAPHS = _names(
-    "p h1 h2 h3 h4 h5 h6 ul ol dl table blockquote pre section article main aside header figure form fieldset address hr"
-    " details body"
-)
-_LINES = _names("div li dt dd tr caption figcaption legend summary thead tbody tfoot center option")
-_CELLS = frozenset(("td", "th"))
-_HEADING = re.compile(r"h[1-6]$")
-_HIDING = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 _CHARSET = re.compile(
     rb"""<meta[^>]{0,300}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]+)"""
@@ -47,6 +31,15 @@ _META = {
     "keywords": "keywords",
     "dc.creator": "author",
 }
+# XHTML allows an empty element of any name; HTML knows a few, and takes others for opened.
+_XHTML = re.compile(r"\s*<\?xml\b|<(?:\w+:)?html\b[^>]*\bxmlns\b", re.I)
+_PREFIX = re.compile(r"""\bxmlns:([\w.-]+)\s*=\s*["']http://www\.w3\.org/1999/xhtml["']""")
+_EMPTY = re.compile(r"""<([A-Za-z][\w:.-]*)((?:[^<>"'/]|"[^"]*"|'[^']*'|/(?!>))*)/>""")
+_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.S)
+_VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
+# The least share of a page's text for which a part stands for the page.
+_SHARES = (("main, [role=main]", 0.5), ("article", 0.8))
+_LEFT_OUT = 500
 
 
 def read_html(data: bytes, limits: FileLimits) -> list[FileText]:
@@ -54,9 +47,10 @@ def read_html(data: bytes, limits: FileLimits) -> list[FileText]:
     decoded = decode(data, declared_encoding(data))
     if decoded is None:
         raise UnreadableFile("not an HTML page: binary data")
-    text, headings, meta = html_text(decoded.text, limits.max_chars)
-    meta |= {"file_type": "html", "encoding": decoded.encoding}
-    return [FileText(text, (), clean_meta(meta.items()), headings, decoded.notes)]
+    page = _parsed(decoded.text)
+    writer, notes = _visible(page, limits.max_chars)
+    meta = _head(page) | {"file_type": "html", "encoding": decoded.encoding}
+    return [FileText(writer.text(), (), clean_meta(meta.items()), tuple(writer.headings), decoded.notes + notes)]
 
 
 def declared_encoding(data: bytes) -> str:
@@ -69,136 +63,44 @@ def declared_encoding(data: bytes) -> str:
     return (match[1] or match[2]).decode("ascii") if match else ""
 
 
-def html_text(source: str, max_chars: int) -> tuple[str, tuple[Heading, ...], dict[str, object]]:
-    """(visible text, headings, metadata of the head). Only <main> or <article> counts, if it contains text."""
-    tree = LexborHTMLParser(source.replace("\x00", "\ufffd"))
-    for selector in ("main, [role=main]", "article"):
-        writer = _Writer(max_chars)
-        for node in _outermost(tree.css(selector)):
-            writer.walk(node)
-        if writer.length:
-            return writer.text(), tuple(writer.headings), _head(tree)
-    writer = _Writer(max_chars)
+def html_text(source: str, max_chars: int) -> tuple[str, tuple[Heading, ...]]:
+    """(visible text, headings) of a page or of a part of one."""
+    writer, _ = _visible(_parsed(source), max_chars)
+    return writer.text(), tuple(writer.headings)
+
+
+def _parsed(source: str) -> Any:
+    """The tree of a page. Empty elements of XHTML are closed, and its CDATA sections become text."""
+    source = source.replace("\x00", "\ufffd")
+    if _XHTML.search(source[:4_000]):
+        for prefix in _PREFIX.findall(source[:4_000]):
+            source = re.sub(rf"(</?){re.escape(prefix)}:", r"\1", source)
+        source = _CDATA.sub(lambda match: html.escape(match[1], quote=False), source)
+        source = _EMPTY.sub(_closed, source)
+    return LexborHTMLParser(source)
+
+
+def _closed(match: re.Match[str]) -> str:
+    return match.group() if match[1].lower() in _VOID else f"<{match[1]}{match[2]}></{match[1]}>"
+
+
+def _visible(tree: Any, max_chars: int) -> tuple[HtmlWriter, tuple[str, ...]]:
+    """The text of <main> or of all <article> if it is most of the page's text, else of the page; and remarks."""
+    page = HtmlWriter(max_chars)
     if tree.body is not None:
-        writer.walk(tree.body)
-    return writer.text(), tuple(writer.headings), _head(tree)
-
-
-def _outermost(nodes: list[Any]) -> list[Any]:
-    """The nodes (in document order) that are not inside another one or inside an invisible element."""
-    ids = {node.mem_id for node in nodes}
-    return [node for node in nodes if not any(_unseen(above) or above.mem_id in ids for above in _above(node))]
-
-
-def _above(node: Any) -> Iterator[Any]:
-    """The ancestors of a node; at most a thousand, for absurdly deep pages."""
-    for _ in range(1_000):
-        node = node.parent
-        if node is None:
-            return
-        yield node
-
-
-def _unseen(node: Any) -> bool:
-    """Whether an element is invisible, by its tag, `hidden`, `aria-hidden` or its style."""
-    if node.tag in _UNSEEN:
-        return True
-    attributes = node.attributes
-    if not attributes:
-        return False
-    hidden = "hidden" in attributes and attributes["hidden"] != "until-found"
-    return hidden or attributes.get("aria-hidden") == "true" or bool(_HIDING.search(attributes.get("style") or ""))
-
-
-class _Writer(TextBuilder):
-    """Traverses elements without recursion and writes their text; white space is collapsed except in <pre>."""
-
-    def __init__(self, max_chars: int) -> None:
-        super().__init__(max_chars)
-        self._gap = ""
-        self._pre = 0
-        self._heading: tuple[int, int] | None = None
-
-    def walk(self, root: Any) -> None:
-        """Write everything below `root`, each block separated."""
-        self._wish("\n\n")
-        stack: list[tuple[Any, bool]] = [(root, False)]
-        while stack:
-            node, leaving = stack.pop()
-            if leaving:
-                self._leave(node.tag)
-            elif node.is_text_node:
-                self._say(node.text_content or "")
-            elif node.is_element_node and not _unseen(node):
-                self._enter(node.tag)
-                stack.append((node, True))
-                stack.extend((child, False) for child in reversed(_children(node)))
-        self._wish("\n\n")
-
-    def _wish(self, gap: str) -> None:
-        """Request a separator before the next words; the strongest request wins."""
-        if _STRENGTH[gap] > _STRENGTH[self._gap]:
-            self._gap = gap
-
-    def _enter(self, tag: str) -> None:
-        self._edge(tag)
-        if tag == "br":
-            self.newline()
-        elif tag == "pre":
-            self._pre += 1
-        elif _HEADING.match(tag):
-            self._heading = (-1, int(tag[1]))
-
-    def _leave(self, tag: str) -> None:
-        if tag == "pre":
-            self._pre -= 1
-        elif _HEADING.match(tag):
-            if self._heading and self._heading[0] >= 0:
-                self.headings.append((self._heading[0], self.length, self._heading[1]))
-            self._heading = None
-        self._edge(tag)
-
-    def _edge(self, tag: str) -> None:
-        if tag in _PARAGRAPHS:
-            self._wish("\n\n")
-        elif tag in _LINES:
-            self._wish("\n")
-        elif tag in _CELLS:
-            self._wish("\t")
-
-    def newline(self) -> None:
-        """Add a line break (<br>); a second one makes a blank line."""
-        self._gap = "\n\n" if self._gap == "\n" else "\n" if self._gap != "\n\n" else self._gap
-
-    def _say(self, words: str) -> None:
-        """Write words after the requested separator; white space at their ends requests a space."""
-        if not self._pre:
-            words = _SPACE.sub(" ", words)
-            bare = words.strip(" ")
-            if words[:1] == " ":
-                self._wish(" ")
-            if not bare:
-                return
-            self._put(bare)
-            if words[-1] == " ":
-                self._wish(" ")
-        elif words:
-            self._put(words.strip("\n") if not words.isspace() else words)
-
-    def _put(self, words: str) -> None:
-        if self.length:
-            self.write(self._gap)
-        self._gap = ""
-        if self._heading and self._heading[0] < 0:
-            self._heading = (self.length, self._heading[1])
-        self.write(words)
-
-
-_STRENGTH = {"": 0, " ": 1, "\t": 2, "\n": 3, "\n\n": 4}
-
-
-def _children(node: Any) -> list[Any]:
-    return list(node.iter(include_text=True))
+        page.walk(tree.body)
+    for selector, share in _SHARES:
+        nodes = outermost(tree.css(selector))
+        if not nodes:
+            continue
+        part = HtmlWriter(max_chars)
+        for node in nodes:
+            part.walk(node)
+        if part.length and part.length >= share * page.length:
+            left = page.length - part.length
+            much = left >= _LEFT_OUT and left * 4 >= page.length
+            return part, (f"{left:,} characters outside the main part of the page not read",) if much else ()
+    return page, ()
 
 
 def _head(tree: Any) -> dict[str, object]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from indexing.child_process import ChildProcess, code_to_serve, parent
 from indexing.errors import UnreadableFile
-from indexing.files.file_text import FileLimits, FileText
+from indexing.files.file_text import Contents, FileLimits, FileText, Member
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +45,18 @@ class Worker:
         self._files = 0
 
     def parse(self, data: bytes, kind: str, source: str) -> list[FileText]:
-        """The texts of a file of this kind. Raises UnreadableFile, also when the process dies."""
+        """The texts of a file of this kind, without those of files inside it. Raises UnreadableFile."""
+        return self.contents(data, kind, source).texts
+
+    def contents(self, data: bytes, kind: str, source: str) -> Contents:
+        """What is in a file of this kind. Raises UnreadableFile, also when the process dies."""
         if self._files >= FILES_PER_WORKER or (self._child is not None and self._child.process.poll() is not None):
             self.close()
         child = self._started()
         self._files += 1
         began = time.monotonic()
         try:
-            reply = self._ask(child, data, kind)
+            reply, pieces = self._ask(child, data, kind)
         except TimeoutError:
             self.close()
             raise UnreadableFile(
@@ -64,10 +68,10 @@ class Worker:
             self.close()
             raise
         logger.debug("%s was parsed in %.3f s.", source, time.monotonic() - began)
-        return self._texts(reply)
+        return self._contents(reply, pieces)
 
-    def _ask(self, child: ChildProcess, data: bytes, kind: str) -> dict[str, Any]:
-        """Send one request and receive its reply. Raises TimeoutError, OSError, EOFError or ValueError.
+    def _ask(self, child: ChildProcess, data: bytes, kind: str) -> tuple[dict[str, Any], list[bytes]]:
+        """Send a request; receive its reply and the bytes of members. Raises TimeoutError, OSError, EOFError or ValueError.
 
         OSError and EOFError mean that the connection broke; ValueError, that the reply is no JSON object.
         """
@@ -75,17 +79,19 @@ class Worker:
             child.connection.send_bytes(kind.encode())
             child.connection.send_bytes(data)
             reply = json.loads(child.connection.recv_bytes(_LARGEST))
-        if not isinstance(reply, dict):
-            raise ValueError("no object")
-        return reply
+            if not isinstance(reply, dict):
+                raise ValueError("no object")
+            pieces = [child.connection.recv_bytes(_LARGEST) for _ in reply.get("members", ())]
+        return reply, pieces
 
-    def _texts(self, reply: dict[str, Any]) -> list[FileText]:
+    def _contents(self, reply: dict[str, Any], pieces: list[bytes]) -> Contents:
         if reply.get("memory"):
             self.close()
             raise UnreadableFile(_memory(self.limits))
         if "reason" in reply:
             raise UnreadableFile(str(reply["reason"]))
-        return [_text(values) for values in reply["texts"]]
+        members = [Member(str(name), data, str(why)) for (name, why), data in zip(reply["members"], pieces, strict=True)]
+        return Contents([_text(values) for values in reply["texts"]], members)
 
     def _started(self) -> ChildProcess:
         """The running worker, started if necessary."""
@@ -140,26 +146,31 @@ def serve() -> None:
     with suppress(EOFError, ConnectionError):
         while True:
             kind, data = connection.recv_bytes().decode(), connection.recv_bytes()
-            _arm(limits)
-            reply = json.dumps(_answer(data, kind, limits), ensure_ascii=False).encode("utf-8", "replace")
+            arm(limits)
+            answer, members = _answer(data, kind, limits)
+            reply = json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
             del data
             connection.send_bytes(reply)
+            for member in members:
+                connection.send_bytes(member.data)
             _disarm()
 
 
-def _answer(data: bytes, kind: str, limits: FileLimits) -> dict[str, Any]:
-    """The reply for one file: its texts, or why there are none."""
-    from indexing.files.formats import parse
+def _answer(data: bytes, kind: str, limits: FileLimits) -> tuple[dict[str, Any], list[Member]]:
+    """The reply for one file: its texts and members, or why there are none."""
+    from indexing.files.formats import contents
 
     try:
-        return {"texts": [asdict(text) for text in parse(data, kind, limits)]}
+        found = contents(data, kind, limits)
+        names = [(member.name, member.reason) for member in found.members]
+        return {"texts": [asdict(text) for text in found.texts], "members": names}, found.members
     except UnreadableFile as error:
-        return {"reason": str(error).encode("utf-8", "replace").decode()}
+        return {"reason": str(error).encode("utf-8", "replace").decode()}, []
     except MemoryError:
-        return {"memory": True}
+        return {"memory": True}, []
 
 
-def _arm(limits: FileLimits) -> None:
+def arm(limits: FileLimits) -> None:
     """Limit this process while it parses: memory, no core dump, and a timer that ends it even if the parent is gone."""
     import resource
     import signal

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import re
 import stat
 import unicodedata
 from collections.abc import Iterator
@@ -19,8 +18,7 @@ from types import TracebackType
 
 from indexing.errors import IndexFolderError, UnreadableFile, os_reason
 from indexing.files.file_text import FileLimits, FileText
-from indexing.files.file_type import kind_of
-from indexing.files.formats import PLAIN, check, plain_text
+from indexing.files.members import RECORD, texts_of
 from indexing.files.sandbox import Worker
 
 __all__ = ["FileLimits", "FileReader", "FileText", "FoundFile", "content_hash", "find_files"]
@@ -28,7 +26,6 @@ __all__ = ["FileLimits", "FileReader", "FileText", "FoundFile", "content_hash", 
 logger = logging.getLogger(__name__)
 
 _DATABASE, _SQLITE = "corpus.db", b"SQLite format 3\0"
-RECORD = re.compile(r"#(\d+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +199,7 @@ class FileReader:
     def read(self, file: FoundFile) -> tuple[list[FileText], str]:
         """The texts of a file (one for each record) and the hash of its bytes. Raises UnreadableFile."""
         data = _bytes_of(file.path, self.limits.max_bytes)
-        kind = kind_of(data, file.source)
-        if kind in PLAIN:
-            texts = check([plain_text(data, kind)], self.limits)
-        else:
-            texts = check(self._worker.parse(data, kind, file.source), self.limits)
-        return texts, content_hash(data)
+        return texts_of(data, file.source, self._worker.contents, self.limits), content_hash(data)
 
 
 def _bytes_of(path: Path, limit: int) -> bytes:

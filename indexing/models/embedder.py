@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from indexing.arrays import Matrix
+from indexing.arrays import Matrix, pack_tokens
 from indexing.errors import SettingError
 from indexing.lru_cache import LRUCache
 from indexing.models.hardware import has_gpu, this_machine
@@ -92,6 +92,14 @@ class Embedder:
     def passages(self, texts: Sequence[str]) -> Matrix:
         """Unit vectors of passages, float32 [n, d], in order. Texts are embedded in normal form (`indexing.normal_form`)."""
         return self._encode([self._prefixes[1] + normal_form(text) for text in texts])
+
+    def passages_with_tokens(self, texts: Sequence[str]) -> tuple[Matrix, list[bytes]]:
+        """`passages`, and the distinct tokens of each as `arrays.pack_tokens` stores them; [] without token vectors."""
+        if self.tokens is None:
+            return self.passages(texts), []
+        normal = [self._prefixes[1] + normal_form(text) for text in texts]
+        vectors, tokens = self.tokens.encode_with_tokens(normal)
+        return unit(vectors), [pack_tokens(ids) for ids in tokens]
 
     def questions(self, texts: Sequence[str]) -> Matrix:
         """Unit vectors of questions, float32 [n, d], in order; recent ones come from an LRU cache."""

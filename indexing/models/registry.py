@@ -29,6 +29,8 @@ from indexing.models.weights import STORED_SMALL, convert, widen
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from indexing.models.lazy_tokenizer import LazyTokenizer
+
 __all__ = [
     "DEFAULT_EMBEDDER",
     "DEFAULT_READER",
@@ -41,6 +43,7 @@ __all__ = [
     "builtin_tokenizer_file",
     "cache_folder",
     "load_tokenizer",
+    "load_whole_tokenizers",
     "resolve",
 ]
 
@@ -51,7 +54,8 @@ E5_PREFIXES = ("query: ", "passage: ")
 YES, NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 _guard = threading.Lock()
 SHARED_TOKENIZERS = 8
-_tokenizers: LRUCache[Tokenizer] = LRUCache(SHARED_TOKENIZERS)
+LARGE = 500_000
+_tokenizers: LRUCache[Tokenizer | LazyTokenizer] = LRUCache(SHARED_TOKENIZERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,7 @@ def available() -> list[tuple[Preset, bool, str]]:
     return [(preset, not (why := _why_not(preset)), why) for preset in PRESETS.values()]
 
 
-def builtin_tokenizer() -> Tokenizer:
+def builtin_tokenizer() -> Tokenizer | LazyTokenizer:
     """The built-in models' tokenizer, without padding or truncation; shared, as `load_tokenizer` says.
 
     Raises ModelMissing if docqa was installed without its built-in models.
@@ -152,27 +156,41 @@ def builtin_tokenizer_file() -> Path:
     return _packaged(PRESETS["embedder", BUILTIN]) / TOKENIZER
 
 
-def load_tokenizer(file: Path, name: str, *, truncates: bool = True) -> Tokenizer:
+def load_tokenizer(file: Path, name: str, *, truncates: bool = True) -> Tokenizer | LazyTokenizer:
     """Load a `tokenizer.json`, without padding. Files of equal content share one tokenizer, so do not change its settings.
 
-    name: the model's, for error messages. truncates: as the file says; else never. Raises ModelRefused.
+    name: the model's, for error messages. truncates: as the file says; else never. A large Unigram vocabulary is loaded
+    whole only when there is much to tokenize. Raises ModelRefused.
     """
-    from tokenizers import Tokenizer
+    from indexing.models.lazy_tokenizer import LazyTokenizer, vocabulary, whole_tokenizer
 
     try:
         content = digest(file)
         with _guard:
             tokenizer = _tokenizers.get((content, truncates))
             if tokenizer is None:
-                tokenizer = Tokenizer.from_file(str(file))
-                tokenizer.no_padding()
-                alike = (True, False) if tokenizer.truncation is None else (truncates,)
-                if not truncates:
-                    tokenizer.no_truncation()
-                _tokenizers.put_many({(content, kind): tokenizer for kind in alike})
+                parted = vocabulary(file) if file.stat().st_size > LARGE else None
+                if parted is None:
+                    tokenizer = whole_tokenizer(file, truncates=truncates)
+                    alike = truncates and tokenizer.truncation is None
+                else:
+                    tokenizer = LazyTokenizer(file, parted, truncates=truncates)
+                    alike = not parted.truncates
+                kinds = (True, False) if alike else (truncates,)
+                _tokenizers.put_many({(content, kind): tokenizer for kind in kinds})
     except Exception as error:  # tokenizers raises plain Exception
         raise ModelRefused(f"{file.name} of the model {name} cannot be read; fetch the model again.") from error
     return tokenizer
+
+
+def load_whole_tokenizers() -> None:
+    """Load what a `LazyTokenizer` of this process has put off, so that no later call waits for it: for a service."""
+    from indexing.models.lazy_tokenizer import LazyTokenizer
+
+    with _guard:
+        waiting = [one for one in _tokenizers.values() if isinstance(one, LazyTokenizer)]
+    for one in waiting:
+        one.whole()
 
 
 def _named_folder(name: str) -> Path | None:

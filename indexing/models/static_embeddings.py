@@ -37,14 +37,21 @@ class StaticModel:
     def __init__(self, rows: Matrix, tokens: Tokens) -> None:
         self._rows = rows
         self._tokens = tokens
-        self.dimension = int(rows.shape[1])
+        self.vocabulary, self.dimension = int(rows.shape[0]), int(rows.shape[1])
 
     def encode(self, texts: Sequence[str]) -> Matrix:
         """The mean token vector of each text, float32 [n, d], in order; zero for a text without tokens."""
-        result = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        return self._means([np.frombuffer(mine, dtype=np.int32) for mine in self._tokens(texts)])
+
+    def encode_with_tokens(self, texts: Sequence[str]) -> tuple[Matrix, list[Ids]]:
+        """What `encode` and `distinct` return, with each text tokenized once."""
+        tokens = [np.frombuffer(mine, dtype=np.int32) for mine in self._tokens(texts)]
+        return self._means(tokens), [_distinct(ids) for ids in tokens]
+
+    def _means(self, tokens: Sequence[Ids]) -> Matrix:
+        result = np.zeros((len(tokens), self.dimension), dtype=np.float32)
         space = np.empty((BLOCK + 1, self.dimension), dtype=np.float32)
-        for row, mine in zip(result, self._tokens(texts), strict=True):
-            ids = np.frombuffer(mine, dtype=np.int32)
+        for row, ids in zip(result, tokens, strict=True):
             if len(ids):
                 self._sum(ids, space, row)
                 row /= np.float32(len(ids))

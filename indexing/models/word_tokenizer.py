@@ -13,10 +13,12 @@ import re
 from array import array
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexing.models.lazy_tokenizer import LazyTokenizer
 from indexing.models.registry import builtin_tokenizer
 
 CACHED_WORDS = 500_000
@@ -44,13 +46,27 @@ class WordTokens:
     """A bounded cache of words' token ids. Thread-safe."""
 
     def __init__(self) -> None:
-        self._tokenizer = builtin_tokenizer()
+        self._loaded = builtin_tokenizer()
+        self._lazy = self._loaded if isinstance(self._loaded, LazyTokenizer) else None
         self._known: dict[str, bytes] = {"": b""}
-        self._begins = np.full(self._size(), UNKNOWN, dtype=np.int8)
-        self._stop = len(self._tokenizer.encode(STOP, add_special_tokens=False)) * TOKEN_BYTES
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return self._loaded if self._lazy is None else self._lazy.whole()
+
+    @cached_property
+    def _begins(self) -> NDArray[np.int8]:
+        return np.full(self._size(), UNKNOWN, dtype=np.int8)
+
+    @cached_property
+    def _stop(self) -> int:
+        return len(self._tokenizer.encode(STOP, add_special_tokens=False)) * TOKEN_BYTES
 
     def ids(self, texts: Sequence[str]) -> list[bytes]:
         """The token ids of each text as int32 bytes, without special tokens."""
+        few = None if self._lazy is None else self._lazy.few(texts)
+        if few is not None:
+            return [array("i", made.ids).tobytes() for made in few]
         words = [_words(text) for text in texts]
         known, rare = self._with(words)
         found: list[bytes] = []
@@ -92,7 +108,10 @@ class WordTokens:
     @cached_property
     def _over(self) -> set[str]:
         """The pairs of a clause end and a next character that stand inside a token."""
-        tokens = "\n".join(self._tokenizer.id_to_token(number) or "" for number in range(self._size()))
+        if self._lazy is not None:
+            tokens = self._lazy.vocabulary.text()
+        else:
+            tokens = "\n".join(self._tokenizer.get_vocab(with_added_tokens=True))
         return set(re.findall(f"(?=([{''.join(ENDS.values())}].))", tokens))
 
     def _size(self) -> int:

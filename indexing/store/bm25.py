@@ -243,6 +243,15 @@ class KeywordIndex:
         parts = [segment.ids[alive] for segment, alive in zip(self.segments, self._alive, strict=True)]
         return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
 
+    def holding(self, terms: Iterable[str]) -> Ids:
+        """The ids of passages with at least one of these terms, ascending."""
+        hashed = [term_hash(term) for term in dict.fromkeys(terms)]
+        parts = [np.empty(0, np.int64)]
+        for segment, alive in zip(self.segments, self._alive, strict=True):
+            rows = np.unique(np.concatenate([segment.rows[:0], *(segment.postings(one)[0] for one in hashed)]))
+            parts.append(segment.ids[rows[alive[rows]]])
+        return np.sort(np.concatenate(parts))
+
     def elsewhere(self, language: str) -> Ids:
         """The ids of passages in other languages, ascending."""
         code = language_code(language)

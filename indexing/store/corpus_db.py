@@ -8,21 +8,29 @@ with its generation.
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexing.arrays import Ids, Matrix
-from indexing.documents import Chunk, Document, content_hash, document_id
-from indexing.errors import DocumentMissing, IndexDamaged
+from indexing.documents import Chunk, Document, content_hash
+from indexing.errors import DocumentMissing, IndexBusy, IndexDamaged
+from indexing.store.copies import write_sketch
 from indexing.store.filters import Where
-from indexing.store.sqlite import Connection, Database
+from indexing.store.passage_tokens import write_tokens
+from indexing.store.sqlite import UNERASED, Connection, Database
+from indexing.store.stored_values import parsed_headings, parsed_meta, parsed_pages, sound_vectors
+
+logger = logging.getLogger(__name__)
 
 TITLE_CHARACTERS = 120
+CHUNK_TYPES = (int, str, str, str, str, int, int, str, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +51,18 @@ class StoredChunk:
 
 @dataclass(frozen=True, slots=True)
 class NewDocument:
-    """A document to write. vectors: float32 [chunks, d] in the order of the chunks; None if not embedded yet."""
+    """A document to write.
+
+    vectors: float32 [chunks, d] in the order of the chunks; None if not embedded yet. tokens: of each chunk, packed by
+    `arrays.pack_tokens`; () if not known.
+    """
 
     document: Document
     chunks: tuple[Chunk, ...]
     vectors: Matrix | None
     file: str = ""
     keys: tuple[str, ...] = ()
+    tokens: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,37 +95,11 @@ class IndexFolder(Database):
             self.forget(connection, drop)
             for item in new:
                 self._insert(connection, item, generation)
-            self._store_files(connection, files)
-        return generation
-
-    def rename(self, moves: Mapping[str, FileRecord]) -> None:
-        """Give the documents of files their new places: names by file record. Their passages keep ids and vectors.
-
-        Ids of documents and keys of passages follow the source, as if the files were indexed there.
-        """
-        with self.writing() as (connection, _):
-            connection.execute("PRAGMA defer_foreign_keys=ON")
-            for old, record in moves.items():
-                self._rename(connection, old, record.source)
-                self.forget(connection, [old])
-                self._store_files(connection, [record])
-
-    def _rename(self, connection: Connection, old: str, new: str) -> None:
-        rows = connection.execute("SELECT id, source, text FROM documents WHERE file = ?", (old,)).fetchall()
-        for before, source, text in rows:
-            moved = new + source[len(old) :]
-            after = document_id(moved, text)
-            connection.execute("UPDATE documents SET id = ?, source = ?, file = ? WHERE id = ?", (after, moved, new, before))
-            connection.execute(
-                "UPDATE chunks SET document_id = ?, key = ? || substr(key, ?) WHERE document_id = ?",
-                (after, after, len(before) + 1, before),
+            connection.executemany(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(f.source, f.content_hash, f.size, f.mtime_ns, f.seen_ns, f.reason, json.dumps(f.notes)) for f in files],
             )
-
-    def _store_files(self, connection: Connection, files: Iterable[FileRecord]) -> None:
-        connection.executemany(
-            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(f.source, f.content_hash, f.size, f.mtime_ns, f.seen_ns, f.reason, json.dumps(f.notes)) for f in files],
-        )
+        return generation
 
     def forget(self, connection: Connection, files: Iterable[str]) -> None:
         connection.executemany("DELETE FROM files WHERE source = ?", [(file,) for file in files])
@@ -136,6 +123,7 @@ class IndexFolder(Database):
                 d.text,
             ),
         )
+        write_sketch(connection, d.id, d.text)
         keys = new.keys or tuple(f"{d.id}-{chunk.start}" for chunk in new.chunks)
         blobs: Iterable[bytes | None] = [None] * len(new.chunks)
         if new.vectors is not None:
@@ -148,6 +136,8 @@ class IndexFolder(Database):
                 for key, c, blob in zip(keys, new.chunks, blobs, strict=True)
             ],
         )
+        if new.tokens:
+            write_tokens(connection, keys, new.tokens)
 
     def delete_documents(self, ids: Iterable[str]) -> int:
         """Delete documents by id, with their chunks, and return how many. Unknown ids are ignored."""
@@ -159,9 +149,25 @@ class IndexFolder(Database):
         if ids:
             self.mark_unerased()
         for document in ids:
-            connection.execute("INSERT INTO deleted SELECT id, ? FROM chunks WHERE document_id = ?", (generation, document))
+            connection.execute(
+                "INSERT OR REPLACE INTO deleted SELECT id, ? FROM chunks WHERE document_id = ?", (generation, document)
+            )
             deleted += connection.execute("DELETE FROM documents WHERE id = ?", (document,)).rowcount
         return deleted
+
+    def remove_orphans(self) -> None:
+        """Delete chunks whose document is gone, and raise the generation to that of the newest row. For repairs."""
+        tables = ("documents", "chunks", "deleted")
+        newest = max(self.connection().execute(f"SELECT max(generation) FROM {t}").fetchone()[0] or 0 for t in tables)
+        if newest > self.generation():
+            self.store_facts({"generation": newest})
+        orphans = "document_id NOT IN (SELECT id FROM documents)"
+        if self.connection().execute(f"SELECT 1 FROM chunks WHERE {orphans}").fetchone() is None:
+            return
+        with self.writing() as (connection, generation):
+            self.mark_unerased()
+            connection.execute(f"INSERT OR REPLACE INTO deleted SELECT id, ? FROM chunks WHERE {orphans}", (generation,))
+            connection.execute(f"DELETE FROM chunks WHERE {orphans}")
 
     def delete_chunks(self, keys: Iterable[str]) -> int:
         """Delete chunks by key, and documents without remaining chunks. Returns the number of deleted chunks."""
@@ -195,7 +201,7 @@ class IndexFolder(Database):
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def document(self, document_id: str) -> Document:
-        """The document with this id. Raises DocumentMissing."""
+        """The document with this id. Raises DocumentMissing; IndexDamaged if its text is not that of its content hash."""
         row = (
             self.connection()
             .execute(
@@ -206,9 +212,13 @@ class IndexFolder(Database):
         )
         if row is None:
             raise DocumentMissing(f"No document has the id {document_id!r}; `docqa status --documents` lists them.")
-        headings = tuple((h[0], h[1], h[2]) for h in json.loads(row[6]))
-        pages = tuple(json.loads(row[5]))
-        return Document(row[0], row[1], row[2], row[3], row[4], pages, headings, json.loads(row[7]))
+        if not isinstance(row[3], str) or content_hash(row[3]) != row[2]:
+            raise IndexDamaged(
+                f"The text of {row[1]} in the index {self.path} is damaged: it is not that of its content hash; run"
+                " `docqa doctor` on the index."
+            )
+        headings = tuple((h[0], h[1], h[2]) for h in parsed_headings(row[6]))
+        return Document(row[0], row[1], row[2], row[3], row[4], parsed_pages(row[5]), headings, parsed_meta(row[7]))
 
     def headings_above(self, document_id: str, offset: int) -> list[str]:
         """What stands above an offset of a document: its title, and the last heading of each level. Empty if it is gone.
@@ -220,14 +230,14 @@ class IndexFolder(Database):
         if row is None:
             return []
         path: list[list[int]] = []
-        for heading in json.loads(row[0]):
+        for heading in parsed_headings(row[0]):
             if heading[0] >= offset:
                 break
             path = [*(one for one in path if one[2] < heading[2]), heading]
         cut = "SELECT substr(text, ?, ?) FROM documents WHERE id = ?"
         found = [self.connection().execute(cut, (a + 1, b - a, document_id)).fetchone()[0] for a, b, _ in path]
-        first, line_end, _ = row[2].lstrip().partition("\n")
-        title = json.loads(row[1]).get("title")
+        first, line_end, _ = str(row[2]).lstrip().partition("\n")
+        title = parsed_meta(row[1]).get("title")
         return [str(one) for one in (title, *(found or ([first] if line_end else []))) if one]
 
     def existing(self, ids: Iterable[str]) -> set[str]:
@@ -244,14 +254,13 @@ class IndexFolder(Database):
         )
 
     def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:
-        """The chunks with these ids, in this order; deleted ids are left out."""
-        marks = ",".join("?" * len(ids))
-        rows = self.connection().execute(
+        """The chunks with these ids, in this order; deleted ids and unreadable rows are left out."""
+        select = (
             'SELECT c.id, c.key, c.document_id, d.source, d.content_hash, c.start, c."end", c.text, c.language, c.page'
-            f" FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.id IN ({marks})",
-            list(ids),
+            " FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.id IN"
         )
-        found = {row[0]: StoredChunk(*row) for row in rows}
+        rows = self.readable_rows(select, list(ids))
+        found = {row[0]: StoredChunk(*row) for row in rows if tuple(map(type, row))[:-1] == CHUNK_TYPES}
         return [found[number] for number in ids if number in found]
 
     def chunk_ids(self, where: Where | None = None, *, after: int = -1) -> Ids:
@@ -294,25 +303,45 @@ class IndexFolder(Database):
     def texts(self, ids: Ids) -> Iterator[tuple[int, str, str]]:
         """(id, text, language) of chunks, ascending by id, to build keyword segments."""
         for part in _parts(ids):
-            yield from self._by_ids("SELECT id, text, language FROM chunks WHERE id IN", part)
+            for number, text, language in self._by_ids("SELECT id, text, language FROM chunks WHERE id IN", part):
+                yield number, text if isinstance(text, str) else "", str(language)
+
+    def documents_of(self, ids: Ids) -> list[tuple[str, str]]:
+        """(id, source) of the document of each of these chunks, by ascending chunk id; deleted chunks are left out."""
+        sql = "SELECT c.id, d.id, d.source FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.id IN"
+        rows = (row for part in _parts(ids) for row in self._by_ids(sql, part))
+        return [(str(id), str(source)) for _, id, source in rows]
+
+    def has_field(self, name: str) -> bool:
+        """Whether any document has a field of this name in its metadata."""
+        sql = "SELECT 1 FROM documents WHERE json_type(meta, ?) IS NOT NULL LIMIT 1"
+        return self.connection().execute(sql, (f'$."{name}"',)).fetchone() is not None
 
     def vectors(self, ids: Ids) -> tuple[Ids, Matrix]:
-        """The ids that have a vector, ascending, and the vectors, float32 [n, d]."""
+        """The ids that have a sound vector, ascending, and the vectors, float32 [n, d]."""
         dimension = int(self.model["dimension"])
         found: list[int] = []
         blobs: list[bytes] = []
         for part in _parts(ids):
             for number, blob in self._by_ids("SELECT id, vector FROM chunks WHERE vector IS NOT NULL AND id IN", part):
-                if len(blob) != 4 * dimension:
-                    raise IndexDamaged(f"The vector of passage {number} has {len(blob)} bytes, not {4 * dimension}.")
                 found.append(number)
                 blobs.append(blob)
-        matrix = np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), dimension)
-        return np.array(found, dtype=np.int64), matrix.astype(np.float32, copy=False)
+        return sound_vectors(found, blobs, dimension)
 
     def _by_ids(self, select: str, ids: NDArray[np.int64]) -> list[Any]:
-        marks = ",".join("?" * len(ids))
-        return self.connection().execute(f"{select} ({marks}) ORDER BY id", ids.tolist()).fetchall()
+        """The rows of these ids, ascending by their first column, which is the id."""
+        return sorted(self.readable_rows(select, ids.tolist()), key=lambda row: row[0])
+
+    def readable_rows(self, select: str, ids: Sequence[int]) -> list[Any]:
+        """The rows of these ids. One that cannot be read is left out, so that a damaged page hides its passages only."""
+        try:
+            return self.connection().execute(f"{select} ({','.join('?' * len(ids))})", list(ids)).fetchall()
+        except IndexDamaged as error:
+            if len(ids) < 2:
+                logger.warning("a passage of %s cannot be read and is left out: %s", self.path, error)
+                return []
+        half = len(ids) // 2
+        return [*self.readable_rows(select, ids[:half]), *self.readable_rows(select, ids[half:])]
 
     def file_records(self) -> dict[str, FileRecord]:
         """The stored facts of each indexed or skipped file."""
@@ -336,42 +365,20 @@ class IndexFolder(Database):
             "languages": dict(sorted(languages.items())),
         }
 
-    def counts_of_file(self, file: str) -> tuple[int, int]:
-        """The numbers of documents and passages of a file."""
-        row = (
-            self.connection()
-            .execute(
-                "SELECT count(DISTINCT d.id), count(c.id) FROM documents AS d"
-                " LEFT JOIN chunks AS c ON c.document_id = d.id WHERE d.file = ?",
-                (file,),
-            )
-            .fetchone()
-        )
-        return int(row[0]), int(row[1])
 
-    # -- checking --------------------------------------------------------------------------------------------------
+def erase_pending(path: Path) -> bool:
+    """Erase deleted rows of an index that readers kept on disk, if no writer is busy. Returns whether none is left.
 
-    def problems(self) -> Iterator[str]:
-        """Violated invariants of the database itself, one sentence each."""
-        connection = self.connection()
-        for (line,) in connection.execute("PRAGMA integrity_check"):
-            if line != "ok":
-                yield f"The database is damaged: {line}."
-        for row in connection.execute("PRAGMA foreign_key_check"):
-            yield f"A row of {row[0]} belongs to a document that is not there."
-        for document, text, digest in connection.execute("SELECT id, text, content_hash FROM documents"):
-            if content_hash(text) != digest:
-                yield f"The text of document {document} is not the text its content hash was made from."
-            yield from self._chunk_problems(document, text)
-        for (number,) in connection.execute("SELECT id FROM chunks WHERE id IN (SELECT id FROM deleted)"):
-            yield f"Passage {number} is both there and deleted."
-
-    def _chunk_problems(self, document: str, whole: str) -> Iterator[str]:
-        """Passages that differ from their document, whose text is loaded once for all of them."""
-        rows = self.connection().execute('SELECT id, start, "end", text FROM chunks WHERE document_id = ?', (document,))
-        for number, start, end, text in rows:
-            if whole[start:end] != text or not text:
-                yield f"Passage {number} is not the text of its document from {start} to {end}."
+    Raises IndexFolderError and its subclasses.
+    """
+    with IndexFolder.open(path) as folder:
+        if not folder.fact_or(UNERASED, False):
+            return True
+    try:
+        with IndexFolder.open(path, writable=True) as folder, folder.writer():
+            return folder.erase_deleted()
+    except IndexBusy:
+        return False
 
 
 def _delete_chunk(connection: Connection, key: str, columns: str, generation: int) -> tuple[Any, ...] | None:

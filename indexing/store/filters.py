@@ -38,6 +38,7 @@ COLUMNS = {
 }
 COMPARISONS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 OPERATORS = ("$eq", "$ne", "$in", "$nin", "$glob", "$path", *COMPARISONS)
+META = "d.meta"
 MAX_DEPTH = 32
 NOTHING = "0"
 EVERYTHING = "1"
@@ -57,7 +58,11 @@ def where(filters: Filter | None) -> Where | None:
     >>> where({"language": ["de", "fr"]})
     Where(sql='(((coalesce(c.language IN (SELECT value FROM json_each(?)), 0))))', values=('["de", "fr"]',))
     """
-    return None if filters is None else _all_of(filters, 0)
+    if filters is None:
+        return None
+    found = _all_of(filters, 0)
+    # A document with damaged meta matches no filter on it, negated or not; CASE is evaluated in order.
+    return Where(f"(CASE WHEN json_valid(d.meta) THEN {found.sql} ELSE 0 END)", found.values) if META in found.sql else found
 
 
 def parse_terms(terms: Iterable[str]) -> Filter | None:

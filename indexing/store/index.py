@@ -23,14 +23,15 @@ import numpy as np
 
 from indexing.arrays import Ids, Matrix
 from indexing.atomic_files import file_checksum, remove_leftovers, store, sync_file
-from indexing.errors import IndexDamaged
+from indexing.errors import IndexDamaged, IndexFolderError
 from indexing.lru_cache import LRUCache
 from indexing.store import faiss_index as faiss_file
 from indexing.store.bm25 import KeywordIndex, Segment
 from indexing.store.corpus_db import IndexFolder
+from indexing.store.database_checks import damaged_files, database_problems
 from indexing.store.faiss_index import VectorIndex
 from indexing.store.filters import Filter, where
-from indexing.store.index_checks import keyword_problems, vector_problems
+from indexing.store.index_checks import different_vectors, keyword_problems, vector_problems
 from indexing.store.sentence_vectors import SentenceVectors
 from indexing.store.snapshot import Snapshot, State
 from indexing.store.term_hashes import hashes
@@ -310,12 +311,18 @@ class Index:
     # -- checking --------------------------------------------------------------------------------------------------
 
     def problems(self, sample: int = 2_000) -> Iterator[str]:
-        """All problems, one sentence each: in the database, in the derived files, and between them.
+        """All problems, one sentence each: in the database, in the derived files, and between them. Raises nothing.
 
         sample: the number of passages, evenly spread, whose keywords are recomputed. All vectors are compared.
         """
-        yield from self.folder.problems()
+        yield from database_problems(self.folder)
         yield from self._file_problems()
+        try:
+            yield from self._derived_problems(sample)
+        except IndexFolderError as error:
+            yield str(error)
+
+    def _derived_problems(self, sample: int) -> Iterator[str]:
         with self.snapshot() as snapshot:
             ids = self.folder.chunk_ids()
             embedded, matrix = self.folder.vectors(ids)
@@ -327,9 +334,15 @@ class Index:
                 deepened = self.sentences.vectors(self.sentences.ids())
                 yield from vector_problems(state.sentences, *deepened, "index of sentence vectors")
             if len(embedded) != len(ids):
-                yield f"{len(ids) - len(embedded)} passages have no vector; `docqa index` embeds what it writes."
+                yield f"{len(ids) - len(embedded)} passages have no sound vector; `docqa doctor --repair` embeds them."
             chosen = ids[np.linspace(0, len(ids) - 1, min(sample, len(ids))).astype(int)] if len(ids) else ids
             yield from keyword_problems(state.keywords, chosen, self._segment(chosen))
+
+    def differing(self) -> list[int]:
+        """Ids of passages whose stored vector is not that of the vector index, which has a checksum."""
+        with self.snapshot() as snapshot:
+            embedded, matrix = self.folder.vectors(self.folder.chunk_ids())
+            return [int(number) for number in different_vectors(snapshot.state.vectors, embedded, matrix)]
 
     def _file_problems(self) -> Iterator[str]:
         try:
@@ -345,7 +358,7 @@ class Index:
         Returns the files (sources) whose documents were removed because their text broke an invariant.
         """
         with self.folder.writer():
-            damaged = self._damaged_files()
+            damaged = damaged_files(self.folder)
             if damaged:
                 self.folder.write([], drop=damaged)
             with self._guard, self.folder.reading():
@@ -364,14 +377,3 @@ class Index:
                 self._state = self._rebuild(self.folder.generation())
             self.publish()
             return self.folder.compact()
-
-    def _damaged_files(self) -> list[str]:
-        from indexing.documents import content_hash
-
-        rows = self.folder.connection().execute("SELECT id, file, text, content_hash FROM documents").fetchall()
-        bad = {file for _, file, text, digest in rows if content_hash(text) != digest}
-        sql = 'SELECT d.file, c.start, c."end", c.text, d.text FROM documents AS d JOIN chunks AS c ON c.document_id = d.id'
-        for file, start, end, text, whole in self.folder.connection().execute(sql):
-            if whole[start:end] != text:
-                bad.add(file)
-        return sorted(bad)

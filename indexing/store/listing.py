@@ -12,10 +12,14 @@ from msgspec import Struct
 from indexing.errors import DocumentMissing
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.filters import Where, path_condition
+from indexing.store.stored_values import parsed_meta, parsed_pages
+
+# Damaged meta counts as none.
+META = "CASE WHEN json_valid(d.meta) THEN d.meta ELSE '{}' END"
 
 FACETS = {
     "language": "d.language",
-    "type": "coalesce(CAST(json_extract(d.meta, '$.file_type') AS TEXT), '')",
+    "type": f"coalesce(CAST(json_extract({META}, '$.file_type') AS TEXT), '')",
     "folder": "CASE WHEN instr(d.file, '/') THEN substr(d.file, 1, instr(d.file, '/') - 1) ELSE '' END",
 }
 FACET_VALUES = 1_000
@@ -24,11 +28,11 @@ FIELDS = 50
 # Scalar meta values and their text; lists and null are excluded.
 SCALAR = "j.type IN ('text', 'integer', 'real', 'true', 'false')"
 WRITTEN = "CASE WHEN j.type IN ('true', 'false') THEN j.type ELSE CAST(j.value AS TEXT) END"
-DATE = "CASE json_type(d.meta, '$.date') WHEN 'text' THEN json_extract(d.meta, '$.date') END"
+DATE = f"CASE json_type({META}, '$.date') WHEN 'text' THEN json_extract({META}, '$.date') END"
 
 GIVEN = "(SELECT value FROM json_each(?))"
 HAS_FIELD = (
-    f"EXISTS (SELECT 1 FROM json_each(d.meta) AS j, json_each(?) AS w WHERE {SCALAR}"
+    f"EXISTS (SELECT 1 FROM json_each({META}) AS j, json_each(?) AS w WHERE {SCALAR}"
     f" AND j.key = json_extract(w.value, '$[0]') AND {WRITTEN} = json_extract(w.value, '$[1]'))"
 )
 
@@ -143,7 +147,7 @@ def _many(values: str | Sequence[str] | None) -> str | None:
 def _fields(connection: Any, wanted: ListingQuery) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
     """The number of documents with each meta field, and the value counts of fields usable as facets."""
     rows = connection.execute(
-        f"SELECT j.key, count(*) AS n, count(DISTINCT {WRITTEN}) FROM documents AS d, json_each(d.meta) AS j WHERE {SCALAR}"
+        f"SELECT j.key, count(*) AS n, count(DISTINCT {WRITTEN}) FROM documents AS d, json_each({META}) AS j WHERE {SCALAR}"
         " GROUP BY j.key ORDER BY n DESC, j.key LIMIT ?",
         (FIELDS,),
     ).fetchall()
@@ -160,7 +164,7 @@ def _values(connection: Any, wanted: ListingQuery, names: Sequence[str], without
     """The number of documents with each value of these meta fields, most frequent first."""
     sql, values = _where(wanted, without_field=without)
     rows = connection.execute(
-        f"SELECT j.key, {WRITTEN} AS value, count(*) AS n FROM documents AS d, json_each(d.meta) AS j"
+        f"SELECT j.key, {WRITTEN} AS value, count(*) AS n FROM documents AS d, json_each({META}) AS j"
         f" {sql or 'WHERE 1'} AND {SCALAR} AND j.key IN {GIVEN} GROUP BY j.key, value ORDER BY n DESC, value",
         (*values, json.dumps(names)),
     )
@@ -183,7 +187,7 @@ def _counts(connection: Any, name: str, wanted: ListingQuery) -> dict[str, int]:
 
 def _listed(row: Sequence[Any]) -> ListedDocument:
     id, source, language, kind, folder, length, pages, meta, passages = row
-    facts = json.loads(meta)
+    facts = parsed_meta(meta)
     title = facts.get("title", "")
     return ListedDocument(
         id,
@@ -193,7 +197,7 @@ def _listed(row: Sequence[Any]) -> ListedDocument:
         folder,
         length,
         passages,
-        len(json.loads(pages)),
+        len(parsed_pages(pages)),
         title if isinstance(title, str) else str(title),
         facts,
     )

@@ -15,6 +15,7 @@ import numpy as np
 from indexing.arrays import Ids, Matrix
 from indexing.errors import IndexDamaged
 from indexing.store.corpus_db import IndexFolder
+from indexing.store.stored_values import is_unit, sound_vectors
 
 MODEL = "sentence_model"
 SCHEMA = (
@@ -36,7 +37,9 @@ class SentenceVectors:
     def model(self) -> dict[str, Any] | None:
         """name, fingerprint and dimension of the model, and "since": the generation at which it began. None before."""
         found = self._folder.fact_or(MODEL, None)
-        return dict(found) if found else None
+        if found is not None and not (isinstance(found, dict) and {"fingerprint", "dimension", "since"} <= found.keys()):
+            raise IndexDamaged(f"The name of the sentence encoder of the index in {self._folder.path} is damaged.")
+        return found
 
     def coverage(self) -> tuple[int, int]:
         """How many passages have a sentence vector, and how many there are."""
@@ -56,24 +59,20 @@ class SentenceVectors:
         return np.fromiter((row[0] for row in rows), dtype=np.int64)
 
     def vectors(self, ids: Ids) -> tuple[Ids, Matrix]:
-        """Those of the ids that have a vector, ascending, and the vectors, float32 [n, d]. Raises IndexDamaged."""
+        """Those of the ids that have a vector, ascending, and the vectors, float32 [n, d]; damaged ones are left out."""
         model = self.model()
         if model is None:
             return np.empty(0, np.int64), np.empty((0, 0), np.float32)
         found: list[int] = []
         blobs: list[bytes] = []
-        size = 4 * int(model["dimension"])
         for start in range(0, len(ids), PART):
             part = ids[start : start + PART].tolist()
             marks = ",".join("?" * len(part))
             sql = f"SELECT id, vector FROM sentence_vectors WHERE id IN ({marks}) ORDER BY id"
             for number, blob in self._folder.connection().execute(sql, part):
-                if len(blob) != size:
-                    raise IndexDamaged(f"The sentence vector of passage {number} has {len(blob)} bytes, not {size}.")
                 found.append(number)
                 blobs.append(blob)
-        matrix = np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), size // 4)
-        return np.array(found, dtype=np.int64), matrix.astype(np.float32, copy=False)
+        return sound_vectors(found, blobs, int(model["dimension"]))
 
     def missing(self, limit: int) -> list[int]:
         """The ids of at most `limit` passages without a sentence vector, newest first."""
@@ -105,6 +104,20 @@ class SentenceVectors:
         with self._folder.writing() as (connection, _):
             connection.execute("DELETE FROM sentence_vectors")
             connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (MODEL, json.dumps(None)))
+
+    def drop_damaged(self) -> None:
+        """Remove the vectors that are no unit vectors, or of no passage; the next deepening makes them again."""
+        model = self.model()
+        if model is None:
+            return
+        ids = self.ids()
+        found, matrix = self.vectors(ids)
+        sound = [number for number, vector in zip(found.tolist(), matrix, strict=True) if is_unit(vector)]
+        bad = np.setdiff1d(ids, np.intersect1d(np.array(sound, dtype=np.int64), self._folder.chunk_ids()))
+        if len(bad):
+            with self._folder.writing() as (connection, generation):
+                connection.executemany("DELETE FROM sentence_vectors WHERE id = ?", [(int(number),) for number in bad])
+                self._folder.store_facts({MODEL: {**model, "since": generation}})
 
     def write(self, ids: Sequence[int], vectors: Matrix) -> int:
         """Store vectors [n, d] of passages in one transaction; deleted passages are left out. Returns how many."""

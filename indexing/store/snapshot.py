@@ -42,10 +42,14 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A consistent view of one generation; valid only inside `Index.snapshot()`."""
+    """A consistent view of one generation; valid only inside `Index.snapshot()`.
+
+    within: only these passages are searched, ascending ids; None for all.
+    """
 
     index: OpenedIndex
     state: State
+    within: Ids | None = None
 
     @property
     def generation(self) -> int:
@@ -53,7 +57,7 @@ class Snapshot:
 
     def nearest(self, query: Matrix, top_k: int, filters: Filter | None = None) -> list[tuple[int, float]]:
         """The passages nearest to a unit vector [d]: (id, inner product), best first."""
-        return self.state.vectors.search(query, top_k, self._allowed(filters))
+        return self.state.vectors.search(query, top_k, self.allowed(filters))
 
     def nearest_elsewhere(
         self, query: Matrix, language: str, top_k: int, filters: Filter | None = None
@@ -69,7 +73,7 @@ class Snapshot:
     ) -> list[tuple[int, float]]:
         if vectors.kind != "flat":
             return []
-        others, allowed = self.state.keywords.elsewhere(language), self._allowed(filters)
+        others, allowed = self.state.keywords.elsewhere(language), self.allowed(filters)
         among = others if allowed is None else np.intersect1d(others, allowed, assume_unique=True)
         return vectors.search(query, top_k, among)
 
@@ -82,7 +86,7 @@ class Snapshot:
     def nearest_sentences(self, query: Matrix, top_k: int, filters: Filter | None = None) -> list[tuple[int, float]]:
         """The passages whose sentence vectors are nearest to a unit vector [d]: (id, inner product), best first."""
         found = self.state.sentences
-        return [] if found is None else found.search(query, top_k, self._allowed(filters))
+        return [] if found is None else found.search(query, top_k, self.allowed(filters))
 
     def nearest_sentences_elsewhere(
         self, query: Matrix, language: str, top_k: int, filters: Filter | None = None
@@ -111,10 +115,14 @@ class Snapshot:
         self, question: WeightedQuery, top_k: int, filters: Filter | None = None, all_terms: bool = False
     ) -> list[tuple[int, float]]:
         """The best passages by BM25 for weighed terms: (id, score), best first."""
-        return self.state.keywords.find(question, top_k, self._allowed(filters), all_terms)
+        return self.state.keywords.find(question, top_k, self.allowed(filters), all_terms)
 
     def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:
         return self.index.folder.chunks(ids)
 
-    def _allowed(self, filters: Filter | None) -> Ids | None:
-        return self.index.allowed(self.state.generation, filters)
+    def allowed(self, filters: Filter | None) -> Ids | None:
+        """The ids that may be found, ascending: those that match the filter and are in `within`; None for all."""
+        allowed = self.index.allowed(self.state.generation, filters)
+        if self.within is None or allowed is None:
+            return allowed if self.within is None else self.within
+        return np.intersect1d(allowed, self.within, assume_unique=True)

@@ -21,8 +21,9 @@ from urllib.parse import quote
 from filelock import FileLock, Timeout
 
 from indexing.atomic_files import move
-from indexing.errors import IndexBusy, IndexDamaged, IndexFolderError, IndexMismatch, IndexMissing
+from indexing.errors import DocqaError, IndexBusy, IndexDamaged, IndexFolderError, IndexMismatch, IndexMissing
 from indexing.settings import IndexSettings
+from indexing.store.checked_sqlite import CheckedConnection, folder_error
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -112,7 +113,9 @@ class Database:
             folder = cls(path, writable=True)
             with folder.writer():
                 folder._initialise(settings, model)
-        except (OSError, sqlite3.OperationalError) as error:
+        except sqlite3.OperationalError as error:
+            raise folder_error(path, error) from error
+        except OSError as error:
             raise IndexFolderError(f"No index can be made in {path} ({error}).") from error
         return folder
 
@@ -137,8 +140,14 @@ class Database:
         """Open an existing index. Raises IndexMissing, IndexMismatch (a newer format), IndexDamaged."""
         if not (path / DATABASE).is_file():
             raise IndexMissing(f"There is no index in {path}; create one with `docqa index DOCUMENTS --into {path}`.")
+        if not (path / DATABASE).stat().st_size:
+            raise IndexDamaged(f"The database of the index in {path} is an empty file.")
         folder = cls(path, writable=writable)
-        found = folder.fact("format")
+        try:
+            found = folder.fact("format")
+        except IndexFolderError:
+            folder.close()
+            raise
         if found != FORMAT:
             folder.close()
             raise IndexMismatch(f"The index in {path} has format {found}; this docqa reads format {FORMAT}.")
@@ -170,9 +179,10 @@ class Database:
 
     def _connect(self) -> Connection:
         try:
-            connection = sqlite3.connect(
-                self._uri(), uri=True, isolation_level=None, timeout=WAIT_S, check_same_thread=False
-            )
+            connection = CheckedConnection.open(self.path, self._uri(), WAIT_S)
+        except sqlite3.DatabaseError as error:
+            raise IndexDamaged(f"The database of the index in {self.path} cannot be read ({error}).") from error
+        try:
             connection.execute("PRAGMA foreign_keys=ON")
             if self.writable:
                 connection.execute("PRAGMA journal_mode=WAL")
@@ -180,8 +190,9 @@ class Database:
                 connection.execute("PRAGMA secure_delete=ON")
             connection.execute("PRAGMA cache_size=-65536")
             connection.execute("SELECT count(*) FROM meta").fetchone()
-        except sqlite3.DatabaseError as error:
-            raise IndexDamaged(f"The database of the index in {self.path} cannot be read ({error}).") from error
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _uri(self) -> str:
@@ -235,11 +246,9 @@ class Database:
             yield connection, generation
             connection.execute("UPDATE meta SET value = ? WHERE name = 'generation'", (str(generation),))
             connection.execute("COMMIT")
-        except BaseException as error:
+        except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError):
-                raise IndexFolderError(f"The index in {self.path} cannot be written ({error}).") from error
             raise
 
     # -- facts -----------------------------------------------------------------------------------------------------
@@ -254,7 +263,10 @@ class Database:
     def fact_or(self, name: str, default: Any) -> Any:
         """One row of `meta`, parsed; `default` if it is missing."""
         row = self.connection().execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return default if row is None else json.loads(row[0])
+        try:
+            return default if row is None else json.loads(row[0])
+        except (ValueError, TypeError) as error:
+            raise IndexDamaged(f"The {name} of the index in {self.path} is damaged.") from error
 
     def store_facts(self, facts: dict[str, Any]) -> None:
         """Store facts that do not affect answers; the generation is unchanged."""
@@ -263,13 +275,20 @@ class Database:
         )
 
     def generation(self) -> int:
-        return int(self.fact("generation"))
+        found = self.fact("generation")
+        if not isinstance(found, int) or found < 0:
+            raise IndexDamaged(f"The generation of the index in {self.path} is damaged.")
+        return found
 
     @property
     def settings(self) -> IndexSettings:
         """The settings with which the index was created."""
         if self._settings is None:
-            self._settings = IndexSettings.from_dict(self.fact("settings"))
+            found = self.fact("settings")
+            try:
+                self._settings = IndexSettings.from_dict(found)
+            except (DocqaError, TypeError, ValueError, KeyError, AttributeError) as error:
+                raise IndexDamaged(f"The settings of the index in {self.path} are damaged.") from error
         return self._settings
 
     def change_settings(self, settings: IndexSettings) -> None:
@@ -280,7 +299,11 @@ class Database:
     @property
     def model(self) -> dict[str, Any]:
         """Name, fingerprint and dimension of the embedder that computed the vectors."""
-        return dict(self.fact("model"))
+        found = self.fact("model")
+        kinds = {"name": str, "fingerprint": str, "dimension": int}
+        if not isinstance(found, dict) or any(type(found.get(name)) is not kind for name, kind in kinds.items()):
+            raise IndexDamaged(f"The name of the embedder of the index in {self.path} is damaged.")
+        return found
 
     # -- disk space ------------------------------------------------------------------------------------------------
 
@@ -307,17 +330,21 @@ class Database:
         """Store that rows were deleted, in the transaction that deletes them."""
         self.store_facts({UNERASED: True})
 
+    def reindex(self) -> None:
+        """Rebuild the database's own indexes from its tables. Raises IndexDamaged if two rows have one key."""
+        try:
+            self.connection().execute("REINDEX")
+        except sqlite3.IntegrityError as error:
+            raise IndexDamaged(f"The database of the index in {self.path} holds a row twice ({error}).") from error
+
     def compact(self) -> bool:
         """Rewrite the database without deleted rows, then `erase_deleted`. The caller holds `writer()`.
 
         This also erases rows that older versions deleted without overwriting. It needs as much free space as the database
         has. Raises IndexFolderError, for instance if the disk is full.
         """
-        try:
-            self.mark_unerased()
-            self.connection().execute("VACUUM")
-        except sqlite3.OperationalError as error:
-            raise IndexFolderError(f"The index in {self.path} cannot be compacted ({error}).") from error
+        self.mark_unerased()
+        self.connection().execute("VACUUM")
         return self.erase_deleted(WAIT_S)
 
     def size(self) -> int:

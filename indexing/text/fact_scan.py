@@ -42,6 +42,9 @@ CENTURY_SIGNS = ("世纪", "世紀", "세기")
 LOOKALIKES = str.maketrans("АВЕКМНОРСТУХ", "ABEKMHOPCTYX")
 SIGNS_OF_ROMAN = frozenset("ⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩⅪⅫ")
 FEWEST_JOINED = 7
+GROUPED_DIGITS = regex.compile(
+    r"(?<![\d.,])\+?\(?\d{1,6}\)?(?:(?:[ \u00a0.\-–/]|[ \u00a0]?[()][ \u00a0]?)\d{1,6}\)?){1,7}(?!\d)"
+)
 BUDDHIST = 543
 
 
@@ -118,6 +121,9 @@ def _one(run: str, at: int, language: str) -> Mark:
         return _year(int(run), at, end, language)
     claims = (*map(_claim, sorted(_n(values))), surface)
     forms = _n(values) | surface
+    if run.isdigit() and len(run) >= FEWEST_JOINED:
+        forms |= {f"d:{run}"}
+        claims = (*claims, _claim(f"d:{run}"))
     if regex.fullmatch(r"[0-2]?\d\.[0-5]\d", run):
         forms |= {_time(*run.split("."))}
     return Mark("number", at, end, forms, claims)
@@ -166,6 +172,16 @@ def _groups(run: str, at: int, parts: list[str], language: str) -> Mark:
     if date is not None:
         return Mark("number", at, at + len(run), forms | date[0], (*claims, *date[1]))
     return Mark("code", at, at + len(run), forms, claims)
+
+
+def grouped_digits(text: str) -> Forms:
+    """Telephone numbers and the like, written in groups of digits, as one run: of several groups, at least seven digits.
+
+    >>> sorted(grouped_digits("Call (555) 987-1111."))
+    ['d:5559871111']
+    """
+    runs = (regex.sub(r"\D", "", match.group()) for match in GROUPED_DIGITS.finditer(plain(text)))
+    return frozenset(f"d:{run}" for run in runs if len(run) >= FEWEST_JOINED)
 
 
 def _date(parts: list[str]) -> tuple[Forms, tuple[Forms, ...]] | None:

@@ -16,7 +16,7 @@ from typing import Literal
 
 import regex
 
-from indexing.text.fact_scan import Forms, Mark, scan
+from indexing.text.fact_scan import Forms, Mark, grouped_digits, scan
 from indexing.text.numeral_words import INFLECTED, QUANTITY_WORDS, RANGE_WORDS, fold
 from indexing.text.numerals import HAN_DIGITS, roman_value
 
@@ -304,7 +304,7 @@ def scripts_of(text: str) -> Forms:
 @lru_cache(maxsize=512)
 def _stated(text: str, language: str) -> StatedFacts:
     marks = scan(text, language)
-    forms = frozenset(form for mark in marks for form in mark.forms)
+    forms = frozenset(form for mark in marks for form in mark.forms) | grouped_digits(text)
     words = {fold(text[mark.start : mark.end]) for mark in marks if mark.kind == "word"}
     words |= set(KATAKANA.findall(text))
     words |= {fold(part) for mark in marks if mark.kind == "code" for part in LETTER_RUN.findall(text, mark.start, mark.end)}

@@ -171,10 +171,10 @@ def term_text(text: str) -> str:
         text = text.replace(WORD_BREAK, "")
     if FULL_WIDTH.search(text):
         text = text.translate(NARROW)
-    return SPLIT_AM.sub(_am, text) if "\u0e4d" in text or "\u0ecd" in text else text
+    return SPLIT_AM.sub(usual_am, text) if "\u0e4d" in text or "\u0ecd" in text else text
 
 
-def _am(match: regex.Match[str]) -> str:
+def usual_am(match: regex.Match[str]) -> str:
     """Thai and Lao sara am in one character, behind its tone mark."""
     return f"{match['t']}\u0e33" if match["thai"] else f"{match['l'] or ''}\u0eb3"
 
@@ -193,6 +193,21 @@ def run_parts(run: str, language: str) -> tuple[tuple[str, ...], tuple[str, ...]
     clusters = CLUSTER.findall(run)
     pairs = list(map(add, clusters, clusters[1:])) or clusters
     return tuple(term for pair in pairs for term in terms_of_pair(pair)), han_numbers(run)
+
+
+def run_keys(run: str) -> tuple[str, ...]:
+    """The folded words of one run, without stems and variants; of an unspaced run, one key for each character.
+
+    Each key of a spaced run is one of its terms in any language; of an unspaced run, each pair of neighbouring keys is.
+
+    >>> run_keys("GPT-4"), run_keys("Bridges"), run_keys("東京都")
+    (('gpt', '4'), ('bridges',), ('東', '京', '都'))
+    """
+    if run.isalpha() and run[1:].islower() and (run.isascii() or SMALL.fullmatch(run)):
+        return _word(run, "")[:1]
+    if DENSE.match(run) is None:
+        return run_terms(run, lambda word: _word(word, "")[:1])[0]
+    return tuple(_dense(cluster)[:LONGEST] for cluster in CLUSTER.findall(run))
 
 
 def terms_of_pair(pair: str) -> tuple[str, ...]:

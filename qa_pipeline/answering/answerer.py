@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from indexing.errors import IndexMismatch, SettingError
 from indexing.models.embedder import Embedder
 from indexing.models.registry import resolve
@@ -19,7 +21,7 @@ from indexing.store.index import Index
 from qa_pipeline.answering.ask import AnsweringModels, Step, ask_stream, search_reply
 from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration, calibration_of
 from qa_pipeline.answering.verification import Verifier
-from qa_pipeline.answers import Reply
+from qa_pipeline.answers import Reply, WordHits
 from qa_pipeline.reading.early_stop import read_in_order
 from qa_pipeline.reading.load import load_reader
 from qa_pipeline.reading.readings import PassageReader, Reading
@@ -89,6 +91,14 @@ class Answerer:
         return search_reply(
             question, lambda: self.retriever.passages(question, settings, filters), self.models, self.verifier
         )
+
+    def search_words(self, words: str, filters: Filter | None = None, offset: int = 0, limit: int = 10) -> WordHits:
+        """The passages that match a query of `indexing.text.word_query`: all are counted, `limit` of them are returned.
+
+        Raises SettingError for another query, FilterError, BrokenCitation.
+        """
+        found = self.retriever.words.search(words, filters, offset, limit)
+        return replace(found, hits=tuple(self.verifier.quotations().word_hits(found.hits)))
 
     def _steps(
         self, question: str, settings: AskSettings | None, filters: Filter | None, *, progress: bool

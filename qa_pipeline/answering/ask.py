@@ -112,6 +112,7 @@ def ask_stream(
         calibration.scope,
         len(retrieved.passages),
         retrieved.deepened,
+        _copies(retrieved, passages),
     )
     yield Step(passages, answers, len(read), reply)
 
@@ -137,6 +138,7 @@ def search_reply(
         models.calibration.of(retrieved.language).scope,
         len(retrieved.passages),
         retrieved.deepened,
+        _copies(retrieved, passages),
     )
 
 
@@ -149,6 +151,13 @@ def decision_rule(settings: AskSettings, calibration: Calibration) -> DecisionRu
     margin = calibration.stop_margin
     sure, sure_of_few = calibration.probability(margin), calibration.probability(margin + MORE_FOR_FEW)
     return DecisionRule(threshold, sure, sure_of_few, settings.read_at_least)
+
+
+def _copies(retrieved: RetrievedPassages, passages: tuple[Passage, ...]) -> tuple[tuple[str, ...], ...]:
+    """The groups of copies among the documents of these passages, which may be fewer than were retrieved."""
+    there = {passage.document_id for passage in passages}
+    groups = (tuple(id for id in group if id in there) for group in retrieved.copies)
+    return tuple(group for group in groups if len(group) > 1)
 
 
 def _stopped(decision: Decision, read: int, passages: int) -> Stopped:

@@ -117,8 +117,10 @@ def _own_found(preset: Preset) -> Calibration | None:
     """A preset's calibration for passages retrieved with the built-in embedder."""
     if not preset.found:
         return None
-    slope, offset, threshold, near, words, dense_score, share = preset.found
+    slope, offset, threshold, near, words, sentences, *typical = preset.found
+    dense_score, share, sentence_score = typical
+    embedder = dense_score_name(resolve(BUILTIN, "embedder").fingerprint, static=True)
     evidence_weights = EvidenceWeights(
-        near, words, Evidence(dense_score, share), dense_score_name(resolve(BUILTIN, "embedder").fingerprint, static=True)
+        near, words, Evidence(dense_score, share, sentences=sentence_score), embedder, sentences
     )
     return Calibration(slope, offset, threshold, preset.calibration[3], "pooled", evidence_weights)

@@ -115,7 +115,11 @@ def to_json(known: StoredCalibration) -> dict[str, Any]:
 
 def _weights_to_json(weights: EvidenceWeights) -> dict[str, Any]:
     typical = {"nearness": weights.typical.dense_score, "words": weights.typical.words}
-    return {"near": weights.near, "words": weights.words, "typical": typical, "embedder": weights.embedder}
+    values = {"near": weights.near, "words": weights.words, "typical": typical, "embedder": weights.embedder}
+    if weights.typical.sentences is None:
+        return values
+    typical["sentences"] = weights.typical.sentences
+    return {**values, "sentences": weights.sentences}
 
 
 def _from_json(values: Mapping[str, Any]) -> StoredCalibration:
@@ -134,11 +138,12 @@ def _fact_weights(values: Mapping[str, Any]) -> FactWeights:
 
 
 def _evidence_weights(values: Mapping[str, Any]) -> EvidenceWeights:
-    dense_score, share = (
-        None if values["typical"][n] is None else float(values["typical"][n]) for n in ("nearness", "words")
+    dense_score, share, sentence_score = (
+        None if values["typical"].get(name) is None else float(values["typical"][name])
+        for name in ("nearness", "words", "sentences")
     )
-    typical = Evidence(dense_score, share)
-    near, words = float(values["near"]), float(values["words"])
-    if not (0 <= near < math.inf and 0 <= words < math.inf):
+    typical = Evidence(dense_score, share, sentences=sentence_score)
+    near, words, sentences = float(values["near"]), float(values["words"]), float(values.get("sentences", 0.0))
+    if not all(0 <= weight < math.inf for weight in (near, words, sentences)):
         raise ValueError("its evidence weights cannot be")
-    return EvidenceWeights(near, words, typical, str(values["embedder"]))
+    return EvidenceWeights(near, words, typical, str(values["embedder"]), sentences)

@@ -39,16 +39,17 @@ SHIPPED = FactWeights(11.1, 5.2)
 class EvidenceWeights:
     """Logits added to the margin of a span.
 
-        near * (dense score - typical dense score) + words * (words - typical words)
+        near * (dense score - typical) + words * (words - typical) + sentences * (sentence score - typical)
 
-    A score that was not computed counts as typical. embedder: `Embedder.dense_score_name`; the weights do not hold for the
-    dense score of any other embedder.
+    A score that was not computed counts as typical, as where a passage has no sentence vector.
+    embedder: `Embedder.dense_score_name`; the weights do not hold for the dense score of any other embedder.
     """
 
     near: float
     words: float
     typical: Evidence
     embedder: str
+    sentences: float = 0.0
 
     def of(self, found: Evidence) -> float:
         """The logits for this evidence.
@@ -56,8 +57,10 @@ class EvidenceWeights:
         >>> EvidenceWeights(10.0, 6.0, Evidence(0.5, 0.25), "").of(Evidence(0.75, 0.5))
         4.0
         """
-        return self.near * _above(found.dense_score, self.typical.dense_score) + self.words * _above(
-            found.words, self.typical.words
+        return (
+            self.near * _above(found.dense_score, self.typical.dense_score)
+            + self.words * _above(found.words, self.typical.words)
+            + self.sentences * _above(found.sentences, self.typical.sentences)
         )
 
 

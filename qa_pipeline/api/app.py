@@ -23,9 +23,11 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from qa_pipeline.api.auth import OPEN, guard
 from qa_pipeline.api.bodies import BoundedRequest
+from qa_pipeline.api.client_watch import ClientWatch
 from qa_pipeline.api.openapi_page import POLICY, Description, InteractivePage
 from qa_pipeline.api.problems import exception_handler
 from qa_pipeline.api.routes import ask, corpora, documents, evaluations, feedback, jobs, system
+from qa_pipeline.reading.cancellation import CURRENT, WorkToken
 from qa_pipeline.service.service import Service
 
 logger = logging.getLogger("docqa.api")
@@ -90,6 +92,9 @@ def with_headers(app: Litestar) -> ASGIApp:
             await app(scope, receive, send)
             return
         began, status = time.perf_counter(), 500
+        token = WorkToken(service.settings.deadline_s)
+        watch = ClientWatch(receive, token, service.settings.body_s)
+        CURRENT.set(token)
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -101,11 +106,20 @@ def with_headers(app: Litestar) -> ASGIApp:
             await send(message)
 
         try:
-            await app(scope, receive, sending)
+            if scope["method"] == "POST" and _is_empty(scope):
+                await watch.expect_no_body()
+            await app(scope, watch.receive, sending)
         finally:
+            await watch.close()
             _note(service, scope, status, time.perf_counter() - began)
 
     return serve
+
+
+def _is_empty(scope: Any) -> bool:
+    """Whether a request says by its headers that it has no body."""
+    given = {name: value for name, value in scope["headers"] if name in (b"content-length", b"transfer-encoding")}
+    return given.get(b"content-length", b"0").strip() == b"0" and b"transfer-encoding" not in given
 
 
 def _say_methods(message: Any, methods: str) -> None:

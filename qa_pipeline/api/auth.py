@@ -45,6 +45,12 @@ def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         raise NotAllowed("This key is limited to some corpora; use one that is not.")
 
 
+def owner(connection: Connection) -> str:
+    """Whose limits a request counts against: the id of its key; "" without keys."""
+    key: Key | None = connection.scope.get("auth")  # type: ignore[assignment]
+    return "" if key is None else key.id
+
+
 def _key(connection: Connection, service: Service) -> Key | None:
     """The key of a request; None if the service needs no keys. Raises KeyNeeded, NotAllowed."""
     if not service.keys_needed():

@@ -6,10 +6,11 @@ returned, never used as paths.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +19,7 @@ from litestar import Request
 from litestar.exceptions import ClientException
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
-from indexing.errors import SettingError
+from indexing.errors import DiskFull, SettingError
 from qa_pipeline.errors import TooLarge
 from qa_pipeline.service.settings import ServerSettings
 
@@ -53,7 +54,7 @@ class UploadResult:
 
 @asynccontextmanager
 async def upload(request: Request[Any, Any, Any], uploads: Path, settings: ServerSettings) -> AsyncIterator[UploadResult]:
-    """Receive the upload of a request. Raises TooLarge, SettingError; ClientException for an invalid multipart body.
+    """Receive the upload of a request. Raises TooLarge, SettingError, DiskFull; ClientException for a body that is no form.
 
     A file larger than `settings.file_bytes` is dropped, with the reason; the other files are kept.
     """
@@ -62,6 +63,7 @@ async def upload(request: Request[Any, Any, Any], uploads: Path, settings: Serve
     if announced.isdigit() and int(announced) > settings.upload_bytes:
         raise _too_large(settings)
     boundary = _boundary(request)
+    await asyncio.to_thread(_check_room, uploads, settings.uploads_bytes)
     sent.folder.mkdir()
     try:
         with _UploadWriter(sent, settings) as writing:
@@ -70,6 +72,18 @@ async def upload(request: Request[Any, Any, Any], uploads: Path, settings: Serve
     finally:
         if not sent.kept:
             shutil.rmtree(sent.folder, ignore_errors=True)
+
+
+def _check_room(uploads: Path, most: int) -> None:
+    """Raises DiskFull if the uploads and answers that are kept have reached their limit."""
+    size = 0
+    for path in uploads.rglob("*"):
+        with suppress(OSError):
+            size += path.stat().st_size
+    if size >= most:
+        raise DiskFull(
+            f"The uploads that are kept have {size:,} bytes, of {most:,} allowed (--uploads-bytes); wait or free some."
+        )
 
 
 def _boundary(request: Request[Any, Any, Any]) -> str:

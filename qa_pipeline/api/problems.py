@@ -34,8 +34,12 @@ STATUSES: dict[type[errors.DocqaError], int] = {
     own_errors.JobNotDone: 409,
     own_errors.JobCancelled: 409,
     errors.IndexBusy: 409,
+    own_errors.TooSlow: 408,
     own_errors.TooLarge: 413,
+    errors.DiskFull: 507,
     own_errors.TooBusy: 429,
+    own_errors.ClientGone: 499,
+    own_errors.OutOfTime: 504,
     own_errors.PipelineFailed: 500,
     own_errors.BrokenCitation: 500,
     errors.DocqaError: 503,
@@ -127,4 +131,5 @@ def _kind(status: int) -> str:
 
 
 def _phrase(status: int) -> str:
-    return HTTPStatus(status).phrase
+    """The phrase of a status. 499 is nginx's, for the log alone: nobody is there to receive it."""
+    return "Client Closed Request" if status == 499 else HTTPStatus(status).phrase

@@ -17,6 +17,9 @@ from qa_pipeline.settings import MAX_QUESTION, MAX_TOP_K
 T = TypeVar("T")
 
 Question = Annotated[str, Meta(min_length=1, max_length=MAX_QUESTION, pattern=r"\S")]
+Words = Annotated[
+    str, Meta(min_length=1, max_length=2_000, description='Only passages with these words, such as `"old bridge" OR tow*`.')
+]
 Filters = Annotated[
     dict[str, Any], Meta(description='Which passages are searched, in Haystack\'s notation, such as {"language": "de"}.')
 ]
@@ -44,6 +47,14 @@ class SearchBody(Struct, forbid_unknown_fields=True):
     question: Question
     retrieve: Many | None = None
     filters: Filters | None = None
+    words: Words | None = None
+
+
+class WordsBody(Struct, forbid_unknown_fields=True):
+    words: Words
+    filters: Filters | None = None
+    offset: Offset = 0
+    limit: Many = 10
 
 
 class AskBody(Struct, forbid_unknown_fields=True):
@@ -55,6 +66,7 @@ class AskBody(Struct, forbid_unknown_fields=True):
     read_at_least: Many | None = None
     budget_ms: Milliseconds | None = None
     filters: Filters | None = None
+    words: Words | None = None
 
 
 class AskBatchBody(Struct, forbid_unknown_fields=True):
@@ -90,6 +102,7 @@ class SavedQuestionSettings(Struct, forbid_unknown_fields=True, omit_defaults=Tr
     thorough: bool | None = None
     read_at_least: Many | None = None
     budget_ms: Milliseconds | None = None
+    words: Words | None = None
 
 
 class SavedQuestionBody(Struct, forbid_unknown_fields=True):
@@ -139,7 +152,9 @@ class Counts(Struct):
     passages: int
 
 
-class CorpusStatus(Struct):
+class CorpusStatus(Struct, kw_only=True):
+    """The state of a corpus. broken: why it cannot be read, "" if it can; then the counts are 0."""
+
     name: str
     title: str
     embedder: str
@@ -150,6 +165,7 @@ class CorpusStatus(Struct):
     generation: int
     bytes: int
     deepened: float | None
+    broken: str = ""
 
 
 class SkippedFile(Struct):
@@ -157,7 +173,7 @@ class SkippedFile(Struct):
     reason: str
 
 
-class CorpusDetail(CorpusStatus):
+class CorpusDetail(CorpusStatus, kw_only=True):
     skipped: list[SkippedFile]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from indexing.errors import SettingError
-from qa_pipeline.cli.output import mark_answer, print_json, print_reply
+from qa_pipeline.cli.output import mark_answer, print_json, print_reply, print_word_hits
 from qa_pipeline.settings import PRECISIONS
 
 if TYPE_CHECKING:
@@ -28,7 +28,12 @@ def add_ask_verbs(verbs: Any) -> None:
     ):
         verb = verbs.add_parser(name, help=about)
         verb.add_argument("index", metavar="INDEX", type=Path)
-        verb.add_argument("question", metavar="QUESTION", help="the question; `-` reads one a line from standard input")
+        verb.add_argument(
+            "question",
+            metavar="QUESTION",
+            help="the question; `-` reads one a line from standard input",
+            **({"nargs": "?"} if name == "search" else {}),
+        )
         if name == "ask":
             verb.add_argument("--top-k", type=int, default=5, metavar="N", help="answers at most (5)")
             verb.add_argument("--reader", metavar="NAME", help="preset, hub id or folder; `builtin` needs no download")
@@ -49,6 +54,12 @@ def add_ask_verbs(verbs: Any) -> None:
             metavar="NAME=VALUE",
             dest="filters",
             help="only passages like this; again for more (same name: or, other name: and)",
+        )
+        verb.add_argument(
+            "--words",
+            default="",
+            metavar="WORDS",
+            help='only passages with these words: `"a phrase"`, AND, OR, NOT, `begin*`, `a NEAR/5 b`, `field:value`',
         )
         verb.add_argument("--json", action="store_true", help="one object a question")
         verb.set_defaults(run=_ask if name == "ask" else _search)
@@ -80,7 +91,24 @@ def _ask(options: argparse.Namespace) -> int:
 
 
 def _search(options: argparse.Namespace) -> int:
-    return _answer_all(options, None, "search")
+    if options.question is not None:
+        return _answer_all(options, None, "search")
+    if not options.words:
+        raise SettingError("Give a question, or words to search for with --words.")
+    return _search_words(options)
+
+
+def _search_words(options: argparse.Namespace) -> int:
+    """The passages with the words, without a question: no model is loaded."""
+    from indexing.store.filters import parse_terms
+    from indexing.store.index import Index
+    from qa_pipeline.retrieval.word_search import WordSearcher
+    from qa_pipeline.settings import AskSettings
+
+    limit = AskSettings(retrieve=options.retrieve).retrieve
+    found = WordSearcher(Index.open(options.index)).search(options.words, parse_terms(options.filters), limit=limit)
+    print_json(msgspec.to_builtins(found)) if options.json else print_word_hits(found)
+    return OK if found.passages else NOTHING_FOUND
 
 
 def _answer_all(options: argparse.Namespace, reader: str | None, verb: str) -> int:
@@ -90,7 +118,7 @@ def _answer_all(options: argparse.Namespace, reader: str | None, verb: str) -> i
 
     filters = parse_terms(options.filters)
     where(filters)
-    asked: dict[str, Any] = {"retrieve": options.retrieve}
+    asked: dict[str, Any] = {"retrieve": options.retrieve, "words": options.words}
     if verb == "ask":
         asked |= {"top_k": options.top_k, "no_answer_threshold": options.no_answer_threshold}
         asked |= {"thorough": options.thorough, "read_at_least": options.read_at_least, "budget_ms": options.budget_ms}

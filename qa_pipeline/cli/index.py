@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from indexing.build import FileReport
     from indexing.deepen import Deepened
     from indexing.models.presets import Preset
+    from indexing.repair import Repaired
     from indexing.settings import IndexSettings
 
 OK, FAILED = 0, 2
@@ -56,7 +57,9 @@ def add_inspection_verbs(verbs: Any) -> None:
     show.set_defaults(run=_show)
     doctor = verbs.add_parser("doctor", help="check text, vectors, keyword index and FAISS against each other")
     doctor.add_argument("index", metavar="INDEX", type=Path)
-    doctor.add_argument("--repair", action="store_true", help="rebuild the derived files; remove damaged documents")
+    doctor.add_argument("--repair", action="store_true", help="repair in place, or save into a new folder what can be read")
+    doctor.add_argument("--documents", metavar="FOLDER", type=Path, help="with --repair: where the indexed files are")
+    doctor.add_argument("--into", metavar="FOLDER", type=Path, help="with --repair: the new folder (INDEX-salvaged)")
     doctor.add_argument("--compact", action="store_true", help="rewrite the index, so that nothing deleted stays on disk")
     doctor.add_argument("--json", action="store_true")
     doctor.set_defaults(run=_doctor)
@@ -241,29 +244,76 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from indexing.store.index import Index
+    """Findings never end the command; its status is 2 while one is left."""
+    from indexing.repair import Repaired, diagnose, repair_index
 
-    with Index.open(options.index, writable=options.repair or options.compact) as index:
-        before = index.folder.size()
-        problems = list(index.problems())
-        removed = index.repair() if options.repair and problems else []
-        left = list(index.problems()) if options.repair and problems else problems
-        compacted = index.compact() if options.compact else None
-        after = index.folder.size()
+    before = _size(options.index)
+    problems = diagnose(options.index)
+    repaired = Repaired(left=tuple(problems))
+    if options.repair and problems:
+        repaired = repair_index(options.index, documents=options.documents, into=options.into)
+    compacted = _compacted(options.index) if options.compact else None
+    after = _size(options.index)
     if options.json:
-        told = {"problems": problems, "repaired": options.repair, "left": left, "removed": removed}
+        told = {"problems": problems, "repaired": options.repair, **_repair_dict(repaired)}
         print_json(told | ({"compacted": compacted, "bytes_before": before, "bytes": after} if options.compact else {}))
     else:
         for problem in problems:
-            print(problem)
-        for source in removed:
-            print(f"removed, and read again by the next `docqa index`: {printable(source)}")
-        print("The index is sound." if not left else f"{len(left)} problems; `docqa doctor INDEX --repair` repairs them.")
+            print(printable(problem))
+        if options.repair:
+            _print_repair(repaired)
+        left = len(repaired.left)
+        print("The index is sound." if not left else _advice(left, options.repair))
         if compacted is not None:
             print(f"Compacted: {before:,} bytes before, {after:,} now.")
         if compacted is False:
             print("The index is in use: what was deleted may stay on disk. Run the command again later.")
-    return OK if not left and compacted is not False else FAILED
+    return OK if not repaired.left and compacted is not False else FAILED
+
+
+def _size(index: Path) -> int:
+    return sum(path.stat().st_size for path in index.rglob("*") if path.is_file())
+
+
+def _compacted(path: Path) -> bool:
+    from indexing.store.index import Index
+
+    with Index.open(path, writable=True) as index:
+        return index.compact()
+
+
+def _repair_dict(repaired: Repaired) -> dict[str, Any]:
+    return {
+        "left": list(repaired.left),
+        "removed": list(repaired.removed),
+        "read_again": list(repaired.read_again),
+        "embedded": repaired.embedded,
+        "into": None if repaired.into is None else str(repaired.into),
+        "saved": repaired.saved,
+        "lost": list(repaired.lost),
+        "all_lost_named": repaired.named,
+    }
+
+
+def _print_repair(repaired: Repaired) -> None:
+    for source in repaired.removed:
+        again = "read again" if source in repaired.read_again else "removed, and read again by the next `docqa index`"
+        print(f"{again}: {printable(source)}")
+    if repaired.embedded:
+        print(f"embedded again: {_passage_count(repaired.embedded).strip(' ()')}")
+    if repaired.into is not None:
+        print(f"The database cannot be repaired in place; {repaired.saved:,} documents were saved into {repaired.into}.")
+        for source in repaired.lost:
+            print(f"lost: {printable(source)}")
+        if not repaired.named:
+            print("Not everything that is lost has a name; `docqa index` into the new folder reads all files again.")
+    for problem in repaired.left:
+        print(f"left: {printable(problem)}")
+
+
+def _advice(left: int, repaired: bool) -> str:
+    counted = f"{left} problem{'s' if left > 1 else ''}"
+    return f"{counted} left." if repaired else f"{counted}; `docqa doctor INDEX --repair` repairs what can be repaired."
 
 
 def _models(options: argparse.Namespace) -> int:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from indexing.errors import DocqaError
+from indexing.errors import DocqaError, os_reason
 from qa_pipeline.cli.ask import add_ask_verbs, add_read_verb
 from qa_pipeline.cli.evaluate import add_verbs as add_evaluate_verbs
 from qa_pipeline.cli.index import add_index_verb, add_inspection_verbs
@@ -44,6 +45,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("docqa: stopped; committed work is kept, and the same command continues it.", file=sys.stderr)
         return 130
+    except OSError as error:
+        if error.errno is None:
+            return _unexpected(error)
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"docqa: The operating system refused a file or the network: {os_reason(error)}{where}.", file=sys.stderr)
+        return FAILED
+    except MemoryError:
+        print("docqa: There is not enough memory for this; end other programs, or give smaller limits.", file=sys.stderr)
+        return FAILED
+    except Exception as error:
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    """A defect of docqa, with its traceback. Never status 1, which says that there is no answer."""
+    traceback.print_exception(error)
+    print(
+        f"docqa: Unexpected error in docqa itself ({type(error).__name__}); please report the lines above.", file=sys.stderr
+    )
+    return FAILED
 
 
 def _renamed(arguments: Sequence[str]) -> list[str]:

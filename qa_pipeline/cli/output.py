@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from indexing.build import FileReport
-    from qa_pipeline.answers import Answer, Passage, Reply
+    from qa_pipeline.answers import Answer, Passage, Reply, WordHits
 
 LINE_S = 10.0
 
@@ -86,6 +86,25 @@ def _print_passage(passage: Passage) -> None:
     text = printable(passage.text)
     print(_indented(text if len(text) <= 300 else text[:299] + "…"))
     _print_missing(passage)
+
+
+def print_word_hits(found: WordHits) -> None:
+    """The counts of a search by words, and the passages with their words marked."""
+    passages = f"{found.passages:,} passage{'s' * (found.passages != 1)}"
+    print(f"{passages} in {found.documents:,} document{'s' * (found.documents != 1)}")
+    for number, hit in enumerate(found.hits, start=1):
+        page = f" · page {hit.page}" if hit.page else ""
+        place = f"{hit.document_id[:12]}… {hit.start}-{hit.end}"
+        print(f"  {number}. {printable(hit.source)}{page} · {hit.language} · {place}")
+        first = hit.marks[0] if hit.marks else (hit.start, hit.start)
+        begin, stop = _sentence_around(hit.text, first[0] - hit.start, first[1] - hit.start)
+        pieces, at = [], begin
+        for start, end in ((start - hit.start, end - hit.start) for start, end in hit.marks):
+            if at <= start and end <= stop:
+                pieces += [printable(hit.text[at:start]), _bold(hit.text[start:end])]
+                at = end
+        print(_indented("".join([*pieces, printable(hit.text[at:stop])])))
+    print(f"  ({found.ms:.0f} ms)\n")
 
 
 def _print_missing(passage: Passage) -> None:

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from qa_pipeline.service.api_keys import Key, KeyStore
     from qa_pipeline.service.settings import ServerSettings
 
+AGAIN_S = 1.0
 FLAGS = (
     ("--home", "HOME", "the home folder, created if it is missing"),
     ("--host", "ADDRESS", "address to listen at (127.0.0.1); any but this machine's own needs a key"),
@@ -32,6 +34,13 @@ FLAGS = (
     ("--pipeline", "FILE", "Haystack pipeline (YAML) that answers, instead of the usual one"),
     ("--concurrency", "N", "questions read at once (as many as cores)"),
     ("--queue", "N", "questions that may wait (four times that)"),
+    ("--key-batches", "N", "batches of one key at once (2)"),
+    ("--deadline-s", "SECONDS", "time for a question, from its arrival (60)"),
+    ("--body-s", "SECONDS", "time for the head of a request, and for its body (20)"),
+    ("--connections", "N", "connections open at once (1,000)"),
+    ("--read-chars", "N", "characters of a text at /v1/read (200,000)"),
+    ("--open-corpora", "N", "corpora kept open at once (64)"),
+    ("--uploads-bytes", "N", "bytes of all kept question files and answers (10,000,000,000)"),
     ("--top-k", "N", "answers or passages one may ask for (100)"),
     ("--batch", "N", "questions in one request (1,000)"),
     ("--questions", "N", "questions in one file (10,000)"),
@@ -86,10 +95,15 @@ def _serve(options: argparse.Namespace) -> int:
 
     few_heaps()
     resolve(settings.reader, "reader")
-    import uvicorn
+    from qa_pipeline.api.app import create_app, with_headers
+    from qa_pipeline.cli.http_protocol import ToldServer
+    from qa_pipeline.service.descriptors import raise_limit
+    from qa_pipeline.service.service import Service
 
     _log()
-    server = uvicorn.Server(config(settings))
+    raise_limit()
+    service = Service(settings)
+    server = ToldServer(config(settings, with_headers(create_app(service))), service.begin_stop)
     server.run()
     return 0 if server.started else 2
 
@@ -107,12 +121,16 @@ def refuse_without_keys(settings: ServerSettings) -> None:
         )
 
 
-def config(settings: ServerSettings, app: ASGIApp | None = None) -> Any:
+def config(settings: ServerSettings, app: ASGIApp) -> Any:
     """The uvicorn configuration of the service. uvicorn logs the address on standard error once it listens."""
     import uvicorn
 
+    from qa_pipeline.cli.http_protocol import protocol_with_deadline
+
     return uvicorn.Config(
-        app or _app(settings),
+        app,
+        http=protocol_with_deadline(settings.body_s),
+        limit_concurrency=settings.connections,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -124,20 +142,17 @@ def config(settings: ServerSettings, app: ASGIApp | None = None) -> Any:
     )
 
 
-def _app(settings: ServerSettings) -> ASGIApp:
-    from qa_pipeline.api.app import create_app, with_headers
-    from qa_pipeline.service.service import Service
-
-    return with_headers(create_app(Service(settings)))
-
-
 def _log() -> None:
     """Log the service and the server to standard error."""
     import logging
 
+    from qa_pipeline.service.log_limits import RepeatedLines
+
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     for name in ("docqa", "qa_pipeline", "indexing", "uvicorn"):
         logging.getLogger(name).setLevel(logging.INFO)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RepeatedLines())
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------
@@ -214,13 +229,34 @@ def _service(options: argparse.Namespace) -> Iterator[str]:
     command = [sys.executable, "-m", "qa_pipeline.cli", "serve", "--home", str(options.home), "--port", str(port)]
     for name in ("reader", "pipeline"):
         command += [f"--{name}", getattr(options, name)] if getattr(options, name) else []
-    service = subprocess.Popen([*command, *(["--lean"] if options.lean else [])])
+    command += ["--lean"] if options.lean else []
+    service = subprocess.Popen(command)
+    over = threading.Event()
+    watched = _Watched(command, service, over)
     try:
         _wait_for(service, port)
+        watched.start()
         yield f"http://127.0.0.1:{port}"
     finally:
-        service.terminate()
-        service.wait()
+        over.set()
+        if watched.ident is not None:
+            watched.join()
+        watched.service.terminate()
+        watched.service.wait()
+
+
+class _Watched(threading.Thread):
+    """Starts the service again whenever its process ends, until `over`; at most every AGAIN_S seconds."""
+
+    def __init__(self, command: list[str], service: subprocess.Popen[bytes], over: threading.Event) -> None:
+        super().__init__(name="docqa-watch", daemon=True)
+        self.command, self.service, self.over = command, service, over
+
+    def run(self) -> None:
+        while not self.over.wait(AGAIN_S):
+            if self.service.poll() is not None:
+                print(f"docqa: the service ended ({self.service.returncode}); it is started again.", file=sys.stderr)
+                self.service = subprocess.Popen(self.command)
 
 
 def _wait_for(service: subprocess.Popen[bytes], port: int) -> None:

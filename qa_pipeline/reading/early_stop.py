@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from qa_pipeline.answers import Passage
+from qa_pipeline.reading.cancellation import check
 from qa_pipeline.reading.readings import PassageReader, Reading
 
 
@@ -19,12 +20,13 @@ def read_in_order(
 
     A reader that computes several passages at once reads that many ahead. They are yielded one by one all the same, so
     the caller's decision does not depend on the number of cores. budget_ms: milliseconds of the reader's time; when they
-    are spent, no further passage begins; None: no limit.
+    are spent, no further passage begins; None: no limit. Raises the errors of `cancellation.check` between passages.
     """
     spent, ahead = 0.0, max(1, getattr(reader, "at_once", 1))
     readings: list[Reading] = []
     waiting: list[Reading] = []
     while True:
+        check()
         if not waiting:
             began = time.perf_counter()
             waiting = reader.read(question, [passage.text for passage in passages[len(readings) :][:ahead]])

@@ -11,6 +11,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from indexing.errors import DocqaError
+from qa_pipeline.reading.cancellation import check
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -50,12 +53,20 @@ class MicroBatcher(Generic[Item, Result]):
         self.shared = 0
 
     def __call__(self, items: Sequence[Item]) -> list[Result]:
-        """Return the result of each item, in order. Raises the error of `work` for any batch with one of these items."""
+        """Return the result of each item, in order. Raises the error of `work` for any batch with one of these items.
+
+        Between batches it asks whether the request may go on (`cancellation.check`); else its waiting items are dropped.
+        """
         call: _Call[Item, Result] = _Call(items)
         with self._changed:
             if items:
                 self._calls.append(call)
             while call.missing and call.error is None:
+                try:
+                    check()
+                except DocqaError as error:
+                    call.error = error
+                    break
                 if call.waiting and self._running < self._at_once:
                     self._run_one()
                 else:

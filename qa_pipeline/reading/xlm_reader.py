@@ -28,6 +28,7 @@ from indexing.errors import ModelMissing, ModelRefused, one_line
 from indexing.models.hardware import this_machine
 from indexing.models.registry import ModelFolder
 from indexing.models.sentence_transformer import batches
+from qa_pipeline.reading.cancellation import check
 from qa_pipeline.reading.normal_input import read_in_normal_form
 from qa_pipeline.reading.readings import BATCH_TOKENS, Reading, Span
 from qa_pipeline.reading.span_decoding import Logits, TokenSpan, candidates, windows
@@ -102,6 +103,7 @@ class XlmReader:
         inputs = self._windows(question, texts, tokens)
         found: list[list[tuple[_Window, _WindowSpans]]] = [[] for _ in texts]
         for rows in batches([len(window.ids) for window in inputs], BATCH_TOKENS):
+            check()
             group = [inputs[row] for row in rows]
             for window, result in zip(group, self._found(group), strict=True):
                 found[window.text].append((window, result))

@@ -16,6 +16,7 @@ from indexing.arrays import Matrix
 from indexing.lru_cache import LRUCache
 from indexing.models.static_embeddings import Ids, StaticModel
 from indexing.normal_form import normal_form
+from indexing.store.passage_tokens import languages_and_tokens
 from indexing.store.snapshot import Snapshot
 from qa_pipeline.retrieval.dense_score import length_penalty
 
@@ -31,6 +32,16 @@ class LanguageSample:
 
     vector: Matrix
     tokens: tuple[Ids, ...]
+
+
+def tokens_of(model: StaticModel, snapshot: Snapshot, ids: Sequence[int]) -> dict[int, tuple[str, Ids]]:
+    """Language and distinct tokens of passages, by id, those that no longer exist left out: as stored, else computed."""
+    stored = languages_and_tokens(snapshot.index.folder, ids, model.vocabulary)
+    found = {number: (language, tokens) for number, (language, tokens) in stored.items() if tokens is not None}
+    chunks = snapshot.chunks([number for number in stored if number not in found])
+    made = model.distinct([normal_form(chunk.text) for chunk in chunks])
+    fresh = {chunk.id: (chunk.language, tokens) for chunk, tokens in zip(chunks, made, strict=True)}
+    return {number: both[number] for both in [found | fresh] for number in ids if number in both}
 
 
 def offsets(level: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -78,8 +89,8 @@ class LanguageBias:
         for language, ids in sampled.items() if len(sampled) > 1 else ():
             there, vectors = folder.vectors(np.array(ids, dtype=np.int64))
             if len(there):
-                held = model.distinct([normal_form(chunk.text) for chunk in snapshot.chunks(there.tolist())])
-                samples[language] = LanguageSample(vectors.mean(axis=0), tuple(held))
+                held = tokens_of(model, snapshot, there.tolist()).values()
+                samples[language] = LanguageSample(vectors.mean(axis=0), tuple(tokens for _, tokens in held))
         return cls(model, sampled, samples)
 
     def language_offsets(self, question: str, vector: Matrix) -> dict[str, float]:

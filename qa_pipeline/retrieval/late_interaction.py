@@ -16,7 +16,7 @@ from indexing.models.embedder import Embedder
 from indexing.models.static_embeddings import Ids, StaticModel
 from indexing.normal_form import normal_form
 from indexing.store.snapshot import Snapshot
-from qa_pipeline.retrieval.language_bias import LanguageBias
+from qa_pipeline.retrieval.language_bias import LanguageBias, tokens_of
 
 CACHED_PASSAGES = 20_000
 AT_ONCE = 500
@@ -79,8 +79,7 @@ class LateInteraction:
 
     def _of(self, snapshot: Snapshot, ids: Sequence[int]) -> dict[int, _Passage]:
         known = self._passages.get_many(ids)
-        chunks = snapshot.chunks([number for number in ids if number not in known])
-        tokens = self._model.distinct([normal_form(chunk.text) for chunk in chunks])
-        fresh = {c.id: _Passage(held, c.language) for c, held in zip(chunks, tokens, strict=True)}
+        found = tokens_of(self._model, snapshot, [number for number in ids if number not in known])
+        fresh = {number: _Passage(tokens, language) for number, (language, tokens) in found.items()}
         self._passages.put_many(fresh)
         return known | fresh

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from indexing.arrays import Matrix
 from indexing.deepen import coverage
 from indexing.models.embedder import Embedder
+from indexing.store.copies import copies_among
 from indexing.store.corpus_db import StoredChunk
 from indexing.store.filters import Filter
 from indexing.store.index import Index
@@ -25,6 +26,7 @@ from qa_pipeline.retrieval.evidence import Evidence
 from qa_pipeline.retrieval.fact_evidence import passages_with_facts
 from qa_pipeline.retrieval.late_interaction import LateInteraction
 from qa_pipeline.retrieval.sentence_tier import FoundSentences, SentenceTier
+from qa_pipeline.retrieval.word_search import WordSearcher
 from qa_pipeline.settings import AskSettings
 
 Ranking = Sequence[tuple[int, float]]
@@ -33,6 +35,7 @@ TRANSLATED = 0.25
 OTHERS = 10
 TOKEN_SHARE = 8.0
 TWO_TIERS = 2.0
+ELSEWHERE = 0.02  # how much lower the candidates' sentence scores are in other languages, on held-out training sets
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class RetrievedPassages:
     """The passages for a question, best first, from one generation of the index.
 
     content_hashes, evidence: one for each passage; the hash is its document's. language: of the question.
-    embed_ms, retrieve_ms: milliseconds spent. deepened: see `Reply`.
+    embed_ms, retrieve_ms: milliseconds spent. deepened, copies: see `Reply`.
     """
 
     passages: tuple[Passage, ...]
@@ -51,6 +54,7 @@ class RetrievedPassages:
     embed_ms: float
     retrieve_ms: float
     deepened: float | None = None
+    copies: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,8 @@ class Rankings:
     """The rankings of one question before truncation.
 
     by_meaning: ids of the passages found by vector search, by falling dense score. dense, keyword: (id, score), best first.
-    ceiling: the BM25 upper bound, as in `fuse`. tokens: the dense scores by token vectors alone, where there are two tiers.
+    ceiling: the BM25 upper bound, as in `fuse`. tokens, sentences: the dense scores by token vectors alone and by sentence
+    vectors alone, where there are two tiers.
     """
 
     by_meaning: list[int]
@@ -127,13 +132,16 @@ class Rankings:
     ceiling: float
     fused: list[FusedHit]
     tokens: Mapping[int, float] | None = None
+    sentences: Mapping[int, float] = field(default_factory=dict)
 
     def evidence(self, item: FusedHit, settings: AskSettings, alike: bool) -> Evidence:
-        """See the function `evidence`. With two tiers the dense score is that of the token vectors, as calibrated."""
+        """See the function `evidence`. With two tiers, `dense_score` is that of the token vectors, as with one."""
         if self.tokens is None:
             return evidence(item, self.dense, self.ceiling, settings, alike)
         by_tokens = replace(item, dense=(0, self.tokens[item.id]))
-        return evidence(by_tokens, self.dense, self.ceiling, settings, alike)
+        found = evidence(by_tokens, self.dense, self.ceiling, settings, alike)
+        near = self.sentences.get(item.id)
+        return replace(found, sentences=near if near is None or alike else near + ELSEWHERE)
 
 
 def rank(
@@ -180,12 +188,13 @@ def rank(
         by_meaning = [number for number, _ in dense if number in cosines]
         fused = fuse(dense, keyword, words.ceiling, settings, translated)
         return Rankings(by_meaning, dense, keyword, words.ceiling, fused)
-    dense = _sorted(both_tiers(tokens, found.scores({number: m.language for number, m in matches.items()})))
+    sentences = found.scores({number: m.language for number, m in matches.items()})
+    dense = _sorted(both_tiers(tokens, sentences))
     near = cosines.keys() | set(found.ids)
     by_meaning = [number for number, _ in dense if number in near]
     heavier = replace(settings, dense_weight=TWO_TIERS * settings.dense_weight)
     fused = fuse(dense, keyword, words.ceiling, heavier, translated)
-    return Rankings(by_meaning, dense, keyword, words.ceiling, fused, tokens)
+    return Rankings(by_meaning, dense, keyword, words.ceiling, fused, tokens, sentences)
 
 
 def both_tiers(tokens: Mapping[int, float], sentences: Mapping[int, float]) -> dict[int, float]:
@@ -238,32 +247,38 @@ class Retriever:
         self.index = index
         self.embedder = embedder
         self.tiers = Tiers.of(embedder)
+        self.words = WordSearcher(index)
         self.settings = settings or AskSettings()
         self._known = _Generation()
 
     def passages(
         self, question: str, settings: AskSettings | None = None, filters: Filter | None = None
     ) -> RetrievedPassages:
-        """Retrieve the best `settings.retrieve` passages. Raises FilterError for a filter that cannot be honoured."""
+        """Retrieve the best `settings.retrieve` passages. Raises FilterError for a filter that cannot be honoured.
+
+        Raises SettingError for words of a field that no document has.
+        """
         settings = settings or self.settings
         began = time.perf_counter()
         vector = self.embedder.questions([question])[0]
         embedded = time.perf_counter()
         with self.index.snapshot() as snapshot:
+            if settings.words:
+                snapshot = self.words.within(snapshot, settings.words, filters)
             language = detect_question(question, self._about(snapshot.generation).languages)
             ranked = rank(snapshot, self.tiers, question, vector, language, settings, filters)
             fused = ranked.fused[: settings.retrieve]
             chunks = {chunk.id: chunk for chunk in snapshot.chunks([item.id for item in fused])}
             generation, deepened = snapshot.generation, self._about(snapshot.generation).deepened
+            copies = copies_among(self.index.folder, [chunk.document_id for chunk in chunks.values()])
         found = [(chunks[item.id], item) for item in fused if item.id in chunks]
         passages = tuple(_passage(chunk, item, rank) for rank, (chunk, item) in enumerate(found, start=1))
         hashes = tuple(chunk.content_hash for chunk, _ in found)
         how = tuple(ranked.evidence(item, settings, _alike(chunk.language, language)) for chunk, item in found)
         passages, how = passages_with_facts(question, language, passages, how, self.index.folder.headings_above)
         done = time.perf_counter()
-        return RetrievedPassages(
-            passages, hashes, how, language, generation, 1e3 * (embedded - began), 1e3 * (done - embedded), deepened
-        )
+        embed_ms, retrieve_ms = 1e3 * (embedded - began), 1e3 * (done - embedded)
+        return RetrievedPassages(passages, hashes, how, language, generation, embed_ms, retrieve_ms, deepened, copies)
 
     def _about(self, generation: int) -> _Generation:
         """Languages and coverage of the index, counted once per generation."""

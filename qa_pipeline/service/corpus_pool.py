@@ -1,4 +1,4 @@
-"""The pool of open corpora: each is opened once and shared by all questions.
+"""The pool of open corpora: each is opened once and shared by all questions; the least recently used ones are closed.
 
 If any process deletes or recreates a corpus, later questions do not use the old open one.
 """
@@ -78,9 +78,13 @@ class OpenCorpus:
 
 
 class CorpusPool:
-    """The open corpora. `using` opens a corpus if needed, and closes a deleted or replaced one after its last use."""
+    """The open corpora. `using` opens a corpus if needed, and closes a deleted or replaced one after its last use.
 
-    def __init__(self, models: ModelPool, answering: Answering = Answerer) -> None:
+    capacity: how many stay open; beyond it the least recently used one without users is closed.
+    """
+
+    def __init__(self, models: ModelPool, answering: Answering = Answerer, capacity: int = 64) -> None:
+        self.capacity = capacity
         self._models = models
         self._answering = answering
         self._guard = threading.Lock()
@@ -94,6 +98,11 @@ class CorpusPool:
             yield opened
         finally:
             self._give_back(opened)
+
+    def opened(self) -> list[Corpus]:
+        """The corpora that are open now."""
+        with self._guard:
+            return [opened.corpus for _, opened in self._open.values()]
 
     def forget(self, name: str) -> None:
         """Drop a deleted corpus, and close it once it is unused."""
@@ -111,17 +120,41 @@ class CorpusPool:
 
     def _take(self, corpus: Corpus) -> OpenCorpus:
         mark = (corpus.created, _mark(corpus.index / DATABASE))
+        opened = self._found(corpus, mark)
+        if opened is not None:
+            return opened
+        fresh = OpenCorpus(corpus, self._models, self._answering)
+        opened = self._found(corpus, mark)
+        if opened is not None:
+            fresh.folder.close()
+            return opened
+        with self._guard:
+            _, old = self._open.pop(corpus.name, (None, None))
+            self._open[corpus.name] = (mark, fresh)
+            fresh.users += 1
+            closing = self._beyond()
+            if old is not None and not old.users:
+                closing.append(old)
+        for one in closing:
+            one.folder.close()
+        return fresh
+
+    def _found(self, corpus: Corpus, mark: object) -> OpenCorpus | None:
+        """The open corpus, used once more, if it is that of `mark`."""
         with self._guard:
             known, opened = self._open.get(corpus.name, (None, None))
             if opened is None or known != mark:
-                fresh = OpenCorpus(corpus, self._models, self._answering)
-                self._open[corpus.name] = (mark, fresh)
-                if opened is not None and not opened.users:
-                    opened.folder.close()
-                opened = fresh
+                return None
+            self._open[corpus.name] = self._open.pop(corpus.name)
             opened.users += 1
             opened.corpus = corpus
             return opened
+
+    def _beyond(self) -> list[OpenCorpus]:
+        """Take the least recently used corpora without users out of the pool, down to its capacity; to be closed."""
+        idle = [name for name, (_, opened) in self._open.items() if not opened.users]
+        names = idle[: max(0, len(self._open) - self.capacity)]
+        return [self._open.pop(name)[1] for name in names]
 
     def _give_back(self, opened: OpenCorpus) -> None:
         with self._guard:

@@ -123,6 +123,17 @@ class FeedbackStore:
         """Delete all feedback on a corpus. Returns the number of entries."""
         return self._database.delete_corpus("feedback", corpus)
 
+    def quoted(self, corpus: str) -> set[str]:
+        """The ids of the documents that the feedback on a corpus quotes."""
+        sql = "SELECT DISTINCT document_id FROM feedback WHERE corpus = ? AND text IS NOT NULL AND document_id IS NOT NULL"
+        return {row[0] for row in self._database.rows(sql, (corpus,))}
+
+    def forget_texts(self, corpus: str, documents: Iterable[str]) -> None:
+        """Remove the quotations of deleted documents; the judgements stay, without a span."""
+        sql = 'UPDATE feedback SET text = NULL, start = NULL, "end" = NULL WHERE corpus = ? AND document_id = ?'
+        with self._database.transaction() as connection:
+            connection.executemany(sql, [(corpus, document) for document in documents])
+
     def squad(self, corpus: str, folder: IndexFolder) -> dict[str, Any]:
         """Export the feedback as SQuAD 2.0: an article with one paragraph for each document, by source.
 

@@ -134,15 +134,21 @@ class Home:
 
     # -- corpora ---------------------------------------------------------------------------------------------------
 
+    def names(self) -> list[str]:
+        """The name of every corpus, also of those that cannot be read. Raises HomeFolderError."""
+        try:
+            return sorted(name for name in os.listdir(self.path / "corpora") if NAME.fullmatch(name))
+        except OSError as error:
+            raise HomeFolderError(f"The corpora cannot be listed ({_words(error)}).") from error
+
     def corpora(self) -> list[Corpus]:
         """Every corpus, by name. A corpus with an unreadable corpus.json is skipped and logged."""
         found = []
-        for path in sorted((self.path / "corpora").iterdir()):
-            if NAME.fullmatch(path.name):
-                try:
-                    found.append(self.corpus(path.name))
-                except HomeFolderError as error:
-                    logger.warning("%s", error)
+        for name in self.names():
+            try:
+                found.append(self.corpus(name))
+            except HomeFolderError as error:
+                logger.warning("%s", error)
         return found
 
     def corpus(self, name: str) -> Corpus:

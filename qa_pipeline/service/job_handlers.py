@@ -19,13 +19,13 @@ from qa_pipeline.errors import CorpusMissing, JobCancelled, JobNotDone
 from qa_pipeline.service.home import Corpus, Home
 from qa_pipeline.service.job_store import Job
 from qa_pipeline.service.job_worker import POLL_S, Report
-from qa_pipeline.service.question_files import AnsweredRow, BatchQuestion, read_questions, run_questions, write_answers
+from qa_pipeline.service.question_files import ROWS, AnsweredRow, BatchQuestion, run_questions, write_answers
+from qa_pipeline.service.question_worker import parse_questions
 from qa_pipeline.service.settings import ServerSettings
 
 if TYPE_CHECKING:
     from indexing.build import Report as Built
 
-ROWS = "answers.jsonl"
 BUSY_S = 600.0
 GIVE_WAY_S = 30.0
 ASKED_POLL_S = 0.05
@@ -82,7 +82,8 @@ def deepen(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
 def questions(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
     """Answer every question of a file. Writes the rows beside the file; returns their counts by outcome."""
     folder = service.home.uploads / str(job.request["folder"])
-    asked = read_questions(folder / "0", str(job.request["name"]), service.settings.questions, corpus=job.corpus)
+    name = str(job.request["name"])
+    asked = parse_questions(folder / "0", name, service.settings.questions, corpus=job.corpus, wait=True)
     seen = set(job.request["corpora"])
 
     def ask(question: BatchQuestion) -> Any:

@@ -9,6 +9,7 @@ Invariants, each tested:
 
 from __future__ import annotations
 
+import datetime
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ COLUMNS = "id, corpus, kind, state, created, started, ended, done, total, messag
 
 ENDED = ("done", "failed", "cancelled")
 INDEX = "index"
+QUESTIONS = "questions"
 ATTEMPTS = 3
 STALE_S = 30.0
 KEPT = 1_000
@@ -74,6 +76,7 @@ class Job:
 
 
 Entries = list[Job]
+Folders = list[str]
 
 
 class JobStore:
@@ -86,12 +89,12 @@ class JobStore:
         self._database = Database(database, SCHEMA)
 
     def add(self, corpus: str, kind: str, request: Mapping[str, Any]) -> Job:
-        """Queue a new job. Deletes ended jobs that are not among about the last KEPT jobs."""
+        """Queue a new job. Deletes ended jobs but those of question files that are not among about the last KEPT jobs."""
         row = (new_id(), corpus, kind, "queued", now(), json.dumps(dict(request)))
         with self._database.transaction() as connection:
             sql = "INSERT INTO jobs (id, corpus, kind, state, created, request) VALUES (?, ?, ?, ?, ?, ?)"
             number = connection.execute(sql, row).lastrowid or 0
-            ended = f"state IN {ENDED!r}"
+            ended = f"state IN {ENDED!r} AND kind <> '{QUESTIONS}'"
             connection.execute(f"DELETE FROM jobs WHERE number <= ? AND {ended}", (number - KEPT,))
         return self.get(row[0])
 
@@ -118,6 +121,31 @@ class JobStore:
         """Cancel every job of a corpus, before the corpus is deleted."""
         with self._database.transaction() as connection:
             _cancel(connection, "corpus = ?", corpus)
+
+    def forget(self, corpus: str) -> Folders:
+        """Delete every job of a deleted corpus; one that runs stops at its next step. Returns their folders of uploads."""
+        with self._database.transaction() as connection:
+            rows = connection.execute("SELECT request FROM jobs WHERE corpus = ?", (corpus,)).fetchall()
+            connection.execute("DELETE FROM jobs WHERE corpus = ?", (corpus,))
+        return [folder for (request,) in rows if (folder := _folder(request))]
+
+    def folders(self) -> set[str]:
+        """The folders of uploads that jobs use."""
+        return {folder for (request,) in self._database.rows("SELECT request FROM jobs") if (folder := _folder(request))}
+
+    def forget_old(self, days: float) -> None:
+        """Delete ended jobs of question files older than so many days, beyond the last KEPT jobs."""
+        cut = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=days)
+        newest = "coalesce((SELECT max(number) FROM jobs), 0)"
+        with self._database.transaction() as connection:
+            connection.execute(
+                f"DELETE FROM jobs WHERE state IN {ENDED!r} AND ended < ? AND number <= {newest} - ?",
+                (cut.isoformat(timespec="milliseconds"), KEPT),
+            )
+
+    def erase(self) -> bool:
+        """As `service_db.Database.erase`."""
+        return self._database.erase()
 
     def counts(self) -> dict[str, int]:
         """The number of jobs in each state."""
@@ -217,6 +245,12 @@ def _queue_again(connection: Any, which: str, *values: Any) -> None:
         (now(), f"Its process ended {ATTEMPTS} times; see the log of the service.", *values, ATTEMPTS),
     )
     connection.execute(f"UPDATE jobs SET state = 'queued', owner = '' WHERE {which}", values)
+
+
+def _folder(request: str) -> str:
+    """The folder of uploads in a stored request; "" without one."""
+    found = json.loads(request).get("folder", "")
+    return found if isinstance(found, str) and found.isalnum() else ""
 
 
 def _text(text: str) -> str:

@@ -31,6 +31,7 @@ Report = Callable[[int, int, str], None]
 
 KINDS = tuple(WRITERS)
 NAMES = {"question": "question", "id": "id", "corpus": "corpus", "filters": "filters", "filter": "filters"}
+ROWS = "answers.jsonl"
 MISTAKES_SHOWN = 10
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -54,6 +55,7 @@ class AnsweredRow:
 
     Without an answer no_answer is true and answer is "". For a failed question error has the message and no_answer is None.
     language: of the question. score, no_answer_score: in [0, 1]. start, end: code points in the document's text.
+    passages_read: number of passages that were read; without an answer, it is in none of these.
     """
 
     id: str
@@ -71,6 +73,7 @@ class AnsweredRow:
     document_id: str = ""
     link: str = ""
     error: str = ""
+    passages_read: int | None = None
 
 
 COLUMNS = tuple(field.name for field in fields(AnsweredRow))
@@ -194,6 +197,7 @@ def _answer(asked: BatchQuestion, ask: Callable[[BatchQuestion], Reply], link: C
 
 def _row(asked: BatchQuestion, reply: Reply, link: Callable[[str, Answer], str]) -> AnsweredRow:
     values: dict[str, Any] = {"no_answer": not reply.answers, "no_answer_score": reply.no_answer.score}
+    values["passages_read"] = reply.passages_read
     if reply.answers:
         best = reply.answers[0]
         values |= {"answer": best.text, "score": best.score, "source": best.source, "page": best.page}

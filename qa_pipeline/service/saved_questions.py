@@ -9,13 +9,14 @@ Two answers are the same if they are the same span of the same document. Invaria
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from indexing.errors import DocumentMissing, SettingError
 from indexing.store.filters import Filter, where
@@ -60,8 +61,8 @@ class SavedQuestion(Struct, frozen=True):
 class Change(Struct, frozen=True):
     """The changes from the last run to this one.
 
-    gone: answers of the last run that this run does not have. same: number of answers in both. since: time of the last run,
-    or None.
+    gone: answers of the last run that this run does not have; the text is "" if the document was deleted. same: number of
+    answers in both. since: time of the last run, or None.
     """
 
     new: tuple[Answer, ...]
@@ -88,13 +89,17 @@ class SavedQuestions:
         filters: Filter | None = None,
         settings: AskSettings | Mapping[str, Any] | None = None,
     ) -> SavedQuestion:
-        """Save a question. Raises SettingError, FilterError."""
+        """Save a question, once for the same filters and settings. Raises SettingError, FilterError."""
         asked = encodable(question_text(question))
         where(filters)
         chosen = asdict(settings) if isinstance(settings, AskSettings) else dict(settings or {})
         ask_settings(chosen)
         row = (new_id(), corpus, asked, json.dumps(filters, default=list), json.dumps(chosen), now(), None)
+        same = "corpus = ? AND question = ? AND filters = ? AND settings = ?"
         with self._database.transaction() as connection:
+            known = connection.execute(f"SELECT {COLUMNS} FROM saved WHERE {same}", row[1:5]).fetchone()
+            if known is not None:
+                return _saved(known)
             connection.execute(f"INSERT INTO saved ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         return _saved(row)
 
@@ -120,6 +125,18 @@ class SavedQuestions:
         """Delete all saved questions of a corpus. Returns their number."""
         return self._database.delete_corpus("saved", corpus)
 
+    def quoted(self, corpus: str) -> set[str]:
+        """The ids of the documents that the last answers to the saved questions of a corpus quote."""
+        rows = self._database.rows("SELECT answers FROM saved WHERE corpus = ?", (corpus,))
+        return {answer.document_id for (text,) in rows for answer in _answers(text) if answer.text}
+
+    def forget_texts(self, corpus: str, documents: Collection[str]) -> None:
+        """Remove the texts of answers from deleted documents; the next run still counts them as gone."""
+        with self._database.transaction() as connection:
+            for id, text in connection.execute("SELECT id, answers FROM saved WHERE corpus = ?", (corpus,)).fetchall():
+                answers = [replace(a, text="") if a.document_id in documents else a for a in _answers(text)]
+                connection.execute("UPDATE saved SET answers = ? WHERE id = ?", (msgspec.json.encode(answers).decode(), id))
+
     def run(self, id: str, asker: Asker, *, corpus: str | None = None) -> Change:
         """Run a saved question, compare with its last run, and store this run as the last one.
 
@@ -133,7 +150,7 @@ class SavedQuestions:
             if row is None:
                 raise _missing(id)
             connection.execute("UPDATE saved SET answers = ?, ran = ? WHERE id = ?", (answers, now(), id))
-        return compare(msgspec.json.decode(row[0], type=StoredAnswers), reply, row[1])
+        return compare(_answers(row[0]), reply, row[1])
 
 
 def ask_settings(chosen: Mapping[str, Any]) -> AskSettings:
@@ -150,6 +167,10 @@ def compare(last: StoredAnswers, reply: Reply, since: str | None) -> Change:
     new = tuple(answer for answer in reply.answers if _span(answer) not in before)
     gone = tuple(answer for answer in last if _span(answer) not in after)
     return Change(new, gone, len(before & after), since, reply)
+
+
+def _answers(stored: str) -> StoredAnswers:
+    return msgspec.json.decode(stored, type=StoredAnswers)
 
 
 def _span(answer: AnswerQuotation) -> tuple[str, int, int, str]:

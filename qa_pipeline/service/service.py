@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,20 +21,24 @@ from functools import partial
 from typing import Any, TypeVar
 
 from indexing.deepen import coverage
-from indexing.errors import DocqaError, SettingError
+from indexing.errors import DocqaError, SettingError, one_line
+from indexing.models.registry import load_whole_tokenizers
+from indexing.store.corpus_db import erase_pending
 from indexing.store.filters import Filter
 from qa_pipeline.answering.ask import Step
 from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.answering.verdict import answer_text
-from qa_pipeline.answers import Reply
-from qa_pipeline.errors import CorpusMissing
+from qa_pipeline.answers import Reply, WordHits
+from qa_pipeline.errors import CorpusMissing, TooLarge
 from qa_pipeline.reading.malloc import give_back
 from qa_pipeline.service import job_handlers
 from qa_pipeline.service.admission import Admission
 from qa_pipeline.service.api_keys import Key, KeyStore
 from qa_pipeline.service.corpus_pool import CorpusPool, OpenCorpus, answering
+from qa_pipeline.service.descriptors import fitting
 from qa_pipeline.service.evaluation_runs import EvaluationRuns
 from qa_pipeline.service.feedback import FeedbackStore
+from qa_pipeline.service.forgetting import DAY_S, ServiceTexts
 from qa_pipeline.service.home import Corpus, Home
 from qa_pipeline.service.job_store import Job, JobStore
 from qa_pipeline.service.job_worker import Report, Worker
@@ -49,7 +52,8 @@ from qa_pipeline.settings import AskSettings, question_text
 T = TypeVar("T")
 
 BLOCKING_THREADS = 4
-DAY_S = 86_400.0
+JOB_KINDS = ("index", "deepen", "questions")
+WARM_CORPORA = 8
 TIDY_S = 30.0
 FIRST_QUESTION = "When was the bridge opened?"
 FIRST_TEXT = "The bridge was opened in 1912."
@@ -68,19 +72,23 @@ class Service:
         self.keys = KeyStore(self.home.keys)
         self.feedback = FeedbackStore(self.home.database)
         self.saved = SavedQuestions(self.home.database)
+        self.texts = ServiceTexts(self.feedback, self.saved, self.jobs, self.home.uploads)
         self.evaluations = EvaluationRuns(self.home.evaluations)
-        self.corpora = CorpusPool(self.models, answering(settings))
-        self.reads = Admission(settings.concurrency, settings.waiting)
+        threads = settings.concurrency + BLOCKING_THREADS + len(JOB_KINDS) + 1
+        self.corpora = CorpusPool(self.models, answering(settings), fitting(settings.open_corpora, threads))
+        self.reads = Admission(settings.concurrency, settings.waiting, key_batches=settings.key_batches)
         self.measures = ServiceMetrics(self)
         self._blocking = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="docqa-look")
         functions: dict[str, Any] = {
             "index": self._index,
             "deepen": self._deepen,
-            "questions": partial(job_handlers.questions, self),
+            "questions": self._questions,
         }
         self._worker = Worker(self.jobs, functions)
         self._ready = "the models are being loaded"
         self._stopped = threading.Event()
+        self._stop_guard = threading.Lock()
+        self._stop_at: float | None = None
 
     # -- lifecycle -------------------------------------------------------------------------------------------------
 
@@ -91,13 +99,39 @@ class Service:
         threading.Thread(target=self._warm, name="docqa-warm", daemon=True).start()
         threading.Thread(target=self._tidy, name="docqa-tidy", daemon=True).start()
 
+    def begin_stop(self) -> None:
+        """Begin the time for admitted work, `shutdown_s` seconds; then it ends at its next step. May be called again."""
+        with self._stop_guard:
+            if self._stop_at is not None:
+                return
+            self._stop_at = time.monotonic() + self.settings.shutdown_s
+        timer = threading.Timer(self.settings.shutdown_s, self.reads.cancel_all)
+        timer.daemon = True
+        timer.start()
+
     def stop(self) -> None:
-        """Finish the admitted questions, return running jobs to the queue, and close everything."""
+        """Finish admitted questions in what is left of `shutdown_s`, return running jobs to the queue, and close all."""
+        self.begin_stop()
         self._stopped.set()
-        self._worker.stop(self.settings.shutdown_s)
-        self.reads.close()
+        self._worker.stop(self._left_s())
+        self.reads.close(self._left_s())
         self._blocking.shutdown(wait=True)
+        opened = self.corpora.opened()
         self.corpora.close()
+        self._erase(opened)
+        self.texts.erase()
+
+    def _erase(self, corpora: Iterable[Corpus] | None = None) -> None:
+        """Erase deleted text that readers kept in the logs of indexes. corpora: None is those that are open."""
+        for corpus in self.corpora.opened() if corpora is None else corpora:
+            try:
+                erase_pending(corpus.index)
+            except DocqaError as error:
+                logger.warning("Deleted text of the corpus %s stays on disk for now: %s", corpus.name, error)
+
+    def _left_s(self) -> float:
+        """Seconds of `shutdown_s` that are left."""
+        return max(0.0, (self._stop_at or 0.0) - time.monotonic())
 
     def ready(self) -> str:
         """Why the service is not ready, or "" once the models are loaded and a test question was answered."""
@@ -107,22 +141,39 @@ class Service:
         try:
             loaded = self.models.reader()
             answer_text(loaded.reader, FIRST_QUESTION, FIRST_TEXT)
-            for corpus in self.home.corpora():
-                with self.using(corpus.name) as opened:
-                    opened.pipeline().ask(FIRST_QUESTION)
+            load_whole_tokenizers()
             self._ready = ""
-            for corpus in self.home.corpora():
-                self._deepen_later(corpus.name)
         except DocqaError as error:
             self._ready = str(error)
         except Exception as error:
             self._ready = f"the models cannot be used ({type(error).__name__})"
             logger.exception("The models cannot be used.")
+        else:
+            self._warm_corpora()
+
+    def _warm_corpora(self) -> None:
+        """Open the corpora that were changed last, and queue what lacks sentence vectors. A broken one stops nothing."""
+        corpora = self.home.corpora()
+        for corpus in sorted(corpora, key=_changed, reverse=True)[:WARM_CORPORA]:
+            try:
+                with self.using(corpus.name) as opened:
+                    opened.pipeline().ask(FIRST_QUESTION)
+            except Exception as error:
+                logger.warning("The corpus %s cannot be asked: %s", corpus.name, one_line(error))
+        for corpus in corpora:
+            if self._stopped.is_set():
+                return
+            self._deepen_later(corpus.name)
 
     def _tidy(self) -> None:
-        """Return freed memory to the system every TIDY_S seconds."""
+        """Return freed memory to the system every TIDY_S seconds, and sweep uploads every day."""
+        swept = time.monotonic()
         while not self._stopped.wait(TIDY_S):
             give_back()
+            self._erase()
+            if time.monotonic() - swept > DAY_S:
+                self._sweep()
+                swept = time.monotonic()
 
     def _index(self, job: Job, report: Report) -> dict[str, Any]:
         """Run an index job, then return its freed memory to the system, and queue the second tier."""
@@ -130,8 +181,24 @@ class Service:
             result = job_handlers.index(self, job, report)
         finally:
             give_back()
+        self._forget_gone(job.corpus)
         self._deepen_later(job.corpus)
         return result
+
+    def _questions(self, job: Job, report: Report) -> dict[str, Any]:
+        """Run a question job; then forget answers from documents that were deleted meanwhile."""
+        result = job_handlers.questions(self, job, report)
+        for name in job.request["corpora"]:
+            self._forget_gone(str(name))
+        return result
+
+    def _forget_gone(self, name: str) -> None:
+        """Remove quotations of documents that are no longer in a corpus."""
+        try:
+            with self.using(name) as opened:
+                self.texts.forget_documents(name, opened.folder.existing)
+        except CorpusMissing:
+            self.texts.forget_corpus(name)
 
     def _deepen(self, job: Job, report: Report) -> dict[str, Any]:
         try:
@@ -156,14 +223,8 @@ class Service:
         return self.reads.running() + self.reads.queued() > 0
 
     def _sweep(self) -> None:
-        """Remove abandoned uploads and results older than `keep_days`."""
-        oldest = time.time() - max(1, self.settings.keep_days) * DAY_S
-        for folder in self.home.uploads.iterdir():
-            try:
-                if folder.stat().st_mtime < oldest:
-                    shutil.rmtree(folder, ignore_errors=True)
-            except OSError:
-                continue
+        """Remove uploads of no job, and results older than `keep_days`."""
+        self.texts.sweep(max(1, self.settings.keep_days))
 
     async def run_blocking(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Run a blocking function in a thread, off the event loop."""
@@ -219,6 +280,12 @@ class Service:
         self.measures.count_search(reply)
         return reply
 
+    def search_words(self, name: str, words: str, filters: Filter | None, offset: int, limit: int) -> WordHits:
+        """Search by words. Raises SettingError, FilterError, CorpusMissing."""
+        self._log("words", name, words)
+        with self.using(name) as opened:
+            return opened.pipeline().search_words(words, filters, offset, limit)
+
     def ask_stream(self, name: str, question: str, settings: AskSettings, filters: Filter | None) -> Iterator[Step]:
         """`ask` as a stream."""
         self._log("ask", name, question)
@@ -243,8 +310,12 @@ class Service:
         return self.saved.run(id, _Asker(self, name), corpus=name)
 
     def read(self, question: str, context: str) -> dict[str, Any]:
-        """Answer from one text, without a corpus: {"answer", "start", "end", "score"}. Raises SettingError."""
+        """Answer from one text, without a corpus: {"answer", "start", "end", "score"}. Raises SettingError, TooLarge."""
         question = question_text(question)
+        if len(context) > self.settings.read_chars:
+            raise TooLarge(
+                f"The text has {len(context):,} characters; {self.settings.read_chars:,} are the most that are read at once."
+            )
         if not context.strip():
             raise SettingError("The context is empty.")
         loaded = self.models.reader()
@@ -268,26 +339,40 @@ class Service:
         return facts
 
     def statuses(self, key: Key | None) -> list[dict[str, Any]]:
-        """The status of every readable corpus that the key may see, by name."""
+        """The status of every corpus that the key may see, by name; one that cannot be read says why in `broken`."""
         found = []
-        for corpus in self.home.corpora():
-            if self.may_see(key, corpus.name):
+        for name in self.home.names():
+            if self.may_see(key, name):
                 try:
-                    found.append(self.status(corpus.name))
+                    found.append(self.status(name))
                 except CorpusMissing:
                     continue
                 except DocqaError as error:
-                    logger.warning("The corpus %s cannot be read: %s", corpus.name, error)
+                    logger.warning("The corpus %s cannot be read: %s", name, error)
+                    found.append(self._broken(name, error))
         return found
 
+    def _broken(self, name: str, error: DocqaError) -> dict[str, Any]:
+        """The status of a corpus that cannot be read, without paths of this machine."""
+        try:
+            corpus = self.home.corpus(name)
+            facts = {"title": corpus.title, "embedder": corpus.embedder, "created": corpus.created}
+        except DocqaError:
+            facts = {"title": "", "embedder": "", "created": ""}
+        counts = {"documents": 0, "passages": 0, "languages": {}, "generation": 0, "bytes": 0, "deepened": None}
+        told = str(error).replace(str(self.home.path), "HOME")
+        return {"name": name, **facts, **counts, "broken": told}
+
     def delete(self, name: str) -> None:
-        """Delete a corpus with its files, index, feedback and saved questions. Raises CorpusMissing, IndexBusy."""
+        """Delete a corpus with its files, index, jobs, answers, feedback and saved questions.
+
+        Raises CorpusMissing, IndexBusy.
+        """
         self.home.corpus(name)
         self.jobs.cancel_all(name)
         self.home.delete(name)
         self.corpora.forget(name)
-        self.feedback.forget(name)
-        self.saved.forget(name)
+        self.texts.forget_corpus(name)
 
     def index_later(self, corpus: Corpus, files: list[str]) -> Job:
         """Queue a job that brings the index up to date with the documents."""
@@ -301,6 +386,14 @@ class Service:
         job = self.jobs.add(corpus, kind, request)
         self._worker.wake()
         return job
+
+
+def _changed(corpus: Corpus) -> float:
+    """When the index of a corpus was changed last; 0 if that is not known."""
+    try:
+        return max(path.stat().st_mtime for path in corpus.index.iterdir())
+    except (OSError, ValueError):
+        return 0.0
 
 
 class _Asker:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from indexing.errors import DiskFull
 from qa_pipeline.errors import HomeFolderError
 
 WAIT_S = 30.0
@@ -21,7 +22,7 @@ WAIT_S = 30.0
 class Database:
     """Tables of `schema` (CREATE TABLE IF NOT EXISTS) in the file at `path`, which is created if missing.
 
-    Raises HomeFolderError where the file cannot be read or written.
+    Raises HomeFolderError where the file cannot be read or written; DiskFull.
     """
 
     def __init__(self, path: Path, schema: str) -> None:
@@ -58,16 +59,30 @@ class Database:
         with self.transaction() as connection:
             return connection.execute(f"DELETE FROM {table} WHERE corpus = ?", (corpus,)).rowcount
 
+    def erase(self) -> bool:
+        """Merge the write-ahead log and empty it, so that no file holds deleted rows (they are overwritten with zeros).
+
+        Returns False if another connection uses the log; then a later call tries again.
+        """
+        with self._connected() as connection:
+            connection.execute("PRAGMA busy_timeout=2000")
+            return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
         try:
             connection = sqlite3.connect(self.path, isolation_level=None, timeout=WAIT_S)
             try:
                 connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("PRAGMA secure_delete=ON")
                 yield connection
             finally:
                 connection.close()
         except sqlite3.Error as error:
+            if "disk is full" in str(error):
+                raise DiskFull(
+                    "The disk of the service is full; nothing was changed. Free some space and try again."
+                ) from error
             raise HomeFolderError(
                 f"The service's database {self.path.name} cannot be used ({error}); check the disk and its rights."
             ) from error

@@ -30,6 +30,10 @@ Questions = Annotated[int, Meta(ge=1, le=1_000_000)]
 Concurrency = Annotated[int, Meta(ge=1, le=256)]
 Queue = Annotated[int, Meta(ge=0, le=100_000)]
 Seconds = Annotated[int, Meta(ge=0, le=3_600)]
+Deadline = Annotated[int, Meta(ge=1, le=3_600)]
+Connections = Annotated[int, Meta(ge=1, le=100_000)]
+Characters = Annotated[int, Meta(ge=1_000, le=100_000_000)]
+OpenCorpora = Annotated[int, Meta(ge=1, le=100_000)]
 Days = Annotated[int, Meta(ge=0, le=36_500)]
 
 
@@ -49,6 +53,10 @@ class ServerSettings:
     questions: maximum number of questions in one file.
     concurrency: questions read at once; by default the number of cores.
     queue: maximum number of waiting questions, further ones are refused; 0 means four times concurrency.
+    key_batches: batches of one key in flight. deadline_s: seconds for a question, from its arrival; in a batch, for each.
+    body_s: seconds for a request's head, and for its body beyond a slow but steady client's time. connections: open at once.
+    read_chars: maximum number of characters of a text at /v1/read. open_corpora: corpora kept open at once.
+    uploads_bytes: maximum size of all kept question files and their answers.
     cors_origins: origins whose pages may call the API; by default none. log_questions: whether question texts may be logged.
     shutdown_s: seconds for admitted work to finish at shutdown. keep_days: how long results of question files are kept.
     """
@@ -69,6 +77,13 @@ class ServerSettings:
     questions: Questions = 10_000
     concurrency: Concurrency = field(default_factory=_cores)
     queue: Queue = 0
+    key_batches: Concurrency = 2
+    deadline_s: Deadline = 60
+    body_s: Deadline = 20
+    connections: Connections = 1_000
+    read_chars: Characters = 200_000
+    open_corpora: OpenCorpora = 64
+    uploads_bytes: Bytes = 10_000_000_000
     cors_origins: tuple[str, ...] = ()
     log_questions: bool = False
     shutdown_s: Seconds = 30

@@ -149,7 +149,7 @@ def _sheets(data: bytes) -> Iterator[Any]:
     """The sheets of a workbook. Bounds its unpacked size first, as openpyxl holds all strings in memory."""
     import openpyxl
 
-    from indexing.files.office import guard_zip
+    from indexing.files.zip_guard import guard_zip
 
     with guard_zip(data) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())

@@ -182,7 +182,7 @@ def with_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def here(files: list[FoundFile]) -> list[Batch]:
     with FileReader(FileLimits()) as reader:
-        return list(prepare_batches(reader, files, {}, ChunkSettings(64), Embedder.load("builtin").passages))
+        return list(prepare_batches(reader, files, {}, ChunkSettings(64), Embedder.load("builtin").passages_with_tokens))
 
 
 def shared(files: list[FoundFile]) -> AbstractContextManager[Iterator[Batch]]:
@@ -190,20 +190,22 @@ def shared(files: list[FoundFile]) -> AbstractContextManager[Iterator[Batch]]:
     static = resolve("builtin", "embedder")
     embedder = Embedder(static)
 
-    def passages(texts: Sequence[str]) -> Matrix:
+    def passages(texts: Sequence[str]) -> tuple[Matrix, list[bytes]]:
         time.sleep(0.3)
-        return embedder.passages(texts)
+        return embedder.passages_with_tokens(texts)
 
     return prefetch_batches(files, {}, FileLimits(), ChunkSettings(64), passages, static)
 
 
 def same(found: list[Batch], wanted: list[Batch]) -> bool:
-    """The same files in the same order, the same search terms and the same vectors, in whatever batches."""
+    """The same files in the same order, the same search terms, vectors and tokens, in whatever batches."""
     for one, other in zip(*(_words(batches) for batches in (found, wanted)), strict=True):
         assert np.array_equal(one, other)
     vectors = [np.concatenate([batch.vectors for batch in batches]) for batches in (found, wanted)]  # type: ignore[misc]
     files = [[item for batch in batches for item in batch.files] for batches in (found, wanted)]
-    return files[0] == files[1] and np.array_equal(vectors[0], vectors[1])
+    tokens = [[one for batch in batches for one in batch.tokens] for batches in (found, wanted)]
+    assert len(tokens[0]) == len(vectors[0])
+    return files[0] == files[1] and np.array_equal(vectors[0], vectors[1]) and tokens[0] == tokens[1]
 
 
 def _words(batches: list[Batch]) -> list[np.ndarray]:

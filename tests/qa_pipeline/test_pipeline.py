@@ -201,6 +201,7 @@ def test_json_shape_is_the_documented_one(pipeline: QAPipeline) -> None:
         "passages_read",
         "passages_retrieved",
         "deepened",
+        "copies",
         "stopped",
         "calibration",
     }

@@ -41,6 +41,7 @@ from ui.client.schemas import (
     RunComparison,
     SavedQuestion,
     UploadReceipt,
+    WordHits,
     value,
 )
 
@@ -172,12 +173,19 @@ class Client:
     # questions
 
     def ask(self, corpus: str, question: str, filters: Filters | None = None, **settings: Any) -> Reply:
-        """Answers a question. settings: top_k, retrieve, no_answer_threshold, thorough, read_at_least, budget_ms."""
+        """Answers a question. settings: top_k, retrieve, no_answer_threshold, thorough, read_at_least, budget_ms, words."""
         return value(Reply, self._json("POST", _at(corpus, "ask"), json=_body(question, filters, settings)))
 
     def search(self, corpus: str, question: str, filters: Filters | None = None, **settings: Any) -> Reply:
-        """The closest passages. settings: retrieve."""
+        """The closest passages. settings: retrieve, words."""
         return value(Reply, self._json("POST", _at(corpus, "search"), json=_body(question, filters, settings)))
+
+    def search_words(
+        self, corpus: str, words: str, filters: Filters | None = None, *, offset: int = 0, limit: int = 10
+    ) -> WordHits:
+        """The passages with words: `"a phrase"`, AND, OR, NOT, `begin*`, `a NEAR/5 b`, `field:value`."""
+        body = {"words": words, "offset": offset, "limit": limit, **_given({"filters": filters})}
+        return value(WordHits, self._json("POST", _at(corpus, "words"), json=body))
 
     def ask_batch(self, corpus: str, questions: Iterable[Mapping[str, Any]]) -> tuple[Reply | FailedQuestion, ...]:
         """Answers to each of {"question", "filters"?, "top_k"?, …}, in order."""

@@ -64,6 +64,8 @@ class NoAnswer(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
+    """copies: ids of this reply's documents, in groups with the same text, or nearly the same."""
+
     question: str
     language: str
     answers: tuple[Answer, ...]
@@ -76,6 +78,44 @@ class Reply(Struct, frozen=True):
     stopped: str = "all"
     passages_retrieved: int = 0
     deepened: float | None = None
+    copies: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def originals(self) -> dict[str, str]:
+        """The id of each copied document, and of the first one with its text; documents without copies are left out."""
+        return {id: group[0] for group in self.copies for id in group}
+
+
+class WordHit(Struct, frozen=True):
+    """A passage with the words of a search; marks: (start, end) of each word in the document's text."""
+
+    document_id: str
+    source: str
+    page: int | None
+    language: str
+    start: int
+    end: int
+    text: str
+    marks: tuple[tuple[int, int], ...]
+    score: float
+
+
+class DocumentHits(Struct, frozen=True):
+    document_id: str
+    source: str
+    passages: int
+
+
+class WordHits(Struct, frozen=True):
+    """passages, documents: how many match. hits: some of the passages, best first; by_document: how many in each."""
+
+    query: str
+    passages: int
+    documents: int
+    hits: tuple[WordHit, ...]
+    by_document: tuple[DocumentHits, ...]
+    generation: int
+    ms: float
 
 
 class FailedQuestion(Struct, frozen=True):

@@ -8,12 +8,22 @@ from typing import Any
 
 import streamlit as st
 
-from ui.client.schemas import Answer, ApiError, Corpus, Event, ListedDocument, Passage
+from ui.client.schemas import Answer, ApiError, Corpus, Event, ListedDocument, Passage, Reply, WordHit
 from ui.components.feedback import correction_button, thumbs
 from ui.components.score_explanation import named, why
-from ui.render.answer_groups import AnswerGroup, by_language, competing_answers, confidence, documents_say, group_answers
+from ui.render.answer_groups import (
+    AnswerGroup,
+    by_language,
+    competing_answers,
+    confidence,
+    documents_say,
+    group_answers,
+    group_passages,
+)
+from ui.render.any_word import any_word
 from ui.render.export import citations, passages_read, table
 from ui.render.highlight import ANSWER, SENTENCE, Mark, block, escape_html, excerpt, name, sentence
+from ui.render.html_tables import count
 from ui.render.names import language_name, plain
 from ui.state.query import Query
 from ui.state.reply_cache import CachedReply
@@ -23,7 +33,8 @@ from ui.state.url import DOCUMENT, address, follow, followed, link, parameter, u
 Documents = Mapping[str, ListedDocument]
 WHILE_READING = 3
 SHORT = 500
-ORDERS = ("By language", "By confidence")
+MORE, MOST_READ = 50, 100
+ORDERS = ("By confidence", "By language")
 
 
 def show_progress(place: Any, event: Event) -> None:
@@ -46,33 +57,35 @@ def show_answers(corpus: Corpus, asked: Query, found: CachedReply, documents: Do
     reply = found.reply
     if reply.no_answer.is_no_answer or not reply.answers:
         show_no_answer(asked, found)
-        show_passages(corpus, asked, reply.passages, documents)
+        read_more(asked, reply)
+        show_passages(corpus, asked, reply, documents)
     else:
-        said = group_answers(reply.answers)
+        said = group_answers(reply.answers, reply.originals)
         show_disagreement(said)
+        read_more(asked, reply)
         _grouped(corpus, asked, found, documents, said)
         with st.expander(f"The {len(reply.passages)} closest passages; {passages_read(reply)}"):
-            show_passages(corpus, asked, reply.passages, documents)
+            show_passages(corpus, asked, reply, documents)
     tools(corpus, asked, found, documents)
 
 
 def show_no_answer(asked: Query, found: CachedReply) -> None:
-    """Shows that there is no answer."""
-    verdict, count, read = found.reply.no_answer, len(found.reply.passages), found.reply.passages_read
-    facts = f"no-answer score {verdict.score:.2f}, threshold {verdict.threshold:.2f}, {passages_read(found.reply)}"
-    held = f" ({facts})" if count else ""
-    limits = " Only part of the documents was searched; filters are on." if asked.is_filtered or found.own else ""
-    closest = " These are the closest:" if count else ""
-    none = f"No answer in the {read} closest passages" if count else "No passage was found"
-    st.html(
-        f'<div class="docqa-none" role="status"><strong>{none}</strong>'
-        f"<p>No passage answers this question{held}.{limits}{closest}</p></div>"
-    )
+    """Shows that there is no answer in the passages that were read."""
+    reply, verdict = found.reply, found.reply.no_answer
+    limited = asked.is_filtered or bool(found.own)
+    none = f"No answer in the {reply.passages_read} closest passages" if reply.passages else "No passage was found"
+    about = "Only part of the documents was searched; filters are on." if limited else ""
+    if reply.passages:
+        facts = f"no-answer score {verdict.score:.2f}, threshold {verdict.threshold:.2f}"
+        whole = reply.passages_read == reply.passages_retrieved < asked.retrieve
+        read = "There are no other passages" if whole else "Another passage may have one"
+        about = f"{read} ({facts}). {about} These are the closest:"
+    st.html(f'<div class="docqa-none" role="status"><strong>{none}</strong><p>{about}</p></div>')
 
 
 def show_disagreement(said: list[AnswerGroup]) -> None:
-    """Shows competing answers with the number of documents for each."""
-    held = competing_answers([one for one in said if confidence(one.best.score) != "low"])
+    """Shows the confident answers that compete, with the number of documents for each."""
+    held = competing_answers(said)
     if held:
         parts = [
             f"{documents_say(count, first=number == 0)} <bdi><strong>{escape_html(short(text))}</strong></bdi>"
@@ -81,23 +94,64 @@ def show_disagreement(said: list[AnswerGroup]) -> None:
         st.html(f'<p class="docqa-against">{", ".join(parts)}.</p>')
 
 
+def read_more(asked: Query, reply: Reply) -> None:
+    """How many passages were read, with buttons that read the others, and further ones."""
+    if not reply.passages_retrieved:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="reading"):
+        st.html(f'<p class="docqa-quiet">{passages_read(reply)}</p>', width="content")
+        if reply.passages_read < reply.passages_retrieved:
+            st.button(f"Read all {reply.passages_retrieved}", on_click=_read, args=(asked.retrieve,), type="tertiary")
+        more = min(MORE, MOST_READ - asked.retrieve)
+        if more > 0 and reply.passages_retrieved == asked.retrieve:
+            st.button(f"Read {more} more", on_click=_read, args=(asked.retrieve + more,), type="tertiary")
+        words = any_word(asked.question)
+        if reply.no_answer.is_no_answer and words:
+            st.button(
+                "Show passages with these words", on_click=address, kwargs={"q": words, "mode": "words"}, type="tertiary"
+            )
+
+
+def _read(passages: int) -> None:
+    """Read this many passages, all of them."""
+    address(read=passages, thorough=True)
+
+
 def _grouped(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents, said: list[AnswerGroup]) -> None:
     groups = by_language(said)
-    if len(groups) > 1 and order() == ORDERS[0]:
+    if len(groups) > 1 and order() == ORDERS[1]:
         for language, items in groups.items():
             st.html(f'<h2 class="docqa-language">{escape_html(language_name(language))} <span>{len(items)}</span></h2>')
-            for one in items:
-                _card(corpus, asked, found, documents, one)
+            _cards(corpus, asked, found, documents, items)
     else:
-        for one in said:
+        _cards(corpus, asked, found, documents, said)
+
+
+def _cards(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents, said: list[AnswerGroup]) -> None:
+    """Answers as cards, and those of low confidence, unless all are, in one line each."""
+    all_low = all(confidence(one.best.score) == "low" for one in said)
+    for one in said:
+        if all_low or confidence(one.best.score) != "low":
             _card(corpus, asked, found, documents, one)
+        else:
+            _line(corpus, asked, documents, one.best)
+
+
+def _line(corpus: Corpus, asked: Query, documents: Documents, answer: Answer) -> None:
+    """An answer of low confidence in one line, with a link to its place."""
+    key = f"low-{answer.document_id}-{answer.start}-{answer.end}"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=key):
+        said = f'<span dir="auto" lang="{escape_html(answer.language)}">{escape_html(short(answer.text))}</span>'
+        about = where(answer, documents.get(answer.document_id))
+        st.html(f'<article class="docqa-answer docqa-low" tabindex="-1">{said}{_score(answer)}{about}</article>')
+        _document_link("Open", corpus, asked, answer)
 
 
 def order() -> str:
     """The selected order, one of ORDERS; kept in the URL."""
-    follow("order", ORDERS[1] if parameter("order") == "confidence" else ORDERS[0])
+    follow("order", ORDERS[1] if parameter("order") == "language" else ORDERS[0])
     picked = st.segmented_control("Order", ORDERS, key="order", label_visibility="collapsed", required=True)
-    address(order="confidence" if followed("order", picked) == ORDERS[1] else None)
+    address(order="language" if followed("order", picked) == ORDERS[1] else None)
     return str(picked)
 
 
@@ -114,7 +168,7 @@ def _card(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents
         if len(said.places) > 1:
             with st.expander(f"Said in {len(said.places)} places"):
                 for place in said.places:
-                    st.html(answer_html(place, _score(place), "", documents.get(place.document_id)))
+                    st.html(answer_html(place, _score(place), _copy(said, place), documents.get(place.document_id)))
                     _document_link("Open in the document", corpus, asked, place)
         with st.expander("Why this answer"):
             st.html(why(best, found))
@@ -132,6 +186,17 @@ def _support(said: AnswerGroup) -> str:
         f"{escape_html(language_name(code))}{f' {count}' if count > 1 else ''}" for code, count in said.languages.items()
     )
     return f'<span class="docqa-support">{said.documents} documents say so: {languages}</span>'
+
+
+def _copy(said: AnswerGroup, place: Answer) -> str:
+    """Says of which document the text of this occurrence is a copy, as HTML; "" for an original."""
+    original = said.original(place)
+    if original == place.document_id:
+        return ""
+    source = next((one.source for one in said.places if one.document_id == original), "")
+    return (
+        f'<span class="docqa-support">copy of {name(source)}</span>' if source else '<span class="docqa-support">copy</span>'
+    )
 
 
 def answer_html(answer: Answer, score: str, support: str = "", document: ListedDocument | None = None) -> str:
@@ -164,7 +229,7 @@ def short(text: str, size: int = 80) -> str:
     return text if len(text) <= size else text[:size].rstrip() + "…"
 
 
-def where(item: Answer | Passage, document: ListedDocument | None = None) -> str:
+def where(item: Answer | Passage | WordHit, document: ListedDocument | None = None) -> str:
     """Source, page, language and date, as HTML."""
     facts = [name(item.source)]
     if document is not None and document.title and document.title != item.source:
@@ -176,15 +241,20 @@ def where(item: Answer | Passage, document: ListedDocument | None = None) -> str
     return f'<footer class="docqa-where">{"<span>·</span>".join(facts)}</footer>'
 
 
-def show_passages(corpus: Corpus, asked: Query, passages: tuple[Passage, ...], documents: Documents) -> None:
-    """Shows passages, closest first, each with a link to its document."""
-    for passage in passages:
-        key = f"{passage.document_id}-{passage.start}"
+def show_passages(corpus: Corpus, asked: Query, reply: Reply, documents: Documents) -> None:
+    """Shows passages, closest first, each with a link to its document; those of copies together."""
+    for first, *others in group_passages(reply.passages, reply.originals):
+        key = f"{first.document_id}-{first.start}"
         with st.container(border=True, key=f"passage-{key}"):
-            st.html(passage_html(passage, documents.get(passage.document_id)))
+            st.html(passage_html(first, documents.get(first.document_id)))
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                _document_link("Open in the document", corpus, asked, passage)
-                correction_button(corpus, asked.question, passage, None, f"passage-span-{key}")
+                _document_link("Open in the document", corpus, asked, first)
+                correction_button(corpus, asked.question, first, None, f"passage-span-{key}")
+            if others:
+                with st.expander(f"The same in {count(len(others), 'copy', 'copies')}"):
+                    for passage in others:
+                        st.html(where(passage, documents.get(passage.document_id)))
+                        _document_link("Open in the document", corpus, asked, passage)
 
 
 def _document_link(label: str, corpus: Corpus, asked: Query, item: Answer | Passage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -55,10 +56,13 @@ def _create(name: str, title: str, embedder: str) -> None:
 
 
 def address_name(title: str) -> str:
-    """A URL-safe name derived from a title; "" if no character can be used.
+    """A URL-safe name derived from a title; "" for an empty one. A title without Latin letters becomes a number of its own.
 
-    >>> address_name("  Städte & Märkte 2024"), address_name("الجزر")
-    ('stadte-markte-2024', '')
+    >>> address_name("  Städte & Märkte 2024"), address_name("الجزر"), address_name(" ")
+    ('stadte-markte-2024', 'collection-4d6845', '')
     """
     letters = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    return re.sub("[^a-z0-9]+", "-", letters).strip("-")[:NAME_CHARACTERS].strip("-")
+    name = re.sub("[^a-z0-9]+", "-", letters).strip("-")[:NAME_CHARACTERS].strip("-")
+    if name or not title.strip():
+        return name
+    return f"collection-{hashlib.blake2b(title.strip().encode('utf-8', 'replace'), digest_size=3).hexdigest()}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui.client.schemas import Answer, ApiError, Corpus, Passage
+from ui.client.schemas import Answer, ApiError, Corpus, Feedback, Passage
 from ui.components.text_selection import pick
 from ui.render.highlight import ANSWER, Mark, block, mark_html, name
 from ui.render.names import plain
@@ -18,8 +18,25 @@ WRONG, RIGHT = 0, 1
 
 def thumbs(corpus: Corpus, question: str, answer: Answer) -> None:
     """Thumbs up or down for an answer; pressing again removes the feedback."""
-    key = f"thumbs-{question}-{answer.document_id}-{answer.start}-{answer.end}"
+    key = f"thumbs-{corpus.name}-{question}-{answer.document_id}-{answer.start}-{answer.end}"
+    known = _judged(corpus).get((question, answer.document_id, answer.start, answer.end))
+    if known is not None and key not in st.session_state:
+        st.session_state[key] = RIGHT if known.verdict == "right" else WRONG
+        st.session_state.setdefault("said", {})[key] = known.id
     st.feedback("thumbs", key=key, on_change=partial(_send, corpus.name, question, answer, key))
+
+
+def _judged(corpus: Corpus) -> dict[Any, Feedback]:
+    """The newest judgement of each answer of a collection, as stored when the session first showed it."""
+    kept: dict[str, dict[Any, Feedback]] = st.session_state.setdefault("judged", {})
+    if corpus.name not in kept:
+        try:
+            stored = [one for one in client().list_feedback(corpus.name) if one.verdict in ("right", "wrong")]
+        except ApiError as error:
+            st.toast(plain(error.detail))
+            stored = []
+        kept[corpus.name] = {(one.question, one.document_id, one.start, one.end): one for one in reversed(stored)}
+    return kept[corpus.name]
 
 
 def _send(corpus: str, question: str, answer: Answer, key: str) -> None:
@@ -32,7 +49,7 @@ def _send(corpus: str, question: str, answer: Answer, key: str) -> None:
             verdict = "right" if pressed == RIGHT else "wrong"
             span: dict[str, Any] = {"start": answer.start, "end": answer.end, "text": answer.text}
             said[key] = client().add_feedback(corpus, question, verdict, document_id=answer.document_id, **span).id
-            st.toast(f"Noted as {verdict}.")
+            st.toast(f"Noted as {verdict}. Press it again to undo.")
     except ApiError as error:
         st.toast(plain(error.detail))
 

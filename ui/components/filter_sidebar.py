@@ -10,7 +10,7 @@ import streamlit as st
 
 from ui.client.schemas import ApiError, Corpus, Documents
 from ui.render.names import language_name, plain
-from ui.state.query import OWN_PLACE, Query, date
+from ui.state.query import OWN_PLACE, QUESTION_CHARACTERS, Query, date
 from ui.state.reply_cache import count_facets, question_language
 from ui.state.session import show_problem
 from ui.state.url import follow, followed
@@ -42,7 +42,7 @@ def _toggle(label: str, key: str, value: bool, **more: Any) -> bool:
 
 
 def _own_language(corpus: Corpus, asked: Query) -> None:
-    if not asked.question or not corpus.documents:
+    if not asked.question or not corpus.documents or len(asked.question) > QUESTION_CHARACTERS:
         return
     try:
         language = question_language(corpus.name, asked.question)

@@ -1,4 +1,4 @@
-"""Keyboard shortcuts: arrows (or j and k) move between answers.
+"""Keyboard shortcuts: arrows (or j and k) move between answers, Enter opens one, `?` lists the keys.
 
 Without JavaScript the page works as well."""
 
@@ -11,6 +11,35 @@ SCRIPT = """<script>
   if (window.docqaKeys) return;
   window.docqaKeys = true;
   document.addEventListener("keydown", (event) => {
+    const typing = event.target.isContentEditable || event.target.closest("input, textarea, select");
+    const help = document.getElementById("docqa-keys");
+    if (help && (event.key === "Escape" || (event.key === "?" && !typing))) { help.remove(); return; }
+    if (event.key === "?" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      const list = document.createElement("div");
+      list.id = "docqa-keys";
+      list.setAttribute("role", "dialog");
+      list.setAttribute("aria-label", "Keys");
+      const rows = [["↓ or j", "next answer"], ["↑ or k", "previous answer"], ["Enter", "open the answer in its document"],
+        ["/", "to the question"], ["?", "show or hide these keys"]];
+      for (const [key, what] of rows) {
+        const row = list.appendChild(document.createElement("div"));
+        row.appendChild(document.createElement("kbd")).textContent = key;
+        row.appendChild(document.createElement("span")).textContent = what;
+      }
+      document.querySelector("[data-testid=stApp]").appendChild(list);
+      return;
+    }
+    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      const box = document.querySelector("input[aria-label=Question]");
+      if (box) { event.preventDefault(); box.focus(); box.select(); }
+      return;
+    }
+    if (event.key === "Enter" && event.target.matches(".docqa-answer")) {
+      const card = event.target.closest("[class*=st-key-answer-], [class*=st-key-low-]");
+      const open = card && card.querySelector("a[href]");
+      if (open) { event.preventDefault(); open.click(); }
+      return;
+    }
     const step = {ArrowDown: 1, j: 1, ArrowUp: -1, k: -1}[event.key];
     if (!step || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
     const at = event.target, asking = at.matches("input[aria-label=Question]") && event.key.startsWith("Arrow");

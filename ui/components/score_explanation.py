@@ -18,7 +18,6 @@ def why(answer: Answer, found: CachedReply) -> str:
         ("No-answer margin", f"{margin:+.3f} (no-answer score {verdict.score:.3f}, threshold {verdict.threshold:.3f})"),
         ("Passages read", f"{found.reply.passages_read} of {found.reply.passages_retrieved}"),
         ("Time", ", ".join(f"{escape_html(stage)} {ms:,.0f} ms" for stage, ms in found.reply.timings_ms.items())),
-        ("Index", f"generation {found.reply.generation}"),
     ]
     if found.reply.deepened is not None:
         facts.append(("Deepened", f"{int(100 * found.reply.deepened)} % of the passages"))
@@ -37,7 +36,7 @@ def _ranks(passage: Passage) -> list[tuple[str, str, str]]:
     return [
         ("Meaning (dense)", *_pair(passage.dense_rank, passage.dense_score)),
         ("Words (keyword)", *_pair(passage.keyword_rank, passage.keyword_score)),
-        ("Both (fused)", str(passage.fused_rank), f"{passage.fused_score:.4f}"),
+        ("Both together", str(passage.fused_rank), f"{passage.fused_score:.4f}"),
     ]
 
 

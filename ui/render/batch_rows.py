@@ -21,7 +21,7 @@ SUFFIXES = ("csv", "tsv", "txt", "xlsx", "xlsm", "json", "jsonl", "ndjson")
 SHOWN, CELL, COLUMNS = 10, 300, 8
 UNPACKED = 40_000_000
 DELIMITERS = ",;\t|:~^"
-KINDS = {"All": "all", "Answered": "answered", "Not in the documents": "none", "Failed": "failed"}
+KINDS = {"All": "all", "Answered": "answered", "No answer found": "none", "Failed": "failed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Row:
     document_id: str = ""
     link: str = ""
     error: str = ""
+    passages_read: int | None = None
 
     @property
     def kind(self) -> str:

@@ -14,6 +14,13 @@ from dataclasses import dataclass
 
 ANSWER, SENTENCE, PASSAGE, FOUND = "answer", "sentence", "passage", "found"
 ENDS = re.compile(r"[.!?؟۔।॥፧።]+[\"'”’»)\]]*(?=\s)|[。！？｡]+[」』”）]*|\n+")
+# What stands before a full stop that ends no sentence: ordinals ("3. Oktober"), initials, and abbreviations.
+ABBREVIATIONS = (
+    "abs|art|aug|bd|bzw|ca|cf|chr|co|dec|dez|dr|ev|feb|fig|fr|hr|inc|jan|jr|kap|ltd|mr|mrs|ms|nov|nr|okt|oct|pp|prof|sept|sra?"
+    "|st|str|usw|vgl|vol|vs|г|гг|ед|им|мл|обл|пр|проф|руб|см|стр|тыс|ул|тж|αρ|βλ|κ|σελ|örn|yy|b\\.c|a\\.d|d\\.h|e\\.g|i\\.e|z\\.b|т\\.е|т\\.д"
+)
+NO_END = re.compile(rf"(?:(?<![\w.,])\d{{1,2}}|(?<!\w)(?-i:[A-ZÀ-ÖØ-ÞΑ-ΩА-ЯЁ])|(?<!\w)(?:{ABBREVIATIONS}))\Z", re.IGNORECASE)
+LOOK_BACK = 12
 MAX_FOUND = 1_000
 
 
@@ -105,6 +112,8 @@ def sentence(text: str, start: int, end: int) -> tuple[int, int]:
     """
     first, last = 0, len(text)
     for match in ENDS.finditer(text):
+        if match[0] == "." and NO_END.search(text, max(0, match.start() - LOOK_BACK), match.start()):
+            continue
         if match.end() <= start:
             first = match.end()
         elif match.end() >= end:

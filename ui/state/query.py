@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-PARAMETERS = ("q", "language", "type", "folder", "meta", "since", "until", "own", "thorough", "top", "read")
+PARAMETERS = ("q", "mode", "language", "type", "folder", "meta", "since", "until", "own", "thorough", "top", "read")
 TOP_K, RETRIEVE, READ_AT_LEAST = 10, 10, 3
 QUESTION_CHARACTERS = 512
+TYPED_CHARACTERS = 10_000
 # Metadata fields that are shown elsewhere on the page, or say nothing about the content.
 OWN_PLACE = ("file_type", "title", "date", "encoding", "page_count")
 
@@ -19,6 +20,7 @@ class Query:
     """A question and its settings. folders: top-level folders, "" for none; meta: (field, value as text) pairs.
 
     crosslingual: False restricts to the question's language. since, until: of the date field, ISO 8601 or a prefix of it.
+    by_words: the question is a query of words.
     """
 
     question: str = ""
@@ -32,11 +34,13 @@ class Query:
     thorough: bool = False
     top_k: int = TOP_K
     retrieve: int = RETRIEVE
+    by_words: bool = False
 
     def query(self) -> dict[str, Any]:
         """The URL parameters; defaults are omitted."""
         said = {
             "q": self.question,
+            "mode": "words" if self.by_words else None,
             "language": list(self.languages),
             "type": list(self.types),
             "folder": [folder or "." for folder in self.folders],
@@ -81,7 +85,7 @@ def from_query(one: Callable[[str], str], many: Callable[[str], Sequence[str]]) 
     """Parses the URL parameters; invalid values become defaults. one, many: return one value, or all, of a parameter."""
     pairs = (pair.partition("=") for pair in many("meta"))
     return Query(
-        one("q").strip()[:QUESTION_CHARACTERS],
+        one("q").strip()[:TYPED_CHARACTERS],
         tuple(many("language")),
         tuple(many("type")),
         tuple("" if folder == "." else folder for folder in many("folder")),
@@ -92,6 +96,7 @@ def from_query(one: Callable[[str], str], many: Callable[[str], Sequence[str]]) 
         one("thorough") == "1",
         _within(one("top"), TOP_K),
         _within(one("read"), RETRIEVE),
+        one("mode") == "words",
     )
 
 

@@ -64,7 +64,7 @@ def query_of(question: str, filters: Mapping[str, Any] | None, settings: Mapping
 
     >>> query_of("q", {"$and": [{"language": ["de"]}]}, {"top_k": 3})
     Query(question='q', languages=('de',), types=(), folders=(), meta=(), since='', until='', crosslingual=True, \
-thorough=False, top_k=3, retrieve=10)
+thorough=False, top_k=3, retrieve=10, by_words=False)
     """
     found: dict[str, Any] = {"folders": (), "meta": ()}
     own = ""

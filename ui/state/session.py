@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import streamlit as st
@@ -11,9 +11,12 @@ import streamlit as st
 from ui.client.http import Client
 from ui.client.schemas import ApiError, Corpus
 from ui.render.names import plain
-from ui.state.url import CORPORA, address, follow, followed, link, parameter
+from ui.state.url import ASK, CORPORA, address, follow, followed, link, parameter
 
 DEFAULT_API = "http://127.0.0.1:8080"
+TITLE = 60
+AWAY = "The service does not answer at the moment. It may be starting; try again."
+RETRY_SHOWN = "retry_shown"
 
 
 @st.cache_resource(show_spinner=False)
@@ -27,12 +30,21 @@ def client() -> Client:
     return _client(url, os.environ.get("DOCQA_API_KEY", ""))
 
 
+def name_page(subject: str) -> None:
+    """Names the browser's tab after a question or a document."""
+    shown = " ".join(subject.split())
+    st.set_page_config(page_title=f"{shown[:TITLE]}{'…' * (len(shown) > TITLE)} · docqa")
+
+
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 
 def show_problem(error: ApiError) -> None:
-    """Shows an error's message."""
-    st.error(plain(error.detail))
+    """Shows an error's message, and a button that tries again if the service cannot be reached; the URL keeps the state."""
+    st.error(plain(error.detail) if error.status else AWAY)
+    if not error.status and not st.session_state.get(RETRY_SHOWN):
+        st.session_state[RETRY_SHOWN] = True
+        st.button("Retry", key="retry")
 
 
 @contextmanager
@@ -59,7 +71,7 @@ def pick_corpus() -> Corpus:
         st.stop()
     wanted = parameter("corpus") or st.session_state.get("corpus_in_hand", "")
     if parameter("corpus") and wanted not in corpora:
-        st.warning(plain(f"There is no collection {wanted!r}; another one is shown."))
+        _missing(wanted, corpora)
     chosen = wanted if wanted in corpora else next(iter(corpora))
     follow("corpus_picked", chosen)
     with st.sidebar:
@@ -68,3 +80,11 @@ def pick_corpus() -> Corpus:
     st.session_state["corpus_in_hand"] = name
     address(corpus=name)
     return corpora[name]
+
+
+def _missing(wanted: str, corpora: Mapping[str, Corpus]) -> None:
+    """Says that the collection of the URL does not exist, offers the others, and ends the page: no other one is asked."""
+    st.warning(plain(f"There is no collection {wanted!r}. It was deleted, or the link is wrong. These are here:"))
+    for name, corpus in corpora.items():
+        link(ASK, plain(corpus.title or name, isolate=True), corpus=name)
+    st.stop()

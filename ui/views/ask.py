@@ -2,32 +2,68 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from ui.client.schemas import Answer, Corpus, Passage
 from ui.components.answer_cards import show_answers, show_progress
+from ui.components.filter_chips import show_chips
 from ui.components.filter_sidebar import choose
 from ui.components.keyboard import arrows
-from ui.state.query import PARAMETERS, QUESTION_CHARACTERS, Query, from_query
+from ui.components.result_slot import ResultSlot
+from ui.components.word_results import HELP, show_word_results
+from ui.state.query import PARAMETERS, QUESTION_CHARACTERS, TYPED_CHARACTERS, Query, from_query
 from ui.state.reply_cache import get_cited, outcome
-from ui.state.session import pick_corpus, show_problems
+from ui.state.session import name_page, pick_corpus, show_problems
 from ui.state.url import address, follow, followed, parameter, parameters
+
+MODES = ("Ask", "Search")
+PLACEHOLDERS = ("Ask a question, in any language", 'Search for words: "old bridge" OR tow*')
 
 
 def page() -> None:
     """Draws the page from its URL."""
-    corpus = pick_corpus()
     asked = from_query(parameter, parameters)
-    question = box(asked)
+    first = st.container()
+    asked = replace(asked, by_words=mode(asked))
+    with first:
+        question = box(asked)
+    chips = st.container()
+    slot = ResultSlot()
+    if question:
+        name_page(question)
+    slot.leave((question, asked.by_words), str(st.session_state.get("corpus_picked", "")))
+    corpus = pick_corpus()
     asked = choose(corpus, asked, question)
     address(**{name: asked.query().get(name) for name in PARAMETERS})
+    with chips:
+        show_chips(asked)
+    place = slot.open((asked.question, asked.by_words), corpus.name, corpus.created, corpus.generation, asked)
     if corpus.documents == 0:
         st.info("This collection has no documents yet. Upload some on the page Collections.")
     elif not asked.question:
         about(corpus)
+        if asked.by_words:
+            st.caption(HELP)
+    elif asked.by_words:
+        with place:
+            show_word_results(corpus, asked)
+    elif len(asked.question) > QUESTION_CHARACTERS:
+        st.warning(too_long(asked.question))
     else:
-        results(corpus, asked)
+        with place:
+            results(corpus, asked)
     arrows()
+
+
+def mode(asked: Query) -> bool:
+    """Whether the box searches by words; the choice Ask or Search, kept in the URL."""
+    follow("mode", MODES[asked.by_words])
+    picked = st.segmented_control("What the box does", MODES, key="mode", label_visibility="collapsed", required=True)
+    if followed("mode", picked) != MODES[asked.by_words]:
+        address(mode="words" if picked == MODES[1] else None, shown=None)
+    return bool(picked == MODES[1])
 
 
 def box(asked: Query) -> str:
@@ -37,13 +73,19 @@ def box(asked: Query) -> str:
         typed = st.text_input(
             "Question",
             key="question",
-            max_chars=QUESTION_CHARACTERS,
-            placeholder="Ask a question, in any language",
+            max_chars=TYPED_CHARACTERS,
+            placeholder=PLACEHOLDERS[asked.by_words],
             label_visibility="collapsed",
             autocomplete="off",
         )
-        st.form_submit_button("Ask", type="primary")
+        st.form_submit_button(MODES[asked.by_words], type="primary")
     return str(followed("question", typed.strip()))
+
+
+def too_long(question: str) -> str:
+    """What to do about a question of more than QUESTION_CHARACTERS characters; nothing of it is cut off silently."""
+    most, more = QUESTION_CHARACTERS, len(question) - QUESTION_CHARACTERS
+    return f"The question has {len(question):,} characters, and {most} are the most. Shorten it by {more:,}."
 
 
 def about(corpus: Corpus) -> None:

@@ -149,7 +149,8 @@ def _cells(corpus: str, row: Row) -> list[str]:
         return [asked, text(row.error, "bad"), "", "", ""]
     if not row.answer:
         held = "" if row.no_answer_score is None else f"no-answer score {row.no_answer_score:.2f}"
-        return [asked, f"<em>No answer in the closest passages</em>{text(held, 'small')}", "", "", ""]
+        read = "" if row.passages_read is None else f"{row.passages_read:,} "
+        return [asked, f"<em>No answer in the {read}closest passages</em>{text(held, 'small')}", "", "", ""]
     score = f"{row.score:.2f} {confidence(row.score)}" if row.score is not None else ""
     place = f'<a href="{escape_html(_place(row))}">{name(row.source)}</a>'
     return [asked, f'<div dir="auto"><b>{escape_html(row.answer)}</b></div>', escape_html(score), place, str(row.page or "")]

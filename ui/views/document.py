@@ -10,14 +10,15 @@ from ui.client.schemas import ApiError, Corpus, Document, ListedDocument, Page, 
 from ui.components.document_files import name_pattern
 from ui.components.hit_navigation import Hits, Span, hits_of, page_of, window
 from ui.components.keyboard import bring
-from ui.render.highlight import block, escape_html, find, mark_html, name
+from ui.render.highlight import MAX_FOUND, block, escape_html, find, mark_html, name
 from ui.render.names import language_name, plain
 from ui.state.query import Query, from_query
 from ui.state.reply_cache import get_listing, is_kept, outcome
-from ui.state.session import client, pick_corpus, show_problem, show_problems
+from ui.state.session import client, name_page, pick_corpus, show_problem, show_problems
 from ui.state.url import ASK, DOCUMENT, address, follow, followed, link, number, parameter, parameters
 
 LISTED = 50
+MOST_PASSAGES = 100
 VIEWS = ("Page", "Text")
 
 
@@ -78,15 +79,18 @@ def _found(corpus: Corpus, wanted: str) -> tuple[list[ListedDocument], int]:
 
 def show_document(corpus: Corpus, document: Document, asked: Query) -> None:
     """Shows a document with marks and navigation."""
-    span = span_of(document)
+    name_page(str(document.meta.get("title") or "") or document.source)
     head(corpus, document, asked)
-    found = search_hits(document)
+    found, has_more = search_hits(document)
+    if found is None and asked.by_words and asked.question:
+        found = word_hits(corpus, document.id, asked.question)
+    span = span_of(document)
     reply = reply_for(corpus, document, asked, span)
     hits = hits_of(reply, document.id, found, span)
     as_page = bool(document.pages) and document.meta.get("file_type") == "pdf"
     with st.container(horizontal=True, vertical_alignment="center", key="hits"):
         is_page = as_page and chosen_view() == VIEWS[0]
-        steps(hits, span)
+        steps(hits, span, has_more)
     if is_page:
         show_page(corpus, document, hits, span)
     else:
@@ -124,7 +128,7 @@ def _original(corpus: str, id: str) -> bytes:
 
 def reply_for(corpus: Corpus, document: Document, asked: Query, span: Span | None) -> Reply | None:
     """The reply to the question in the URL, None without one. The text is shown while the reply is computed."""
-    if not asked.question:
+    if not asked.question or asked.by_words:
         return None
     st.html(f'<p class="docqa-quiet">Marked for: {name(asked.question)}</p>')
     place = st.empty()
@@ -143,13 +147,29 @@ def reply_for(corpus: Corpus, document: Document, asked: Query, span: Span | Non
         place.empty()
 
 
-def search_hits(document: Document) -> list[Span] | None:
-    """Spans of the searched words; None without a search."""
+def search_hits(document: Document) -> tuple[list[Span] | None, bool]:
+    """Spans of the searched words, and whether there are more than MAX_FOUND; None without a search.
+
+    A new search goes to its first hit.
+    """
     follow("find", parameter("find"))
     words = followed("find", st.text_input("Find in the text", key="find"))
-    if words != parameter("find"):
-        address(find=words, start=None, end=None)
-    return find(document.text, words) if words.strip() else None
+    found = find(document.text, words, MAX_FOUND + 1) if words.strip() else None
+    if words != parameter("find") or (found and number("start") is None):
+        start, end = found[0] if found else (None, None)
+        address(find=words, start=start, end=end, part=None, page=None)
+    return (None, False) if found is None else (found[:MAX_FOUND], len(found) > MAX_FOUND)
+
+
+def word_hits(corpus: Corpus, id: str, words: str) -> list[Span] | None:
+    """The places of the words of a search in a document; None if the query cannot be understood any more."""
+    try:
+        found = client().search_words(corpus.name, words, {"document_id": id}, limit=MOST_PASSAGES)
+    except ApiError as error:
+        show_problem(error)
+        return None
+    st.html(f'<p class="docqa-quiet">Marked: {name(words)}</p>')
+    return sorted((start, end) for hit in found.hits for start, end in hit.marks)
 
 
 def chosen_view() -> str:
@@ -160,7 +180,7 @@ def chosen_view() -> str:
     return str(picked)
 
 
-def steps(hits: Hits, span: Span | None) -> None:
+def steps(hits: Hits, span: Span | None, has_more: bool = False) -> None:
     """Buttons to the previous and the next hit."""
     if not hits.steps:
         st.caption("Nothing is marked in this text." if not parameter("find") else "Not found in this text.")
@@ -168,8 +188,8 @@ def steps(hits: Hits, span: Span | None) -> None:
     at = hits.at(span)
     st.button("Previous", on_click=partial(go, hits.next(span, -1)), disabled=len(hits.steps) == 1 and at == 0)
     st.button("Next", on_click=partial(go, hits.next(span, 1)), disabled=len(hits.steps) == 1 and at == 0)
-    total = len(hits.steps)
-    st.markdown(f"Hit {at + 1:,} of {total:,}" if at is not None else f"{total:,} hit{'s' * (total != 1)}")
+    total = f"{len(hits.steps):,}{'+' * has_more}"
+    st.markdown(f"Hit {at + 1:,} of {total}" if at is not None else f"{total} hit{'s' * (len(hits.steps) != 1)}")
 
 
 def go(span: Span | None) -> None:

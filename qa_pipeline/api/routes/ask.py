@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,8 @@ from litestar.response import Stream
 
 from indexing.errors import DocqaError, SettingError
 from qa_pipeline.answering.ask import Step
-from qa_pipeline.answers import Reply
+from qa_pipeline.answers import Reply, WordHits
+from qa_pipeline.api.auth import owner
 from qa_pipeline.api.problems import error_responses, problem
 from qa_pipeline.api.schemas import (
     AskBatchBody,
@@ -28,15 +30,19 @@ from qa_pipeline.api.schemas import (
     SearchBatchBody,
     SearchBody,
     ServerEvent,
+    WordsBody,
     to_schema,
 )
+from qa_pipeline.errors import ClientGone, TooBusy
+from qa_pipeline.reading.cancellation import CURRENT
 from qa_pipeline.service.service import Service
 from qa_pipeline.settings import AskSettings
 
+ApiRequest = Request[Any, Any, Any]
 Event = tuple[str, Any]
 
 SSE = "text/event-stream"
-ERRORS = (404, 413, 429, 503)
+ERRORS = (404, 408, 413, 429, 503, 504)
 EVENTS = {200: ResponseSpec(ServerEvent, generate_examples=False, media_type=SSE, description="Events.")}
 
 
@@ -52,11 +58,14 @@ def _settings(service: Service, body: AskBody) -> AskSettings:
         thorough=body.thorough,
         read_at_least=body.read_at_least,
         budget_ms=body.budget_ms,
+        words=body.words,
     )
 
 
 def _search(service: Service, corpus: str, body: SearchBody) -> Reply:
-    return service.search(corpus, body.question, service.ask_settings(retrieve=body.retrieve), body.filters)
+    return service.search(
+        corpus, body.question, service.ask_settings(retrieve=body.retrieve, words=body.words), body.filters
+    )
 
 
 @post(
@@ -84,15 +93,29 @@ async def search(corpus: str, data: SearchBody, service: Service) -> Reply:
 
 
 @post(
+    "/v1/corpora/{corpus:str}/words",
+    status_code=200,
+    tags=["ask"],
+    summary="Search by words",
+    responses=error_responses(*ERRORS),
+)
+async def search_words(corpus: str, data: WordsBody, service: Service) -> WordHits:
+    """Find the passages with words, phrases and fields: all are counted, `limit` of them from `offset` on are returned."""
+    work = partial(service.search_words, corpus, data.words, data.filters, data.offset, data.limit)
+    return await service.reads.run(work)
+
+
+@post(
     "/v1/corpora/{corpus:str}/ask/batch",
     status_code=200,
     tags=["ask"],
     summary="Answer many questions",
     responses=error_responses(*ERRORS),
 )
-async def ask_batch(corpus: str, data: AskBatchBody, service: Service) -> Replies:
-    """Answer many questions, in order; a failed question has an error in its place."""
-    return Replies(await _each(service, data.questions, lambda body: partial(_ask, service, corpus, body), corpus))
+async def ask_batch(corpus: str, data: AskBatchBody, service: Service, request: ApiRequest) -> Replies:
+    """Answer many questions, in order; a failed question has an error in its place. It ends with its client."""
+    with service.reads.batch(owner(request)):
+        return Replies(await _each(service, data.questions, lambda body: partial(_ask, service, corpus, body), corpus))
 
 
 @post(
@@ -102,12 +125,19 @@ async def ask_batch(corpus: str, data: AskBatchBody, service: Service) -> Replie
     summary="Search for many questions",
     responses=error_responses(*ERRORS),
 )
-async def search_batch(corpus: str, data: SearchBatchBody, service: Service) -> Replies:
+async def search_batch(corpus: str, data: SearchBatchBody, service: Service, request: ApiRequest) -> Replies:
     """Retrieve the closest passages for many questions, in order; a failed question has an error in its place."""
-    return Replies(await _each(service, data.questions, lambda body: partial(_search, service, corpus, body), corpus))
+    with service.reads.batch(owner(request)):
+        return Replies(await _each(service, data.questions, lambda body: partial(_search, service, corpus, body), corpus))
 
 
-@post("/v1/read", status_code=200, tags=["ask"], summary="Answer from a text", responses=error_responses(413, 429, 503))
+@post(
+    "/v1/read",
+    status_code=200,
+    tags=["ask"],
+    summary="Answer from a text",
+    responses=error_responses(408, 413, 429, 503, 504),
+)
 async def read(data: ReadBody, service: Service) -> ReadAnswer:
     """Answer from a given text; `answer` is "" if the text has no answer."""
     return to_schema(await service.reads.run(partial(service.read, data.question, data.context)), ReadAnswer)
@@ -118,15 +148,17 @@ async def read(data: ReadBody, service: Service) -> ReadAnswer:
     status_code=200,
     tags=["ask"],
     summary="Answer from many texts",
-    responses=error_responses(413, 429, 503),
+    responses=error_responses(408, 413, 429, 503, 504),
 )
-async def read_batch(data: ReadBatchBody, service: Service) -> ReadAnswers:
-    """Answer from many texts, in order. Either all are read, or the request fails."""
+async def read_batch(data: ReadBatchBody, service: Service, request: ApiRequest) -> ReadAnswers:
+    """Answer from many texts, in order. Either all are read, or the request fails. It ends with its client."""
     _check_many(service, len(data.items))
     found = []
-    for number, item in enumerate(data.items):
-        work = partial(service.read, item.question, item.context)
-        found.append(to_schema(await service.reads.run(work, bounded=number == 0), ReadAnswer))
+    with service.reads.batch(owner(request)):
+        for item in data.items:
+            _next_of_batch()
+            work = partial(service.read, item.question, item.context)
+            found.append(to_schema(await service.reads.run(work, bounded=False), ReadAnswer))
     return ReadAnswers(found)
 
 
@@ -138,7 +170,7 @@ async def read_batch(data: ReadBatchBody, service: Service) -> ReadAnswers:
     media_type=SSE,
     responses=error_responses(*ERRORS) | EVENTS,
 )
-async def ask_stream(corpus: str, data: AskBody, service: Service, request: Request[Any, Any, Any]) -> Stream:
+async def ask_stream(corpus: str, data: AskBody, service: Service, request: ApiRequest) -> Stream:
     """Answer a question as a stream of server-sent events.
 
     `passages` comes first, then `answers` after each passage read, then `reply`; or `error`.
@@ -149,6 +181,12 @@ async def ask_stream(corpus: str, data: AskBody, service: Service, request: Requ
     def tell(event: Event | Exception) -> None:
         loop.call_soon_threadsafe(queue.put_nowait, event)
 
+    def failed(done: Future[None]) -> None:
+        """Tell that the work ended while it waited."""
+        error = None if done.cancelled() else done.exception()
+        if isinstance(error, Exception):
+            tell(error)
+
     def run() -> None:
         try:
             for number, step in enumerate(service.ask_stream(corpus, data.question, settings, data.filters)):
@@ -158,14 +196,14 @@ async def ask_stream(corpus: str, data: AskBody, service: Service, request: Requ
         except Exception as error:
             tell(error)
 
-    service.reads.submit(run)
+    service.reads.submit(run).add_done_callback(failed)
     first = await queue.get()
     if isinstance(first, Exception):
         raise first
     return Stream(_events(first, queue, gone, service.settings.log_questions), media_type=SSE)
 
 
-ROUTES = (ask, search, ask_batch, search_batch, read, read_batch, ask_stream)
+ROUTES = (ask, search, search_words, ask_batch, search_batch, read, read_batch, ask_stream)
 
 
 def _check_many(service: Service, count: int) -> None:
@@ -176,19 +214,30 @@ def _check_many(service: Service, count: int) -> None:
 async def _each(
     service: Service, bodies: list[Any], work: Callable[[Any], Callable[[], Reply]], corpus: str
 ) -> list[dict[str, Any]]:
-    """One reply per question. Only the first passes admission control; the others queue without a limit."""
+    """One reply per question. The batch was admitted as a whole; each question has the deadline of a single one."""
     _check_many(service, len(bodies))
     await service.run_blocking(service.home.corpus, corpus)
     replies: list[dict[str, Any]] = []
     for number, body in enumerate(bodies):
         try:
-            reply = await service.reads.run(work(body), bounded=number == 0)
+            _next_of_batch()
+            reply = await service.reads.run(work(body), bounded=False)
             replies.append(msgspec.to_builtins(reply))
+        except (ClientGone, TooBusy):
+            raise
         except DocqaError as error:
             if number == 0 and problem(error).status in (404, 429, 503):
                 raise
             replies.append({"question": body.question, "error": str(error)})
     return replies
+
+
+def _next_of_batch() -> None:
+    """Begin the time of the next question. Raises ClientGone, TooBusy if the batch must end."""
+    token = CURRENT.get()
+    if token is not None:
+        token.renew()
+        token.check()
 
 
 def _event(step: Step, first: bool) -> Event:

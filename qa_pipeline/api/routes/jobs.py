@@ -24,7 +24,8 @@ from qa_pipeline.errors import CorpusMissing, JobMissing
 from qa_pipeline.service import job_store
 from qa_pipeline.service.api_keys import Key
 from qa_pipeline.service.job_handlers import write_result
-from qa_pipeline.service.question_files import KINDS, read_questions
+from qa_pipeline.service.question_files import KINDS
+from qa_pipeline.service.question_worker import parse_questions
 from qa_pipeline.service.service import Service
 
 ApiRequest = Request[Any, Any, Any]
@@ -109,10 +110,11 @@ async def get_job_result(job: str, service: Service, request: ApiRequest, format
     "/v1/corpora/{corpus:str}/questions",
     status_code=202,
     request_max_body_size=None,
+    opt={WRITES: True},
     tags=["jobs"],
     summary="Upload a question file",
     operation_class=_QuestionsForm,
-    responses=error_responses(404, 413, 503),
+    responses=error_responses(404, 408, 413, 429, 503, 507),
 )
 async def add_question_file(corpus: str, service: Service, request: ApiRequest) -> AcceptedJob:
     """Upload a question file (field `file`: CSV, XLSX, JSON or JSON lines). A job answers it.
@@ -148,7 +150,7 @@ def _request(service: Service, key: Key | None, corpus: str, sent: UploadResult)
     file = sent.files[0]
     if file.reason:
         raise SettingError(f"The file is refused: {file.reason}.")
-    rows = read_questions(file.path, file.name, service.settings.questions, corpus=corpus)
+    rows = parse_questions(file.path, file.name, service.settings.questions, corpus=corpus)
     wanted = sorted({row.corpus for row in rows})
     for name in wanted:
         if not service.may_see(key, name):

@@ -27,7 +27,7 @@ async def get_health(service: Service) -> Health:
     responses={503: ResponseSpec(Readiness, generate_examples=False, description="Not ready, with the reason.")},
 )
 async def get_readiness(service: Service) -> Response[Readiness]:
-    """Readiness: the models are loaded and a test question was answered."""
+    """Readiness: the reader is loaded and has answered a test question."""
     reason = service.ready()
     return Response(Readiness(not reason, reason), status_code=503 if reason else 200)
 

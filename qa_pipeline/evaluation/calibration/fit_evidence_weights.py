@@ -2,13 +2,13 @@
 
 A question chooses among its passages and "none of them" with probability softmax(score). "None" scores 0, a passage scores
 
-    margin * a + dense score * b + words * c - numbers * e - names * f + d
+    margin * a + dense score * b + words * c + sentence score * s - numbers * e - names * f + d
 
 where numbers and names are what it lacks of the question's facts. This is the conditional logit of McFadden (1974,
 "Conditional logit analysis of qualitative choice behavior"). d is an intercept per question language, because languages
 differ in how many words question and passage share. The fit maximises the likelihood of the right choices. In units of the
-reader's margin the weights are b / a, c / a, e / a and f / a, never below 0. Weights of facts are not fitted where few
-passages lack one.
+reader's margin the weights are b / a, c / a, s / a, e / a and f / a, never below 0. Weights of facts are not fitted where
+few passages lack one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Numbers = NDArray[np.float64]
 RIDGE = 0.01
 LEAST_MARGIN_WEIGHT = 0.01
 TINY = 1e-300
-KINDS = 5
+KINDS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,19 @@ def fit_weights(asked: Sequence[ReadQuestion], embedder: str | None) -> FittedWe
     weights = _weights(chosen, embedder is not None, has_facts)
     if weights is None:
         return None
-    near, words, numbers, names = (weight / weights[0] for weight in weights[1:])
+    near, words, sentences, numbers, names = (weight / weights[0] for weight in weights[1:])
     facts = FactWeights(round(numbers, 3), round(names, 3)) if has_facts else None
     if embedder is None:
         return FittedWeights(None, facts)
     cost = facts or SHIPPED
-    best = [max(one.passages, key=lambda read: _score(read, near, words, cost)) for one in chosen]
-    typical = Evidence(_mean(read.nearness for read in best), _mean(read.words for read in best))
-    return FittedWeights(EvidenceWeights(round(near, 3), round(words, 3), typical, embedder), facts)
+    best = [max(one.passages, key=lambda read: _score(read, near, words, sentences, cost)) for one in chosen]
+    typical = Evidence(
+        _mean(read.nearness for read in best),
+        _mean(read.words for read in best),
+        sentences=_mean(read.sentences for read in best),
+    )
+    fitted = EvidenceWeights(round(near, 3), round(words, 3), typical, embedder, round(sentences, 3))
+    return FittedWeights(fitted, facts)
 
 
 def _has_near_misses(asked: Sequence[ReadQuestion]) -> bool:
@@ -85,8 +90,8 @@ def _has_near_misses(asked: Sequence[ReadQuestion]) -> bool:
 
 def _fill_missing(asked: Sequence[ReadQuestion]) -> list[ReadQuestion]:
     """Replaces missing evidence by its mean over all passages that have it."""
-    nearness, words = (
-        _mean(getattr(read, name) for one in asked for read in one.passages) for name in ("nearness", "words")
+    nearness, words, sentences = (
+        _mean(getattr(read, name) for one in asked for read in one.passages) for name in ("nearness", "words", "sentences")
     )
 
     def fill(read: ReadPassage) -> ReadPassage:
@@ -94,13 +99,15 @@ def _fill_missing(asked: Sequence[ReadQuestion]) -> list[ReadQuestion]:
             read,
             nearness=nearness if read.nearness is None else read.nearness,
             words=words if read.words is None else read.words,
+            sentences=sentences if read.sentences is None else read.sentences,
         )
 
     return [replace(one, passages=tuple(map(fill, one.passages))) for one in asked]
 
 
-def _score(one: ReadPassage, near: float, words: float, facts: FactWeights) -> float:
-    return (one.gap or 0.0) + near * _number(one.nearness) + words * _number(one.words) - facts.cost(one.evidence)
+def _score(one: ReadPassage, near: float, words: float, sentences: float, facts: FactWeights) -> float:
+    found = near * _number(one.nearness) + words * _number(one.words) + sentences * _number(one.sentences)
+    return (one.gap or 0.0) + found - facts.cost(one.evidence)
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -114,9 +121,9 @@ def _number(value: float | None) -> float:
 
 
 def _weights(asked: Sequence[ReadQuestion], has_evidence: bool, has_facts: bool) -> tuple[float, ...] | None:
-    """(a, b, c, e, f) of maximum likelihood; None if a is at its lower bound.
+    """(a, b, c, s, e, f) of maximum likelihood; None if a is at its lower bound.
 
-    b and c are 0 without evidence; without near misses, facts cost what SHIPPED says. Every question must have passages,
+    b, c and s are 0 without evidence; without near misses, facts cost what SHIPPED says. Every question must have passages,
     and every passage a margin.
     """
     rows = [read for one in asked for read in one.passages]
@@ -154,5 +161,6 @@ def _weights(asked: Sequence[ReadQuestion], has_evidence: bool, has_facts: bool)
 def _columns(read: ReadPassage, has_evidence: bool, has_facts: bool) -> list[float]:
     """What a passage's score weighs; what is not fitted is 0, and the margin then has the shipped cost of facts."""
     gap = _number(read.gap) - (0.0 if has_facts else SHIPPED.cost(read.evidence))
-    found = [_number(read.nearness), _number(read.words)] if has_evidence else [0.0, 0.0]
+    scores = [_number(read.nearness), _number(read.words), _number(read.sentences)]
+    found = scores if has_evidence else [0.0, 0.0, 0.0]
     return [gap, *found, *([-read.numbers, -read.names] if has_facts else [0.0, 0.0])]

@@ -64,7 +64,7 @@ class ReadPassage:
     """A passage as retrieved and read. gap: margin of its best span, None without a span; `nearness`: dense score.
 
     words: share of the BM25 upper bound. right: whether the span is right; own: whether it is of the question's own context.
-    numbers, names: what it lacks of the question, as in `Evidence`.
+    numbers, names: what it lacks of the question, as in `Evidence`; sentences: as there.
     """
 
     gap: float | None
@@ -74,10 +74,11 @@ class ReadPassage:
     own: bool
     numbers: float = 0.0
     names: float = 0.0
+    sentences: float | None = None
 
     @property
     def evidence(self) -> Evidence:
-        return Evidence(self.nearness, self.words, self.numbers, self.names)
+        return Evidence(self.nearness, self.words, self.numbers, self.names, self.sentences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +273,7 @@ def _read(row: Row, example: Example, own: str) -> ReadPassage:
         chunk.source == own,
         found.numbers,
         _short(found.names) or 0.0,
+        _short(found.sentences),
     )
 
 

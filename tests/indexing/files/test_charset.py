@@ -64,3 +64,98 @@ def test_a_few_bad_bytes_are_replaced_and_told(reader: FileReader, tmp_path: Pat
 def test_mojibake_is_suspected(reader: FileReader, tmp_path: Path) -> None:
     wrong = "La météo de l’été était très belle à Genève".encode().decode("cp1252", "replace")
     assert "mojibake" in only(reader.read(put(tmp_path, "a.txt", wrong.encode()))).notes[0]
+
+
+JAPANESE = "倉庫の鍵は三階の青い棚にあります。"
+SEVEN_BIT = [
+    ("iso2022_jp", "iso-2022-jp", JAPANESE),
+    ("iso2022_jp_2", "iso-2022-jp", "鍵は青い棚。 한국"),
+    ("iso2022_jp_ext", "iso-2022-jp", "担当はｻﾄｳです。"),
+    ("iso2022_kr", "iso-2022-kr", "창고 열쇠는 삼층 파란 선반에 있습니다.\nKey 12\n"),
+    ("hz", "hz", "仓库的钥匙在三楼。 Room 214, 蓝色架子。\n"),
+    ("utf-7", "utf-7", "Der Schlüssel hängt im Büro – 1+1 für Gäste."),
+    ("utf-7", "utf-7", "Ключ лежит на синей полке, склад закрыт."),
+]
+
+
+@pytest.mark.parametrize(("codec", "name", "text"), SEVEN_BIT)
+@pytest.mark.parametrize("declared", [True, False])
+def test_seven_bit_encodings_come_before_utf_8(codec: str, name: str, text: str, declared: bool) -> None:
+    found = decode(text.encode(codec), codec.replace("_", "-") if declared else "")
+    assert found is not None and (found.text, found.encoding) == (text, name)
+
+
+def test_japanese_mail_of_windows_has_characters_beyond_jis() -> None:
+    found = decode(b"\x1b$B-!!!\x1b(B 1. \x1b$B-j\x1b(BABC", "iso-2022-jp")
+    assert found is not None and found.text == "①　 1. ㈱ABC"
+
+
+def test_iso_2022_cn_is_read() -> None:
+    shifted = bytes(byte & 0x7F for byte in "仓库的钥匙".encode("gb2312"))
+    found = decode(b"\x1b$)A\x0e" + shifted + b"\x0f 214\n")
+    assert found is not None and found.text == "仓库的钥匙 214\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a+b=c and C++-code +49-30-1234", "f(x) = x+y- z+abc-", "Escape: \x1b[31mred\x1b[0m", "sed s/~{x}/y~}/", "q+AB-r"],
+)
+def test_plain_ascii_stays_plain(text: str) -> None:
+    found = decode(text.encode())
+    assert found is not None and (found.text, found.encoding) == (text, "utf-8")
+
+
+def test_a_declared_seven_bit_encoding_of_utf_8_bytes_is_not_believed() -> None:
+    found = decode(JAPANESE.encode(), "iso-2022-jp")
+    assert found is not None and found.text == JAPANESE
+
+
+CAPITALS = [
+    ("cp1251", "ПОСТАНОВЛЕНИЕ ПРАВИТЕЛЬСТВА ОТ 5 МАЯ. СКЛАД ЗАКРЫТ, КЛЮЧ У ДЕЖУРНОГО."),
+    ("koi8-r", "ПОСТАНОВЛЕНИЕ ПРАВИТЕЛЬСТВА ОТ 5 МАЯ. СКЛАД ЗАКРЫТ, КЛЮЧ У ДЕЖУРНОГО."),
+    ("iso8859_5", "ПОСТАНОВЛЕНИЕ ПРАВИТЕЛЬСТВА ОТ 5 МАЯ. СКЛАД ЗАКРЫТ, КЛЮЧ У ДЕЖУРНОГО."),
+    ("cp866", "ПОСТАНОВЛЕНИЕ ПРАВИТЕЛЬСТВА ОТ 5 МАЯ. СКЛАД ЗАКРЫТ, КЛЮЧ У ДЕЖУРНОГО."),
+    ("cp1251", "МІСТ БУВ ВІДКРИТИЙ БІЛЯ РІЧКИ, МЕШКАНЦІ МІСТА ЗАДОВОЛЕНІ."),
+    ("cp1251", "МОСТЪТ БЕШЕ ОТКРИТ БЛИЗО ДО РЕКАТА, ЖИТЕЛИТЕ СА ДОВОЛНИ."),
+    ("cp1253", "ΑΝΑΚΟΙΝΩΣΗ: Η ΑΠΟΘΗΚΗ ΘΑ ΕΙΝΑΙ ΚΛΕΙΣΤΗ ΤΗ ΔΕΥΤΕΡΑ."),
+    ("iso8859_7", "Η ΓΈΦΥΡΑ ΆΝΟΙΞΕ ΤΟ 1912 ΚΟΝΤΆ ΣΤΟ ΠΟΤΆΜΙ."),
+]
+
+
+@pytest.mark.parametrize(("encoding", "text"), CAPITALS)
+@pytest.mark.parametrize("times", [1, 20])
+def test_texts_in_capitals_keep_their_script(encoding: str, text: str, times: int) -> None:
+    found = decode((text * times).encode(encoding))
+    assert found is not None and found.text == text * times, found
+
+
+@pytest.mark.parametrize(
+    "text", ["日付,摘要,金額\n2023-05-01,ﾌﾘｺﾐ ｶ)ｵｵﾔﾏｼﾖｳｼﾞ,120000\n", "ｶﾌﾞｼｷｶﾞｲｼｬ ｵｵﾔﾏ ﾌﾘｺﾐ 12000", "ﾃﾞﾝｷﾘﾖｳｷﾝ ﾄｳｷﾖｳｶﾞｽ"]
+)
+def test_half_width_kana_of_banks(text: str) -> None:
+    found = decode(text.encode("cp932"))
+    assert found is not None and found.text == text, found
+
+
+@pytest.mark.parametrize(("encoding", "word"), [("cp866", "Длина моста"), ("cp850", "Größe für Gäste")])
+def test_boxes_of_dos_texts(encoding: str, word: str) -> None:
+    line = "─" * len(word)
+    text = f"┌─{line}─┐\n│ {word} │\n└─{line}─┘\n"
+    found = decode(text.encode(encoding))
+    assert found is not None and found.text == text, found
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ("Der Schlüssel hängt im Büro für Gäste".encode() + b"\xc3", "Der Schlüssel hängt im Büro für Gäste\ufffd"),
+        ("Schlüssel\n".encode() + b"B\xfcro\n", "Schlüssel\nB\ufffdro\n"),
+        ("Ключ у дежурного. ".encode() + b"\xff", "Ключ у дежурного. \ufffd"),
+        ("倉庫の鍵".encode() + b"\xe3\x81", "倉庫の鍵\ufffd"),
+        (b"smile \xed\xa0\xbd\xed\xb8\x80", "smile \U0001f600"),
+    ],
+)
+def test_utf_8_with_a_bad_byte_is_utf_8(data: bytes, text: str) -> None:
+    found = decode(data)
+    assert found is not None and found.text == text
+    assert bool(found.notes) == ("\ufffd" in text)

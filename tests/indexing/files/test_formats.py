@@ -16,8 +16,8 @@ from docx.oxml.ns import nsdecls
 from pptx.util import Emu
 
 from indexing.errors import UnreadableFile
-from indexing.files.file_text import FileLimits, FileText
-from indexing.files.formats import parse, plain_text
+from indexing.files.file_text import FileLimits, FileText, Member
+from indexing.files.formats import contents, parse, plain_text
 from indexing.files.markdown import markdown_headings
 from tests.indexing.files.conftest import SCRIPTS, check_laws
 
@@ -101,8 +101,10 @@ def test_html_is_what_a_reader_sees() -> None:
 @pytest.mark.parametrize(
     ("page", "expected"),
     [
-        ("<p>a<main><p>b</main><p>c", "b"),
-        ("<p>a<article>b</article>x<article>c</article>", "b\n\nc"),
+        ("<p>a<main><p>bridges are long</main><p>c", "bridges are long"),
+        ("<p>a<article>bridges here</article>x<article>are very long</article>", "bridges here\n\nare very long"),
+        ("<p>Boats anchor here.<main>Skip</main>", "Boats anchor here.\n\nSkip"),
+        ("<p>Boats anchor here.<article>Tickets</article>", "Boats anchor here.\n\nTickets"),
         ("<main> <script>1</script></main><p>a", "a"),
         ("<main><article>b</article>c</main>", "b\n\nc"),
         ("<div hidden><main>no</main></div><p>a", "a"),
@@ -125,7 +127,7 @@ def test_docx_in_document_order() -> None:
     document = docx.Document()
     document.core_properties.title, document.core_properties.author = "All bridges", "A. N."
     document.core_properties.modified = datetime.datetime(2020, 1, 2)
-    document.sections[0].header.paragraphs[0].text = "no"
+    document.sections[0].header.paragraphs[0].text = "City archive"
     document.add_heading("Bridges", 0)
     document.add_heading("Kestrel", 2)
     document.add_paragraph("Opened in 1912.")
@@ -135,7 +137,7 @@ def test_docx_in_document_order() -> None:
         table.cell(at // 2, at % 2).text = cell
     document.add_paragraph("After.").add_run().add_picture(io.BytesIO(PNG))
     text = one(saved(document), "docx")
-    assert text.text == "Bridges\n\nKestrel\n\nOpened in 1912.\none\n\nName\tYear\nKestrel\t1912\n\nAfter."
+    assert text.text == "Bridges\n\nKestrel\n\nOpened in 1912.\none\n\nName\tYear\nKestrel\t1912\n\nAfter.\n\nCity archive"
     assert headings(text) == [("Bridges", 1), ("Kestrel", 2)] and text.notes == ("1 embedded image not read",)
     assert dict(text.meta) == {"title": "All bridges", "author": "A. N.", "date": "2020-01-02", "file_type": "docx"}
 
@@ -247,12 +249,31 @@ def test_every_format_keeps_every_script(kind: str, script: str) -> None:
 # -- records -----------------------------------------------------------------------------------------------------------
 
 
-def test_csv_with_a_text_column_is_many_documents() -> None:
-    texts = many(b"id,Title,text,year,code\na,First,Hello,1912,007\na,,Again,x,1.50\n,,,3,4\n", "csv")
-    assert [(text.record, text.text) for text in texts] == [("a", "First\n\nHello"), ("a (3)", "Again")]
-    assert headings(texts[0]) == [("First", 1)] and texts[0].notes == ("1 record without text left out",)
+LONG = "The harbour master writes down each ship that enters with its flag and draught and cargo." * 2
+
+
+def test_csv_with_long_texts_is_many_documents() -> None:
+    rows = f"id,Title,text,year,code\na,First,{LONG},1912,007\na,,{LONG},x,1.50\n,,,3,4\n"
+    texts = many(rows.encode(), "csv")
+    assert [text.record for text in texts] == ["a", "a (3)", "4"]
+    assert texts[0].text == f"First\n\n{LONG}\n\nyear: 1912\ncode: 007" and headings(texts[0]) == [("First", 1)]
+    assert texts[2].text == "year: 3\ncode: 4"
     expected = {"id": "a", "Title": "First", "year": 1912, "code": "007", "file_type": "csv", "encoding": "utf-8"}
     assert dict(texts[0].meta) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (
+            "Model,Body,Doors\nT1,steel,4\nT2,aluminium,2\n",
+            "Model: T1\tBody: steel\tDoors: 4\nModel: T2\tBody: aluminium\tDoors: 2",
+        ),
+        ("id,customer,text\n1,Ada,It leaks.\n2,Bo,\n", "id: 1\tcustomer: Ada\ttext: It leaks.\nid: 2\tcustomer: Bo"),
+    ],
+)
+def test_a_short_column_called_text_is_no_document(data: str, expected: str) -> None:
+    assert one(data.encode(), "csv").text == expected
 
 
 @pytest.mark.parametrize(
@@ -277,10 +298,22 @@ def test_tsv() -> None:
 
 def test_json_records_and_other_json() -> None:
     texts = many(b'[{"title":"T","text":"body","n":3,"big":1e999,"x":[1]},{"text":""},5,{"name":"N","content":"c"}]', "json")
-    assert [(text.record, text.text) for text in texts] == [("1", "T\n\nbody"), ("N", "c")]
+    expected = [("1", "T\n\nbody\n\nn: 3\nbig: inf\nx[0]: 1"), ("3", "value: 5"), ("N", "c\n\nname: N")]
+    assert [(text.record, text.text) for text in texts] == expected
+    assert texts[0].notes == ("1 record without text left out",)
     assert dict(texts[0].meta) == {"title": "T", "n": 3, "file_type": "json", "encoding": "utf-8"}
     other = one(b'{"a":{"b":["x",1,null,true,{"c":"d"}]},"e":"\\ud800"}', "json")
-    assert other.text == "a.b[0]: x\na.b[1]: 1\na.b[4].c: d\ne: \ufffd"
+    assert other.text == "a.b[0]: x\na.b[1]: 1\na.b[2]: null\na.b[3]: true\na.b[4].c: d\ne: \ufffd"
+
+
+def test_json_records_lose_no_field() -> None:
+    record = b'[{"title":"Pier","text":"Teaser","content":"It is deep.","tags":["a"],"open":true,"author":{"name":"Ada"}}]'
+    (text,) = many(record, "json")
+    assert text.text == "Pier\n\nTeaser\n\nIt is deep.\n\ntags[0]: a\nopen: true\nauthor.name: Ada"
+    (chat,) = many(b'{"text":[{"type":"bold","text":"Pier"}," is deep"],"from":"Ada"}\n', "jsonl")
+    assert chat.text == "Pier is deep\n\nfrom: Ada"
+    (page,) = many(b'[{"body":"<p>It is <b>12</b> m deep.</p>"}]', "json")
+    assert page.text == "It is 12 m deep."
 
 
 def test_jsonl_keeps_what_is_good() -> None:
@@ -314,9 +347,10 @@ def test_mail_with_alternatives_and_an_attachment() -> None:
         b'Content-Disposition: attachment; filename="a.pdf"\r\n\r\nxx\r\n--q--\r\n'
     )
     text = one(mail, "eml")
-    head = "From: Jürgen <j@x.y>\nTo: a@b.c\nDate: Mon, 03 Feb 2020 10:00:00 +0100"
+    head = "From: Jürgen <j@x.y>\nTo: a@b.c\nDate: Mon, 3 Feb 2020 10:00:00 +0100"
     assert text.text == f"Мост\n\n{head}\n\nМост открыт." and headings(text) == [("Мост", 1)]
-    assert text.notes == ("1 attachment not read: a.pdf",) and text.meta["date"] == "2020-02-03"
+    assert text.meta["date"] == "2020-02-03"
+    assert contents(mail, "eml", FileLimits()).members == [Member("a.pdf", b"xx")]
 
 
 def test_mail_of_html_only_and_without_encodings() -> None:

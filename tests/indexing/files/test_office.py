@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from indexing.errors import UnreadableFile
-from indexing.files import office
 from indexing.files.walk import FileReader
+from indexing.files.zip_guard import guard_zip
 from tests.indexing.files.conftest import archive, only, put, reason
 
 
@@ -25,7 +25,7 @@ def test_a_zip_that_lies_about_its_sizes_is_damaged() -> None:
     at = data.index(b"PK\x01\x02") + 24
     struct.pack_into("<L", data, at, 10)
     with pytest.raises(UnreadableFile, match="damaged|more than"):
-        office.guard_zip(bytes(data))
+        guard_zip(bytes(data))
 
 
 def test_entities_do_not_explode_or_reach_files(reader: FileReader, tmp_path: Path) -> None:

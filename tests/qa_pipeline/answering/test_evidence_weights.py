@@ -70,6 +70,23 @@ def chosen(count: int, a: float, b: float, c: float, d: float) -> list[ReadQuest
     return found
 
 
+def test_the_weight_of_sentence_vectors_is_found_again_and_a_missing_score_is_typical() -> None:
+    dice, asked = random.Random(4), []
+    for _ in range(9_000):
+        rows = [(dice.gauss(1, 4), dice.uniform(0, 1), dice.uniform(0, 1), dice.uniform(0.7, 1)) for _ in range(5)]
+        chances = np.exp([0.0, *(0.5 * gap + 2 * near + 3 * words + 20 * s - 20 for gap, near, words, s in rows)])
+        which = dice.choices(range(6), weights=chances.tolist())[0]
+        read = [ReadPassage(a, b, c, n == which, False, sentences=s) for n, (a, b, c, s) in enumerate(rows, start=1)]
+        asked.append(ReadQuestion(tuple(read), which > 0, "en"))
+    found = fit_evidence_weights(asked, "e")
+    assert found is not None and found.sentences == pytest.approx(40.0, rel=0.1)
+    typical = found.typical.sentences
+    assert typical is not None and 0.7 < typical < 1
+    some = Evidence(found.typical.dense_score, found.typical.words)
+    assert found.of(some) == 0.0
+    assert found.of(replace(some, sentences=typical + 0.1)) == pytest.approx(found.sentences / 10)
+
+
 @pytest.mark.parametrize("near, words", [(10.0, 6.0), (0.0, 12.0), (3.0, 0.0)])
 def test_the_weights_that_chose_are_found_again(near: float, words: float) -> None:
     found = fit_evidence_weights(chosen(12_000, 0.5, 0.5 * near, 0.5 * words, -3.0), "e")
@@ -135,6 +152,19 @@ def test_calibrating_learns_it_and_keeps_whose_cosines_they_are(tmp_path: Path) 
 # -- using it ----------------------------------------------------------------------------------------------------------
 
 
+def test_the_weight_of_sentence_vectors_is_kept_and_files_without_it_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCQA_DATA", str(tmp_path))
+    builtin = resolve("builtin", "reader")
+    for weights in (WEIGHTS, replace(WEIGHTS, sentences=40.0, typical=Evidence(0.4, 0.2, sentences=0.86))):
+        known = calibration_store.StoredCalibration((0.3, 9.0, 0.8), {}, {}, weights)
+        path = calibration_store.save(builtin, known)
+        assert calibration_store.load(builtin) == known
+    path.write_text(path.read_text("utf-8").replace("40.0", '"many"'), "utf-8")
+    assert calibration_store.load(builtin) is None
+
+
 def test_it_is_kept_beside_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCQA_DATA", str(tmp_path / "data"))
     builtin = resolve("builtin", "reader")
@@ -180,6 +210,7 @@ def test_the_built_in_reader_has_one_for_the_built_in_embedder(monkeypatch: pyte
     assert by_hand.evidence_weights is None and by_hand.found is not None and same_stop(by_hand.found, by_hand)
     evidence_weights = by_hand.found.evidence_weights
     assert evidence_weights is not None and evidence_weights.embedder == Embedder.load("builtin").dense_score_name
+    assert evidence_weights.sentences > 0 and 0.7 < (evidence_weights.typical.sentences or 0) < 1.1
     assert (
         evidence_weights.near > 0
         and evidence_weights.words > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,25 @@ def test_a_document_over_the_cache_is_loaded_once_a_question(path: Path, monkeyp
     pipeline.verifier = Verifier(counting)
     list(pipeline.stream(QUESTION, AskSettings(thorough=True)))
     assert counting.loaded and len(counting.loaded) == len(set(counting.loaded))
+
+
+def test_a_damaged_passage_is_left_out_and_fails_no_question(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its row, or its document's: the question goes on with the other passages."""
+    best = pipeline_of(path).ask(QUESTION, AskSettings(thorough=True)).answers[0]
+    assert "1912" in best.text
+    for statement in ("UPDATE chunks SET text = text || 'x'", "UPDATE documents SET text = CAST(x'ff' AS TEXT)"):
+        connection = sqlite3.connect(path / "corpus.db")
+        connection.execute(f"{statement} WHERE {'document_id' if 'chunks' in statement else 'id'} = ?", (best.document_id,))
+        connection.commit()
+        connection.close()
+        pipeline = pipeline_of(path)
+        for reply in (
+            pipeline.ask(QUESTION, AskSettings(thorough=True)),
+            pipeline.search(QUESTION, AskSettings(thorough=True)),
+            [step.reply for step in pipeline.stream(QUESTION, AskSettings(thorough=True))][-1],
+        ):
+            assert reply is not None and reply.passages
+            quoted = {answer.document_id for answer in reply.answers} | {p.document_id for p in reply.passages}
+            assert best.document_id not in quoted
+        assert "damaged and left out" in caplog.text
+        caplog.clear()

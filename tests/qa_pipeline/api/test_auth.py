@@ -52,7 +52,7 @@ TABLE: dict[str, tuple[dict[str, Any], int, int, int, int]] = {
     f"POST {C}/search/batch": ({"json": BATCH}, 401, 200, 404, 200),
     "POST /v1/read": ({"json": READ}, 401, 200, 200, 200),
     "POST /v1/read/batch": ({"json": {"items": [READ]}}, 401, 200, 200, 200),
-    f"POST {C}/questions": ({"files": {"file": ("q.csv", b"question\nbridge?\n")}}, 401, 202, 404, 202),
+    f"POST {C}/questions": ({"files": {"file": ("q.csv", b"question\nbridge?\n")}}, 401, 403, 404, 202),
     "GET /v1/jobs": ({}, 401, 200, 200, 200),
     "GET /v1/jobs/{job}": ({}, 401, 200, 404, 200),
     "GET /v1/jobs/{job}/result": ({}, 401, 200, 404, 200),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 import zipfile
@@ -214,3 +216,76 @@ def test_old_verbs_are_understood_and_shown_nowhere(
     assert told == (f"docqa: `docqa {old[0]}` is now `docqa {new[0]}`.\n" if old[:1] != new[:1] else "")
     shown = main.parser().format_help().split()
     assert not {"cut", "slim", "mean"} & set(shown) and {"prune", "reduce", "average"} <= set(shown)
+
+
+def test_a_damaged_index_is_exit_status_2_and_a_sentence(index: Path, tmp_path: Path) -> None:
+    """Never status 1, which says that there is no answer; `doctor` lists findings and repairs what can be repaired."""
+    broken = tmp_path / "broken"
+    shutil.copytree(index, broken)
+    content = bytearray((broken / "corpus.db").read_bytes())
+    content[4096:] = b"\xa5" * (len(content) - 4096)
+    (broken / "corpus.db").write_bytes(content)
+    for arguments in (["ask", broken, "When?", "--reader", "builtin"], ["search", broken, "When?"], ["status", broken]):
+        run = docqa(*arguments)
+        assert run.returncode == 2 and "Traceback" not in run.stderr and run.stdout == "", run.stderr
+        assert run.stderr.startswith("docqa: ") and run.stderr.count("\n") == 1
+    run = docqa("doctor", broken)
+    assert run.returncode == 2 and run.stderr == "" and "--repair" in run.stdout
+    told = json.loads(docqa("doctor", broken, "--json").stdout)
+    assert told["problems"] and told["left"] == told["problems"]
+
+
+def test_one_bad_byte_is_repaired_from_the_original(index: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(index, broken)
+    connection = sqlite3.connect(broken / "corpus.db")
+    connection.execute("UPDATE documents SET text = CAST(x'ff' || text AS TEXT) WHERE source = 'bridge.txt'")
+    connection.commit()
+    connection.close()
+    run = docqa("ask", broken, "How tall is Orveth?", "--reader", "builtin")
+    assert run.returncode == 0 and "2341" in run.stdout, run.stderr
+    run = docqa("doctor", broken, "--repair", "--documents", index.parent / "corpus")
+    assert run.returncode == 0 and "read again: bridge.txt" in run.stdout, run.stdout + run.stderr
+    run = docqa("ask", broken, "When was Kestrel Bridge opened?", "--reader", "builtin")
+    assert run.returncode == 0 and "1912" in run.stdout
+
+
+def test_a_defect_of_docqa_is_never_no_answer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for error, sentence in (
+        (RuntimeError("odd"), "error in docqa itself"),
+        (OSError(28, "No space left on device"), "no space left on device"),
+        (MemoryError(), "not enough memory"),
+    ):
+
+        def fail(*_: object, error: BaseException = error) -> int:
+            raise error
+
+        monkeypatch.setattr("qa_pipeline.cli.index._status", fail)
+        assert main.main(["status", "x"]) == 2
+        assert sentence in capsys.readouterr().err
+
+
+def test_words_are_searched_without_a_question(index: Path) -> None:
+    run = docqa("search", index, "--words", '"kestrel bridge" OR 灯台')
+    assert run.returncode == 0 and run.stdout.startswith("2 passages in 2 documents\n") and "bridge.txt" in run.stdout
+    found = json.loads(docqa("search", index, "--words", "engin* NOT berg", "--json").stdout)
+    (hit,) = found["hits"]
+    assert [hit["text"][start:end] for start, end in hit["marks"]] == ["engineer"] and found["documents"] == 1
+    none = docqa("search", index, "--words", "zebra", "--filter", "language=de")
+    assert none.returncode == 1 and none.stdout.startswith("0 passages in 0 documents")
+    reply = json.loads(docqa("search", index, "How high is it?", "--words", "orveth", "--json").stdout)
+    assert {passage["source"] for passage in reply["passages"]} == {"berg.md"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "Give a question, or words to search for with --words."),
+        (("--words", "(a"), "A bracket is not closed"),
+        (("--words", "colour:red"), "No document has a field 'colour'"),
+        (("Who?", "--words", "a OR"), "A word is missing after OR"),
+    ],
+)
+def test_words_that_are_no_query_are_one_sentence(index: Path, arguments: tuple[str, ...], told: str) -> None:
+    run = docqa("search", index, *arguments)
+    assert run.returncode == 2 and run.stdout == "" and told in run.stderr and run.stderr.count("\n") == 1

@@ -15,7 +15,7 @@ from indexing.models.embedder import Embedder
 from indexing.settings import IndexSettings
 from indexing.store.index import Index
 from qa_pipeline.retrieval.language_bias import offsets
-from qa_pipeline.retrieval.retriever import Retriever, both_tiers
+from qa_pipeline.retrieval.retriever import ELSEWHERE, TOKEN_SHARE, Retriever, both_tiers
 from qa_pipeline.retrieval.sentence_tier import SentenceBias, SentenceTier
 from qa_pipeline.settings import AskSettings
 
@@ -79,8 +79,8 @@ def test_a_filter_holds_for_sentence_vectors(deep: Index, builtin: Embedder) -> 
         assert not retriever.passages(question, filters={"source": ["no.txt"]}).passages
 
 
-def test_evidence_is_that_of_the_token_tier(deep: Index, builtin: Embedder) -> None:
-    """The calibration was fitted on the scores of token vectors."""
+def test_evidence_has_the_score_of_each_tier(deep: Index, builtin: Embedder) -> None:
+    """So one calibration holds for an index of one tier, and while an index is deepened."""
     both, tokens = Retriever(deep, builtin), Retriever(deep, builtin)
     tokens.tiers = type(tokens.tiers)(tokens.tiers.late_interaction, None)
     for question in ASKED:
@@ -89,6 +89,12 @@ def test_evidence_is_that_of_the_token_tier(deep: Index, builtin: Embedder) -> N
         for passage, evidence in zip(one.passages, one.evidence, strict=True):
             if passage.source in theirs:
                 assert evidence.dense_score == pytest.approx(theirs[passage.source].dense_score, abs=1e-6)
+                assert theirs[passage.source].sentences is None
+            assert evidence.sentences is not None and passage.dense_score is not None
+            elsewhere = 0.0 if passage.language == one.language else ELSEWHERE
+            assert evidence.sentences + (evidence.dense_score or 0) / TOKEN_SHARE == pytest.approx(
+                passage.dense_score + elsewhere, abs=1e-6
+            )
 
 
 def test_a_part_of_the_index_is_deepened(tmp_path: Path, builtin: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:

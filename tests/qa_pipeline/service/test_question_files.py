@@ -278,8 +278,8 @@ def test_a_row_for_each_question_in_order() -> None:
     )
     link = "/v1/corpora/north/documents/d1?start=21&end=25"
     source = "reports/bridge.txt"
-    assert rows[0] == AnsweredRow("a", "north", "When?", "en", "1912", 0.9, False, 0.1, source, 3, 21, 25, "d1", link, "")
-    assert rows[1] == AnsweredRow("b", "north", "Who?", "en", no_answer=True, no_answer_score=0.9)
+    assert rows[0] == AnsweredRow("a", "north", "When?", "en", "1912", 0.9, False, 0.1, source, 3, 21, 25, "d1", link, "", 1)
+    assert rows[1] == AnsweredRow("b", "north", "Who?", "en", no_answer=True, no_answer_score=0.9, passages_read=1)
     assert seen == [(0, 2), (1, 2), (2, 2)]
 
 
@@ -340,7 +340,7 @@ def xlsx_cells(data: bytes) -> list[list[Any]]:
 
 
 def test_the_columns_are_those_of_the_contract() -> None:
-    assert [*CONTRACT, "error"] == list(COLUMNS)
+    assert [*CONTRACT, "error", "passages_read"] == list(COLUMNS)
     assert csv_cells(written([], "csv")) == [list(COLUMNS)]
     assert [cell.value for cell in xlsx_cells(written([], "xlsx"))[0]] == list(COLUMNS)
     assert written([], "jsonl") == b""
@@ -348,7 +348,7 @@ def test_the_columns_are_those_of_the_contract() -> None:
 
 def test_known_rows() -> None:
     assert csv_cells(written([ROW], "csv"))[1] == (
-        "1 north Wann? de 1912 0.93 false 0.07 a.txt 2 5 9 d1 /v1/x".split() + [""]
+        "1 north Wann? de 1912 0.93 false 0.07 a.txt 2 5 9 d1 /v1/x".split() + ["", ""]
     )
     cells = {name: cell.value for name, cell in zip(COLUMNS, xlsx_cells(written([ROW], "xlsx"))[1], strict=True)}
     assert cells["score"] == 0.93 and cells["no_answer"] is False and cells["start"] == 5 and cells["answer"] == "1912"

@@ -106,6 +106,13 @@ def test_what_could_never_be_asked_is_not_saved(
     assert saved.list("n") == []
 
 
+def test_a_question_is_saved_once(saved: SavedQuestions) -> None:
+    first = saved.add("n", QUESTION, {"language": "de"}, {"top_k": 3})
+    assert saved.add("n", f" {QUESTION}", {"language": "de"}, {"top_k": 3}) == first
+    others = [saved.add("n", QUESTION), saved.add("n", QUESTION, {"language": "de"}), saved.add("s", QUESTION)]
+    assert len({one.id for one in (first, *others)}) == 4 and len(saved.list("n")) == 3
+
+
 def test_only_what_changed_is_told(saved: SavedQuestions) -> None:
     number = saved.add("n", QUESTION).id
     asker = Script([("a", 5, "1912"), ("b", 0, "1913")], [("b", 0, "1913"), ("c", 7, "1914")], [], [])
@@ -171,7 +178,7 @@ def test_a_question_deleted_while_it_is_asked_stays_deleted(saved: SavedQuestion
 
 
 def test_a_corpus_is_forgotten_whole(saved: SavedQuestions) -> None:
-    kept = [saved.add(corpus, QUESTION) for corpus in ("north", "north", "south")]
+    kept = [saved.add(corpus, QUESTION, None, {"top_k": n}) for n, corpus in enumerate(("north", "north", "south"), 1)]
     assert saved.forget("north") == 2 and saved.list("north") == [] and saved.list("south") == [kept[2]]
 
 

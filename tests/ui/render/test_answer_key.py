@@ -101,9 +101,9 @@ def test_the_forms_of_one_answer_are_folded_and_set_against_another() -> None:
         answer("1912", "a"),
         answer("in 1912", "b", 0.8),
         answer("１９１２年", "c", 0.8, "zh"),
-        answer("عام ١٩١٢", "d", 0.7, "ar"),
+        answer("عام ١٩١٢", "d", 0.8, "ar"),
         answer("1921", "e", 0.85),
-        answer("1921年", "f", 0.6, "zh"),
+        answer("1921年", "f", 0.76, "zh"),
     ]
     said = group_answers(given)
     assert [(one.best.text, one.documents) for one in said] == [("1912", 4), ("1921", 2)]

@@ -118,6 +118,13 @@ def test_direction_and_language_are_told() -> None:
         ("Title\n\nBody here", "Body", "Body here"),
         ("no end", "no end", "no end"),
         ("One. Two. Three.", "One. Two.", "One. Two."),
+        ("Damals. Am 3. Oktober 1990 war es so. Danach nicht.", "1990", "Am 3. Oktober 1990 war es so."),
+        ("Nein. Den 17. mai er en festdag. Ja.", "festdag", "Den 17. mai er en festdag."),
+        ("Before. Dr. J. Smith came in 1912. After.", "1912", "Dr. J. Smith came in 1912."),
+        ("Das ist z.B. im Jahr 1912 so. Ende.", "1912", "Das ist z.B. im Jahr 1912 so."),
+        ("Нет. Родился в 1799 г. в Москве. Да.", "1799", "Родился в 1799 г. в Москве."),
+        ("It closed in 1912. Then came rain.", "Then", "Then came rain."),
+        ("It weighs 2.15. Next.", "2.15", "It weighs 2.15."),
     ],
 )
 def test_the_sentence_of_an_answer(text: str, wanted: str, expected: str) -> None:

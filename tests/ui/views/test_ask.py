@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from indexing.store.filters import where
-from tests.browser import addressed, api, at, browser, chromium, filled, page, settled, site  # noqa: F401
+from tests.browser import addressed, api, at, browser, chromium, ended, filled, page, settled, site  # noqa: F401
 from tests.known import SCRIPTS, WordReader
 from tests.live import Live, known_models, live
 from tests.pdfs import make_pdf, paragraph
 from ui.client.schemas import Answer, NoAnswer, Passage, Reply
 from ui.components.hit_navigation import hits_of, page_of, window
-from ui.render.answer_groups import by_language, competing_answers, group_answers
+from ui.render.answer_groups import by_language, competing_answers, group_answers, group_passages
 from ui.render.export import citations, table
 from ui.state.query import Query, from_query
 
@@ -93,7 +93,7 @@ def test_a_question_is_answered_with_its_support(page: Page, site: str) -> None:
     for stage in (
         "Meaning (dense)",
         "Words (keyword)",
-        "Both (fused)",
+        "Both together",
         "Reader",
         "No-answer margin",
         "Passages read",
@@ -143,6 +143,39 @@ def test_a_filter_is_chosen_by_its_count(page: Page, site: str) -> None:  # noqa
     page.wait_for_function(
         "() => [...document.querySelectorAll('.docqa-where')].every(w => w.textContent.includes('reports/'))"
     )
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_role("button", name="Folder: reports").click()
+    page.wait_for_function("() => !location.search.includes('folder=')")
+    assert page.get_by_role("button", name="Clear all").count() == 0
+
+
+def test_all_filters_are_cleared_at_once(page: Page, site: str) -> None:  # noqa: F811
+    page.goto(at(site, corpus="test", q=QUESTION, folder="reports", language="en", since="2019", own="1", top="3"))
+    page.get_by_role("button", name="Clear all").wait_for()
+    ended(page)
+    chips = page.locator(".st-key-chips button").all_inner_texts()
+    assert [re.sub("[\u2066-\u2069✕]", "", chip).strip() for chip in chips] == [
+        "Only the question's language",
+        "Language: English",
+        "Folder: reports",
+        "From 2019",
+        "Clear all",
+    ]
+    page.get_by_role("button", name="Clear all").click()
+    settled(page)
+    addressed(page, corpus="test", q=QUESTION, top="3")
+    assert page.locator(".st-key-chips").count() == 0
+
+
+def test_a_long_question_is_not_cut_silently(page: Page, site: str) -> None:  # noqa: F811
+    page.goto(at(site, corpus="test"))
+    box = page.get_by_label("Question")
+    box.fill("When? " * 100)
+    box.press("Enter")
+    page.get_by_text("The question has 599 characters, and 512 are the most. Shorten it by 87.").wait_for()
+    ended(page)
+    assert page.locator(".docqa-answer").count() == 0
+    filled(page, "Question", ("When? " * 100).strip())
 
 
 def test_arrows_go_from_answer_to_answer(page: Page, site: str) -> None:  # noqa: F811
@@ -154,6 +187,13 @@ def test_arrows_go_from_answer_to_answer(page: Page, site: str) -> None:  # noqa
     page.wait_for_function(f"{focused} > 0")
     page.keyboard.press("ArrowUp")
     page.wait_for_function(f"{focused} === 0")
+    assert page.title() == f"{QUESTION} · docqa"
+    page.keyboard.press("?")
+    page.get_by_role("dialog", name="Keys").get_by_text("open the answer in its document").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog", name="Keys").wait_for(state="detached")
+    page.keyboard.press("Enter")
+    page.locator("mark.here.answer").wait_for()
 
 
 def test_judging(page: Page, site: str, api: Live) -> None:  # noqa: F811
@@ -169,6 +209,15 @@ def test_judging(page: Page, site: str, api: Live) -> None:  # noqa: F811
     page.get_by_text("Saved.", exact=True).wait_for()
     said = api.http.get("/v1/corpora/test/feedback").json()
     assert {(one["verdict"], one["text"]) for one in said} == {("right", "1912"), ("corrected", "bridge")}
+    page.reload()
+    settled(page)
+    pressed = page.locator("[data-testid=stFeedback] button").first
+    selected = pressed.get_attribute("kind")
+    assert selected is not None and selected.endswith("Active")
+    pressed.click()
+    ended(page)
+    said = api.http.get("/v1/corpora/test/feedback").json()
+    assert {(one["verdict"], one["text"]) for one in said} == {("corrected", "bridge")}
 
 
 def test_results_are_taken_away(page: Page, site: str, api: Live) -> None:  # noqa: F811
@@ -202,8 +251,12 @@ def test_nothing_of_a_document_is_markup(page: Page, site: str, api: Live) -> No
 def test_corpora_that_are_empty_or_not_there(page: Page, site: str) -> None:  # noqa: F811
     page.goto(at(site, corpus="bare"))
     page.get_by_text("This collection has no documents yet.").wait_for()
-    page.goto(at(site, corpus="nowhere"))
+    page.goto(at(site, corpus="nowhere", q=QUESTION))
     page.get_by_text("There is no collection 'nowhere'").wait_for()
+    ended(page)
+    assert page.locator(".docqa-answer").count() == 0
+    page.get_by_test_id("stMain").get_by_role("link", name="test", exact=True).click()
+    page.get_by_text("Answers are quoted from them").wait_for()
 
 
 def test_it_has_no_chrome(page: Page, site: str) -> None:  # noqa: F811
@@ -232,10 +285,11 @@ def test_find_and_step(page: Page, site: str, api: Live) -> None:  # noqa: F811
     box = page.get_by_label("Find in the text")
     box.fill("ZEBRA")
     box.press("Enter")
-    page.get_by_text("3 hits").wait_for()
+    page.get_by_text("Hit 1 of 3").wait_for()
     page.wait_for_function("() => document.querySelectorAll('mark.found').length === 3")
     assert page.locator("mark.found").all_inner_texts() == ["zebra"] * 3
-    for number in (1, 2, 3, 1):
+    assert page.title().startswith("probe.txt")
+    for number in (2, 3, 1):
         page.get_by_role("button", name="Next").click()
         page.get_by_text(f"Hit {number} of 3").wait_for()
     page.get_by_role("button", name="Previous").click()
@@ -245,9 +299,8 @@ def test_find_and_step(page: Page, site: str, api: Live) -> None:  # noqa: F811
 
 def test_a_long_text_is_shown_around_its_hit(page: Page, site: str, api: Live) -> None:  # noqa: F811
     page.goto(at(site, "document", corpus="test", document=ids(api)["long.txt"], find="giraffe"))
-    page.get_by_text("Characters 1 to 40,000 of 112,034").wait_for()
-    page.get_by_role("button", name="Next").click()
     page.locator("mark.here.found", has_text="giraffe").wait_for()
+    page.get_by_text("Hit 1 of 1").wait_for()
     page.wait_for_function("() => document.querySelector('mark.here').getBoundingClientRect().top < innerHeight")
     page.get_by_role("button", name="Earlier text").click()
     page.locator("mark.here").wait_for(state="detached")
@@ -349,11 +402,26 @@ def test_the_same_answer_is_folded_and_its_support_counted() -> None:
     said = group_answers(given)
     assert [one.best.text for one in said] == ["1921", "1912"] and sum(len(one.places) for one in said) == len(given)
     assert said[1].documents == 2 and said[1].languages == {"en": 1, "de": 1}
-    assert competing_answers(said) == [(2, "1912"), (1, "1921")]
+    assert competing_answers(said) == [(1, "1921"), (2, "1912")]
     assert (
         competing_answers(group_answers([answer("x", "a"), answer("y", "a", start=9)])) == [] == competing_answers(said[:1])
     )
     assert [one.best.text for one in by_language(said)["en"]] == ["1921", "1912"]
+
+
+def test_copies_support_an_answer_once_and_doubtful_ones_do_not() -> None:
+    given = [answer("1912", "a"), answer("1912", "b"), answer("1912", "c", 0.6), answer("1921", "d", 0.95)]
+    said = group_answers(given, {"a": "a", "b": "a"})
+    assert [(one.documents, len(one.places), one.languages) for one in said] == [(1, 1, {"en": 1}), (1, 3, {"en": 1})]
+    assert competing_answers(said) == [(1, "1921"), (1, "1912")]
+    assert competing_answers(group_answers([*given[:3], answer("1921", "d", 0.7)])) == []
+    assert competing_answers(group_answers([answer("x", "a"), answer("y", "b", start=9)], {"a": "a", "b": "a"})) == []
+
+
+def test_passages_of_copies_stand_together() -> None:
+    passages = [one.passage for one in (answer("x y", "a"), answer("x y", "c"), answer("x  y", "b"), answer("z", "b"))]
+    found = group_passages([one for one in passages if one], {"a": "a", "b": "a"})
+    assert [[one.document_id for one in group] for group in found] == [["a", "b"], ["c"], ["b"]]
 
 
 def test_a_table_runs_nothing_and_citations_say_where() -> None:

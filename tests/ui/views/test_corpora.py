@@ -99,7 +99,7 @@ def test_a_corpus_is_made_and_listed_with_its_languages(api: Live) -> None:
 
 @pytest.mark.parametrize(
     "title, name, told",
-    [("", "", "Give the collection a name"), ("الجزر", "", "Give the collection a name"), ("x", "No Good", "small letters")],
+    [("", "", "Give the collection a name"), (" ", "", "Give the collection a name"), ("x", "No Good", "small letters")],
 )
 def test_a_name_that_cannot_be_is_told_in_one_sentence(title: str, name: str, told: str) -> None:
     at = opened()
@@ -107,6 +107,15 @@ def test_a_name_that_cannot_be_is_told_in_one_sentence(title: str, name: str, to
     at.text_input(key="new_name").input(name)
     at = press(at, "Create collection")
     assert told in at.error[0].value and not said(at, "corpus")
+
+
+@pytest.mark.parametrize("title", ["الجزر", "群島", "Острова", "หมู่เกาะ", "Ωκεανός"])
+def test_a_title_in_any_script_makes_a_collection(api: Live, title: str) -> None:
+    at = opened()
+    at.text_input(key="new_title").input(title)
+    at = press(at, "Create collection")
+    name = said(at, "corpus")
+    assert api.http.get(f"/v1/corpora/{name}").json()["title"] == title and title in shown(at)
 
 
 def test_a_name_twice_and_a_corpus_that_is_not_there(api: Live) -> None:
@@ -120,7 +129,20 @@ def test_a_name_twice_and_a_corpus_that_is_not_there(api: Live) -> None:
 def test_a_service_that_is_away_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCQA_API_URL", "http://127.0.0.1:9")
     at = AppTest.from_file(str(ROOT / "ui/app.py"), default_timeout=120).run().switch_page("views/corpora.py").run()
-    assert len(at.error) == 1 and "docqa serve" in at.error[0].value.replace("\\", "") and not at.exception
+    assert len(at.error) == 1 and at.error[0].value.startswith("The service does not answer") and not at.exception
+    assert [button.label for button in at.button] == ["Retry"]
+
+
+def test_a_question_stays_typed_until_the_service_is_back(api: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.fill("again", {"a.txt": BRIDGE})
+    monkeypatch.setenv("DOCQA_API_URL", "http://127.0.0.1:9")
+    at = AppTest.from_file(str(ROOT / "ui/app.py"), default_timeout=120)
+    at.query_params.update({"corpus": "again", "q": "When was the bridge opened in?"})
+    at.run()
+    assert at.text_input(key="question").value == "When was the bridge opened in?" and len(at.error) == 1
+    monkeypatch.setenv("DOCQA_API_URL", api.url)
+    at = press(at, "Retry")
+    assert "1912" in shown(at) and said(at, "q") == "When was the bridge opened in?"
 
 
 # -- uploads -----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 from qa_pipeline.api.problems import MEDIA_TYPE
 from tests.known import SCRIPTS
-from tests.live import ASKED, MINE, Live, events, holds, live, problem
+from tests.live import ASKED, BRIDGE, MINE, Live, events, holds, live, problem
 
 
 def test_an_answer_is_a_quotation_with_its_place(api: Live, ids: dict[str, str]) -> None:
@@ -121,3 +121,32 @@ def test_one_text_is_read_without_a_corpus(api: Live) -> None:
     answers = api.http.post("/v1/read/batch", json=body).json()["answers"]
     assert [answer["answer"] for answer in answers] == ["", "1974"]
     problem(api.http.post("/v1/read", json={"question": "q", "context": " "}), 422, "SettingError")
+
+
+# -- search by words ---------------------------------------------------------------------------------------------------
+
+
+def test_words_are_searched_counted_and_a_condition(api: Live) -> None:
+    api.fill("words", {"a.txt": BRIDGE, "b.txt": "The bridge was painted in 1977.\n", "c.txt": MINE})
+    path = "/v1/corpora/words"
+    found = api.http.post(f"{path}/words", json={"words": 'bridge "opened in"', "limit": 5}).json()
+    assert (found["passages"], found["documents"], found["hits"][0]["source"]) == (1, 1, "a.txt")
+    assert holds(api, "words", found["hits"]) == 1
+    text = found["hits"][0]["text"]
+    assert [text[start:end] for start, end in found["hits"][0]["marks"]] == ["bridge", "opened in"]
+    many = api.http.post(f"{path}/words", json={"words": "bridge OR mine", "limit": 1, "offset": 2}).json()
+    assert (many["passages"], len(many["hits"])) == (3, 1)
+    assert sum(one["passages"] for one in many["by_document"]) == 3
+    reply = api.http.post(f"{path}/ask", json={**ASKED, "words": "painted"}).json()
+    assert {passage["source"] for passage in reply["passages"]} == {"b.txt"}
+    reply = api.http.post(f"{path}/search", json={**ASKED, "words": "bridge", "filters": {"source": "a.txt"}}).json()
+    assert {passage["source"] for passage in reply["passages"]} == {"a.txt"}
+    told = api.http.post(f"{path}/ask/stream", json={**ASKED, "words": "closed"})
+    assert {passage["source"] for passage in events(told.text)[-1][1]["passages"]} == {"c.txt"}
+
+
+@pytest.mark.parametrize("route", ["words", "ask", "search", "ask/stream"])
+def test_words_that_are_no_query_are_refused(api: Live, route: str) -> None:
+    api.fill("refused", {"a.txt": BRIDGE})
+    body = {"words": "(bridge"} if route == "words" else {**ASKED, "words": "(bridge"}
+    assert "bracket" in problem(api.http.post(f"/v1/corpora/refused/{route}", json=body), 422, "SettingError")

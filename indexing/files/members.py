@@ -1,0 +1,138 @@
+"""Reads a file and the files inside it: attachments of mails and members of archives, nested to a depth.
+
+Each of them is parsed on its own, so that one bad member costs no other. Depth, number and bytes are bounded, and what is
+not read is named in a remark.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
+
+from indexing.errors import UnreadableFile
+from indexing.files.file_text import Contents, FileLimits, FileText, Member
+from indexing.files.file_type import kind_of
+from indexing.files.formats import PLAIN, check, plain_text
+
+DEEPEST = 5
+MOST_MEMBERS = 10_000
+MOST_BYTES = 500_000_000
+RECORD = re.compile(r"#(\d+)$")
+_NAMED = 10
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
+_DRIVE = re.compile(r"^[A-Za-z]:(?=[/\\])")
+
+Parse = Callable[[bytes, str, str], Contents]
+
+
+def texts_of(data: bytes, source: str, parse: Parse, limits: FileLimits) -> list[FileText]:
+    """The texts of a file and of the files inside it; those have their place as `member` and the parent as meta.
+
+    parse: gives the contents of bytes of a kind. Raises UnreadableFile if nothing of the file can be read.
+    """
+    return _Reading(source, parse, limits).texts(data)
+
+
+class _Reading:
+    """One file while it is read, with what its members may still cost."""
+
+    def __init__(self, source: str, parse: Parse, limits: FileLimits) -> None:
+        self.source, self.parse, self.limits = source, parse, limits
+        self.members, self.bytes = MOST_MEMBERS, MOST_BYTES
+        self.unread: list[tuple[str, str]] = []
+
+    def texts(self, data: bytes) -> list[FileText]:
+        found = self._of(data, self.source, "", "", 0)
+        try:
+            texts = check(found, self.limits) if len(found) == 1 or not any(text.member for text in found) else found
+        except UnreadableFile as error:
+            raise UnreadableFile("; ".join([str(error), *self._remark()])) from None
+        texts = [text for text in texts if text.text.strip()] if len(texts) > 1 else texts
+        remark = self._remark()
+        if not texts:
+            raise UnreadableFile("; ".join(["no text in it", *remark]))
+        return [replace(texts[0], notes=(*texts[0].notes, *remark)), *texts[1:]] if remark else texts
+
+    def _of(self, data: bytes, name: str, place: str, parent: str, depth: int) -> list[FileText]:
+        """The texts of bytes with a name, and of their members. place, parent: inside the file, "" for the file itself."""
+        kind = kind_of(data, name)
+        found = Contents([plain_text(data, kind)]) if kind in PLAIN else self.parse(data, kind, self.source)
+        texts = [replace(text, member=place) for text in found.texts]
+        if depth:
+            above = f"{self.source}/{parent}" if parent else self.source
+            checked = check(texts, self.limits) if texts else []
+            texts = [replace(text, meta={**text.meta, "parent": above}) for text in checked]
+        names: set[str] = set()
+        for member in found.members:
+            inner = unique(clean_name(member.name or _uncompressed(name)), names)
+            texts += self._member(member, inner, f"{place}/{inner}" if place else inner, place, depth + 1)
+        return texts
+
+    def _member(self, member: Member, name: str, place: str, parent: str, depth: int) -> list[FileText]:
+        """The texts of a member; [] if it is not read, which is noted."""
+        reason = member.reason
+        self.members -= 1
+        self.bytes -= len(member.data)
+        if not reason and depth > DEEPEST:
+            reason = f"nested more than {DEEPEST} deep"
+        if not reason and (self.members < 0 or self.bytes < 0):
+            reason = f"beyond the first {MOST_MEMBERS:,} files or {MOST_BYTES:,} bytes"
+        if not reason and len(member.data) > self.limits.max_bytes:
+            reason = f"{len(member.data):,} bytes, more than the {self.limits.max_bytes:,} allowed (--max-bytes)"
+        if not reason and not member.data:
+            reason = "empty (0 bytes)"
+        try:
+            if reason:
+                raise UnreadableFile(reason)
+            return self._of(member.data, name, place, parent, depth)
+        except UnreadableFile as error:
+            self.unread.append((place, str(error)))
+            return []
+
+    def _remark(self) -> list[str]:
+        """A remark that names the members that are not read, with their reasons."""
+        if not self.unread:
+            return []
+        count = len(self.unread)
+        shown = [f"{place} ({reason.replace(', not a format we read', '')})" for place, reason in self.unread[:_NAMED]]
+        return [f"{count:,} file{'s' * (count > 1)} in it not read: {', '.join(shown)}" + (", …" if count > _NAMED else "")]
+
+
+def _uncompressed(name: str) -> str:
+    """The name of what a compressed file holds.
+
+    >>> _uncompressed("in/depths.csv.bz2"), _uncompressed("data.zst")
+    ('depths.csv', 'data')
+    """
+    return name.rpartition("/")[2].rpartition(".")[0]
+
+
+def clean_name(name: str) -> str:
+    """A member's name as a part of a source: NFC, "/" between parts, no control characters, no way out of its container.
+
+    >>> clean_name("../a\\\\b\\x00.txt"), clean_name("/etc/x#1"), clean_name("")
+    ('a/b .txt', 'etc/x\\\\x231', 'unnamed')
+    """
+    plain = unicodedata.normalize("NFC", name.encode("utf-8", "backslashreplace").decode())
+    plain = _DRIVE.sub("", _CONTROLS.sub(" ", plain)).replace("\\", "/")
+    parts = [part.strip() for part in plain.split("/")]
+    kept = [part[:200] for part in parts if part not in ("", ".", "..")]
+    return RECORD.sub(r"\\x23\1", "/".join(kept)) or "unnamed"
+
+
+def unique(name: str, names: set[str]) -> str:
+    """The name, or with a number before its extension if `names` has it; it is added to them.
+
+    >>> names = set()
+    >>> unique("a.txt", names), unique("a.txt", names)
+    ('a.txt', 'a (2).txt')
+    """
+    stem, dot, ending = name.rpartition(".")
+    stem, ending = (stem, dot + ending) if stem and "/" not in ending else (name, "")
+    found, number = name, 2
+    while found in names:
+        found, number = f"{stem} ({number}){ending}", number + 1
+    names.add(found)
+    return found

@@ -1,0 +1,143 @@
+"""Office Open XML packages: parts found by their relationships, in both namespaces (transitional and Strict).
+
+Content types, names of parts and relationships of other programs vary, and some relationships lead nowhere. So a part is
+found by what points to it, and a missing one is left out.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+from zipfile import BadZipFile, ZipFile
+
+from lxml import etree
+
+from indexing.errors import UnreadableFile
+from indexing.files.file_text import Scalar, clean_meta
+from indexing.files.zip_guard import guard_zip
+
+_STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
+_IMAGE = re.compile(r"\.(?:png|jpe?g|gif|bmp|tiff?|emf|wmf|svg|webp)$", re.I)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_WHAT = {"word": "a Word document", "ppt": "a PowerPoint presentation", "xl": "an Excel workbook"}
+_CORE = {"title": "title", "creator": "author", "subject": "subject", "keywords": "keywords"}
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A relationship of a part. kind: the last word of its type, such as `footnotes`. target: a part of the package."""
+
+    id: str
+    kind: str
+    target: str
+
+
+class Package:
+    """An opened package. `notes` collects remarks on parts that are damaged or not read."""
+
+    def __init__(self, data: bytes) -> None:
+        self.archive: ZipFile = guard_zip(data)
+        self._names = {_plain(name): name for name in reversed(self.archive.namelist())}
+        self.notes: list[str] = []
+
+    def names(self) -> Iterator[str]:
+        """The names of all parts, in lower case."""
+        return iter(self._names)
+
+    def part(self, name: str) -> bytes | None:
+        """The bytes of a part; None if it is missing. Raises UnreadableFile if it cannot be unpacked."""
+        stored = self._names.get(_plain(name))
+        if stored is None:
+            return None
+        try:
+            return self.archive.read(stored)
+        except (BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
+            raise UnreadableFile("damaged: a part of it cannot be unpacked") from None
+
+    def xml(self, name: str) -> Any:
+        """The root element of a part; None if it is missing or holds no XML."""
+        data = self.part(name)
+        return None if data is None else self.parsed(data, name)
+
+    def parsed(self, data: bytes, name: str) -> Any:
+        """The root element of XML bytes, transitional. What follows a fault is lost, with a remark."""
+        data = _STRICT.sub(rb"http://schemas.openxmlformats.org/\1/2006/\2", data)
+        try:
+            return etree.fromstring(data, _parser(False))
+        except etree.XMLSyntaxError:
+            self.notes.append(f"damaged XML in {posixpath.basename(name)}: text after the fault can be missing")
+        try:
+            return etree.fromstring(data, _parser(True))
+        except etree.XMLSyntaxError:
+            return None
+
+    def relations(self, name: str) -> list[Relation]:
+        """The relationships of a part ("" for the package) whose targets exist, in order."""
+        folder, base = posixpath.split(name)
+        root = self.xml(posixpath.join(folder, "_rels", f"{base}.rels"))
+        found = []
+        for element in () if root is None else root:
+            target = unquote(element.get("Target") or "").replace("\\", "/")
+            inside = posixpath.normpath(posixpath.join("/", folder, target)).lstrip("/")
+            if element.get("TargetMode") != "External" and _plain(inside) in self._names:
+                kind = (element.get("Type") or "").rpartition("/")[2]
+                found.append(Relation(element.get("Id") or "", kind, inside))
+        return found
+
+    def related(self, name: str, *kinds: str) -> list[str]:
+        """The parts that a part points to by relationships of these kinds."""
+        return [relation.target for relation in self.relations(name) if relation.kind in kinds]
+
+    def main(self, folder: str, root: str) -> str:
+        """The main part: by the package's relationship, else the part in `folder` whose root element is `root`."""
+        for name in self.related("", "officeDocument"):
+            return name
+        for name in self._names:
+            if name.startswith(f"{folder}/") and name.count("/") == 1 and name.endswith(".xml"):
+                element = self.xml(name)
+                if element is not None and etree.QName(element).localname == root:
+                    return name
+        raise UnreadableFile(f"damaged, or not {_WHAT[folder]} (its main part is missing)")
+
+    def meta(self, kind: str) -> dict[str, Scalar]:
+        """Title, author, subject, keywords and date, as far as the file states them."""
+        values: dict[str, object] = {"file_type": kind}
+        for name in self.related("", "core-properties") or ["docProps/core.xml"]:
+            root = self.xml(name)
+            for element in () if root is None else root:
+                local = etree.QName(element).localname if isinstance(element.tag, str) else ""
+                text = (element.text or "").strip()
+                if local in _CORE:
+                    values.setdefault(_CORE[local], text)
+                elif local in ("modified", "created") and (day := _DAY.match(text)):
+                    values["date"] = day.group() if local == "modified" else values.get("date", day.group())
+        return clean_meta(values.items())
+
+    def image_note(self) -> list[str]:
+        """A remark on embedded images, which are not read."""
+        count = sum("/media/" in name and bool(_IMAGE.search(name)) for name in self._names)
+        return [f"{count:,} embedded image{'s' * (count > 1)} not read"] if count else []
+
+
+def _plain(name: str) -> str:
+    """A part's name as it is compared: some programs write backslashes, or other capitals."""
+    return name.replace("\\", "/").lstrip("/").lower()
+
+
+def _parser(recover: bool) -> Any:
+    return etree.XMLParser(
+        resolve_entities=False, load_dtd=False, no_network=True, huge_tree=True, recover=recover, remove_comments=True
+    )
+
+
+def counted(count: int, name: str, rest: str) -> list[str]:
+    """A remark on `count` things; none for 0.
+
+    >>> counted(2, "comment", "not read"), counted(0, "comment", "not read")
+    (['2 comments not read'], [])
+    """
+    return [f"{count:,} {name}{'s' * (count > 1)} {rest}"] if count else []

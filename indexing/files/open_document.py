@@ -1,0 +1,337 @@
+"""Parser of OpenDocument texts, spreadsheets and presentations (LibreOffice), also of their older form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import takewhile
+from typing import Any
+from zipfile import ZipFile
+
+from lxml import etree
+
+from indexing.errors import UnreadableFile
+from indexing.files.equations import Element, linear, lowered, raised
+from indexing.files.file_text import FileLimits, FileText, Scalar, TextBuilder, check_pages, clean_meta
+from indexing.files.tables import table_lines
+from indexing.files.zip_guard import guard_zip
+
+_BLOCKS = frozenset(("p", "h", "table", "list"))
+_SKIPPED = frozenset(
+    ("tracked-changes", "sequence-decls", "variable-decls", "forms", "annotation-end", "bookmark", "note-citation", "shapes")
+)
+_MOST_REPEATED = 1_000
+_META = {"title": "title", "creator": "author", "initial-creator": "author", "subject": "subject", "date": "date"}
+
+
+def read_open_document(data: bytes, limits: FileLimits, kind: str) -> list[FileText]:
+    """One OpenDocument file: paragraphs and tables of a text, sheets of a spreadsheet, slides of a presentation."""
+    archive = guard_zip(data)
+    _refuse_encrypted(archive)
+    root = _parsed(archive, "content.xml")
+    if root is None:
+        raise UnreadableFile("damaged: its content is missing")
+    document = _Document(archive, root, limits)
+    body = next((child for child in root if _local(child) == "body"), root)
+    inner = body[0] if len(body) and _local(body[0]) in ("text", "spreadsheet", "presentation", "drawing") else body
+    if kind == "ods":
+        document.sheets(inner)
+    elif kind == "odp":
+        document.slides(inner)
+    else:
+        document.blocks(inner)
+        document.page_edges()
+    builder = document.builder
+    meta = _meta(archive, kind)
+    notes = tuple(document.remarks())
+    return [FileText(builder.text(), tuple(builder.pages), meta, tuple(builder.headings), notes)]
+
+
+def _refuse_encrypted(archive: ZipFile) -> None:
+    if "META-INF/manifest.xml" in archive.namelist() and b"encryption-data" in archive.read("META-INF/manifest.xml"):
+        raise UnreadableFile("encrypted: a password is needed")
+
+
+def _parsed(archive: ZipFile, name: str) -> Any:
+    """The root element of a part; None if it is missing or holds no XML."""
+    if name not in archive.namelist():
+        return None
+    for recover in (False, True):
+        parser = etree.XMLParser(
+            resolve_entities=False, load_dtd=False, no_network=True, huge_tree=True, recover=recover, remove_comments=True
+        )
+        try:
+            return etree.fromstring(archive.read(name), parser)
+        except etree.XMLSyntaxError:
+            continue
+    return None
+
+
+def _local(element: Any) -> str:
+    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+
+
+def _value(element: Any, name: str) -> str:
+    """An attribute by its name without namespace; "" if it is missing."""
+    return next((str(value) for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 1
+
+
+def _meta(archive: ZipFile, kind: str) -> dict[str, Scalar]:
+    root = _parsed(archive, "meta.xml")
+    values: dict[str, object] = {}
+    for element in () if root is None else root.iter():
+        name = _META.get(_local(element))
+        if name and (text := (element.text or "").strip()):
+            values.setdefault(name, text[:10] if name == "date" else text)
+    return clean_meta((values | {"file_type": kind}).items())
+
+
+class _Document:
+    """One document while it is read."""
+
+    def __init__(self, archive: ZipFile, root: Any, limits: FileLimits) -> None:
+        self.archive, self.root, self.limits = archive, root, limits
+        self.builder = TextBuilder(limits.max_chars)
+        self.positions = _positions(root)
+        self.objects = 0
+        self.after: list[str] = []
+
+    def remarks(self) -> Iterator[str]:
+        count = sum(name.startswith("Pictures/") and not name.endswith("/") for name in self.archive.namelist())
+        if count:
+            yield f"{count:,} embedded image{'s' * (count > 1)} not read"
+        if self.objects:
+            yield f"{self.objects:,} embedded object{'s' * (self.objects > 1)} not read"
+
+    # -- texts -------------------------------------------------------------------------------------------------------
+
+    def blocks(self, parent: Any, gap: str = "\n\n") -> None:
+        """Write the paragraphs, headings, lists and tables below an element, in order."""
+        for element in parent:
+            name = _local(element)
+            if name == "h":
+                self.builder.heading(self.words(element).strip(), min(_whole(_value(element, "outline-level")), 9))
+            elif name == "p":
+                self.builder.add(self.words(element).strip(), gap)
+            elif name == "table":
+                self.builder.add("\n".join(self.rows(element)))
+            elif name == "list":
+                for item in element:
+                    self.blocks(item, "\n")
+            elif name and name not in _SKIPPED:
+                self.blocks(element, gap)
+            while self.after:
+                self.builder.add(self.after.pop(0))
+
+    def page_edges(self) -> None:
+        """Page headers and footers, each once."""
+        styles = _parsed(self.archive, "styles.xml")
+        seen: set[str] = set()
+        for element in () if styles is None else styles.iter():
+            if _local(element) in ("header", "footer", "header-first", "footer-first", "header-left", "footer-left"):
+                for paragraph in element.iter():
+                    text = self.words(paragraph).strip() if _local(paragraph) in ("p", "h") else ""
+                    if text not in seen and any(character.isalpha() for character in text):
+                        seen.add(text)
+                        self.builder.add(text)
+
+    def words(self, paragraph: Any) -> str:
+        """The text of a paragraph: spaces, tabs and line ends; notes, comments and text boxes follow it."""
+        text = paragraph.text or ""
+        for child in paragraph:
+            name = _local(child)
+            if name == "s":
+                text += " " * min(_whole(_value(child, "c") or "1"), _MOST_REPEATED)
+            elif name == "tab":
+                text += "\t"
+            elif name == "line-break":
+                text += "\n"
+            elif name == "annotation":
+                self.after.append(_comment(child))
+            elif name == "note":
+                self.after += [
+                    inner for inner in (self._inner(part) for part in child if _local(part) == "note-body") if inner
+                ]
+            elif name == "ruby":
+                text += _ruby(child)
+            elif name == "frame":
+                text += self._frame(child)
+            elif name == "span":
+                text += self._span(child, text[-1:])
+            elif name and name not in _SKIPPED:
+                text += self.words(child)
+            text += child.tail or ""
+        return text
+
+    def _span(self, element: Any, before: str) -> str:
+        words = self.words(element)
+        position = self.positions.get(_value(element, "style-name"), "")
+        if position == "super" and (before.isalnum() or (before and before in ")]")):
+            return raised(words)
+        return lowered(words) if position == "sub" and before.isdigit() else words
+
+    def _frame(self, frame: Any) -> str:
+        """What a frame shows: an equation in the line, a text box or table after the paragraph."""
+        for child in frame:
+            name = _local(child)
+            if name == "object":
+                return self._object(child)
+            if name in ("text-box", "table"):
+                self.after.append(self._inner(frame))
+                return ""
+        return ""
+
+    def _object(self, element: Any) -> str:
+        """An equation (MathML) in the document or beside it; other objects are counted."""
+        root: Any = next((child for child in element if _local(child) == "math"), None)
+        if root is None:
+            folder = _value(element, "href").removeprefix("./").strip("/")
+            root = _parsed(self.archive, f"{folder}/content.xml") if folder else None
+        if root is None or _local(root) != "math":
+            self.objects += 1
+            return ""
+        return linear(_equation(root, 0))
+
+    def _inner(self, element: Any) -> str:
+        """The paragraphs and tables below an element as one text."""
+        lines: list[str] = []
+        for child in element.iter():
+            name = _local(child)
+            above = {_local(parent) for parent in takewhile(lambda parent: parent is not element, child.iterancestors())}
+            if name in ("p", "h") and not above & {"table", "p", "h"}:
+                lines.append(self.words(child).strip())
+            elif name == "table" and "table" not in above:
+                lines += self.rows(child)
+        return "\n".join(filter(None, lines))
+
+    # -- tables ------------------------------------------------------------------------------------------------------
+
+    def rows(self, table: Any) -> Iterator[str]:
+        for cells in self.cells(table):
+            if any(cell.strip() for cell in cells):
+                yield "\t".join(cells).rstrip("\t")
+
+    def cells(self, table: Any) -> Iterator[list[str]]:
+        """The cells of each row. Merged ones are repeated; [] stands for rows without text."""
+        down: dict[int, tuple[int, str]] = {}
+        for row in table.iter():
+            if _local(row) != "table-row" or next(_tables(row)) is not table:
+                continue
+            cells = self._row(row, down)
+            for _ in range(min(_whole(_value(row, "number-rows-repeated")), _MOST_REPEATED) if any(cells) else 1):
+                yield cells
+
+    def _row(self, row: Any, down: dict[int, tuple[int, str]]) -> list[str]:
+        cells: list[str] = []
+        stored = [cell for cell in row if _local(cell) in ("table-cell", "covered-table-cell")]
+        alone = sum(_local(cell) == "table-cell" and bool(len(cell)) for cell in stored) < 2
+        across, text = 0, ""
+        for cell in stored:
+            covered = _local(cell) == "covered-table-cell"
+            own = self._cell(cell)
+            times = _whole(_value(cell, "number-columns-repeated"))
+            for _ in range(min(times, _MOST_REPEATED) if own or covered else min(times, 100)):
+                column = len(cells)
+                left, above = down.pop(column, (0, ""))
+                if covered:
+                    shown = own or (above if left else text if across > 0 and not alone else "")
+                    across -= 1
+                    if left > 1:
+                        down[column] = (left - 1, above)
+                else:
+                    shown = text = own
+                    across = _whole(_value(cell, "number-columns-spanned")) - 1
+                    rows = _whole(_value(cell, "number-rows-spanned"))
+                    for at in range(column, column + across + 1) if rows > 1 else ():
+                        down[at] = (rows - 1, own)
+                cells.append(shown)
+        return cells
+
+    def _cell(self, cell: Any) -> str:
+        lines = [
+            self.words(child).strip() if _local(child) in ("p", "h") else self._inner(child)
+            for child in cell
+            if _local(child) in (*_BLOCKS, "section")
+        ]
+        text = " ".join(" ".join(filter(None, lines)).split())
+        self.after += [_comment(child) for child in cell if _local(child) == "annotation"]
+        return text or (_value(cell, "value") if not lines else "")
+
+    # -- spreadsheets and presentations --------------------------------------------------------------------------------
+
+    def sheets(self, body: Any) -> None:
+        """One page for each sheet, with its name as a heading."""
+        tables = [table for table in body if _local(table) == "table"]
+        check_pages(len(tables), self.limits.max_pages, "sheets")
+        for table in tables:
+            lines = [*table_lines(self.cells(table))]
+            lines, self.after = lines + self.after, []
+            if lines:
+                self.builder.page()
+                self.builder.heading(_value(table, "name"), 1, "")
+                self.builder.add(lines[0])
+                for line in lines[1:]:
+                    self.builder.add(line, "\n")
+
+    def slides(self, body: Any) -> None:
+        """One page for each slide: its title as a heading, its text, its notes."""
+        pages = [page for page in body if _local(page) == "page"]
+        check_pages(len(pages), self.limits.max_pages, "slides")
+        for page in pages:
+            self.builder.page()
+            start = self.builder.length
+            frames = [child for child in page.iter() if _local(child) in ("frame", "custom-shape", "rect", "ellipse")]
+            titles = [frame for frame in frames if _value(frame, "class") == "title"]
+            for frame in [*titles, *(frame for frame in frames if frame not in titles)]:
+                text = self._inner(frame)
+                gap = "" if self.builder.length == start else "\n\n"
+                if frame in titles and text:
+                    self.builder.heading(text, 1, gap)
+                else:
+                    self.builder.add(text, gap)
+            while self.after:
+                self.builder.add(self.after.pop(0), "" if self.builder.length == start else "\n\n")
+
+
+def _tables(row: Any) -> Iterator[Any]:
+    yield from (element for element in row.iterancestors() if _local(element) == "table")
+    yield None
+
+
+def _positions(root: Any) -> dict[str, str]:
+    """Which text styles raise or lower their text."""
+    found = {}
+    for style in root.iter():
+        if _local(style) == "style":
+            position = next((value for child in style if (value := _value(child, "text-position"))), "")
+            kind = position.split(" ")[0]
+            up = kind == "super" or (kind.rstrip("%").isdigit() and kind != "0%")
+            if up or kind == "sub" or kind.startswith("-"):
+                found[_value(style, "name")] = "super" if up else "sub"
+    return found
+
+
+def _comment(element: Any) -> str:
+    """A comment with its author."""
+    author = next(("".join(child.itertext()) for child in element if _local(child) == "creator"), "")
+    text = " ".join(" ".join(child.itertext()) for child in element if _local(child) in ("p", "list"))
+    return f"Comment ({author}): {text}" if author else f"Comment: {text}"
+
+
+def _ruby(element: Any) -> str:
+    base, reading = (
+        "".join("".join(child.itertext()) for child in element if _local(child) == name)
+        for name in ("ruby-base", "ruby-text")
+    )
+    return f"{base}（{reading}）" if reading else base
+
+
+def _equation(element: Any, depth: int) -> Element:
+    children = [_equation(child, depth + 1) for child in element if isinstance(child.tag, str)] if depth < 100 else []
+    text = "" if children else " ".join("".join(element.itertext()).split())
+    return Element(
+        _local(element), {key.rpartition("}")[2]: str(value) for key, value in element.attrib.items()}, text, children
+    )

@@ -1,0 +1,166 @@
+"""OpenDocument, e-books, RTF and Outlook messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from indexing.files.file_text import FileLimits, FileText
+from indexing.files.file_type import kind_of
+from indexing.files.formats import contents, parse
+from indexing.files.rtf import decompressed_rtf
+from indexing.files.walk import FileReader
+from tests.indexing.files.conftest import SCRIPTS, archive, check_laws, put
+from tests.indexing.files.ole_files import make_msg
+
+SPACES = " ".join(
+    f'xmlns:{prefix}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+    for prefix, name in (("office", "office"), ("text", "text"), ("table", "table"), ("draw", "drawing"), ("style", "style"))
+)
+SPACES += ' xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:m="http://www.w3.org/1998/Math/MathML"'
+SPACES += (
+    ' xmlns:xlink="http://www.w3.org/1999/xlink" xmlns:presentation="urn:oasis:names:tc:opendocument:xmlns:presentation:1.0"'
+)
+
+
+def open_document(kind: str, body: str, parts: dict[str, bytes] | None = None, styles: str = "") -> bytes:
+    names = {"odt": "text", "ods": "spreadsheet", "odp": "presentation"}
+    content = (
+        f"<office:document-content {SPACES}><office:automatic-styles>{styles}</office:automatic-styles>"
+        f"<office:body><office:{names[kind]}>{body}</office:{names[kind]}></office:body></office:document-content>"
+    )
+    meta = f"<office:document-meta {SPACES}><office:meta><dc:title>Piers</dc:title><dc:creator>Ada</dc:creator>"
+    meta += "<dc:date>2023-05-02T10:00:00</dc:date></office:meta></office:document-meta>"
+    mime = f"application/vnd.oasis.opendocument.{names[kind]}".encode()
+    return archive({"mimetype": mime, "content.xml": content.encode(), "meta.xml": meta.encode(), **(parts or {})})
+
+
+def read(data: bytes, kind: str) -> FileText:
+    assert kind_of(data, "a.bin") == kind
+    (text,) = parse(data, kind, FileLimits())
+    check_laws(text)
+    return text
+
+
+def test_odt_in_document_order() -> None:
+    styles = '<style:style style:name="T1"><style:text-properties style:text-position="super 58%"/></style:style>'
+    body = (
+        '<text:tracked-changes><text:p>deleted</text:p></text:tracked-changes><text:h text:outline-level="2">Depths</text:h>'
+        '<text:p>It holds<text:s text:c="2"/>10<text:span text:style-name="T1">6</text:span> litres<text:line-break/>or so.'
+        "<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>At low tide.</text:p></text:note-body>"
+        "</text:note></text:p><text:list><text:list-item><text:p>one</text:p></text:list-item><text:list-item><text:p>two"
+        "<office:annotation><dc:creator>Bo</dc:creator><text:p>Check.</text:p></office:annotation></text:p></text:list-item>"
+        '</text:list><table:table><table:table-row><table:table-cell table:number-rows-spanned="2"><text:p>North</text:p>'
+        "</table:table-cell><table:table-cell><text:p>Ostby</text:p></table:table-cell></table:table-row><table:table-row>"
+        "<table:covered-table-cell/><table:table-cell><text:p>Velm</text:p></table:table-cell></table:table-row>"
+        '</table:table><text:p>So <draw:frame><draw:object xlink:href="./Object 1"/></draw:frame>.</text:p>'
+    )
+    formula = b'<math xmlns="http://www.w3.org/1998/Math/MathML"><msup><mi>r</mi><mn>2</mn></msup></math>'
+    footer = f"<s {SPACES}><style:footer><text:p>Port authority</text:p><text:p>7</text:p></style:footer></s>"
+    parts = {"Object 1/content.xml": formula, "styles.xml": footer.encode(), "Pictures/a.png": b"x"}
+    text = read(open_document("odt", body, parts, styles), "odt")
+    assert text.text == (
+        "Depths\n\nIt holds  10⁶ litres\nor so.\n\nAt low tide.\none\ntwo\n\nComment (Bo): Check.\n\nNorth\tOstby\n"
+        "North\tVelm\n\nSo r².\n\nPort authority"
+    )
+    assert text.headings == ((0, 6, 2),) and text.notes == ("1 embedded image not read",)
+    assert dict(text.meta) == {"title": "Piers", "author": "Ada", "date": "2023-05-02", "file_type": "odt"}
+
+
+def test_ods_rows_stand_under_their_columns() -> None:
+    def row(*cells: str) -> str:
+        made = "".join(f"<table:table-cell><text:p>{cell}</text:p></table:table-cell>" for cell in cells)
+        return f"<table:table-row>{made}</table:table-row>"
+
+    rest = '<table:table-row table:number-rows-repeated="1048570"><table:table-cell table:number-columns-repeated="16384"/>'
+    sheet = (
+        f'<table:table table:name="Tides">{row("City", "Share")}{row("Ostby", "19 %")}{rest}</table:table-row></table:table>'
+    )
+    text = read(open_document("ods", sheet), "ods")
+    assert text.text == "Tides\n\nCity: Ostby\tShare: 19 %" and text.pages == (0,) and text.headings == ((0, 5, 1),)
+
+
+def test_odp_slides_are_pages() -> None:
+    def slide(title: str, words: str) -> str:
+        frame = "<draw:frame{}><draw:text-box><text:p>{}</text:p></draw:text-box></draw:frame>"
+        head = frame.format(' presentation:class="title"', title)
+        return f"<draw:page>{frame.format('', words)}{head}</draw:page>"
+
+    text = read(open_document("odp", slide("Piers", "Pier 7 is deep.") + slide("Boats", "They anchor.")), "odp")
+    assert text.text == "Piers\n\nPier 7 is deep.\n\nBoats\n\nThey anchor." and text.pages == (0, 24)
+
+
+def test_epub_chapters_are_pages_in_reading_order() -> None:
+    container = b'<container><rootfiles><rootfile full-path="OPS/p.opf"/></rootfiles></container>'
+    package = (
+        b'<package xmlns:dc="http://purl.org/dc/elements/1.1/"><metadata><dc:title>Piers</dc:title></metadata><manifest>'
+        b'<item id="a" href="a.xhtml"/><item id="b" href="in/b%20c.xhtml"/></manifest>'
+        b'<spine><itemref idref="b"/><itemref idref="a"/></spine></package>'
+    )
+    chapter = '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><head><title/></head><body><h1>{}</h1></body></html>'
+    data = archive(
+        {
+            "mimetype": b"application/epub+zip",
+            "META-INF/container.xml": container,
+            "OPS/p.opf": package,
+            "OPS/a.xhtml": chapter.format("Second").encode(),
+            "OPS/in/b c.xhtml": chapter.format("First").encode(),
+        }
+    )
+    text = read(data, "epub")
+    assert text.text == "First\n\nSecond" and text.pages == (0, 7) and text.headings == ((0, 5, 1), (7, 13, 1))
+    assert dict(text.meta) == {"title": "Piers", "file_type": "epub"}
+
+
+def rtf(text: str) -> bytes:
+    """RTF in which every character beyond ASCII is \\u, as Word writes it."""
+    units = text.encode("utf-16-le")
+    codes = [int.from_bytes(units[at : at + 2], "little", signed=True) for at in range(0, len(units), 2)]
+    return ("{\\rtf1\\ansi " + "".join(f"\\u{code}?" if not 0 < code < 128 else chr(code) for code in codes) + "}").encode()
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_rtf_keeps_every_script(script: str) -> None:
+    assert read(rtf(SCRIPTS[script]), "rtf").text == SCRIPTS[script]
+
+
+def test_rtf_encodings_tables_and_pictures() -> None:
+    russian = "".join(f"\\'{byte:02x}" for byte in "Мост".encode("cp1251"))
+    head = "{\\rtf1\\ansi\\ansicpg1251{\\fonttbl{\\f0 Arial;}}{\\info{\\title Piers}}"
+    data = head + f"\\b {russian}\\b0\\par Next\\par"
+    data += "\\trowd a\\cell b\\cell\\row{\\pict\\pngblip 89504e47}}"
+    text = read(data.encode(), "rtf")
+    assert [line for line in text.text.split("\n") if line.strip()][:2] == ["Мост", "Next"]
+    assert "a" in text.text and "89504e47" not in text.text
+    assert text.meta["title"] == "Piers" and text.notes == ("1 embedded image not read",)
+
+
+def test_compressed_rtf_of_outlook() -> None:
+    sample = bytes.fromhex(
+        "2d0000002b0000004c5a4675f1c5c7a703000a00726370673132354232 0af32068656c090020627705b06c647d0a800fa0".replace(
+            " ", ""
+        )
+    )
+    assert decompressed_rtf(sample) == b"{\\rtf1\\ansi\\ansicpg1252\\pard hello world}\r\n"
+
+
+def test_outlook_messages(reader: FileReader, tmp_path: Path) -> None:
+    inner = make_msg({0x0037: "Tiefen", 0x1000: "Der Pier ist 12 Meter tief."})
+    data = make_msg(
+        {0x0037: "Größe 倉庫", 0x1000: "See the report.", 0x0C1A: "Ada", 0x5D01: "ada@example.org", 0x0E04: "Bo"},
+        [("depths.csv", b"City,Depth\nOstby,12\n")],
+        [("Tiefen", {0x0037: "Tiefen", 0x1000: "Der Pier ist 12 Meter tief."})],
+    )
+    assert kind_of(data, "a.msg") == kind_of(inner, "b") == "msg"
+    texts, _ = reader.read(put(tmp_path, "a.msg", data))
+    assert [text.member for text in texts] == ["", "depths.csv", "Tiefen.eml"]
+    assert texts[0].text == "Größe 倉庫\n\nFrom: Ada <ada@example.org>\nTo: Bo\n\nSee the report."
+    assert texts[0].meta["file_type"] == "msg" and texts[0].meta["from"] == "Ada <ada@example.org>"
+    assert texts[1].text == "City: Ostby\tDepth: 12" and texts[2].text == "Tiefen\n\nDer Pier ist 12 Meter tief."
+
+
+def test_a_cut_outlook_message_is_damaged() -> None:
+    data = make_msg({0x0037: "Subject", 0x1000: "Words."})
+    with pytest.raises(Exception, match="damaged|no text"):
+        contents(data[:700], "msg", FileLimits())

@@ -1,0 +1,60 @@
+"""PowerPoint: kinds, equations, charts, merged cells, comments and hidden slides."""
+
+from __future__ import annotations
+
+import pytest
+
+from indexing.files.file_text import FileLimits, FileText
+from indexing.files.file_type import kind_of
+from indexing.files.slides import read_pptx
+from tests.indexing.files.office_files import DECLARED, shape, slides
+from tests.indexing.files.test_word import CHART
+
+TYPES = "application/vnd.openxmlformats-officedocument.presentationml"
+
+
+def read(data: bytes) -> FileText:
+    assert kind_of(data, "a.bin") == "pptx"
+    (text,) = read_pptx(data, FileLimits())
+    return text
+
+
+@pytest.mark.parametrize(
+    "type",
+    [
+        f"{TYPES}.slideshow.main+xml",
+        f"{TYPES}.template.main+xml",
+        "application/vnd.ms-powerpoint.presentation.macroEnabled.main+xml",
+        "application/vnd.ms-powerpoint.slideshow.macroEnabled.main+xml",
+    ],
+)
+def test_shows_templates_and_macros(type: str) -> None:
+    text = read(slides(shape("<a:r><a:t>Boats anchor.</a:t></a:r>"), type=type))
+    assert text.text == "Boats anchor." and dict(text.meta) == {"file_type": "pptx"}
+
+
+def test_equations_raised_digits_and_struck_text() -> None:
+    math = "<a14:m xmlns:a14='http://schemas.microsoft.com/office/drawing/2010/main'><m:oMath><m:r><m:t>Q=42</m:t></m:r>"
+    runs = "<a:r><a:t>It is 10</a:t></a:r><a:r><a:rPr baseline='30000'/><a:t>6</a:t></a:r><a:br/>"
+    runs += f"<a:r><a:rPr strike='sngStrike'/><a:t>no</a:t></a:r>{math}</m:oMath></a14:m>"
+    choice = f"<mc:AlternateContent><mc:Choice>{shape(runs)}</mc:Choice><mc:Fallback>{shape('')}</mc:Fallback>"
+    assert read(slides(f"{choice}</mc:AlternateContent>")).text == "It is 10⁶\nQ=42"
+
+
+def test_charts_merged_cells_comments_and_numbers_of_slides() -> None:
+    def cell(text: str, more: str = "") -> str:
+        return f"<a:tc {more}><a:txBody><a:p><a:r><a:t>{text}</a:t></a:r></a:p></a:txBody></a:tc>"
+
+    down, on = 'rowSpan="2"', 'vMerge="1"'
+    rows = f"<a:tr>{cell('North', down)}{cell('Ostby')}</a:tr><a:tr>{cell('', on)}{cell('Velm')}</a:tr>"
+    table = f"<p:graphicFrame><a:tbl>{rows}</a:tbl></p:graphicFrame>"
+    chart = '<p:graphicFrame><a:graphic><c:chart r:id="rId1"/></a:graphic></p:graphicFrame>'
+    tree = shape("<a:r><a:t>Harbour</a:t></a:r>", "title") + table + chart + shape("<a:fld><a:t>3</a:t></a:fld>", "sldNum")
+    comments = f'<p:cmLst {DECLARED}><p:cm authorId="0"><p:text>Check this.</p:text></p:cm></p:cmLst>'
+    parts = {"ppt/charts/chart1.xml": CHART, "ppt/comments/comment1.xml": comments}
+    data = slides(tree, parts, {"rId1": "chart ../charts/chart1.xml", "rId2": "comments ../comments/comment1.xml"})
+    text = read(data)
+    assert text.text == (
+        "Harbour\n\nNorth\tOstby\nNorth\tVelm\n\nDepths\nOstby\t2023: 12\nVelm\t2023: 9.5\n\nComment: Check this."
+    )
+    assert text.headings == ((0, 7, 1),) and text.pages == (0,)

@@ -1,0 +1,70 @@
+"""Tables: the delimiter, the header by the types of cells, and nothing swallowed by quotes."""
+
+from __future__ import annotations
+
+import pytest
+
+from indexing.files.delimited import delimiter_of, read_csv
+from indexing.files.file_text import FileLimits
+from indexing.files.tables import find_header, table_lines
+
+
+def csv_text(data: str) -> str:
+    (text,) = read_csv(data.encode(), FileLimits())
+    return text.text
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("Land;2019;2020\nOrveth;83,1;84,5\n", "Land: Orveth\t2019: 83,1\t2020: 84,5"),
+        ("Metric,100%,50%\nVisitors,100,120\n", "Metric: Visitors\t100%: 100\t50%: 120"),
+        ("Name,Amount,Amount\nA,1,2\n", "Name: A\tAmount: 1\tAmount: 2"),
+        (",Depth,Tide\nOstby,12,3\n", "Ostby\tDepth: 12\tTide: 3"),
+        ("Name,Depth\nAda,1,extra\nBo\n", "Name: Ada\tDepth: 1\textra\nName: Bo"),
+        (f"Name,{'How deep ' * 12}?\nAda,5\n", f"Name: Ada\t{'How deep ' * 12}?: 5"),
+        ("Depths 2023\nSource: survey\n\nCity,Depth\nOstby,12\n", "Depths 2023\nSource: survey\nCity: Ostby\tDepth: 12"),
+        ("都市,人口\n東京,1400\n大阪,270\n", "都市: 東京\t人口: 1400\n都市: 大阪\t人口: 270"),
+        ("Ada,1912\nBo,1913\n", "Ada\t1912\nBo\t1913"),
+        ("Orveth,2019,83.1\nTarn,2020,12\n", "Orveth\t2019\t83.1\nTarn\t2020\t12"),
+        ("sep=;\nName;Preis\nMüller;12,50\n", "Name: Müller\tPreis: 12,50"),
+        ('Name, Depth\nBo, "7, about"\n', "Name: Bo\tDepth: 7, about"),
+        ("A,B\nx,1\n\nCity,Tide\nOstby,3\n", "A: x\tB: 1\nCity: Ostby\tTide: 3"),
+    ],
+)
+def test_rows_stand_under_their_names(data: str, expected: str) -> None:
+    assert csv_text(data) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "delimiter"),
+    [
+        ("April 9, 2023;402;x\nApril 10, 2023;403;y\n", ";"),
+        ("Müller;12,50\nMeier;13,70\n", ";"),
+        ("Müller;Berlin, Mitte;12\nMeier;Köln, Nord;13\n", ";"),
+        ("Name\tDepth, m\nAda\t1,2\nBo\t3,4\n", "\t"),
+        ("1,2,3\n4,5,6\n", ","),
+        ("a|b, c|d\ne|f, g|h\n", "|"),
+        ("one line\n", ","),
+        ("Title\n\nName;Depth;Tide\nA;1;2\nB;3;4\n", ";"),
+    ],
+)
+def test_the_delimiter_makes_most_columns(data: str, delimiter: str) -> None:
+    assert delimiter_of(data) == delimiter
+
+
+def test_two_header_rows_are_joined() -> None:
+    rows = [["Quarter", "Sales", "Sales"], ["", "North", "South"], ["Q1", "10", "20"], ["Q2", "30", "40"]]
+    assert find_header(rows) == (0, 2, ["Quarter", "Sales North", "Sales South"])
+    assert list(table_lines(rows))[0] == "Quarter: Q1\tSales North: 10\tSales South: 20"
+
+
+def test_a_quote_that_is_not_closed_swallows_nothing() -> None:
+    data = 'Name,Note\nA,"open\n' + "".join(f"B{number},{number}\n" for number in range(40))
+    (text,) = read_csv(data.encode(), FileLimits())
+    assert text.text.endswith("Name: B39\tNote: 39") and 'Note: "open' in text.text
+    assert text.notes == ("a quote opened in line 2 is not closed",)
+
+
+def test_backslashes_escape_quotes() -> None:
+    assert csv_text('Name,Note\nA,"the \\"deep\\" pier, north"\n') == 'Name: A\tNote: the "deep" pier, north'

@@ -1,0 +1,129 @@
+"""Deleted is gone: no byte of a deleted text stays in the home, whatever quoted it, while the service runs and after."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.live import Live, live, problem
+
+SECRET = "Zanzibarine"
+TEXT = f"The {SECRET} bridge opened in 1912. " * 40
+ASKED = {"question": "When was the bridge opened in?"}
+
+
+def holding(home: Path, word: str = SECRET) -> set[str]:
+    """The files of the home in whose bytes the word stands."""
+    found = set()
+    for path in home.rglob("*"):
+        try:
+            if path.is_file() and word.encode() in path.read_bytes():
+                found.add(str(path.relative_to(home)))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def answer_of(text: str) -> str:
+    """A sentence around the first number of a text, which is marked as an answer."""
+    return text[: text.index("1912") + 4]
+
+
+def use(api: Live, corpus: str, document: str, other: str) -> list[str]:
+    """Quote the document in everything that quotes: feedback, a saved question, answers to files of two corpora."""
+    said = {"document_id": document, "start": 0, "end": len(answer_of(TEXT)), "text": answer_of(TEXT)}
+    feedback = api.http.post(f"/v1/corpora/{corpus}/feedback", json={**ASKED, "verdict": "corrected", **said})
+    assert feedback.status_code == 201, feedback.text
+    saved = api.http.post(f"/v1/corpora/{corpus}/saved", json=ASKED).json()["id"]
+    assert api.http.post(f"/v1/corpora/{corpus}/saved/{saved}/run").json()["new"]
+    jobs = []
+    for name in (corpus, other):
+        file = f"question,corpus\n{ASKED['question']},{corpus}\n".encode()
+        job = api.http.post(f"/v1/corpora/{name}/questions", files={"file": ("q.csv", file)}).json()["job"]["id"]
+        assert api.wait(job)["result"]["answered"] == 1
+        jobs.append(job)
+    return jobs
+
+
+def replace_number_by_secret(api: Live) -> None:
+    """Make the stored answers as long as a real reader's: the tests' reader quotes a number only."""
+    database = api.service.saved._database
+    with database.transaction() as connection:
+        connection.execute("UPDATE saved SET answers = replace(answers, '\"1912\"', ?)", (f'"{SECRET} 1912"',))
+    for path in api.service.home.uploads.glob("*/answers.jsonl"):
+        path.write_text(path.read_text().replace('"1912"', f'"{SECRET} 1912"'))
+
+
+def gone(home: Path, seconds: float = 20) -> set[str]:
+    """The files that still hold the text, after the time the service takes to try again."""
+    until = time.monotonic() + seconds
+    while (found := holding(home)) and time.monotonic() < until:
+        time.sleep(0.2)
+    return found
+
+
+@pytest.mark.parametrize("how", ["document", "file", "replaced", "corpus"])
+def test_no_byte_of_a_deleted_text_stays(tmp_path: Path, how: str) -> None:
+    home = tmp_path / "h"
+    with live(home) as api:
+        ids = api.fill("a", {"secret.txt": TEXT, "mine.txt": "The mine closed in 1974."})
+        api.fill("other", {"mine.txt": "The mine closed in 1974."})
+        jobs = use(api, "a", ids["secret.txt"], "other")
+        replace_number_by_secret(api)
+        kept = holding(home)
+        assert {name.partition("/")[0] for name in kept} >= {"corpora", "uploads", "service.db"} or "service.db-wal" in kept
+        if how == "document":
+            api.wait(api.http.delete(f"/v1/corpora/a/documents/{ids['secret.txt']}").json()["job"]["id"])
+        elif how == "file":
+            api.wait(api.http.delete("/v1/corpora/a/files", params={"source": "secret.txt"}).json()["job"]["id"])
+        elif how == "replaced":
+            api.fill("a", {"secret.txt": "Another text of 1950."})
+        else:
+            assert api.http.delete("/v1/corpora/a").status_code == 204
+        assert gone(home) == set()
+        rows = api.http.get(f"/v1/jobs/{jobs[1]}/result", params={"format": "jsonl"}).text
+        assert "deleted" in rows and ASKED["question"] in rows
+        if how == "corpus":
+            problem(api.http.get(f"/v1/jobs/{jobs[0]}"), 404, "JobMissing")
+            api.http.post("/v1/corpora", json={"name": "a"})
+            assert api.http.get("/v1/corpora/a").json()["documents"] == 0
+            for what in ("feedback", "saved"):
+                assert SECRET not in api.http.get(f"/v1/corpora/a/{what}").text
+            assert api.http.get("/v1/jobs", params={"corpus": "a"}).json() == []
+        else:
+            feedback = api.http.get("/v1/corpora/a/feedback").json()
+            assert SECRET not in str(feedback) and "corrected" in str(feedback), "the judgement stays"
+            saved = api.http.get("/v1/corpora/a/saved").json()[0]["id"]
+            change = api.http.post(f"/v1/corpora/a/saved/{saved}/run").json()
+            assert change["gone"] and {answer["text"] for answer in change["gone"]} == {""}
+    assert holding(home) == set()
+
+
+def test_what_a_reader_kept_is_erased_at_a_clean_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexing.store.sqlite.ERASE_WAIT_S", 0.05)
+    home = tmp_path / "h"
+    with live(home) as api:
+        api.fill("a", {"secret.txt": TEXT, "mine.txt": "The mine closed in 1974."})
+        with api.service.using("a") as opened, opened.folder.reading() as connection:
+            connection.execute("SELECT count(*) FROM chunks").fetchone()
+            api.wait(api.http.delete("/v1/corpora/a/files", params={"source": "secret.txt"}).json()["job"]["id"])
+            assert holding(home), "a question still reads the older generation"
+    assert holding(home) == set()
+
+
+def test_an_upload_of_no_job_is_swept_after_a_day(tmp_path: Path) -> None:
+    with live(tmp_path / "h") as api:
+        api.fill("a", {"mine.txt": "The mine closed in 1974."})
+        job = api.http.post("/v1/corpora/a/questions", files={"file": ("q.csv", b"question\nWhen?\n")}).json()["job"]["id"]
+        api.wait(job)
+        left = api.service.home.uploads / ("0" * 32)
+        left.mkdir()
+        (left / "0").write_text(SECRET)
+        for folder in api.service.home.uploads.iterdir():
+            os.utime(folder, (time.time() - 2 * 86_400,) * 2)
+        api.service._sweep()
+        assert not left.exists()
+        assert api.http.get(f"/v1/jobs/{job}/result").status_code == 200, "results are kept for `keep_days`"

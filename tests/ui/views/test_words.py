@@ -1,0 +1,87 @@
+"""Search by words in a real browser: counts, marks, further hits, filters, what is refused, and the way from a question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser import addressed, at, browser, chromium, ended, filled, page, settled, site  # noqa: F401
+from tests.known import SCRIPTS
+from tests.live import Live, live
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+FILES: dict[str, str | bytes] = {
+    "reports/bridge.txt": "The old bridge opened in 1912. A <b>bridge</b> of stone.\n",
+    "guide.md": "Bridges are many; an old stone bridge is here.\n",
+    "ja.txt": SCRIPTS["ja"] + "\n",
+    "ar.txt": SCRIPTS["ar"] + "\n",
+    **{f"many/{n}.txt": f"A heron number {n} stood near the water.\n" for n in range(25)},
+}
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    chromium()
+    with live(tmp_path_factory.mktemp("home")) as service:
+        service.fill("test", FILES)
+        yield service
+
+
+def search(page: Page, words: str) -> None:  # noqa: F811
+    box = page.get_by_label("Question")
+    box.fill(words)
+    box.press("Enter")
+    addressed(page, q=words, mode="words")
+    page.locator(".docqa-count").wait_for()
+    ended(page)
+
+
+def test_words_are_counted_and_marked(page: Page, site: str) -> None:  # noqa: F811
+    page.goto(at(site, corpus="test"))
+    page.get_by_label("Question").wait_for()
+    page.get_by_text("Search", exact=True).first.click()
+    addressed(page, mode="words")
+    search(page, 'bridge "old bridge" OR 橋')
+    assert page.locator(".docqa-count").inner_text() == "2 passages in 2 documents"
+    marks = page.locator(".docqa-text mark.found").all_inner_texts()
+    assert sorted(marks) == ["bridge", "old bridge", "橋"]
+    assert page.locator(".docqa-text b").count() == 0
+    search(page, "bridg* AND NOT language:de")
+    assert page.locator(".docqa-count").inner_text() == "2 passages in 2 documents"
+    page.reload()
+    page.locator(".docqa-count", has_text="2 passages in 2 documents").wait_for()
+    filled(page, "Question", "bridg* AND NOT language:de")
+    page.get_by_role("link", name="Open in the document").first.click()
+    page.locator("mark.here.found").wait_for()
+    page.get_by_text("Hit 1 of").wait_for()
+    page.get_by_role("link", name="Back to the answers").click()
+    page.locator(".docqa-count", has_text="2 passages in 2 documents").wait_for()
+
+
+def test_more_hits_a_filter_and_a_query_that_is_none(page: Page, site: str) -> None:  # noqa: F811
+    page.goto(at(site, corpus="test", mode="words", q="heron"))
+    page.locator(".docqa-count", has_text="25 passages in 25 documents").wait_for()
+    page.get_by_role("button", name="Show more").click()
+    page.wait_for_function("() => document.querySelectorAll('.docqa-answer').length === 25")
+    page.goto(at(site, corpus="test", mode="words", q="bridge", folder="reports"))
+    page.locator(".docqa-count", has_text="1 passage in 1 document").wait_for()
+    search(page, "zebra")
+    assert page.locator(".docqa-count").inner_text() == "No passage has these words"
+    box = page.get_by_label("Question")
+    box.fill("(bridge")
+    box.press("Enter")
+    page.get_by_text("A bracket is not closed; add the closing one, or remove it.").wait_for()
+    assert page.locator(".docqa-count").count() == 0
+
+
+def test_from_a_question_without_an_answer_to_its_words(page: Page, site: str) -> None:  # noqa: F811
+    page.goto(at(site, corpus="test", q="Which heron?"))
+    settled(page)
+    page.locator(".docqa-none").wait_for()
+    page.get_by_role("button", name="Show passages with these words").click()
+    addressed(page, mode="words", q="Which OR heron")
+    page.locator(".docqa-count", has_text="25 passages in 25 documents").wait_for()

@@ -1,0 +1,71 @@
+"""The results of a search by words: counts, passages with the words marked, and further pages."""
+
+from __future__ import annotations
+
+import re
+
+import streamlit as st
+
+from ui.client.schemas import Corpus, WordHit, WordHits
+from ui.components.answer_cards import Documents, where
+from ui.render.highlight import FOUND, Mark, block, mark_html, name
+from ui.render.html_tables import count
+from ui.state.query import Query
+from ui.state.reply_cache import get_cited, question_language
+from ui.state.session import client, show_problems
+from ui.state.url import DOCUMENT, address, link, number
+
+SHOWN, MOST = 20, 100
+HELP = (
+    'Both words: `bridge harbour`. A phrase: `"old bridge"`. Either: `bridge OR harbour`. Without: `bridge NOT harbour`. '
+    'Beginning: `bridg*`. Near: `bridge NEAR/5 harbour`. A field: `language:de`, `author:"N. N."`.'
+)
+
+
+@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
+def find_words(corpus: str, created: str, generation: int, asked: Query, own: str, limit: int) -> WordHits:
+    """The first `limit` passages with the words, from one generation of a corpus. Raises ApiError."""
+    return client().search_words(corpus, asked.question, asked.filters(own), limit=limit)
+
+
+def show_word_results(corpus: Corpus, asked: Query) -> None:
+    """Searches and shows what was found, or why the query cannot be understood."""
+    limit = min(MOST, max(SHOWN, number("shown") or SHOWN))
+    with show_problems():
+        own = "" if asked.crosslingual else question_language(corpus.name, asked.question)
+        found = find_words(corpus.name, corpus.created, corpus.generation, asked, own, limit)
+        ids = tuple(sorted({hit.document_id for hit in found.hits}))
+        documents = get_cited(corpus.name, corpus.created, corpus.generation, ids)
+    hits = {one.document_id: one.passages for one in found.by_document}
+    st.html(f'<p class="docqa-count" role="status">{counts(found)}</p>')
+    if not found.passages:
+        st.caption(HELP)
+    for hit in found.hits:
+        _show_hit(corpus, asked, hit, hits.get(hit.document_id, 1), documents)
+    if found.passages > len(found.hits) and limit < MOST:
+        st.button("Show more", on_click=address, kwargs={"shown": limit + SHOWN})
+    elif found.passages > len(found.hits):
+        st.caption(f"The first {len(found.hits):,} of {found.passages:,} passages; more words or a filter narrow them.")
+
+
+def counts(found: WordHits) -> str:
+    """How much was found, as HTML."""
+    if not found.passages:
+        return "<strong>No passage has these words</strong>"
+    return f"<strong>{count(found.passages, 'passage')}</strong> in {count(found.documents, 'document')}"
+
+
+def _show_hit(corpus: Corpus, asked: Query, hit: WordHit, passages: int, documents: Documents) -> None:
+    with st.container(border=True, key=f"hit-{hit.document_id}-{hit.start}"):
+        st.html(hit_html(hit, documents, passages))
+        start, end = hit.marks[0] if hit.marks else (hit.start, hit.end)
+        place = {"corpus": corpus.name, "document": hit.document_id, "start": str(start), "end": str(end)}
+        link(DOCUMENT, "Open in the document", **place, **asked.query())
+
+
+def hit_html(hit: WordHit, documents: Documents, passages: int) -> str:
+    """A passage with its words marked, and the number of passages of its document, as HTML."""
+    marked = mark_html(hit.text, [Mark(start, end, FOUND) for start, end in hit.marks], hit.start)
+    text = block(re.sub(r"\n\s*\n", "\n", marked), hit.language)
+    more = f'<p class="docqa-lacks">{passages:,} such passages in {name(hit.source)}</p>' if passages > 1 else ""
+    return f'<article class="docqa-answer" tabindex="-1">{text}{where(hit, documents.get(hit.document_id))}{more}</article>'
