@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,20 @@ from indexing.arrays import Matrix
 from indexing.errors import IndexFolderError, IndexMismatch
 from indexing.files.file_text import FileLimits
 from indexing.files.walk import FoundFile, find_files
+from indexing.files.walk import content_hash as file_hash
 from indexing.models.embedder import Embedder
 from indexing.prepare import Batch, ReadFile
 from indexing.settings import IndexSettings
 from indexing.store.corpus_db import FileRecord, IndexFolder, NewDocument, now_ns
 from indexing.store.index import Index
+from indexing.store.renames import counts_of_file, rename_files
 from indexing.store.sentence_vectors import SentenceVectors
 from indexing.store.sqlite import DATABASE
 from indexing.workers import prefetch_batches
 
 RACY_NS = 2_000_000_000
+CLOCK_NS = 20_000_000
+"""File times advance in steps of the kernel's clock, at most this long."""
 
 KnownFiles = Mapping[str, FileRecord]
 FIRST_SLICE = 64
@@ -84,6 +89,7 @@ def build_index(
     embedding: Embedding | None = None,
     embedder: Embedder | None = None,
     emptied: bool = False,
+    everything: bool = False,
     only: Collection[str] | None = None,
 ) -> Report:
     """Index every readable file below `documents` into the folder `into`, or bring that index up to date.
@@ -95,6 +101,7 @@ def build_index(
         once a second of embedding, and after each batch. A batch counts in proportion to its embedded passages.
     only: read these files (sources) alone, whether or not they changed, and remove none; None is all files.
     emptied: allow that none of the files known before is left; by default such a folder is refused.
+    everything: read every file again and compare its content, also where size and times are those known.
     Raises SettingError, IndexFolderError and ModelError with their subclasses; never for a single bad file.
     """
     began = time.monotonic()
@@ -102,11 +109,15 @@ def build_index(
     embedder = embedder or Embedder.load(_embedder_name(into, settings))
     folder = _open_or_create(into, settings, embedder)
     with folder, folder.writer():
-        index, known = Index(folder), folder.file_records()
+        index = Index(folder)
+        moved = {} if only is not None else {file.source: file for file in _moved(folder, found, limits or FileLimits())}
+        known = folder.file_records()
         if not emptied and only is None:
             _refuse_another_folder(folder, documents, found, known)
-        reports = dict(_removed(folder, found, known)) if only is None else {}
-        changed, unchanged = _compare(folder, found, known, limits or FileLimits())
+        removed = dict(_removed(folder, found, known)) if only is None else {}
+        reports = removed | moved
+        here = [file for file in found if file.source not in moved]
+        changed, unchanged = _compare(folder, here, known, limits or FileLimits(), everything)
         reports.update((report.source, report) for report in unchanged)
         done, total = sum(f.size for f in found) - sum(f.size for f in changed), sum(f.size for f in found)
         tell = embedding or (lambda passages, done, total: None)
@@ -114,6 +125,11 @@ def build_index(
         parts: dict[str, FileReport] = {}
         tell(embedded, done, total)
         static = getattr(embedder, "static", None)
+        twins = {
+            record.content_hash: source
+            for source, record in sorted(known.items(), reverse=True)
+            if not record.reason and source not in removed
+        }
         with prefetch_batches(
             changed,
             known,
@@ -122,7 +138,8 @@ def build_index(
             None if static is None else embedder.passages_with_tokens,
             static,
         ) as batches:
-            for batch in batches:
+            for prepared in batches:
+                batch = _with_twins(prepared, twins)
                 vectors = _vectors(embedder, batch, partial(_tell_share, tell, embedded, done, total, _size(batch)))
                 embedded += len(vectors)
                 for report, size, whole in _write(index, batch, vectors, known):
@@ -207,8 +224,35 @@ def _refuse_another_folder(folder: IndexFolder, documents: Path, found: Sequence
     if known and not any(file.source in known for file in found):
         raise IndexFolderError(
             f"None of the {len(known)} files in the index {folder.path} is in {documents} (wrong folder, or not"
-            " mounted?); nothing was changed. Remove the index folder to begin again."
+            " mounted?); nothing was changed. `docqa index --emptied` removes them and goes on."
         )
+
+
+def _moved(folder: IndexFolder, found: Sequence[FoundFile], limits: FileLimits) -> list[FileReport]:
+    """Rename the documents of files that have another place now, and report them; passages keep their vectors.
+
+    A file has moved if it is new, an indexed one is gone, and both have the same content and the same ending.
+    """
+    known, here = folder.file_records(), {file.source for file in found}
+    gone = [record for source, record in known.items() if source not in here and not record.reason and record.content_hash]
+    sizes = {record.size for record in gone}
+    by_content = {(record.content_hash, PurePosixPath(record.source).suffix.lower()): record for record in gone}
+    moves: dict[str, FileRecord] = {}
+    for file in found:
+        if file.source in known or file.size not in sizes or file.size > limits.max_bytes:
+            continue
+        with suppress(OSError):
+            key = (file_hash(file.path.read_bytes()), PurePosixPath(file.source).suffix.lower())
+            if (before := by_content.pop(key, None)) is not None:
+                moves[before.source] = replace(before, source=file.source, mtime_ns=file.mtime_ns, seen_ns=now_ns())
+    if moves:
+        rename_files(folder, moves)
+    return [_move_report(folder, old, record) for old, record in moves.items()]
+
+
+def _move_report(folder: IndexFolder, old: str, record: FileRecord) -> FileReport:
+    documents, passages = counts_of_file(folder, record.source)
+    return FileReport(record.source, "updated", "", (*record.notes, f"moved from {old}"), documents, passages)
 
 
 def _removed(folder: IndexFolder, found: Sequence[FoundFile], known: KnownFiles) -> list[tuple[str, FileReport]]:
@@ -221,17 +265,17 @@ def _removed(folder: IndexFolder, found: Sequence[FoundFile], known: KnownFiles)
 
 
 def _compare(
-    folder: IndexFolder, found: Sequence[FoundFile], known: KnownFiles, limits: FileLimits
+    folder: IndexFolder, found: Sequence[FoundFile], known: KnownFiles, limits: FileLimits, everything: bool
 ) -> tuple[list[FoundFile], list[FileReport]]:
-    """The files to read, and reports on the others, whose size and modification time are unchanged."""
+    """The files to read, and reports on the others, which have kept size and time and were not touched since."""
     same_limits = folder.fact_or("limits", None) == asdict(limits)
     changed: list[FoundFile] = []
     unchanged: list[FileReport] = []
     for file in found:
         record = known.get(file.source)
         same = record is not None and (record.size, record.mtime_ns) == (file.size, file.mtime_ns)
-        settled = record is not None and file.mtime_ns + RACY_NS < record.seen_ns
-        if record is None or not same or not settled or (record.reason and not same_limits):
+        settled = record is not None and max(file.mtime_ns + RACY_NS, file.ctime_ns + CLOCK_NS) < record.seen_ns
+        if everything or record is None or not same or not settled or (record.reason and not same_limits):
             changed.append(file)
         else:
             status = "skipped" if record.reason else "unchanged"
@@ -246,6 +290,19 @@ def _store_run(folder: IndexFolder, documents: Path, limits: FileLimits) -> None
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
+
+
+def _with_twins(batch: Batch, twins: dict[str, str]) -> Batch:
+    """Note on each file with the content of another one. twins: the first file of each content; files are added to it."""
+    files = []
+    for read, documents in batch.files:
+        source = read.file.source
+        twin = twins.setdefault(read.hash, source) if read.texts else source
+        if twin != source:
+            first = replace(read.texts[0], notes=(*read.texts[0].notes, f"the same content as {twin}"))
+            read = replace(read, texts=(first, *read.texts[1:]))
+        files.append((read, documents))
+    return Batch(files, batch.words, batch.vectors)
 
 
 def _size(batch: Batch) -> int:

@@ -26,6 +26,8 @@ _MARKERS = (0x02, 0xFFFE)
 _TURNED = 0.1
 _PICTURE = 0.02
 _OBJECTS = 2_000
+_AHEAD = 12
+"""Characters of one object follow each other, so that two this far apart answer for those between them."""
 _LIGATURES = (*range(0xFBEA, 0xFDFC), *range(0xFEF5, 0xFEFD))
 
 Box = tuple[float, float, float, float]
@@ -114,31 +116,36 @@ class PageText:
         """Each piece with its text object."""
         raw, get, thing_of = self.raw, pdfium.FPDFText_GetUnicode, pdfium.FPDFText_GetTextObject
         piece, before, here, thing = Piece([], []), "", 0, None
-        for index in range(pdfium.FPDFText_CountChars(raw)):
+        count, known = pdfium.FPDFText_CountChars(raw), -1
+        for index in range(count):
             code = get(raw, index)
             if code in _MARKERS:
                 if piece.text:
                     piece.text.append(HYPHEN)
                     piece.origins.append(index)
                     yield piece, thing
-                piece, before, here = Piece([], []), LINE_END, 0
+                piece, before, here, known = Piece([], []), LINE_END, 0, index
                 continue
             if 0xDC00 <= code <= 0xDFFF:
                 if piece.text and "\ud800" <= piece.text[-1] <= "\udbff":
                     piece.text[-1] = chr(0x10000 + ((ord(piece.text[-1]) - 0xD800) << 10) + code - 0xDC00)
                 continue
-            owner = thing_of(raw, index)
-            if not owner or code in (10, 13):
-                before = LINE_END if code in (10, 13) else before or SPACE
-                if piece.text:
-                    yield piece, thing
-                    piece, here = Piece([], []), 0
-                continue
-            address = ctypes.addressof(owner.contents)
-            if address != here:
-                if piece.text:
-                    yield piece, thing
-                piece, before, here, thing = Piece([], [], before), "", address, owner
+            if index > known or code <= 32:
+                owner = thing_of(raw, index)
+                if not owner or code in (10, 13):
+                    before, known = (LINE_END if code in (10, 13) else before or SPACE), index
+                    if piece.text:
+                        yield piece, thing
+                        piece, here = Piece([], []), 0
+                    continue
+                address = ctypes.addressof(owner.contents)
+                if address != here:
+                    if piece.text:
+                        yield piece, thing
+                    piece, before, here, thing = Piece([], [], before), "", address, owner
+                ahead = index + _AHEAD
+                if index > known and ahead < count and (other := thing_of(raw, ahead)):
+                    known = ahead if ctypes.addressof(other.contents) == here else index
             if 32 <= code <= 0x10FFFF or code == 9:
                 piece.text.append(chr(code))
                 piece.origins.append(index)

@@ -44,7 +44,7 @@ class Word:
 
 @dataclass(slots=True)
 class Row:
-    """Pieces on one baseline. words: from left to right; rtl: whether the row has right-to-left letters."""
+    """Pieces on one baseline. words: from left to right; rtl: whether a level row has right-to-left letters."""
 
     pieces: list[Piece]
     baseline: float
@@ -82,8 +82,8 @@ def rows_of(pieces: Iterable[Piece], values: Iterable[Piece], page: PageText) ->
         _put(piece, rows)
     for row in rows:
         _settle(row)
-        row.rtl = any(has_rtl("".join(piece.text)) for piece in row.pieces)
-        row.words = _visual_words(row, page) if row.rtl and row.level else _words(row)
+        row.rtl = row.level and any(has_rtl("".join(piece.text)) for piece in row.pieces)
+        row.words = _visual_words(row, page) if row.rtl else _words(row)
     return [row for row in rows if any(word.text.strip() for word in row.words)]
 
 
@@ -153,7 +153,7 @@ def _words(row: Row) -> list[Word]:
             words[-1].glyphs, between = [(letter, at) for letter, at in _plain_digits(words[-1])], SPACE
         mark = raised and (bool(between) or last is None or last.text[-1].isspace())
         letters = [letter.translate(_SUPERSCRIPT) for letter in piece.text] if raised else piece.text
-        glyphs = [(letter, [at]) for letter, at in zip(letters, piece.origins, strict=True)]
+        glyphs = [("".join(letters), piece.origins)]
         if words and not between and not wide:
             words[-1].glyphs += glyphs
             words[-1].left, words[-1].right = min(words[-1].left, piece.left), max(words[-1].right, piece.right)
@@ -288,7 +288,7 @@ def text_of(words: Sequence[Word], rtl: bool) -> tuple[list[str], list[int]]:
     origins: list[int] = []
     for text, indices in glyphs:
         letters += text
-        origins += (indices + [indices[-1]] * len(text))[: len(text)]
+        origins += indices if len(indices) == len(text) else (indices + [indices[-1]] * len(text))[: len(text)]
     return letters, origins
 
 

@@ -26,15 +26,21 @@ __all__ = ["FileLimits", "FileReader", "FileText", "FoundFile", "content_hash", 
 
 logger = logging.getLogger(__name__)
 
+_DATABASE, _SQLITE = "corpus.db", b"SQLite format 3\0"
+
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file of the folder. path: absolute. source: path inside the folder in NFC, "/" between parts."""
+    """A file of the folder. path: absolute. source: path inside the folder in NFC, "/" between parts.
+
+    ctime_ns: when content or attributes were last changed, which no program can set back; 0 if unknown.
+    """
 
     path: Path
     source: str
     size: int
     mtime_ns: int
+    ctime_ns: int = 0
 
 
 # -- the walk ----------------------------------------------------------------------------------------------------------
@@ -43,9 +49,9 @@ class FoundFile:
 def find_files(folder: Path) -> Iterator[FoundFile]:
     """Every file below `folder`, sorted by source. If `folder` is a file, that file, with its name as source.
 
-    Hidden files and folders (".name", "~$name") are skipped. Links are followed if they stay inside the folder; each
-    folder is visited once, so link loops end. A folder that cannot be opened is yielded itself, and reading it gives
-    the reason. Raises IndexFolderError if `folder` is missing, or neither a folder nor a file.
+    Hidden files and folders (".name", "~$name") and index folders of docqa are skipped. Links are followed if they stay
+    inside the folder; each folder is visited once, so link loops end. A folder that cannot be opened is yielded itself,
+    and reading it gives the reason. Raises IndexFolderError if `folder` is missing, or neither a folder nor a file.
     """
     top = os.path.abspath(folder)
     try:
@@ -90,7 +96,9 @@ class _Walk:
             for entry in self._entries(path):
                 name = f"{source}/{_part(entry.name)}" if source else _part(entry.name)
                 if entry.is_dir(follow_symlinks=False):
-                    if os.access(entry.path, os.R_OK | os.X_OK):
+                    if _is_index(entry.path):
+                        logger.info("%s is left out: it is an index of docqa.", name)
+                    elif os.access(entry.path, os.R_OK | os.X_OK):
                         waiting.append((entry.path, name))
                     else:
                         yield _found(entry.path, self._unique(name, entry.name), entry.stat(follow_symlinks=False))
@@ -133,8 +141,17 @@ class _Walk:
         return source
 
 
+def _is_index(path: str) -> bool:
+    """Whether a folder is an index of docqa, whose files are no documents."""
+    try:
+        with open(os.path.join(path, _DATABASE), "rb") as file:
+            return file.read(len(_SQLITE)) == _SQLITE
+    except OSError:
+        return False
+
+
 def _found(path: str, source: str, facts: os.stat_result) -> FoundFile:
-    return FoundFile(Path(path), source, facts.st_size, facts.st_mtime_ns)
+    return FoundFile(Path(path), source, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
 def _escaped(name: str) -> str:

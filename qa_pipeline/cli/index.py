@@ -36,7 +36,9 @@ def add_index_verb(verbs: Any) -> None:
     verb.add_argument("--max-chars", type=int, metavar="N", help="characters of a document at most")
     verb.add_argument("--max-pages", type=int, metavar="N", help="pages of a document at most")
     verb.add_argument("--seconds", type=float, metavar="S", help="time to parse one file at most")
-    verb.add_argument("--json", action="store_true", help="one object a file, then one for the run")
+    verb.add_argument("--all", action="store_true", help="read every file again, also those of unchanged size and time")
+    verb.add_argument("--emptied", action="store_true", help="go on if none of the files indexed before is left")
+    verb.add_argument("--json", action="store_true", help="one object a file as soon as it is done, then one for the run")
     verb.set_defaults(run=_index)
 
 
@@ -81,13 +83,30 @@ def _index(options: argparse.Namespace) -> int:
     settings = (IndexSettings(**values) if new else _of_existing(options.into, values)) if told or new else None
     names = ("max_bytes", "max_chars", "max_pages", "seconds")
     limits = FileLimits(**{name: getattr(options, name) for name in names if getattr(options, name) is not None})
+    printed: set[str] = set()
     with IndexingProgress() as shown:
+
+        def progress(file: FileReport, done: int, total: int) -> None:
+            shown.file(file, done, total)
+            if options.json:
+                printed.add(file.source)
+                print_json(_file_dict(file))
+                sys.stdout.flush()
+
         report = build_index(
-            options.documents, options.into, settings, limits=limits, progress=shown.file, embedding=shown.embedding
+            options.documents,
+            options.into,
+            settings,
+            limits=limits,
+            progress=progress,
+            embedding=shown.embedding,
+            emptied=options.emptied,
+            everything=options.all,
         )
     if options.json:
         for file in report.files:
-            print_json(_file_dict(file))
+            if file.source not in printed:
+                print_json(_file_dict(file))
     else:
         _print_report(report)
     deepened = _deepen(options)
