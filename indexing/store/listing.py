@@ -150,10 +150,15 @@ def visible(folder: IndexFolder, ids: Iterable[str], filters: Filter) -> set[str
 
 
 def whole_file_visible(folder: IndexFolder, document_id: str, filters: Filter) -> bool:
-    """Whether a filter allows every document of the file of this document. False for an unknown document."""
-    sql = "SELECT id FROM documents WHERE file = (SELECT file FROM documents WHERE id = ?)"
-    ids = {row[0] for row in folder.connection().execute(sql, (document_id,))}
-    return bool(ids) and visible(folder, ids, filters) == ids
+    """Whether a filter allows every document of the file of this document. False for an unknown document.
+
+    Also False for a file with files inside, such as an archive: some of them may not be indexed.
+    """
+    sql = "SELECT id, source, file FROM documents WHERE file = (SELECT file FROM documents WHERE id = ?)"
+    rows = folder.connection().execute(sql, (document_id,)).fetchall()
+    ids = {id for id, _, _ in rows}
+    inside = any(source.startswith(f"{file}/") for _, source, file in rows)
+    return bool(ids) and not inside and visible(folder, ids, filters) == ids
 
 
 def visible_counts(folder: IndexFolder, filters: Filter) -> dict[str, Any]:
