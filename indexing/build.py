@@ -8,7 +8,8 @@ run: the report lists every file, with the reason if it is skipped.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,9 @@ SLICE_S = 1.0
 
 Progress = Callable[["FileReport", int, int], None]
 Embedding = Callable[[int, int, int], None]
+Prepared = AbstractContextManager[Iterator[Batch]]
+Prepare = Callable[[IndexFolder, Sequence[FoundFile], KnownFiles], Prepared]
+"""Called with the index, the files to read and the known files; gives their batches, each written before the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,30 +99,59 @@ def build_index(
     emptied: allow that none of the files known before is left; by default such a folder is refused.
     Raises SettingError, IndexFolderError and ModelError with their subclasses; never for a single bad file.
     """
+    limits, found = limits or FileLimits(), list(find_files(documents))
+    embedder = embedder or Embedder.load(embedder_name(into, settings))
+    static = getattr(embedder, "static", None)
+    embed = None if static is None else embedder.passages
+
+    def prepare(folder: IndexFolder, changed: Sequence[FoundFile], known: KnownFiles) -> Prepared:
+        return prefetch_batches(changed, known, limits, folder.settings.chunks, embed, static)
+
+    return index_files(
+        found,
+        str(documents.absolute()),
+        into,
+        prepare,
+        settings,
+        limits=limits,
+        embedder=embedder,
+        progress=progress,
+        embedding=embedding,
+        emptied=emptied,
+    )
+
+
+def index_files(
+    found: Sequence[FoundFile],
+    documents: str,
+    into: Path,
+    prepare: Prepare,
+    settings: IndexSettings | None = None,
+    *,
+    limits: FileLimits,
+    embedder: Embedder,
+    progress: Progress | None = None,
+    embedding: Embedding | None = None,
+    emptied: bool = False,
+) -> Report:
+    """As `build_index`, for files found anywhere: they are all that the index shall hold, sorted by source.
+
+    documents: where they were found, as the index stores it. prepare: gives the batches of the files to be read.
+    """
     began = time.monotonic()
-    found = list(find_files(documents))
-    embedder = embedder or Embedder.load(_embedder_name(into, settings))
     folder = _open_or_create(into, settings, embedder)
     with folder, folder.writer():
         index, known = Index(folder), folder.file_records()
         if not emptied:
             _refuse_another_folder(folder, documents, found, known)
         reports = dict(_removed(folder, found, known))
-        changed, unchanged = _compare(folder, found, known, limits or FileLimits())
+        changed, unchanged = _compare(folder, found, known, limits)
         reports.update((report.source, report) for report in unchanged)
         done, total = sum(f.size for f in found) - sum(f.size for f in changed), sum(f.size for f in found)
         tell = embedding or (lambda passages, done, total: None)
         embedded = 0
         tell(embedded, done, total)
-        static = getattr(embedder, "static", None)
-        with prefetch_batches(
-            changed,
-            known,
-            limits or FileLimits(),
-            folder.settings.chunks,
-            None if static is None else embedder.passages,
-            static,
-        ) as batches:
+        with prepare(folder, changed, known) as batches:
             for batch in batches:
                 vectors = _vectors(embedder, batch, partial(_tell_share, tell, embedded, done, total, _size(batch)))
                 embedded += len(vectors)
@@ -128,7 +161,7 @@ def build_index(
                     if progress:
                         progress(report, done, total)
                 tell(embedded, done, total)
-        _store_run(folder, documents, limits or FileLimits())
+        _store_run(folder, documents, limits)
         state = index.publish()
         erased = folder.erase_deleted()
         counts = folder.counts()
@@ -147,7 +180,7 @@ def build_index(
 # -- deciding what to index --------------------------------------------------------------------------------------------
 
 
-def _embedder_name(into: Path, settings: IndexSettings | None) -> str:
+def embedder_name(into: Path, settings: IndexSettings | None) -> str:
     """The embedder to load: that of the existing index, else the requested one."""
     if not (into / DATABASE).is_file():
         return (settings or IndexSettings()).embedder
@@ -197,7 +230,7 @@ def _change_tiers(folder: IndexFolder, settings: IndexSettings) -> None:
         folder.change_settings(replace(folder.settings, tiers=settings.tiers))
 
 
-def _refuse_another_folder(folder: IndexFolder, documents: Path, found: Sequence[FoundFile], known: KnownFiles) -> None:
+def _refuse_another_folder(folder: IndexFolder, documents: str, found: Sequence[FoundFile], known: KnownFiles) -> None:
     """Raise IndexFolderError if none of the indexed files is found, so a wrong or unmounted folder empties no index."""
     if known and not any(file.source in known for file in found):
         raise IndexFolderError(
@@ -234,8 +267,8 @@ def _compare(
     return changed, unchanged
 
 
-def _store_run(folder: IndexFolder, documents: Path, limits: FileLimits) -> None:
-    facts = {"limits": asdict(limits), "documents": str(documents.absolute())}
+def _store_run(folder: IndexFolder, documents: str, limits: FileLimits) -> None:
+    facts = {"limits": asdict(limits), "documents": documents}
     if any(folder.fact_or(name, None) != value for name, value in facts.items()):
         folder.store_facts(facts)
 
