@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from indexing.build import Report, build_index
+from indexing.build import build_index
 from indexing.deepen import deepen_index
 from indexing.errors import DocqaError, IndexMismatch
+from indexing.report import Report
 from indexing.settings import IndexSettings
 from qa_pipeline.answers import Reply
 from qa_pipeline.cli.output import printable

@@ -8,75 +8,37 @@ run: the report lists every file, with the reason if it is skipped.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from indexing.arrays import Matrix
-from indexing.errors import IndexFolderError, IndexMismatch
+from indexing.changed_files import KnownFiles, files_to_read, refuse_another_folder, remove_gone, rename_moved
+from indexing.errors import IndexMismatch
 from indexing.files.file_text import FileLimits
 from indexing.files.walk import FoundFile, find_files
-from indexing.files.walk import content_hash as file_hash
 from indexing.models.embedder import Embedder
 from indexing.prepare import Batch, ReadFile
+from indexing.report import FileReport, Report
 from indexing.settings import IndexSettings
 from indexing.store.corpus_db import FileRecord, IndexFolder, NewDocument, now_ns
 from indexing.store.index import Index
-from indexing.store.renames import counts_of_file, rename_files
 from indexing.store.sentence_vectors import SentenceVectors
 from indexing.store.sqlite import DATABASE
 from indexing.workers import prefetch_batches
 
-RACY_NS = 2_000_000_000
-CLOCK_NS = 20_000_000
-"""File times advance in steps of the kernel's clock, at most this long."""
-
-KnownFiles = Mapping[str, FileRecord]
 FIRST_SLICE = 64
 SLICE_S = 1.0
 
-Progress = Callable[["FileReport", int, int], None]
+Progress = Callable[[FileReport, int, int], None]
 Embedding = Callable[[int, int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class FileReport:
-    """The result of one file. status: indexed, updated, unchanged, removed or skipped (`reason` says why)."""
-
-    source: str
-    status: str
-    reason: str = ""
-    notes: tuple[str, ...] = ()
-    documents: int = 0
-    passages: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The result of a run: every file once, by source.
-
-    erased: whether everything deleted is gone from the disk; False if readers kept the index in use.
-    """
-
-    files: tuple[FileReport, ...]
-    generation: int
-    seconds: float
-    embedder: str
-    documents: int
-    passages: int
-    languages: dict[str, dict[str, int]]
-    erased: bool = True
-
-    def count(self, status: str) -> int:
-        return sum(file.status == status for file in self.files)
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+Prepared = AbstractContextManager[Iterator[Batch]]
+Prepare = Callable[[IndexFolder, Sequence[FoundFile], KnownFiles], Prepared]
+"""Called with the index, the files to read and the known files; gives their batches, each written before the next."""
 
 
 def build_index(
@@ -104,40 +66,74 @@ def build_index(
     everything: read every file again and compare its content, also where size and times are those known.
     Raises SettingError, IndexFolderError and ModelError with their subclasses; never for a single bad file.
     """
+    limits, found = limits or FileLimits(), list(find_files(documents))
+    embedder = embedder or Embedder.load(embedder_name(into, settings))
+    static = getattr(embedder, "static", None)
+    embed = None if static is None else embedder.passages_with_tokens
+
+    def prepare(folder: IndexFolder, changed: Sequence[FoundFile], known: KnownFiles) -> Prepared:
+        return prefetch_batches(changed, known, limits, folder.settings.chunks, embed, static)
+
+    return index_files(
+        found,
+        str(documents.absolute()),
+        into,
+        prepare,
+        settings,
+        limits=limits,
+        embedder=embedder,
+        progress=progress,
+        embedding=embedding,
+        emptied=emptied,
+        everything=everything,
+        only=only,
+    )
+
+
+def index_files(
+    found: Sequence[FoundFile],
+    documents: str,
+    into: Path,
+    prepare: Prepare,
+    settings: IndexSettings | None = None,
+    *,
+    limits: FileLimits,
+    embedder: Embedder,
+    progress: Progress | None = None,
+    embedding: Embedding | None = None,
+    emptied: bool = False,
+    everything: bool = False,
+    only: Collection[str] | None = None,
+) -> Report:
+    """As `build_index`, for files found anywhere: they are all that the index shall hold, sorted by source.
+
+    documents: where they were found, as the index stores it. prepare: gives the batches of the files to be read.
+    """
     began = time.monotonic()
-    found = [file for file in find_files(documents) if only is None or file.source in only]
-    embedder = embedder or Embedder.load(_embedder_name(into, settings))
+    found = [file for file in found if only is None or file.source in only]
     folder = _open_or_create(into, settings, embedder)
     with folder, folder.writer():
         index = Index(folder)
-        moved = {} if only is not None else {file.source: file for file in _moved(folder, found, limits or FileLimits())}
+        moved = {} if only is not None else {file.source: file for file in rename_moved(folder, found, limits)}
         known = folder.file_records()
         if not emptied and only is None:
-            _refuse_another_folder(folder, documents, found, known)
-        removed = dict(_removed(folder, found, known)) if only is None else {}
+            refuse_another_folder(folder, documents, found, known)
+        removed = dict(remove_gone(folder, found, known)) if only is None else {}
         reports = removed | moved
         here = [file for file in found if file.source not in moved]
-        changed, unchanged = _compare(folder, here, known, limits or FileLimits(), everything)
+        changed, unchanged = files_to_read(folder, here, known, limits, everything)
         reports.update((report.source, report) for report in unchanged)
         done, total = sum(f.size for f in found) - sum(f.size for f in changed), sum(f.size for f in found)
         tell = embedding or (lambda passages, done, total: None)
         embedded = 0
         parts: dict[str, FileReport] = {}
         tell(embedded, done, total)
-        static = getattr(embedder, "static", None)
         twins = {
             record.content_hash: source
             for source, record in sorted(known.items(), reverse=True)
             if not record.reason and source not in removed
         }
-        with prefetch_batches(
-            changed,
-            known,
-            limits or FileLimits(),
-            folder.settings.chunks,
-            None if static is None else embedder.passages_with_tokens,
-            static,
-        ) as batches:
+        with prepare(folder, changed, known) as batches:
             for prepared in batches:
                 batch = _with_twins(prepared, twins)
                 vectors = _vectors(embedder, batch, partial(_tell_share, tell, embedded, done, total, _size(batch)))
@@ -150,7 +146,7 @@ def build_index(
                     elif progress:
                         progress(reports[report.source], done, total)
                 tell(embedded, done, total)
-        _store_run(folder, documents, limits or FileLimits())
+        _store_run(folder, documents, limits)
         state = index.publish()
         erased = folder.erase_deleted()
         counts = folder.counts()
@@ -169,7 +165,7 @@ def build_index(
 # -- deciding what to index --------------------------------------------------------------------------------------------
 
 
-def _embedder_name(into: Path, settings: IndexSettings | None) -> str:
+def embedder_name(into: Path, settings: IndexSettings | None) -> str:
     """The embedder to load: that of the existing index, else the requested one."""
     if not (into / DATABASE).is_file():
         return (settings or IndexSettings()).embedder
@@ -219,72 +215,8 @@ def _change_tiers(folder: IndexFolder, settings: IndexSettings) -> None:
         folder.change_settings(replace(folder.settings, tiers=settings.tiers))
 
 
-def _refuse_another_folder(folder: IndexFolder, documents: Path, found: Sequence[FoundFile], known: KnownFiles) -> None:
-    """Raise IndexFolderError if none of the indexed files is found, so a wrong or unmounted folder empties no index."""
-    if known and not any(file.source in known for file in found):
-        raise IndexFolderError(
-            f"None of the {len(known)} files in the index {folder.path} is in {documents} (wrong folder, or not"
-            " mounted?); nothing was changed. `docqa index --emptied` removes them and goes on."
-        )
-
-
-def _moved(folder: IndexFolder, found: Sequence[FoundFile], limits: FileLimits) -> list[FileReport]:
-    """Rename the documents of files that have another place now, and report them; passages keep their vectors.
-
-    A file has moved if it is new, an indexed one is gone, and both have the same content and the same ending.
-    """
-    known, here = folder.file_records(), {file.source for file in found}
-    gone = [record for source, record in known.items() if source not in here and not record.reason and record.content_hash]
-    sizes = {record.size for record in gone}
-    by_content = {(record.content_hash, PurePosixPath(record.source).suffix.lower()): record for record in gone}
-    moves: dict[str, FileRecord] = {}
-    for file in found:
-        if file.source in known or file.size not in sizes or file.size > limits.max_bytes:
-            continue
-        with suppress(OSError):
-            key = (file_hash(file.path.read_bytes()), PurePosixPath(file.source).suffix.lower())
-            if (before := by_content.pop(key, None)) is not None:
-                moves[before.source] = replace(before, source=file.source, mtime_ns=file.mtime_ns, seen_ns=now_ns())
-    if moves:
-        rename_files(folder, moves)
-    return [_move_report(folder, old, record) for old, record in moves.items()]
-
-
-def _move_report(folder: IndexFolder, old: str, record: FileRecord) -> FileReport:
-    documents, passages = counts_of_file(folder, record.source)
-    return FileReport(record.source, "updated", "", (*record.notes, f"moved from {old}"), documents, passages)
-
-
-def _removed(folder: IndexFolder, found: Sequence[FoundFile], known: KnownFiles) -> list[tuple[str, FileReport]]:
-    """Delete the documents of files that are no longer in the folder."""
-    here = {file.source for file in found}
-    gone = sorted(source for source in known if source not in here)
-    if gone:
-        folder.write([], drop=gone)
-    return [(source, FileReport(source, "removed")) for source in gone]
-
-
-def _compare(
-    folder: IndexFolder, found: Sequence[FoundFile], known: KnownFiles, limits: FileLimits, everything: bool
-) -> tuple[list[FoundFile], list[FileReport]]:
-    """The files to read, and reports on the others, which have kept size and time and were not touched since."""
-    same_limits = folder.fact_or("limits", None) == asdict(limits)
-    changed: list[FoundFile] = []
-    unchanged: list[FileReport] = []
-    for file in found:
-        record = known.get(file.source)
-        same = record is not None and (record.size, record.mtime_ns) == (file.size, file.mtime_ns)
-        settled = record is not None and max(file.mtime_ns + RACY_NS, file.ctime_ns + CLOCK_NS) < record.seen_ns
-        if everything or record is None or not same or not settled or (record.reason and not same_limits):
-            changed.append(file)
-        else:
-            status = "skipped" if record.reason else "unchanged"
-            unchanged.append(FileReport(file.source, status, record.reason, record.notes))
-    return changed, unchanged
-
-
-def _store_run(folder: IndexFolder, documents: Path, limits: FileLimits) -> None:
-    facts = {"limits": asdict(limits), "documents": str(documents.absolute())}
+def _store_run(folder: IndexFolder, documents: str, limits: FileLimits) -> None:
+    facts = {"limits": asdict(limits), "documents": documents}
     if any(folder.fact_or(name, None) != value for name, value in facts.items()):
         folder.store_facts(facts)
 
@@ -302,7 +234,7 @@ def _with_twins(batch: Batch, twins: dict[str, str]) -> Batch:
             first = replace(read.texts[0], notes=(*read.texts[0].notes, f"the same content as {twin}"))
             read = replace(read, texts=(first, *read.texts[1:]))
         files.append((read, documents))
-    return Batch(files, batch.words, batch.vectors)
+    return replace(batch, files=files)
 
 
 def _size(batch: Batch) -> int:

@@ -156,7 +156,7 @@ def _hash_of(file: FoundFile, record: FileRecord | None) -> tuple[str, bool]:
 
 def _batch(read: Sequence[ReadFile], settings: ChunkSettings, embed: Embed | None) -> Batch:
     """Chunk the files and compute the search terms of the passages; with `embed`, also their vectors."""
-    files = _cut(read, settings)
+    files = cut_files(read, settings)
     chunks = [chunk for _, part in files for new in part for chunk in new.chunks]
     columns = [hashes(chunk.text, chunk.language) for chunk in chunks]
     words = Segment.of_hashes(np.arange(len(chunks)), columns, [chunk.language for chunk in chunks])
@@ -164,7 +164,7 @@ def _batch(read: Sequence[ReadFile], settings: ChunkSettings, embed: Embed | Non
     return Batch(files, words, vectors, tokens)
 
 
-def _cut(batch: Sequence[ReadFile], settings: ChunkSettings) -> list[tuple[ReadFile, list[NewDocument]]]:
+def cut_files(batch: Sequence[ReadFile], settings: ChunkSettings) -> list[tuple[ReadFile, list[NewDocument]]]:
     """Turn every text of the batch into a document with passages. One call counts the tokens of all sentences."""
     documents = _documents(batch)
     made = iter(passages_of([document for part in documents for document in part], settings))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -37,3 +40,17 @@ def worker_modules(batches: Any) -> Iterator[Any]:
         columns = [pa.array([value] * batch.num_rows) for value in (os.getpid(), held)]
         columns.append(pa.array([heavy] * batch.num_rows, pa.list_(pa.string())))
         yield pa.RecordBatch.from_arrays(columns, ["pid", "held", "heavy"])
+
+
+@dataclass(frozen=True)
+class KillsItsWorker:
+    """Arrow batches as they come. Where the file `mark` is, the first worker that removes it is killed, as by the system."""
+
+    mark: str
+
+    def __call__(self, batches: Any) -> Iterator[Any]:
+        for batch in batches:
+            with suppress(FileNotFoundError):
+                os.unlink(self.mark)
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield batch

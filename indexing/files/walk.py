@@ -159,6 +159,15 @@ def _escaped(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def source_of(path: str) -> str:
+    """The source of a file by its path inside the folder, as the walk names it.
+
+    >>> source_of("a/b#1")
+    'a/b\\\\x231'
+    """
+    return "/".join(map(_part, path.split("/")))
+
+
 def _part(name: str) -> str:
     """A name as a part of a source: NFC. A final "#1" is escaped, since "#" separates the names of records."""
     plain = name if name.isascii() else unicodedata.normalize("NFC", _escaped(name))
@@ -200,7 +209,12 @@ class FileReader:
     def read(self, file: FoundFile) -> tuple[list[FileText], str]:
         """The texts of a file (one for each record) and the hash of its bytes. Raises UnreadableFile."""
         data = _bytes_of(file.path, self.limits.max_bytes)
-        return texts_of(data, file.source, self._worker.contents, self.limits), content_hash(data)
+        return self.parse(data, file.source), content_hash(data)
+
+    def parse(self, data: bytes, source: str) -> list[FileText]:
+        """The texts of a file with these bytes: one for each record and file inside. Raises UnreadableFile."""
+        check_size(len(data), self.limits.max_bytes)
+        return texts_of(data, source, self._worker.contents, self.limits)
 
     def is_mailbox(self, file: FoundFile) -> bool:
         """Whether a file is a mailbox, which may be larger than one file and is read in parts."""
@@ -226,7 +240,7 @@ class FileReader:
 
 
 def _bytes_of(path: Path, limit: int) -> bytes:
-    """The bytes of a file. Raises UnreadableFile if it is missing, empty, too big, not a file or not permitted."""
+    """The bytes of a file. Raises UnreadableFile if it is missing, too big, not a file or not permitted."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -237,14 +251,12 @@ def _bytes_of(path: Path, limit: int) -> bytes:
             raise UnreadableFile("a folder that cannot be opened: permission denied")
         if not stat.S_ISREG(facts.st_mode):
             raise UnreadableFile("not an ordinary file")
-        _check_size(facts.st_size, limit)
+        _check_limit(facts.st_size, limit)
         data = _read_all(handle, facts.st_size, limit)
     except OSError as error:
         raise UnreadableFile(f"cannot be read: {os_reason(error)}") from None
     finally:
         os.close(handle)
-    if not data:
-        raise UnreadableFile("empty (0 bytes)")
     return data
 
 
@@ -256,10 +268,17 @@ def _read_all(handle: int, size: int, limit: int) -> bytes:
     pieces = [data]
     while piece := os.read(handle, 1 << 20):
         pieces.append(piece)
-        _check_size(sum(map(len, pieces)), limit)
+        _check_limit(sum(map(len, pieces)), limit)
     return b"".join(pieces)
 
 
-def _check_size(size: int, limit: int) -> None:
+def check_size(size: int, limit: int) -> None:
+    """Raise UnreadableFile for a file that is empty, or has more bytes than the limit."""
+    if not size:
+        raise UnreadableFile("empty (0 bytes)")
+    _check_limit(size, limit)
+
+
+def _check_limit(size: int, limit: int) -> None:
     if size > limit:
         raise UnreadableFile(f"{size:,} bytes, more than the {limit:,} allowed (--max-bytes)")

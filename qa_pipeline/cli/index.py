@@ -11,10 +11,10 @@ from indexing.errors import SettingError
 from qa_pipeline.cli.output import IndexingProgress, ProgressBar, percent, print_json, printable
 
 if TYPE_CHECKING:
-    from indexing.build import FileReport
     from indexing.deepen import Deepened
     from indexing.models.presets import Preset
     from indexing.repair import Repaired
+    from indexing.report import FileReport
     from indexing.settings import IndexSettings
 
 OK, FAILED = 0, 2
@@ -71,16 +71,8 @@ def add_inspection_verbs(verbs: Any) -> None:
 def _index(options: argparse.Namespace) -> int:
     from indexing.build import build_index
     from indexing.files.file_text import FileLimits
-    from indexing.settings import ChunkSettings, IndexSettings
-    from indexing.store.sqlite import DATABASE
 
-    chosen = {"embedder": _embedder(options), "vectors": options.vectors, "tiers": options.tiers}
-    values: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
-    if options.chunk_tokens is not None:
-        values["chunks"] = ChunkSettings(tokens=options.chunk_tokens)
-    new = not (options.into / DATABASE).is_file()
-    told = options.embedder or options.chunk_tokens or options.tiers
-    settings = (IndexSettings(**values) if new else _of_existing(options.into, values)) if told or new else None
+    settings = index_settings(options)
     names = ("max_bytes", "max_chars", "max_pages", "seconds")
     limits = FileLimits(**{name: getattr(options, name) for name in names if getattr(options, name) is not None})
     printed: set[str] = set()
@@ -108,14 +100,28 @@ def _index(options: argparse.Namespace) -> int:
             if file.source not in printed:
                 print_json(_file_dict(file))
     else:
-        _print_report(report)
-    deepened = _deepen(options)
+        print_report(report)
+    deepened = deepen(options.into)
     if options.json:
         told = {"sentence_vectors": deepened.deepened} if deepened else {}
         print_json({name: value for name, value in report.as_dict().items() if name != "files"} | told)
     elif deepened and deepened.added:
         print(f"{deepened.deepened:,} of {deepened.passages:,} passages with sentence vectors; {deepened.seconds:.1f} s")
     return OK
+
+
+def index_settings(options: argparse.Namespace) -> IndexSettings | None:
+    """The settings of `--embedder`, `--chunk-tokens`, `--vectors` and `--tiers`; None for those of an existing index."""
+    from indexing.settings import ChunkSettings, IndexSettings
+    from indexing.store.sqlite import DATABASE
+
+    chosen = {"embedder": _embedder(options), "vectors": options.vectors, "tiers": options.tiers}
+    values: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    if options.chunk_tokens is not None:
+        values["chunks"] = ChunkSettings(tokens=options.chunk_tokens)
+    new = not (options.into / DATABASE).is_file()
+    told = options.embedder or options.chunk_tokens or options.tiers
+    return (IndexSettings(**values) if new else _of_existing(options.into, values)) if told or new else None
 
 
 def _of_existing(index: Path, values: dict[str, Any]) -> IndexSettings:
@@ -138,16 +144,16 @@ def _embedder(options: argparse.Namespace) -> str | None:
     return PRESETS["embedder", BUILTIN].second_tier if options.tiers == "sentence" else name
 
 
-def _deepen(options: argparse.Namespace) -> Deepened | None:
+def deepen(index: Path) -> Deepened | None:
     """Add the sentence vectors that an index of two tiers lacks. It can be searched meanwhile, and the run stopped."""
     from indexing.deepen import deepen_index, second_tier
     from indexing.store.corpus_db import IndexFolder
 
-    with IndexFolder.open(options.into) as folder:
+    with IndexFolder.open(index) as folder:
         if not second_tier(folder):
             return None
     with ProgressBar("deepening", "passage") as bar:
-        return deepen_index(options.into, progress=bar.update)
+        return deepen_index(index, progress=bar.update)
 
 
 def _file_dict(file: FileReport) -> dict[str, Any]:
@@ -156,7 +162,8 @@ def _file_dict(file: FileReport) -> dict[str, Any]:
     return asdict(file)
 
 
-def _print_report(report: Any) -> None:
+def print_report(report: Any) -> None:
+    """Print each file that is not unchanged, with the reason or its passages, and the sums."""
     for file in report.files:
         if file.status == "skipped":
             print(f"skipped    {printable(file.source)}: {file.reason}")

@@ -14,7 +14,7 @@ from indexing.speed import IndexingSpeed
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from indexing.build import FileReport
+    from indexing.report import FileReport
     from qa_pipeline.answers import Answer, Passage, Reply, WordHits
 
 LINE_S = 10.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from indexing.errors import SettingError
@@ -12,10 +13,13 @@ from qa_pipeline.settings import PRECISIONS
 
 def add_spark_verb(verbs: Any) -> None:
     """Add the verb with its options."""
-    verb = verbs.add_parser("spark", help="answer the questions of a table, on a Spark cluster or on all cores here")
-    verb.add_argument("what", choices=("read", "ask"), help="read: each row has its own text; ask: an index is asked")
-    verb.add_argument("table", metavar="IN", help="a table with a question a row: .parquet, .csv or .jsonl")
-    verb.add_argument("--into", metavar="OUT", required=True, help="the same with answers: .parquet, .csv or .jsonl")
+    verb = verbs.add_parser("spark", help="answer the questions of a table, or index files, on a Spark cluster")
+    words = "read: each row has its own text; ask: an index is asked; index: files become an index"
+    verb.add_argument("what", choices=("read", "ask", "index"), help=words)
+    table = "a table with a question a row: .parquet, .csv or .jsonl; with index: folders of documents"
+    verb.add_argument("table", metavar="IN", nargs="+", help=table)
+    out = "the table with answers: .parquet, .csv or .jsonl; with index: the index folder"
+    verb.add_argument("--into", metavar="OUT", required=True, help=out)
     verb.add_argument("--question", metavar="COLUMN", default="question", help="column of the questions (question)")
     verb.add_argument("--context", metavar="COLUMN", default="context", help="with read: column of the texts (context)")
     verb.add_argument("--index", metavar="INDEX", help="with ask: the index folder, at this path on every machine")
@@ -27,20 +31,30 @@ def add_spark_verb(verbs: Any) -> None:
     verb.add_argument("--master", metavar="URL", help="the cluster (spark-submit's, else local[*])")
     verb.add_argument("--partitions", type=int, metavar="N", help="parts the table is cut into (one a core at least)")
     verb.add_argument("--overwrite", action="store_true", help="replace OUT when it is there")
+    verb.add_argument("--embedder", metavar="NAME", help="with index: preset, hub id or folder")
+    verb.add_argument("--chunk-tokens", type=int, metavar="N", help="with index: tokens of a passage at most (200)")
+    verb.add_argument("--vectors", choices=("auto", "flat", "hnsw", "ivfpq"), help="with index: kind of FAISS index (auto)")
+    verb.add_argument("--tiers", choices=("both", "token", "sentence"), help="with index: as in `docqa index`")
+    verb.add_argument("--work", metavar="PLACE", help="with index: where executors write for the driver (beside OUT)")
     verb.set_defaults(run=_spark)
 
 
 def _spark(options: argparse.Namespace) -> int:
     from qa_pipeline.spark import dataframe
 
+    if options.what == "index":
+        return _index(options)
+    if len(options.table) > 1:
+        raise SettingError(f"`docqa spark {options.what}` reads one table; it was given {len(options.table)}.")
+    table = options.table[0]
     if options.what == "ask" and not options.index:
         raise SettingError("`docqa spark ask` needs --index INDEX.")
     if options.partitions is not None:
         whole_number("partitions", options.partitions, 1, 1_000_000)
-    for path in (options.table, options.into):
+    for path in (table, options.into):
         dataframe.table_format(path)
     with dataframe.spark_session(options.master) as session, dataframe.sentences():
-        frame = dataframe.repartition(session, dataframe.load(session, options.table), options.partitions)
+        frame = dataframe.repartition(session, dataframe.load(session, table), options.partitions)
         counts = dataframe.write(_answer(frame, options), options.into, options.answer, options.overwrite)
     rows, none, unasked = counts["rows"], counts["none"], counts["unasked"]
     print(
@@ -48,6 +62,21 @@ def _spark(options: argparse.Namespace) -> int:
         f" {unasked:,} not asked (`reason` tells why)"
     )
     return 0 if rows > none + unasked else 1
+
+
+def _index(options: argparse.Namespace) -> int:
+    from qa_pipeline.cli.index import deepen, index_settings, print_report
+    from qa_pipeline.cli.output import IndexingProgress
+    from qa_pipeline.spark import dataframe
+    from qa_pipeline.spark.indexing import index_paths
+
+    options.into = Path(options.into)
+    settings = index_settings(options)
+    with IndexingProgress() as shown, dataframe.spark_session(options.master) as session, dataframe.sentences():
+        report = index_paths(session, options.table, options.into, settings, work=options.work, progress=shown.file)
+    print_report(report)
+    deepen(options.into)
+    return 0 if report.passages else 1
 
 
 def _answer(frame: Any, options: argparse.Namespace) -> Any:

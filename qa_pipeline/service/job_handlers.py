@@ -24,7 +24,7 @@ from qa_pipeline.service.question_worker import parse_questions
 from qa_pipeline.service.settings import ServerSettings
 
 if TYPE_CHECKING:
-    from indexing.build import Report as Built
+    from indexing.report import Report as Built
 
 BUSY_S = 600.0
 GIVE_WAY_S = 30.0
@@ -144,7 +144,8 @@ def index_corpus(
 
 
 def _build(home: Home, corpus: Corpus, report: Report, limits: FileLimits | None) -> Built:
-    from indexing.build import FileReport, build_index
+    from indexing.build import build_index
+    from indexing.report import FileReport
 
     speed, passages, last = IndexingSpeed(), 0, ""
 

@@ -166,6 +166,8 @@ def spark_type(shape: Any) -> DataType:
         "int": types.IntegerType(),
         "double": types.DoubleType(),
         "boolean": types.BooleanType(),
+        "long": types.LongType(),
+        "binary": types.BinaryType(),
         "floats": types.ArrayType(types.FloatType()),
         "texts": types.MapType(types.StringType(), types.StringType()),
     }

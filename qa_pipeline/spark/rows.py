@@ -262,6 +262,8 @@ def arrow_type(shape: Any) -> Any:
         "int": pa.int32(),
         "double": pa.float64(),
         "boolean": pa.bool_(),
+        "long": pa.int64(),
+        "binary": pa.binary(),
         "floats": pa.list_(pa.float32()),
         "texts": pa.map_(pa.string(), pa.string()),
     }[shape]

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from indexing.build import Report, build_index
+from indexing.build import build_index
 from indexing.errors import IndexFolderError, IndexMismatch, SettingError
 from indexing.files.file_text import FileLimits
 from indexing.models.embedder import Embedder
+from indexing.report import Report
 from indexing.settings import ChunkSettings, IndexSettings
 from indexing.store.bm25 import ARRAYS, Segment
 from indexing.store.index import Index

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from indexing.build import FileReport, Report, build_index
+from indexing.build import build_index
 from indexing.errors import IndexFolderError
+from indexing.report import FileReport, Report
 from indexing.store.index import Index
 from tests.known import WordEmbedder
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from indexing.build import Report, build_index
+from indexing.build import build_index
 from indexing.files import mailboxes
 from indexing.files.file_text import FileLimits, FileText
 from indexing.files.mailboxes import is_mailbox, messages, read_parts
+from indexing.report import Report
 from indexing.store.corpus_db import IndexFolder
 from tests.known import WordEmbedder
 

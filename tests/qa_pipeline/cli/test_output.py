@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from indexing.build import FileReport
+from indexing.report import FileReport
 from qa_pipeline.cli.output import LINE_S, IndexingProgress
 
 

@@ -1,4 +1,4 @@
-"""A Spark session on two cores of this machine, one for each test module; nothing of it is mocked."""
+"""A Spark session on two cores of this machine for each test module; it tries a task four times. Nothing is mocked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("PYSPARK_PYTHON", sys.executable)
         patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub))
-        builder = SparkSession.builder.master("local[2]").appName("docqa tests")
+        builder = SparkSession.builder.master("local[2,4]").appName("docqa tests")
         for name, value in {
             "spark.ui.enabled": "false",
             "spark.driver.host": "127.0.0.1",

@@ -17,7 +17,6 @@ import pytest
 from tests.spark import needs_spark
 
 needs_spark()
-
 from indexing.build import build_index
 from indexing.errors import IndexMissing, ModelMissing, SettingError
 from indexing.settings import IndexSettings
