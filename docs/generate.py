@@ -37,7 +37,9 @@ MEANINGS = {
     ("search", "INDEX"): "folder of the index",
     ("read", "QUESTION"): "the question",
     ("keys", "HOME"): "home folder of the service",
-    ("keys", "add|list|remove"): "what to do",
+    ("keys", "add|list|rotate|remove"): "what to do",
+    ("backup", "SOURCE"): "index or home to copy",
+    ("restore", "BACKUP"): "folder of a finished backup",
     ("augment", "--method"): "how questions are made",
 }
 

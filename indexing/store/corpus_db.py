@@ -246,6 +246,11 @@ class IndexFolder(Database):
         marks = ",".join("?" * len(wanted))
         return {row[0] for row in self.connection().execute(f"SELECT id FROM documents WHERE id IN ({marks})", wanted)}
 
+    def existing_sources(self, sources: Iterable[str]) -> set[str]:
+        """Those of these sources that a document has."""
+        sql = "SELECT source FROM documents WHERE source IN (SELECT value FROM json_each(?))"
+        return {row[0] for row in self.connection().execute(sql, (json.dumps(list(sources)),))}
+
     def document_rows(self) -> Iterator[tuple[str, str, str, int, int]]:
         """(id, source, language, characters, chunks) of every document, by source."""
         yield from self.connection().execute(

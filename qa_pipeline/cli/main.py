@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from indexing.errors import DocqaError, os_reason
 from qa_pipeline.cli.ask import add_ask_verbs, add_read_verb
+from qa_pipeline.cli.backup import add_backup_verbs
 from qa_pipeline.cli.evaluate import add_verbs as add_evaluate_verbs
 from qa_pipeline.cli.index import add_index_verb, add_inspection_verbs
 from qa_pipeline.cli.serve import add_verbs
@@ -121,6 +122,7 @@ def parser() -> argparse.ArgumentParser:
     add_ask_verbs(verbs)
     add_read_verb(verbs)
     add_inspection_verbs(verbs)
+    add_backup_verbs(verbs)
     add_evaluate_verbs(verbs)
     add_verbs(verbs)
     add_training_verbs(verbs)

@@ -24,7 +24,7 @@ from qa_pipeline.service.question_files import ROWS
 from qa_pipeline.service.saved_questions import SavedQuestions
 
 Existing = Callable[[Iterable[str]], set[str]]
-"""Those of some document ids that still exist."""
+"""Those of some document ids, or sources, that still exist."""
 
 DELETED = "The document of this answer was deleted."
 QUOTING = ("answer", "source", "document_id", "link", "page", "start", "end", "score")
@@ -44,13 +44,17 @@ class ServiceTexts:
     jobs: JobStore
     uploads: Path
 
-    def forget_documents(self, corpus: str, existing: Existing) -> int:
-        """Remove the quotations of documents of a corpus that no longer exist. Returns how many documents."""
+    def forget_documents(self, corpus: str, existing: Existing, existing_sources: Existing) -> int:
+        """Remove the quotations of documents of a corpus that no longer exist. Returns how many documents.
+
+        existing, existing_sources: those of some ids and sources that the corpus has. Of a file that was replaced, the last
+        answers to saved questions stay until the next run, which tells what changed.
+        """
         quoted = self.feedback.quoted(corpus) | self.saved.quoted(corpus) | self._quoted(corpus)
         gone = quoted - _existing(quoted, existing)
         if gone:
             self.feedback.forget_texts(corpus, gone)
-            self.saved.forget_texts(corpus, gone)
+            self.saved.forget_texts(corpus, gone, existing_sources)
             for path in self._answers():
                 _rewrite(path, lambda row: row["corpus"] == corpus and row["document_id"] in gone)
             self.erase()

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 from indexing.atomic_files import move, pieces_of, store, temporary_file
 from indexing.errors import DocumentMissing, SettingError, os_reason
 from qa_pipeline.errors import CorpusExists, CorpusMissing, HomeFolderError, HomeMissing
-from qa_pipeline.service.service_db import now
+from qa_pipeline.service.service_db import SERVICE_DATABASE, now
 from qa_pipeline.service.uploaded_files import (
     find_by_walk,
     leaves,
@@ -116,7 +116,7 @@ class Home:
     @property
     def database(self) -> Path:
         """The database of jobs, feedback and saved questions."""
-        return self.path / "service.db"
+        return self.path / SERVICE_DATABASE
 
     @property
     def keys(self) -> Path:

@@ -9,7 +9,7 @@ Two answers are the same if they are the same span of the same document. Invaria
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -130,12 +130,21 @@ class SavedQuestions:
         rows = self._database.rows("SELECT answers FROM saved WHERE corpus = ?", (corpus,))
         return {answer.document_id for (text,) in rows for answer in _answers(text) if answer.text}
 
-    def forget_texts(self, corpus: str, documents: Collection[str]) -> None:
-        """Remove the texts of answers from deleted documents; the next run still counts them as gone."""
+    def forget_texts(
+        self, corpus: str, documents: Collection[str], existing_sources: Callable[[set[str]], set[str]]
+    ) -> None:
+        """Remove the texts of answers from deleted documents; the next run still counts them as gone.
+
+        existing_sources: those of some sources that the corpus has. An answer from one stays, as its file was replaced.
+        """
         with self._database.transaction() as connection:
             for id, text in connection.execute("SELECT id, answers FROM saved WHERE corpus = ?", (corpus,)).fetchall():
-                answers = [replace(a, text="") if a.document_id in documents else a for a in _answers(text)]
-                connection.execute("UPDATE saved SET answers = ? WHERE id = ?", (msgspec.json.encode(answers).decode(), id))
+                answers = _answers(text)
+                kept = existing_sources({answer.source for answer in answers})
+                gone = [a.document_id in documents and a.source not in kept for a in answers]
+                if any(gone):
+                    left = [replace(a, text="") if out else a for a, out in zip(answers, gone, strict=True)]
+                    connection.execute("UPDATE saved SET answers = ? WHERE id = ?", (msgspec.json.encode(left).decode(), id))
 
     def run(self, id: str, asker: Asker, *, corpus: str | None = None) -> Change:
         """Run a saved question, compare with its last run, and store this run as the last one.

@@ -198,7 +198,7 @@ class Service:
         """Remove quotations of documents that are no longer in a corpus."""
         try:
             with self.using(name) as opened:
-                self.texts.forget_documents(name, opened.folder.existing)
+                self.texts.forget_documents(name, opened.folder.existing, opened.folder.existing_sources)
         except CorpusMissing:
             self.texts.forget_corpus(name)
 

@@ -12,10 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from indexing.atomic_files import move, sync_file
 from indexing.errors import DiskFull
 from qa_pipeline.errors import HomeFolderError
 
+SERVICE_DATABASE = "service.db"
 WAIT_S = 30.0
 
 
@@ -86,6 +89,37 @@ class Database:
             raise HomeFolderError(
                 f"The service's database {self.path.name} cannot be used ({error}); check the disk and its rights."
             ) from error
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a SQLite database as of one moment, also while it is written, and check the copy.
+
+    Raises HomeFolderError, also for a source or copy that is damaged; then the target is unchanged.
+    """
+    beside = target.with_name(f"{target.name}.part")
+    beside.unlink(missing_ok=True)
+    try:
+        old = sqlite3.connect(f"file:{quote(str(source.absolute()))}?mode=ro", uri=True, timeout=WAIT_S)
+        new = sqlite3.connect(beside, isolation_level=None)
+        try:
+            old.backup(new, pages=2_000, sleep=0.01)
+            new.execute("PRAGMA journal_mode=DELETE")
+            found = new.execute("PRAGMA integrity_check(1)").fetchone()
+        finally:
+            old.close()
+            new.close()
+    except sqlite3.Error as error:
+        beside.unlink(missing_ok=True)
+        raise HomeFolderError(
+            f"The database {source.name} cannot be copied ({error}); `docqa doctor` names damage."
+        ) from error
+    if found != ("ok",):
+        beside.unlink(missing_ok=True)
+        raise HomeFolderError(
+            f"The database {source.name} is damaged, so it was not copied; `docqa doctor` repairs an index."
+        )
+    sync_file(beside)
+    move(beside, target)
 
 
 def new_id() -> str:
