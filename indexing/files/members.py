@@ -59,7 +59,7 @@ class _Reading:
         """The texts of bytes with a name, and of their members. place, parent: inside the file, "" for the file itself."""
         kind = kind_of(data, name)
         found = Contents([plain_text(data, kind)]) if kind in PLAIN else self.parse(data, kind, self.source)
-        texts = [replace(text, member=place) for text in found.texts]
+        texts = [replace(text, member=place) for text in found.texts] if place else found.texts
         if depth:
             above = f"{self.source}/{parent}" if parent else self.source
             checked = check(texts, self.limits) if texts else []

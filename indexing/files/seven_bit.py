@@ -138,14 +138,15 @@ def _hz(data: bytes) -> tuple[str, str] | None:
 
 def _utf_7(data: bytes, declared: bool) -> tuple[str, str] | None:
     """UTF-7. Undeclared: two runs or more, which spell letters of one script."""
+    if not declared and len(_BASE64_RUN.findall(data)) < 2:
+        return None
     found = _strict(data, "utf-7", "utf-7")
     if found is None or declared or found[0].isascii():
         return found if declared and found and not found[0].isascii() else None
     beyond = [character for character in found[0] if character > "\x7f"]
     letters = [character for character in beyond if character.isalpha()]
     scripts = {unicodedata.name(character, "?").split()[0] for character in letters}
-    runs = len(_BASE64_RUN.findall(data))
     latin = scripts == {"LATIN"} and max(beyond) < "\u2100"
     one = len(scripts) == 1 or scripts <= {"CJK", "HIRAGANA", "KATAKANA"}
-    enough = runs >= 2 and len(letters) * 5 >= len(beyond) * 4
+    enough = len(letters) * 5 >= len(beyond) * 4
     return found if enough and (latin or (one and len(beyond) >= 6)) else None

@@ -136,3 +136,20 @@ def test_records_in_members(reader: FileReader, tmp_path: Path) -> None:
     assert [(text.member, text.record) for text in found] == [("r.jsonl", "q"), ("r.jsonl", "2")]
     with zipfile.ZipFile(tmp_path / "a.zip") as opened:
         assert opened.namelist() == ["r.jsonl"]
+
+
+def test_7z_where_its_package_is() -> None:
+    py7zr = pytest.importorskip("py7zr", reason="docqa[archives] is not installed")
+
+    def packed(password: str | None, data: bytes) -> bytes:
+        out = io.BytesIO()
+        with py7zr.SevenZipFile(out, "w", password=password) as opened:
+            opened.writestr(data, "in/a.txt")
+        return out.getvalue()
+
+    (member,) = unpack(packed(None, b"First words."), FileLimits(), "7z").members
+    assert (member.name, member.data) == ("in/a.txt", b"First words.")
+    with pytest.raises(UnreadableFile, match="a password is needed"):
+        unpack(packed("x", b"First words."), FileLimits(), "7z")
+    with pytest.raises(UnreadableFile, match="would unpack to more than"):
+        unpack(packed(None, bytes(60_000_000)), FileLimits(), "7z")

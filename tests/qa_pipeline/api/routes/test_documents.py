@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
+from email.message import EmailMessage
 from pathlib import Path
 
 import httpx
@@ -59,6 +60,19 @@ def test_a_page_of_a_pdf_with_its_span_boxed(api: Live, ids: dict[str, str]) -> 
     problem(api.http.get(f"{path}/3"), 404, "DocumentMissing")
     problem(api.http.get(f"{path}/1", params={"scale": 100}), 422, "SettingError")
     problem(api.http.get(f"/v1/corpora/a/documents/{ids['lines.txt']}/pages/1"), 404, "DocumentMissing")
+
+
+def test_an_attachment_is_a_document_of_its_own(api: Live) -> None:
+    mail = EmailMessage()
+    mail["Subject"], mail["From"] = "Piers", "Ada <ada@example.org>"
+    mail.set_content("See the report.")
+    mail.add_attachment(PDF, maintype="application", subtype="pdf", filename="report.pdf")
+    ids = api.fill("mail", {"mail.eml": mail.as_string()})
+    assert set(ids) == {"mail.eml", "mail.eml/report.pdf"}
+    attached = api.http.get(f"/v1/corpora/mail/documents/{ids['mail.eml/report.pdf']}").json()
+    assert attached["meta"]["parent"] == "mail.eml" and attached["meta"]["file_type"] == "pdf"
+    page = api.http.get(f"/v1/corpora/mail/documents/{ids['mail.eml/report.pdf']}/pages/1")
+    assert "is inside mail.eml" in problem(page, 404, "DocumentMissing")
 
 
 # -- uploads -----------------------------------------------------------------------------------------------------------
