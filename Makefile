@@ -39,7 +39,7 @@ test: $(VENV)/.ready
 # On a Spark of all cores here. Brings pyspark (450 MB); needs Java 17. `make test` skips these where pyspark is not installed.
 test-spark: $(VENV)/.ready
 	$(PIP) install --constraint constraints.txt --editable '.[test,spark]'
-	DOCQA_SPARK_TESTS=1 $(PY) -m pytest tests/qa_pipeline/spark/test_dataframe.py
+	DOCQA_SPARK_TESTS=1 $(PY) -m pytest tests/qa_pipeline/spark
 
 # What a commit must pass: format, lint, types, spelling.
 check: $(VENV)/.ready

@@ -3,7 +3,8 @@
 A row is a question of examples/questions.json and four random sentences of examples/corpus in one language; no two rows
 are equal. Every variant runs in its own process, with the built-in reader and as many threads as it has cores. A first run
 over a few rows starts everything (`start s`); the second run is measured. CPU time includes child processes (Java and
-Python workers); on a busy machine it is more reliable than the rate.
+Python workers); on a busy machine it is more reliable than the rate. Of each Python worker it gives the memory after all
+rows (`worker MB`, the largest), and the time from its start to its first answer (`ready s`, the slowest; `ready cpu s`).
 
     python -m benchmarks.spark [--rows 2000] [--json FILE]
 """
@@ -42,12 +43,11 @@ def rows(count: int, seed: int = 1) -> list[Row]:
 
 def plain(cores: int) -> Run:
     """Reads the rows in one process, in batches of the size that Spark's Python workers use."""
-    import torch
-
-    from qa_pipeline.spark.dataframe import AT_ONCE
+    from indexing.models.threads import VARIABLE
+    from qa_pipeline.spark.batches import AT_ONCE
     from qa_pipeline.spark.rows import ReadRows
 
-    torch.set_num_threads(cores)
+    os.environ[VARIABLE] = str(cores)
     work = ReadRows("builtin", "fp32", 1, None)
 
     def run(part: Sequence[Row]) -> Answers:
@@ -60,8 +60,14 @@ def plain(cores: int) -> Run:
     return run
 
 
-def on_spark(cores: int) -> Run:
-    """Reads the rows by Spark on this many local cores; with enough partitions that no core is idle for long at the end."""
+Workers = Callable[[], dict[str, float]]
+
+
+def on_spark(cores: int) -> tuple[Run, Workers]:
+    """Reads the rows by Spark on this many local cores; with enough partitions that no core is idle for long at the end.
+
+    Second, what its Python workers say of themselves.
+    """
     os.environ["PYSPARK_PYTHON"] = sys.executable
     from pyspark.sql import SparkSession
 
@@ -77,19 +83,52 @@ def on_spark(cores: int) -> Run:
         told = answer(frame, reader="builtin", precision="fp32").select("id", "answer.answer", "answer.start")
         return {row.id: (row.answer, row.start) for row in told.collect()}
 
-    return run
+    def workers() -> dict[str, float]:
+        told = session.range(0, 8 * cores, 1, 8 * cores).mapInArrow(own_facts, "megabytes double").collect()
+        return {"worker MB": max(row.megabytes for row in told)}
+
+    first = session.range(0, cores, 1, cores).mapInArrow(first_answer, "seconds double, cpu double").collect()
+    ready = {"ready s": max(row.seconds for row in first), "ready cpu s": max(row.cpu for row in first)}
+    return run, lambda: {**ready, **workers()}
+
+
+def first_answer(batches: Any) -> Any:
+    """In a new worker: seconds from the start of its process to its first answer, and CPU seconds."""
+    import pyarrow as pa
+
+    from qa_pipeline.spark.batches import take_share
+    from qa_pipeline.spark.rows import ReadRows
+
+    for batch in batches:
+        take_share()
+        ReadRows("builtin", "fp32", 1, None)(["Where is the bridge?"], ["The bridge stands in Kestrel."])
+        born = int(Path("/proc/self/stat").read_text("utf-8").rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        now = float(Path("/proc/uptime").read_text("utf-8").split()[0])
+        values = [[now - born] * batch.num_rows, [time.process_time()] * batch.num_rows]
+        yield pa.RecordBatch.from_arrays([pa.array(value) for value in values], ["seconds", "cpu"])
+
+
+def own_facts(batches: Any) -> Any:
+    """In a worker: its resident memory in MB (10^6 bytes)."""
+    import pyarrow as pa
+
+    for batch in batches:
+        pages = int(Path("/proc/self/statm").read_text("utf-8").split()[1])
+        megabytes = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+        yield pa.RecordBatch.from_arrays([pa.array([megabytes] * batch.num_rows)], ["megabytes"])
 
 
 def measure(way: str, cores: int, count: int) -> dict[str, Any]:
     """Measures one variant in this process: seconds to start, seconds for all rows, and the answers."""
     every = rows(count + FEW * cores)
     began = time.perf_counter()
-    run = (on_spark if way == "spark" else plain)(cores)
+    run, workers = on_spark(cores) if way == "spark" else (plain(cores), dict[str, float])
     run(every[count:])
     started, used = time.perf_counter(), processor_seconds()
     answers = run(every[:count])
     done, used = time.perf_counter(), processor_seconds() - used
-    return {"start": started - began, "seconds": done - started, "cpu": used, "answers": sorted(answers.items())}
+    facts = {"start": started - began, "seconds": done - started, "cpu": used, "answers": sorted(answers.items())}
+    return {**facts, "workers": workers()}
 
 
 def processor_seconds() -> float:
@@ -132,6 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "rows/s": chosen.rows / found["seconds"],
                 "cpu s / 1,000 rows": 1e3 * found["cpu"] / chosen.rows,
                 "same answers %": 100 * same,
+                **{name: found["workers"].get(name, float("nan")) for name in ("worker MB", "ready s", "ready cpu s")},
             }
         )
         print(f"{table[-1]['way']}: {table[-1]['rows/s']:.1f} rows/s", flush=True)

@@ -122,6 +122,7 @@ def build_index(
         done, total = sum(f.size for f in found) - sum(f.size for f in changed), sum(f.size for f in found)
         tell = embedding or (lambda passages, done, total: None)
         embedded = 0
+        parts: dict[str, FileReport] = {}
         tell(embedded, done, total)
         static = getattr(embedder, "static", None)
         twins = {
@@ -141,11 +142,13 @@ def build_index(
                 batch = _with_twins(prepared, twins)
                 vectors = _vectors(embedder, batch, partial(_tell_share, tell, embedded, done, total, _size(batch)))
                 embedded += len(vectors)
-                for report, size in _write(index, batch, vectors, known):
-                    reports[report.source] = report
+                for report, size, whole in _write(index, batch, vectors, known):
+                    reports[report.source] = _sum(parts.pop(report.source, None), report)
                     done += size
-                    if progress:
-                        progress(report, done, total)
+                    if not whole:
+                        parts[report.source] = reports[report.source]
+                    elif progress:
+                        progress(reports[report.source], done, total)
                 tell(embedded, done, total)
         _store_run(folder, documents, limits or FileLimits())
         state = index.publish()
@@ -303,7 +306,7 @@ def _with_twins(batch: Batch, twins: dict[str, str]) -> Batch:
 
 
 def _size(batch: Batch) -> int:
-    return sum(read.file.size for read, _ in batch.files)
+    return sum(read.progress() for read, _ in batch.files)
 
 
 def _tell_share(tell: Embedding, embedded: int, done: int, total: int, size: int, passages: int, of: int) -> None:
@@ -328,16 +331,18 @@ def _vectors(embedder: Embedder, batch: Batch, tell: Callable[[int, int], None])
     return np.concatenate(slices)
 
 
-def _write(index: Index, batch: Batch, vectors: Matrix, known: KnownFiles) -> list[tuple[FileReport, int]]:
-    """Write a batch in one transaction. The returned reports are of files on disk."""
+def _write(index: Index, batch: Batch, vectors: Matrix, known: KnownFiles) -> list[tuple[FileReport, int, bool]]:
+    """Write a batch in one transaction. Returns (report, bytes, whether the file is done) of what is on disk now."""
     documents = [document for _, part in batch.files for document in part]
     generation = index.folder.write(
         _with_vectors(documents, vectors, batch.tokens),
         files=[_record(read, known.get(read.file.source)) for read, _ in batch.files],
-        drop=[read.file.source for read, _ in batch.files if not read.keep],
+        drop=[read.file.source for read, _ in batch.files if not read.keep and not read.begun],
     )
     index.keep_written(generation, batch.words, vectors)
-    return [(_file_report(read, part, known.get(read.file.source)), read.file.size) for read, part in batch.files]
+    return [
+        (_file_report(read, part, known.get(read.file.source)), read.progress(), read.done) for read, part in batch.files
+    ]
 
 
 def _with_vectors(documents: Sequence[NewDocument], vectors: Matrix, tokens: Sequence[bytes]) -> list[NewDocument]:
@@ -351,16 +356,24 @@ def _with_vectors(documents: Sequence[NewDocument], vectors: Matrix, tokens: Seq
 
 
 def _record(read: ReadFile, before: FileRecord | None) -> FileRecord:
-    notes = tuple(note for text in read.texts for note in text.notes)
+    file = read.file
     if read.keep and before is not None:
-        return FileRecord(
-            read.file.source, before.content_hash, read.file.size, read.file.mtime_ns, now_ns(), "", before.notes
-        )
-    return FileRecord(read.file.source, read.hash, read.file.size, read.file.mtime_ns, now_ns(), read.reason, notes)
+        return FileRecord(file.source, before.content_hash, file.size, file.mtime_ns, now_ns(), "", before.notes)
+    if not read.done:  # No file has this time, so the next run goes on if this one ends here.
+        return FileRecord(file.source, read.hash, read.size, 0, now_ns(), "", read.remarks())
+    return FileRecord(file.source, read.hash, file.size, file.mtime_ns, now_ns(), read.reason, read.remarks())
+
+
+def _sum(before: FileReport | None, report: FileReport) -> FileReport:
+    """The report of a file with that of its earlier parts."""
+    if before is None:
+        return report
+    documents, passages = before.documents + report.documents, before.passages + report.passages
+    return replace(report, status=before.status, documents=documents, passages=passages)
 
 
 def _file_report(read: ReadFile, documents: Sequence[NewDocument], before: FileRecord | None) -> FileReport:
-    notes = tuple(note for text in read.texts for note in text.notes)
+    notes = read.remarks()
     if read.reason:
         kept = " (what was indexed of it before is kept)" if read.keep else ""
         return FileReport(read.file.source, "skipped", read.reason + kept)

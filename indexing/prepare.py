@@ -31,13 +31,30 @@ GLANCE = 100
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """A file with its texts, or the reason why it has none. keep: the index keeps its current content for this file."""
+    """A file with its texts, or the reason why it has none. keep: the index keeps its current content for this file.
+
+    A mailbox comes in parts. size: the bytes of it that are read so far, whose hash is `hash`; share: those of this part.
+    begun: earlier parts stay in the index; done: no part follows.
+    """
 
     file: FoundFile
     hash: str
     texts: tuple[FileText, ...] = ()
     reason: str = ""
     keep: bool = False
+    size: int = -1
+    share: int = -1
+    begun: bool = False
+    done: bool = True
+    notes: tuple[str, ...] = ()
+
+    def remarks(self) -> tuple[str, ...]:
+        """The remarks on the whole file and on its texts."""
+        return (*self.notes, *(note for text in self.texts for note in text.notes))
+
+    def progress(self) -> int:
+        """The bytes of the file that are done with this part."""
+        return self.file.size if self.share < 0 else self.share
 
 
 Embed = Callable[[Sequence[str]], tuple[Matrix, list[bytes]]]
@@ -85,6 +102,9 @@ def _read(reader: FileReader, files: Iterable[FoundFile], known: Mapping[str, Fi
     """The texts of each file, or the reason why it has none; keep=True for files with new times but the same content."""
     for file in files:
         record = known.get(file.source)
+        if reader.is_mailbox(file):
+            yield from _read_mailbox(reader, file, record)
+            continue
         try:
             texts, digest = reader.read(file)
         except UnreadableFile as error:
@@ -95,6 +115,31 @@ def _read(reader: FileReader, files: Iterable[FoundFile], known: Mapping[str, Fi
             yield ReadFile(file, digest, keep=True)
         else:
             yield ReadFile(file, digest, tuple(texts))
+
+
+def _read_mailbox(reader: FileReader, file: FoundFile, record: FileRecord | None) -> Iterator[ReadFile]:
+    """The messages of a mailbox in parts. What the index holds of its beginning is not read again."""
+    known = (record.size, record.content_hash) if record is not None and not record.reason else (0, "")
+    before = known[0]
+    try:
+        for part in reader.read_mailbox(file, known, record.notes if record else ()):
+            if part.last and part.begun and not part.texts and part.size == known[0]:
+                yield ReadFile(file, part.digest, keep=True)
+                return
+            before = before if part.begun else 0
+            yield ReadFile(
+                file,
+                part.digest,
+                part.texts,
+                size=part.size if not part.last else -1,
+                share=part.size - before if not part.last else max(0, file.size - before),
+                begun=part.begun,
+                done=part.last,
+                notes=part.notes,
+            )
+            before = part.size
+    except UnreadableFile as error:
+        yield ReadFile(file, "", reason=str(error), keep=record is not None and not record.reason)
 
 
 def _hash_of(file: FoundFile, record: FileRecord | None) -> tuple[str, bool]:

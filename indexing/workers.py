@@ -19,6 +19,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from itertools import chain
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -59,13 +61,14 @@ def prefetch_batches(
     static: the static embedding model that workers load to compute them.
     """
     with FileReader(limits) as reader, ExitStack() as kept:
+        large = [file for file in files if file.size > limits.max_bytes]  # Mailboxes, batch by batch, so none waits.
+        files = [file for file in files if file.size <= limits.max_bytes]
         groups = _groups(files)
         count = _worker_count(files, groups)
         request = (limits, settings, static)
         started = [kept.enter_context(WorkerProcess(request)) for _ in range(count)]
-        yield _OrderedBatches(
-            groups, known, started, lambda group: prepare_batches(reader, group, known, settings, embed)
-        ).batches()
+        here = partial(prepare_batches, reader, known=known, settings=settings, embed=embed)
+        yield chain(_OrderedBatches(groups, known, started, here).batches(), here(large))
 
 
 def _groups(files: Sequence[FoundFile]) -> list[list[FoundFile]]:
@@ -158,7 +161,7 @@ class _OrderedBatches:
             worker.given.remove(number)
             self._ended.add(number)
         else:
-            self._handed_in.update(read.file.source for read, _ in batch[0])
+            self._handed_in.update(read.file.source for read, _ in batch[0] if read.done)
             self._kept.setdefault(number, []).append(_with_all_texts(batch))
 
     def _gone(self, worker: WorkerProcess, error: Exception) -> None:

@@ -134,7 +134,7 @@ class WordHit(Struct, frozen=True):
     start: int
     end: int
     text: str
-    marks: tuple[tuple[int, int], ...]
+    marks: tuple[tuple[int, ...], ...]
     score: float
 
 

@@ -76,14 +76,8 @@ ORDER = {
 # Who may import what others made: files, and folders with all that is in them.
 SEAMS = {
     "haystack": {"qa_pipeline/haystack/", "indexing/store/haystack_store.py"},
-    # Engines and training; Spark's executors tell torch how many threads a task has.
-    "torch": {
-        "indexing/models/",
-        "qa_pipeline/reading/",
-        "qa_pipeline/haystack/",
-        "qa_pipeline/training/",
-        "qa_pipeline/spark/dataframe.py",
-    },
+    # Engines and training.
+    "torch": {"indexing/models/", "qa_pipeline/reading/", "qa_pipeline/haystack/", "qa_pipeline/training/"},
     "onnx": {"indexing/models/encoder_graph.py", "indexing/models/graph_file.py"},
     "onnxruntime": {"indexing/models/onnx_encoder.py"},
     "faiss": {"indexing/store/faiss_index.py"},

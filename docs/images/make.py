@@ -30,7 +30,6 @@ from playwright.sync_api import Page, sync_playwright
 IMAGES = Path(__file__).resolve().parent
 ROOT = IMAGES.parent.parent
 CORPUS = ROOT / "examples" / "corpus"
-# Two documents contradict each other here, one in English and one in Turkish.
 QUESTION = "When was Kestrel Bridge opened?"
 CHOICES = {"thorough": "1"}
 WIDTH, HEIGHT = 1280, 930

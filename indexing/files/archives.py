@@ -21,6 +21,7 @@ from indexing.errors import UnreadableFile
 from indexing.files.charset import decode
 from indexing.files.file_text import Contents, FileLimits, Member
 from indexing.files.mailboxes import messages
+from indexing.files.zip_names import zip_names
 
 UNPACKED_BYTES = 500_000_000
 UNPACKED_RATIO = 200
@@ -87,7 +88,7 @@ def _zip(data: bytes, limits: FileLimits, budget: _Budget) -> Iterator[Member]:
     except _DAMAGE:
         raise UnreadableFile("a zip file that is damaged or cut off") from None
     files = [member for member in archive.infolist() if not member.is_dir() and not _is_link(member)]
-    for member, name in zip(files, _zip_names(files), strict=True):
+    for member, name in zip(files, zip_names(files), strict=True):
         if not _HIDDEN.search(name):
             yield _zip_member(archive, member, name, limits, budget)
 
@@ -108,40 +109,6 @@ def _zip_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, li
 
 def _is_link(member: zipfile.ZipInfo) -> bool:
     return stat.S_ISLNK(member.external_attr >> 16)
-
-
-def _zip_names(members: list[zipfile.ZipInfo]) -> list[str]:
-    """The names of members. Those not marked as UTF-8 are decoded together, by the letters they have.
-
-    >>> info = zipfile.ZipInfo("Отчёт за год.txt".encode("cp866").decode("cp437"))
-    >>> _zip_names([info])
-    ['Отчёт за год.txt']
-    """
-    raw = [b"" if member.flag_bits & 0x800 else _raw(member) for member in members]
-    decoded = decode(b"\n".join(name for name in raw if name))
-    plain = iter(decoded.text.split("\n") if decoded else ())
-    lengths_agree = decoded is not None and decoded.text.count("\n") + 1 == sum(map(bool, raw))
-    names = [next(plain) if name and lengths_agree else member.filename for name, member in zip(raw, members, strict=True)]
-    return [_unicode_path(member) or name for name, member in zip(names, members, strict=True)]
-
-
-def _raw(member: zipfile.ZipInfo) -> bytes:
-    """The stored bytes of a name, which zipfile reads as CP437."""
-    try:
-        return member.orig_filename.encode("cp437").replace(b"\n", b"_")
-    except UnicodeEncodeError:
-        return b""
-
-
-def _unicode_path(member: zipfile.ZipInfo) -> str:
-    """The name in the Unicode path extra field (0x7075); "" without it."""
-    extra = member.extra
-    while len(extra) >= 4:
-        kind, size = int.from_bytes(extra[:2], "little"), int.from_bytes(extra[2:4], "little")
-        if kind == 0x7075 and size > 5:
-            return extra[9 : 4 + size].decode("utf-8", "replace")
-        extra = extra[4 + size :]
-    return ""
 
 
 def _too_large(size: int, limits: FileLimits) -> str:
@@ -189,7 +156,9 @@ def _compressed(data: bytes, kind: str, limits: FileLimits, budget: _Budget) -> 
     """The one file in a compressed file, or those of a compressed tar."""
     try:
         inner = budget.read(_decompressor(data, kind))
-    except _DAMAGE:
+    except UnreadableFile:
+        raise
+    except Exception:  # Each decompressor has errors of its own.
         raise UnreadableFile(f"{_DAMAGED}, or is cut off") from None
     if is_tar(inner):
         yield from _tar(inner, limits)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from lxml import etree
-
 from indexing.files.equations import Element, linear, lowered, raised
 from indexing.files.ooxml import Package
 from indexing.files.tables import row_line
@@ -23,7 +21,7 @@ _MOST_POINTS = 10_000
 
 def local(element: Any) -> str:
     """The tag without its namespace; "" for comments and entities."""
-    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+    return str(element.tag).rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
 def children(element: Any) -> list[Any]:

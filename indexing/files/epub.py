@@ -13,7 +13,7 @@ from indexing.errors import UnreadableFile
 from indexing.files.charset import decode
 from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_pages, clean_meta
 from indexing.files.html import declared_encoding, html_text
-from indexing.files.zip_guard import guard_zip
+from indexing.files.zip_guard import guard_zip, read_member
 
 _CONTAINER = "META-INF/container.xml"
 _CHAPTERS = (".xhtml", ".html", ".htm", ".xml")
@@ -33,7 +33,7 @@ def read_epub(data: bytes, limits: FileLimits) -> list[FileText]:
     check_pages(len(chapters), limits.max_pages, "chapters")
     builder = TextBuilder(limits.max_chars)
     for name in chapters:
-        data = archive.read(name)
+        data = read_member(archive, name) or b""
         decoded = decode(data, declared_encoding(data))
         text, headings = html_text(decoded.text, limits.max_chars) if decoded else ("", ())
         if text.strip():
@@ -49,15 +49,16 @@ def read_epub(data: bytes, limits: FileLimits) -> list[FileText]:
 
 
 def _local(element: Any) -> str:
-    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+    return str(element.tag).rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
 def _parsed(archive: ZipFile, name: str) -> Any:
-    if name not in archive.namelist():
+    data = read_member(archive, name)
+    if data is None:
         return None
     parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True, recover=True)
     try:
-        return etree.fromstring(archive.read(name), parser)
+        return etree.fromstring(data, parser)
     except etree.XMLSyntaxError:
         return None
 

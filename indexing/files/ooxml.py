@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from lxml import etree
 
 from indexing.errors import UnreadableFile
 from indexing.files.file_text import Scalar, clean_meta
-from indexing.files.zip_guard import guard_zip
+from indexing.files.zip_guard import guard_zip, read_member
 
 _STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
 _IMAGE = re.compile(r"\.(?:png|jpe?g|gif|bmp|tiff?|emf|wmf|svg|webp)$", re.I)
@@ -49,14 +49,12 @@ class Package:
         return iter(self._names)
 
     def part(self, name: str) -> bytes | None:
-        """The bytes of a part; None if it is missing. Raises UnreadableFile if it cannot be unpacked."""
+        """The bytes of a part; None if it is missing, or damaged, with a remark."""
         stored = self._names.get(_plain(name))
-        if stored is None:
-            return None
-        try:
-            return self.archive.read(stored)
-        except (BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
-            raise UnreadableFile("damaged: a part of it cannot be unpacked") from None
+        data = None if stored is None else read_member(self.archive, stored)
+        if stored is not None and data is None:
+            self.notes.append(f"damaged part not read: {posixpath.basename(name)}")
+        return data
 
     def xml(self, name: str) -> Any:
         """The root element of a part; None if it is missing or holds no XML."""
@@ -99,7 +97,7 @@ class Package:
         for name in self._names:
             if name.startswith(f"{folder}/") and name.count("/") == 1 and name.endswith(".xml"):
                 element = self.xml(name)
-                if element is not None and etree.QName(element).localname == root:
+                if element is not None and _local(element) == root:
                     return name
         raise UnreadableFile(f"damaged, or not {_WHAT[folder]} (its main part is missing)")
 
@@ -109,7 +107,7 @@ class Package:
         for name in self.related("", "core-properties") or ["docProps/core.xml"]:
             root = self.xml(name)
             for element in () if root is None else root:
-                local = etree.QName(element).localname if isinstance(element.tag, str) else ""
+                local = _local(element)
                 text = (element.text or "").strip()
                 if local in _CORE:
                     values.setdefault(_CORE[local], text)
@@ -126,6 +124,11 @@ class Package:
 def _plain(name: str) -> str:
     """A part's name as it is compared: some programs write backslashes, or other capitals."""
     return name.replace("\\", "/").lstrip("/").lower()
+
+
+def _local(element: Any) -> str:
+    """The tag without its namespace; "" for comments and entities."""
+    return str(element.tag).rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
 def _parser(recover: bool) -> Any:

@@ -13,7 +13,7 @@ from indexing.errors import UnreadableFile
 from indexing.files.equations import Element, linear, lowered, raised
 from indexing.files.file_text import FileLimits, FileText, Scalar, TextBuilder, check_pages, clean_meta
 from indexing.files.tables import table_lines
-from indexing.files.zip_guard import guard_zip
+from indexing.files.zip_guard import guard_zip, read_member
 
 _BLOCKS = frozenset(("p", "h", "table", "list"))
 _SKIPPED = frozenset(
@@ -47,27 +47,28 @@ def read_open_document(data: bytes, limits: FileLimits, kind: str) -> list[FileT
 
 
 def _refuse_encrypted(archive: ZipFile) -> None:
-    if "META-INF/manifest.xml" in archive.namelist() and b"encryption-data" in archive.read("META-INF/manifest.xml"):
+    if b"encryption-data" in (read_member(archive, "META-INF/manifest.xml") or b""):
         raise UnreadableFile("encrypted: a password is needed")
 
 
 def _parsed(archive: ZipFile, name: str) -> Any:
     """The root element of a part; None if it is missing or holds no XML."""
-    if name not in archive.namelist():
+    data = read_member(archive, name)
+    if data is None:
         return None
     for recover in (False, True):
         parser = etree.XMLParser(
             resolve_entities=False, load_dtd=False, no_network=True, huge_tree=True, recover=recover, remove_comments=True
         )
         try:
-            return etree.fromstring(archive.read(name), parser)
+            return etree.fromstring(data, parser)
         except etree.XMLSyntaxError:
             continue
     return None
 
 
 def _local(element: Any) -> str:
-    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+    return str(element.tag).rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
 def _value(element: Any, name: str) -> str:

@@ -30,8 +30,8 @@ def read_msg(data: bytes, limits: FileLimits) -> Contents:
     try:
         with olefile.OleFileIO(io.BytesIO(data)) as container:
             message = _message(container, [], 0)
-    except (OSError, struct.error, IndexError, ValueError) as error:
-        raise UnreadableFile(f"damaged, or not an Outlook message ({type(error).__name__})") from None
+    except (OSError, struct.error, IndexError, ValueError, AttributeError):
+        raise UnreadableFile("damaged, or not an Outlook message") from None
     found = read_mail(message.as_bytes(policy=email.policy.SMTP), limits)
     for text in found.texts:
         text.meta.update(file_type="msg")  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ from types import TracebackType
 
 from indexing.errors import IndexFolderError, UnreadableFile, os_reason
 from indexing.files.file_text import FileLimits, FileText
+from indexing.files.mailboxes import MailboxPart, is_mailbox, read_parts
 from indexing.files.members import RECORD, texts_of
 from indexing.files.sandbox import Worker
 
@@ -200,6 +201,28 @@ class FileReader:
         """The texts of a file (one for each record) and the hash of its bytes. Raises UnreadableFile."""
         data = _bytes_of(file.path, self.limits.max_bytes)
         return texts_of(data, file.source, self._worker.contents, self.limits), content_hash(data)
+
+    def is_mailbox(self, file: FoundFile) -> bool:
+        """Whether a file is a mailbox, which may be larger than one file and is read in parts."""
+        if file.size <= self.limits.max_bytes and not file.source.lower().endswith((".mbox", ".mbx")):
+            return False
+        try:
+            with open(file.path, "rb") as stream:
+                return is_mailbox(stream.read(2_000))
+        except OSError:
+            return False
+
+    def read_mailbox(self, file: FoundFile, known: tuple[int, str], notes: tuple[str, ...] = ()) -> Iterator[MailboxPart]:
+        """The messages of a mailbox in parts, after the bytes that `known` (size, hash) covers. Raises UnreadableFile."""
+
+        def read(data: bytes, source: str) -> list[FileText]:
+            return texts_of(data, source, self._worker.contents, self.limits)
+
+        try:
+            with open(file.path, "rb") as stream:
+                yield from read_parts(stream, file.source, read, self.limits.max_bytes, known, notes)
+        except OSError as error:
+            raise UnreadableFile(f"cannot be read: {os_reason(error)}") from None
 
 
 def _bytes_of(path: Path, limit: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 
 from indexing.errors import UnreadableFile
 
@@ -11,6 +12,7 @@ UNPACKED_BYTES = 500_000_000
 UNPACKED_RATIO = 200
 FREE_BYTES = 20_000_000
 MEMBERS = 50_000
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError, RuntimeError)
 
 
 def guard_zip(data: bytes) -> zipfile.ZipFile:
@@ -25,14 +27,17 @@ def guard_zip(data: bytes) -> zipfile.ZipFile:
     limit = min(UNPACKED_BYTES, max(FREE_BYTES, UNPACKED_RATIO * len(data)))
     total = sum(member.file_size for member in members)
     if total <= limit:
-        total = sum(_real_size(archive, member, limit) for member in members)
+        sizes = [_real_size(archive, member, limit) for member in members]
+        total = sum(size for size, _ in sizes)
+        if members and not any(whole for _, whole in sizes):
+            raise UnreadableFile("damaged: no part of it can be unpacked")
     if total > limit:
         raise UnreadableFile(f"would unpack to more than {limit:,} bytes from {len(data):,} (a zip bomb?)")
     return archive
 
 
-def _real_size(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> int:
-    """The actual unpacked size of a member, counted to just above the limit."""
+def _real_size(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> tuple[int, bool]:
+    """The actual unpacked size of a member, counted to just above the limit, and whether it is whole."""
     if member.flag_bits & 1:
         raise UnreadableFile("encrypted: a password is needed")
     size = 0
@@ -40,6 +45,14 @@ def _real_size(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) ->
         with archive.open(member) as stream:
             while size <= limit and (piece := stream.read(1 << 20)):
                 size += len(piece)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError) as error:
-        raise UnreadableFile(f"damaged: a part of it cannot be unpacked ({type(error).__name__})") from None
-    return size
+    except DAMAGE:
+        return size, False
+    return size, True
+
+
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes | None:
+    """The bytes of a member; None if it is missing or damaged."""
+    try:
+        return archive.read(name)
+    except (KeyError, *DAMAGE):
+        return None

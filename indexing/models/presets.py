@@ -49,7 +49,7 @@ class Preset:
         `qa_pipeline.answering.evidence_weights.EvidenceWeights`; () if not measured.
     query_prefix, passage_prefix: prepended to the texts of an embedder.
     also: other hub ids of the model. published: the scores of its card.
-    spark_nlp: the name of the same weights in Spark NLP's BertForQuestionAnswering.
+    spark_nlp: the name of the same weights on a page of Spark NLP.
     folder: of a built-in model, in `indexing/builtin`.
     second_tier: the embedder whose vectors an index may hold beside those of this one; "" for none.
     """
@@ -128,6 +128,7 @@ _ALL = (
             Figure("MLQA de", 49.35, 66.16),
             Figure("XQuAD de", 61.51, 78.80),
         ),
+        spark_nlp="xlm_roberta_qa_xlm_roberta_large_squad2",
     ),
     Preset(
         "mbert-xquad",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from msgspec import Struct
 
-from indexing.errors import DocumentMissing
+from indexing.errors import DocumentMissing, FilterError
 from indexing.store.corpus_db import IndexFolder
-from indexing.store.filters import Where, path_condition
+from indexing.store.filters import COLUMNS, Filter, Where, path_condition, where
 from indexing.store.stored_values import parsed_meta, parsed_pages
 
 # Damaged meta counts as none.
@@ -45,6 +46,7 @@ class ListingQuery:
     source: as `$path` of a filter. pattern: a glob on the source.
     meta: (field, value as text) pairs; of the same field, any value may match.
     since, until: bounds of the field `date`; until includes every date that begins with it.
+    allowed: a filter on fields of documents (`document_condition`), a security boundary that holds for every count.
     """
 
     language: str | Sequence[str] | None = None
@@ -56,6 +58,7 @@ class ListingQuery:
     meta: Sequence[tuple[str, str]] = ()
     since: str = ""
     until: str = ""
+    allowed: Filter | None = None
 
 
 class ListedDocument(Struct, frozen=True):
@@ -120,8 +123,58 @@ def file_of(folder: IndexFolder, document_id: str) -> tuple[str, int]:
         .fetchone()
     )
     if row is None:
-        raise DocumentMissing(f"No document has the id {document_id[:80]!r}; list the documents to see which there are.")
+        raise missing_document(document_id)
     return str(row[0]), int(row[1])
+
+
+def missing_document(document_id: str) -> DocumentMissing:
+    """The error for an id that no document has, or none that the caller may see."""
+    return DocumentMissing(f"No document has the id {document_id[:80]!r}; list the documents to see which there are.")
+
+
+def document_condition(filters: Filter) -> Where:
+    """A filter as a condition on documents. Raises FilterError, also for fields of passages (language, page)."""
+    found = where(filters)
+    assert found is not None
+    sql = found.sql.replace(COLUMNS["document_id"], "d.id")
+    if "c." in re.sub(r"'[^']*'", "", sql):
+        raise FilterError("This filter must name fields of documents; language and page are fields of passages.")
+    return Where(sql, found.values)
+
+
+def visible(folder: IndexFolder, ids: Iterable[str], filters: Filter) -> set[str]:
+    """Those of these document ids that a filter on documents allows."""
+    condition, wanted = document_condition(filters), json.dumps(list(ids))
+    sql = f"SELECT d.id FROM documents AS d WHERE d.id IN {GIVEN} AND {condition.sql}"
+    return {row[0] for row in folder.connection().execute(sql, (wanted, *condition.values))}
+
+
+def whole_file_visible(folder: IndexFolder, document_id: str, filters: Filter) -> bool:
+    """Whether a filter allows every document of the file of this document. False for an unknown document.
+
+    Also False for a file with files inside, such as an archive: some of them may not be indexed.
+    """
+    sql = "SELECT id, source, file FROM documents WHERE file = (SELECT file FROM documents WHERE id = ?)"
+    rows = folder.connection().execute(sql, (document_id,)).fetchall()
+    ids = {id for id, _, _ in rows}
+    inside = any(source.startswith(f"{file}/") for _, source, file in rows)
+    return bool(ids) and not inside and visible(folder, ids, filters) == ids
+
+
+def visible_counts(folder: IndexFolder, filters: Filter) -> dict[str, Any]:
+    """`IndexFolder.counts` of the documents that a filter allows, with the generation."""
+    condition = document_condition(filters)
+    languages: dict[str, dict[str, int]] = {}
+    tables = {"documents": "documents AS d", "passages": "chunks AS c JOIN documents AS d ON d.id = c.document_id"}
+    with folder.reading() as connection:
+        for name, table in tables.items():
+            column = "d.language" if name == "documents" else "c.language"
+            sql = f"SELECT {column}, count(*) FROM {table} WHERE {condition.sql} GROUP BY 1"
+            for language, count in connection.execute(sql, condition.values):
+                languages.setdefault(language, {"documents": 0, "passages": 0})[name] = count
+        generation = folder.generation()
+    totals = {name: sum(counts[name] for counts in languages.values()) for name in tables}
+    return {**totals, "languages": dict(sorted(languages.items())), "generation": generation}
 
 
 def _where(wanted: ListingQuery, without: str = "", without_field: str = "") -> tuple[str, tuple[str, ...]]:
@@ -135,6 +188,7 @@ def _where(wanted: ListingQuery, without: str = "", without_field: str = "") -> 
     tests += [(f"{DATE} < ?", f"{wanted.until}\uffff" if wanted.until else None)]
     chosen = [Where(test, (value,)) for test, value in tests if value is not None]
     chosen += [path_condition(wanted.source)] if wanted.source is not None else []
+    chosen += [document_condition(wanted.allowed)] if wanted.allowed is not None else []
     sql = " AND ".join(condition.sql for condition in chosen)
     return f"WHERE {sql}" if sql else "", tuple(value for condition in chosen for value in condition.values)
 
@@ -146,18 +200,19 @@ def _many(values: str | Sequence[str] | None) -> str | None:
 
 def _fields(connection: Any, wanted: ListingQuery) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
     """The number of documents with each meta field, and the value counts of fields usable as facets."""
+    sql, values = _where(ListingQuery(allowed=wanted.allowed))
     rows = connection.execute(
-        f"SELECT j.key, count(*) AS n, count(DISTINCT {WRITTEN}) FROM documents AS d, json_each({META}) AS j WHERE {SCALAR}"
-        " GROUP BY j.key ORDER BY n DESC, j.key LIMIT ?",
-        (FIELDS,),
+        f"SELECT j.key, count(*) AS n, count(DISTINCT {WRITTEN}) FROM documents AS d, json_each({META}) AS j"
+        f" {sql or 'WHERE 1'} AND {SCALAR} GROUP BY j.key ORDER BY n DESC, j.key LIMIT ?",
+        (*values, FIELDS),
     ).fetchall()
     telling = [name for name, count, different in rows if different <= FIELD_VALUES and different < count]
     chosen = {name for name, _ in wanted.meta}
-    values = _values(connection, wanted, [name for name in telling if name not in chosen])
+    found = _values(connection, wanted, [name for name in telling if name not in chosen])
     for name in telling:
         if name in chosen:
-            values |= _values(connection, wanted, [name], without=name)
-    return {name: count for name, count, _ in rows}, {name: values.get(name, {}) for name in telling}
+            found |= _values(connection, wanted, [name], without=name)
+    return {name: count for name, count, _ in rows}, {name: found.get(name, {}) for name in telling}
 
 
 def _values(connection: Any, wanted: ListingQuery, names: Sequence[str], without: str = "") -> dict[str, dict[str, int]]:

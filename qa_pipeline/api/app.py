@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import re
 import time
 from typing import Any
-from urllib.parse import quote
 
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
@@ -52,6 +53,7 @@ DESCRIPTION = (
     "Answers from documents in many languages, each with its exact place. A path answers other methods with 405;"
     " its `Allow` header names the allowed ones."
 )
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 PAGES = ("/schema", "/schema/")
 
 
@@ -91,7 +93,7 @@ def with_headers(app: Litestar) -> ASGIApp:
         if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        began, status, number = time.perf_counter(), 500, _request_id(scope)
         token = WorkToken(service.settings.deadline_s)
         watch = ClientWatch(receive, token, service.settings.body_s)
         CURRENT.set(token)
@@ -102,7 +104,7 @@ def with_headers(app: Litestar) -> ASGIApp:
                 status = message["status"]
                 if scope["method"] == "OPTIONS":
                     _say_methods(message, methods.get(scope.get("path_template", ""), ""))
-                _add_headers(message, scope["path"])
+                _add_headers(message, scope["path"], number)
             await send(message)
 
         try:
@@ -111,7 +113,7 @@ def with_headers(app: Litestar) -> ASGIApp:
             await app(scope, watch.receive, sending)
         finally:
             await watch.close()
-            _note(service, scope, status, time.perf_counter() - began)
+            _note(service, scope, status, time.perf_counter() - began, number)
 
     return serve
 
@@ -129,22 +131,27 @@ def _say_methods(message: Any, methods: str) -> None:
         message["headers"] = [*headers, (b"allow", methods.encode())]
 
 
-def _add_headers(message: Any, path: str) -> None:
+def _request_id(scope: Any) -> str:
+    """The id of a request: the client's `X-Request-ID` if it is a plain word, else a new one."""
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return given.decode() if REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
+
+
+def _add_headers(message: Any, path: str, number: str) -> None:
     given = {name.lower() for name, _ in message["headers"]}
-    added = dict(HEADERS)
+    added = {**HEADERS, b"x-request-id": number.encode()}
     if path in PAGES:
         added[b"content-security-policy"] = POLICY.encode()
     message["headers"] = [*message["headers"], *((name, value) for name, value in added.items() if name not in given)]
 
 
-def _note(service: Service, scope: Any, status: int, seconds: float) -> None:
-    """Count and log a request, without its query string, which may contain a person's search terms."""
+def _note(service: Service, scope: Any, status: int, seconds: float, number: str) -> None:
+    """Count and log a request by its route: never its path or query string, which may contain a person's words."""
     route = scope.get("path_template") or "(none)"
     service.measures.count_request(scope["method"], route, status, seconds)
     key = scope.get("auth")
-    logger.info(
-        "%s %s %d %.0f ms%s", scope["method"], quote(scope["path"]), status, 1e3 * seconds, f" key {key.id}" if key else ""
-    )
+    who = f" key {key.id} ({key.label})" if key else ""
+    logger.info("%s %s %d %.0f ms id %s%s", scope["method"], route, status, 1e3 * seconds, number, who)
 
 
 def _cors(origins: tuple[str, ...]) -> CORSConfig | None:

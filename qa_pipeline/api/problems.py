@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import traceback
@@ -44,6 +45,7 @@ STATUSES: dict[type[errors.DocqaError], int] = {
     own_errors.BrokenCitation: 500,
     errors.DocqaError: 503,
 }
+FULL = "The disk of the service is full, so nothing was changed; free some space and try again."
 USUAL = (400, 401, 403, 422)
 
 
@@ -66,6 +68,8 @@ def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
 
 def problem(error: Exception, *, with_text: bool = False) -> Problem:
     """Any error as a Problem. Unexpected errors are logged; with_text: with their message, which may contain a question."""
+    if is_disk_full(error):
+        return _problem("DiskFull", 507, FULL)
     if isinstance(error, errors.DocqaError):
         return _problem(type(error).__name__, status_of(error), str(error))
     if isinstance(error, ValidationException):
@@ -81,6 +85,19 @@ def problem(error: Exception, *, with_text: bool = False) -> Problem:
         "".join(traceback.format_tb(error.__traceback__)),
     )
     return _problem("Defect", 500, "Internal error; the log of the service has the details.")
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, says that no space is left."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, errors.DiskFull) and not str(error).startswith("The uploads"):
+            return True
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def exception_handler(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,6 +54,8 @@ FLAGS = (
     ("--shutdown-s", "SECONDS", "time to finish what was taken (30)"),
     ("--keep-days", "DAYS", "how long answers to question files are kept (30)"),
 )
+END_S = 60.0
+PRIVATE = 0o077
 LEAN = "answer by plain functions, without Haystack: it starts faster"
 
 
@@ -61,15 +64,24 @@ def add_verbs(verbs: Any) -> None:
     serve = verbs.add_parser("serve", help="serve a home folder of corpora over HTTP")
     for flag, name, about in FLAGS:
         serve.add_argument(flag, metavar=name, help=about)
+    serve.add_argument("--no-keys", action="store_const", const=True, help="need no key, on this machine's own address only")
     serve.add_argument("--lean", action="store_const", const=True, help=LEAN)
     serve.set_defaults(run=_serve)
     keys = verbs.add_parser("keys", help="who may use a service")
     keys.add_argument("home", metavar="HOME", type=Path)
-    keys.add_argument("action", choices=("add", "list", "remove"))
-    keys.add_argument("id", metavar="ID", nargs="?", help="which to remove")
+    keys.add_argument("action", choices=("add", "list", "rotate", "remove"))
+    keys.add_argument("id", metavar="ID", nargs="?", help="which to remove, or to give a new secret")
     keys.add_argument("--label", metavar="TEXT", default="", help="whose it is")
     keys.add_argument("--write", action="store_true", help="may also write, not only ask")
     keys.add_argument("--corpus", action="append", default=[], metavar="NAME", help="only this corpus; again for more")
+    keys.add_argument("--expires", metavar="DATE", default="", help="last moment of the key, ISO 8601 in UTC")
+    keys.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="only documents like this, and only reading; again for more (same name: or, other name: and)",
+    )
     keys.add_argument("--json", action="store_true", help="one object a key")
     keys.set_defaults(run=_keys)
     ui = verbs.add_parser("ui", help="the page for people, over a service")
@@ -88,6 +100,7 @@ def add_verbs(verbs: Any) -> None:
 def _serve(options: argparse.Namespace) -> int:
     from qa_pipeline.service.settings import server_settings
 
+    os.umask(PRIVATE)
     settings = server_settings(vars(options), os.environ)
     refuse_without_keys(settings)
     from indexing.models.registry import resolve
@@ -162,13 +175,28 @@ def _keys(options: argparse.Namespace) -> int:
     from qa_pipeline.service.api_keys import KeyStore
     from qa_pipeline.service.home import Home
 
+    os.umask(PRIVATE)
     home = Home.open(options.home, create=options.action == "add")
-    act: Callable[[KeyStore, argparse.Namespace], int] = {"add": _add, "list": _list, "remove": _remove}[options.action]
+    act: Callable[[KeyStore, argparse.Namespace], int] = {"add": _add, "list": _list, "rotate": _rotate, "remove": _remove}[
+        options.action
+    ]
     return act(KeyStore(home.keys), options)
 
 
 def _add(keys: KeyStore, options: argparse.Namespace) -> int:
-    key, secret = keys.add(options.label, write=options.write, corpora=options.corpus)
+    from indexing.store.filters import parse_terms
+
+    chosen = {"expires": options.expires, "filter": parse_terms(options.filter)}
+    return _shown(options, *keys.add(options.label, write=options.write, corpora=options.corpus, **chosen))
+
+
+def _rotate(keys: KeyStore, options: argparse.Namespace) -> int:
+    if not options.id:
+        raise SettingError("Name the key to give a new secret by its id; `docqa keys HOME list` shows them.")
+    return _shown(options, *keys.rotate(options.id))
+
+
+def _shown(options: argparse.Namespace, key: Key, secret: str) -> int:
     if options.json:
         print_json({**_facts(key), "secret": secret})
     else:
@@ -194,11 +222,13 @@ def _remove(keys: KeyStore, options: argparse.Namespace) -> int:
 
 
 def _facts(key: Key) -> dict[str, Any]:
-    return {name: getattr(key, name) for name in ("id", "label", "write", "corpora", "created")}
+    return {name: getattr(key, name) for name in ("id", "label", "write", "corpora", "created", "expires", "filter")}
 
 
 def _words(key: Key) -> str:
-    return f"{'may change' if key.write else 'may ask'} {', '.join(key.corpora) or 'every corpus'}"
+    what = f"{'may change' if key.write else 'may ask'} {', '.join(key.corpora) or 'every corpus'}"
+    until = f", {'expired' if key.is_expired else 'until'} {key.expires[:16]}" if key.expires else ""
+    return what + (" for some documents" if key.filter is not None else "") + until
 
 
 # -- ui ----------------------------------------------------------------------------------------------------------------
@@ -212,9 +242,42 @@ def _ui(options: argparse.Namespace) -> int:
     if find_spec("streamlit") is None:
         raise SettingError("The page needs Streamlit; install it with `pip install streamlit`.")
     command = [sys.executable, "-m", "streamlit", "run", str(page), "--server.port", str(options.port)]
+    _end_by_signals()
     with _service(options) as address:
         print(f"docqa: the page is at http://127.0.0.1:{options.port} (Ctrl-C ends it)", file=sys.stderr)
-        return subprocess.call(command, env={**os.environ, "DOCQA_API_URL": address}, stdout=subprocess.DEVNULL)
+        environment = {**os.environ, "DOCQA_API_URL": address}
+        with _child(command, env=environment, stdout=subprocess.DEVNULL) as shown:
+            return shown.wait()
+
+
+def _end_by_signals() -> None:
+    """Leave by an exception at SIGTERM and SIGHUP, so that the blocks below end their children."""
+
+    def leave(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), leave)
+
+
+@contextmanager
+def _child(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A child process for the duration of the block; then it is asked to end, and after END_S seconds killed."""
+    child = subprocess.Popen(command, **options)
+    try:
+        yield child
+    finally:
+        _end(child)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(END_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 @contextmanager
@@ -241,8 +304,7 @@ def _service(options: argparse.Namespace) -> Iterator[str]:
         over.set()
         if watched.ident is not None:
             watched.join()
-        watched.service.terminate()
-        watched.service.wait()
+        _end(watched.service)
 
 
 class _Watched(threading.Thread):

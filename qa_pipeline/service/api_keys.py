@@ -6,12 +6,13 @@ and cannot be recovered.
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import hmac
 import json
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,12 +21,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from indexing.atomic_files import store
-from indexing.errors import SettingError
+from indexing.errors import FilterError, SettingError
+from indexing.store.listing import document_condition
 from qa_pipeline.errors import HomeFolderError
 from qa_pipeline.service.home import corpus_name
 from qa_pipeline.service.service_db import now
 
 FORMAT = 1
+LIMITED_FORMAT = 3
 LABEL = 100
 SECRET = 200
 LOCK_S = 30.0
@@ -33,13 +36,23 @@ LOCK_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key, without its secret. corpora: the key is limited to these; empty: all. created: ISO 8601, UTC."""
+    """One key, without its secret. corpora: the key is limited to these; empty: all. created, expires: ISO 8601, UTC.
+
+    expires: "" for never. filter: the key sees the documents that it allows; None: all. Such a key may only read.
+    """
 
     id: str
     label: str
     write: bool
     corpora: tuple[str, ...]
     created: str
+    expires: str = ""
+    filter: Mapping[str, Any] | None = None
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether its time is over."""
+        return bool(self.expires) and self.expires <= now()
 
     def allows(self, corpus: str) -> bool:
         """Whether the key may see a corpus."""
@@ -73,19 +86,46 @@ class KeyStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # Made by the first change of the keys, and never removed.
+        self._lock = path.with_name(f"{path.name}.lock")
         self._guard = threading.Lock()
         self._stamp: tuple[int, ...] | None = None
         self._kept: tuple[_StoredKey, ...] = ()
 
-    def add(self, label: str, *, write: bool = False, corpora: Iterable[str] = ()) -> tuple[Key, str]:
-        """Create a key. Returns it and its secret, which is not stored. Raises SettingError."""
+    def add(
+        self,
+        label: str,
+        *,
+        write: bool = False,
+        corpora: Iterable[str] = (),
+        expires: str = "",
+        filter: Mapping[str, Any] | None = None,
+    ) -> tuple[Key, str]:
+        """Create a key. Returns it and its secret, which is not stored. Raises SettingError, FilterError.
+
+        expires: a date or time in ISO 8601, UTC without an offset.
+        """
         names = tuple(sorted({corpus_name(name) for name in corpora}))
-        key = Key(secrets.token_hex(6), _label(label), bool(write), names, now())
-        secret = f"docqa_{key.id}_{secrets.token_urlsafe(32)}"
-        salt = secrets.token_hex(16)
+        if filter is not None:
+            document_condition(filter)
+            if write:
+                raise SettingError("A key with a filter may only read; leave --write or --filter out.")
+        key = Key(secrets.token_hex(6), _label(label), bool(write), names, now(), _expiry(expires), filter)
+        stored, secret = _with_secret(key)
         with self._changing():
-            self._write((*self._read(), _StoredKey(key, salt, _hash(secret, salt))))
+            self._write((*self._read(), stored))
         return key, secret
+
+    def rotate(self, id: str) -> tuple[Key, str]:
+        """Give a key a new secret; the old one is refused from then on. Raises SettingError for an unknown id."""
+        with self._changing():
+            kept = self._read()
+            found = next((one.key for one in kept if one.key.id == id), None)
+            if found is None:
+                raise _unknown(id)
+            stored, secret = _with_secret(found)
+            self._write([stored if one.key.id == id else one for one in kept])
+        return found, secret
 
     def remove(self, id: str) -> None:
         """Revoke a key. Raises SettingError for an unknown id."""
@@ -93,15 +133,22 @@ class KeyStore:
             kept = self._read()
             left = tuple(one for one in kept if one.key.id != id)
             if len(left) == len(kept):
-                raise SettingError(f"There is no key {str(id)[:80]!r}; `docqa keys HOME list` lists them.")
+                raise _unknown(id)
             self._write(left)
+
+    def required(self) -> bool:
+        """Whether there was ever a key: then a request needs one, also when the last is removed or the file is gone."""
+        return self._lock.exists() or self.path.exists() or bool(self._current())
 
     def list(self) -> Entries:
         """Every key, the oldest first."""
         return [kept.key for kept in self._current()]
 
     def check(self, secret: str) -> Key | None:
-        """The key with this secret, or None. Compares with every key in constant time, so timing reveals nothing."""
+        """The key with this secret, also an expired one, or None.
+
+        Compares with every key in constant time, so timing reveals nothing.
+        """
         if not isinstance(secret, str) or len(secret) > SECRET:
             return None
         found: Key | None = None
@@ -115,7 +162,7 @@ class KeyStore:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """Hold a file lock during read, change and write, so that no change of another process is lost."""
-        lock = FileLock(str(self.path.with_name(f"{self.path.name}.lock")), timeout=LOCK_S, thread_local=False)
+        lock = FileLock(str(self._lock), timeout=LOCK_S, thread_local=False)
         try:
             with lock:
                 yield
@@ -145,17 +192,19 @@ class KeyStore:
     def _read(self) -> tuple[_StoredKey, ...]:
         try:
             found = json.loads(self.path.read_text("utf-8"))
-            if found["format"] != FORMAT:
+            if found["format"] not in (FORMAT, LIMITED_FORMAT):
                 raise ValueError(f"its format is not {FORMAT}")
             return tuple(_stored_key(values) for values in found["keys"])
         except FileNotFoundError:
             return ()
-        except (OSError, ValueError, KeyError, TypeError, SettingError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SettingError, FilterError) as error:
             raise _unreadable(error) from error
 
     def _write(self, kept: Sequence[_StoredKey]) -> None:
         rows = [{**asdict(one.key), "salt": one.salt, "hash": one.hash} for one in kept]
-        store(self.path, json.dumps({"format": FORMAT, "keys": rows}, indent=1).encode("utf-8"), 0o600)
+        # A docqa that knows no filter and no expiry refuses the file, instead of granting more than it says.
+        number = LIMITED_FORMAT if any(one.key.expires or one.key.filter is not None for one in kept) else FORMAT
+        store(self.path, json.dumps({"format": number, "keys": rows}, indent=1).encode("utf-8"), 0o600)
 
 
 def _hash(secret: str, salt: str) -> str:
@@ -170,8 +219,37 @@ def _stored_key(values: dict[str, Any]) -> _StoredKey:
     good = all(isinstance(text, str) for text in texts) and isinstance(values["write"], bool) and isinstance(corpora, list)
     if not good or len(bytes.fromhex(texts[3])) != 16 or len(bytes.fromhex(texts[4])) != 32:
         raise ValueError("a key in it is damaged")
-    key = Key(texts[0], texts[1], values["write"], tuple(corpus_name(name) for name in corpora), texts[2])
+    expires, filter = values.get("expires", ""), values.get("filter")
+    if not isinstance(expires, str) or not isinstance(filter, dict | None):
+        raise ValueError("a key in it is damaged")
+    if filter is not None:
+        document_condition(filter)
+    names = tuple(corpus_name(name) for name in corpora)
+    key = Key(texts[0], texts[1], values["write"], names, texts[2], _expiry(expires), filter)
     return _StoredKey(key, texts[3], texts[4])
+
+
+def _with_secret(key: Key) -> tuple[_StoredKey, str]:
+    secret = f"docqa_{key.id}_{secrets.token_urlsafe(32)}"
+    salt = secrets.token_hex(16)
+    return _StoredKey(key, salt, _hash(secret, salt)), secret
+
+
+def _unknown(id: object) -> SettingError:
+    return SettingError(f"There is no key {str(id)[:80]!r}; `docqa keys HOME list` lists them.")
+
+
+def _expiry(text: str) -> str:
+    """A time in the form of `now`; "" stays. Raises SettingError."""
+    if not text:
+        return ""
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingError(f"A key expires at a date such as 2027-01-31, not {text[:80]!r}.") from None
+    utc = datetime.timezone.utc
+    found = found.replace(tzinfo=utc) if found.tzinfo is None else found.astimezone(utc)
+    return found.isoformat(timespec="milliseconds")
 
 
 def _label(label: object) -> str:

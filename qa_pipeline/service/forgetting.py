@@ -30,6 +30,7 @@ DELETED = "The document of this answer was deleted."
 QUOTING = ("answer", "source", "document_id", "link", "page", "start", "end", "score")
 AT_ONCE = 500
 DAY_S = 86_400.0
+ABANDONED_DAYS = 2
 
 logger = logging.getLogger(__name__)
 
@@ -66,12 +67,12 @@ class ServiceTexts:
         self.erase()
 
     def sweep(self, days: float) -> None:
-        """Remove uploads of no job after a day, and results and jobs older than `days`."""
+        """Remove uploads of no job after ABANDONED_DAYS, and results and jobs older than `days`."""
         self.jobs.forget_old(days)
         used, now = self.jobs.folders(), time.time()
         for folder in self.uploads.iterdir():
             try:
-                if folder.stat().st_mtime < now - (days if folder.name in used else 1) * DAY_S:
+                if folder.stat().st_mtime < now - (days if folder.name in used else ABANDONED_DAYS) * DAY_S:
                     shutil.rmtree(folder, ignore_errors=True)
             except OSError:
                 continue

@@ -58,6 +58,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 TITLE = 200
 LEFTOVER_S = 24 * 3600.0
 DELETE_WAIT_S = 30.0
+PRIVATE = 0o700
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,8 +341,9 @@ def _make_home(path: Path) -> None:
         return
     if names - {"corpora", "uploads"}:
         raise HomeFolderError(f"{path} holds other files; name an empty or new folder for the home.")
+    path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     for folder in ("corpora", "uploads"):
-        (path / folder).mkdir(parents=True, exist_ok=True)
+        (path / folder).mkdir(mode=PRIVATE, exist_ok=True)
     store(path / MARKER, json.dumps({"format": FORMAT}).encode("utf-8"))
 
 

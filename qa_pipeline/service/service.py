@@ -25,6 +25,7 @@ from indexing.errors import DocqaError, SettingError, one_line
 from indexing.models.registry import load_whole_tokenizers
 from indexing.store.corpus_db import erase_pending
 from indexing.store.filters import Filter
+from indexing.store.listing import visible_counts
 from qa_pipeline.answering.ask import Step
 from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.answering.verdict import answer_text
@@ -34,6 +35,7 @@ from qa_pipeline.reading.malloc import give_back
 from qa_pipeline.service import job_handlers
 from qa_pipeline.service.admission import Admission
 from qa_pipeline.service.api_keys import Key, KeyStore
+from qa_pipeline.service.broken_corpora import broken_status, last_change
 from qa_pipeline.service.corpus_pool import CorpusPool, OpenCorpus, answering
 from qa_pipeline.service.descriptors import fitting
 from qa_pipeline.service.evaluation_runs import EvaluationRuns
@@ -154,7 +156,7 @@ class Service:
     def _warm_corpora(self) -> None:
         """Open the corpora that were changed last, and queue what lacks sentence vectors. A broken one stops nothing."""
         corpora = self.home.corpora()
-        for corpus in sorted(corpora, key=_changed, reverse=True)[:WARM_CORPORA]:
+        for corpus in sorted(corpora, key=last_change, reverse=True)[:WARM_CORPORA]:
             try:
                 with self.using(corpus.name) as opened:
                     opened.pipeline().ask(FIRST_QUESTION)
@@ -234,8 +236,11 @@ class Service:
     # -- authorisation ---------------------------------------------------------------------------------------------
 
     def keys_needed(self) -> bool:
-        """Whether requests need a key: always if other machines can reach the service, else once there is any key."""
-        return not self.settings.is_local or bool(self.keys.list())
+        """Whether requests need a key: always if other machines can reach the service, else once there was any key.
+
+        Never with `no_keys`, which is for this machine only.
+        """
+        return not self.settings.no_keys and (not self.settings.is_local or self.keys.required())
 
     @staticmethod
     def may_see(key: Key | None, corpus: str) -> bool:
@@ -325,16 +330,21 @@ class Service:
 
     # -- corpora ---------------------------------------------------------------------------------------------------
 
-    def status(self, name: str, *, skipped: bool = False) -> dict[str, Any]:
-        """Facts and counts of a corpus; with `skipped`, also the files that could not be read, each with the reason."""
+    def status(self, name: str, *, skipped: bool = False, key: Key | None = None) -> dict[str, Any]:
+        """Facts and counts of a corpus; with `skipped`, also the files that could not be read, each with the reason.
+
+        key: whose filter the counts and files obey.
+        """
+        allowed = None if key is None else key.filter
         with self.using(name) as opened:
-            counts, corpus = opened.counts(), opened.corpus
+            corpus = opened.corpus
+            counts = opened.counts() if allowed is None else visible_counts(opened.folder, allowed)
             facts: dict[str, Any] = {name: getattr(corpus, name) for name in ("name", "title", "embedder", "created")}
             facts |= {key: counts[key] for key in ("documents", "passages", "languages", "generation")}
-            facts["bytes"] = opened.folder.size()
+            facts["bytes"] = opened.folder.size() if allowed is None else 0
             facts["deepened"] = coverage(opened.folder)
             if skipped:
-                records = opened.folder.file_records().values()
+                records = opened.folder.file_records().values() if allowed is None else ()
                 facts["skipped"] = [{"source": r.source, "reason": r.reason} for r in records if r.reason]
         return facts
 
@@ -344,24 +354,13 @@ class Service:
         for name in self.home.names():
             if self.may_see(key, name):
                 try:
-                    found.append(self.status(name))
+                    found.append(self.status(name, key=key))
                 except CorpusMissing:
                     continue
                 except DocqaError as error:
                     logger.warning("The corpus %s cannot be read: %s", name, error)
-                    found.append(self._broken(name, error))
+                    found.append(broken_status(self.home, name, error))
         return found
-
-    def _broken(self, name: str, error: DocqaError) -> dict[str, Any]:
-        """The status of a corpus that cannot be read, without paths of this machine."""
-        try:
-            corpus = self.home.corpus(name)
-            facts = {"title": corpus.title, "embedder": corpus.embedder, "created": corpus.created}
-        except DocqaError:
-            facts = {"title": "", "embedder": "", "created": ""}
-        counts = {"documents": 0, "passages": 0, "languages": {}, "generation": 0, "bytes": 0, "deepened": None}
-        told = str(error).replace(str(self.home.path), "HOME")
-        return {"name": name, **facts, **counts, "broken": told}
 
     def delete(self, name: str) -> None:
         """Delete a corpus with its files, index, jobs, answers, feedback and saved questions.
@@ -386,14 +385,6 @@ class Service:
         job = self.jobs.add(corpus, kind, request)
         self._worker.wake()
         return job
-
-
-def _changed(corpus: Corpus) -> float:
-    """When the index of a corpus was changed last; 0 if that is not known."""
-    try:
-        return max(path.stat().st_mtime for path in corpus.index.iterdir())
-    except (OSError, ValueError):
-        return 0.0
 
 
 class _Asker:

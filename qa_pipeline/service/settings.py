@@ -58,6 +58,7 @@ class ServerSettings:
     read_chars: maximum number of characters of a text at /v1/read. open_corpora: corpora kept open at once.
     uploads_bytes: maximum size of all kept question files and their answers.
     cors_origins: origins whose pages may call the API; by default none. log_questions: whether question texts may be logged.
+    no_keys: answer without keys, also if there are keys or were; for an address of this machine only.
     shutdown_s: seconds for admitted work to finish at shutdown. keep_days: how long results of question files are kept.
     """
 
@@ -86,6 +87,7 @@ class ServerSettings:
     uploads_bytes: Bytes = 10_000_000_000
     cors_origins: tuple[str, ...] = ()
     log_questions: bool = False
+    no_keys: bool = False
     shutdown_s: Seconds = 30
     keep_days: Days = 30
 
@@ -98,6 +100,8 @@ class ServerSettings:
             raise SettingError("host and reader must not be empty.")
         if self.lean and self.pipeline:
             raise SettingError("lean answers without Haystack, and pipeline with it; set only one of them.")
+        if self.no_keys and not self.is_local:
+            raise SettingError(f"no_keys is for an address of this machine, and {self.host} can be reached from others.")
         for origin in self.cors_origins:
             if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
                 raise SettingError(f"cors_origins holds {origin!r}; an origin is like https://search.example.org.")

@@ -19,6 +19,7 @@ from typing import IO
 
 from indexing.atomic_files import PIECE
 from indexing.errors import SettingError
+from indexing.files.zip_names import zip_names
 from indexing.settings import whole_number
 from qa_pipeline.service.uploaded_files import SEPARATOR, leaves, safe_name
 
@@ -113,10 +114,9 @@ class _Unpacker:
         members = [member for member in self.opened.infolist() if not member.filename.endswith("/")]
         if len(members) > self.limits.members:
             raise RefusedMember(f"{len(members):,} files, more than the {self.limits.members:,} allowed in one archive")
-        return [self._report(member) for member in members]
+        return [self._report(member, name) for member, name in zip(members, zip_names(members), strict=True)]
 
-    def _report(self, member: zipfile.ZipInfo) -> PutReport:
-        name = member_name(member)
+    def _report(self, member: zipfile.ZipInfo, name: str) -> PutReport:
         try:
             return PutReport(name, self._stored(member, name), "stored")
         except (RefusedMember, SettingError) as refused:
@@ -175,8 +175,6 @@ def check_member(member: zipfile.ZipInfo, name: str, limits: UploadLimits) -> No
         raise RefusedMember("not an ordinary file")
     if any(part.startswith((".", "~$")) for part in parts) or parts[0] == "__MACOSX":
         raise RefusedMember("a hidden file")
-    if name.lower().endswith(".zip"):
-        raise RefusedMember("an archive in an archive; upload it on its own")
     if member.flag_bits & 0x2041:
         raise RefusedMember("encrypted: a password is needed")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -187,14 +185,3 @@ def check_member(member: zipfile.ZipInfo, name: str, limits: UploadLimits) -> No
 
 def _too_big(limits: UploadLimits) -> RefusedMember:
     return RefusedMember(f"more than the {limits.file_bytes:,} bytes allowed for one file")
-
-
-def member_name(member: zipfile.ZipInfo) -> str:
-    """A member's name. A name without the UTF-8 flag is decoded as UTF-8 if it is valid UTF-8, else as CP437."""
-    name = member.orig_filename
-    if member.flag_bits & 0x800 or name.isascii():
-        return name
-    try:
-        return name.encode("cp437").decode("utf-8")
-    except UnicodeError:
-        return name

@@ -13,17 +13,17 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from indexing.errors import DocqaError, IndexMissing, SettingError
+from indexing.errors import DocqaError, SettingError
 from indexing.models.presets import DEFAULT_READER
 from indexing.settings import whole_number
 from qa_pipeline.settings import MAX_TOP_K, PRECISIONS, AskSettings, number_between
-from qa_pipeline.spark.rows import ANSWER, REPLY, SPAN, AskRows, ReadRows, Values, Work, arrow_type
+from qa_pipeline.spark.batches import AT_ONCE, Batches, place
+from qa_pipeline.spark.rows import ANSWER, REPLY, SPAN, AskRows, ReadRows, Values, Work
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from indexing.store.filters import Filter
 
-AT_ONCE = 256
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "json", ".json": "json"}
 SUBMITTED = "PYSPARK_GATEWAY_PORT" in os.environ
 CSV = {"header": "true", "multiLine": "true", "escape": '"'}
@@ -59,8 +58,8 @@ def answer(
     if no_answer_threshold is not None:
         number_between("no_answer_threshold", no_answer_threshold, 0.0, 1.0)
     shape = {**ANSWER, "answers": [SPAN]} if top_k > 1 else ANSWER
-    work = ReadRows(_named(reader, precision), precision, top_k, no_answer_threshold)
-    return _with_column(frame, into, shape, (question, context), work)
+    work = ReadRows(named_reader(reader, precision), precision, top_k, no_answer_threshold)
+    return with_column(frame, into, shape, (question, context), work)
 
 
 def ask(
@@ -84,36 +83,67 @@ def ask(
     whole_number("passages", passages, 0, MAX_TOP_K)
     place(str(index))
     asked = settings or AskSettings()
-    work = AskRows(_named(reader, precision), precision, str(index), place, asked, filters, passages)
-    return _with_column(frame, into, REPLY, (question,), work)
+    work = AskRows(named_reader(reader, precision), precision, str(index), place, asked, filters, passages)
+    return with_column(frame, into, REPLY, (question,), work)
 
 
 # -- the frame, on the driver --------------------------------------------------------------------------------------
 
 
-def _with_column(frame: DataFrame, into: str, shape: Values, reads: tuple[str, ...], work: Work) -> DataFrame:
+def with_column(
+    frame: DataFrame,
+    into: str,
+    shape: Values | list[Values],
+    reads: tuple[str, ...],
+    work: Work,
+    *,
+    at_once: int = AT_ONCE,
+    annotator: str | None = None,
+) -> DataFrame:
+    """The frame with one more column: the values of `work` for the columns `reads`, each of the shape.
+
+    annotator: the kind of Spark NLP's annotations that the column holds. Then `reads` may be annotations too.
+    Raises SettingError for a column that is missing, ambiguous or of another type, and for one that is there already.
+    """
     from pyspark.sql.types import StructField, StructType
 
     for name in reads:
-        _check_text(frame, name)
+        _check_text(frame, name, annotated=annotator is not None)
     if into in frame.columns:
         raise SettingError(f"The frame has a column {into!r} already; name another one for the answers (`into`).")
-    schema = StructType([*frame.schema.fields, StructField(into, spark_type(shape))])
-    return frame.mapInArrow(Batches(work, reads, into, shape), schema)
+    kind = {} if annotator is None else {"annotatorType": annotator}
+    schema = StructType([*frame.schema.fields, StructField(into, spark_type(shape), True, kind)])
+    return frame.mapInArrow(Batches(work, reads, into, shape, at_once), schema)
 
 
-def _check_text(frame: DataFrame, name: str) -> None:
+def _check_text(frame: DataFrame, name: str, *, annotated: bool) -> None:
     from pyspark.sql.types import StringType
 
+    kind = column_type(frame, name)
+    if not isinstance(kind, StringType) and not (annotated and _are_annotations(kind)):
+        other = " or annotations" if annotated else ""
+        raise SettingError(f"The column {name!r} is {kind.simpleString()[:80]}; it must be string{other}.")
+
+
+def column_type(frame: DataFrame, name: str) -> DataType:
+    """The type of a column. Raises SettingError if there is none of that name, or several."""
     found = [field for field in frame.schema.fields if field.name == name]
     if len(found) != 1:
         what = "no column" if not found else f"{len(found)} columns"
         raise SettingError(f"The frame has {what} {name!r}; its columns are {', '.join(frame.columns)}.")
-    if not isinstance(found[0].dataType, StringType):
-        raise SettingError(f"The column {name!r} is {found[0].dataType.simpleString()}; it must be string.")
+    return found[0].dataType
 
 
-def _named(reader: str, precision: str) -> str:
+def _are_annotations(kind: DataType) -> bool:
+    from pyspark.sql.types import ArrayType, StringType, StructType
+
+    inner = kind.elementType if isinstance(kind, ArrayType) else None
+    return isinstance(inner, StructType) and any(
+        field.name == "result" and isinstance(field.dataType, StringType) for field in inner.fields
+    )
+
+
+def named_reader(reader: str, precision: str) -> str:
     """Return the name if the driver can resolve a reader of that name, so that mistakes fail before a job starts."""
     from indexing.models.registry import resolve
 
@@ -124,7 +154,7 @@ def _named(reader: str, precision: str) -> str:
 
 
 def spark_type(shape: Any) -> DataType:
-    """A shape as a Spark type: a dict is a struct, a list an array of its only item, a string a simple type."""
+    """A shape as a Spark type: a dict is a struct, a list an array of its only item, a string a named type."""
     from pyspark.sql import types
 
     if isinstance(shape, dict):
@@ -136,59 +166,10 @@ def spark_type(shape: Any) -> DataType:
         "int": types.IntegerType(),
         "double": types.DoubleType(),
         "boolean": types.BooleanType(),
+        "floats": types.ArrayType(types.FloatType()),
+        "texts": types.MapType(types.StringType(), types.StringType()),
     }
     return simple[shape]
-
-
-# -- the rows, on an executor --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Batches:
-    """Arrow batches -> the same with the column `into`: the values of `work` for the columns `reads`."""
-
-    work: Work
-    reads: tuple[str, ...]
-    into: str
-    shape: Values
-
-    def __call__(self, batches: Iterable[Any]) -> Iterator[Any]:
-        import pyarrow as pa
-
-        _take_share()
-        for batch in batches:
-            for first in range(0, batch.num_rows, AT_ONCE):
-                part = batch.slice(first, AT_ONCE)
-                made = self.work(*(part.column(name).to_pylist() for name in self.reads))
-                column = pa.array(made, type=arrow_type(self.shape))
-                yield pa.RecordBatch.from_arrays([*part.columns, column], names=[*part.schema.names, self.into])
-
-
-def place(index: str) -> Path:
-    """The index folder on this machine: at that path, or among the files shipped by Spark. Raises IndexMissing."""
-    from pyspark import SparkFiles
-
-    from indexing.store.sqlite import DATABASE
-
-    shipped: Any = SparkFiles
-    for found in (lambda: index, lambda: shipped.get(index)):
-        if (path := Path(found()) / DATABASE).is_file():
-            return path.parent
-    raise IndexMissing(f"There is no index in {index}, nor was one shipped under that name (docs/explanation/spark.md).")
-
-
-def _take_share() -> None:
-    """Limit threads to the cores of the task, so that concurrent tasks do not compete."""
-    from pyspark import TaskContext
-
-    task: Any = TaskContext.get()
-    cores = task.cpus() if task else 1
-    os.environ["TOKENIZERS_PARALLELISM"] = "true" if cores > 1 else "false"
-    os.environ["OMP_NUM_THREADS"] = str(cores)
-    import torch
-
-    if torch.get_num_threads() != cores:
-        torch.set_num_threads(cores)
 
 
 # -- whole tables, for the command ----------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ class WordHit(Struct, frozen=True):
     start: int
     end: int
     text: str
-    marks: tuple[tuple[int, int], ...]
+    marks: tuple[tuple[int, ...], ...]
     score: float
 
 

@@ -143,7 +143,7 @@ def _line(corpus: Corpus, asked: Query, documents: Documents, answer: Answer) ->
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=key):
         said = f'<span dir="auto" lang="{escape_html(answer.language)}">{escape_html(short(answer.text))}</span>'
         about = where(answer, documents.get(answer.document_id))
-        st.html(f'<article class="docqa-answer docqa-low" tabindex="-1">{said}{_score(answer)}{about}</article>')
+        st.html(f'<article class="docqa-answer docqa-line" tabindex="-1">{said}{_score(answer)}{about}</article>')
         _document_link("Open", corpus, asked, answer)
 
 

@@ -1,4 +1,5 @@
-"""Keyboard shortcuts: arrows (or j and k) move between answers, Enter opens one, `?` lists the keys.
+"""Keyboard shortcuts: arrows (or j and k) move between answers, Enter opens one, n and p step through the hits of
+a document, `?` lists the keys.
 
 Without JavaScript the page works as well."""
 
@@ -20,7 +21,7 @@ SCRIPT = """<script>
       list.setAttribute("role", "dialog");
       list.setAttribute("aria-label", "Keys");
       const rows = [["↓ or j", "next answer"], ["↑ or k", "previous answer"], ["Enter", "open the answer in its document"],
-        ["/", "to the question"], ["?", "show or hide these keys"]];
+        ["n or p", "next or previous hit in the document"], ["/", "to the question"], ["?", "show or hide these keys"]];
       for (const [key, what] of rows) {
         const row = list.appendChild(document.createElement("div"));
         row.appendChild(document.createElement("kbd")).textContent = key;
@@ -38,6 +39,13 @@ SCRIPT = """<script>
       const card = event.target.closest("[class*=st-key-answer-], [class*=st-key-low-]");
       const open = card && card.querySelector("a[href]");
       if (open) { event.preventDefault(); open.click(); }
+      return;
+    }
+    const turn = {n: "Next", p: "Previous"}[event.key];
+    if (turn && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      const buttons = [...document.querySelectorAll(".st-key-hits button")];
+      const found = buttons.find((one) => one.textContent.trim() === turn && !one.disabled);
+      if (found) { event.preventDefault(); found.click(); }
       return;
     }
     const step = {ArrowDown: 1, j: 1, ArrowUp: -1, k: -1}[event.key];

@@ -67,5 +67,5 @@ def hit_html(hit: WordHit, documents: Documents, passages: int) -> str:
     """A passage with its words marked, and the number of passages of its document, as HTML."""
     marked = mark_html(hit.text, [Mark(start, end, FOUND) for start, end in hit.marks], hit.start)
     text = block(re.sub(r"\n\s*\n", "\n", marked), hit.language)
-    more = f'<p class="docqa-lacks">{passages:,} such passages in {name(hit.source)}</p>' if passages > 1 else ""
+    more = f'<p class="docqa-more">{passages:,} such passages in {name(hit.source)}</p>' if passages > 1 else ""
     return f'<article class="docqa-answer" tabindex="-1">{text}{where(hit, documents.get(hit.document_id))}{more}</article>'

@@ -10,8 +10,10 @@ from ui.client.schemas import Answer, Corpus, Passage
 from ui.components.answer_cards import show_answers, show_progress
 from ui.components.filter_chips import show_chips
 from ui.components.filter_sidebar import choose
+from ui.components.history import remember, show_history
 from ui.components.keyboard import arrows
 from ui.components.result_slot import ResultSlot
+from ui.components.start import has_corpora, show_indexing, show_questions, show_start
 from ui.components.word_results import HELP, show_word_results
 from ui.state.query import PARAMETERS, QUESTION_CHARACTERS, TYPED_CHARACTERS, Query, from_query
 from ui.state.reply_cache import get_cited, outcome
@@ -25,6 +27,9 @@ PLACEHOLDERS = ("Ask a question, in any language", 'Search for words: "old bridg
 def page() -> None:
     """Draws the page from its URL."""
     asked = from_query(parameter, parameters)
+    if not asked.question and not parameter("corpus") and not has_corpora():
+        show_start()
+        return
     first = st.container()
     asked = replace(asked, by_words=mode(asked))
     with first:
@@ -40,10 +45,16 @@ def page() -> None:
     with chips:
         show_chips(asked)
     place = slot.open((asked.question, asked.by_words), corpus.name, corpus.created, corpus.generation, asked)
-    if corpus.documents == 0:
+    if asked.question:
+        remember(corpus, asked)
+    show_history(corpus)
+    if corpus.documents == 0 and show_indexing(corpus):
+        pass
+    elif corpus.documents == 0:
         st.info("This collection has no documents yet. Upload some on the page Collections.")
     elif not asked.question:
         about(corpus)
+        show_questions(corpus)
         if asked.by_words:
             st.caption(HELP)
     elif asked.by_words:

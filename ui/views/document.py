@@ -9,7 +9,7 @@ import streamlit as st
 from ui.client.schemas import ApiError, Corpus, Document, ListedDocument, Page, Reply
 from ui.components.document_files import name_pattern
 from ui.components.hit_navigation import Hits, Span, hits_of, page_of, window
-from ui.components.keyboard import bring
+from ui.components.keyboard import arrows, bring
 from ui.render.highlight import MAX_FOUND, block, escape_html, find, mark_html, name
 from ui.render.names import language_name, plain
 from ui.state.query import Query, from_query
@@ -87,7 +87,8 @@ def show_document(corpus: Corpus, document: Document, asked: Query) -> None:
     span = span_of(document)
     reply = reply_for(corpus, document, asked, span)
     hits = hits_of(reply, document.id, found, span)
-    as_page = bool(document.pages) and document.meta.get("file_type") == "pdf"
+    # An attachment of a mail or a member of an archive has no file of its own to draw pages of.
+    as_page = bool(document.pages) and document.meta.get("file_type") == "pdf" and "parent" not in document.meta
     with st.container(horizontal=True, vertical_alignment="center", key="hits"):
         is_page = as_page and chosen_view() == VIEWS[0]
         steps(hits, span, has_more)
@@ -96,6 +97,7 @@ def show_document(corpus: Corpus, document: Document, asked: Query) -> None:
     else:
         show_text(document, hits, span)
     facts(document)
+    arrows()
 
 
 def span_of(document: Document) -> Span | None:

@@ -17,7 +17,7 @@ from litestar.response import Stream
 from indexing.errors import DocqaError, SettingError
 from qa_pipeline.answering.ask import Step
 from qa_pipeline.answers import Reply, WordHits
-from qa_pipeline.api.auth import owner
+from qa_pipeline.api.auth import FILTERED, limited, owner
 from qa_pipeline.api.problems import error_responses, problem
 from qa_pipeline.api.schemas import (
     AskBatchBody,
@@ -46,8 +46,8 @@ ERRORS = (404, 408, 413, 429, 503, 504)
 EVENTS = {200: ResponseSpec(ServerEvent, generate_examples=False, media_type=SSE, description="Events.")}
 
 
-def _ask(service: Service, corpus: str, body: AskBody) -> Reply:
-    return service.ask(corpus, body.question, _settings(service, body), body.filters)
+def _ask(service: Service, corpus: str, request: ApiRequest, body: AskBody) -> Reply:
+    return service.ask(corpus, body.question, _settings(service, body), limited(request, body.filters))
 
 
 def _settings(service: Service, body: AskBody) -> AskSettings:
@@ -62,52 +62,60 @@ def _settings(service: Service, body: AskBody) -> AskSettings:
     )
 
 
-def _search(service: Service, corpus: str, body: SearchBody) -> Reply:
-    return service.search(
-        corpus, body.question, service.ask_settings(retrieve=body.retrieve, words=body.words), body.filters
-    )
+def _search(service: Service, corpus: str, request: ApiRequest, body: SearchBody) -> Reply:
+    settings = service.ask_settings(retrieve=body.retrieve, words=body.words)
+    return service.search(corpus, body.question, settings, limited(request, body.filters))
+
+
+def _later(work: Callable[..., Reply], *arguments: Any) -> Callable[[], Reply]:
+    return partial(work, *arguments)
 
 
 @post(
     "/v1/corpora/{corpus:str}/ask",
     status_code=200,
+    opt={FILTERED: True},
     tags=["ask"],
     summary="Answer a question",
     responses=error_responses(*ERRORS),
 )
-async def ask(corpus: str, data: AskBody, service: Service) -> Reply:
+async def ask(corpus: str, data: AskBody, service: Service, request: ApiRequest) -> Reply:
     """Answer a question. The reply has the closest passages, also when it has no answer."""
-    return await service.reads.run(partial(_ask, service, corpus, data))
+    return await service.reads.run(partial(_ask, service, corpus, request, data))
 
 
 @post(
     "/v1/corpora/{corpus:str}/search",
     status_code=200,
+    opt={FILTERED: True},
     tags=["ask"],
     summary="Search for passages",
     responses=error_responses(*ERRORS),
 )
-async def search(corpus: str, data: SearchBody, service: Service) -> Reply:
+async def search(corpus: str, data: SearchBody, service: Service, request: ApiRequest) -> Reply:
     """Retrieve the closest passages without running the reader; the reply has no answers."""
-    return await service.reads.run(partial(_search, service, corpus, data))
+    return await service.reads.run(partial(_search, service, corpus, request, data))
 
 
 @post(
     "/v1/corpora/{corpus:str}/words",
     status_code=200,
+    opt={FILTERED: True},
     tags=["ask"],
     summary="Search by words",
     responses=error_responses(*ERRORS),
 )
-async def search_words(corpus: str, data: WordsBody, service: Service) -> WordHits:
+async def search_words(corpus: str, data: WordsBody, service: Service, request: ApiRequest) -> WordHits:
     """Find the passages with words, phrases and fields: all are counted, `limit` of them from `offset` on are returned."""
-    work = partial(service.search_words, corpus, data.words, data.filters, data.offset, data.limit)
+    filters = limited(request, data.filters)
+    work = partial(service.search_words, corpus, data.words, filters, data.offset, data.limit)
     return await service.reads.run(work)
 
 
 @post(
     "/v1/corpora/{corpus:str}/ask/batch",
     status_code=200,
+    opt={FILTERED: True},
     tags=["ask"],
     summary="Answer many questions",
     responses=error_responses(*ERRORS),
@@ -115,12 +123,13 @@ async def search_words(corpus: str, data: WordsBody, service: Service) -> WordHi
 async def ask_batch(corpus: str, data: AskBatchBody, service: Service, request: ApiRequest) -> Replies:
     """Answer many questions, in order; a failed question has an error in its place. It ends with its client."""
     with service.reads.batch(owner(request)):
-        return Replies(await _each(service, data.questions, lambda body: partial(_ask, service, corpus, body), corpus))
+        return Replies(await _each(service, data.questions, partial(_later, _ask, service, corpus, request), corpus))
 
 
 @post(
     "/v1/corpora/{corpus:str}/search/batch",
     status_code=200,
+    opt={FILTERED: True},
     tags=["ask"],
     summary="Search for many questions",
     responses=error_responses(*ERRORS),
@@ -128,12 +137,13 @@ async def ask_batch(corpus: str, data: AskBatchBody, service: Service, request: 
 async def search_batch(corpus: str, data: SearchBatchBody, service: Service, request: ApiRequest) -> Replies:
     """Retrieve the closest passages for many questions, in order; a failed question has an error in its place."""
     with service.reads.batch(owner(request)):
-        return Replies(await _each(service, data.questions, lambda body: partial(_search, service, corpus, body), corpus))
+        return Replies(await _each(service, data.questions, partial(_later, _search, service, corpus, request), corpus))
 
 
 @post(
     "/v1/read",
     status_code=200,
+    opt={FILTERED: True},
     tags=["ask"],
     summary="Answer from a text",
     responses=error_responses(408, 413, 429, 503, 504),
@@ -146,6 +156,7 @@ async def read(data: ReadBody, service: Service) -> ReadAnswer:
 @post(
     "/v1/read/batch",
     status_code=200,
+    opt={FILTERED: True},
     tags=["ask"],
     summary="Answer from many texts",
     responses=error_responses(408, 413, 429, 503, 504),
@@ -165,6 +176,7 @@ async def read_batch(data: ReadBatchBody, service: Service, request: ApiRequest)
 @post(
     "/v1/corpora/{corpus:str}/ask/stream",
     status_code=200,
+    opt={FILTERED: True},
     tags=["ask"],
     summary="Stream answers",
     media_type=SSE,
@@ -175,7 +187,7 @@ async def ask_stream(corpus: str, data: AskBody, service: Service, request: ApiR
 
     `passages` comes first, then `answers` after each passage read, then `reply`; or `error`.
     """
-    settings = _settings(service, data)
+    settings, filters = _settings(service, data), limited(request, data.filters)
     loop, queue, gone = asyncio.get_running_loop(), asyncio.Queue[Event | Exception](), threading.Event()
 
     def tell(event: Event | Exception) -> None:
@@ -189,7 +201,7 @@ async def ask_stream(corpus: str, data: AskBody, service: Service, request: ApiR
 
     def run() -> None:
         try:
-            for number, step in enumerate(service.ask_stream(corpus, data.question, settings, data.filters)):
+            for number, step in enumerate(service.ask_stream(corpus, data.question, settings, filters)):
                 tell(_event(step, first=number == 0))
                 if gone.is_set():
                     return

@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Request, delete, get, post
 
 from indexing.errors import ModelError, SettingError
-from qa_pipeline.api.auth import WRITES
+from qa_pipeline.api.auth import FILTERED, WRITES
 from qa_pipeline.api.problems import error_responses
 from qa_pipeline.api.schemas import CorpusBody, CorpusDetail, CorpusStatus, Model, to_schema
 from qa_pipeline.errors import NotAllowed
@@ -16,7 +16,7 @@ from qa_pipeline.service.service import Service
 ApiRequest = Request[Any, Any, Any]
 
 
-@get("/v1/models", tags=["service"], summary="List models", responses=error_responses())
+@get("/v1/models", opt={FILTERED: True}, tags=["service"], summary="List models", responses=error_responses())
 async def list_models(service: Service) -> list[Model]:
     """List readers and embedders, and whether each can be loaded on the service's machine now."""
     from indexing.models.registry import available
@@ -25,7 +25,7 @@ async def list_models(service: Service) -> list[Model]:
     return [Model(p.name, p.kind, p.model, p.about, p.languages, p.licence, here, reason) for p, here, reason in rows]
 
 
-@get("/v1/corpora", tags=["corpora"], summary="List corpora", responses=error_responses(503))
+@get("/v1/corpora", opt={FILTERED: True}, tags=["corpora"], summary="List corpora", responses=error_responses(503))
 async def list_corpora(service: Service, request: ApiRequest) -> list[CorpusStatus]:
     """List every corpus that the key may see, by name."""
     return to_schema(await service.run_blocking(service.statuses, request.auth), list[CorpusStatus])
@@ -50,10 +50,17 @@ async def create_corpus(data: CorpusBody, service: Service, request: ApiRequest)
     return to_schema(await service.run_blocking(service.status, data.name, skipped=True), CorpusDetail)
 
 
-@get("/v1/corpora/{corpus:str}", tags=["corpora"], summary="Get a corpus", responses=error_responses(404, 503))
-async def get_corpus(corpus: str, service: Service) -> CorpusDetail:
+@get(
+    "/v1/corpora/{corpus:str}",
+    opt={FILTERED: True},
+    tags=["corpora"],
+    summary="Get a corpus",
+    responses=error_responses(404, 503),
+)
+async def get_corpus(corpus: str, service: Service, request: ApiRequest) -> CorpusDetail:
     """Get the status of a corpus, and its unreadable files, each with the reason."""
-    return to_schema(await service.run_blocking(service.status, corpus, skipped=True), CorpusDetail)
+    found = await service.run_blocking(service.status, corpus, skipped=True, key=request.auth)
+    return to_schema(found, CorpusDetail)
 
 
 @delete(

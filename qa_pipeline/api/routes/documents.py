@@ -16,8 +16,17 @@ from litestar.response import File
 from indexing.documents import Document
 from indexing.errors import DocumentMissing, SettingError
 from indexing.files.pdf_images import page_image
-from indexing.store.listing import Listing, ListingQuery, file_of, list_documents
-from qa_pipeline.api.auth import WRITES
+from indexing.store.filters import Filter
+from indexing.store.listing import (
+    Listing,
+    ListingQuery,
+    file_of,
+    list_documents,
+    missing_document,
+    visible,
+    whole_file_visible,
+)
+from qa_pipeline.api.auth import FILTERED, WRITES, filter_of
 from qa_pipeline.api.files import A_FILE, ANY_TYPE, HARMLESS, attachment, files_body
 from qa_pipeline.api.multipart import SentFile, UploadResult, upload
 from qa_pipeline.api.problems import error_responses
@@ -114,10 +123,17 @@ def _put(service: Service, corpus: Corpus, file: SentFile) -> PutReport:
 # -- read --------------------------------------------------------------------------------------------------------------
 
 
-@get("/v1/corpora/{corpus:str}/documents", tags=["documents"], summary="List documents", responses=error_responses(404, 503))
+@get(
+    "/v1/corpora/{corpus:str}/documents",
+    opt={FILTERED: True},
+    tags=["documents"],
+    summary="List documents",
+    responses=error_responses(404, 503),
+)
 async def list_corpus_documents(
     corpus: str,
     service: Service,
+    request: ApiRequest,
     language: Choices = None,
     folder: Choices = None,
     source: Pattern = None,
@@ -136,9 +152,8 @@ async def list_corpus_documents(
 
     A repeated parameter matches any of its values. fields: also count the metadata fields that distinguish documents.
     """
-    wanted = ListingQuery(
-        language, file_type, folder, source, pattern, ids, [_pair(text) for text in meta or ()], since, until
-    )
+    pairs = [_pair(text) for text in meta or ()]
+    wanted = ListingQuery(language, file_type, folder, source, pattern, ids, pairs, since, until, allowed=filter_of(request))
 
     def listed() -> Listing:
         with service.using(corpus) as opened:
@@ -156,13 +171,16 @@ def _pair(text: str) -> tuple[str, str]:
 
 @get(
     "/v1/corpora/{corpus:str}/documents/{document:str}",
+    opt={FILTERED: True},
     tags=["documents"],
     summary="Get a document",
     responses=error_responses(404, 503),
 )
-async def get_document(corpus: str, document: str, service: Service, start: Place = None, end: Place = None) -> DocumentText:
+async def get_document(
+    corpus: str, document: str, service: Service, request: ApiRequest, start: Place = None, end: Place = None
+) -> DocumentText:
     """Get a document with its text, or with the part from start to end."""
-    found = await service.run_blocking(_document, service, corpus, document)
+    found = await service.run_blocking(_document, service, corpus, document, filter_of(request))
     first, last = _span(found, start, end)
     return DocumentText(
         found.id,
@@ -182,13 +200,14 @@ async def get_document(corpus: str, document: str, service: Service, start: Plac
 
 @get(
     "/v1/corpora/{corpus:str}/documents/{document:str}/original",
+    opt={FILTERED: True},
     tags=["documents"],
     summary="Download a document's file",
     responses=error_responses(404, 503) | A_FILE,
 )
-async def get_original(corpus: str, document: str, service: Service) -> File:
+async def get_original(corpus: str, document: str, service: Service, request: ApiRequest) -> File:
     """Download the original file of a document, as uploaded."""
-    found = await service.run_blocking(_original, service, corpus, document)
+    found = await service.run_blocking(_original, service, corpus, document, filter_of(request))
     kind, name = TYPES.get(found.path.suffix.lower(), ANY_TYPE), found.source.rpartition("/")[2]
     return File(
         found.path,
@@ -199,6 +218,7 @@ async def get_original(corpus: str, document: str, service: Service) -> File:
 
 @get(
     "/v1/corpora/{corpus:str}/documents/{document:str}/pages/{page:int}",
+    opt={FILTERED: True},
     tags=["documents"],
     summary="Render a page",
     responses=error_responses(404, 503),
@@ -208,6 +228,7 @@ async def get_page_image(
     document: str,
     page: int,
     service: Service,
+    request: ApiRequest,
     start: Place = None,
     end: Place = None,
     scale: Annotated[float, Parameter(ge=0.1, le=4)] = 1.5,
@@ -215,8 +236,12 @@ async def get_page_image(
     """Render a page of a PDF, with boxes around the part of start..end on it. `exact` is false if none can be drawn."""
 
     def drawn() -> Page:
-        found = _document(service, corpus, document)
-        file = _original(service, corpus, document)
+        found = _document(service, corpus, document, filter_of(request))
+        file = _original(service, corpus, document, filter_of(request))
+        if found.source.startswith(f"{file.source}/"):
+            raise DocumentMissing(
+                f"{found.source} is inside {file.source}, so its pages cannot be shown; read its text instead."
+            )
         if found.meta.get("file_type") != "pdf" and file.path.suffix.lower() != ".pdf":
             raise DocumentMissing(f"{found.source} is no PDF, so it has no pages to show; read its text instead.")
         if not 1 <= page <= len(found.pages):
@@ -246,7 +271,7 @@ async def delete_document(
     ] = False,
 ) -> AcceptedJob:
     """Delete the file of a document; a job removes it from the index."""
-    found = await service.run_blocking(_original, service, corpus, document)
+    found = await service.run_blocking(_deleted, service, corpus, document)
     if found.documents > 1 and not whole_file:
         raise SettingError(
             f"{found.source} holds {found.documents:,} documents, all deleted with it; set whole_file=true to confirm."
@@ -282,19 +307,38 @@ class Original(NamedTuple):
     documents: int
 
 
-def _document(service: Service, corpus: str, document: str) -> Document:
+def _document(service: Service, corpus: str, document: str, allowed: Filter | None = None) -> Document:
+    """The document. Raises DocumentMissing, also for one that a key's filter does not allow."""
     with service.using(corpus) as opened:
+        if allowed is not None and not visible(opened.folder, [document], allowed):
+            raise missing_document(document)
         return opened.folder.document(document)
 
 
-def _original(service: Service, corpus: str, document: str) -> Original:
+def _original(service: Service, corpus: str, document: str, allowed: Filter | None = None) -> Original:
+    """The file of a document. Raises DocumentMissing, also where a key's filter hides any document of the file."""
     with service.using(corpus) as opened:
+        if allowed is not None and not whole_file_visible(opened.folder, document, allowed):
+            raise missing_document(document)
         source, count = file_of(opened.folder, document)
         return Original(opened.corpus, source, service.home.original(opened.corpus, source), count)
 
 
+def _deleted(service: Service, corpus: str, document: str) -> Original:
+    """The file of a document to delete; also one whose deletion failed after its file was gone."""
+    with service.using(corpus) as opened:
+        source, count = file_of(opened.folder, document)
+        return Original(opened.corpus, source, Path(), count)
+
+
 def _remove(service: Service, file: Original) -> AcceptedJob:
-    service.home.remove(file.corpus, file.source)
+    """Delete a file, and queue the job that removes it from the index. Raises DocumentMissing."""
+    try:
+        service.home.remove(file.corpus, file.source)
+    except DocumentMissing:
+        with service.using(file.corpus.name) as opened:
+            if file.source not in opened.folder.file_records():
+                raise
     return to_schema({"job": service.index_later(file.corpus, [file.source])}, AcceptedJob)
 
 

@@ -8,10 +8,14 @@ from typing import Any
 import msgspec
 from litestar import Request, delete, get, post
 
-from qa_pipeline.api.auth import WRITES
+from indexing.store.corpus_db import IndexFolder
+from indexing.store.filters import Filter
+from indexing.store.listing import visible
+from qa_pipeline.api.auth import FILTERED, WRITES, filter_of
 from qa_pipeline.api.problems import error_responses
 from qa_pipeline.api.schemas import FeedbackBody, SavedQuestionBody
 from qa_pipeline.service.feedback import Feedback
+from qa_pipeline.service.feedback import squad as squad_of
 from qa_pipeline.service.saved_questions import Change, SavedQuestion
 from qa_pipeline.service.service import Service
 
@@ -54,25 +58,45 @@ async def add_feedback(corpus: str, data: FeedbackBody, service: Service, reques
     return await service.run_blocking(add)
 
 
-@get("/v1/corpora/{corpus:str}/feedback", tags=["feedback"], summary="List feedback", responses=error_responses(404, 503))
-async def list_feedback(corpus: str, service: Service) -> list[Feedback]:
-    """List the feedback on a corpus, newest first."""
-    await service.run_blocking(service.home.corpus, corpus)
-    return await service.run_blocking(service.feedback.list, corpus)
+@get(
+    "/v1/corpora/{corpus:str}/feedback",
+    opt={FILTERED: True},
+    tags=["feedback"],
+    summary="List feedback",
+    responses=error_responses(404, 503),
+)
+async def list_feedback(corpus: str, service: Service, request: ApiRequest) -> list[Feedback]:
+    """List the feedback on a corpus, newest first; with a filtered key, that on documents it may see."""
+
+    def listed() -> list[Feedback]:
+        with service.using(corpus) as opened:
+            return _visible(service.feedback.list(corpus), opened.folder, filter_of(request))
+
+    return await service.run_blocking(listed)
+
+
+def _visible(said: list[Feedback], folder: IndexFolder, allowed: Filter | None) -> list[Feedback]:
+    """The feedback on documents that a key's filter allows."""
+    if allowed is None:
+        return said
+    seen = visible(folder, {one.document_id for one in said if one.document_id}, allowed)
+    return [one for one in said if one.document_id in seen]
 
 
 @get(
     "/v1/corpora/{corpus:str}/feedback/export",
+    opt={FILTERED: True},
     tags=["feedback"],
     summary="Export feedback",
     responses=error_responses(404, 503),
 )
-async def export_feedback(corpus: str, service: Service) -> dict[str, Any]:
+async def export_feedback(corpus: str, service: Service, request: ApiRequest) -> dict[str, Any]:
     """Export the feedback as SQuAD 2.0, for training and evaluation."""
 
     def squad() -> dict[str, Any]:
         with service.using(corpus) as opened:
-            return service.feedback.squad(corpus, opened.folder)
+            said = _visible(service.feedback.list(corpus), opened.folder, filter_of(request))
+            return squad_of(reversed(said), opened.folder)
 
     return await service.run_blocking(squad)
 

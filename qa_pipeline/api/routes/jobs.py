@@ -60,7 +60,7 @@ async def list_jobs(
 ) -> list[Job]:
     """List jobs of the corpora that the key may see, newest first, without their results."""
     found = await service.run_blocking(service.jobs.list, corpus, limit, results=False)
-    return [to_schema(job, Job) for job in found if service.may_see(request.auth, job.corpus)]
+    return [to_schema(job, Job) for job in found if _may_see(service, request.auth, job)]
 
 
 @get("/v1/jobs/{job:str}", tags=["jobs"], summary="Get a job", responses=error_responses(404, 503))
@@ -133,11 +133,16 @@ ROUTES = (list_jobs, get_job, cancel_job, get_job_result, add_question_file)
 
 
 def _seen(service: Service, key: Key | None, id: str) -> job_store.Job:
-    """The job, if the key may see its corpus. Raises JobMissing."""
+    """The job, if the key may see all that it is about. Raises JobMissing."""
     job = service.jobs.get(id)
-    if not service.may_see(key, job.corpus):
+    if not _may_see(service, key, job):
         raise JobMissing(f"There is no job {id[:80]!r}; list the jobs, or start it again.")
     return job
+
+
+def _may_see(service: Service, key: Key | None, job: job_store.Job) -> bool:
+    """Whether a key may see a job: its corpus, and every corpus that the questions of its file name."""
+    return all(service.may_see(key, str(name)) for name in (job.corpus, *job.request.get("corpora", ())))
 
 
 def _request(service: Service, key: Key | None, corpus: str, sent: UploadResult) -> dict[str, Any]:

@@ -173,3 +173,13 @@ def test_damaged_xml_keeps_what_stands_before() -> None:
     parts = {"word/document.xml": f"<w:document {DECLARED}><w:body>{paragraph(run(WORDS))}<w:p><w:r></w:body>"}
     text = read(package("word/document.xml", WORD, parts))
     assert text.text == WORDS and "text after the fault can be missing" in text.notes[0]
+
+
+def test_a_damaged_part_costs_no_other() -> None:
+    data = bytearray(
+        word(paragraph(run(WORDS)), {"word/styles.xml": f"<w:styles {DECLARED}/>"}, {"rId1": "styles styles.xml"})
+    )
+    at = data.rindex(b"word/styles.xml") - 46 + 16
+    data[at : at + 4] = b"\0\0\0\0"
+    text = read(bytes(data))
+    assert text.text == WORDS and text.notes == ("damaged part not read: styles.xml",)

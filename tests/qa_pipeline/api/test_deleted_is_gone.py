@@ -114,7 +114,7 @@ def test_what_a_reader_kept_is_erased_at_a_clean_stop(tmp_path: Path, monkeypatc
     assert holding(home) == set()
 
 
-def test_an_upload_of_no_job_is_swept_after_a_day(tmp_path: Path) -> None:
+def test_an_upload_of_no_job_is_swept_after_two_days(tmp_path: Path) -> None:
     with live(tmp_path / "h") as api:
         api.fill("a", {"mine.txt": "The mine closed in 1974."})
         job = api.http.post("/v1/corpora/a/questions", files={"file": ("q.csv", b"question\nWhen?\n")}).json()["job"]["id"]
@@ -123,7 +123,7 @@ def test_an_upload_of_no_job_is_swept_after_a_day(tmp_path: Path) -> None:
         left.mkdir()
         (left / "0").write_text(SECRET)
         for folder in api.service.home.uploads.iterdir():
-            os.utime(folder, (time.time() - 2 * 86_400,) * 2)
+            os.utime(folder, (time.time() - 3 * 86_400,) * 2)
         api.service._sweep()
         assert not left.exists()
         assert api.http.get(f"/v1/jobs/{job}/result").status_code == 200, "results are kept for `keep_days`"

@@ -77,9 +77,19 @@ REFUSED = [
     ("a/.git/config", "hidden"),
     ("__MACOSX/a.txt", "hidden"),
     ("~$a.docx", "hidden"),
-    ("inner.ZIP", "archive in an archive"),
     ("???", "nothing|no letter"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("cp866", "Склад.txt"), ("gbk", "仓库规则.txt"), ("cp932", "倉庫の規則.txt")]
+)
+def test_names_of_other_countries(home: Home, reports: Corpus, tmp_path: Path, encoding: str, name: str) -> None:
+    raw = name.encode(encoding)
+    path = make_zip(tmp_path / "z.zip", [("x" * len(raw), b"good")])
+    path.write_bytes(path.read_bytes().replace(b"x" * len(raw), raw))
+    (found,) = home.put_zip(reports, path)
+    assert (found.name, found.source) == (name, name)
 
 
 @pytest.mark.parametrize(("name", "reason"), REFUSED)

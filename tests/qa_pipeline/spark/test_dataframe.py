@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,11 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-# DOCQA_SPARK_TESTS=1, as `make test-spark` sets it: what is missing is an error, not a reason to skip.
-if os.environ.get("DOCQA_SPARK_TESTS") != "1":
-    pytest.importorskip("pyspark", reason="needs pyspark (450 MB) and Java 17: make test-spark")
-    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-        pytest.skip("needs Java 17 or newer: make test-spark", allow_module_level=True)
+from tests.spark import needs_spark
+
+needs_spark()
 
 from indexing.build import build_index
 from indexing.errors import IndexMissing, ModelMissing, SettingError
@@ -37,30 +34,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[3]
 TEXTS = [text for text in UGLY if "\x00" not in text]
 PARTS = 5
-
-
-@pytest.fixture(scope="module")
-def session() -> Iterator[SparkSession]:
-    from pyspark.sql import SparkSession
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))
-        patch.setenv("PYSPARK_PYTHON", sys.executable)
-        builder = SparkSession.builder.master("local[2]").appName("docqa tests")
-        for name, value in {
-            "spark.ui.enabled": "false",
-            "spark.driver.host": "127.0.0.1",
-            "spark.driver.bindAddress": "127.0.0.1",
-            "spark.sql.shuffle.partitions": "2",
-            "spark.driver.memory": "512m",
-            "spark.log.level": "ERROR",
-            "spark.sql.session.timeZone": "UTC",
-            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-        }.items():
-            builder = builder.config(name, value)
-        made = builder.getOrCreate()
-        yield made
-        made.stop()
 
 
 @pytest.fixture(scope="module")
@@ -133,11 +106,12 @@ def loaded_by_workers(session: SparkSession) -> dict[int, int]:
 def loads(batches: Any) -> Iterator[Any]:
     """In a worker: its id, how often it has loaded a reader, and with how many threads it reads."""
     import pyarrow as pa
-    import torch
+
+    from indexing.models.threads import thread_count
 
     for batch in batches:
         missed = rows._reader.cache_info().misses
-        values = [[os.getpid()] * batch.num_rows, [missed] * batch.num_rows, [torch.get_num_threads()] * batch.num_rows]
+        values = [[os.getpid()] * batch.num_rows, [missed] * batch.num_rows, [thread_count()] * batch.num_rows]
         yield pa.RecordBatch.from_arrays([pa.array(v, pa.int64()) for v in values], ["worker", "loads", "threads"])
 
 

@@ -75,6 +75,7 @@ CHOICES: list[tuple[str, dict[str, str], str, Any, dict[str, list[str]]]] = [
     ("ask", ASKED, "until", "2020-01", {"until": ["2020-01"]}),
     ("ask", ASKED, "top_k", 3, {"top": ["3"]}),
     ("ask", ASKED, "retrieve", 20, {"read": ["20"]}),
+    ("ask", ASKED, "mode", "Search", {"mode": ["words"]}),
     ("ask", ASKED, "order", "By language", {"order": ["language"]}),
     ("document", {"corpus": "test"}, "wanted", "guide", {"find": ["guide"]}),
     ("document", {"corpus": "test", "document": "guide.md"}, "find", "bridge", {"find": ["bridge"]}),

@@ -123,6 +123,19 @@ def test_passages_come_first_then_progress(page: Page, site: str) -> None:  # no
     settled(page)
 
 
+def test_earlier_questions_are_a_click_away(page: Page, site: str) -> None:  # noqa: F811
+    ask(page, site)
+    box = page.get_by_label("Question")
+    box.fill("When was the tower finished?")
+    box.press("Enter")
+    addressed(page, q="When was the tower finished?")
+    settled(page)
+    page.get_by_text("Your questions").click()
+    page.get_by_role("link", name=QUESTION).click()
+    addressed(page, q=QUESTION)
+    filled(page, "Question", QUESTION)
+
+
 def test_not_in_these_documents(page: Page, site: str) -> None:  # noqa: F811
     ask(page, site, "xylophone")
     assert page.locator(".docqa-none").inner_text().startswith("No answer in the")
@@ -293,6 +306,11 @@ def test_find_and_step(page: Page, site: str, api: Live) -> None:  # noqa: F811
         page.get_by_role("button", name="Next").click()
         page.get_by_text(f"Hit {number} of 3").wait_for()
     page.get_by_role("button", name="Previous").click()
+    page.get_by_text("Hit 3 of 3").wait_for()
+    page.locator(".docqa-title").click()
+    page.keyboard.press("n")
+    page.get_by_text("Hit 1 of 3").wait_for()
+    page.keyboard.press("p")
     page.get_by_text("Hit 3 of 3").wait_for()
     addressed(page, find="ZEBRA")
 

@@ -1,0 +1,161 @@
+"""Mailboxes: each message is a document; a stopped or grown one is continued; memory holds one part."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from indexing.build import Report, build_index
+from indexing.files import mailboxes
+from indexing.files.file_text import FileLimits, FileText
+from indexing.files.mailboxes import is_mailbox, messages, read_parts
+from indexing.store.corpus_db import IndexFolder
+from tests.known import WordEmbedder
+
+
+def message(number: int, words: str = "") -> bytes:
+    words = words or f"Pier {number} is {number + 10} metres deep."
+    return (
+        f"From ada@example.org Mon Jan  2 10:00:00 2023\nFrom: Ada <ada@example.org>\nTo: bo@example.org\n"
+        f"Subject: Pier {number}\nMessage-ID: <{number}@x>\n\n{words}\n\n"
+    ).encode()
+
+
+def box(*numbers: int) -> bytes:
+    return b"".join(map(message, numbers))
+
+
+def build(folder: Path, limits: FileLimits | None = None) -> Report:
+    """Index `in` of a folder into `index` of it."""
+    return build_index(folder / "in", folder / "index", embedder=WordEmbedder(), limits=limits)  # type: ignore[arg-type]
+
+
+def texts(folder: Path) -> dict[str, str]:
+    with IndexFolder.open(folder) as opened, opened.reading() as connection:
+        rows = connection.execute("SELECT source, text FROM documents ORDER BY rowid").fetchall()
+    return {source: text.rpartition("\n\n")[2] for source, text in rows}
+
+
+def test_separators_and_quoted_lines() -> None:
+    data = (
+        b"From a@b Mon Jan  2 10:00:00 2023\nX: 1\n\nFrom here on it is deep.\n\n>From 2019 to 2023.\n>>From x\n\n"
+        + message(2)
+    )
+    found = list(messages(io.BytesIO(data), 1_000))
+    assert [(number, end) for number, end, _ in found] == [(1, len(data) - len(message(2))), (2, len(data))]
+    assert found[0][2] == b"X: 1\n\nFrom here on it is deep.\n\nFrom 2019 to 2023.\n>From x\n\n"
+    assert is_mailbox(data) and not is_mailbox(b"From 2019 on, the pier\nwas closed.\n")
+    assert list(messages(io.BytesIO(data), 10))[0][2] == b""
+
+
+def test_messages_are_documents(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "old.mbox").write_bytes(box(1, 2, 3))
+    report = build(tmp_path)
+    assert [(file.source, file.status, file.documents) for file in report.files] == [("old.mbox", "indexed", 3)]
+    expected = {f"old.mbox/{number}.eml": f"Pier {number} is {number + 10} metres deep." for number in (1, 2, 3)}
+    assert texts(tmp_path / "index") == expected
+
+
+def test_a_grown_mailbox_is_read_from_where_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in").mkdir()
+    file = tmp_path / "in" / "old.mbox"
+    file.write_bytes(box(1, 2))
+    build(tmp_path)
+    asked: list[int] = []
+    whole = mailboxes._Part.add
+
+    def counted(self: mailboxes._Part, number: int, data: bytes, most: int) -> None:
+        asked.append(number)
+        whole(self, number, data, most)
+
+    monkeypatch.setattr(mailboxes._Part, "add", counted)
+    file.write_bytes(box(1, 2, 3))
+    report = build(tmp_path)
+    assert asked == [3] and report.files[0].status == "updated" and len(texts(tmp_path / "index")) == 3
+    file.write_bytes(box(1, 4, 3))
+    build(tmp_path)
+    assert asked == [3, 1, 2, 3] and "Pier 4 is 14 metres deep." in texts(tmp_path / "index").values()
+    assert len(texts(tmp_path / "index")) == 3
+
+
+def test_a_stopped_run_goes_on_after_the_last_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "old.mbox").write_bytes(box(*range(1, 8)))
+    monkeypatch.setattr(mailboxes, "PART_MESSAGES", 2)
+    monkeypatch.setattr("indexing.prepare.BATCH_CHARACTERS", 1)
+    whole = mailboxes._Part.add
+
+    def stops(self: mailboxes._Part, number: int, data: bytes, most: int) -> None:
+        if number == 6:
+            raise KeyboardInterrupt
+        whole(self, number, data, most)
+
+    monkeypatch.setattr(mailboxes._Part, "add", stops)
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path)
+    assert len(texts(tmp_path / "index")) == 4
+    asked: list[int] = []
+
+    def counted(self: mailboxes._Part, number: int, data: bytes, most: int) -> None:
+        asked.append(number)
+        whole(self, number, data, most)
+
+    monkeypatch.setattr(mailboxes._Part, "add", counted)
+    report = build(tmp_path)
+    assert asked == [5, 6, 7] and report.files[0].documents == 3
+    assert list(texts(tmp_path / "index")) == [f"old.mbox/{number}.eml" for number in range(1, 8)]
+
+
+def test_a_mailbox_may_be_larger_than_one_file(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "Inbox").write_bytes(box(*range(1, 30)))
+    (tmp_path / "in" / "a.txt").write_text("x" * 3_000)
+    report = build(tmp_path, FileLimits(max_bytes=1_000))
+    assert [(file.source, file.status) for file in report.files] == [("Inbox", "indexed"), ("a.txt", "skipped")]
+    assert report.documents == 29
+
+
+def test_parts_hold_a_few_messages_and_the_hash_of_what_is_read() -> None:
+    held: list[int] = []
+
+    class Stream(io.BytesIO):
+        def __iter__(self) -> Iterator[bytes]:  # type: ignore[override]
+            for line in iter(self.readline, b""):
+                held.append(len(line))
+                yield line
+
+    def read(data: bytes, source: str) -> list[FileText]:
+        return [FileText("x" * 150_000)]
+
+    data = box(*range(1, 7))
+    parts = read_parts(Stream(data), "a.mbox", read, 1_000, (0, ""))
+    first = next(parts)
+    assert len(first.texts) == 2 and not first.begun and not first.last
+    assert sum(held) < len(data)
+    rest = list(parts)
+    assert [len(part.texts) for part in rest] == [2, 2] and rest[-1].last and rest[-1].size == len(data)
+    again = list(read_parts(Stream(data), "a.mbox", read, 1_000, (first.size, first.digest)))
+    assert [[text.member for text in part.texts] for part in again] == [["3.eml", "4.eml"], ["5.eml", "6.eml"]]
+    assert all(part.begun for part in again)
+
+
+def test_a_mailbox_cut_inside_a_message_is_read_again() -> None:
+    def read(data: bytes, source: str) -> list[FileText]:
+        return [FileText(data.decode())]
+
+    (cut,) = read_parts(io.BytesIO(box(1, 2)[:-20]), "a.mbox", read, 1_000, (0, ""))
+    (whole,) = read_parts(io.BytesIO(box(1, 2)), "a.mbox", read, 1_000, (cut.size, cut.digest))
+    assert not whole.begun and [text.member for text in whole.texts] == ["1.eml", "2.eml"]
+
+
+def test_what_is_not_read_of_messages_is_said(tmp_path: Path) -> None:
+    def read(data: bytes, source: str) -> list[FileText]:
+        return [FileText("words", notes=("1 file in it not read: a.bin",))]
+
+    parts = list(read_parts(io.BytesIO(box(*range(1, 31))), "a.mbox", read, 1_000, (0, "")))
+    assert parts[-1].notes[0] == "1.eml: 1 file in it not read: a.bin" and len(parts[-1].notes) == 21
+    assert parts[-1].notes[-1] == "10 more remarks on messages"

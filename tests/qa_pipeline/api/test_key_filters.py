@@ -1,0 +1,244 @@
+"""A key with a filter sees what it allows by every route, and nothing else; keys expire, rotate, and open no service."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from indexing.errors import FilterError, SettingError
+from indexing.store.corpus_db import IndexFolder
+from indexing.store.listing import document_condition
+from qa_pipeline.service.api_keys import KeyStore
+from qa_pipeline.service.home import Home
+from tests.live import Live, known_models, live, problem
+
+DOCUMENTS = 12
+FILTERS = int(os.environ.get("DOCQA_FILTERS", "60"))
+QUESTION = "When was the tower opened in?"
+
+
+def marker(number: int) -> str:
+    """A word that stands in one document and its file's name only."""
+    return f"zq{number:02}qz"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Live, KeyStore, dict[str, str]]]:
+    """A corpus of DOCUMENTS documents with different meta: the service, its keys, source -> id."""
+    home = Home.open(tmp_path_factory.mktemp("filters") / "h", create=True, embedder=known_models().embedder)
+    keys = KeyStore(home.keys)
+    _, secret = keys.add("writer", write=True)
+    with live(home.path, key=secret) as api:
+        files: dict[str, bytes | str] = {}
+        for number in range(DOCUMENTS):
+            text = f"The tower {marker(number)} was opened in {1900 + number}. It is {marker(number)}."
+            record = {"text": text, "team": "abc"[number % 3], "year": 2000 + number, "open": number % 2 == 0}
+            folder = ("red", "blue")[number % 2]
+            files[f"{folder}/{marker(number)}.jsonl"] = json.dumps(record) + "\n"
+        ids = api.fill("a", files)
+        for source, id in ids.items():
+            number = int(source.partition("zq")[2][:2])
+            said = {"document_id": id, "start": 0, "end": 20, "verdict": "right"}
+            assert (
+                api.http.post("/v1/corpora/a/feedback", json={"question": f"{marker(number)}?", **said}).status_code == 201
+            )
+        until = time.monotonic() + 60
+        while not httpx.get(f"{api.url}/ready").json()["ready"]:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        yield api, keys, ids
+
+
+def drawn(chance: random.Random, sources: list[str], depth: int = 0) -> dict[str, Any]:
+    """A random filter on fields of documents."""
+    kind = chance.randrange(9 if depth < 3 else 6)
+    if kind == 0:
+        return {"team": chance.choice(["a", ["a", "b"], {"$ne": "c"}, {"$nin": ["a", "x"]}, []])}
+    if kind == 1:
+        return {"year": {chance.choice(["$gt", "$gte", "$lt", "$lte", "$eq", "$ne"]): 2000 + chance.randrange(DOCUMENTS)}}
+    if kind == 2:
+        return {"source": {"$glob": chance.choice(["red/*", "blue/*", "*0*", "nothing", "*"])}}
+    if kind == 3:
+        return {"source": chance.choice(sources)}
+    if kind == 4:
+        return {"open": chance.choice([True, False])}
+    if kind == 5:
+        return {"missing": chance.choice([1, {"$ne": 1}])}
+    parts = [drawn(chance, sources, depth + 1) for _ in range(chance.randrange(1, 4))]
+    return {"$not": parts[0]} if kind == 6 else {("$and", "$or")[kind - 7]: parts}
+
+
+def allowed_by(api: Live, chosen: dict[str, Any]) -> set[str]:
+    """The sources that a filter allows, by SQL over the documents alone."""
+    condition = document_condition(chosen)
+    with IndexFolder.open(api.service.home.corpus("a").index) as folder:
+        sql = f"SELECT d.source FROM documents AS d WHERE {condition.sql}"
+        return {row[0] for row in folder.connection().execute(sql, condition.values)}
+
+
+def reading_routes(ids: dict[str, str], own: dict[str, Any] | None) -> list[tuple[str, str, dict[str, Any]]]:
+    """Every way to read something of the corpus, with a filter of the client too."""
+    ask: dict[str, Any] = {"question": QUESTION, "thorough": True, "top_k": 20, "retrieve": 20}
+    search: dict[str, Any] = {"question": QUESTION, "retrieve": 20}
+    if own is not None:
+        ask, search = {**ask, "filters": own}, {**search, "filters": own}
+    base = "/v1/corpora/a"
+    routes: list[tuple[str, str, dict[str, Any]]] = [
+        ("POST", f"{base}/ask", {"json": ask}),
+        ("POST", f"{base}/search", {"json": search}),
+        ("POST", f"{base}/ask/stream", {"json": ask}),
+        ("POST", f"{base}/ask/batch", {"json": {"questions": [ask, ask]}}),
+        ("POST", f"{base}/search/batch", {"json": {"questions": [search]}}),
+        ("POST", f"{base}/search", {"json": {**search, "words": "the OR a OR was"}}),
+        ("POST", f"{base}/ask", {"json": {**ask, "words": "the OR a OR was"}}),
+        ("POST", f"{base}/words", {"json": {"words": "the OR a OR was", "filters": own, "limit": 100}}),
+        ("POST", f"{base}/words", {"json": {"words": "source:red/*", "limit": 100}}),
+        ("GET", f"{base}/documents", {"params": {"limit": 100, "fields": "true"}}),
+        ("GET", f"{base}/documents", {"params": {"meta": "team=a", "fields": "true"}}),
+        ("GET", f"{base}/documents", {"params": {"type": "json", "source~": "*"}}),
+        ("GET", f"{base}/feedback", {}),
+        ("GET", f"{base}/feedback/export", {}),
+        ("GET", base, {}),
+        ("GET", "/v1/corpora", {}),
+        ("GET", "/v1/jobs", {}),
+        ("GET", f"{base}/saved", {}),
+        ("GET", "/metrics", {}),
+        ("GET", "/v1/evaluations", {}),
+    ]
+    for id in ids.values():
+        routes += [("GET", f"{base}/documents/{id}", {}), ("GET", f"{base}/documents/{id}/original", {})]
+        routes += [("GET", f"{base}/documents/{id}/pages/1", {})]
+    return routes
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_no_route_shows_what_the_filter_of_a_key_does_not_allow(
+    served: tuple[Live, KeyStore, dict[str, str]], part: int
+) -> None:
+    """DOCQA_FILTERS=100000 draws as many filters; the bytes of every response are searched."""
+    api, keys, ids = served
+    chance = random.Random(part)
+    seen = 0
+    for _ in range(max(1, FILTERS // 20)):
+        chosen = drawn(chance, list(ids))
+        allowed = allowed_by(api, chosen)
+        key, secret = keys.add("filtered", filter=chosen)
+        own = chance.choice([None, {"$or": [{"team": ["a", "b", "c"]}, {"missing": {"$ne": 1}}]}, {"language": "en"}])
+        forbidden = [marker(int(s.partition("zq")[2][:2])).encode() for s in ids if s not in allowed]
+        for method, path, sent in reading_routes(ids, own):
+            answer = api.http.request(method, path, headers={"Authorization": f"Bearer {secret}"}, **sent)
+            assert answer.status_code in (200, 403, 404), (path, answer.text)
+            assert not [word for word in forbidden if word in answer.content], (chosen, path)
+            seen += sum(marker(int(s.partition("zq")[2][:2])).encode() in answer.content for s in allowed)
+        total = api.http.get("/v1/corpora/a/documents", headers={"Authorization": f"Bearer {secret}"}).json()["total"]
+        status = api.http.get("/v1/corpora/a", headers={"Authorization": f"Bearer {secret}"}).json()
+        assert total == status["documents"] == len(allowed) and status["skipped"] == []
+        keys.remove(key.id)
+    assert seen, "what is allowed is shown"
+
+
+def test_a_filtered_key_changes_nothing(served: tuple[Live, KeyStore, dict[str, str]]) -> None:
+    api, keys, ids = served
+    with pytest.raises(SettingError, match="only read"):
+        keys.add("x", write=True, filter={"team": "a"})
+    for bad in ({"language": "en"}, {"page": 1}, {"$or": [{"team": "a"}, {"$not": {"language": "en"}}]}):
+        with pytest.raises(FilterError, match="fields of documents"):
+            keys.add("x", filter=bad)
+    _, secret = keys.add("filtered", filter={"team": "a"})
+    for method, path in (("DELETE", "/v1/corpora/a"), ("POST", "/v1/corpora/a/questions"), ("GET", "/v1/jobs")):
+        headers = {"Authorization": f"Bearer {secret}"}
+        assert problem(api.http.request(method, path, headers=headers), 403, "NotAllowed")
+    assert len(api.http.get("/v1/corpora/a/documents").json()["documents"]) == len(ids)
+
+
+def test_a_job_shows_nothing_of_corpora_the_key_may_not_see(served: tuple[Live, KeyStore, dict[str, str]]) -> None:
+    api, keys, _ = served
+    api.fill("b", {"tower.txt": "The tower was opened in 1777."})
+    file = f"question,corpus\n{QUESTION},a\n{QUESTION},b\n".encode()
+    job = api.http.post("/v1/corpora/a/questions", files={"file": ("q.csv", file)}).json()["job"]["id"]
+    api.wait(job)
+    _, only_a = keys.add("a", corpora=["a"])
+    _, both = keys.add("both", corpora=["a", "b"])
+    for secret, status in ((only_a, 404), (both, 200)):
+        headers = {"Authorization": f"Bearer {secret}"}
+        for path in (f"/v1/jobs/{job}", f"/v1/jobs/{job}/result"):
+            assert api.http.get(path, headers=headers).status_code == status
+        listed = [one["id"] for one in api.http.get("/v1/jobs", headers=headers).json()]
+        assert (job in listed) == (status == 200)
+
+
+def test_a_key_expires_and_rotates(served: tuple[Live, KeyStore, dict[str, str]]) -> None:
+    api, keys, _ = served
+    _, old = keys.add("old", expires="2020-01-31")
+    key, new = keys.add("new", expires="2999-01-31T12:00:00+02:00")
+    assert key.expires == "2999-01-31T10:00:00.000+00:00"
+    get = lambda secret: api.http.get("/v1/corpora", headers={"Authorization": f"Bearer {secret}"})  # noqa: E731
+    assert "expired" in problem(get(old), 401, "KeyNeeded") and get(new).status_code == 200
+    _, rotated = keys.rotate(key.id)
+    assert get(new).status_code == 401 and get(rotated).status_code == 200
+    with pytest.raises(SettingError, match="2027-01-31"):
+        keys.add("x", expires="soon")
+    with pytest.raises(SettingError, match="no key"):
+        keys.rotate("none")
+
+
+def test_no_loss_of_keys_opens_a_service(tmp_path: Path) -> None:
+    home = Home.open(tmp_path / "h", create=True, embedder=known_models().embedder)
+    with live(home.path) as api:
+        assert api.http.get("/v1/corpora").status_code == 200, "a service that never had a key"
+        keys = KeyStore(home.keys)
+        key, secret = keys.add("one")
+        keys.remove(key.id)
+        problem(api.http.get("/v1/corpora"), 401, "KeyNeeded")
+        _, secret = keys.add("two")
+        assert api.http.get("/v1/corpora", headers={"Authorization": f"Bearer {secret}"}).status_code == 200
+        home.keys.unlink()
+        problem(api.http.get("/v1/corpora"), 401, "KeyNeeded")
+    with live(home.path) as api:
+        problem(api.http.get("/v1/corpora"), 401, "KeyNeeded")
+    with live(home.path, no_keys=True) as api:
+        assert api.http.get("/v1/corpora").status_code == 200
+    with pytest.raises(SettingError, match="no_keys"), live(home.path, no_keys=True, host="0.0.0.0"):
+        pass
+
+
+def test_a_parameter_that_is_not_there_is_refused(served: tuple[Live, KeyStore, dict[str, str]]) -> None:
+    api, _, ids = served
+    for path in (
+        "/v1/corpora/a/documents?langauge=de",
+        f"/v1/corpora/a/documents/{next(iter(ids.values()))}?begin=1",
+        "/v1/jobs?x",
+    ):
+        assert "There is no parameter" in problem(api.http.get(path), 422, "SettingError")
+    assert api.http.get("/v1/corpora/a/documents?source~=*&type=json&id=x&fields=true").status_code == 200
+
+
+def test_a_name_given_twice_is_refused(served: tuple[Live, KeyStore, dict[str, str]]) -> None:
+    api, _, _ = served
+    for body in ('{"question": "a?", "question": "b?"}', '{"question": "a?", "filters": {"team": "a", "team": "b"}}'):
+        answer = api.http.post("/v1/corpora/a/search", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 400 and "twice" in answer.json()["detail"]
+
+
+def test_the_log_has_key_route_status_and_request_but_no_text(
+    served: tuple[Live, KeyStore, dict[str, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    api, keys, _ = served
+    _, secret = keys.add("anna of sales")
+    caplog.set_level(logging.INFO, "docqa.api")
+    headers = {"Authorization": f"Bearer {secret}", "X-Request-ID": "abc-123"}
+    answer = api.http.get("/v1/corpora/a/documents", params={"source": "privateword"}, headers=headers)
+    assert answer.headers["x-request-id"] == "abc-123"
+    line = next(record.getMessage() for record in caplog.records if "abc-123" in record.getMessage())
+    assert line.startswith("GET /v1/corpora/{corpus}/documents 200 ") and "(anna of sales)" in line
+    api.http.get("/v1/corpora/privateword", headers={"X-Request-ID": "two words"})
+    assert "privateword" not in caplog.text and "two words" not in caplog.text
