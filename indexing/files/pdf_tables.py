@@ -16,7 +16,7 @@ from indexing.files.pdf_rows import INSERTED, Row, Word, text_of
 _ALIGNED = 0.8
 _NARROW = 0.2
 _PROSE_LETTERS = 12
-_FAR = 2.6
+_FAR = 3.0
 _LONE = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 _ENDS = ".!?:;。！？：；…।॥؟۔።"
 
@@ -61,16 +61,46 @@ class _Cell:
 def lines_of(rows: Sequence[Row]) -> list[Line]:
     """The lines of a page in reading order."""
     lines: list[Line] = []
-    for number, block in enumerate(_blocks(rows), 1):
+    blocks = _blocks(rows)
+    at = 0
+    while at < len(blocks):
+        block = blocks[at]
+        at += 1
         cells = _cells(block) if len(block) > 1 else []
         columns = _columns(cells)
         if len(columns) < 2:
             lines += [line for row in block if (line := _line([_Cell(row, row.words)]))]
-        elif prose := _prose(cells, columns):
+            continue
+        longer, end = _with_short_columns(blocks, at, columns)
+        if prose := _prose(_cells(longer), columns):
             lines += prose
+            at = end
         else:
-            lines += _table(cells, columns, number)
+            lines += _prose(cells, columns) or _table(cells, columns, at)
     return lines
+
+
+def _with_short_columns(
+    blocks: Sequence[list[Row]], at: int, columns: Sequence[tuple[float, float]]
+) -> tuple[list[Row], int]:
+    """The block before `at` with the rows below it that lie in its columns, and the place of the next block.
+
+    Columns of prose end at different heights, and have gaps between paragraphs.
+    """
+    rows = list(blocks[at - 1])
+    while at < len(blocks) and _follows(rows[-1], blocks[at][0]) and all(_inside(row, columns) for row in blocks[at]):
+        rows += blocks[at]
+        at += 1
+    return rows, at
+
+
+def _inside(row: Row, columns: Sequence[tuple[float, float]]) -> bool:
+    """Whether each cell of a row lies in one of the columns, up to the next one."""
+    slack = 0.5 * row.size
+    ends = [*(left - slack for left, _ in columns[1:]), columns[-1][1] + slack]
+    (cells,) = _cells([row])
+    places = [(left - slack, end) for (left, _), end in zip(columns, ends, strict=True)]
+    return row.level and all(any(left <= cell.left and cell.right <= end for left, end in places) for cell in cells)
 
 
 def _blocks(rows: Sequence[Row]) -> list[list[Row]]:
@@ -144,7 +174,12 @@ def _edges(block: Sequence[Row]) -> tuple[Counter[int], Counter[int]]:
 
 
 def _aligned(word: Word, row: Row, starts: Counter[int], edges: Counter[int]) -> bool:
-    """Whether a word begins a cell without a wide gap. One edge is enough where the row's other spaces are characters."""
+    """Whether a word begins a cell without a wide gap. One edge is enough where the row's other spaces are characters.
+
+    Not in right-to-left rows, where every space parts words, so that many begin at one place by chance.
+    """
+    if row.rtl:
+        return False
     at = round(word.left / _ALIGNED)
     often = sum(starts[edge] + edges[edge] for edge in (at - 1, at, at + 1))
     written = any(" " in other.text.strip() for other in row.words)

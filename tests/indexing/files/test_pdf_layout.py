@@ -193,6 +193,25 @@ def test_columns_drawn_row_by_row_follow_each_other() -> None:
     assert read(glossary).text.count("\t") == 3
 
 
+def test_columns_may_end_at_different_heights_and_have_paragraphs() -> None:
+    longer = [*LEFT, "", "Pier eight is closed in", "summer, as swallows nest", "under its old roof."]
+    rows = [{60.0: left} if left else {} for left in longer]
+    for row, right in zip(rows, RIGHT, strict=False):
+        row[320.0] = right
+    content = [*paragraph(["HARBOUR NEWS OF THE YEAR"], top=740, size=14), *cells(*rows)]
+    assert read(content).text == (
+        f"HARBOUR NEWS OF THE YEAR\n\n{' '.join(LEFT)}\n\n{' '.join(longer[5:])}\n\n{' '.join(RIGHT)}"
+    )
+
+
+def test_right_to_left_columns_begin_at_the_right() -> None:
+    right = ["דורהו לודגה ףצרה", "ךותב דמוע ןשיה", "ףרוחב רגסנו ריעה"]
+    left = ["רפסב בותכ תורוקה", "ןקזה רפסמה לש", "רהנה תפש לע בשיש"]
+    rows = cells(*({60.0: one, 320.0: two} for one, two in zip(left, right, strict=True)))
+    text = read(rows).text
+    assert text.index("הרצף הגדול") < text.index("העיר ונסגר") < text.index("הקורות כתוב")
+
+
 def test_text_that_stands_upright_on_a_turned_page_is_read_in_rows() -> None:
     rows = [
         "".join(f"{ord(letter) - 96:04x}" if letter != " " else "001b" for letter in row)
