@@ -4,6 +4,7 @@ Two answers are the same if they are the same span of the same document. Invaria
 
 * same + new are the answers of this run; same + gone are those of the last one.
 * Of concurrent runs, only one reports each change.
+* What changed stays with the question until it is marked as seen.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ CREATE TABLE IF NOT EXISTS saved (
 CREATE INDEX IF NOT EXISTS saved_corpus ON saved (corpus);
 """
 COLUMNS = "id, corpus, question, filters, settings, created, ran"
+STORED = f"{COLUMNS}, answers, seen"
 SETTINGS = tuple(field.name for field in fields(AskSettings))
 
 
@@ -46,6 +48,7 @@ class SavedQuestion(Struct, frozen=True):
     """A saved question. settings: the chosen fields of AskSettings.
 
     created, ran: ISO 8601, UTC; ran is the time of the last run, or None.
+    answers: of the last run. new, gone: what changed in them since the question was marked as seen, or first run.
     """
 
     id: str
@@ -55,6 +58,9 @@ class SavedQuestion(Struct, frozen=True):
     settings: dict[str, Any]
     created: str
     ran: str | None
+    answers: tuple[AnswerQuotation, ...] = ()
+    new: tuple[AnswerQuotation, ...] = ()
+    gone: tuple[AnswerQuotation, ...] = ()
 
 
 class Change(Struct, frozen=True):
@@ -80,6 +86,10 @@ class SavedQuestions:
 
     def __init__(self, database: Path) -> None:
         self._database = Database(database, SCHEMA)
+        with self._database.transaction() as connection:
+            if "seen" not in {row[1] for row in connection.execute("PRAGMA table_info(saved)")}:
+                connection.execute("ALTER TABLE saved ADD COLUMN seen TEXT")
+                connection.execute("UPDATE saved SET seen = answers WHERE ran IS NOT NULL")
 
     def add(
         self,
@@ -96,20 +106,20 @@ class SavedQuestions:
         row = (new_id(), corpus, asked, json.dumps(filters, default=list), json.dumps(chosen), now(), None)
         same = "corpus = ? AND question = ? AND filters = ? AND settings = ?"
         with self._database.transaction() as connection:
-            known = connection.execute(f"SELECT {COLUMNS} FROM saved WHERE {same}", row[1:5]).fetchone()
+            known = connection.execute(f"SELECT {STORED} FROM saved WHERE {same}", row[1:5]).fetchone()
             if known is not None:
                 return _saved(known)
             connection.execute(f"INSERT INTO saved ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-        return _saved(row)
+        return _saved((*row, "[]", None))
 
     def list(self, corpus: str) -> Entries:
         """The saved questions of a corpus, the newest first."""
-        rows = self._database.rows(f"SELECT {COLUMNS} FROM saved WHERE corpus = ? ORDER BY number DESC", (corpus,))
+        rows = self._database.rows(f"SELECT {STORED} FROM saved WHERE corpus = ? ORDER BY number DESC", (corpus,))
         return [_saved(row) for row in rows]
 
     def get(self, id: str, *, corpus: str | None = None) -> SavedQuestion:
         """A saved question; with `corpus`, only if it belongs to that corpus. Raises DocumentMissing."""
-        sql = f"SELECT {COLUMNS} FROM saved WHERE id = ? AND corpus = coalesce(?, corpus)"
+        sql = f"SELECT {STORED} FROM saved WHERE id = ? AND corpus = coalesce(?, corpus)"
         rows = self._database.rows(sql, (id, corpus))
         if not rows:
             raise _missing(id)
@@ -124,6 +134,13 @@ class SavedQuestions:
         """Delete all saved questions of a corpus. Returns their number."""
         return self._database.delete_corpus("saved", corpus)
 
+    def see(self, id: str, *, corpus: str | None = None) -> SavedQuestion:
+        """Mark the answers of the last run as seen; `new` and `gone` are then empty. Raises DocumentMissing."""
+        self.get(id, corpus=corpus)
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE saved SET seen = answers WHERE id = ? AND ran IS NOT NULL", (id,))
+        return self.get(id, corpus=corpus)
+
     def run(self, id: str, asker: Asker, *, corpus: str | None = None) -> Change:
         """Run a saved question, compare with its last run, and store this run as the last one.
 
@@ -136,7 +153,8 @@ class SavedQuestions:
             row = connection.execute("SELECT answers, ran FROM saved WHERE id = ?", (id,)).fetchone()
             if row is None:
                 raise _missing(id)
-            connection.execute("UPDATE saved SET answers = ?, ran = ? WHERE id = ?", (answers, now(), id))
+            sql = "UPDATE saved SET answers = ?, ran = ?, seen = coalesce(seen, ?) WHERE id = ?"
+            connection.execute(sql, (answers, now(), answers, id))
         return compare(msgspec.json.decode(row[0], type=StoredAnswers), reply, row[1])
 
 
@@ -161,8 +179,14 @@ def _span(answer: AnswerQuotation) -> tuple[str, int, int, str]:
 
 
 def _saved(row: tuple[Any, ...]) -> SavedQuestion:
-    id, corpus, question, filters, settings, created, ran = row
-    return SavedQuestion(id, corpus, question, json.loads(filters), json.loads(settings), created, ran)
+    id, corpus, question, filters, settings, created, ran, stored, seen = row
+    answers = msgspec.json.decode(stored, type=StoredAnswers)
+    before = msgspec.json.decode(seen, type=StoredAnswers) if seen is not None else answers
+    known, now_there = set(map(_span, before)), set(map(_span, answers))
+    new = tuple(answer for answer in answers if _span(answer) not in known)
+    gone = tuple(answer for answer in before if _span(answer) not in now_there)
+    facts = (id, corpus, question, json.loads(filters), json.loads(settings), created, ran)
+    return SavedQuestion(*facts, tuple(answers), new, gone)
 
 
 def _missing(id: str) -> DocumentMissing:
