@@ -4,6 +4,7 @@ Two answers are the same if they are the same span of the same document. Invaria
 
 * same + new are the answers of this run; same + gone are those of the last one.
 * Of concurrent runs, only one reports each change.
+* What changed stays with the question until it is marked as seen.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ CREATE TABLE IF NOT EXISTS saved (
 CREATE INDEX IF NOT EXISTS saved_corpus ON saved (corpus);
 """
 COLUMNS = "id, corpus, question, filters, settings, created, ran"
+STORED = f"{COLUMNS}, answers, seen"
 SETTINGS = tuple(field.name for field in fields(AskSettings))
 
 
@@ -47,6 +49,7 @@ class SavedQuestion(Struct, frozen=True):
     """A saved question. settings: the chosen fields of AskSettings.
 
     created, ran: ISO 8601, UTC; ran is the time of the last run, or None.
+    answers: of the last run. new, gone: what changed in them since the question was marked as seen, or first run.
     """
 
     id: str
@@ -56,6 +59,9 @@ class SavedQuestion(Struct, frozen=True):
     settings: dict[str, Any]
     created: str
     ran: str | None
+    answers: tuple[AnswerQuotation, ...] = ()
+    new: tuple[AnswerQuotation, ...] = ()
+    gone: tuple[AnswerQuotation, ...] = ()
 
 
 class Change(Struct, frozen=True):
@@ -81,6 +87,10 @@ class SavedQuestions:
 
     def __init__(self, database: Path) -> None:
         self._database = Database(database, SCHEMA)
+        with self._database.transaction() as connection:
+            if "seen" not in {row[1] for row in connection.execute("PRAGMA table_info(saved)")}:
+                connection.execute("ALTER TABLE saved ADD COLUMN seen TEXT")
+                connection.execute("UPDATE saved SET seen = answers WHERE ran IS NOT NULL")
 
     def add(
         self,
@@ -97,20 +107,20 @@ class SavedQuestions:
         row = (new_id(), corpus, asked, json.dumps(filters, default=list), json.dumps(chosen), now(), None)
         same = "corpus = ? AND question = ? AND filters = ? AND settings = ?"
         with self._database.transaction() as connection:
-            known = connection.execute(f"SELECT {COLUMNS} FROM saved WHERE {same}", row[1:5]).fetchone()
+            known = connection.execute(f"SELECT {STORED} FROM saved WHERE {same}", row[1:5]).fetchone()
             if known is not None:
                 return _saved(known)
             connection.execute(f"INSERT INTO saved ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-        return _saved(row)
+        return _saved((*row, "[]", None))
 
     def list(self, corpus: str) -> Entries:
         """The saved questions of a corpus, the newest first."""
-        rows = self._database.rows(f"SELECT {COLUMNS} FROM saved WHERE corpus = ? ORDER BY number DESC", (corpus,))
+        rows = self._database.rows(f"SELECT {STORED} FROM saved WHERE corpus = ? ORDER BY number DESC", (corpus,))
         return [_saved(row) for row in rows]
 
     def get(self, id: str, *, corpus: str | None = None) -> SavedQuestion:
         """A saved question; with `corpus`, only if it belongs to that corpus. Raises DocumentMissing."""
-        sql = f"SELECT {COLUMNS} FROM saved WHERE id = ? AND corpus = coalesce(?, corpus)"
+        sql = f"SELECT {STORED} FROM saved WHERE id = ? AND corpus = coalesce(?, corpus)"
         rows = self._database.rows(sql, (id, corpus))
         if not rows:
             raise _missing(id)
@@ -126,9 +136,9 @@ class SavedQuestions:
         return self._database.delete_corpus("saved", corpus)
 
     def quoted(self, corpus: str) -> set[str]:
-        """The ids of the documents that the last answers to the saved questions of a corpus quote."""
-        rows = self._database.rows("SELECT answers FROM saved WHERE corpus = ?", (corpus,))
-        return {answer.document_id for (text,) in rows for answer in _answers(text) if answer.text}
+        """The ids of the documents that the stored answers to the saved questions of a corpus quote."""
+        rows = self._database.rows("SELECT answers, seen FROM saved WHERE corpus = ?", (corpus,))
+        return {a.document_id for row in rows for stored in row if stored for a in _answers(stored) if a.text}
 
     def forget_texts(
         self, corpus: str, documents: Collection[str], existing_sources: Callable[[set[str]], set[str]]
@@ -137,14 +147,27 @@ class SavedQuestions:
 
         existing_sources: those of some sources that the corpus has. An answer from one stays, as its file was replaced.
         """
+
+        def without(stored: str | None) -> str | None:
+            answers = [] if stored is None else _answers(stored)
+            kept = existing_sources({answer.source for answer in answers})
+            gone = [a.document_id in documents and a.source not in kept for a in answers]
+            left = [replace(a, text="") if out else a for a, out in zip(answers, gone, strict=True)]
+            return msgspec.json.encode(left).decode() if any(gone) else stored
+
+        rows = "SELECT id, answers, seen FROM saved WHERE corpus = ?"
         with self._database.transaction() as connection:
-            for id, text in connection.execute("SELECT id, answers FROM saved WHERE corpus = ?", (corpus,)).fetchall():
-                answers = _answers(text)
-                kept = existing_sources({answer.source for answer in answers})
-                gone = [a.document_id in documents and a.source not in kept for a in answers]
-                if any(gone):
-                    left = [replace(a, text="") if out else a for a, out in zip(answers, gone, strict=True)]
-                    connection.execute("UPDATE saved SET answers = ? WHERE id = ?", (msgspec.json.encode(left).decode(), id))
+            for id, *stored in connection.execute(rows, (corpus,)).fetchall():
+                left = [without(one) for one in stored]
+                if left != stored:
+                    connection.execute("UPDATE saved SET answers = ?, seen = ? WHERE id = ?", (*left, id))
+
+    def see(self, id: str, *, corpus: str | None = None) -> SavedQuestion:
+        """Mark the answers of the last run as seen; `new` and `gone` are then empty. Raises DocumentMissing."""
+        self.get(id, corpus=corpus)
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE saved SET seen = answers WHERE id = ? AND ran IS NOT NULL", (id,))
+        return self.get(id, corpus=corpus)
 
     def run(self, id: str, asker: Asker, *, corpus: str | None = None) -> Change:
         """Run a saved question, compare with its last run, and store this run as the last one.
@@ -158,7 +181,8 @@ class SavedQuestions:
             row = connection.execute("SELECT answers, ran FROM saved WHERE id = ?", (id,)).fetchone()
             if row is None:
                 raise _missing(id)
-            connection.execute("UPDATE saved SET answers = ?, ran = ? WHERE id = ?", (answers, now(), id))
+            sql = "UPDATE saved SET answers = ?, ran = ?, seen = coalesce(seen, ?) WHERE id = ?"
+            connection.execute(sql, (answers, now(), answers, id))
         return compare(_answers(row[0]), reply, row[1])
 
 
@@ -187,8 +211,14 @@ def _span(answer: AnswerQuotation) -> tuple[str, int, int, str]:
 
 
 def _saved(row: tuple[Any, ...]) -> SavedQuestion:
-    id, corpus, question, filters, settings, created, ran = row
-    return SavedQuestion(id, corpus, question, json.loads(filters), json.loads(settings), created, ran)
+    id, corpus, question, filters, settings, created, ran, stored, seen = row
+    answers = _answers(stored)
+    before = answers if seen is None else _answers(seen)
+    known, now_there = set(map(_span, before)), set(map(_span, answers))
+    new = tuple(answer for answer in answers if _span(answer) not in known)
+    gone = tuple(answer for answer in before if _span(answer) not in now_there)
+    facts = (id, corpus, question, json.loads(filters), json.loads(settings), created, ran)
+    return SavedQuestion(*facts, tuple(answers), new, gone)
 
 
 def _missing(id: str) -> DocumentMissing:

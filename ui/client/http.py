@@ -295,6 +295,10 @@ class Client:
         """Runs a saved question again; returns new and disappeared answers."""
         return value(Change, self._json("POST", _at(corpus, "saved", id, "run")))
 
+    def see_saved_question(self, corpus: str, id: str) -> SavedQuestion:
+        """Marks the changes of a saved question as seen."""
+        return value(SavedQuestion, self._json("POST", _at(corpus, "saved", id, "seen")))
+
     def delete_saved_question(self, corpus: str, id: str) -> None:
         """Deletes a saved question."""
         self._send("DELETE", _at(corpus, "saved", id))

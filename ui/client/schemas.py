@@ -263,6 +263,8 @@ class Feedback(Struct, frozen=True):
 
 
 class SavedQuestion(Struct, frozen=True):
+    """answers: of the last run; new, gone: what changed in them since the question was marked as seen."""
+
     id: str
     corpus: str
     question: str
@@ -270,6 +272,9 @@ class SavedQuestion(Struct, frozen=True):
     settings: dict[str, Any]
     created: str
     ran: str | None
+    answers: tuple[Answer, ...] = ()
+    new: tuple[Answer, ...] = ()
+    gone: tuple[Answer, ...] = ()
 
 
 class Change(Struct, frozen=True):

@@ -83,6 +83,34 @@ def entry(corpus: Corpus, question: SavedQuestion, stale: bool) -> None:
             _forget(corpus, question)
         if question.id in _changes():
             show_change(corpus, question, _changes()[question.id])
+        _stored(corpus, question)
+
+
+def _stored(corpus: Corpus, question: SavedQuestion) -> None:
+    """The current answers, and what changed in them until it is marked as seen."""
+    if question.new or question.gone:
+        parts = [
+            f"{len(question.new):,} new" if question.new else "",
+            f"{len(question.gone):,} gone" if question.gone else "",
+        ]
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(f"**Changed: {', '.join(part for part in parts if part)}**", width="content")
+            st.button("Seen", key=f"seen-{question.id}", on_click=_see, args=(corpus.name, question.id))
+        for answer in question.gone:
+            st.html(f'<p class="docqa-more"><span class="docqa-gone">{name(answer.text)}</span> {name(answer.source)}</p>')
+    spans = {(answer.document_id, answer.start) for answer in question.new}
+    with st.expander(f"Answers now: {len(question.answers):,}" if question.ran else "Answers: not asked yet"):
+        for answer in question.answers:
+            is_new = " <b>new</b>" if (answer.document_id, answer.start) in spans else ""
+            st.html(f'<div class="docqa-more"><strong>{name(answer.text)}</strong>{is_new}{where(answer)}</div>')
+
+
+def _see(corpus: str, id: str) -> None:
+    try:
+        client().see_saved_question(corpus, id)
+        _changes().pop(id, None)
+    except ApiError as error:
+        st.toast(plain(error.detail))
 
 
 def _about(question: SavedQuestion, stale: bool) -> list[str]:

@@ -154,6 +154,20 @@ async def run_saved_question(corpus: str, saved: str, service: Service) -> Chang
     return await service.reads.run(partial(service.run_saved, corpus, saved))
 
 
+@post(
+    "/v1/corpora/{corpus:str}/saved/{saved:str}/seen",
+    status_code=200,
+    opt={WRITES: True},
+    tags=["saved"],
+    summary="Mark changes as seen",
+    responses=error_responses(404, 503),
+)
+async def see_saved_question(corpus: str, saved: str, service: Service) -> SavedQuestion:
+    """Mark the changes of a saved question as seen. Until then, `new` and `gone` of the question have them."""
+    await service.run_blocking(service.home.corpus, corpus)
+    return await service.run_blocking(service.saved.see, saved, corpus=corpus)
+
+
 @delete(
     "/v1/corpora/{corpus:str}/saved/{saved:str}",
     opt={WRITES: True},
@@ -175,5 +189,6 @@ ROUTES = (
     save_question,
     list_saved_questions,
     run_saved_question,
+    see_saved_question,
     delete_saved_question,
 )

@@ -125,6 +125,28 @@ def test_only_what_changed_is_told(saved: SavedQuestions) -> None:
     assert saved.get(number).ran is not None and saved.get(number).ran >= second.since  # type: ignore[operator]
 
 
+def test_a_change_stays_until_it_is_seen(saved: SavedQuestions, tmp_path: Path) -> None:
+    number = saved.add("n", QUESTION).id
+    asker = Script([("a", 5, "1912")], [("a", 5, "1912"), ("b", 0, "1913")], [("b", 0, "1913")], [("b", 0, "1913")])
+
+    def state() -> tuple[list[str], ...]:
+        found = SavedQuestions(tmp_path / "service.db").get(number, corpus="n")
+        return tuple([one.text for one in part] for part in (found.answers, found.new, found.gone))
+
+    assert state() == ([], [], [])
+    saved.run(number, asker)
+    assert state() == (["1912"], [], [])
+    saved.run(number, asker)
+    assert state() == (["1912", "1913"], ["1913"], [])
+    saved.run(number, asker)
+    saved.run(number, asker)
+    assert state() == (["1913"], ["1913"], ["1912"])
+    seen = saved.see(number, corpus="n")
+    assert (seen.new, seen.gone) == ((), ()) and state() == (["1913"], [], [])
+    with pytest.raises(DocumentMissing):
+        saved.see(number, corpus="other")
+
+
 def test_the_json_form(saved: SavedQuestions) -> None:
     number = saved.add("n", QUESTION).id
     change = msgspec.to_builtins(saved.run(number, Script([("a", 5, "1912")])))

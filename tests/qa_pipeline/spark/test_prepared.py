@@ -48,7 +48,7 @@ def test_what_is_loaded_is_what_is_prepared_here(files: list[FoundFile], embedde
     model = Model("builtin", embedder.fingerprint)
     with FileReader(LIMITS) as reader:
         read = [(n, read_bytes(reader, file.path.read_bytes(), file.source, None)) for n, file in enumerate(files)]
-        wanted = list(prepare_batches(reader, files, {}, CHUNKS, embedder.passages))
+        wanted = list(prepare_batches(reader, files, {}, CHUNKS, embedder.passages_with_tokens))
     for deeper in (None, model):
         rows = through_arrow(PrepareFiles(CHUNKS, LIMITS, model, deeper)._rows(read))
         (loaded,) = loaded_batches(rows, files, embedder.dimension)

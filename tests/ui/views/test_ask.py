@@ -156,15 +156,20 @@ def test_a_filter_is_chosen_by_its_count(page: Page, site: str) -> None:  # noqa
     page.wait_for_function(
         "() => [...document.querySelectorAll('.docqa-where')].every(w => w.textContent.includes('reports/'))"
     )
+    page.goto(at(site, corpus="test", q=QUESTION, folder="reports"))
+    settled(page)
     page.set_viewport_size({"width": 390, "height": 844})
-    page.get_by_role("button", name="Folder: reports").click()
+    page.reload()
+    settled(page)
+    page.locator(".st-key-chips button", has_text="Folder: reports").click()
     page.wait_for_function("() => !location.search.includes('folder=')")
-    assert page.get_by_role("button", name="Clear all").count() == 0
+    page.locator(".st-key-chips").wait_for(state="detached")
 
 
 def test_all_filters_are_cleared_at_once(page: Page, site: str) -> None:  # noqa: F811
     page.goto(at(site, corpus="test", q=QUESTION, folder="reports", language="en", since="2019", own="1", top="3"))
-    page.get_by_role("button", name="Clear all").wait_for()
+    clear = page.locator(".st-key-chips button", has_text="Clear all")
+    clear.wait_for()
     ended(page)
     chips = page.locator(".st-key-chips button").all_inner_texts()
     assert [re.sub("[\u2066-\u2069✕]", "", chip).strip() for chip in chips] == [
@@ -174,7 +179,7 @@ def test_all_filters_are_cleared_at_once(page: Page, site: str) -> None:  # noqa
         "From 2019",
         "Clear all",
     ]
-    page.get_by_role("button", name="Clear all").click()
+    clear.click()
     settled(page)
     addressed(page, corpus="test", q=QUESTION, top="3")
     assert page.locator(".st-key-chips").count() == 0
@@ -188,7 +193,7 @@ def test_a_long_question_is_not_cut_silently(page: Page, site: str) -> None:  # 
     page.get_by_text("The question has 599 characters, and 512 are the most. Shorten it by 87.").wait_for()
     ended(page)
     assert page.locator(".docqa-answer").count() == 0
-    filled(page, "Question", ("When? " * 100).strip())
+    filled(page, "Question", "When? " * 100)
 
 
 def test_arrows_go_from_answer_to_answer(page: Page, site: str) -> None:  # noqa: F811
@@ -224,12 +229,10 @@ def test_judging(page: Page, site: str, api: Live) -> None:  # noqa: F811
     assert {(one["verdict"], one["text"]) for one in said} == {("right", "1912"), ("corrected", "bridge")}
     page.reload()
     settled(page)
-    pressed = page.locator("[data-testid=stFeedback] button").first
-    selected = pressed.get_attribute("kind")
-    assert selected is not None and selected.endswith("Active")
-    pressed.click()
-    ended(page)
-    said = api.http.get("/v1/corpora/test/feedback").json()
+    page.locator("[data-testid=stFeedback] button").first.click()
+    until = time.monotonic() + 60
+    while len(said := api.http.get("/v1/corpora/test/feedback").json()) > 1 and time.monotonic() < until:
+        time.sleep(0.1)
     assert {(one["verdict"], one["text"]) for one in said} == {("corrected", "bridge")}
 
 
@@ -268,7 +271,7 @@ def test_corpora_that_are_empty_or_not_there(page: Page, site: str) -> None:  # 
     page.get_by_text("There is no collection 'nowhere'").wait_for()
     ended(page)
     assert page.locator(".docqa-answer").count() == 0
-    page.get_by_test_id("stMain").get_by_role("link", name="test", exact=True).click()
+    page.get_by_test_id("stMain").get_by_role("link", name="test").click()
     page.get_by_text("Answers are quoted from them").wait_for()
 
 

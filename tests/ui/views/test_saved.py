@@ -50,7 +50,9 @@ def test_only_what_changed_is_shown(api: Live) -> None:
     at = sound(at.button(key=f"run-{id}").click().run())
     assert "Asked for the first time: 1 answer." in shown(at) and ">1912<" in shown(at)
     at = sound(at.button(key=f"run-{id}").click().run())
-    assert "Nothing changed since" in shown(at) and "1 answer as before" in shown(at) and ">1912<" not in shown(at)
+    assert (
+        "Nothing changed since" in shown(at) and "1 answer as before" in shown(at) and 'class="docqa-said"' not in shown(at)
+    )
     put(api, "c", "bridge.txt", "The bridge opened in 1921. It is long.\n")
     put(api, "c", "second.txt", "A second bridge was opened in 1933 they say.\n")
     at = sound(at.run())
@@ -61,6 +63,12 @@ def test_only_what_changed_is_shown(api: Live) -> None:
     assert ">1921<" in told and ">1933<" in told and "documents changed since" not in told
     places = [link.proto.query_string for link in at.get("page_link") if "start=" in link.proto.query_string]
     assert len(places) == 2 and all("document=" in place for place in places)
+    at = opened("saved", corpus="c")
+    told = shown(at)
+    assert "Changed: 2 new, 1 gone" in told and 'docqa-gone"><bdi class="docqa-name">1912' in told and "1933" in told
+    (seen,) = [button for button in at.button if button.label == "Seen"]
+    at = sound(seen.click().run())
+    assert "Changed:" not in shown(at) and "1933" in shown(opened("saved", corpus="c"))
 
 
 def test_no_answer_is_said_and_no_probe_runs(api: Live) -> None:
