@@ -33,6 +33,8 @@ ORDER = {
         "models",
         "text",
         "store",
+        "report",
+        "changed_files",
         "prepare",
         "workers",
         "build",
