@@ -33,7 +33,7 @@ class Vocabulary:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._last = -1
+        self._last = self._generation = -1
         self._runs: set[str] = set()
         self._pairs: set[tuple[str, ...]] = set()
         self._words: Sequence[str] = ()
@@ -41,12 +41,16 @@ class Vocabulary:
 
     def update(self, folder: IndexFolder) -> Vocabulary:
         """Add the words of passages that are new since the last update. Returns itself."""
-        with self._guard:
+        with self._guard, folder.reading():
+            generation = folder.generation()
+            if generation == self._generation:
+                return self
             ids = folder.chunk_ids()
             new = ids[np.searchsorted(ids, self._last, side="right") :]
             if len(new):
                 self._add(folder, new)
                 self._last = int(new[-1])
+            self._generation = generation
         return self
 
     def words(self, prefix: str) -> list[str]:
