@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,13 +45,22 @@ def worker_modules(batches: Any) -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class KillsItsWorker:
-    """Arrow batches as they come. Where the file `mark` is, the first worker that removes it is killed, as by the system."""
+    """Arrow batches as they come. Where the file `mark` is, the first worker that removes it is killed, as by the system.
+
+    executor: kill the Java process that has started the worker's daemon, and with it all its workers.
+    """
 
     mark: str
+    executor: bool = False
 
     def __call__(self, batches: Any) -> Iterator[Any]:
         for batch in batches:
             with suppress(FileNotFoundError):
                 os.unlink(self.mark)
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(parent_of(os.getppid()) if self.executor else os.getpid(), signal.SIGKILL)
             yield batch
+
+
+def parent_of(process: int) -> int:
+    """The process that has started a process."""
+    return int(Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[1])
