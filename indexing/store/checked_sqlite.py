@@ -50,16 +50,15 @@ class CheckedCursor(sqlite3.Cursor):
         return self._checked(super().fetchall)
 
     def __next__(self) -> Any:
-        try:
-            return super().__next__()
-        except sqlite3.DatabaseError as error:
-            raise _translated(self.connection, error) from error
+        return self._checked(super().__next__)
 
     def _checked(self, call: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
         try:
             return call(*given, **named)
         except sqlite3.DatabaseError as error:
             raise _translated(self.connection, error) from error
+        except UnicodeDecodeError as error:  # SQLite's message quotes a damaged schema.
+            raise _translated(self.connection, sqlite3.DatabaseError("malformed database schema")) from error
 
 
 class CheckedConnection(sqlite3.Connection):

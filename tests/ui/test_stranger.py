@@ -84,7 +84,7 @@ def test_a_strangers_run(page: Page, address: str) -> None:  # noqa: F811
 
 
 def make_a_corpus(page: Page) -> None:  # noqa: F811
-    page.get_by_role("link", name="Create a collection").click()
+    page.get_by_role("link", name="Upload your own").click()
     page.get_by_label("Title").fill("Fünf Akten")
     page.get_by_role("button", name="Create collection").click()
     page.get_by_text("Fünf Akten is created; now upload documents.").wait_for()

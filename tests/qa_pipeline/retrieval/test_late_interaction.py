@@ -101,11 +101,23 @@ def test_the_one_thing_asked_for_is_found_in_another_language(index: Index, buil
 
 
 class Reads:
-    """A snapshot that notes which passages are read from it."""
+    """A snapshot that notes which passages are read from it, texts or tokens."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.read: list[int] = []
+        self.index = self
         self._snapshot = snapshot
+
+    @property
+    def folder(self) -> Reads:
+        return self
+
+    def connection(self) -> Any:
+        return self._snapshot.index.folder.connection()
+
+    def readable_rows(self, select: str, ids: Sequence[int]) -> list[Any]:
+        self.read += ids
+        return self._snapshot.index.folder.readable_rows(select, ids)
 
     def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:
         self.read += ids
