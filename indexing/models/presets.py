@@ -44,8 +44,8 @@ class Preset:
     knows_no_answer: whether a reader was trained with unanswerable questions.
     calibration: (slope, offset, threshold, stop_margin) of `qa_pipeline.answering.calibration.Calibration`, measured on
         questions with their own contexts; () if not measured.
-    found: (slope, offset, threshold) for passages retrieved by the built-in embedder, then (near, words, sentences, typical
-        dense score, typical share of words, typical sentence score) of
+    found: (slope, offset, threshold, stop_margin) for passages retrieved by the built-in embedder, then (near, words,
+        sentences, typical dense score, typical share of words, typical sentence score) of
         `qa_pipeline.answering.evidence_weights.EvidenceWeights`; () if not measured.
     query_prefix, passage_prefix: prepended to the texts of an embedder.
     also: other hub ids of the model. published: the scores of its card.
@@ -201,7 +201,7 @@ _ALL = (
         128,
         True,
         (0.247, 4.1, 0.65, 5.0),
-        (0.216, 8.5, 0.588, 4.5, 4.0, 40.0, 0.775, 0.2, 0.86),
+        (0.216, 8.5, 0.588, 8.0, 4.5, 4.0, 40.0, 0.775, 0.2, 0.86),
         folder="reader",
     ),
     Preset(

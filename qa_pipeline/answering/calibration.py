@@ -94,8 +94,7 @@ def calibration_of(model: ModelFolder) -> Calibration:
     elif preset is not None and preset.calibration:
         slope, offset, threshold, stop_margin = preset.calibration
         base = Calibration(slope, offset, threshold, stop_margin, "pooled")
-        found = _own_found(preset)
-        base = replace(base, found=found.stopping_like(base) if found else None)
+        base = replace(base, found=_own_found(preset))
     known = calibration_store.load(model)
     if known is None:
         return base
@@ -117,10 +116,10 @@ def _own_found(preset: Preset) -> Calibration | None:
     """A preset's calibration for passages retrieved with the built-in embedder."""
     if not preset.found:
         return None
-    slope, offset, threshold, near, words, sentences, *typical = preset.found
+    slope, offset, threshold, stop_margin, near, words, sentences, *typical = preset.found
     dense_score, share, sentence_score = typical
     embedder = dense_score_name(resolve(BUILTIN, "embedder").fingerprint, static=True)
     evidence_weights = EvidenceWeights(
         near, words, Evidence(dense_score, share, sentences=sentence_score), embedder, sentences
     )
-    return Calibration(slope, offset, threshold, preset.calibration[3], "pooled", evidence_weights)
+    return Calibration(slope, offset, threshold, stop_margin, "pooled", evidence_weights)
