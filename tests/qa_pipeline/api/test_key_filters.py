@@ -229,6 +229,17 @@ def test_a_name_given_twice_is_refused(served: tuple[Live, KeyStore, dict[str, s
         assert answer.status_code == 400 and "twice" in answer.json()["detail"]
 
 
+def logged(caplog: pytest.LogCaptureFixture, text: str) -> str:
+    """The log line with a text; it is written after the response was sent."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        found = [record.getMessage() for record in list(caplog.records) if text in record.getMessage()]
+        if found:
+            return found[0]
+        time.sleep(0.05)
+    raise AssertionError(f"no log line has {text}")
+
+
 def test_the_log_has_key_route_status_and_request_but_no_text(
     served: tuple[Live, KeyStore, dict[str, str]], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -238,7 +249,7 @@ def test_the_log_has_key_route_status_and_request_but_no_text(
     headers = {"Authorization": f"Bearer {secret}", "X-Request-ID": "abc-123"}
     answer = api.http.get("/v1/corpora/a/documents", params={"source": "privateword"}, headers=headers)
     assert answer.headers["x-request-id"] == "abc-123"
-    line = next(record.getMessage() for record in caplog.records if "abc-123" in record.getMessage())
+    line = logged(caplog, "abc-123")
     assert line.startswith("GET /v1/corpora/{corpus}/documents 200 ") and "(anna of sales)" in line
     api.http.get("/v1/corpora/privateword", headers={"X-Request-ID": "two words"})
     assert "privateword" not in caplog.text and "two words" not in caplog.text
