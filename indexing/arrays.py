@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ Ids = NDArray[np.int64]
 Scores = NDArray[np.float64]
 TokenIds = NDArray[np.int32]
 
+CHECKSUM = 4
 TOKEN_TYPES: dict[int, np.dtype[Any]] = {2: np.dtype("<u2"), 4: np.dtype("<u4")}
 
 
@@ -31,22 +33,22 @@ def top_scores(ids: Ids, scores: Scores, top_k: int) -> list[tuple[int, float]]:
 
 
 def pack_tokens(tokens: TokenIds) -> bytes:
-    """Distinct token ids, ascending, as stored: the bytes of an id (2 or 4), then the ids, little endian.
+    """Distinct token ids, ascending, as stored: size of an id in bytes (2 or 4), ids, CRC-32 of both; little endian.
 
-    >>> pack_tokens(np.array([3, 500], dtype=np.int32))
+    >>> pack_tokens(np.array([3, 500], dtype=np.int32))[:5]
     b'\\x02\\x03\\x00\\xf4\\x01'
     """
     size = 2 if not len(tokens) or int(tokens[-1]) < 1 << 16 else 4
-    return bytes([size]) + tokens.astype(TOKEN_TYPES[size]).tobytes()
+    held = bytes([size]) + tokens.astype(TOKEN_TYPES[size]).tobytes()
+    return held + zlib.crc32(held).to_bytes(CHECKSUM, "little")
 
 
 def unpack_tokens(stored: object, vocabulary: int) -> TokenIds | None:
-    """The token ids, int32 [k]; None if they are no distinct ids below `vocabulary`, as in a damaged file."""
-    kind = TOKEN_TYPES.get(stored[0]) if isinstance(stored, bytes) and stored else None
-    if kind is None or not isinstance(stored, bytes) or (len(stored) - 1) % kind.itemsize:
+    """The token ids, int32 [k]; None if their checksum does not hold, or one is not below `vocabulary`."""
+    if not isinstance(stored, bytes) or len(stored) <= CHECKSUM or stored[0] not in TOKEN_TYPES:
         return None
-    ids: Ids = np.frombuffer(stored, dtype=kind, offset=1).astype(np.int64)
-    if len(ids) and (int(ids[-1]) >= vocabulary or np.any(ids[1:] <= ids[:-1])):
+    held, checksum = stored[:-CHECKSUM], stored[-CHECKSUM:]
+    if zlib.crc32(held).to_bytes(CHECKSUM, "little") != checksum:
         return None
-    tokens: TokenIds = ids.astype(np.int32)
-    return tokens
+    tokens: TokenIds = np.frombuffer(held, dtype=TOKEN_TYPES[held[0]], offset=1).astype(np.int32)
+    return tokens if not len(tokens) or int(tokens[-1]) < vocabulary else None

@@ -22,7 +22,7 @@ class Shown:
 
     certain: the card's output is that of the trained model. That of `xlm-xquad` comes with scores of 0.00009 and 0.00012,
     which is what a head that was never trained gives: the pipeline of that time loaded the simple head for weights that
-    have the beam head. Its answers are told, not held.
+    have the beam head. Such an answer is shown in the docs, but not expected of the model.
     """
 
     reader: str

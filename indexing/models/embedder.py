@@ -94,11 +94,13 @@ class Embedder:
         return self._encode([self._prefixes[1] + normal_form(text) for text in texts])
 
     def passages_with_tokens(self, texts: Sequence[str]) -> tuple[Matrix, list[bytes]]:
-        """`passages`, and the distinct tokens of each as `arrays.pack_tokens` stores them; [] without token vectors."""
-        if self.tokens is None:
+        """`passages`, and the distinct tokens of each as `arrays.pack_tokens` stores them; [] without token vectors.
+
+        Also [] for a model with a prefix, whose tokens are not the passage's.
+        """
+        if self.tokens is None or self._prefixes[1]:
             return self.passages(texts), []
-        normal = [self._prefixes[1] + normal_form(text) for text in texts]
-        vectors, tokens = self.tokens.encode_with_tokens(normal)
+        vectors, tokens = self.tokens.encode_with_tokens([normal_form(text) for text in texts])
         return unit(vectors), [pack_tokens(ids) for ids in tokens]
 
     def questions(self, texts: Sequence[str]) -> Matrix:

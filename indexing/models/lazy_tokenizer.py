@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 
+from indexing.errors import ModelMissing
 from indexing.models.cache import digest, make_once
 
 WHOLE_FROM = 40_000  # characters; about what loading the whole tokenizer costs
@@ -189,11 +190,14 @@ def whole_tokenizer(file: Path, *, truncates: bool) -> Tokenizer:
 
 
 def vocabulary(file: Path) -> Vocabulary | None:
-    """The vocabulary of a `tokenizer.json`, read once and kept in the cache; None where a part of it would not do.
+    """The vocabulary of a `tokenizer.json`, read once and kept in the cache.
 
-    Raises ModelMissing if the cache cannot be written.
+    None where a part of it would not do, and where the cache cannot be written.
     """
-    folder = make_once(f"tokenizers/{digest(file)}", lambda target: _store(file, target))
+    try:
+        folder = make_once(f"tokenizers/{digest(file)}", lambda target: _store(file, target))
+    except ModelMissing:
+        return None
     return Vocabulary(folder) if (folder / SCORES).is_file() else None
 
 

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 CACHED_CHARACTERS = 8_000_000
 
-Quotation = TypeVar("Quotation", Answer, Passage)
+Quotation = TypeVar("Quotation", Answer, Passage, WordHit)
 
 
 class Documents(Protocol):
@@ -87,14 +87,11 @@ class Quotations:
         ]
 
     def word_hits(self, hits: Sequence[WordHit]) -> list[WordHit]:
-        """The hits whose document still exists, in order, each verified. Raises BrokenCitation."""
-        existing = self._verifier.documents.existing({hit.document_id for hit in hits})
-        there = [hit for hit in hits if hit.document_id in existing]
-        return [
-            verify(hit, document, document.content_hash) for hit in there for document in [self._document(hit.document_id)]
-        ]
+        """The hits whose document still exists, in order, each verified. Damaged ones are left out, with a log line."""
+        return list(self._verified(hits, (None for _ in hits)))
 
-    def _verified(self, quotations: Sequence[Quotation], content_hashes: Iterable[str]) -> Iterator[Quotation]:
+    def _verified(self, quotations: Sequence[Quotation], content_hashes: Iterable[str | None]) -> Iterator[Quotation]:
+        """content_hashes: of each quotation's document, at retrieval; None compares the text alone."""
         existing = self._verifier.documents.existing({quotation.document_id for quotation in quotations})
         for quotation, content_hash in zip(quotations, content_hashes, strict=True):
             if quotation.document_id not in existing:
@@ -109,7 +106,7 @@ class Quotations:
             if place in self._damaged:
                 continue
             try:
-                verified = verify(quotation, document, content_hash)
+                verified = verify(quotation, document, document.content_hash if content_hash is None else content_hash)
             except BrokenCitation as error:
                 if isinstance(quotation, Answer) or content_hash_of(document.text) != document.content_hash:
                     raise
@@ -118,7 +115,7 @@ class Quotations:
                 continue
             yield verified
 
-    def _log(self, quotation: Answer | Passage, error: DocqaError) -> None:
+    def _log(self, quotation: Answer | Passage | WordHit, error: DocqaError) -> None:
         if not isinstance(error, DocumentMissing):
             logger.warning("a passage of document %s is damaged and left out: %s", quotation.document_id, error)
 

@@ -357,8 +357,8 @@ def _print_calibrated(found: CalibrationResult) -> None:
     print("two-fold cross-validation over paragraphs; raw: uncalibrated logits, before: the earlier calibration")
     if found.known.found and (weights := found.known.found.evidence_weights):
         print(
-            f"beside a logit of the reader a passage's cosine counts {weights.near:.1f},"
-            f" its share of words {weights.words:.1f}"
+            f"beside a logit of the reader a passage's dense score counts {weights.near:.1f},"
+            f" its share of words {weights.words:.1f}, its sentence score {weights.sentences:.1f}"
         )
     for known, name in ((found.known.found, "retrieved"), (found.known, "given by hand")):
         if known and (facts := known.fact_weights):

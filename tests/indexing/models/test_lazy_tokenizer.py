@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
+from indexing.errors import ModelMissing
 from indexing.models import lazy_tokenizer, registry
 from indexing.models.lazy_tokenizer import LazyTokenizer, vocabulary, whole_tokenizer
 
@@ -121,6 +122,16 @@ def test_other_tokenizers_are_loaded_whole(tmp_path: Path, change: str) -> None:
     file = tmp_path / "tokenizer.json"
     file.write_text(json.dumps(stated), encoding="utf-8")
     assert vocabulary(file) is None
+    assert isinstance(registry.load_tokenizer(file, "mine"), Tokenizer)
+
+
+def test_a_cache_that_cannot_be_written_loads_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(name: str, make: object) -> Path:
+        raise ModelMissing("A model cannot be prepared: no space left on device.")
+
+    monkeypatch.setattr(lazy_tokenizer, "make_once", full)
+    file = tmp_path / "tokenizer.json"
+    file.write_text(FILE.read_text("utf-8") + "\n", "utf-8")
     assert isinstance(registry.load_tokenizer(file, "mine"), Tokenizer)
 
 

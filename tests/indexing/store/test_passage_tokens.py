@@ -55,7 +55,8 @@ def test_ids_are_stored_and_read_again(ids: list[int]) -> None:
     packed = pack_tokens(np.array(ids, dtype=np.int32))
     found = unpack_tokens(packed, 100_000)
     assert found is not None and found.dtype == np.int32 and found.tolist() == ids
-    assert len(packed) == 1 + len(ids) * (4 if ids and ids[-1] > 65_535 else 2)
+    assert len(packed) == 5 + len(ids) * (4 if ids and ids[-1] > 65_535 else 2)
+    assert not ids or unpack_tokens(packed, ids[-1]) is None, "an id that the vocabulary lacks"
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,13 @@ def test_ids_are_stored_and_read_again(ids: list[int]) -> None:
 )
 def test_what_is_damaged_is_not_read(stored: object) -> None:
     assert unpack_tokens(stored, 1_000) is None
+
+
+def test_no_changed_byte_is_read() -> None:
+    packed = pack_tokens(np.array([3, 500, 501], dtype=np.int32))
+    for at in range(len(packed)):
+        for change in (1, 2, 128):
+            assert unpack_tokens(packed[:at] + bytes([packed[at] ^ change]) + packed[at + 1 :], 100_000) is None
 
 
 def test_stored_tokens_are_those_of_the_texts_and_no_passage_is_tokenized(

@@ -177,5 +177,7 @@ def test_a_damaged_passage_is_left_out_and_fails_no_question(path: Path, caplog:
             assert reply is not None and reply.passages
             quoted = {answer.document_id for answer in reply.answers} | {p.document_id for p in reply.passages}
             assert best.document_id not in quoted
+        found = {hit.document_id for hit in pipeline.search_words("bridge OR opened OR 19*", limit=50).hits}
+        assert found and best.document_id not in found
         assert "damaged and left out" in caplog.text
         caplog.clear()

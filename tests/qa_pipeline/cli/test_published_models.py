@@ -67,10 +67,6 @@ def read(model: str, shown: Shown) -> dict[str, Any]:
     return told
 
 
-def overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    return one[0] < other[1] and other[0] < one[1]
-
-
 # -- what needs no model -------------------------------------------------------------------------------------------
 
 
@@ -123,12 +119,9 @@ def test_it_loads_by_its_hub_name_and_marks_pieces_of_the_text(reader: str, mode
 )
 def test_it_gives_its_cards_output(shown: Shown) -> None:
     told = read(PRESETS["reader", shown.reader].model, shown)
-    if not shown.answer:
-        assert told["answer"]
-    elif shown.certain:
+    assert told["answer"]
+    if shown.answer and shown.certain:
         assert (told["answer"], told["start"]) == (shown.answer, shown.start)
-    elif not overlap((told["start"], told["end"]), (shown.start, shown.start + len(shown.answer))):
-        pytest.xfail(f"its card's output is of an untrained head: {shown.answer!r}, ours {told['answer']!r}")
 
 
 @pytest.fixture(scope="module")
