@@ -1,6 +1,6 @@
 """Sources of tokenized training pairs: questions, code-switched questions, translations, lines of text.
 
-A draw comes from one source and one language (pair), so that in-batch negatives cannot be told from positives by their
+A draw comes from one source and one language (pair), so that in-batch negatives cannot be distinguished from positives by their
 language.
 """
 

@@ -1,4 +1,4 @@
-"""`docqa index`: each file is told when it is stored, and the options for folders that changed behind its back."""
+"""`docqa index`: each file is reported when it is stored, and the options for folders that changed behind its back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of questions: every shape reads the same, offsets are laws, and what is wrong is told with its place."""
+"""Files of questions: every shape reads the same, offsets are laws, and what is wrong is reported with its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The evaluations of a home: what is told of a run is what its files say, and a broken one hides no other."""
+"""The evaluations of a home: the report of a run is what its files say, and a broken one hides no other."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def client(api: Live) -> Iterator[Client]:
         yield client
 
 
-# -- what is told is what is there -------------------------------------------------------------------------------------
+# -- the report is what is there ----------------------------------------------------------------------------------------
 
 
 def test_every_run_is_listed_and_the_broken_ones_say_why(runs: Path) -> None:
