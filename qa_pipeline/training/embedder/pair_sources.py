@@ -1,7 +1,7 @@
 """Sources of tokenized training pairs: questions, code-switched questions, translations, lines of text.
 
-A draw comes from one source and one language (pair), so that in-batch negatives cannot be distinguished from positives by their
-language.
+A draw comes from one source and one language (pair), so that in-batch negatives cannot be distinguished from positives by
+their language.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Training an embedder: partners are distinguished from all others, no text twice in an update, a stopped run loses nothing."""
+"""Training an embedder: partners differ from all others, no text twice in an update, a stopped run loses nothing."""
 
 from __future__ import annotations
 
