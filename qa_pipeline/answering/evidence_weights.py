@@ -41,7 +41,7 @@ class EvidenceWeights:
 
         near * (dense score - typical) + words * (words - typical) + sentences * (sentence score - typical)
 
-    A score that was not computed counts as typical, as where a passage has no sentence vector.
+    A score that was not computed counts as typical, as in an index of one tier.
     embedder: `Embedder.dense_score_name`; the weights do not hold for the dense score of any other embedder.
     """
 

@@ -12,7 +12,7 @@ class Evidence:
     dense_score: cosine to the question, plus MaxSim and the other terms of `dense_score` where the embedder is static. A
     passage outside the dense ranking takes the score of the ranking's last passage.
     sentences: cosine of the second tier's vectors, plus the offset of the passage's language, and `retriever.ELSEWHERE`
-    where that is not the question's.
+    where that is not the question's. `retriever.estimated` gives that of a passage without a sentence vector.
     words: BM25 divided by its upper bound, 0 to 1.
     numbers: 1 if the passage lacks a number, year, month or code of the question, else 0. names: 1 if it lacks a name of
     the question, else 0.

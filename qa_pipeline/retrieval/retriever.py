@@ -123,7 +123,7 @@ class Rankings:
 
     by_meaning: ids of the passages found by vector search, by falling dense score. dense, keyword: (id, score), best first.
     ceiling: the BM25 upper bound, as in `fuse`. tokens, sentences: the dense scores by token vectors alone and by sentence
-    vectors alone, where there are two tiers.
+    vectors alone (`estimated`), where there are two tiers.
     """
 
     by_meaning: list[int]
@@ -188,7 +188,7 @@ def rank(
         by_meaning = [number for number, _ in dense if number in cosines]
         fused = fuse(dense, keyword, words.ceiling, settings, translated)
         return Rankings(by_meaning, dense, keyword, words.ceiling, fused)
-    sentences = found.scores({number: m.language for number, m in matches.items()})
+    sentences = estimated(tokens, found.scores({number: m.language for number, m in matches.items()}))
     dense = _sorted(both_tiers(tokens, sentences))
     near = cosines.keys() | set(found.ids)
     by_meaning = [number for number, _ in dense if number in near]
@@ -197,23 +197,32 @@ def rank(
     return Rankings(by_meaning, dense, keyword, words.ceiling, fused, tokens, sentences)
 
 
+def estimated(tokens: Mapping[int, float], sentences: Mapping[int, float]) -> dict[int, float]:
+    """The sentence score of every passage: an estimate for those without a sentence vector; {} if none has one.
+
+    The estimate is the token score, scaled from the range of token scores to that of sentence scores. So while an index is
+    deepened, no passage gains by lacking its vector.
+    tokens, sentences: the scores of each tier by passage, offsets of the language included.
+
+    >>> {number: round(score, 3) for number, score in estimated({1: 1.0, 2: 0.6, 3: 0.8}, {1: 0.9, 2: 0.8}).items()}
+    {1: 0.9, 2: 0.8, 3: 0.85}
+    """
+    if not tokens or not sentences:
+        return {}
+    low, high = min(tokens.values()), max(tokens.values())
+    worst, best = min(sentences.values()), max(sentences.values())
+    scale = (best - worst) / ((high - low) or 1.0)
+    return {number: sentences.get(number, worst + scale * (score - low)) for number, score in tokens.items()}
+
+
 def both_tiers(tokens: Mapping[int, float], sentences: Mapping[int, float]) -> dict[int, float]:
     """The dense score of passages in an index of two tiers: sentence score + token score / 8.
 
-    tokens, sentences: the scores of each tier by passage, offsets of the language included. A passage without a sentence
-    vector gets an estimate: its token score, scaled from the range of token scores to that of sentence scores.
-
-    >>> {number: round(score, 3) for number, score in both_tiers({1: 1.0, 2: 0.6, 3: 0.8}, {1: 0.9, 2: 0.8}).items()}
-    {1: 1.025, 2: 0.875, 3: 0.95}
+    sentences: of every passage (`estimated`), or empty; then the token scores count alone.
     """
-    if not tokens or not sentences:
+    if not sentences:
         return dict(tokens)
-    low, high = min(tokens.values()), max(tokens.values())
-    worst, best = min(sentences.values()), max(sentences.values())
-    return {
-        number: sentences.get(number, worst + (best - worst) * (score - low) / ((high - low) or 1.0)) + score / TOKEN_SHARE
-        for number, score in tokens.items()
-    }
+    return {number: sentences[number] + score / TOKEN_SHARE for number, score in tokens.items()}
 
 
 def _sorted(scores: Mapping[int, float]) -> list[tuple[int, float]]:

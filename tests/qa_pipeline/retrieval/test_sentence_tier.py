@@ -15,7 +15,7 @@ from indexing.models.embedder import Embedder
 from indexing.settings import IndexSettings
 from indexing.store.index import Index
 from qa_pipeline.retrieval.language_bias import offsets
-from qa_pipeline.retrieval.retriever import ELSEWHERE, TOKEN_SHARE, Retriever, both_tiers
+from qa_pipeline.retrieval.retriever import ELSEWHERE, TOKEN_SHARE, Retriever, both_tiers, estimated
 from qa_pipeline.retrieval.sentence_tier import SentenceBias, SentenceTier
 from qa_pipeline.settings import AskSettings
 
@@ -112,6 +112,7 @@ def test_a_part_of_the_index_is_deepened(tmp_path: Path, builtin: Embedder, monk
         found = retriever.passages("Where do fishing boats lie?")
         assert found.deepened == pytest.approx(4 / 9)
         assert {passage.source for passage in found.passages} == set(TEXTS)
+        assert all(evidence.sentences is not None for evidence in found.evidence), "no passage gains by lacking its vector"
 
 
 def test_vectors_of_another_model_are_not_compared(deep: Index, builtin: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,12 +151,16 @@ def test_the_bias_of_sentence_vectors_is_the_mean_of_a_sample(deep: Index, built
 
 def test_a_passage_without_a_sentence_vector_keeps_its_place() -> None:
     tokens = {1: 1.2, 2: 0.4, 3: 1.2, 4: 0.4, 5: 0.8}
-    scored = both_tiers(tokens, {1: 0.9, 2: 0.7})
+    sentences = estimated(tokens, {1: 0.9, 2: 0.7})
+    assert sentences[3] == pytest.approx(0.9) and sentences[4] == pytest.approx(0.7) and 0.7 < sentences[5] < 0.9
+    scored = both_tiers(tokens, sentences)
     assert scored[3] == pytest.approx(scored[1]) and scored[4] == pytest.approx(scored[2])
     assert scored[2] < scored[5] < scored[1]
+    assert estimated(tokens, {}) == estimated({}, {}) == {}
     assert both_tiers(tokens, {}) == tokens
     assert both_tiers({}, {}) == {}
 
 
 def test_both_tiers_of_equal_token_scores() -> None:
-    assert both_tiers({1: 0.5, 2: 0.5}, {1: 0.8}) == pytest.approx({1: 0.8625, 2: 0.8625})
+    tokens = {1: 0.5, 2: 0.5}
+    assert both_tiers(tokens, estimated(tokens, {1: 0.8})) == pytest.approx({1: 0.8625, 2: 0.8625})
