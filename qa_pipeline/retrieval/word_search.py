@@ -18,6 +18,7 @@ import numpy as np
 
 from indexing.arrays import Ids
 from indexing.errors import SettingError
+from indexing.lru_cache import LRUCache
 from indexing.store.corpus_db import IndexFolder, StoredChunk
 from indexing.store.filters import COLUMNS, Filter, where
 from indexing.store.index import Index
@@ -30,6 +31,8 @@ from qa_pipeline.answers import DocumentHits, WordHit, WordHits
 
 NO_IDS: Ids = np.empty(0, np.int64)
 MOST_DOCUMENTS = 1_000
+# An id takes 8 bytes in an array, and about eight times as many in a set.
+CACHED_IDS, SIZE_IN_SET = 2_000_000, 8
 ALIASES = {"type": "file_type", "file": "source"}
 
 
@@ -52,6 +55,7 @@ class WordSearcher:
     def __init__(self, index: Index) -> None:
         self.index = index
         self.vocabulary = Vocabulary()
+        self._recent: LRUCache[Matches] = LRUCache(CACHED_IDS, _size)
 
     def search(self, query: str, filters: Filter | None = None, offset: int = 0, limit: int = 10) -> WordHits:
         """Search. Raises SettingError for a query that is not of the language, FilterError."""
@@ -73,7 +77,16 @@ class WordSearcher:
         return replace(snapshot, within=self.matches(snapshot, parse(query), filters).ids)
 
     def matches(self, snapshot: Snapshot, node: Node, filters: Filter | None = None) -> Matches:
-        """All passages that match and that the filter allows."""
+        """All passages that match and that the filter allows; recent ones of a generation come from an LRU cache."""
+        key = (snapshot.generation, node, where(filters))
+        found = self._recent.get(key) if snapshot.within is None else None
+        if found is None:
+            found = self._matches(snapshot, node, filters)
+            if snapshot.within is None:
+                self._recent.put(key, found)
+        return found
+
+    def _matches(self, snapshot: Snapshot, node: Node, filters: Filter | None) -> Matches:
         folder = self.index.folder
         fields = {field: set(_field_ids(folder, field).tolist()) for field in _fields(node)}
         candidates, allowed = self._candidates(snapshot, node), snapshot.allowed(filters)
@@ -120,6 +133,10 @@ class WordSearcher:
 
     def _vocabulary(self) -> Vocabulary:
         return self.vocabulary.update(self.index.folder)
+
+
+def _size(found: Matches) -> int:
+    return len(found.ids) + sum(SIZE_IN_SET * len(ids) for ids in found.fields.values())
 
 
 def _all_of(found: Sequence[Ids | None]) -> Ids | None:

@@ -154,7 +154,25 @@ def test_filters_are_a_boundary(index: Index) -> None:
     searcher = WordSearcher(index)
     found = searcher.search("bridge OR NOT bridge", {"source": {"$glob": "plain/*"}}, limit=100)
     assert found.passages == len(SCRIPTS) and all(hit.source.startswith("plain/") for hit in found.hits)
+    assert searcher.search("bridge").passages > searcher.search("bridge", {"language": "en"}).passages > 0
     assert searcher.search("bridge", {"language": []}).passages == 0
+    with index.snapshot() as snapshot:
+        few = searcher.within(snapshot, "bridge", {"language": "en"})
+        assert few.within is not None
+        node = parse("bridge OR NOT bridge")
+        for _ in range(2):
+            assert len(searcher.matches(snapshot, node).ids) > len(searcher.matches(few, node).ids) == len(few.within)
+
+
+def test_further_pages_compare_no_passage_again(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    searcher = WordSearcher(index)
+    whole = searcher.search("bridge language:en", limit=100)
+
+    def texts(*_: object) -> None:
+        raise AssertionError("a passage is compared again")
+
+    monkeypatch.setattr(IndexFolder, "texts", texts)
+    assert searcher.search("bridge language:en", offset=1, limit=2).hits == whole.hits[1:3] != ()
 
 
 def test_fields_of_documents(index: Index) -> None:
