@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from indexing.text.search_terms import (
     term_text,
     terms_of_pair,
 )
+from indexing.text.word_tokens import pieces
+
+TEXTS_AT_ONCE = 10_000
 
 
 class Vocabulary:
@@ -34,8 +38,6 @@ class Vocabulary:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._last = self._generation = -1
-        self._runs: set[str] = set()
-        self._pairs: set[tuple[str, ...]] = set()
         self._words: Sequence[str] = ()
         self._holding: dict[str, set[str]] = {}
 
@@ -65,20 +67,29 @@ class Vocabulary:
         return self._holding.get(character, set())
 
     def _add(self, folder: IndexFolder, ids: Ids) -> None:
-        runs, pairs = set[str](), set[tuple[str, ...]]()
-        for _, text, _ in folder.texts(ids):
-            if NOT_PLAIN.search(text) is None:
-                runs.update(PLAIN_RUNS.findall(text))
-                continue
-            for run in BARE_RUNS.findall(term_text(text)):
-                if DENSE.match(run) is None:
-                    runs.add(run)
-                    continue
+        words, pairs = set(self._words), set[tuple[str, ...]]()
+        seen: set[str] = set()
+        texts = (text for _, text, _ in folder.texts(ids))
+        while part := list(islice(texts, TEXTS_AT_ONCE)):
+            runs = _runs(part) - seen
+            dense = {run for run in runs if DENSE.match(run)}
+            seen |= runs - dense
+            for run in dense:
                 clusters = CLUSTER.findall(run) if MARKED.search(run) else run
                 pairs.update(zip(clusters, clusters[1:], strict=False) if len(clusters) > 1 else [tuple(clusters)])
-        self._words = sorted({*self._words, *(key for run in runs - self._runs for key in run_keys(run))})
-        for pair in pairs - self._pairs:
+        words.update(key for run in seen for key in run_keys(run))
+        self._words = sorted(words)
+        for pair in pairs:
             for key in {key for cluster in pair for key in run_keys(cluster)}:
                 self._holding.setdefault(key, set()).update(terms_of_pair("".join(pair)))
-        self._runs |= runs
-        self._pairs |= pairs
+
+
+def _runs(texts: Iterable[str]) -> set[str]:
+    """The runs of texts. A text repeats most of its words, so its distinct pieces are taken apart, not the text."""
+    plain, other = set[str](), set[str]()
+    for text in texts:
+        if NOT_PLAIN.search(text) is None:
+            plain.update(pieces(text))
+        else:
+            other.update(pieces(term_text(text)))
+    return {*chain.from_iterable(map(PLAIN_RUNS.findall, plain)), *chain.from_iterable(map(BARE_RUNS.findall, other))}

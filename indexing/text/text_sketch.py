@@ -64,12 +64,19 @@ def copies(sketches: Mapping[str, tuple[str, bytes]]) -> tuple[tuple[str, ...], 
     (('a', 'c'),)
     """
     groups: list[list[str]] = []
-    for id, (content_hash, mine) in sketches.items():
+    hashes = {id: frozenset(np.frombuffer(mine, dtype="<u4").tolist()) for id, (_, mine) in sketches.items()}
+
+    def are_copies(one: str, other: str) -> bool:
+        (hashed, mine), (other_hashed, others) = sketches[one], sketches[other]
+        if hashed == other_hashed:
+            return True
+        # The resemblance is at most this; few pairs are so close, and sets compare many times as fast.
+        most = len(hashes[one] & hashes[other]) / (max(len(hashes[one]), len(hashes[other])) or 1)
+        return most >= COPY and resemblance(mine, others) >= COPY
+
+    for id in sketches:
         for group in groups:
-            if any(
-                content_hash == hashed or resemblance(mine, other) >= COPY
-                for hashed, other in (sketches[one] for one in group)
-            ):
+            if any(are_copies(id, other) for other in group):
                 group.append(id)
                 break
         else:

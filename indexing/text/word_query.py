@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from indexing.errors import SettingError
 from indexing.text.search_terms import DENSE
-from indexing.text.word_tokens import Token, query_tokens
+from indexing.text.word_tokens import Keys, Token, query_tokens
 
 MOST_CHARACTERS = 2_000
 MOST_DEPTH = 50
@@ -210,8 +210,16 @@ def match(node: Node, text: Sequence[Token], is_field: IsField = lambda field: F
 
     is_field: whether the text's document has a field with the value.
     """
-    found = _match(node, _Words(text), is_field)
-    return None if found is None else merged(found)
+    joined = {at for at, token in enumerate(text) if token.joined}
+    words = _Words(Keys([token.key for token in text], joined))
+    if not _holds(node, words, is_field):
+        return None
+    return merged([(text[first].start, text[last].end) for first, last in _places(node, words, is_field)])
+
+
+def matches(node: Node, text: Keys, is_field: IsField = lambda field: False) -> bool:
+    """Whether a text matches, which takes less time than `match`."""
+    return _holds(node, _Words(text), is_field)
 
 
 def merged(spans: Sequence[Span]) -> list[Span]:
@@ -224,64 +232,66 @@ def merged(spans: Sequence[Span]) -> list[Span]:
 
 
 class _Words:
-    """The words of a text, with the positions of each."""
+    """The words of a text, and where phrases stand among them."""
 
-    def __init__(self, text: Sequence[Token]) -> None:
-        self.text = text
-        self._positions: dict[str, list[int]] | None = None
+    def __init__(self, text: Keys) -> None:
+        self.keys, self.joined = text
+        self.present = frozenset(self.keys)
 
     def positions(self, key: str, prefix: bool) -> list[int]:
         """The positions of a word, ascending."""
-        if self._positions is None:
-            self._positions = {}
-            for at, token in enumerate(self.text):
-                self._positions.setdefault(token.key, []).append(at)
-        if not prefix:
-            return self._positions.get(key, [])
-        return sorted(at for word, found in self._positions.items() if word.startswith(key) for at in found)
+        if prefix:
+            return [at for at, word in enumerate(self.keys) if word.startswith(key)]
+        return [at for at, word in enumerate(self.keys) if word == key] if key in self.present else []
+
+    def has(self, phrase: Phrase) -> bool:
+        """Whether a phrase occurs."""
+        if len(phrase.words) == 1 and not phrase.prefix:
+            return phrase.words[0].key in self.present
+        return bool(self.places(phrase))
 
     def places(self, phrase: Phrase) -> list[Span]:
         """(first, last) position of each occurrence of a phrase, ascending."""
         words, last = phrase.words, len(phrase.words) - 1
+        if not all(word.key in self.present for word in (words[:-1] if phrase.prefix else words)):
+            return []
         found = []
         for at in self.positions(words[0].key, phrase.prefix and not last):
-            if at + last < len(self.text) and all(
+            if at + last < len(self.keys) and all(
                 self._fits(at + n, words[n], phrase.prefix and n == last) for n in range(1, last + 1)
             ):
                 found.append((at, at + last))
         return found
 
     def _fits(self, at: int, word: Token, prefix: bool) -> bool:
-        there = self.text[at]
-        return (there.key.startswith(word.key) if prefix else there.key == word.key) and (there.joined or not word.joined)
-
-    def span(self, place: Span) -> Span:
-        """The code points of an occurrence."""
-        return self.text[place[0]].start, self.text[place[1]].end
+        there = self.keys[at]
+        return (there.startswith(word.key) if prefix else there == word.key) and (at in self.joined or not word.joined)
 
 
-def _match(node: Node, words: _Words, is_field: IsField) -> list[Span] | None:
+def _holds(node: Node, words: _Words, is_field: IsField) -> bool:
     if isinstance(node, Phrase):
-        return list(map(words.span, words.places(node))) or None
+        return words.has(node)
     if isinstance(node, Near):
-        return _near(words.places(node.left), words.places(node.right), node.by, words)
+        return bool(_near(words.places(node.left), words.places(node.right), node.by))
     if isinstance(node, Field):
-        return [] if is_field(node) else None
+        return is_field(node)
     if isinstance(node, Not):
-        return [] if _match(node.part, words, is_field) is None else None
-    found = (_match(part, words, is_field) for part in node.parts)
-    if isinstance(node, And):
-        spans: list[Span] = []
-        for part in found:
-            if part is None:
-                return None
-            spans += part
-        return spans
-    kept = [part for part in found if part is not None]
-    return [span for part in kept for span in part] if kept else None
+        return not _holds(node.part, words, is_field)
+    return (all if isinstance(node, And) else any)(_holds(part, words, is_field) for part in node.parts)
 
 
-def _near(left: Sequence[Span], right: Sequence[Span], by: int, words: _Words) -> list[Span] | None:
+def _places(node: Node, words: _Words, is_field: IsField) -> list[Span]:
+    """The positions of what makes a text match, of a node that it matches."""
+    if isinstance(node, Phrase):
+        return words.places(node)
+    if isinstance(node, Near):
+        return _near(words.places(node.left), words.places(node.right), node.by)
+    if isinstance(node, Field | Not):
+        return []
+    return [place for part in node.parts if _holds(part, words, is_field) for place in _places(part, words, is_field)]
+
+
+def _near(left: Sequence[Span], right: Sequence[Span], by: int) -> list[Span]:
     """The occurrences of both phrases that are near one of the other, without overlap."""
     found: list[Span] = []
     starts = [first for first, _ in right]
@@ -293,5 +303,5 @@ def _near(left: Sequence[Span], right: Sequence[Span], by: int, words: _Words) -
                 break
             gap = other[0] - last - 1 if other[0] > last else first - other[1] - 1
             if 0 <= gap <= by:
-                found += [words.span((first, last)), words.span(other)]
-    return found or None
+                found += [(first, last), other]
+    return found

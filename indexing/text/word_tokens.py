@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from itertools import chain
 from typing import NamedTuple
+
+import regex
 
 from indexing.normal_form import normal_text
 from indexing.text.search_terms import (
@@ -23,10 +27,12 @@ from indexing.text.search_terms import (
     SPLIT_AM,
     WORD_BREAK,
     run_keys,
+    term_text,
     usual_am,
 )
 
 CACHED_RUNS = 200_000
+SPACED_NUMBER = regex.compile(r"\d\)?\s\d")
 
 
 class Token(NamedTuple):
@@ -39,8 +45,42 @@ class Token(NamedTuple):
     end: int
 
 
+class Keys(NamedTuple):
+    """The words of a text without their places. joined: positions of words that continue an unspaced run."""
+
+    keys: list[str]
+    joined: AbstractSet[int]
+
+
+def keys(text: str) -> Keys:
+    """The keys of `tokens` of a text, in less time.
+
+    >>> keys("Das Café, 東京都")
+    Keys(keys=['das', 'cafe', '東', '京', '都'], joined={3, 4})
+    """
+    if NOT_PLAIN.search(text) is None:
+        return Keys(list(chain.from_iterable(map(_plain_keys, pieces(text)))), frozenset())
+    found: list[str] = []
+    joined: set[int] = set()
+    for run in BARE_RUNS.findall(term_text(text)):
+        first = len(found)
+        found += _keys(run)
+        if len(found) > first + 1 and DENSE.match(run):
+            joined.update(range(first + 1, len(found)))
+    return Keys(found, joined)
+
+
+def pieces(text: str) -> list[str]:
+    """The parts of a text between white space, whose runs are those of the text; the whole text if a number has spaces.
+
+    >>> pieces("a well-known  bridge"), pieces("cost 1 150 pounds")
+    (['a', 'well-known', 'bridge'], ['cost 1 150 pounds'])
+    """
+    return text.split() if SPACED_NUMBER.search(text) is None else [text]
+
+
 def tokens(text: str) -> list[Token]:
-    """The words of a text in order.
+    """The words of a text in order, with their places.
 
     >>> [(token.key, token.start, token.end) for token in tokens("Das Café, 1.150 m")]
     [('das', 0, 3), ('cafe', 4, 8), ('1150', 10, 15), ('m', 16, 17)]
@@ -55,6 +95,11 @@ def tokens(text: str) -> list[Token]:
 def query_tokens(text: str) -> list[Token]:
     """`tokens` of the words of a query, without those that no text can have."""
     return [token for token in tokens(text) if token.key]
+
+
+@functools.lru_cache(CACHED_RUNS)
+def _plain_keys(piece: str) -> tuple[str, ...]:
+    return tuple(key for run in PLAIN_RUNS.findall(piece) for key in run_keys(run))
 
 
 @functools.lru_cache(CACHED_RUNS)

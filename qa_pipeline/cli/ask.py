@@ -106,7 +106,8 @@ def _search_words(options: argparse.Namespace) -> int:
     from qa_pipeline.settings import AskSettings
 
     limit = AskSettings(retrieve=options.retrieve).retrieve
-    found = WordSearcher(Index.open(options.index)).search(options.words, parse_terms(options.filters), limit=limit)
+    with Index.open(options.index) as index:
+        found = WordSearcher(index).search(options.words, parse_terms(options.filters), limit=limit)
     print_json(msgspec.to_builtins(found)) if options.json else print_word_hits(found)
     return OK if found.passages else NOTHING_FOUND
 

@@ -2,6 +2,7 @@
 
 Two phases. The keyword index gives candidates: a superset of the passages that match. Then the text of each candidate is
 compared with the query. So the result equals that of comparing every passage, which tests hold on random queries.
+The places of the words are computed for the hits that are returned only.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -16,27 +18,35 @@ import numpy as np
 
 from indexing.arrays import Ids
 from indexing.errors import SettingError
+from indexing.lru_cache import LRUCache
 from indexing.store.corpus_db import IndexFolder, StoredChunk
 from indexing.store.filters import COLUMNS, Filter, where
 from indexing.store.index import Index
 from indexing.store.snapshot import Snapshot
 from indexing.store.vocabulary import Vocabulary
 from indexing.text.search_terms import DENSE, terms_of_pair
-from indexing.text.word_query import And, Field, Near, Node, Not, Or, Phrase, Span, match, parse
-from indexing.text.word_tokens import tokens
+from indexing.text.word_query import And, Field, Near, Node, Not, Or, Phrase, Span, match, matches, parse
+from indexing.text.word_tokens import keys, tokens
 from qa_pipeline.answers import DocumentHits, WordHit, WordHits
 
 NO_IDS: Ids = np.empty(0, np.int64)
 MOST_DOCUMENTS = 1_000
+# An id takes 8 bytes in an array, and about eight times as many in a set.
+CACHED_IDS, SIZE_IN_SET = 2_000_000, 8
 ALIASES = {"type": "file_type", "file": "source"}
 
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """The passages that match: ids, ascending, and the spans of the query's words in each passage's text."""
+    """The passages that match a query: ids, ascending. fields: the ids of the passages that have each field of it."""
 
     ids: Ids
-    spans: Mapping[int, Sequence[Span]]
+    node: Node
+    fields: Mapping[Field, AbstractSet[int]]
+
+    def spans(self, number: int, text: str) -> list[Span]:
+        """The places of the query's words in the text of a passage that matches."""
+        return match(self.node, tokens(text), lambda field: number in self.fields[field]) or []
 
 
 class WordSearcher:
@@ -45,6 +55,7 @@ class WordSearcher:
     def __init__(self, index: Index) -> None:
         self.index = index
         self.vocabulary = Vocabulary()
+        self._recent: LRUCache[Matches] = LRUCache(CACHED_IDS, _size)
 
     def search(self, query: str, filters: Filter | None = None, offset: int = 0, limit: int = 10) -> WordHits:
         """Search. Raises SettingError for a query that is not of the language, FilterError."""
@@ -56,7 +67,7 @@ class WordSearcher:
             part = dict(ranked[offset : offset + limit])
             chunks = snapshot.chunks(list(part))
             documents = Counter(self.index.folder.documents_of(found.ids))
-        hits = tuple(_hit(chunk, found.spans.get(chunk.id, ()), part[chunk.id]) for chunk in chunks)
+        hits = tuple(_hit(chunk, found.spans(chunk.id, chunk.text), part[chunk.id]) for chunk in chunks)
         by_document = tuple(DocumentHits(*document, count) for document, count in documents.most_common(MOST_DOCUMENTS))
         ms = round(1e3 * (time.perf_counter() - began), 2)
         return WordHits(query, len(found.ids), len(documents), hits, by_document, snapshot.generation, ms)
@@ -66,7 +77,16 @@ class WordSearcher:
         return replace(snapshot, within=self.matches(snapshot, parse(query), filters).ids)
 
     def matches(self, snapshot: Snapshot, node: Node, filters: Filter | None = None) -> Matches:
-        """All passages that match and that the filter allows."""
+        """All passages that match and that the filter allows; recent ones of a generation come from an LRU cache."""
+        key = (snapshot.generation, node, where(filters))
+        found = self._recent.get(key) if snapshot.within is None else None
+        if found is None:
+            found = self._matches(snapshot, node, filters)
+            if snapshot.within is None:
+                self._recent.put(key, found)
+        return found
+
+    def _matches(self, snapshot: Snapshot, node: Node, filters: Filter | None) -> Matches:
         folder = self.index.folder
         fields = {field: set(_field_ids(folder, field).tolist()) for field in _fields(node)}
         candidates, allowed = self._candidates(snapshot, node), snapshot.allowed(filters)
@@ -74,12 +94,12 @@ class WordSearcher:
             candidates = snapshot.state.keywords.ids() if allowed is None else allowed
         elif allowed is not None:
             candidates = np.intersect1d(candidates, allowed, assume_unique=True)
-        spans: dict[int, Sequence[Span]] = {}
-        for number, text, _ in folder.texts(candidates):
-            found = match(node, tokens(text), lambda field, number=number: number in fields[field])  # type: ignore[misc]
-            if found is not None:
-                spans[number] = found
-        return Matches(np.array(list(spans), dtype=np.int64), spans)
+        found = [
+            number
+            for number, text, _ in folder.texts(candidates)
+            if matches(node, keys(text), lambda field, number=number: number in fields[field])  # type: ignore[misc]
+        ]
+        return Matches(np.array(found, dtype=np.int64), node, fields)
 
     def _candidates(self, snapshot: Snapshot, node: Node) -> Ids | None:
         """The ids of a superset of the passages that match, ascending; None for all passages."""
@@ -113,6 +133,10 @@ class WordSearcher:
 
     def _vocabulary(self) -> Vocabulary:
         return self.vocabulary.update(self.index.folder)
+
+
+def _size(found: Matches) -> int:
+    return len(found.ids) + sum(SIZE_IN_SET * len(ids) for ids in found.fields.values())
 
 
 def _all_of(found: Sequence[Ids | None]) -> Ids | None:

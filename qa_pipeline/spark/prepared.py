@@ -38,8 +38,10 @@ PASSAGE: Values = {
     "page": "int",
     "terms": "binary",
     "vector": "binary",
+    "tokens": "binary",
     "sentence_vector": "binary",
 }
+STORED = ("vector", "tokens", "sentence_vector")
 DOCUMENT: Values = {
     "id": "string",
     "source": "string",
@@ -100,8 +102,9 @@ class PrepareFiles:
     def _rows(self, files: Sequence[tuple[int, ReadFile]]) -> list[Values]:
         cut = cut_files([read for _, read in files], self.chunks)
         texts = [chunk.text for _, part in cut for new in part for chunk in new.chunks]
-        vectors = iter(_vectors(self.vectors, texts))
-        sentences = iter(_vectors(self.sentences, texts) if self.sentences else [None] * len(texts))
+        vectors, tokens = _vectors(self.vectors, texts)
+        sentences = _vectors(self.sentences, texts)[0] if self.sentences else [None] * len(texts)
+        stored = iter(zip(vectors, tokens, sentences, strict=True))
         return [
             {
                 "number": number,
@@ -109,7 +112,7 @@ class PrepareFiles:
                 "reason": read.reason,
                 "keep": read.keep,
                 "notes": [note for text in read.texts for note in text.notes],
-                "documents": [_document_row(new, vectors, sentences) for new in part],
+                "documents": [_document_row(new, stored) for new in part],
             }
             for (number, _), (read, part) in zip(files, cut, strict=True)
         ]
@@ -130,11 +133,12 @@ def read_bytes(reader: FileReader, data: bytes | None, source: str, known: str |
     return ReadFile(file, digest, keep=True) if digest == known else ReadFile(file, digest, tuple(texts))
 
 
-def _vectors(model: Model, texts: Sequence[str]) -> list[bytes]:
-    """The vectors of passages, each as little-endian float32."""
+def _vectors(model: Model, texts: Sequence[str]) -> tuple[list[bytes], list[bytes] | list[None]]:
+    """The vectors of passages, each as little-endian float32, and their tokens, packed; None each without token vectors."""
     if not texts:
-        return []
-    return [vector.tobytes() for vector in np.ascontiguousarray(_embedder(model).passages(texts), dtype="<f4")]
+        return [], []
+    vectors, tokens = _embedder(model).passages_with_tokens(texts)
+    return [vector.tobytes() for vector in np.ascontiguousarray(vectors, dtype="<f4")], tokens or [None] * len(texts)
 
 
 @lru_cache(maxsize=2)
@@ -148,7 +152,8 @@ def _embedder(model: Model) -> Embedder:
     return found
 
 
-def _document_row(new: NewDocument, vectors: Iterator[bytes], sentences: Iterator[bytes | None]) -> Values:
+def _document_row(new: NewDocument, stored: Iterator[tuple[bytes, bytes | None, bytes | None]]) -> Values:
+    """stored: vector, tokens and sentence vector of each passage, from which those of this document are taken."""
     document = new.document
     return {
         "id": document.id,
@@ -166,8 +171,7 @@ def _document_row(new: NewDocument, vectors: Iterator[bytes], sentences: Iterato
                 "language": chunk.language,
                 "page": chunk.page,
                 "terms": np.asarray(hashes(chunk.text, chunk.language), dtype="<u8").tobytes(),
-                "vector": next(vectors),
-                "sentence_vector": next(sentences),
+                **dict(zip(STORED, next(stored), strict=True)),
             }
             for chunk in new.chunks
         ],
@@ -210,8 +214,10 @@ def _loaded(rows: Sequence[Any], files: Sequence[FoundFile], dimension: int) -> 
     columns = [np.frombuffer(passage["terms"], dtype="<u8").astype(np.uint64) for passage in passages]
     words = Segment.of_hashes(np.arange(len(passages)), columns, [passage["language"] for passage in passages])
     vectors = _matrix([passage["vector"] for passage in passages]).reshape(len(passages), dimension)
+    tokens = [passage["tokens"] for passage in passages]
     deeper = [passage["sentence_vector"] for passage in passages]
-    return LoadedBatch(Batch(read, words, vectors), None if not deeper or None in deeper else _matrix(deeper))
+    batch = Batch(read, words, vectors, () if None in tokens else [bytes(one) for one in tokens])
+    return LoadedBatch(batch, None if not deeper or None in deeper else _matrix(deeper))
 
 
 def _matrix(vectors: Sequence[bytes]) -> Matrix:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import streamlit as st
 
@@ -23,9 +24,11 @@ HELP = (
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
-def find_words(corpus: str, created: str, generation: int, asked: Query, own: str, limit: int) -> WordHits:
+def find_words(
+    corpus: str, created: str, generation: int, words: str, filters: dict[str, Any] | None, limit: int = MOST
+) -> WordHits:
     """The first `limit` passages with the words, from one generation of a corpus. Raises ApiError."""
-    return client().search_words(corpus, asked.question, asked.filters(own), limit=limit)
+    return client().search_words(corpus, words, filters, limit=limit)
 
 
 def show_word_results(corpus: Corpus, asked: Query) -> None:
@@ -33,7 +36,7 @@ def show_word_results(corpus: Corpus, asked: Query) -> None:
     limit = min(MOST, max(SHOWN, number("shown") or SHOWN))
     with show_problems():
         own = "" if asked.crosslingual else question_language(corpus.name, asked.question)
-        found = find_words(corpus.name, corpus.created, corpus.generation, asked, own, limit)
+        found = find_words(corpus.name, corpus.created, corpus.generation, asked.question, asked.filters(own), limit)
         ids = tuple(sorted({hit.document_id for hit in found.hits}))
         documents = get_cited(corpus.name, corpus.created, corpus.generation, ids)
     hits = {one.document_id: one.passages for one in found.by_document}

@@ -10,6 +10,7 @@ from ui.client.schemas import ApiError, Corpus, Document, ListedDocument, Page, 
 from ui.components.document_files import name_pattern
 from ui.components.hit_navigation import Hits, Span, hits_of, page_of, window
 from ui.components.keyboard import arrows, bring
+from ui.components.word_results import find_words
 from ui.render.highlight import MAX_FOUND, block, escape_html, find, mark_html, name
 from ui.render.names import language_name, plain
 from ui.state.query import Query, from_query
@@ -18,7 +19,6 @@ from ui.state.session import client, name_page, pick_corpus, show_problem, show_
 from ui.state.url import ASK, DOCUMENT, address, follow, followed, link, number, parameter, parameters
 
 LISTED = 50
-MOST_PASSAGES = 100
 VIEWS = ("Page", "Text")
 
 
@@ -83,7 +83,7 @@ def show_document(corpus: Corpus, document: Document, asked: Query) -> None:
     head(corpus, document, asked)
     found, has_more = search_hits(document)
     if found is None and asked.by_words and asked.question:
-        found = word_hits(corpus, document.id, asked.question)
+        found, has_more = word_hits(corpus, document.id, asked.question)
     span = span_of(document)
     reply = reply_for(corpus, document, asked, span)
     hits = hits_of(reply, document.id, found, span)
@@ -163,15 +163,18 @@ def search_hits(document: Document) -> tuple[list[Span] | None, bool]:
     return (None, False) if found is None else (found[:MAX_FOUND], len(found) > MAX_FOUND)
 
 
-def word_hits(corpus: Corpus, id: str, words: str) -> list[Span] | None:
-    """The places of the words of a search in a document; None if the query cannot be understood any more."""
+def word_hits(corpus: Corpus, id: str, words: str) -> tuple[list[Span] | None, bool]:
+    """The places of the words of a search in a document, and whether there are more.
+
+    None instead of places if the query cannot be understood any more.
+    """
     try:
-        found = client().search_words(corpus.name, words, {"document_id": id}, limit=MOST_PASSAGES)
+        found = find_words(corpus.name, corpus.created, corpus.generation, words, {"document_id": id})
     except ApiError as error:
         show_problem(error)
-        return None
+        return None, False
     st.html(f'<p class="docqa-quiet">Marked: {name(words)}</p>')
-    return sorted((start, end) for hit in found.hits for start, end in hit.marks)
+    return sorted((start, end) for hit in found.hits for start, end in hit.marks), found.passages > len(found.hits)
 
 
 def chosen_view() -> str:

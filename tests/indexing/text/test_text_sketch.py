@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexing.text.text_sketch import SHINGLE, SIZE, copies, resemblance, sketch
+from indexing.text.text_sketch import COPY, SHINGLE, SIZE, copies, resemblance, sketch
 from tests.known import SCRIPTS
 
 
@@ -57,3 +57,9 @@ def test_copies_are_groups_in_the_order_given() -> None:
     found = {"b": ("1", sketch(report)), "x": ("2", sketch(other)), "a": ("3", sketch(report + "!")), "c": ("2", b"")}
     assert copies(found) == (("b", "a"), ("x", "c"))
     assert copies({}) == () == copies({"a": ("1", sketch(report))})
+
+
+@given(st.lists(st.frozensets(st.integers(0, 12), max_size=12), min_size=2, max_size=2))
+def test_two_texts_are_copies_at_that_resemblance(hashes: list[frozenset[int]]) -> None:
+    one, other = (b"".join(number.to_bytes(4, "little") for number in sorted(part)) for part in hashes)
+    assert (copies({"a": ("1", one), "b": ("2", other)}) != ()) == (resemblance(one, other) >= COPY)

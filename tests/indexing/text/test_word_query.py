@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from indexing.errors import SettingError
 from indexing.text.search_terms import STEMMERS, terms, terms_of_pair
-from indexing.text.word_query import Field, match, parse
-from indexing.text.word_tokens import tokens
+from indexing.text.word_query import Field, match, matches, parse
+from indexing.text.word_tokens import Keys, keys, tokens
 from tests.known import SCRIPTS
 
 TEXT = "The old Bridge of Órsund cost 1,150 pounds; GPT-4 said well-known things. 東京都に橋がある。เรือออกเวลาเจ็ดโมงเช้า"
@@ -140,4 +140,12 @@ def test_any_query_is_answered_or_refused(text: str, query: str) -> None:
         node = parse(query)
     except SettingError:
         return
-    assert all(0 <= start < end <= len(text) for start, end in match(node, tokens(text)) or [])
+    found = match(node, tokens(text))
+    assert all(0 <= start < end <= len(text) for start, end in found or [])
+    assert matches(node, keys(text)) == (found is not None)
+
+
+@given(ANY)
+def test_words_without_places_are_the_same(text: str) -> None:
+    found = tokens(text)
+    assert keys(text) == Keys([one.key for one in found], {at for at, one in enumerate(found) if one.joined})

@@ -25,6 +25,7 @@ ODD = {
     "odd/thai.txt": "น\u0e4d\u0e32ตกสวย น้ำตก\u200bสวย 24 สการ์น",
     "odd/kana.txt": "ﾎﾟﾝﾌﾟ場のポンプ。ＡＢＣ会社 二〇二一年 東 京 都",
     "odd/long.txt": ("word " * 30 + "x" * 80 + " ") * 3,
+    "odd/numbers.txt": "It has 72 340 inhabitants and the number (030) 555 12 34.",
     "odd/bidi.txt": "\u202bالمرصد\u202c ١٢٣ المَرْصَد ـ مـرصـد",
 }
 
@@ -119,18 +120,18 @@ def test_it_equals_comparing_every_passage(index: Index) -> None:
 
             wanted = {n: match(node, text, lambda f, n=n: is_field(f, n)) for n, text in parsed.items()}  # type: ignore[misc]
             found = searcher.matches(snapshot, node)
-            assert {n: list(spans) for n, spans in found.spans.items()} == {
-                n: s for n, s in wanted.items() if s is not None
-            }, query
-            assert found.ids.tolist() == sorted(found.spans)
-            empty += not found.spans
+            assert found.ids.tolist() == sorted(n for n, spans in wanted.items() if spans is not None), query
+            assert all(found.spans(n, chunks[n].text) == wanted[n] for n in found.ids.tolist()), query
+            empty += not len(found.ids)
     assert empty < QUERIES / 2
 
 
-@pytest.mark.parametrize("query", ["木* OR 水", "京", "b* AND NOT bridge", "NOT bridge", "橋*", "ก"])
+@pytest.mark.parametrize("query", ["都* OR 木", "京", "b* AND NOT bridge", "NOT bridge", "橋*", "ก", "7234*", "72340"])
 def test_parts_of_words_come_from_the_vocabulary(index: Index, query: str) -> None:
     with index.snapshot() as snapshot:
-        assert dict(WordSearcher(index).matches(snapshot, parse(query)).spans) == naive(index, query)
+        found = WordSearcher(index).matches(snapshot, parse(query))
+        texts = {number: text for number, text, _ in index.folder.texts(found.ids)}
+        assert {number: found.spans(number, text) for number, text in texts.items()} == naive(index, query) != {}
 
 
 def test_counts_marks_and_pages_of_hits(index: Index) -> None:
@@ -153,7 +154,25 @@ def test_filters_are_a_boundary(index: Index) -> None:
     searcher = WordSearcher(index)
     found = searcher.search("bridge OR NOT bridge", {"source": {"$glob": "plain/*"}}, limit=100)
     assert found.passages == len(SCRIPTS) and all(hit.source.startswith("plain/") for hit in found.hits)
+    assert searcher.search("bridge").passages > searcher.search("bridge", {"language": "en"}).passages > 0
     assert searcher.search("bridge", {"language": []}).passages == 0
+    with index.snapshot() as snapshot:
+        few = searcher.within(snapshot, "bridge", {"language": "en"})
+        assert few.within is not None
+        node = parse("bridge OR NOT bridge")
+        for _ in range(2):
+            assert len(searcher.matches(snapshot, node).ids) > len(searcher.matches(few, node).ids) == len(few.within)
+
+
+def test_further_pages_compare_no_passage_again(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    searcher = WordSearcher(index)
+    whole = searcher.search("bridge language:en", limit=100)
+
+    def texts(*_: object) -> None:
+        raise AssertionError("a passage is compared again")
+
+    monkeypatch.setattr(IndexFolder, "texts", texts)
+    assert searcher.search("bridge language:en", offset=1, limit=2).hits == whole.hits[1:3] != ()
 
 
 def test_fields_of_documents(index: Index) -> None:

@@ -35,6 +35,7 @@ SETTINGS = IndexSettings(embedder="builtin")
 TABLES = {
     "documents": "id, source, file, content_hash, language, pages, headings, meta, length, text",
     "chunks": 'id, key, document_id, start, "end", language, page, text, vector',
+    "passage_tokens": "id, tokens",
     "sentence_vectors": "id, vector",
     "files": "source, content_hash, size, reason, notes",
 }

@@ -59,6 +59,7 @@ def test_what_is_loaded_is_what_is_prepared_here(files: list[FoundFile], embedde
             assert [n for text in ours.texts for n in text.notes] == [n for text in theirs.texts for n in text.notes]
         assert loaded.batch.vectors is not None and batch.vectors is not None
         assert np.array_equal(loaded.batch.vectors, batch.vectors)
+        assert list(loaded.batch.tokens) == list(batch.tokens) and all(batch.tokens)
         for name in ("ids", "lengths", "terms", "starts", "rows", "counts", "languages"):
             assert np.array_equal(getattr(loaded.batch.words, name), getattr(batch.words, name))
         assert (loaded.sentences is None) == (deeper is None)

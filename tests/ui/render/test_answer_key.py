@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.ui.views.test_ask import answer
+from tests.ui.replies import answer
 from ui.render.answer_groups import competing_answers, group_answers
 from ui.render.answer_key import key_of
 

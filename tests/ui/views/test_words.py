@@ -19,6 +19,7 @@ FILES: dict[str, str | bytes] = {
     "guide.md": "Bridges are many; an old stone bridge is here.\n",
     "ja.txt": SCRIPTS["ja"] + "\n",
     "ar.txt": SCRIPTS["ar"] + "\n",
+    "walrus.txt": "".join(f"A walrus slept on rock {n}. {'The sea was calm that day. ' * 25}\n\n" for n in range(130)),
     **{f"many/{n}.txt": f"A heron number {n} stood near the water.\n" for n in range(25)},
 }
 
@@ -76,6 +77,14 @@ def test_more_hits_a_filter_and_a_query_that_is_none(page: Page, site: str) -> N
     box.press("Enter")
     page.get_by_text("A bracket is not closed; add the closing one, or remove it.").wait_for()
     assert page.locator(".docqa-count").count() == 0
+
+
+def test_more_hits_in_a_document_than_are_shown_are_no_secret(page: Page, site: str, api: Live) -> None:  # noqa: F811
+    found = api.http.post("/v1/corpora/test/words", json={"words": "walrus"}).json()
+    assert found["passages"] > 100
+    id = found["hits"][0]["document_id"]
+    page.goto(at(site, "document", corpus="test", document=id, mode="words", q="walrus"))
+    page.get_by_text("100+ hits").wait_for()
 
 
 def test_from_a_question_without_an_answer_to_its_words(page: Page, site: str) -> None:  # noqa: F811
