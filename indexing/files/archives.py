@@ -21,11 +21,9 @@ from indexing.errors import UnreadableFile
 from indexing.files.charset import decode
 from indexing.files.file_text import Contents, FileLimits, Member
 from indexing.files.mailboxes import messages
+from indexing.files.zip_guard import unpacked_limit
 from indexing.files.zip_names import zip_names
 
-UNPACKED_BYTES = 500_000_000
-UNPACKED_RATIO = 200
-FREE_BYTES = 20_000_000
 MOST_MEMBERS = 10_000
 _PIECE = 1 << 20
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
@@ -64,7 +62,7 @@ class _Budget:
 
     def __init__(self, packed: int) -> None:
         self.packed = packed
-        self.limit = self.left = min(UNPACKED_BYTES, max(FREE_BYTES, UNPACKED_RATIO * packed))
+        self.limit = self.left = unpacked_limit(packed)
 
     def read(self, stream: IO[bytes]) -> bytes:
         """All bytes of a stream. Raises UnreadableFile when the archive grows beyond its bound."""

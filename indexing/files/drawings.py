@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from indexing.files.equations import Element, linear, lowered, raised
+from indexing.files.equations import Element, linear, script
 from indexing.files.ooxml import Package
 from indexing.files.tables import row_line
+from indexing.files.xml_parts import local
 
 A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
@@ -17,11 +18,6 @@ R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 DGM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 ON = frozenset((None, "1", "true", "on"))
 _MOST_POINTS = 10_000
-
-
-def local(element: Any) -> str:
-    """The tag without its namespace; "" for comments and entities."""
-    return str(element.tag).rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
 def children(element: Any) -> list[Any]:
@@ -49,13 +45,6 @@ def _tree(element: Any, depth: int) -> Element:
     values = {name.rpartition("}")[2]: str(value) for name, value in element.attrib.items()}
     inner = [_tree(child, depth + 1) for child in element if isinstance(child.tag, str)] if depth < 150 else []
     return Element(local(element), values, (element.text or "") if element.tag == f"{M}t" else "", inner)
-
-
-def script(text: str, before: str, up: bool) -> str:
-    """A raised or lowered run as text; `before` is the character it follows."""
-    if up:
-        return raised(text) if before.isalnum() or (before and before in ")]}’'") else text
-    return lowered(text) if before.isdigit() else text
 
 
 def paragraph(element: Any) -> str:

@@ -9,11 +9,12 @@ from typing import Any
 
 from lxml import etree
 
-from indexing.files.drawings import R, body, drawn, local
-from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_pages
+from indexing.files.drawings import R, body, drawn
+from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_pages, counted
 from indexing.files.number_formats import BUILT_IN, general, shown
-from indexing.files.ooxml import Package, counted
+from indexing.files.ooxml import Package
 from indexing.files.tables import table_lines
+from indexing.files.xml_parts import local
 
 S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 XDR = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}"

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from indexing.files.charset import decode
-from indexing.files.drawings import ON, R, children, equation, linked, local, script
-from indexing.files.file_text import FileLimits, FileText, TextBuilder
+from indexing.files.drawings import ON, R, children, equation, linked
+from indexing.files.equations import script
+from indexing.files.file_text import FileLimits, FileText, TextBuilder, counted
 from indexing.files.numbering import Numbering, W
-from indexing.files.ooxml import Package, counted
+from indexing.files.ooxml import Package
 from indexing.files.symbol_fonts import plain_text, symbol
 from indexing.files.word_styles import Styles, heading_level
+from indexing.files.xml_parts import local
 
 W14 = "{http://schemas.microsoft.com/office/word/2010/wordml}"
 _SKIPPED = frozenset(
