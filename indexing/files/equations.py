@@ -23,7 +23,7 @@ class Element(NamedTuple):
 
 
 def raised(text: str) -> str:
-    """A superscript as text, told from the digits before it.
+    """A superscript as text, distinct from the digits before it.
 
     >>> raised("6"), raised("-3"), raised("n+k"), raised("th")
     ('⁶', '⁻³', '^(n+k)', 'th')

@@ -1,4 +1,4 @@
-"""Encodings of text files: told apart in many scripts, and named in the meta."""
+"""Encodings of text files: recognised in many scripts, and named in the meta."""
 
 from __future__ import annotations
 

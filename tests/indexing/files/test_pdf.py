@@ -1,4 +1,4 @@
-"""PDF: lines become paragraphs, every character knows where it came from, and what cannot be read is told."""
+"""PDF: lines become paragraphs, every character knows where it came from, and what cannot be read is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PDF: what is filled in and typed on a page is read at its place, boxed on the page, and what cannot be read is told."""
+"""PDF: what is filled in and typed on a page is read at its place, boxed on the page, and what cannot be read is reported."""
 
 from __future__ import annotations
 
