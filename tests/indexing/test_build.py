@@ -163,7 +163,9 @@ def test_every_script_is_kept_verbatim_and_found(tmp_path: Path, language: str) 
 
 
 @pytest.mark.parametrize("slice_s", [0.0, 60.0])
-def test_progress_is_reported_while_a_batch_is_embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slice_s: float) -> None:
+def test_progress_is_reported_while_a_batch_is_embedded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slice_s: float
+) -> None:
     folder = tmp_path / "c"
     folder.mkdir()
     for n in range(30):
