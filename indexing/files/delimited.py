@@ -119,17 +119,17 @@ class _Rows:
             doublequote=escape is None,
             skipinitialspace=self._delimiter not in "\t ",
         )
-        lines = text.count("\n") + 1 if text.count('"') % 2 and quoting == csv.QUOTE_MINIMAL else 0
+        odd = text.count('"') % 2 and quoting == csv.QUOTE_MINIMAL
+        lines = list(io.StringIO(text, newline="")) if odd else []  # The lines that `reader` counts.
         while True:
             line = reader.line_num
             try:
                 row = next(reader)
             except StopIteration:
                 return
-            if lines and reader.line_num >= lines - 1 and reader.line_num - line > _SWALLOWED_LINES:
+            if lines and reader.line_num >= len(lines) - 1 and reader.line_num - line > _SWALLOWED_LINES:
                 self._unclosed = before + line + 1
-                rest = "".join(text.splitlines(keepends=True)[line:])
-                yield from self._parsed(rest, before + line, csv.QUOTE_NONE)
+                yield from self._parsed("".join(lines[line:]), before + line, csv.QUOTE_NONE)
                 return
             yield before + line + 1, row if any(cell.strip() for cell in row) else []
 

@@ -15,7 +15,6 @@ from indexing.files.symbol_fonts import plain_text, symbol
 from indexing.files.word_styles import Styles, heading_level
 from indexing.files.xml_parts import local
 
-W14 = "{http://schemas.microsoft.com/office/word/2010/wordml}"
 _SKIPPED = frozenset(
     f"{W}{name}"
     for name in ("del", "moveFrom", "instrText", "delText", "rPr", "pPr", "tblPr", "trPr", "tcPr", "sdtPr", "txbxContent")
@@ -64,7 +63,7 @@ class _Word:
         for kinds, begin in ((("footnotes", "endnotes"), ""), (("comments",), "Comment")):
             for part in self.package.related(self.name, *kinds):
                 for note in _notes(self.package.xml(part)):
-                    self._note(note, part, begin)
+                    self._note(note, begin)
         seen: set[str] = set()
         for part in self.package.related(self.name, "header", "footer"):
             self._edge_of_pages(part, seen)
@@ -135,7 +134,7 @@ class _Word:
                 yield self._line(block).strip()
                 yield from linked(self.package, self.name, block)
 
-    def _note(self, note: Any, part: str, begin: str) -> None:
+    def _note(self, note: Any, begin: str) -> None:
         text = " ".join(filter(None, (self._words(block).strip() for block in _blocks(note) if block.tag == f"{W}p")))
         author = note.get(f"{W}author") or ""
         if text:
