@@ -8,7 +8,7 @@ from typing import Any
 from indexing.files.equations import Element, linear, script
 from indexing.files.ooxml import Package
 from indexing.files.tables import row_line
-from indexing.files.xml_parts import local
+from indexing.files.xml_parts import local, whole
 
 A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
@@ -95,7 +95,7 @@ def table_rows(table: Any) -> Iterator[str]:
 
 def _spans(cells: list[Any]) -> int:
     """The columns that the widest cell of a row spans."""
-    return max((int(cell.get("gridSpan") or 1) for cell in cells if (cell.get("gridSpan") or "1").isdigit()), default=1)
+    return max((whole(cell.get("gridSpan"), 1) for cell in cells), default=1)
 
 
 def linked(package: Package, name: str, element: Any) -> list[str]:
@@ -139,7 +139,7 @@ def _chart(root: Any) -> Iterator[str]:
             for at, text in _indexed(series.find(f"{C}{tag}")):
                 categories.setdefault(at, text)
         values.append(dict(_first(series, "val", "yVal")))
-    order = sorted({*categories, *(at for column in values for at in column)}, key=lambda at: int(at) if at.isdigit() else 0)
+    order = sorted({*categories, *(at for column in values for at in column)}, key=whole)
     for at in order[:_MOST_POINTS]:
         yield row_line([categories.get(at, ""), *(column.get(at, "") for column in values)], ["", *names])
 

@@ -11,7 +11,7 @@ from indexing.errors import UnreadableFile
 from indexing.files.equations import Element, linear, script
 from indexing.files.file_text import FileLimits, FileText, Scalar, TextBuilder, check_pages, clean_meta, counted
 from indexing.files.tables import table_lines
-from indexing.files.xml_parts import local, parsed
+from indexing.files.xml_parts import local, parsed, whole
 from indexing.files.zip_guard import guard_zip, read_member
 
 _BLOCKS = frozenset(("p", "h", "table", "list"))
@@ -19,6 +19,7 @@ _SKIPPED = frozenset(
     ("tracked-changes", "sequence-decls", "variable-decls", "forms", "annotation-end", "bookmark", "note-citation", "shapes")
 )
 _MOST_REPEATED = 1_000
+_MOST_COLUMNS = 16_384
 _META = {"title": "title", "creator": "author", "initial-creator": "author", "subject": "subject", "date": "date"}
 
 
@@ -61,8 +62,9 @@ def _value(element: Any, name: str) -> str:
     return next((str(value) for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
 
 
-def _whole(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 1
+def _count(element: Any, name: str) -> int:
+    """The number that an attribute states; 1 without one."""
+    return whole(_value(element, name), 1)
 
 
 def _meta(archive: ZipFile, kind: str) -> dict[str, Scalar]:
@@ -97,7 +99,7 @@ class _Document:
         for element in parent:
             name = local(element)
             if name == "h":
-                self.builder.heading(self.words(element).strip(), min(_whole(_value(element, "outline-level")), 9))
+                self.builder.heading(self.words(element).strip(), min(_count(element, "outline-level"), 9))
             elif name == "p":
                 self.builder.add(self.words(element).strip(), gap)
             elif name == "table":
@@ -128,7 +130,7 @@ class _Document:
         for child in paragraph:
             name = local(child)
             if name == "s":
-                text += " " * min(_whole(_value(child, "c") or "1"), _MOST_REPEATED)
+                text += " " * min(_count(child, "c"), _MOST_REPEATED)
             elif name == "tab":
                 text += "\t"
             elif name == "line-break":
@@ -203,7 +205,7 @@ class _Document:
             if local(row) != "table-row" or next(_tables(row)) is not table:
                 continue
             cells = self._row(row, down)
-            for _ in range(min(_whole(_value(row, "number-rows-repeated")), _MOST_REPEATED) if any(cells) else 1):
+            for _ in range(min(_count(row, "number-rows-repeated"), _MOST_REPEATED) if any(cells) else 1):
                 yield cells
 
     def _row(self, row: Any, down: dict[int, tuple[int, str]]) -> list[str]:
@@ -214,7 +216,7 @@ class _Document:
         for cell in stored:
             covered = local(cell) == "covered-table-cell"
             own = self._cell(cell)
-            times = _whole(_value(cell, "number-columns-repeated"))
+            times = _count(cell, "number-columns-repeated")
             for _ in range(min(times, _MOST_REPEATED) if own or covered else min(times, 100)):
                 column = len(cells)
                 left, above = down.pop(column, (0, ""))
@@ -225,8 +227,8 @@ class _Document:
                         down[column] = (left - 1, above)
                 else:
                     shown = text = own
-                    across = _whole(_value(cell, "number-columns-spanned")) - 1
-                    rows = _whole(_value(cell, "number-rows-spanned"))
+                    across = min(_count(cell, "number-columns-spanned"), _MOST_COLUMNS) - 1
+                    rows = _count(cell, "number-rows-spanned")
                     for at in range(column, column + across + 1) if rows > 1 else ():
                         down[at] = (rows - 1, own)
                 cells.append(shown)

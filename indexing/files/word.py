@@ -13,7 +13,7 @@ from indexing.files.numbering import Numbering, W
 from indexing.files.ooxml import Package
 from indexing.files.symbol_fonts import plain_text, symbol
 from indexing.files.word_styles import Styles, heading_level
-from indexing.files.xml_parts import local
+from indexing.files.xml_parts import local, whole
 
 _SKIPPED = frozenset(
     f"{W}{name}"
@@ -271,8 +271,7 @@ def _notes(root: Any) -> Iterator[Any]:
 def _span(cell: Any) -> int:
     """The columns that a cell spans, at most 100."""
     span = cell.find(f"{W}tcPr/{W}gridSpan")
-    value = (span.get(f"{W}val") or "1") if span is not None else "1"
-    return min(int(value), 100) if value.isdigit() and value.isascii() and int(value) else 1
+    return min(whole(span.get(f"{W}val")), 100) or 1 if span is not None else 1
 
 
 def _symbol(element: Any) -> str:
@@ -293,7 +292,8 @@ def _form_field(element: Any) -> str:
         return "☒" if states.get(f"{W}checked", states.get(f"{W}default", False)) else "☐"
     entries = [entry.get(f"{W}val") or "" for entry in data.iter(f"{W}listEntry")]
     chosen = next((found.get(f"{W}val") or "0" for tag in ("result", "default") for found in data.iter(f"{W}{tag}")), "0")
-    return entries[int(chosen)] if chosen.isdigit() and int(chosen) < len(entries) else ""
+    at = whole(chosen, len(entries))
+    return entries[at] if at < len(entries) else ""
 
 
 def _chunk_text(text: str, max_chars: int) -> str:

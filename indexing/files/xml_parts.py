@@ -28,3 +28,12 @@ def parsed(data: bytes) -> tuple[Any, bool]:
 def local(element: Any) -> str:
     """The tag without its namespace; "" for comments and entities."""
     return str(element.tag).rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
+def whole(text: str | None, default: int = 0) -> int:
+    """The number that an attribute states in ASCII digits, at most nine; else the default.
+
+    >>> whole("12"), whole("²"), whole(None, 1)
+    (12, 0, 1)
+    """
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else default
