@@ -114,7 +114,7 @@ def index_files(
     folder = _open_or_create(into, settings, embedder)
     with folder, folder.writer():
         index = Index(folder)
-        moved = {} if only is not None else {file.source: file for file in rename_moved(folder, found, limits)}
+        moved = {} if only is not None else {file.source: file for file in rename_moved(folder, found)}
         known = folder.file_records()
         if not emptied and only is None:
             refuse_another_folder(folder, documents, found, known)
@@ -122,28 +122,26 @@ def index_files(
         reports = removed | moved
         here = [file for file in found if file.source not in moved]
         changed, unchanged = files_to_read(folder, here, known, limits, everything)
-        reports.update((report.source, report) for report in unchanged)
+        twins = _twins_of(known, {*removed, *(file.source for file in changed)})
+        for report in (*moved.values(), *unchanged):
+            reports[report.source] = _with_twin(report, known[report.source].content_hash, twins)
         done, total = sum(f.size for f in found) - sum(f.size for f in changed), sum(f.size for f in found)
         tell = embedding or (lambda passages, done, total: None)
         embedded = 0
         parts: dict[str, FileReport] = {}
         tell(embedded, done, total)
-        twins = {
-            record.content_hash: source
-            for source, record in sorted(known.items(), reverse=True)
-            if not record.reason and source not in removed
-        }
         with prepare(folder, changed, known) as batches:
-            for prepared in batches:
-                batch = _with_twins(prepared, twins)
+            for batch in batches:
                 vectors = _vectors(embedder, batch, partial(_tell_share, tell, embedded, done, total, _size(batch)))
                 embedded += len(vectors)
-                for report, size, whole in _write(index, batch, vectors, known):
-                    reports[report.source] = _sum(parts.pop(report.source, None), report)
-                    done += size
-                    if not whole:
-                        parts[report.source] = reports[report.source]
-                    elif progress:
+                for (read, _), part in zip(batch.files, _write(index, batch, vectors, known), strict=True):
+                    report = _sum(parts.pop(part.source, None), part)
+                    done += read.progress()
+                    if not read.done:
+                        parts[report.source] = report
+                        continue
+                    reports[report.source] = _with_twin(report, read.hash, twins)
+                    if progress:
                         progress(reports[report.source], done, total)
                 tell(embedded, done, total)
         _store_run(folder, documents, limits)
@@ -224,17 +222,19 @@ def _store_run(folder: IndexFolder, documents: str, limits: FileLimits) -> None:
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def _with_twins(batch: Batch, twins: dict[str, str]) -> Batch:
-    """Note on each file with the content of another one. twins: the first file of each content; files are added to it."""
-    files = []
-    for read, documents in batch.files:
-        source = read.file.source
-        twin = twins.setdefault(read.hash, source) if read.texts else source
-        if twin != source:
-            first = replace(read.texts[0], notes=(*read.texts[0].notes, f"the same content as {twin}"))
-            read = replace(read, texts=(first, *read.texts[1:]))
-        files.append((read, documents))
-    return replace(batch, files=files)
+def _twins_of(known: KnownFiles, but: Collection[str]) -> dict[str, str]:
+    """The first file (source) of each content that the index holds, by its hash; without the files in `but`."""
+    kept = {source: record for source, record in known.items() if not record.reason and source not in but}
+    return {kept[source].content_hash: source for source in sorted(kept, reverse=True)}
+
+
+def _with_twin(report: FileReport, content_hash: str, twins: dict[str, str]) -> FileReport:
+    """The report of a file that is in the index, with a note if an earlier one has its content. Its content joins `twins`.
+
+    The note is not stored: it ends when the other file changes or goes.
+    """
+    twin = report.source if report.status == "skipped" else twins.setdefault(content_hash, report.source)
+    return report if twin == report.source else replace(report, notes=(*report.notes, f"the same content as {twin}"))
 
 
 def _size(batch: Batch) -> int:
@@ -263,8 +263,8 @@ def _vectors(embedder: Embedder, batch: Batch, tell: Callable[[int, int], None])
     return np.concatenate(slices)
 
 
-def _write(index: Index, batch: Batch, vectors: Matrix, known: KnownFiles) -> list[tuple[FileReport, int, bool]]:
-    """Write a batch in one transaction. Returns (report, bytes, whether the file is done) of what is on disk now."""
+def _write(index: Index, batch: Batch, vectors: Matrix, known: KnownFiles) -> list[FileReport]:
+    """Write a batch in one transaction. Returns the reports on its files, which are on disk now."""
     documents = [document for _, part in batch.files for document in part]
     generation = index.folder.write(
         _with_vectors(documents, vectors, batch.tokens),
@@ -272,9 +272,7 @@ def _write(index: Index, batch: Batch, vectors: Matrix, known: KnownFiles) -> li
         drop=[read.file.source for read, _ in batch.files if not read.keep and not read.begun],
     )
     index.keep_written(generation, batch.words, vectors)
-    return [
-        (_file_report(read, part, known.get(read.file.source)), read.progress(), read.done) for read, part in batch.files
-    ]
+    return [_file_report(read, part, known.get(read.file.source)) for read, part in batch.files]
 
 
 def _with_vectors(documents: Sequence[NewDocument], vectors: Matrix, tokens: Sequence[bytes]) -> list[NewDocument]:
@@ -289,16 +287,16 @@ def _with_vectors(documents: Sequence[NewDocument], vectors: Matrix, tokens: Seq
 
 def _record(read: ReadFile, before: FileRecord | None) -> FileRecord:
     file = read.file
+    if not read.done or (read.reason and read.begun):  # No file has this time, so the next run goes on from here.
+        return FileRecord(file.source, read.hash, read.size, 0, now_ns(), "", read.remarks())
     if read.keep and before is not None:
         return FileRecord(file.source, before.content_hash, file.size, file.mtime_ns, now_ns(), "", before.notes)
-    if not read.done:  # No file has this time, so the next run goes on if this one ends here.
-        return FileRecord(file.source, read.hash, read.size, 0, now_ns(), "", read.remarks())
     return FileRecord(file.source, read.hash, file.size, file.mtime_ns, now_ns(), read.reason, read.remarks())
 
 
 def _sum(before: FileReport | None, report: FileReport) -> FileReport:
     """The report of a file with that of its earlier parts."""
-    if before is None:
+    if before is None or report.status == "skipped":
         return report
     documents, passages = before.documents + report.documents, before.passages + report.passages
     return replace(report, status=before.status, documents=documents, passages=passages)

@@ -9,8 +9,7 @@ from pathlib import PurePosixPath
 
 from indexing.errors import IndexFolderError
 from indexing.files.file_text import FileLimits
-from indexing.files.walk import FoundFile
-from indexing.files.walk import content_hash as file_hash
+from indexing.files.walk import FoundFile, file_hash
 from indexing.report import FileReport
 from indexing.store.corpus_db import FileRecord, IndexFolder, now_ns
 from indexing.store.renames import counts_of_file, rename_files
@@ -31,7 +30,7 @@ def refuse_another_folder(folder: IndexFolder, documents: str, found: Sequence[F
         )
 
 
-def rename_moved(folder: IndexFolder, found: Sequence[FoundFile], limits: FileLimits) -> list[FileReport]:
+def rename_moved(folder: IndexFolder, found: Sequence[FoundFile]) -> list[FileReport]:
     """Rename the documents of files that have another place now, and report them; passages keep their vectors.
 
     A file has moved if it is new, an indexed one is gone, and both have the same content and the same ending.
@@ -42,10 +41,10 @@ def rename_moved(folder: IndexFolder, found: Sequence[FoundFile], limits: FileLi
     by_content = {(record.content_hash, PurePosixPath(record.source).suffix.lower()): record for record in gone}
     moves: dict[str, FileRecord] = {}
     for file in found:
-        if file.source in known or file.size not in sizes or file.size > limits.max_bytes:
+        if file.source in known or file.size not in sizes:
             continue
         with suppress(OSError):
-            key = (file_hash(file.path.read_bytes()), PurePosixPath(file.source).suffix.lower())
+            key = (file_hash(file.path), PurePosixPath(file.source).suffix.lower())
             if (before := by_content.pop(key, None)) is not None:
                 moves[before.source] = replace(before, source=file.source, mtime_ns=file.mtime_ns, seen_ns=now_ns())
     if moves:

@@ -12,8 +12,7 @@ from indexing.arrays import Matrix
 from indexing.documents import Chunk, Document, content_hash, document_id
 from indexing.errors import UnreadableFile
 from indexing.files.file_text import FileText
-from indexing.files.walk import FileReader, FoundFile
-from indexing.files.walk import content_hash as file_hash
+from indexing.files.walk import FileReader, FoundFile, file_hash
 from indexing.models.word_tokenizer import count_tokens
 from indexing.settings import ChunkSettings
 from indexing.store.bm25 import Segment
@@ -34,7 +33,7 @@ class ReadFile:
     """A file with its texts, or the reason why it has none. keep: the index keeps its current content for this file.
 
     A mailbox comes in parts. size: the bytes of it that are read so far, whose hash is `hash`; share: those of this part.
-    begun: earlier parts stay in the index; done: no part follows.
+    begun: earlier parts stay in the index; done: no part follows. With a reason, reading ended behind those parts.
     """
 
     file: FoundFile
@@ -120,7 +119,7 @@ def _read(reader: FileReader, files: Iterable[FoundFile], known: Mapping[str, Fi
 def _read_mailbox(reader: FileReader, file: FoundFile, record: FileRecord | None) -> Iterator[ReadFile]:
     """The messages of a mailbox in parts. What the index holds of its beginning is not read again."""
     known = (record.size, record.content_hash) if record is not None and not record.reason else (0, "")
-    before = known[0]
+    before, digest, written = known[0], "", False
     try:
         for part in reader.read_mailbox(file, known, record.notes if record else ()):
             if part.last and part.begun and not part.texts and part.size == known[0]:
@@ -137,18 +136,24 @@ def _read_mailbox(reader: FileReader, file: FoundFile, record: FileRecord | None
                 done=part.last,
                 notes=part.notes,
             )
-            before = part.size
+            before, digest, written = part.size, part.digest, True
     except UnreadableFile as error:
-        yield ReadFile(file, "", reason=str(error), keep=record is not None and not record.reason)
+        keep = written or (record is not None and not record.reason)
+        yield ReadFile(file, digest, reason=str(error), keep=keep, size=before, begun=written)
 
 
 def _hash_of(file: FoundFile, record: FileRecord | None) -> tuple[str, bool]:
-    """The hash of a file without readable text, and whether the index still holds the text of that content."""
+    """The hash of a file without readable text, and whether the index still holds the text of that content.
+
+    A file of which the index holds no text, or text of another size, is not read for it: it may be a disk image.
+    """
+    if record is None or record.reason:
+        return "", False
     try:
-        digest = file_hash(file.path.read_bytes())
+        digest = file_hash(file.path) if record.size == file.size else ""
     except OSError:
-        return "", record is not None and not record.reason
-    return digest, record is not None and record.content_hash == digest and not record.reason
+        return "", True
+    return digest, digest == record.content_hash
 
 
 # -- from texts to passages --------------------------------------------------------------------------------------------

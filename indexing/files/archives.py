@@ -21,11 +21,9 @@ from indexing.errors import UnreadableFile
 from indexing.files.charset import decode
 from indexing.files.file_text import Contents, FileLimits, Member
 from indexing.files.mailboxes import messages
+from indexing.files.zip_guard import unpacked_limit
 from indexing.files.zip_names import zip_names
 
-UNPACKED_BYTES = 500_000_000
-UNPACKED_RATIO = 200
-FREE_BYTES = 20_000_000
 MOST_MEMBERS = 10_000
 _PIECE = 1 << 20
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
@@ -64,7 +62,7 @@ class _Budget:
 
     def __init__(self, packed: int) -> None:
         self.packed = packed
-        self.limit = self.left = min(UNPACKED_BYTES, max(FREE_BYTES, UNPACKED_RATIO * packed))
+        self.limit = self.left = unpacked_limit(packed)
 
     def read(self, stream: IO[bytes]) -> bytes:
         """All bytes of a stream. Raises UnreadableFile when the archive grows beyond its bound."""
@@ -195,23 +193,21 @@ def _seven_zip(data: bytes, limits: FileLimits, budget: _Budget) -> Iterator[Mem
         import py7zr
     except ImportError:
         raise UnreadableFile("an archive (7z); install docqa[archives] to read it") from None
-    import tempfile
-    from pathlib import Path
-
     try:
         archive = py7zr.SevenZipFile(io.BytesIO(data))
         if archive.needs_password():
             raise UnreadableFile(_ENCRYPTED)
-        files = [member for member in archive.list() if not member.is_directory]
+        files = [member for member in archive.list() if member.is_file]
         if sum(member.uncompressed for member in files) > budget.limit:
             raise UnreadableFile(f"would unpack to more than {budget.limit:,} bytes from {len(data):,} (an archive bomb?)")
-        with tempfile.TemporaryDirectory() as folder:
-            archive.extractall(folder)
-            for path in sorted(Path(folder).rglob("*")):
-                name = path.relative_to(folder).as_posix()
-                if path.is_file() and not path.is_symlink() and not _HIDDEN.search(name):
-                    size = path.stat().st_size
-                    large = size > limits.max_bytes
-                    yield Member(name, reason=_too_large(size, limits)) if large else Member(name, path.read_bytes())
+        files = [member for member in files if not _HIDDEN.search(member.filename)]
+        wanted = [member.filename for member in files if member.uncompressed <= limits.max_bytes]
+        unpacked = py7zr.io.BytesIOFactory(limits.max_bytes)
+        archive.extract(targets=wanted, factory=unpacked)
     except (*_DAMAGE, py7zr.exceptions.ArchiveError):
         raise UnreadableFile(_DAMAGED) from None
+    for member in sorted(files, key=lambda member: member.filename):
+        product = unpacked.products.get(member.filename)
+        large = member.uncompressed > limits.max_bytes
+        reason = _too_large(member.uncompressed, limits) if large else "" if product else _DAMAGED
+        yield Member(member.filename, product.read() if product else b"", reason)

@@ -39,7 +39,7 @@ def _events(text: str) -> Iterator[list[tuple[str, str, str]]]:
     unfolded = re.sub(r"\r?\n[ \t]", "", text)
     event: list[tuple[str, str, str]] | None = None
     inner = 0
-    for line in unfolded.splitlines():
+    for line in re.split(r"\r\n?|\n", unfolded):
         match = _LINE.match(line)
         if not match:
             continue

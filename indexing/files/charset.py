@@ -12,6 +12,7 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 
+from indexing.errors import UnreadableFile
 from indexing.files.legacy_encodings import SIGNS, guess, strict
 from indexing.files.seven_bit import decode_seven_bit, is_seven_bit
 
@@ -62,6 +63,14 @@ def decode(data: bytes, hint: str = "") -> DecodedText | None:
         return found
     guessed = guess(data)
     return DecodedText(*guessed) if guessed else _replaced(data, "cp1252")
+
+
+def decode_text(data: bytes, what: str, hint: str = "") -> DecodedText:
+    """`decode` for a file that has to be text. what: its format, such as "JSON". Raises UnreadableFile for binary data."""
+    decoded = decode(data, hint)
+    if decoded is None:
+        raise UnreadableFile(f"not {what}: binary data")
+    return decoded
 
 
 def decode_declared(data: bytes, hint: str) -> str:

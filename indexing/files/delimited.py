@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
-from indexing.errors import UnreadableFile
-from indexing.files.charset import DecodedText, decode
+from indexing.files.charset import DecodedText, decode_text
 from indexing.files.file_text import FileLimits, FileText, TextBuilder
 from indexing.files.records import NAME_FIELDS, TEXT_FIELDS, Records
 from indexing.files.tables import table_lines
@@ -28,7 +27,7 @@ _SWALLOWED_LINES = 5
 
 def read_csv(data: bytes, limits: FileLimits) -> list[FileText]:
     """A table separated by commas, semicolons, tabs or bars: whichever its lines agree on."""
-    decoded = _decoded(data, "a CSV table")
+    decoded = decode_text(data, "a CSV table")
     named = _SEPARATOR.match(decoded.text)
     text = decoded.text[named.end() :] if named else decoded.text
     return _table(decoded, text, named[1] if named else delimiter_of(text), "csv", limits)
@@ -36,15 +35,8 @@ def read_csv(data: bytes, limits: FileLimits) -> list[FileText]:
 
 def read_tsv(data: bytes, limits: FileLimits) -> list[FileText]:
     """A table separated by tabs."""
-    decoded = _decoded(data, "a TSV table")
+    decoded = decode_text(data, "a TSV table")
     return _table(decoded, decoded.text, "\t", "tsv", limits)
-
-
-def _decoded(data: bytes, kind: str) -> DecodedText:
-    decoded = decode(data)
-    if decoded is None:
-        raise UnreadableFile(f"not {kind}: binary data")
-    return decoded
 
 
 def _table(decoded: DecodedText, text: str, delimiter: str, kind: str, limits: FileLimits) -> list[FileText]:
@@ -127,17 +119,17 @@ class _Rows:
             doublequote=escape is None,
             skipinitialspace=self._delimiter not in "\t ",
         )
-        lines = text.count("\n") + 1 if text.count('"') % 2 and quoting == csv.QUOTE_MINIMAL else 0
+        odd = text.count('"') % 2 and quoting == csv.QUOTE_MINIMAL
+        lines = list(io.StringIO(text, newline="")) if odd else []  # The lines that `reader` counts.
         while True:
             line = reader.line_num
             try:
                 row = next(reader)
             except StopIteration:
                 return
-            if lines and reader.line_num >= lines - 1 and reader.line_num - line > _SWALLOWED_LINES:
+            if lines and reader.line_num >= len(lines) - 1 and reader.line_num - line > _SWALLOWED_LINES:
                 self._unclosed = before + line + 1
-                rest = "".join(text.splitlines(keepends=True)[line:])
-                yield from self._parsed(rest, before + line, csv.QUOTE_NONE)
+                yield from self._parsed("".join(lines[line:]), before + line, csv.QUOTE_NONE)
                 return
             yield before + line + 1, row if any(cell.strip() for cell in row) else []
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from indexing.files.equations import Element, linear, lowered, raised
+from indexing.files.equations import Element, linear, script
 from indexing.files.ooxml import Package
 from indexing.files.tables import row_line
+from indexing.files.xml_parts import local, whole
 
 A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
@@ -17,11 +18,6 @@ R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 DGM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 ON = frozenset((None, "1", "true", "on"))
 _MOST_POINTS = 10_000
-
-
-def local(element: Any) -> str:
-    """The tag without its namespace; "" for comments and entities."""
-    return str(element.tag).rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
 def children(element: Any) -> list[Any]:
@@ -49,13 +45,6 @@ def _tree(element: Any, depth: int) -> Element:
     values = {name.rpartition("}")[2]: str(value) for name, value in element.attrib.items()}
     inner = [_tree(child, depth + 1) for child in element if isinstance(child.tag, str)] if depth < 150 else []
     return Element(local(element), values, (element.text or "") if element.tag == f"{M}t" else "", inner)
-
-
-def script(text: str, before: str, up: bool) -> str:
-    """A raised or lowered run as text; `before` is the character it follows."""
-    if up:
-        return raised(text) if before.isalnum() or (before and before in ")]}’'") else text
-    return lowered(text) if before.isdigit() else text
 
 
 def paragraph(element: Any) -> str:
@@ -106,7 +95,7 @@ def table_rows(table: Any) -> Iterator[str]:
 
 def _spans(cells: list[Any]) -> int:
     """The columns that the widest cell of a row spans."""
-    return max((int(cell.get("gridSpan") or 1) for cell in cells if (cell.get("gridSpan") or "1").isdigit()), default=1)
+    return max((whole(cell.get("gridSpan"), 1) for cell in cells), default=1)
 
 
 def linked(package: Package, name: str, element: Any) -> list[str]:
@@ -150,7 +139,7 @@ def _chart(root: Any) -> Iterator[str]:
             for at, text in _indexed(series.find(f"{C}{tag}")):
                 categories.setdefault(at, text)
         values.append(dict(_first(series, "val", "yVal")))
-    order = sorted({*categories, *(at for column in values for at in column)}, key=lambda at: int(at) if at.isdigit() else 0)
+    order = sorted({*categories, *(at for column in values for at in column)}, key=whole)
     for at in order[:_MOST_POINTS]:
         yield row_line([categories.get(at, ""), *(column.get(at, "") for column in values)], ["", *names])
 

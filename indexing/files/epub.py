@@ -7,12 +7,11 @@ from typing import Any
 from urllib.parse import unquote
 from zipfile import ZipFile
 
-from lxml import etree
-
 from indexing.errors import UnreadableFile
 from indexing.files.charset import decode
 from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_pages, clean_meta
 from indexing.files.html import declared_encoding, html_text
+from indexing.files.xml_parts import local, parsed
 from indexing.files.zip_guard import guard_zip, read_member
 
 _CONTAINER = "META-INF/container.xml"
@@ -42,32 +41,22 @@ def read_epub(data: bytes, limits: FileLimits) -> list[FileText]:
             builder.headings += [(start + begin, start + end, level) for begin, end, level in headings]
     meta: dict[str, object] = {}
     for element in () if root is None else root.iter():
-        if (key := _META.get(_local(element))) and (element.text or "").strip():
+        if (key := _META.get(local(element))) and (element.text or "").strip():
             meta.setdefault(key, element.text.strip()[:10] if key == "date" else element.text.strip())
     meta["file_type"] = "epub"
     return [FileText(builder.text(), tuple(builder.pages), clean_meta(meta.items()), tuple(builder.headings))]
 
 
-def _local(element: Any) -> str:
-    return str(element.tag).rpartition("}")[2] if isinstance(element.tag, str) else ""
-
-
 def _parsed(archive: ZipFile, name: str) -> Any:
     data = read_member(archive, name)
-    if data is None:
-        return None
-    parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True, recover=True)
-    try:
-        return etree.fromstring(data, parser)
-    except etree.XMLSyntaxError:
-        return None
+    return None if data is None else parsed(data)[0]
 
 
 def _package_name(archive: ZipFile) -> str:
     """The name of the package document, which lists the chapters; "" if there is none."""
     root = _parsed(archive, _CONTAINER)
     for element in () if root is None else root.iter():
-        if _local(element) == "rootfile" and element.get("full-path"):
+        if local(element) == "rootfile" and element.get("full-path"):
             return str(element.get("full-path"))
     return next((name for name in archive.namelist() if name.endswith(".opf")), "")
 
@@ -77,7 +66,7 @@ def _spine(archive: ZipFile, package: str, root: Any) -> list[str]:
     if root is None:
         return []
     names = set(archive.namelist())
-    items = {element.get("id"): element.get("href") or "" for element in root.iter() if _local(element) == "item"}
-    order = [items.get(element.get("idref"), "") for element in root.iter() if _local(element) == "itemref"]
+    items = {element.get("id"): element.get("href") or "" for element in root.iter() if local(element) == "item"}
+    order = [items.get(element.get("idref"), "") for element in root.iter() if local(element) == "itemref"]
     paths = [posixpath.normpath(posixpath.join(posixpath.dirname(package), unquote(href))) for href in order if href]
     return [path for path in dict.fromkeys(paths) if path in names]

@@ -23,7 +23,7 @@ class Element(NamedTuple):
 
 
 def raised(text: str) -> str:
-    """A superscript as text, told from the digits before it.
+    """A superscript as text, distinct from the digits before it.
 
     >>> raised("6"), raised("-3"), raised("n+k"), raised("th")
     ('⁶', '⁻³', '^(n+k)', 'th')
@@ -46,6 +46,17 @@ def _moved(text: str, table: dict[int, int], sign: str) -> str:
         return text.translate(table)
     digits = any(character.isdigit() or character in "+-−=" for character in bare)
     return f"{sign}({bare})" if digits and not bare[0].isdigit() and " " not in bare and len(bare) < 20 else text
+
+
+def script(text: str, before: str, up: bool) -> str:
+    """A raised or lowered run as text; `before` is the character it follows.
+
+    >>> script("2", "m", True), script("2", "", True), script("10", "2", False)
+    ('²', '2', '₁₀')
+    """
+    if up:
+        return raised(text) if before.isalnum() or (before and before in ")]}’'") else text
+    return lowered(text) if before.isdigit() else text
 
 
 def linear(element: Element) -> str:

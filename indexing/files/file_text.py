@@ -183,6 +183,15 @@ def mojibake_note(text: str) -> tuple[str, ...]:
     return ("mojibake suspected (text decoded wrongly before it was saved)",) if found else ()
 
 
+def counted(count: int, name: str, rest: str) -> list[str]:
+    """A remark on `count` things; none for 0.
+
+    >>> counted(2, "comment", "not read"), counted(0, "comment", "not read")
+    (['2 comments not read'], [])
+    """
+    return [f"{count:,} {name}{'s' * (count > 1)} {rest}"] if count else []
+
+
 def ranges(numbers: Iterable[int]) -> str:
     """Ascending numbers as text, with runs abbreviated.
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser
 
-from indexing.errors import UnreadableFile
-from indexing.files.charset import decode
+from indexing.files.charset import decode_text
 from indexing.files.file_text import FileLimits, FileText, Heading, clean_meta
 from indexing.files.html_writer import HtmlWriter, outermost
 
@@ -44,9 +43,7 @@ _LEFT_OUT = 500
 
 def read_html(data: bytes, limits: FileLimits) -> list[FileText]:
     """The visible text of a page. Raises UnreadableFile if the bytes are not text."""
-    decoded = decode(data, declared_encoding(data))
-    if decoded is None:
-        raise UnreadableFile("not an HTML page: binary data")
+    decoded = decode_text(data, "an HTML page", declared_encoding(data))
     page = _parsed(decoded.text)
     writer, notes = _visible(page, limits.max_chars)
     meta = _head(page) | {"file_type": "html", "encoding": decoded.encoding}

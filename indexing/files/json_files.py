@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from indexing.errors import UnreadableFile
-from indexing.files.charset import DecodedText, decode
+from indexing.files.charset import DecodedText, decode_text
 from indexing.files.file_text import FileLimits, FileText, TextBuilder
 from indexing.files.records import Records, has_text, leaves
 
 
 def read_json(data: bytes, limits: FileLimits) -> list[FileText]:
     """Documents from an array of records with texts, or from one such record; any other JSON as lines "path: value"."""
-    decoded = _decoded(data, "JSON")
+    decoded = decode_text(data, "JSON")
     try:
         value = json.loads(decoded.text)
     except ValueError as error:
@@ -33,7 +33,7 @@ def read_json(data: bytes, limits: FileLimits) -> list[FileText]:
 
 def read_jsonl(data: bytes, limits: FileLimits) -> list[FileText]:
     """Documents from one JSON value per line: records with texts, else lines "path: value"."""
-    return _json_lines(_decoded(data, "JSON lines"), "jsonl", limits)
+    return _json_lines(decode_text(data, "JSON lines"), "jsonl", limits)
 
 
 def _json_lines(decoded: DecodedText, kind: str, limits: FileLimits) -> list[FileText]:
@@ -88,10 +88,3 @@ def _as_lines(
             builder.add(f"{path}: {leaf}" if path else leaf, gap)
             gap = "\n"
     return FileText(builder.text(), (), {"file_type": kind, "encoding": decoded.encoding}, (), decoded.notes + notes)
-
-
-def _decoded(data: bytes, kind: str) -> DecodedText:
-    decoded = decode(data)
-    if decoded is None:
-        raise UnreadableFile(f"not {kind}: binary data")
-    return decoded

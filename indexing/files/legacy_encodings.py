@@ -270,7 +270,6 @@ _ODD_CASE = re.compile(r"[^\W\d_a-z][^\W\d_]+|[a-z]+[^\W\d_][^\W\d_]*")
 # A non-ASCII symbol between two letters, except for marks that are normal there.
 _MARKS_INSIDE = "’\u00a0–—…‘“”«»'\u0300-\u036f\u0591-\u05c7\u064b-\u0670\u0e30-\u0e4e"
 _LONELY = re.compile(rf"(?<=[^\W\d_])[¹³¿£¥¼½¾]|(?<=[^\W\d_])[^\w\s\x00-\x7f{_MARKS_INSIDE}](?=[^\W\d_])")
-# An ASCII letter next to a letter of another script.
 # A Thai vowel or tone mark without its consonant, and a single Thai letter between spaces.
 _THAI_ODD = re.compile(
     "(?<![\u0e01-\u0e4e])[\u0e30-\u0e3a\u0e45\u0e47-\u0e4e]|[\u0e40-\u0e44](?![\u0e01-\u0e2e])"
@@ -281,6 +280,7 @@ _BOXES = re.compile("[\u2500-\u25a0]{3,}|(?<!\\S)[\u2500-\u25a0]+(?!\\S)")
 _WITH_BOXES = frozenset(("cp866", "cp850", "koi8_r", "koi8_u"))
 # Lines and boxes of another code page, read as letters.
 _REPEATED = re.compile(r"([^\W\d_\x00-\x7f])\1{3,}")
+# An ASCII letter next to a letter of another script.
 _MIXED = re.compile(r"[A-Za-z](?=[\u0370-\u0fff])|[\u0370-\u0fff](?=[A-Za-z])")
 
 

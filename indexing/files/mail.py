@@ -5,12 +5,10 @@ from __future__ import annotations
 import email
 import email.policy
 import re
-from collections.abc import Iterator
 from email.message import Message
 
-from indexing.errors import UnreadableFile
 from indexing.files.calendars import calendar_text
-from indexing.files.charset import decode, decode_declared
+from indexing.files.charset import decode_declared, decode_text
 from indexing.files.file_text import Contents, FileLimits, FileText, Member, TextBuilder, clean_meta
 from indexing.files.mail_headers import day, file_name, header, thread
 
@@ -25,6 +23,18 @@ _DEEPEST = 50
 _NO_FILES = frozenset(("text/css", "text/javascript", "application/javascript", "application/x-javascript"))
 _SIGNATURES = frozenset(("application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"))
 _ENCRYPTED = frozenset(("application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted"))
+
+# Of attachments without a name.
+_EXTENSIONS = {
+    "text/plain": ".txt",
+    "text/html": ".html",
+    "text/csv": ".csv",
+    "text/calendar": ".ics",
+    "application/pdf": ".pdf",
+    "application/json": ".json",
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+}
 
 Part = Message
 
@@ -49,9 +59,7 @@ def read_mail(data: bytes, limits: FileLimits) -> Contents:
 
 def read_calendar(data: bytes, limits: FileLimits) -> list[FileText]:
     """A calendar file: its events as lines. Raises UnreadableFile if the bytes are not text."""
-    decoded = decode(data)
-    if decoded is None:
-        raise UnreadableFile("not a calendar: binary data")
+    decoded = decode_text(data, "a calendar")
     meta = {"file_type": "ics", "encoding": decoded.encoding}
     builder = TextBuilder(limits.max_chars)
     builder.add(calendar_text(decoded.text))
@@ -201,13 +209,7 @@ def _flattened(message: Part) -> bytes:
         return message.as_string().encode("utf-8", "surrogateescape")
 
 
-def _endings() -> Iterator[tuple[str, str]]:
-    """Extensions for attachments without a name."""
-    yield from (("text/plain", ".txt"), ("text/html", ".html"), ("application/pdf", ".pdf"), ("text/csv", ".csv"))
-    yield from (("text/calendar", ".ics"), ("image/png", ".png"), ("image/jpeg", ".jpg"), ("application/json", ".json"))
-
-
 def _name(part: Part) -> str:
     """The name of an attached file, made from its type if it has none."""
     kind = part.get_content_type()
-    return file_name(part) or f"{part.get_content_maintype()}{dict(_endings()).get(kind, '')}"
+    return file_name(part) or f"{part.get_content_maintype()}{_EXTENSIONS.get(kind, '')}"

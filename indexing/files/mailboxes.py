@@ -31,11 +31,12 @@ def is_mailbox(data: bytes) -> bool:
 def messages(stream: Iterable[bytes], most: int) -> Iterator[tuple[int, int, bytes]]:
     """(number from 1, offset after it, bytes) of each message; b"" for one of more than `most` bytes.
 
+    stream: lines with their ends; a long one may come in pieces.
     A line "From … 2023" begins a message where a blank line stands before it. Quoted ones (">From ") lose the mark.
     """
     number, end, size = 0, 0, 0
     lines: list[bytes] = []
-    blank = True
+    blank = whole = True
     for line in stream:
         if blank and line.startswith(b"From ") and _SEPARATOR.match(line):
             if number:
@@ -46,7 +47,8 @@ def messages(stream: Iterable[bytes], most: int) -> Iterator[tuple[int, int, byt
             if size <= most:
                 lines.append(line)
         end += len(line)
-        blank = line in (b"\n", b"\r\n") or not number
+        blank = (whole and line in (b"\n", b"\r\n")) or not number
+        whole = line.endswith(b"\n")
     if number:
         yield number, end, _message(lines, size, most)
 
@@ -81,7 +83,7 @@ def read_parts(
     read: the texts of a message's bytes and source. most: the bytes of one message.
     known: (size, hash) of what earlier parts covered. If the stream still begins with it, reading goes on behind it.
     """
-    start = known[0] if known[0] and _hash_of(stream, known[0]) == known[1] else 0
+    start = known[0] if known[0] and hash_of(stream, known[0]) == known[1] else 0
     stream.seek(0)
     lines = _HashedLines(stream)
     part = _Part(source, read, list(notes) if start else [])
@@ -150,14 +152,14 @@ class _Part:
 
 
 class _HashedLines:
-    """The lines of a stream. `digest` covers those before the last one that was given out."""
+    """The lines of a stream, long ones in pieces. `digest` covers those before the last one that was given out."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._hash = hashlib.blake2b(digest_size=16)
 
     def __iter__(self) -> Iterator[bytes]:
-        for line in self._stream:
+        while line := self._stream.readline(_BLOCK):
             yield line
             self._hash.update(line)
 
@@ -165,7 +167,7 @@ class _HashedLines:
         return self._hash.hexdigest()
 
 
-def _hash_of(stream: IO[bytes], size: int) -> str:
+def hash_of(stream: IO[bytes], size: int) -> str:
     """BLAKE2b-128 of the first `size` bytes; "" if there are fewer."""
     stream.seek(0)
     found = hashlib.blake2b(digest_size=16)

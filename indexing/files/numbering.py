@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from indexing.files.xml_parts import whole
+
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _ROMAN = ((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"))
 _ROMAN_SMALL = ((10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i"))
@@ -45,9 +47,9 @@ class Numbering:
             abstract_name = _value(number, "abstractNumId") or ""
             self._lists[name] = styled.get(links.get(abstract_name, ""), abstract_name)
             for change in number.iter(f"{W}lvlOverride"):
-                at = _whole(change.get(f"{W}ilvl"), 0)
+                at = whole(change.get(f"{W}ilvl"), 0)
                 if (start := _value(change, "startOverride")) is not None:
-                    self._starts[name, at] = _whole(start, 1)
+                    self._starts[name, at] = whole(start, 1)
 
     def number(self, paragraph: Any) -> str:
         """The number before a paragraph, "" for unnumbered and bulleted ones. Call it for each paragraph once, in order."""
@@ -74,15 +76,15 @@ class Numbering:
         if own is None:
             return inherited
         name, level = _value(own, "numId"), _value(own, "ilvl")
-        return inherited[0] if name is None else name, inherited[1] if level is None else _whole(level, 0)
+        return inherited[0] if name is None else name, inherited[1] if level is None else whole(level, 0)
 
 
 class _Level:
     """A level of a list: how its numbers look."""
 
     def __init__(self, element: Any) -> None:
-        self.at = _whole(element.get(f"{W}ilvl"), 0)
-        self.start = _whole(_value(element, "start"), 1)
+        self.at = whole(element.get(f"{W}ilvl"), 0)
+        self.start = whole(_value(element, "start"), 1)
         self.format = _value(element, "numFmt") or "decimal"
         self.pattern = _value(element, "lvlText") or ""
         self.legal = element.find(f"{W}isLgl") is not None
@@ -118,7 +120,7 @@ def _style_lists(styles: Any) -> dict[str, tuple[str, int]]:
             other, other_level, above = own[above]
             name, level = other, level if level is not None else other_level
         if name is not None:
-            found[style_id] = (name, _whole(level, 0))
+            found[style_id] = (name, whole(level, 0))
     return found
 
 
@@ -126,10 +128,6 @@ def _value(element: Any, name: str) -> str | None:
     child = element.find(f"{W}{name}")
     found = child.get(f"{W}val") if child is not None else None
     return None if found is None else str(found)
-
-
-def _whole(text: str | None, default: int) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 9 else default
 
 
 def formatted(number: int, form: str) -> str:

@@ -14,10 +14,9 @@ from typing import Any
 from urllib.parse import unquote
 from zipfile import ZipFile
 
-from lxml import etree
-
 from indexing.errors import UnreadableFile
-from indexing.files.file_text import Scalar, clean_meta
+from indexing.files.file_text import Scalar, clean_meta, counted
+from indexing.files.xml_parts import local, parsed
 from indexing.files.zip_guard import guard_zip, read_member
 
 _STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
@@ -64,14 +63,10 @@ class Package:
     def parsed(self, data: bytes, name: str) -> Any:
         """The root element of XML bytes, transitional. What follows a fault is lost, with a remark."""
         data = _STRICT.sub(rb"http://schemas.openxmlformats.org/\1/2006/\2", data)
-        try:
-            return etree.fromstring(data, _parser(False))
-        except etree.XMLSyntaxError:
+        root, sound = parsed(data)
+        if not sound:
             self.notes.append(f"damaged XML in {posixpath.basename(name)}: text after the fault can be missing")
-        try:
-            return etree.fromstring(data, _parser(True))
-        except etree.XMLSyntaxError:
-            return None
+        return root
 
     def relations(self, name: str) -> list[Relation]:
         """The relationships of a part ("" for the package) whose targets exist, in order."""
@@ -97,7 +92,7 @@ class Package:
         for name in self._names:
             if name.startswith(f"{folder}/") and name.count("/") == 1 and name.endswith(".xml"):
                 element = self.xml(name)
-                if element is not None and _local(element) == root:
+                if element is not None and local(element) == root:
                     return name
         raise UnreadableFile(f"damaged, or not {_WHAT[folder]} (its main part is missing)")
 
@@ -107,40 +102,20 @@ class Package:
         for name in self.related("", "core-properties") or ["docProps/core.xml"]:
             root = self.xml(name)
             for element in () if root is None else root:
-                local = _local(element)
+                tag = local(element)
                 text = (element.text or "").strip()
-                if local in _CORE:
-                    values.setdefault(_CORE[local], text)
-                elif local in ("modified", "created") and (day := _DAY.match(text)):
-                    values["date"] = day.group() if local == "modified" else values.get("date", day.group())
+                if tag in _CORE:
+                    values.setdefault(_CORE[tag], text)
+                elif tag in ("modified", "created") and (day := _DAY.match(text)):
+                    values["date"] = day.group() if tag == "modified" else values.get("date", day.group())
         return clean_meta(values.items())
 
     def image_note(self) -> list[str]:
         """A remark on embedded images, which are not read."""
         count = sum("/media/" in name and bool(_IMAGE.search(name)) for name in self._names)
-        return [f"{count:,} embedded image{'s' * (count > 1)} not read"] if count else []
+        return counted(count, "embedded image", "not read")
 
 
 def _plain(name: str) -> str:
     """A part's name as it is compared: some programs write backslashes, or other capitals."""
     return name.replace("\\", "/").lstrip("/").lower()
-
-
-def _local(element: Any) -> str:
-    """The tag without its namespace; "" for comments and entities."""
-    return str(element.tag).rpartition("}")[2] if isinstance(element.tag, str) else ""
-
-
-def _parser(recover: bool) -> Any:
-    return etree.XMLParser(
-        resolve_entities=False, load_dtd=False, no_network=True, huge_tree=True, recover=recover, remove_comments=True
-    )
-
-
-def counted(count: int, name: str, rest: str) -> list[str]:
-    """A remark on `count` things; none for 0.
-
-    >>> counted(2, "comment", "not read"), counted(0, "comment", "not read")
-    (['2 comments not read'], [])
-    """
-    return [f"{count:,} {name}{'s' * (count > 1)} {rest}"] if count else []

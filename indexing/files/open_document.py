@@ -7,12 +7,11 @@ from itertools import takewhile
 from typing import Any
 from zipfile import ZipFile
 
-from lxml import etree
-
 from indexing.errors import UnreadableFile
-from indexing.files.equations import Element, linear, lowered, raised
-from indexing.files.file_text import FileLimits, FileText, Scalar, TextBuilder, check_pages, clean_meta
+from indexing.files.equations import Element, linear, script
+from indexing.files.file_text import FileLimits, FileText, Scalar, TextBuilder, check_pages, clean_meta, counted
 from indexing.files.tables import table_lines
+from indexing.files.xml_parts import local, parsed, whole
 from indexing.files.zip_guard import guard_zip, read_member
 
 _BLOCKS = frozenset(("p", "h", "table", "list"))
@@ -20,6 +19,7 @@ _SKIPPED = frozenset(
     ("tracked-changes", "sequence-decls", "variable-decls", "forms", "annotation-end", "bookmark", "note-citation", "shapes")
 )
 _MOST_REPEATED = 1_000
+_MOST_COLUMNS = 16_384
 _META = {"title": "title", "creator": "author", "initial-creator": "author", "subject": "subject", "date": "date"}
 
 
@@ -31,8 +31,8 @@ def read_open_document(data: bytes, limits: FileLimits, kind: str) -> list[FileT
     if root is None:
         raise UnreadableFile("damaged: its content is missing")
     document = _Document(archive, root, limits)
-    body = next((child for child in root if _local(child) == "body"), root)
-    inner = body[0] if len(body) and _local(body[0]) in ("text", "spreadsheet", "presentation", "drawing") else body
+    body = next((child for child in root if local(child) == "body"), root)
+    inner = body[0] if len(body) and local(body[0]) in ("text", "spreadsheet", "presentation", "drawing") else body
     if kind == "ods":
         document.sheets(inner)
     elif kind == "odp":
@@ -54,21 +54,7 @@ def _refuse_encrypted(archive: ZipFile) -> None:
 def _parsed(archive: ZipFile, name: str) -> Any:
     """The root element of a part; None if it is missing or holds no XML."""
     data = read_member(archive, name)
-    if data is None:
-        return None
-    for recover in (False, True):
-        parser = etree.XMLParser(
-            resolve_entities=False, load_dtd=False, no_network=True, huge_tree=True, recover=recover, remove_comments=True
-        )
-        try:
-            return etree.fromstring(data, parser)
-        except etree.XMLSyntaxError:
-            continue
-    return None
-
-
-def _local(element: Any) -> str:
-    return str(element.tag).rpartition("}")[2] if isinstance(element.tag, str) else ""
+    return None if data is None else parsed(data)[0]
 
 
 def _value(element: Any, name: str) -> str:
@@ -76,15 +62,16 @@ def _value(element: Any, name: str) -> str:
     return next((str(value) for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
 
 
-def _whole(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 1
+def _count(element: Any, name: str) -> int:
+    """The number that an attribute states; 1 without one."""
+    return whole(_value(element, name), 1)
 
 
 def _meta(archive: ZipFile, kind: str) -> dict[str, Scalar]:
     root = _parsed(archive, "meta.xml")
     values: dict[str, object] = {}
     for element in () if root is None else root.iter():
-        name = _META.get(_local(element))
+        name = _META.get(local(element))
         if name and (text := (element.text or "").strip()):
             values.setdefault(name, text[:10] if name == "date" else text)
     return clean_meta((values | {"file_type": kind}).items())
@@ -102,19 +89,17 @@ class _Document:
 
     def remarks(self) -> Iterator[str]:
         count = sum(name.startswith("Pictures/") and not name.endswith("/") for name in self.archive.namelist())
-        if count:
-            yield f"{count:,} embedded image{'s' * (count > 1)} not read"
-        if self.objects:
-            yield f"{self.objects:,} embedded object{'s' * (self.objects > 1)} not read"
+        yield from counted(count, "embedded image", "not read")
+        yield from counted(self.objects, "embedded object", "not read")
 
     # -- texts -------------------------------------------------------------------------------------------------------
 
     def blocks(self, parent: Any, gap: str = "\n\n") -> None:
         """Write the paragraphs, headings, lists and tables below an element, in order."""
         for element in parent:
-            name = _local(element)
+            name = local(element)
             if name == "h":
-                self.builder.heading(self.words(element).strip(), min(_whole(_value(element, "outline-level")), 9))
+                self.builder.heading(self.words(element).strip(), min(_count(element, "outline-level"), 9))
             elif name == "p":
                 self.builder.add(self.words(element).strip(), gap)
             elif name == "table":
@@ -132,9 +117,9 @@ class _Document:
         styles = _parsed(self.archive, "styles.xml")
         seen: set[str] = set()
         for element in () if styles is None else styles.iter():
-            if _local(element) in ("header", "footer", "header-first", "footer-first", "header-left", "footer-left"):
+            if local(element) in ("header", "footer", "header-first", "footer-first", "header-left", "footer-left"):
                 for paragraph in element.iter():
-                    text = self.words(paragraph).strip() if _local(paragraph) in ("p", "h") else ""
+                    text = self.words(paragraph).strip() if local(paragraph) in ("p", "h") else ""
                     if text not in seen and any(character.isalpha() for character in text):
                         seen.add(text)
                         self.builder.add(text)
@@ -143,9 +128,9 @@ class _Document:
         """The text of a paragraph: spaces, tabs and line ends; notes, comments and text boxes follow it."""
         text = paragraph.text or ""
         for child in paragraph:
-            name = _local(child)
+            name = local(child)
             if name == "s":
-                text += " " * min(_whole(_value(child, "c") or "1"), _MOST_REPEATED)
+                text += " " * min(_count(child, "c"), _MOST_REPEATED)
             elif name == "tab":
                 text += "\t"
             elif name == "line-break":
@@ -154,7 +139,7 @@ class _Document:
                 self.after.append(_comment(child))
             elif name == "note":
                 self.after += [
-                    inner for inner in (self._inner(part) for part in child if _local(part) == "note-body") if inner
+                    inner for inner in (self._inner(part) for part in child if local(part) == "note-body") if inner
                 ]
             elif name == "ruby":
                 text += _ruby(child)
@@ -170,14 +155,12 @@ class _Document:
     def _span(self, element: Any, before: str) -> str:
         words = self.words(element)
         position = self.positions.get(_value(element, "style-name"), "")
-        if position == "super" and (before.isalnum() or (before and before in ")]")):
-            return raised(words)
-        return lowered(words) if position == "sub" and before.isdigit() else words
+        return script(words, before, position == "super") if position else words
 
     def _frame(self, frame: Any) -> str:
         """What a frame shows: an equation in the line, a text box or table after the paragraph."""
         for child in frame:
-            name = _local(child)
+            name = local(child)
             if name == "object":
                 return self._object(child)
             if name in ("text-box", "table"):
@@ -187,11 +170,11 @@ class _Document:
 
     def _object(self, element: Any) -> str:
         """An equation (MathML) in the document or beside it; other objects are counted."""
-        root: Any = next((child for child in element if _local(child) == "math"), None)
+        root: Any = next((child for child in element if local(child) == "math"), None)
         if root is None:
             folder = _value(element, "href").removeprefix("./").strip("/")
             root = _parsed(self.archive, f"{folder}/content.xml") if folder else None
-        if root is None or _local(root) != "math":
+        if root is None or local(root) != "math":
             self.objects += 1
             return ""
         return linear(_equation(root, 0))
@@ -200,8 +183,8 @@ class _Document:
         """The paragraphs and tables below an element as one text."""
         lines: list[str] = []
         for child in element.iter():
-            name = _local(child)
-            above = {_local(parent) for parent in takewhile(lambda parent: parent is not element, child.iterancestors())}
+            name = local(child)
+            above = {local(parent) for parent in takewhile(lambda parent: parent is not element, child.iterancestors())}
             if name in ("p", "h") and not above & {"table", "p", "h"}:
                 lines.append(self.words(child).strip())
             elif name == "table" and "table" not in above:
@@ -219,21 +202,21 @@ class _Document:
         """The cells of each row. Merged ones are repeated; [] stands for rows without text."""
         down: dict[int, tuple[int, str]] = {}
         for row in table.iter():
-            if _local(row) != "table-row" or next(_tables(row)) is not table:
+            if local(row) != "table-row" or next(_tables(row)) is not table:
                 continue
             cells = self._row(row, down)
-            for _ in range(min(_whole(_value(row, "number-rows-repeated")), _MOST_REPEATED) if any(cells) else 1):
+            for _ in range(min(_count(row, "number-rows-repeated"), _MOST_REPEATED) if any(cells) else 1):
                 yield cells
 
     def _row(self, row: Any, down: dict[int, tuple[int, str]]) -> list[str]:
         cells: list[str] = []
-        stored = [cell for cell in row if _local(cell) in ("table-cell", "covered-table-cell")]
-        alone = sum(_local(cell) == "table-cell" and bool(len(cell)) for cell in stored) < 2
+        stored = [cell for cell in row if local(cell) in ("table-cell", "covered-table-cell")]
+        alone = sum(local(cell) == "table-cell" and bool(len(cell)) for cell in stored) < 2
         across, text = 0, ""
         for cell in stored:
-            covered = _local(cell) == "covered-table-cell"
+            covered = local(cell) == "covered-table-cell"
             own = self._cell(cell)
-            times = _whole(_value(cell, "number-columns-repeated"))
+            times = _count(cell, "number-columns-repeated")
             for _ in range(min(times, _MOST_REPEATED) if own or covered else min(times, 100)):
                 column = len(cells)
                 left, above = down.pop(column, (0, ""))
@@ -244,8 +227,8 @@ class _Document:
                         down[column] = (left - 1, above)
                 else:
                     shown = text = own
-                    across = _whole(_value(cell, "number-columns-spanned")) - 1
-                    rows = _whole(_value(cell, "number-rows-spanned"))
+                    across = min(_count(cell, "number-columns-spanned"), _MOST_COLUMNS) - 1
+                    rows = _count(cell, "number-rows-spanned")
                     for at in range(column, column + across + 1) if rows > 1 else ():
                         down[at] = (rows - 1, own)
                 cells.append(shown)
@@ -253,19 +236,19 @@ class _Document:
 
     def _cell(self, cell: Any) -> str:
         lines = [
-            self.words(child).strip() if _local(child) in ("p", "h") else self._inner(child)
+            self.words(child).strip() if local(child) in ("p", "h") else self._inner(child)
             for child in cell
-            if _local(child) in (*_BLOCKS, "section")
+            if local(child) in (*_BLOCKS, "section")
         ]
         text = " ".join(" ".join(filter(None, lines)).split())
-        self.after += [_comment(child) for child in cell if _local(child) == "annotation"]
+        self.after += [_comment(child) for child in cell if local(child) == "annotation"]
         return text or (_value(cell, "value") if not lines else "")
 
     # -- spreadsheets and presentations --------------------------------------------------------------------------------
 
     def sheets(self, body: Any) -> None:
         """One page for each sheet, with its name as a heading."""
-        tables = [table for table in body if _local(table) == "table"]
+        tables = [table for table in body if local(table) == "table"]
         check_pages(len(tables), self.limits.max_pages, "sheets")
         for table in tables:
             lines = [*table_lines(self.cells(table))]
@@ -279,12 +262,12 @@ class _Document:
 
     def slides(self, body: Any) -> None:
         """One page for each slide: its title as a heading, its text, its notes."""
-        pages = [page for page in body if _local(page) == "page"]
+        pages = [page for page in body if local(page) == "page"]
         check_pages(len(pages), self.limits.max_pages, "slides")
         for page in pages:
             self.builder.page()
             start = self.builder.length
-            frames = [child for child in page.iter() if _local(child) in ("frame", "custom-shape", "rect", "ellipse")]
+            frames = [child for child in page.iter() if local(child) in ("frame", "custom-shape", "rect", "ellipse")]
             titles = [frame for frame in frames if _value(frame, "class") == "title"]
             for frame in [*titles, *(frame for frame in frames if frame not in titles)]:
                 text = self._inner(frame)
@@ -298,7 +281,7 @@ class _Document:
 
 
 def _tables(row: Any) -> Iterator[Any]:
-    yield from (element for element in row.iterancestors() if _local(element) == "table")
+    yield from (element for element in row.iterancestors() if local(element) == "table")
     yield None
 
 
@@ -306,7 +289,7 @@ def _positions(root: Any) -> dict[str, str]:
     """Which text styles raise or lower their text."""
     found = {}
     for style in root.iter():
-        if _local(style) == "style":
+        if local(style) == "style":
             position = next((value for child in style if (value := _value(child, "text-position"))), "")
             kind = position.split(" ")[0]
             up = kind == "super" or (kind.rstrip("%").isdigit() and kind != "0%")
@@ -317,14 +300,14 @@ def _positions(root: Any) -> dict[str, str]:
 
 def _comment(element: Any) -> str:
     """A comment with its author."""
-    author = next(("".join(child.itertext()) for child in element if _local(child) == "creator"), "")
-    text = " ".join(" ".join(child.itertext()) for child in element if _local(child) in ("p", "list"))
+    author = next(("".join(child.itertext()) for child in element if local(child) == "creator"), "")
+    text = " ".join(" ".join(child.itertext()) for child in element if local(child) in ("p", "list"))
     return f"Comment ({author}): {text}" if author else f"Comment: {text}"
 
 
 def _ruby(element: Any) -> str:
     base, reading = (
-        "".join("".join(child.itertext()) for child in element if _local(child) == name)
+        "".join("".join(child.itertext()) for child in element if local(child) == name)
         for name in ("ruby-base", "ruby-text")
     )
     return f"{base}（{reading}）" if reading else base
@@ -334,5 +317,5 @@ def _equation(element: Any, depth: int) -> Element:
     children = [_equation(child, depth + 1) for child in element if isinstance(child.tag, str)] if depth < 100 else []
     text = "" if children else " ".join("".join(element.itertext()).split())
     return Element(
-        _local(element), {key.rpartition("}")[2]: str(value) for key, value in element.attrib.items()}, text, children
+        local(element), {key.rpartition("}")[2]: str(value) for key, value in element.attrib.items()}, text, children
     )

@@ -16,7 +16,7 @@ import pypdfium2
 
 from indexing.errors import UnreadableFile
 from indexing.files.bidi import looks_reversed
-from indexing.files.file_text import FileLimits, FileText, Heading, TextBuilder, check_pages, clean_meta, ranges
+from indexing.files.file_text import FileLimits, FileText, Heading, TextBuilder, check_pages, clean_meta, counted, ranges
 from indexing.files.pdf_annotations import annotation_pieces, is_xfa
 from indexing.files.pdf_legible import is_illegible
 from indexing.files.pdf_paragraphs import PageLayout, joined
@@ -140,8 +140,7 @@ def _left_out(images: int, document: Any) -> Iterator[str]:
     """Remarks on what is not read though it may say something."""
     if is_xfa(document):
         yield "an XFA form, not read"
-    if images:
-        yield f"{images:,} embedded image{'s' * (images > 1)} not read"
+    yield from counted(images, "embedded image", "not read")
 
 
 def _strange(text: str, pages: tuple[int, ...], unmapped: Mapping[int, int]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from indexing.files.pdf_pieces import ANNOTATION, LINE_END, Box, Piece
+from indexing.files.pdf_pieces import ANNOTATION, LINE_END, Box, Piece, box_of
 
 _TYPED = {
     pdfium.FPDF_ANNOT_FREETEXT,
@@ -104,8 +104,7 @@ def _piece(annotation: Any, text: str, number: int) -> Iterator[Piece]:
 def _rectangle(annotation: Any) -> Box:
     box = pdfium.FS_RECTF()
     pdfium.FPDFAnnot_GetRect(annotation, ctypes.byref(box))
-    xs, ys = sorted((box.left, box.right)), sorted((box.bottom, box.top))
-    return xs[0], ys[0], xs[1], ys[1]
+    return box_of(box)
 
 
 # -- form fields -------------------------------------------------------------------------------------------------------

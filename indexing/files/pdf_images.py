@@ -133,7 +133,7 @@ def _character_boxes(page: Any, raw: Any, origins: Sequence[int]) -> list[Box]:
     import pypdfium2.raw as pdfium
 
     from indexing.files.pdf_annotations import annotation_box
-    from indexing.files.pdf_pieces import ANNOTATION
+    from indexing.files.pdf_pieces import ANNOTATION, box_of
 
     found, box = [], pdfium.FS_RECTF()
     last = -1
@@ -142,8 +142,7 @@ def _character_boxes(page: Any, raw: Any, origins: Sequence[int]) -> list[Box]:
             if origin != last:
                 found.append(annotation_box(page, origin))
         elif origin >= 0 and pdfium.FPDFText_GetLooseCharBox(raw, origin, ctypes.byref(box)):
-            xs, ys = sorted((box.left, box.right)), sorted((box.bottom, box.top))
-            found.append((xs[0], ys[0], xs[1], ys[1]))
+            found.append(box_of(box))
         last = origin
     return found
 

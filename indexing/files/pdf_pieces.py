@@ -161,8 +161,7 @@ class PageText:
         box = pdfium.FS_RECTF()
         if not pdfium.FPDFText_GetLooseCharBox(self.raw, index, ctypes.byref(box)):
             return (0.0, 0.0, 0.0, 0.0)
-        xs, ys = sorted((box.left, box.right)), sorted((box.bottom, box.top))
-        return xs[0], ys[0], xs[1], ys[1]
+        return box_of(box)
 
     def origin(self, index: int) -> tuple[float, float]:
         """The place of a character on its baseline, in points of the page."""
@@ -203,14 +202,13 @@ class PageText:
 
     def _widen(self, spans: dict[int, Piece]) -> None:
         """Widen each /ActualText to all objects of its span: pdfium gives the characters of the first of them only."""
-        edges = [ctypes.c_float() for _ in range(4)]
-        left, bottom, right, top = edges
+        edges = left, _, right, _ = [ctypes.c_float() for _ in range(4)]
         for at in range(pdfium.FPDFPage_CountObjects(self._page)):
             thing = pdfium.FPDFPage_GetObject(self._page, at)
             if pdfium.FPDFPageObj_GetType(thing) != pdfium.FPDF_PAGEOBJ_TEXT:
                 continue
             piece = spans.get(_actual_text(thing))
-            if piece is not None and pdfium.FPDFPageObj_GetBounds(thing, *map(ctypes.byref, (left, bottom, right, top))):
+            if piece is not None and pdfium.FPDFPageObj_GetBounds(thing, *map(ctypes.byref, edges)):
                 piece.left, piece.right = min(piece.left, left.value), max(piece.right, right.value)
 
     def _angle(self, piece: Piece) -> int:
@@ -231,6 +229,12 @@ class PageText:
             piece.size = max(box[3] - box[1] for box in full)
             x, y = self.origin(piece.origins[0])
             piece.baseline = _turned((x, y, x, y), turns)[1]
+
+
+def box_of(rectangle: pdfium.FS_RECTF) -> Box:
+    """(left, bottom, right, top) of a rectangle of pdfium, whose edges may be the other way round."""
+    xs, ys = sorted((rectangle.left, rectangle.right)), sorted((rectangle.bottom, rectangle.top))
+    return xs[0], ys[0], xs[1], ys[1]
 
 
 def _turned(box: Box, turns: int) -> Box:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from indexing.errors import UnreadableFile
-from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_chars, clean_meta
+from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_chars, clean_meta, counted
 
 _DICTIONARY = (
     rb"{\rtf1\ansi\mac\deff0\deftab720{\fonttbl;}{\f0\fnil \froman \fswiss \fmodern \fscript \fdecor MS Sans SerifSymbol"
@@ -24,9 +24,8 @@ def read_rtf(data: bytes, limits: FileLimits) -> list[FileText]:
     builder = TextBuilder(limits.max_chars)
     builder.add(text)
     meta = dict(_INFO.findall(data[:20_000].decode("latin-1"))) | {"file_type": "rtf"}
-    count = len(_PICTURES.findall(data))
-    notes = (f"{count:,} embedded image{'s' * (count > 1)} not read",) if count else ()
-    return [FileText(builder.text(), (), clean_meta(meta.items()), (), notes)]
+    notes = counted(len(_PICTURES.findall(data)), "embedded image", "not read")
+    return [FileText(builder.text(), (), clean_meta(meta.items()), (), tuple(notes))]
 
 
 def rtf_text(data: bytes) -> str:

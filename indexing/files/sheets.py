@@ -9,11 +9,12 @@ from typing import Any
 
 from lxml import etree
 
-from indexing.files.drawings import R, body, drawn, local
-from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_pages
+from indexing.files.drawings import R, body, drawn
+from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_pages, counted
 from indexing.files.number_formats import BUILT_IN, general, shown
-from indexing.files.ooxml import Package, counted
+from indexing.files.ooxml import Package
 from indexing.files.tables import table_lines
+from indexing.files.xml_parts import local, whole
 
 S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 XDR = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}"
@@ -81,9 +82,9 @@ class _Workbook:
             return []
         codes = dict(BUILT_IN)
         for element in root.iter(f"{S}numFmt"):
-            codes[_whole(element.get("numFmtId"))] = element.get("formatCode") or "General"
+            codes[whole(element.get("numFmtId"))] = element.get("formatCode") or "General"
         styles = root.find(f"{S}cellXfs")
-        return [codes.get(_whole(style.get("numFmtId")), "General") for style in (() if styles is None else styles)]
+        return [codes.get(whole(style.get("numFmtId")), "General") for style in (() if styles is None else styles)]
 
     def lines(self, name: str) -> Iterator[str]:
         """The rows of a sheet as lines, then its charts, text boxes and comments."""
@@ -118,7 +119,7 @@ class _Workbook:
         """(row, text by column) of each stored row; both count from 1."""
         number = 0
         for row in _elements(self.package, data, name, "row"):
-            number = _whole(row.get("r")) or number + 1
+            number = whole(row.get("r")) or number + 1
             cells: dict[int, str] = {}
             column = 0
             for cell in row.iterchildren(f"{S}c"):
@@ -140,12 +141,12 @@ class _Workbook:
             self.unstored += cell.find(f"{S}f") is not None and kind != "str"
             return ""
         if kind == "s":
-            at = _whole(raw)
+            at = whole(raw)
             return self.strings[at] if at < len(self.strings) else ""
         if kind == "b":
             return "TRUE" if raw in ("1", "true") else "FALSE"
         if kind == "n":
-            return self._number(raw, _whole(cell.get("s")))
+            return self._number(raw, whole(cell.get("s")))
         return raw[:10] if kind == "d" and raw.endswith(("T00:00:00", "T00:00:00.000")) else _line(raw)
 
     def _number(self, raw: str, style: int) -> str:
@@ -241,7 +242,7 @@ def _comments(root: Any) -> Iterator[str]:
             continue
         texts = [_rich(inner) if local(inner) == "text" and len(inner) else "" for inner in comment]
         plain = " ".join(filter(None, texts)) or " ".join("".join(comment.itertext()).split())
-        author = names[_whole(comment.get("authorId"))] if _whole(comment.get("authorId")) < len(names) else ""
+        author = names[whole(comment.get("authorId"))] if whole(comment.get("authorId")) < len(names) else ""
         begin = f"{author}:"
         plain = plain[len(begin) :].strip() if author and plain.startswith(begin) else plain
         if plain:
@@ -260,7 +261,3 @@ def _column(place: str | None) -> int:
     for letter in match[1] if match else "":
         number = number * 26 + ord(letter) - 64
     return number
-
-
-def _whole(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from indexing.files.drawings import A, R, body, children, linked, local, paragraph, table_rows
-from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_pages
-from indexing.files.ooxml import Package, counted
+from indexing.files.drawings import A, R, body, children, linked, paragraph, table_rows
+from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_pages, counted
+from indexing.files.ooxml import Package
+from indexing.files.xml_parts import local
 
 P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _LEFT_OUT = frozenset(("sldNum", "dt", "ftr", "hdr"))

@@ -18,11 +18,11 @@ from types import TracebackType
 
 from indexing.errors import IndexFolderError, UnreadableFile, os_reason
 from indexing.files.file_text import FileLimits, FileText
-from indexing.files.mailboxes import MailboxPart, is_mailbox, read_parts
+from indexing.files.mailboxes import MailboxPart, hash_of, is_mailbox, read_parts
 from indexing.files.members import RECORD, texts_of
 from indexing.files.sandbox import Worker
 
-__all__ = ["FileLimits", "FileReader", "FileText", "FoundFile", "content_hash", "find_files"]
+__all__ = ["FileLimits", "FileReader", "FileText", "FoundFile", "content_hash", "file_hash", "find_files"]
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class _Walk:
                 name = f"{source}/{_part(entry.name)}" if source else _part(entry.name)
                 if entry.is_dir(follow_symlinks=False):
                     if _is_index(entry.path):
-                        logger.info("%s is left out: it is an index of docqa.", name)
+                        logger.info("%s is left out: it is an index folder of docqa.", name)
                     elif os.access(entry.path, os.R_OK | os.X_OK):
                         waiting.append((entry.path, name))
                     else:
@@ -142,7 +142,7 @@ class _Walk:
 
 
 def _is_index(path: str) -> bool:
-    """Whether a folder is an index of docqa, whose files are no documents."""
+    """Whether a folder is an index folder of docqa. Its files are no documents."""
     try:
         with open(os.path.join(path, _DATABASE), "rb") as file:
             return file.read(len(_SQLITE)) == _SQLITE
@@ -184,6 +184,12 @@ def content_hash(data: bytes) -> str:
     'cae66941d9efbd404e4d88758ea67670'
     """
     return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """`content_hash` of a file of any size, in blocks. Raises OSError."""
+    with open(path, "rb") as stream:
+        return hash_of(stream, os.fstat(stream.fileno()).st_size)
 
 
 class FileReader:

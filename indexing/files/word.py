@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from indexing.files.charset import decode
-from indexing.files.drawings import ON, R, children, equation, linked, local, script
-from indexing.files.file_text import FileLimits, FileText, TextBuilder
+from indexing.files.drawings import ON, R, children, equation, linked
+from indexing.files.equations import script
+from indexing.files.file_text import FileLimits, FileText, TextBuilder, counted
 from indexing.files.numbering import Numbering, W
-from indexing.files.ooxml import Package, counted
+from indexing.files.ooxml import Package
 from indexing.files.symbol_fonts import plain_text, symbol
 from indexing.files.word_styles import Styles, heading_level
+from indexing.files.xml_parts import local, whole
 
-W14 = "{http://schemas.microsoft.com/office/word/2010/wordml}"
 _SKIPPED = frozenset(
     f"{W}{name}"
     for name in ("del", "moveFrom", "instrText", "delText", "rPr", "pPr", "tblPr", "trPr", "tcPr", "sdtPr", "txbxContent")
@@ -62,7 +63,7 @@ class _Word:
         for kinds, begin in ((("footnotes", "endnotes"), ""), (("comments",), "Comment")):
             for part in self.package.related(self.name, *kinds):
                 for note in _notes(self.package.xml(part)):
-                    self._note(note, part, begin)
+                    self._note(note, begin)
         seen: set[str] = set()
         for part in self.package.related(self.name, "header", "footer"):
             self._edge_of_pages(part, seen)
@@ -133,7 +134,7 @@ class _Word:
                 yield self._line(block).strip()
                 yield from linked(self.package, self.name, block)
 
-    def _note(self, note: Any, part: str, begin: str) -> None:
+    def _note(self, note: Any, begin: str) -> None:
         text = " ".join(filter(None, (self._words(block).strip() for block in _blocks(note) if block.tag == f"{W}p")))
         author = note.get(f"{W}author") or ""
         if text:
@@ -270,8 +271,7 @@ def _notes(root: Any) -> Iterator[Any]:
 def _span(cell: Any) -> int:
     """The columns that a cell spans, at most 100."""
     span = cell.find(f"{W}tcPr/{W}gridSpan")
-    value = (span.get(f"{W}val") or "1") if span is not None else "1"
-    return min(int(value), 100) if value.isdigit() and value.isascii() and int(value) else 1
+    return min(whole(span.get(f"{W}val")), 100) or 1 if span is not None else 1
 
 
 def _symbol(element: Any) -> str:
@@ -292,7 +292,8 @@ def _form_field(element: Any) -> str:
         return "☒" if states.get(f"{W}checked", states.get(f"{W}default", False)) else "☐"
     entries = [entry.get(f"{W}val") or "" for entry in data.iter(f"{W}listEntry")]
     chosen = next((found.get(f"{W}val") or "0" for tag in ("result", "default") for found in data.iter(f"{W}{tag}")), "0")
-    return entries[int(chosen)] if chosen.isdigit() and int(chosen) < len(entries) else ""
+    at = whole(chosen, len(entries))
+    return entries[at] if at < len(entries) else ""
 
 
 def _chunk_text(text: str, max_chars: int) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from indexing.files.drawings import ON
 from indexing.files.numbering import W
+from indexing.files.xml_parts import whole
 
 _HEADING = re.compile(r"heading\s*(\d)$", re.I)
 _FLAGS = {"vanish": "hidden", "strike": "struck-out", "dstrike": "struck-out"}
@@ -74,5 +75,5 @@ def _own_level(style: Any) -> int:
 def _outline(properties: Any) -> int:
     """The heading level (from 1) of paragraph properties with an outline level; 0 without one."""
     outline = properties.find(f"{W}outlineLvl") if properties is not None else None
-    value = (outline.get(f"{W}val") or "") if outline is not None else ""
-    return int(value) + 1 if value.isdigit() and int(value) < 9 else 0
+    level = whole(outline.get(f"{W}val"), 9) if outline is not None else 9
+    return level + 1 if level < 9 else 0

@@ -15,6 +15,11 @@ MEMBERS = 50_000
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError, RuntimeError)
 
 
+def unpacked_limit(packed: int) -> int:
+    """The bytes that a file of `packed` bytes may unpack to."""
+    return min(UNPACKED_BYTES, max(FREE_BYTES, UNPACKED_RATIO * packed))
+
+
 def guard_zip(data: bytes) -> zipfile.ZipFile:
     """Open a zip after checking its declared and its actual unpacked size. Raises UnreadableFile."""
     try:
@@ -24,7 +29,7 @@ def guard_zip(data: bytes) -> zipfile.ZipFile:
     members = archive.infolist()
     if len(members) > MEMBERS:
         raise UnreadableFile(f"holds {len(members):,} parts, more than {MEMBERS:,}")
-    limit = min(UNPACKED_BYTES, max(FREE_BYTES, UNPACKED_RATIO * len(data)))
+    limit = unpacked_limit(len(data))
     total = sum(member.file_size for member in members)
     if total <= limit:
         sizes = [_real_size(archive, member, limit) for member in members]

@@ -9,6 +9,7 @@ from indexing.documents import document_id
 from indexing.store.copies import EXISTS
 from indexing.store.corpus_db import FileRecord, IndexFolder
 from indexing.store.sqlite import Connection
+from indexing.store.stored_values import parsed_meta
 
 
 def rename_files(folder: IndexFolder, moves: Mapping[str, FileRecord]) -> None:
@@ -39,17 +40,30 @@ def rename_files(folder: IndexFolder, moves: Mapping[str, FileRecord]) -> None:
 
 def _rename(connection: Connection, old: str, new: str, sketched: bool) -> None:
     """Rename the documents of one file. sketched: whether the index has sketches of its documents."""
-    rows = connection.execute("SELECT id, source, text FROM documents WHERE file = ?", (old,)).fetchall()
-    for before, source, text in rows:
+    rows = connection.execute("SELECT id, source, text, meta FROM documents WHERE file = ?", (old,)).fetchall()
+    for before, source, text, meta in rows:
         moved = new + source[len(old) :]
         after = document_id(moved, text)
-        connection.execute("UPDATE documents SET id = ?, source = ?, file = ? WHERE id = ?", (after, moved, new, before))
+        if source.startswith(f"{old}/"):
+            meta = _with_parent(meta, old, new)
+        connection.execute(
+            "UPDATE documents SET id = ?, source = ?, file = ?, meta = ? WHERE id = ?", (after, moved, new, meta, before)
+        )
         connection.execute(
             "UPDATE chunks SET document_id = ?, key = ? || substr(key, ?) WHERE document_id = ?",
             (after, after, len(before) + 1, before),
         )
         if sketched:
             connection.execute("UPDATE sketches SET document_id = ? WHERE document_id = ?", (after, before))
+
+
+def _with_parent(meta: str, old: str, new: str) -> str:
+    """The stored meta of a file inside a file, whose `parent` is the moved file or a place in it."""
+    values = parsed_meta(meta)
+    parent = values.get("parent")
+    if not isinstance(parent, str) or not f"{parent}/".startswith(f"{old}/"):
+        return meta
+    return json.dumps({**values, "parent": new + parent[len(old) :]}, ensure_ascii=False)
 
 
 def counts_of_file(folder: IndexFolder, file: str) -> tuple[int, int]:

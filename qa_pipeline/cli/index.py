@@ -163,14 +163,16 @@ def _file_dict(file: FileReport) -> dict[str, Any]:
 
 
 def print_report(report: Any) -> None:
-    """Print each file that is not unchanged, with the reason or its passages, and the sums."""
+    """Print each file that is not unchanged, with the reason or its passages and notes, and the sums."""
     for file in report.files:
+        if file.status == "unchanged":
+            continue
         if file.status == "skipped":
-            print(f"skipped    {printable(file.source)}: {file.reason}")
-        elif file.status != "unchanged":
+            print(f"skipped    {printable(file.source)}: {printable(file.reason)}")
+        else:
             print(f"{file.status:<10} {printable(file.source)}" + (_passage_count(file.passages) if file.passages else ""))
         for note in file.notes:
-            print(f"           note: {note}")
+            print(f"           note: {printable(note)}")
     counts = [f"{report.count(s)} {s}" for s in ("indexed", "updated", "unchanged", "removed", "skipped") if report.count(s)]
     print(", ".join(counts) or "nothing to do")
     print(

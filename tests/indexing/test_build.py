@@ -163,26 +163,28 @@ def test_every_script_is_kept_verbatim_and_found(tmp_path: Path, language: str) 
 
 
 @pytest.mark.parametrize("slice_s", [0.0, 60.0])
-def test_progress_is_told_while_a_batch_is_embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slice_s: float) -> None:
+def test_progress_is_reported_while_a_batch_is_embedded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slice_s: float
+) -> None:
     folder = tmp_path / "c"
     folder.mkdir()
     for n in range(30):
         (folder / f"{n:02}.txt").write_text("\n\n".join(f"Paragraph {p} of file {n}. " * 30 for p in range(12)))
     monkeypatch.setattr("indexing.build.FIRST_SLICE", 4)
     monkeypatch.setattr("indexing.build.SLICE_S", slice_s)
-    told: list[tuple[int, int, int]] = []
+    given: list[tuple[int, int, int]] = []
     files: list[tuple[int, int]] = []
     report = build(
         folder,
         tmp_path / "i",
         progress=lambda _, done, total: files.append((done, total)),
-        embedding=lambda *values: told.append(values),
+        embedding=lambda *values: given.append(values),
     )
     size = sum(path.stat().st_size for path in folder.iterdir())
-    assert report.passages > 200 and told[0] == (0, 0, size) and told[-1] == (report.passages, size, size)
-    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
-    assert [passages for passages, _, _ in told] == sorted(passages for passages, _, _ in told)
-    assert (len(told) > report.passages // 4) == (slice_s == 0.0), "slices grow while they are quick"
+    assert report.passages > 200 and given[0] == (0, 0, size) and given[-1] == (report.passages, size, size)
+    assert [done for _, done, _ in given] == sorted(done for _, done, _ in given)
+    assert [passages for passages, _, _ in given] == sorted(passages for passages, _, _ in given)
+    assert (len(given) > report.passages // 4) == (slice_s == 0.0), "slices grow while they are quick"
     assert files[-1] == (size, size) and len(files) == 30
     with Index.open(tmp_path / "i") as index:
         assert list(index.problems()) == []

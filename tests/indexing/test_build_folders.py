@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from indexing.build import build_index
 from indexing.errors import IndexFolderError
 from indexing.report import FileReport, Report
+from indexing.store.corpus_db import IndexFolder
 from indexing.store.index import Index
 from tests.known import WordEmbedder
 
@@ -150,7 +153,7 @@ def test_the_index_among_the_documents_is_left_out(corpus: Path) -> None:
     assert build(corpus, corpus / "index").documents == 4
 
 
-def test_files_of_the_same_content_are_told(corpus: Path, tmp_path: Path) -> None:
+def test_files_of_the_same_content_are_reported(corpus: Path, tmp_path: Path) -> None:
     shutil.copy(corpus / "berg.txt", corpus / "zweiter.txt")
     report = build(corpus, tmp_path / "i")
     assert report_of(report, "zweiter.txt").notes == ("the same content as berg.txt",)
@@ -164,6 +167,38 @@ def test_files_of_the_same_content_are_told(corpus: Path, tmp_path: Path) -> Non
     shutil.copy(corpus / "dritter.txt", corpus / "vierter.txt")
     report = build(corpus, tmp_path / "i")
     assert "moved from" in report_of(report, "vierter.txt").notes[-1]
+
+
+def test_the_note_on_the_same_content_ends_with_the_other_file(corpus: Path, tmp_path: Path) -> None:
+    shutil.copy(corpus / "berg.txt", corpus / "zweiter.txt")
+    shutil.copy(corpus / "berg.txt", corpus / "dritter.txt")
+    build(corpus, tmp_path / "i")
+    (corpus / "berg.txt").write_text("Ein ganz anderer Text.")
+    changed = build(corpus, tmp_path / "i")
+    assert report_of(changed, "dritter.txt").notes == ()
+    assert report_of(changed, "zweiter.txt").notes == ("the same content as dritter.txt",)
+    (corpus / "dritter.txt").unlink()
+    removed = build(corpus, tmp_path / "i")
+    assert report_of(removed, "zweiter.txt").notes == ()
+
+
+def test_what_is_inside_a_moved_file_has_its_new_place_as_parent(tmp_path: Path) -> None:
+    corpus = tmp_path / "c"
+    corpus.mkdir()
+    with zipfile.ZipFile(corpus / "alt.zip", "w") as archive:
+        inner = io.BytesIO()
+        with zipfile.ZipFile(inner, "w") as nested:
+            nested.writestr("tief.txt", "Der Pier ist zwölf Meter tief.")
+        archive.writestr("brief.txt", "Die Brücke ist gesperrt.")
+        archive.writestr("innen.zip", inner.getvalue())
+    build(corpus, tmp_path / "i")
+    (corpus / "alt.zip").rename(corpus / "neu.zip")
+    embedder = WordEmbedder()
+    build(corpus, tmp_path / "i", embedder)
+    with IndexFolder.open(tmp_path / "i") as folder:
+        rows = folder.connection().execute("SELECT source, json_extract(meta, '$.parent') FROM documents").fetchall()
+    assert embedder.embedded == 0
+    assert dict(rows) == {"neu.zip/brief.txt": "neu.zip", "neu.zip/innen.zip/tief.txt": "neu.zip/innen.zip"}
 
 
 def test_doctor_loads_the_text_of_a_document_once(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from indexing.build import build_index
 from indexing.files import mailboxes
 from indexing.files.file_text import FileLimits, FileText
 from indexing.files.mailboxes import is_mailbox, messages, read_parts
+from indexing.files.walk import content_hash
 from indexing.report import Report
 from indexing.store.corpus_db import IndexFolder
 from tests.known import WordEmbedder
@@ -124,10 +125,10 @@ def test_parts_hold_a_few_messages_and_the_hash_of_what_is_read() -> None:
     held: list[int] = []
 
     class Stream(io.BytesIO):
-        def __iter__(self) -> Iterator[bytes]:  # type: ignore[override]
-            for line in iter(self.readline, b""):
-                held.append(len(line))
-                yield line
+        def readline(self, size: int | None = -1, /) -> bytes:
+            line = super().readline(size)
+            held.append(len(line))
+            return line
 
     def read(data: bytes, source: str) -> list[FileText]:
         return [FileText("x" * 150_000)]
@@ -160,3 +161,93 @@ def test_what_is_not_read_of_messages_is_said(tmp_path: Path) -> None:
     parts = list(read_parts(io.BytesIO(box(*range(1, 31))), "a.mbox", read, 1_000, (0, "")))
     assert parts[-1].notes[0] == "1.eml: 1 file in it not read: a.bin" and len(parts[-1].notes) == 21
     assert parts[-1].notes[-1] == "10 more remarks on messages"
+
+
+def test_a_line_may_be_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes in pieces, of which none is a separator or a blank line."""
+    monkeypatch.setattr(mailboxes, "_BLOCK", 64)
+    read_in: list[bytes] = []
+
+    def read(data: bytes, source: str) -> list[FileText]:
+        read_in.append(data)
+        return [FileText("words")]
+
+    for length in range(60, 70):
+        long = b"x" * length + b"\nFrom bo@example.org Mon Jan  2 10:00:00 2023\n"
+        read_in.clear()
+        data = message(1, "PLACE").replace(b"PLACE", long) + message(2)
+        parts = list(read_parts(io.BytesIO(data), "a.mbox", read, 10_000, (0, "")))
+        assert len(read_in) == 2 and long in read_in[0]
+        assert parts[-1].size == len(data) and parts[-1].digest == content_hash(data)
+
+
+def test_a_line_of_any_length_takes_little_memory() -> None:
+    length = 64_000_000
+
+    class Stream(io.RawIOBase):
+        """A mailbox of one message with one long line, made as it is read."""
+
+        def __init__(self) -> None:
+            self.at = 0
+            self.head = message(1)
+
+        def readable(self) -> bool:
+            return True
+
+        def seekable(self) -> bool:
+            return True
+
+        def seek(self, offset: int, whence: int = 0, /) -> int:
+            self.at = offset
+            return offset
+
+        def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+            piece = self.head[self.at : self.at + len(buffer)]
+            piece = piece or b"x" * min(len(buffer), len(self.head) + length - self.at)
+            buffer[: len(piece)] = piece
+            self.at += len(piece)
+            return len(piece)
+
+    tracemalloc.start()
+    (part,) = read_parts(io.BufferedReader(Stream()), "a.mbox", lambda data, source: [], 1_000, (0, ""))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert part.size == length + len(message(1)) and part.notes == (
+        "1.eml: empty, or more than the 1,000 bytes allowed (--max-bytes)",
+    )
+    assert peak < length // 8
+
+
+def test_a_moved_mailbox_larger_than_one_file_is_not_read_again(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "Inbox").write_bytes(box(*range(1, 30)))
+    limits = FileLimits(max_bytes=1_000)
+    build(tmp_path, limits)
+    (tmp_path / "in" / "Inbox").rename(tmp_path / "in" / "Archive")
+    report = build(tmp_path, limits)
+    assert [(file.source, file.status, file.documents) for file in report.files] == [("Archive", "updated", 29)]
+    assert report.files[0].notes == ("moved from Inbox",)
+
+
+def test_a_mailbox_that_fails_on_the_way_keeps_what_was_read_and_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "old.mbox").write_bytes(box(*range(1, 8)))
+    monkeypatch.setattr(mailboxes, "PART_MESSAGES", 2)
+    monkeypatch.setattr("indexing.prepare.BATCH_CHARACTERS", 1)
+    with monkeypatch.context() as fault:
+        whole = mailboxes._Part.add
+
+        def fails(self: mailboxes._Part, number: int, data: bytes, most: int) -> None:
+            if number == 6:
+                raise OSError(5, "Input/output error")
+            whole(self, number, data, most)
+
+        fault.setattr(mailboxes._Part, "add", fails)
+        report = build(tmp_path)
+    assert report.files[0].status == "skipped" and "input/output error" in report.files[0].reason
+    assert list(texts(tmp_path / "index")) == [f"old.mbox/{number}.eml" for number in range(1, 5)]
+    again = build(tmp_path)
+    assert (again.files[0].status, again.files[0].reason, again.files[0].documents) == ("updated", "", 3)
+    assert list(texts(tmp_path / "index")) == [f"old.mbox/{number}.eml" for number in range(1, 8)]

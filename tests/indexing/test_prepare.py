@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import signal
 import subprocess
 import time
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -37,6 +39,7 @@ from indexing.models.word_tokenizer import (
 from indexing.prepare import Batch, prepare_batches
 from indexing.settings import ChunkSettings
 from indexing.store.bm25 import ARRAYS, Segment, term_hash
+from indexing.store.corpus_db import FileRecord
 from indexing.store.term_hashes import hashes
 from indexing.text.search_terms import terms
 from indexing.workers import prefetch_batches
@@ -282,3 +285,27 @@ def test_every_token_id_has_a_place_and_every_pair_across_a_clause_is_known() ->
     assert words._size() == max(vocabulary.values()) + 1
     pairs = {token[at : at + 2] for token in vocabulary for at, mark in enumerate(token[:-1]) if mark in ENDS.values()}
     assert pairs and words._over == pairs
+
+
+def test_a_file_that_is_not_read_takes_no_memory(tmp_path: Path) -> None:
+    """Such as a disk image: it is hashed in blocks if the index holds its text, else not opened at all."""
+    size = 64_000_000
+    with open(tmp_path / "disk.bin", "wb") as image:
+        image.truncate(size)
+    (file,) = find_files(tmp_path)
+    digest = hashlib.blake2b(bytes(size), digest_size=16).hexdigest()
+    limits = FileLimits(max_bytes=1_000)
+    for records, expected in (
+        ({}, ("", False)),
+        ({"disk.bin": FileRecord("disk.bin", digest, size, 0, 0)}, (digest, True)),
+        ({"disk.bin": FileRecord("disk.bin", "0" * 32, size, 0, 0)}, (digest, False)),
+        ({"disk.bin": FileRecord("disk.bin", "0" * 32, 3, 0, 0)}, ("", False)),
+    ):
+        tracemalloc.start()
+        with FileReader(limits) as reader:
+            (batch,) = prepare_batches(reader, [file], records, ChunkSettings())
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        ((read, _),) = batch.files
+        assert (read.hash, read.keep) == expected and "more than the 1,000 allowed" in read.reason
+        assert peak < size // 8

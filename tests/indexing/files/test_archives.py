@@ -125,7 +125,7 @@ def test_an_archive_in_which_nothing_is_text(reader: FileReader, tmp_path: Path)
     assert words == "no text in it; 1 file in it not read: a.bin (a program (ELF))"
 
 
-def test_tar_is_told_by_its_checksum() -> None:
+def test_tar_is_recognised_by_its_checksum() -> None:
     data = tar({"a.txt": b"x"})
     assert is_tar(data) and not is_tar(b"x" * 600) and not is_tar(bytes(600))
 
@@ -138,7 +138,7 @@ def test_records_in_members(reader: FileReader, tmp_path: Path) -> None:
         assert opened.namelist() == ["r.jsonl"]
 
 
-def test_7z_where_its_package_is() -> None:
+def test_7z_where_its_package_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     py7zr = pytest.importorskip("py7zr", reason="docqa[archives] is not installed")
 
     def packed(password: str | None, data: bytes) -> bytes:
@@ -147,9 +147,29 @@ def test_7z_where_its_package_is() -> None:
             opened.writestr(data, "in/a.txt")
         return out.getvalue()
 
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))  # Nothing of it is written to the disk.
     (member,) = unpack(packed(None, b"First words."), FileLimits(), "7z").members
     assert (member.name, member.data) == ("in/a.txt", b"First words.")
     with pytest.raises(UnreadableFile, match="a password is needed"):
         unpack(packed("x", b"First words."), FileLimits(), "7z")
     with pytest.raises(UnreadableFile, match="would unpack to more than"):
         unpack(packed(None, bytes(60_000_000)), FileLimits(), "7z")
+
+
+def test_members_of_7z_that_are_left_out(tmp_path: Path) -> None:
+    py7zr = pytest.importorskip("py7zr", reason="docqa[archives] is not installed")
+    (tmp_path / "link.txt").symlink_to("/etc/passwd")
+    out = io.BytesIO()
+    with py7zr.SevenZipFile(out, "w") as opened:
+        opened.write(tmp_path / "link.txt", "link.txt")
+        for name, data in {**FILES, "big.txt": bytes(3_000), "none.txt": b""}.items():
+            opened.writestr(data, name)
+    members = unpack(out.getvalue(), FileLimits(max_bytes=2_000), "7z").members
+    assert [(member.name, member.data, member.reason) for member in members] == [
+        ("a.txt", b"First words.", ""),
+        ("big.txt", b"", "3,000 bytes, more than the 2,000 allowed (--max-bytes)"),
+        ("none.txt", b"", ""),
+        ("sub/b.csv", FILES["sub/b.csv"], ""),
+    ]
+    with pytest.raises(UnreadableFile, match="damaged"):
+        unpack(out.getvalue()[:-30], FileLimits(), "7z")

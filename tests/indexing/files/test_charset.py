@@ -1,4 +1,4 @@
-"""Encodings of text files: told apart in many scripts, and named in the meta."""
+"""Encodings of text files: recognised in many scripts, and named in the meta."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ OLD = [
 
 @pytest.mark.parametrize(("encoding", "text"), OLD)
 @pytest.mark.parametrize("length", [30, 1_000])
-def test_old_encodings_are_told_apart(encoding: str, text: str, length: int) -> None:
+def test_old_encodings_are_recognised(encoding: str, text: str, length: int) -> None:
     data = text[:length].encode(encoding)
     found = decode(data)
     assert found is not None and found.text == text[:length], found
@@ -55,7 +55,7 @@ def test_the_encoding_is_in_the_meta(reader: FileReader, tmp_path: Path) -> None
     assert text.meta == {"file_type": "txt", "encoding": "koi8-r"} and text.text.endswith("году.\r\n")
 
 
-def test_a_few_bad_bytes_are_replaced_and_told(reader: FileReader, tmp_path: Path) -> None:
+def test_a_few_bad_bytes_are_replaced_and_reported(reader: FileReader, tmp_path: Path) -> None:
     data = ("Η γέφυρα άνοιξε. " * 20).encode() + b"\xff"
     text = only(reader.read(put(tmp_path, "a.txt", data)))
     assert text.text.endswith("\ufffd") and text.notes == ("bytes that are not utf-8 were replaced by U+FFFD: 1",)

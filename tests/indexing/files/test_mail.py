@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from indexing.files.calendars import calendar_text
 from indexing.files.file_text import FileLimits, FileText
 from indexing.files.file_type import kind_of
 from indexing.files.mail import read_mail
@@ -171,3 +172,8 @@ def test_encrypted_mail_is_named(reader: FileReader, tmp_path: Path) -> None:
     data = HEAD + b'Content-Type: application/pkcs7-mime; name="smime.p7m"\nContent-Transfer-Encoding: base64\n\nAAAA\n'
     (text,), _ = reader.read(put(tmp_path, "a.eml", data))
     assert text.notes == ("1 file in it not read: smime.p7m (encrypted or signed as a whole: its program is needed)",)
+
+
+def test_a_value_of_a_calendar_keeps_what_only_unicode_takes_for_line_ends() -> None:
+    event = "BEGIN:VEVENT\r\nSUMMARY:Pier\u2028two\x85closed\r\nLOCATION:Ostby\r\nEND:VEVENT\r\n"
+    assert calendar_text(event) == "Summary: Pier\u2028two\x85closed\nLocation: Ostby"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,16 @@ def test_a_cut_outlook_message_is_damaged() -> None:
     data = make_msg({0x0037: "Subject", 0x1000: "Words."})
     with pytest.raises(Exception, match="damaged|no text"):
         contents(data[:700], "msg", FileLimits())
+
+
+def test_a_cell_spans_no_more_columns_than_a_sheet_has() -> None:
+    """The file says any number; memory for each of them would stop the parser, and lose the file."""
+    cell = '<table:table-cell table:number-columns-spanned="99999999" table:number-rows-spanned="2"><text:p>Piers</text:p>'
+    rows = f"<table:table-row>{cell}</table:table-cell></table:table-row><table:table-row><table:covered-table-cell/>"
+    rows += "<table:table-cell><text:p>Ostby</text:p></table:table-cell></table:table-row>"
+    data = open_document("ods", f'<table:table table:name="A">{rows}</table:table>')
+    tracemalloc.start()
+    text = read(data, "ods")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "Piers" in text.text and "Ostby" in text.text and peak < 20_000_000

@@ -95,7 +95,7 @@ def test_origins_over_joined_lines() -> None:
     check_origins(make_pdf([paragraph(LINES + ["well-", "known 😀 words-", "Apart"]), paragraph(LINES)]))
 
 
-def test_pages_are_mapped_and_those_without_text_are_told() -> None:
+def test_pages_are_mapped_and_those_without_text_are_reported() -> None:
     text = read([], paragraph(LINES[:1]), [], [], paragraph(LINES[1:2]))
     assert text.pages == (0, 2, 2 + len(LINES[0]) + 2, 2 + len(LINES[0]) + 4, 2 + len(LINES[0]) + 6)
     assert text.text[text.pages[4] :] == LINES[1]
@@ -128,7 +128,7 @@ def test_reversed_text_is_noted_and_skipped_when_it_is_all() -> None:
         "ﻣﺪﻳﻨﺔ ﻛﺒﻴﺮﺓ ﻓﻲ ﺍﻟﻘﺪﻳﻢ",
     ],
 )
-def test_reversed_words_are_told_from_right_ones(text: str) -> None:
+def test_reversed_words_are_distinguished_from_right_ones(text: str) -> None:
     assert not looks_reversed(text) and not looks_reversed("") and not looks_reversed("Latin text only")
     assert looks_reversed(text[::-1])
 
@@ -140,7 +140,7 @@ def test_an_encrypted_pdf_needs_a_password() -> None:
         read(paragraph(LINES), tail=locked)
 
 
-def test_letters_without_a_unicode_value_are_told() -> None:
+def test_letters_without_a_unicode_value_are_reported() -> None:
     with pytest.raises(UnreadableFile, match="not legible"):
         read(paragraph(["\ue001\ue002\ue003\ue004\ue005 \ue006\ue007\ue008\ue009\ue00a\ue00b"]))
 

@@ -86,7 +86,7 @@ def test_a_value_is_boxed_on_the_page_and_drawn() -> None:
     assert label[2] < box[0]
 
 
-def test_an_xfa_form_is_told() -> None:
+def test_an_xfa_form_is_reported() -> None:
     xfa = "/AcroForm << /Fields [] /XFA 4 0 R >>"
     assert read(form(catalog=xfa)).notes == ("an XFA form, not read",)
     with pytest.raises(UnreadableFile, match="an XFA form, not read"):

@@ -71,5 +71,5 @@ def test_what_a_person_reads_is_there(name: str, parts: list[str]) -> None:
     assert [part for part in parts if part not in text] == []
 
 
-def test_an_xfa_form_is_told() -> None:
+def test_an_xfa_form_is_reported() -> None:
     assert "an XFA form, not read" in read("05-pdf-form-fields/in/xfa.pdf").notes

@@ -68,3 +68,14 @@ def test_a_quote_that_is_not_closed_swallows_nothing() -> None:
 
 def test_backslashes_escape_quotes() -> None:
     assert csv_text('Name,Note\nA,"the \\"deep\\" pier, north"\n') == 'Name: A\tNote: the "deep" pier, north'
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\x85", "\x0b", "\x1e"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_after_an_open_quote_no_row_is_read_twice(mark: str, end: str) -> None:
+    """Characters that Unicode takes for line ends stand inside a cell, and end no row."""
+    rows = ["Name,Depth", *(f"Ost{mark}by {at},{at}" for at in range(9)), '"open,7', *(f"Tarn {at},{at}" for at in range(9))]
+    (text,) = read_csv(end.join(rows).encode(), FileLimits())
+    names = [*(f"Ost by {at}" for at in range(9)), '"open', *(f"Tarn {at}" for at in range(9))]
+    assert [line.partition("\t")[0] for line in text.text.split("\n")] == [f"Name: {name}" for name in names]
+    assert text.notes == ("a quote opened in line 11 is not closed",)

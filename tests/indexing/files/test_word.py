@@ -183,3 +183,15 @@ def test_a_damaged_part_costs_no_other() -> None:
     data[at : at + 4] = b"\0\0\0\0"
     text = read(bytes(data))
     assert text.text == WORDS and text.notes == ("damaged part not read: styles.xml",)
+
+
+@pytest.mark.parametrize("number", ["²", "", "-1", "9" * 5_000])
+def test_an_attribute_that_is_no_number_costs_no_text(number: str) -> None:
+    field = (
+        f'<w:r><w:fldChar w:fldCharType="begin"><w:ffData><w:ddList><w:default w:val="{number}"/>'
+        '<w:listEntry w:val="north"/></w:ddList></w:ffData></w:fldChar></w:r>'
+    )
+    heading = f'<w:p><w:pPr><w:outlineLvl w:val="{number}"/></w:pPr>{run(WORDS)}{field}</w:p>'
+    cell = f'<w:tc><w:tcPr><w:gridSpan w:val="{number}"/></w:tcPr>{paragraph(run("7"))}</w:tc>'
+    text = read(word(heading + f"<w:tbl><w:tr>{cell}{cell}</w:tr></w:tbl>"))
+    assert text.text.removesuffix("\n\n7\t7").removesuffix("north") == WORDS and text.headings == ()

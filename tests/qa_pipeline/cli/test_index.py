@@ -30,7 +30,7 @@ def lines(out: str) -> list[dict[str, Any]]:
 def test_json_prints_each_file_as_it_is_done(
     run: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that ends before its report has told the files that it stored."""
+    """A run that ends before its report has reported the files that it stored."""
 
     def full(*_: object) -> None:
         raise IndexFolderError("The disk is full.")
@@ -55,6 +55,21 @@ def test_all_reads_files_of_unchanged_size_and_time(run: list[str], capsys: pyte
     assert main([*run, "--all"]) == 0
     out = capsys.readouterr().out
     assert "updated    a.txt" in out and "1 updated, 1 unchanged" in out
+
+
+def test_a_note_stands_below_its_file_in_plain_characters(run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Names inside an archive and of other files come from their authors: they send no escape sequence to the terminal."""
+    (Path(run[1]) / "b.txt").unlink()
+    Path(run[1], "a\x1b[31m.txt").write_bytes(Path(run[1], "a.txt").read_bytes())
+    os.utime(Path(run[1], "a\x1b[31m.txt"), (1_600_000_000, 1_600_000_000))
+    os.rename(Path(run[1], "a.txt"), Path(run[1], "b.txt"))
+    assert main([*run, "--embedder", "builtin"]) == 0
+    out = capsys.readouterr().out
+    assert "indexed    b.txt (1 passage)\n           note: the same content as a\ufffd[31m.txt\n2 indexed\n" in out
+    assert "\x1b" not in out
+    assert main(run) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("2 unchanged\n")
 
 
 def test_emptied_goes_on_with_another_folder(run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
