@@ -12,7 +12,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,6 @@ Existing = Callable[[Iterable[str]], set[str]]
 
 DELETED = "The document of this answer was deleted."
 QUOTING = ("answer", "source", "document_id", "link", "page", "start", "end", "score")
-AT_ONCE = 500
 DAY_S = 86_400.0
 ABANDONED_DAYS = 2
 
@@ -51,7 +49,7 @@ class ServiceTexts:
         answers to saved questions stay until the next run, which tells what changed.
         """
         quoted = self.feedback.quoted(corpus) | self.saved.quoted(corpus) | self._quoted(corpus)
-        gone = quoted - _existing(quoted, existing)
+        gone = quoted - existing(quoted)
         if gone:
             self.feedback.forget_texts(corpus, gone)
             self.saved.forget_texts(corpus, gone, existing_sources)
@@ -99,13 +97,6 @@ class ServiceTexts:
             for row in _rows(path)
             if row["corpus"] == corpus and row["document_id"]
         }
-
-
-def _existing(ids: set[str], existing: Existing) -> set[str]:
-    waiting, found = iter(sorted(ids)), set[str]()
-    while part := list(islice(waiting, AT_ONCE)):
-        found |= existing(part)
-    return found
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -23,9 +23,9 @@ from typing import Any, TypeVar
 from indexing.deepen import coverage
 from indexing.errors import DocqaError, SettingError, one_line
 from indexing.models.registry import load_whole_tokenizers
-from indexing.store.corpus_db import erase_pending
 from indexing.store.filters import Filter
 from indexing.store.listing import visible_counts
+from indexing.store.sqlite import erase_pending
 from qa_pipeline.answering.ask import Step
 from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.answering.verdict import answer_text
