@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from indexing.atomic_files import store
+from indexing.store.sqlite import LOCK
 from qa_pipeline.errors import HomeFolderError
 from qa_pipeline.service.feedback import FeedbackStore
 from qa_pipeline.service.job_store import JobStore
@@ -112,12 +115,13 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _rewrite(path: Path, forget: Callable[[dict[str, Any]], bool]) -> None:
-    """Write a file of answers again, if one of its rows is to be forgotten."""
-    rows = list(_rows(path))
-    if not any(forget(row) and row["document_id"] for row in rows):
+    """Write a file of answers again, if one of its rows is to be forgotten. One process and thread at a time."""
+    if not any(forget(row) and row["document_id"] for row in _rows(path)):
         return
-    lines = [json.dumps(_without_quotation(row) if forget(row) else row, ensure_ascii=False) for row in rows]
-    store(path, "".join(f"{line}\n" for line in lines).encode("utf-8"))
+    with FileLock(str(path.parent.with_name(LOCK)), thread_local=False):
+        rows = list(_rows(path))
+        lines = [json.dumps(_without_quotation(row) if forget(row) else row, ensure_ascii=False) for row in rows]
+        store(path, "".join(f"{line}\n" for line in lines).encode("utf-8"))
 
 
 def _without_quotation(row: dict[str, Any]) -> dict[str, Any]:
