@@ -16,7 +16,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from indexing import errors
 from qa_pipeline import errors as own_errors
 from qa_pipeline.api.schemas import Problem
-from qa_pipeline.service.public_messages import public_message
+from qa_pipeline.service.public_messages import make_public
 
 logger = logging.getLogger("docqa.api")
 
@@ -103,8 +103,9 @@ def is_disk_full(error: BaseException | None) -> bool:
 def exception_handler(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """The problem+json response to any error."""
     service = request.app.state.service
+    if isinstance(error, errors.DocqaError):
+        make_public(error, service.home.path)
     found = problem(error, with_text=service.settings.log_questions)
-    found.detail = public_message(found.detail, service.home.path)
     headers: dict[str, str] = {}
     if found.status == 401:
         headers["WWW-Authenticate"] = "Bearer"

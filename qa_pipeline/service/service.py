@@ -46,7 +46,7 @@ from qa_pipeline.service.job_store import Job, JobStore
 from qa_pipeline.service.job_worker import Report, Work, Worker
 from qa_pipeline.service.metrics import ServiceMetrics
 from qa_pipeline.service.model_pool import ModelPool
-from qa_pipeline.service.public_messages import public_messages
+from qa_pipeline.service.public_messages import public_message, public_messages
 from qa_pipeline.service.question_files import BatchQuestion
 from qa_pipeline.service.saved_questions import Change, SavedQuestions
 from qa_pipeline.service.settings import ServerSettings
@@ -143,7 +143,8 @@ class Service:
             load_whole_tokenizers()
             self._ready = ""
         except DocqaError as error:
-            self._ready = str(error)
+            self._ready = public_message(error, self.home.path)
+            logger.warning("The models cannot be loaded: %s", error)
         except Exception as error:
             self._ready = f"the models cannot be used ({type(error).__name__})"
             logger.exception("The models cannot be used.")

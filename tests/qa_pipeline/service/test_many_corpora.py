@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from indexing.build import build_index
-from indexing.errors import IndexFolderError
+from indexing.errors import IndexFolderError, ModelMissing
+from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.errors import HomeFolderError
 from qa_pipeline.service.corpus_pool import CorpusPool
 from qa_pipeline.service.descriptors import fitting
 from qa_pipeline.service.home import Home
 from qa_pipeline.service.log_limits import LINES, SECONDS, RepeatedLines
+from qa_pipeline.service.model_pool import ModelPool
 from qa_pipeline.service.public_messages import public_message
 from qa_pipeline.service.service import Service
 from qa_pipeline.service.settings import ServerSettings
@@ -149,12 +151,33 @@ def test_no_message_names_a_path_of_the_machine(tmp_path: Path) -> None:
 
 def test_only_the_path_of_the_home_is_replaced() -> None:
     """A home may have a short name, relative to the folder that the service runs in."""
-    assert public_message("The other hash is in h/corpora/a.", Path("h")) == "The other hash is in HOME/corpora/a."
+
+    def shown(message: str, home: str = "h") -> str:
+        return public_message(IndexFolderError(message), Path(home))
+
+    assert shown("The other hash is in h/corpora/a.") == "The other hash is in HOME/corpora/a."
     here = Path("h").absolute()
-    assert public_message(f"See {here}/corpora, {here}x/corpora, /x{here}/corpora.", Path("h")) == (
+    assert shown(f"See {here}/corpora, {here}x/corpora, /x{here}/corpora.") == (
         f"See HOME/corpora, {here}x/corpora, /x{here}/corpora."
     )
-    assert public_message("See . and ./corpora.", Path("x")) == "See . and ./corpora."
+    assert shown("See . and ./corpora.", "x") == "See . and ./corpora."
+
+
+def test_a_model_in_a_folder_is_named_without_its_folder(tmp_path: Path) -> None:
+    def load(name: str) -> LoadedReader:
+        raise ModelMissing(f"There is no folder {tmp_path}/models/mine; see https://example.org/a/b or --reader.")
+
+    said = "There is no folder mine; see https://example.org/a/b or --reader."
+    with live(tmp_path / "h", ModelPool("words", load, known_models().embedder)) as api:
+        api.http.post("/v1/corpora", json={"name": "a"})
+        until = time.monotonic() + 60
+        while (reason := api.http.get("/ready").json()["reason"]) == "the models are being loaded":
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert reason == said
+        read = {"question": "When?", "context": "In 1912."}
+        for path, body in (("/v1/corpora/a/ask", ASKED), ("/v1/read", read)):
+            assert problem(api.http.post(path, json=body), 503, "ModelMissing") == said
 
 
 def test_the_corpora_that_are_warmed_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
