@@ -208,6 +208,17 @@ class Service:
         except CorpusMissing:
             self.texts.forget_corpus(name)
 
+    def forget_if_gone(self, name: str, documents: set[str]) -> None:
+        """Remove quotations that were stored just after their documents were deleted. Raises CorpusMissing."""
+        try:
+            with self.using(name) as opened:
+                if documents <= opened.folder.existing(documents):
+                    return
+        except CorpusMissing:
+            self.texts.forget_corpus(name)
+            raise
+        self._forget_gone(name)
+
     def _deepen(self, job: Job, report: Report) -> dict[str, Any]:
         try:
             return job_handlers.deepen(self, job, report)
@@ -322,7 +333,9 @@ class Service:
 
     def run_saved(self, name: str, id: str) -> Change:
         """Run a saved question and return the changes since its last run."""
-        return self.saved.run(id, _Asker(self, name), corpus=name)
+        change = self.saved.run(id, _Asker(self, name), corpus=name)
+        self.forget_if_gone(name, {answer.document_id for answer in change.reply.answers})
+        return change
 
     def read(self, question: str, context: str) -> dict[str, Any]:
         """Answer from one text, without a corpus: {"answer", "start", "end", "score"}. Raises SettingError, TooLarge."""

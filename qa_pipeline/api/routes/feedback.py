@@ -43,7 +43,7 @@ async def add_feedback(corpus: str, data: FeedbackBody, service: Service, reques
 
     def add() -> Feedback:
         with service.using(corpus) as opened:
-            return service.feedback.add(
+            added = service.feedback.add(
                 corpus,
                 opened.folder,
                 question=data.question,
@@ -54,6 +54,8 @@ async def add_feedback(corpus: str, data: FeedbackBody, service: Service, reques
                 text=data.text,
                 key=key,
             )
+        service.forget_if_gone(corpus, {added.document_id} - {None})
+        return added
 
     return await service.run_blocking(add)
 

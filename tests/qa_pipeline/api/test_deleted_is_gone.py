@@ -151,6 +151,47 @@ def test_what_another_process_kept_in_the_log_of_the_database_is_erased(
             time.sleep(0.05)
 
 
+@pytest.mark.parametrize("what", ["saved", "feedback"])
+def test_what_quotes_a_document_while_it_is_deleted_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The deletion ends after the document was read, and before its quotation is stored."""
+    home = tmp_path / "h"
+    with live(home) as api:
+        ids = api.fill("a", {"secret.txt": TEXT, "mine.txt": "The mine closed in 1974."})
+
+        def delete() -> None:
+            monkeypatch.undo()
+            api.wait(api.http.delete("/v1/corpora/a/files", params={"source": "secret.txt"}).json()["job"]["id"])
+
+        if what == "saved":
+            saved = api.http.post("/v1/corpora/a/saved", json=ASKED).json()["id"]
+            ask = api.service.ask
+
+            def ask_and_delete(*given: Any) -> Any:
+                reply = ask(*given)
+                delete()
+                return reply
+
+            monkeypatch.setattr(api.service, "ask", ask_and_delete)
+            assert api.http.post(f"/v1/corpora/a/saved/{saved}/run").json()["new"]
+            stored = api.http.get("/v1/corpora/a/saved").json()[0]["answers"]
+        else:
+            span = {"document_id": ids["secret.txt"], "start": 0, "end": len(answer_of(TEXT))}
+            database = api.service.feedback._database
+            transaction = database.transaction
+
+            def delete_first() -> Any:
+                delete()
+                return transaction()
+
+            monkeypatch.setattr(database, "transaction", delete_first)
+            assert api.http.post("/v1/corpora/a/feedback", json={**ASKED, "verdict": "right", **span}).status_code == 201
+            stored = api.http.get("/v1/corpora/a/feedback").json()
+        assert stored and not any(one["text"] for one in stored)
+        assert gone(home) == set()
+
+
 def test_two_that_forget_rows_of_one_file_forget_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"corpus": name, "document_id": "d", "answer": f"{SECRET} {name}", "question": "q"} for name in "ab"]
     with live(tmp_path / "h") as api:
