@@ -109,7 +109,7 @@ def _repaired_in_place(path: Path, load: Load) -> Repaired:
             if not is_whole(folder):
                 raise IndexDamaged(f"The database of the index in {path} cannot be repaired in place.")
         model, _ = folder.model, folder.settings
-        folder.remove_orphans()
+        _remove_orphans(folder)
         SentenceVectors(folder).drop_damaged()
     with Index.open(path, writable=True) as index:
         bad = {*damaged_vectors(index.folder), *index.differing()}
@@ -119,6 +119,21 @@ def _repaired_in_place(path: Path, load: Load) -> Repaired:
             index.publish()
             index.folder.erase_deleted()
     return Repaired(removed=tuple(removed), embedded=embedded)
+
+
+def _remove_orphans(folder: IndexFolder) -> None:
+    """Delete chunks whose document is gone, and raise the generation to that of the newest row."""
+    ask = folder.connection().execute
+    newest = max(ask(f"SELECT max(generation) FROM {t}").fetchone()[0] or 0 for t in ("documents", "chunks", "deleted"))
+    if newest > folder.generation():
+        folder.store_facts({"generation": newest})
+    orphans = "document_id NOT IN (SELECT id FROM documents)"
+    if ask(f"SELECT 1 FROM chunks WHERE {orphans}").fetchone() is None:
+        return
+    with folder.writing() as (connection, generation):
+        folder.mark_unerased()
+        connection.execute(f"INSERT OR REPLACE INTO deleted SELECT id, ? FROM chunks WHERE {orphans}", (generation,))
+        connection.execute(f"DELETE FROM chunks WHERE {orphans}")
 
 
 def _embedded(index: Index, bad: set[int], load: Load, name: str, fingerprint: str) -> int:

@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,11 @@ from numpy.typing import NDArray
 
 from indexing.arrays import Ids, Matrix
 from indexing.documents import Chunk, Document, content_hash
-from indexing.errors import DocumentMissing, IndexBusy, IndexDamaged
+from indexing.errors import DocumentMissing, IndexDamaged
 from indexing.store.copies import write_sketch
 from indexing.store.filters import Where
 from indexing.store.passage_tokens import write_tokens
-from indexing.store.sqlite import UNERASED, Connection, Database
+from indexing.store.sqlite import Connection, Database
 from indexing.store.stored_values import parsed_headings, parsed_meta, parsed_pages, sound_vectors
 
 logger = logging.getLogger(__name__)
@@ -155,20 +154,6 @@ class IndexFolder(Database):
             deleted += connection.execute("DELETE FROM documents WHERE id = ?", (document,)).rowcount
         return deleted
 
-    def remove_orphans(self) -> None:
-        """Delete chunks whose document is gone, and raise the generation to that of the newest row. For repairs."""
-        tables = ("documents", "chunks", "deleted")
-        newest = max(self.connection().execute(f"SELECT max(generation) FROM {t}").fetchone()[0] or 0 for t in tables)
-        if newest > self.generation():
-            self.store_facts({"generation": newest})
-        orphans = "document_id NOT IN (SELECT id FROM documents)"
-        if self.connection().execute(f"SELECT 1 FROM chunks WHERE {orphans}").fetchone() is None:
-            return
-        with self.writing() as (connection, generation):
-            self.mark_unerased()
-            connection.execute(f"INSERT OR REPLACE INTO deleted SELECT id, ? FROM chunks WHERE {orphans}", (generation,))
-            connection.execute(f"DELETE FROM chunks WHERE {orphans}")
-
     def delete_chunks(self, keys: Iterable[str]) -> int:
         """Delete chunks by key, and documents without remaining chunks. Returns the number of deleted chunks."""
         with self.writing() as (connection, generation):
@@ -242,14 +227,15 @@ class IndexFolder(Database):
 
     def existing(self, ids: Iterable[str]) -> set[str]:
         """Those of these document ids that exist."""
-        wanted = list(ids)
-        marks = ",".join("?" * len(wanted))
-        return {row[0] for row in self.connection().execute(f"SELECT id FROM documents WHERE id IN ({marks})", wanted)}
+        return self._existing("id", ids)
 
     def existing_sources(self, sources: Iterable[str]) -> set[str]:
         """Those of these sources that a document has."""
-        sql = "SELECT source FROM documents WHERE source IN (SELECT value FROM json_each(?))"
-        return {row[0] for row in self.connection().execute(sql, (json.dumps(list(sources)),))}
+        return self._existing("source", sources)
+
+    def _existing(self, column: str, values: Iterable[str]) -> set[str]:
+        sql = f"SELECT {column} FROM documents WHERE {column} IN (SELECT value FROM json_each(?))"
+        return {row[0] for row in self.connection().execute(sql, (json.dumps(list(values)),))}
 
     def document_rows(self) -> Iterator[tuple[str, str, str, int, int]]:
         """(id, source, language, characters, chunks) of every document, by source."""
@@ -369,21 +355,6 @@ class IndexFolder(Database):
             "passages": passages,
             "languages": dict(sorted(languages.items())),
         }
-
-
-def erase_pending(path: Path) -> bool:
-    """Erase deleted rows of an index that readers kept on disk, if no writer is busy. Returns whether none is left.
-
-    Raises IndexFolderError and its subclasses.
-    """
-    with IndexFolder.open(path) as folder:
-        if not folder.fact_or(UNERASED, False):
-            return True
-    try:
-        with IndexFolder.open(path, writable=True) as folder, folder.writer():
-            return folder.erase_deleted()
-    except IndexBusy:
-        return False
 
 
 def _delete_chunk(connection: Connection, key: str, columns: str, generation: int) -> tuple[Any, ...] | None:

@@ -352,6 +352,21 @@ class Database:
         return sum(p.stat().st_size for p in self.path.rglob("*") if p.is_file())
 
 
+def erase_pending(path: Path) -> bool:
+    """Erase deleted rows of an index that readers kept on disk, if no writer is busy. Returns whether none is left.
+
+    Raises IndexFolderError and its subclasses.
+    """
+    with Database.open(path) as database:
+        if not database.fact_or(UNERASED, False):
+            return True
+    try:
+        with Database.open(path, writable=True) as database, database.writer():
+            return database.erase_deleted()
+    except IndexBusy:
+        return False
+
+
 def _of_a_stopped_start(path: Path) -> bool:
     """Whether a file is a leftover of a process that was interrupted while it created an index."""
     return path.name == LOCK or path.name.startswith(f"{DATABASE}.new")

@@ -16,6 +16,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from indexing import errors
 from qa_pipeline import errors as own_errors
 from qa_pipeline.api.schemas import Problem
+from qa_pipeline.service.public_messages import make_public
 
 logger = logging.getLogger("docqa.api")
 
@@ -46,6 +47,7 @@ STATUSES: dict[type[errors.DocqaError], int] = {
     errors.DocqaError: 503,
 }
 FULL = "The disk of the service is full, so nothing was changed; free some space and try again."
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 USUAL = (400, 401, 403, 422)
 
 
@@ -68,7 +70,7 @@ def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
 
 def problem(error: Exception, *, with_text: bool = False) -> Problem:
     """Any error as a Problem. Unexpected errors are logged; with_text: with their message, which may contain a question."""
-    if is_disk_full(error):
+    if not isinstance(error, errors.DiskFull) and is_disk_full(error):
         return _problem("DiskFull", 507, FULL)
     if isinstance(error, errors.DocqaError):
         return _problem(type(error).__name__, status_of(error), str(error))
@@ -92,9 +94,7 @@ def is_disk_full(error: BaseException | None) -> bool:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, errors.DiskFull) and not str(error).startswith("The uploads"):
-            return True
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, errors.DiskFull) or (isinstance(error, OSError) and error.errno in NO_SPACE):
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -102,7 +102,10 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 def exception_handler(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """The problem+json response to any error."""
-    found = problem(error, with_text=request.app.state.service.settings.log_questions)
+    service = request.app.state.service
+    if isinstance(error, errors.DocqaError):
+        make_public(error, service.home.path)
+    found = problem(error, with_text=service.settings.log_questions)
     headers: dict[str, str] = {}
     if found.status == 401:
         headers["WWW-Authenticate"] = "Bearer"

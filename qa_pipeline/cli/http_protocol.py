@@ -11,15 +11,15 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 
-class ToldServer(Server):
-    """A server that tells when it is asked to stop, before it waits for its connections."""
+class ServiceServer(Server):
+    """A server that calls `on_stop` when it is asked to stop, before it waits for its connections."""
 
-    def __init__(self, config: Config, told: Callable[[], None]) -> None:
+    def __init__(self, config: Config, on_stop: Callable[[], None]) -> None:
         super().__init__(config)
-        self._told = told
+        self._on_stop = on_stop
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._told()
+        self._on_stop()
         super().handle_exit(sig, frame)
 
 

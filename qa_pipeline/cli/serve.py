@@ -109,14 +109,14 @@ def _serve(options: argparse.Namespace) -> int:
     few_heaps()
     resolve(settings.reader, "reader")
     from qa_pipeline.api.app import create_app, with_headers
-    from qa_pipeline.cli.http_protocol import ToldServer
+    from qa_pipeline.cli.http_protocol import ServiceServer
     from qa_pipeline.service.descriptors import raise_limit
     from qa_pipeline.service.service import Service
 
     _log()
     raise_limit()
     service = Service(settings)
-    server = ToldServer(config(settings, with_headers(create_app(service))), service.begin_stop)
+    server = ServiceServer(config(settings, with_headers(create_app(service))), service.begin_stop)
     server.run()
     return 0 if server.started else 2
 

@@ -169,8 +169,9 @@ class Admission:
         now = time.monotonic()
         self.refused += 1
         self._refusals.append(now)
-        lately = sum(now - at < RECENT_S for at in self._refusals)
-        seconds = self._usual_s * (self._inside + lately) / self.at_once * random.uniform(0.5, 1.5)
+        while now - self._refusals[0] > RECENT_S:
+            self._refusals.popleft()
+        seconds = self._usual_s * (self._inside + len(self._refusals)) / self.at_once * random.uniform(0.5, 1.5)
         return TooBusy(message, max(1, min(LONGEST_RETRY_S, math.ceil(seconds))))
 
 

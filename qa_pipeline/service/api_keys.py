@@ -86,7 +86,7 @@ class KeyStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Made by the first change of the keys, and never removed.
+        # Made by the first key, and never removed: it says that there was a key.
         self._lock = path.with_name(f"{path.name}.lock")
         self._guard = threading.Lock()
         self._stamp: tuple[int, ...] | None = None
@@ -118,23 +118,16 @@ class KeyStore:
 
     def rotate(self, id: str) -> tuple[Key, str]:
         """Give a key a new secret; the old one is refused from then on. Raises SettingError for an unknown id."""
-        with self._changing():
-            kept = self._read()
-            found = next((one.key for one in kept if one.key.id == id), None)
-            if found is None:
-                raise _unknown(id)
+        with self._changing_key(id) as kept:
+            found = next(one.key for one in kept if one.key.id == id)
             stored, secret = _with_secret(found)
             self._write([stored if one.key.id == id else one for one in kept])
         return found, secret
 
     def remove(self, id: str) -> None:
         """Revoke a key. Raises SettingError for an unknown id."""
-        with self._changing():
-            kept = self._read()
-            left = tuple(one for one in kept if one.key.id != id)
-            if len(left) == len(kept):
-                raise _unknown(id)
-            self._write(left)
+        with self._changing_key(id) as kept:
+            self._write([one for one in kept if one.key.id != id])
 
     def required(self) -> bool:
         """Whether there was ever a key: then a request needs one, also when the last is removed or the file is gone."""
@@ -170,6 +163,20 @@ class KeyStore:
             raise HomeFolderError("Another process is changing the keys; try again when it is done.") from None
         except OSError as error:
             raise HomeFolderError(f"The keys cannot be written ({error.strerror}); look at the disk and rights.") from error
+
+    @contextmanager
+    def _changing_key(self, id: str) -> Iterator[Sequence[_StoredKey]]:
+        """As `_changing`, with the keys, of which one has this id. Raises SettingError otherwise."""
+        self._check_known(id, self._read())  # Before the lock is made, which closes a service that never had a key.
+        with self._changing():
+            kept = self._read()
+            self._check_known(id, kept)
+            yield kept
+
+    @staticmethod
+    def _check_known(id: str, kept: Sequence[_StoredKey]) -> None:
+        if not any(one.key.id == id for one in kept):
+            raise SettingError(f"There is no key {str(id)[:80]!r}; `docqa keys HOME list` lists them.")
 
     def _current(self) -> tuple[_StoredKey, ...]:
         """The keys in the file, reloaded only if its inode, size or times changed."""
@@ -233,10 +240,6 @@ def _with_secret(key: Key) -> tuple[_StoredKey, str]:
     secret = f"docqa_{key.id}_{secrets.token_urlsafe(32)}"
     salt = secrets.token_hex(16)
     return _StoredKey(key, salt, _hash(secret, salt)), secret
-
-
-def _unknown(id: object) -> SettingError:
-    return SettingError(f"There is no key {str(id)[:80]!r}; `docqa keys HOME list` lists them.")
 
 
 def _expiry(text: str) -> str:

@@ -85,9 +85,9 @@ def restore(source: Path, to: Path, progress: Progress | None = None) -> BackedU
             raise SettingError(f"{name} could not be restored whole; look at the disk, and restore into another folder.")
         if progress:
             progress(number, len(sums))
-    for name in ("documents", "incoming"):
-        for corpus in (to / "corpora").glob("*"):
-            (corpus / name).mkdir(mode=0o700, exist_ok=True)
+    for facts in (to / "corpora").glob("*/corpus.json"):
+        for name in ("documents", "incoming"):
+            (facts.parent / name).mkdir(mode=0o700, exist_ok=True)
     return BackedUp(len(sums), len(sums), _size(to, sums))
 
 

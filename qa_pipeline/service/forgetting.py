@@ -12,11 +12,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from indexing.atomic_files import store
+from indexing.store.sqlite import LOCK
 from qa_pipeline.errors import HomeFolderError
 from qa_pipeline.service.feedback import FeedbackStore
 from qa_pipeline.service.job_store import JobStore
@@ -28,7 +30,6 @@ Existing = Callable[[Iterable[str]], set[str]]
 
 DELETED = "The document of this answer was deleted."
 QUOTING = ("answer", "source", "document_id", "link", "page", "start", "end", "score")
-AT_ONCE = 500
 DAY_S = 86_400.0
 ABANDONED_DAYS = 2
 
@@ -51,7 +52,7 @@ class ServiceTexts:
         answers to saved questions stay until the next run, which tells what changed.
         """
         quoted = self.feedback.quoted(corpus) | self.saved.quoted(corpus) | self._quoted(corpus)
-        gone = quoted - _existing(quoted, existing)
+        gone = quoted - existing(quoted)
         if gone:
             self.feedback.forget_texts(corpus, gone)
             self.saved.forget_texts(corpus, gone, existing_sources)
@@ -101,13 +102,6 @@ class ServiceTexts:
         }
 
 
-def _existing(ids: set[str], existing: Existing) -> set[str]:
-    waiting, found = iter(sorted(ids)), set[str]()
-    while part := list(islice(waiting, AT_ONCE)):
-        found |= existing(part)
-    return found
-
-
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a file of answers; none if it is gone or damaged."""
     try:
@@ -121,12 +115,13 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _rewrite(path: Path, forget: Callable[[dict[str, Any]], bool]) -> None:
-    """Write a file of answers again, if one of its rows is to be forgotten."""
-    rows = list(_rows(path))
-    if not any(forget(row) and row["document_id"] for row in rows):
+    """Write a file of answers again, if one of its rows is to be forgotten. One process and thread at a time."""
+    if not any(forget(row) and row["document_id"] for row in _rows(path)):
         return
-    lines = [json.dumps(_without_quotation(row) if forget(row) else row, ensure_ascii=False) for row in rows]
-    store(path, "".join(f"{line}\n" for line in lines).encode("utf-8"))
+    with FileLock(str(path.parent.with_name(LOCK)), thread_local=False):
+        rows = list(_rows(path))
+        lines = [json.dumps(_without_quotation(row) if forget(row) else row, ensure_ascii=False) for row in rows]
+        store(path, "".join(f"{line}\n" for line in lines).encode("utf-8"))
 
 
 def _without_quotation(row: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
+from indexing.atomic_files import open_atomic
 from indexing.errors import IndexBusy
 from indexing.files.file_text import FileLimits
 from indexing.speed import IndexingSpeed
@@ -92,7 +93,7 @@ def questions(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
         return service.ask_in_turn(question)
 
     rows = run_questions(asked, ask, report)
-    with (folder / ROWS).open("wb") as out:
+    with open_atomic(folder / ROWS) as out:
         write_answers(rows, "jsonl", out)
     return {
         "questions": len(rows),

@@ -21,11 +21,11 @@ from functools import partial
 from typing import Any, TypeVar
 
 from indexing.deepen import coverage
-from indexing.errors import DocqaError, SettingError, one_line
+from indexing.errors import DocqaError, IndexFolderError, SettingError, one_line
 from indexing.models.registry import load_whole_tokenizers
-from indexing.store.corpus_db import erase_pending
+from indexing.store.corpus_db import IndexFolder
 from indexing.store.filters import Filter
-from indexing.store.listing import visible_counts
+from indexing.store.sqlite import erase_pending
 from qa_pipeline.answering.ask import Step
 from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.answering.verdict import answer_text
@@ -35,17 +35,18 @@ from qa_pipeline.reading.malloc import give_back
 from qa_pipeline.service import job_handlers
 from qa_pipeline.service.admission import Admission
 from qa_pipeline.service.api_keys import Key, KeyStore
-from qa_pipeline.service.broken_corpora import broken_status, last_change
 from qa_pipeline.service.corpus_pool import CorpusPool, OpenCorpus, answering
+from qa_pipeline.service.corpus_status import broken_status, corpus_status, last_change
 from qa_pipeline.service.descriptors import fitting
 from qa_pipeline.service.evaluation_runs import EvaluationRuns
 from qa_pipeline.service.feedback import FeedbackStore
 from qa_pipeline.service.forgetting import DAY_S, ServiceTexts
 from qa_pipeline.service.home import Corpus, Home
 from qa_pipeline.service.job_store import Job, JobStore
-from qa_pipeline.service.job_worker import Report, Worker
+from qa_pipeline.service.job_worker import Report, Work, Worker
 from qa_pipeline.service.metrics import ServiceMetrics
 from qa_pipeline.service.model_pool import ModelPool
+from qa_pipeline.service.public_messages import public_message, public_messages
 from qa_pipeline.service.question_files import BatchQuestion
 from qa_pipeline.service.saved_questions import Change, SavedQuestions
 from qa_pipeline.service.settings import ServerSettings
@@ -81,12 +82,8 @@ class Service:
         self.reads = Admission(settings.concurrency, settings.waiting, key_batches=settings.key_batches)
         self.measures = ServiceMetrics(self)
         self._blocking = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="docqa-look")
-        functions: dict[str, Any] = {
-            "index": self._index,
-            "deepen": self._deepen,
-            "questions": self._questions,
-        }
-        self._worker = Worker(self.jobs, functions)
+        functions = {"index": self._index, "deepen": self._deepen, "questions": self._questions}
+        self._worker = Worker(self.jobs, {kind: partial(self._run, function) for kind, function in functions.items()})
         self._ready = "the models are being loaded"
         self._stopped = threading.Event()
         self._stop_guard = threading.Lock()
@@ -121,11 +118,11 @@ class Service:
         opened = self.corpora.opened()
         self.corpora.close()
         self._erase(opened)
-        self.texts.erase()
 
-    def _erase(self, corpora: Iterable[Corpus] | None = None) -> None:
-        """Erase deleted text that readers kept in the logs of indexes. corpora: None is those that are open."""
-        for corpus in self.corpora.opened() if corpora is None else corpora:
+    def _erase(self, corpora: Iterable[Corpus]) -> None:
+        """Erase deleted text that readers kept in the logs of the service's database and of these corpora."""
+        self.texts.erase()
+        for corpus in corpora:
             try:
                 erase_pending(corpus.index)
             except DocqaError as error:
@@ -146,7 +143,8 @@ class Service:
             load_whole_tokenizers()
             self._ready = ""
         except DocqaError as error:
-            self._ready = str(error)
+            self._ready = public_message(error, self.home.path)
+            logger.warning("The models cannot be loaded: %s", error)
         except Exception as error:
             self._ready = f"the models cannot be used ({type(error).__name__})"
             logger.exception("The models cannot be used.")
@@ -156,7 +154,7 @@ class Service:
     def _warm_corpora(self) -> None:
         """Open the corpora that were changed last, and queue what lacks sentence vectors. A broken one stops nothing."""
         corpora = self.home.corpora()
-        for corpus in sorted(corpora, key=last_change, reverse=True)[:WARM_CORPORA]:
+        for corpus in sorted(corpora, key=last_change, reverse=True)[: min(WARM_CORPORA, self.corpora.capacity)]:
             try:
                 with self.using(corpus.name) as opened:
                     opened.pipeline().ask(FIRST_QUESTION)
@@ -168,14 +166,19 @@ class Service:
             self._deepen_later(corpus.name)
 
     def _tidy(self) -> None:
-        """Return freed memory to the system every TIDY_S seconds, and sweep uploads every day."""
+        """Return freed memory and erase deleted text every TIDY_S seconds, and sweep uploads every day."""
         swept = time.monotonic()
         while not self._stopped.wait(TIDY_S):
             give_back()
-            self._erase()
+            self._erase(self.corpora.opened())
             if time.monotonic() - swept > DAY_S:
                 self._sweep()
                 swept = time.monotonic()
+
+    def _run(self, work: Work, job: Job, report: Report) -> dict[str, Any] | None:
+        """Run a job, whose message clients read."""
+        with public_messages(self.home.path):
+            return work(job, report)
 
     def _index(self, job: Job, report: Report) -> dict[str, Any]:
         """Run an index job, then return its freed memory to the system, and queue the second tier."""
@@ -191,7 +194,10 @@ class Service:
         """Run a question job; then forget answers from documents that were deleted meanwhile."""
         result = job_handlers.questions(self, job, report)
         for name in job.request["corpora"]:
-            self._forget_gone(str(name))
+            try:
+                self._forget_gone(str(name))
+            except IndexFolderError as error:
+                logger.warning("The corpus %s cannot be compared with the answers: %s", name, error)
         return result
 
     def _forget_gone(self, name: str) -> None:
@@ -202,6 +208,17 @@ class Service:
         except CorpusMissing:
             self.texts.forget_corpus(name)
 
+    def forget_if_gone(self, name: str, documents: set[str]) -> None:
+        """Remove quotations that were stored just after their documents were deleted. Raises CorpusMissing."""
+        try:
+            with self.using(name) as opened:
+                if documents <= opened.folder.existing(documents):
+                    return
+        except CorpusMissing:
+            self.texts.forget_corpus(name)
+            raise
+        self._forget_gone(name)
+
     def _deepen(self, job: Job, report: Report) -> dict[str, Any]:
         try:
             return job_handlers.deepen(self, job, report)
@@ -211,8 +228,9 @@ class Service:
     def _deepen_later(self, name: str) -> None:
         """Queue a job that adds the sentence vectors which a corpus lacks, unless one waits already."""
         try:
-            with self.using(name) as opened:
-                lacking = (share := coverage(opened.folder)) is not None and share < 1.0
+            # Not by the pool: at the start this looks at every corpus, and would close those that were warmed.
+            with IndexFolder.open(self.home.corpus(name).index) as folder:
+                lacking = (share := coverage(folder)) is not None and share < 1.0
         except DocqaError as error:
             logger.warning("The corpus %s cannot be deepened: %s", name, error)
             return
@@ -251,13 +269,16 @@ class Service:
 
     @contextmanager
     def using(self, name: str) -> Iterator[OpenCorpus]:
-        """Keep a corpus open for the duration of the block. Raises CorpusMissing, IndexFolderError and its subclasses."""
+        """Keep a corpus open for the duration of the block. Raises CorpusMissing, IndexFolderError and its subclasses.
+
+        Their messages, and those of the block, are public.
+        """
         try:
             corpus = self.home.corpus(name)
         except CorpusMissing:
             self.corpora.forget(name)
             raise
-        with self.corpora.using(corpus) as opened:
+        with public_messages(self.home.path), self.corpora.using(corpus) as opened:
             yield opened
 
     def ask_settings(self, **asked: Any) -> AskSettings:
@@ -312,7 +333,9 @@ class Service:
 
     def run_saved(self, name: str, id: str) -> Change:
         """Run a saved question and return the changes since its last run."""
-        return self.saved.run(id, _Asker(self, name), corpus=name)
+        change = self.saved.run(id, _Asker(self, name), corpus=name)
+        self.forget_if_gone(name, {answer.document_id for answer in change.reply.answers})
+        return change
 
     def read(self, question: str, context: str) -> dict[str, Any]:
         """Answer from one text, without a corpus: {"answer", "start", "end", "score"}. Raises SettingError, TooLarge."""
@@ -331,22 +354,9 @@ class Service:
     # -- corpora ---------------------------------------------------------------------------------------------------
 
     def status(self, name: str, *, skipped: bool = False, key: Key | None = None) -> dict[str, Any]:
-        """Facts and counts of a corpus; with `skipped`, also the files that could not be read, each with the reason.
-
-        key: whose filter the counts and files obey.
-        """
-        allowed = None if key is None else key.filter
+        """`corpus_status`, as the filter of the key allows."""
         with self.using(name) as opened:
-            corpus = opened.corpus
-            counts = opened.counts() if allowed is None else visible_counts(opened.folder, allowed)
-            facts: dict[str, Any] = {name: getattr(corpus, name) for name in ("name", "title", "embedder", "created")}
-            facts |= {key: counts[key] for key in ("documents", "passages", "languages", "generation")}
-            facts["bytes"] = opened.folder.size() if allowed is None else 0
-            facts["deepened"] = coverage(opened.folder)
-            if skipped:
-                records = opened.folder.file_records().values() if allowed is None else ()
-                facts["skipped"] = [{"source": r.source, "reason": r.reason} for r in records if r.reason]
-        return facts
+            return corpus_status(opened, skipped=skipped, allowed=None if key is None else key.filter)
 
     def statuses(self, key: Key | None) -> list[dict[str, Any]]:
         """The status of every corpus that the key may see, by name; one that cannot be read says why in `broken`."""

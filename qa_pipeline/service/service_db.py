@@ -65,8 +65,14 @@ class Database:
     def erase(self) -> bool:
         """Merge the write-ahead log and empty it, so that no file holds deleted rows (they are overwritten with zeros).
 
-        Returns False if another connection uses the log; then a later call tries again.
+        Returns False if another connection uses the log; then a later call tries again. An empty log is not touched.
         """
+        log = self.path.with_name(f"{self.path.name}-wal")
+        try:
+            if not log.stat().st_size:
+                return True
+        except FileNotFoundError:
+            return True
         with self._connected() as connection:
             connection.execute("PRAGMA busy_timeout=2000")
             return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]

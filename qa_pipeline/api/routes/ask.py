@@ -18,7 +18,7 @@ from indexing.errors import DocqaError, SettingError
 from qa_pipeline.answering.ask import Step
 from qa_pipeline.answers import Reply, WordHits
 from qa_pipeline.api.auth import FILTERED, limited, owner
-from qa_pipeline.api.problems import error_responses, problem
+from qa_pipeline.api.problems import error_responses, problem, status_of
 from qa_pipeline.api.schemas import (
     AskBatchBody,
     AskBody,
@@ -65,10 +65,6 @@ def _settings(service: Service, body: AskBody) -> AskSettings:
 def _search(service: Service, corpus: str, request: ApiRequest, body: SearchBody) -> Reply:
     settings = service.ask_settings(retrieve=body.retrieve, words=body.words)
     return service.search(corpus, body.question, settings, limited(request, body.filters))
-
-
-def _later(work: Callable[..., Reply], *arguments: Any) -> Callable[[], Reply]:
-    return partial(work, *arguments)
 
 
 @post(
@@ -123,7 +119,7 @@ async def search_words(corpus: str, data: WordsBody, service: Service, request: 
 async def ask_batch(corpus: str, data: AskBatchBody, service: Service, request: ApiRequest) -> Replies:
     """Answer many questions, in order; a failed question has an error in its place. It ends with its client."""
     with service.reads.batch(owner(request)):
-        return Replies(await _each(service, data.questions, partial(_later, _ask, service, corpus, request), corpus))
+        return Replies(await _each(service, data.questions, partial(_ask, service, corpus, request), corpus))
 
 
 @post(
@@ -137,7 +133,7 @@ async def ask_batch(corpus: str, data: AskBatchBody, service: Service, request: 
 async def search_batch(corpus: str, data: SearchBatchBody, service: Service, request: ApiRequest) -> Replies:
     """Retrieve the closest passages for many questions, in order; a failed question has an error in its place."""
     with service.reads.batch(owner(request)):
-        return Replies(await _each(service, data.questions, partial(_later, _search, service, corpus, request), corpus))
+        return Replies(await _each(service, data.questions, partial(_search, service, corpus, request), corpus))
 
 
 @post(
@@ -223,9 +219,7 @@ def _check_many(service: Service, count: int) -> None:
         raise SettingError(f"{count:,} at once; {service.settings.batch:,} are the most. Send them in several requests.")
 
 
-async def _each(
-    service: Service, bodies: list[Any], work: Callable[[Any], Callable[[], Reply]], corpus: str
-) -> list[dict[str, Any]]:
+async def _each(service: Service, bodies: list[Any], work: Callable[[Any], Reply], corpus: str) -> list[dict[str, Any]]:
     """One reply per question. The batch was admitted as a whole; each question has the deadline of a single one."""
     _check_many(service, len(bodies))
     await service.run_blocking(service.home.corpus, corpus)
@@ -233,12 +227,12 @@ async def _each(
     for number, body in enumerate(bodies):
         try:
             _next_of_batch()
-            reply = await service.reads.run(work(body), bounded=False)
+            reply = await service.reads.run(partial(work, body), bounded=False)
             replies.append(msgspec.to_builtins(reply))
         except (ClientGone, TooBusy):
             raise
         except DocqaError as error:
-            if number == 0 and problem(error).status in (404, 429, 503):
+            if number == 0 and status_of(error) in (404, 429, 503):
                 raise
             replies.append({"question": body.question, "error": str(error)})
     return replies

@@ -37,7 +37,7 @@ async def list_corpora(service: Service, request: ApiRequest) -> list[CorpusStat
     opt={WRITES: True},
     tags=["corpora"],
     summary="Create a corpus",
-    responses=error_responses(409, 413, 503),
+    responses=error_responses(408, 409, 413, 503, 507),
 )
 async def create_corpus(data: CorpusBody, service: Service, request: ApiRequest) -> CorpusDetail:
     """Create an empty corpus; it accepts questions at once."""
@@ -68,7 +68,7 @@ async def get_corpus(corpus: str, service: Service, request: ApiRequest) -> Corp
     opt={WRITES: True},
     tags=["corpora"],
     summary="Delete a corpus",
-    responses=error_responses(404, 409, 503),
+    responses=error_responses(404, 409, 503, 507),
 )
 async def delete_corpus(corpus: str, service: Service) -> None:
     """Delete a corpus with its files, index, feedback and saved questions."""

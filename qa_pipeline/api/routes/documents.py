@@ -77,7 +77,7 @@ class _FilesForm(Operation):
     tags=["documents"],
     summary="Upload files",
     operation_class=_FilesForm,
-    responses=error_responses(404, 409, 413, 503),
+    responses=error_responses(404, 408, 409, 413, 503, 507),
 )
 async def add_documents(corpus: str, service: Service, request: ApiRequest) -> UploadReceipt:
     """Upload files (field `files`, one or many; a .zip is unpacked). A job indexes them.
@@ -221,7 +221,7 @@ async def get_original(corpus: str, document: str, service: Service, request: Ap
     opt={FILTERED: True},
     tags=["documents"],
     summary="Render a page",
-    responses=error_responses(404, 503),
+    responses=error_responses(404, 429, 503, 504),
 )
 async def get_page_image(
     corpus: str,
@@ -260,7 +260,7 @@ async def get_page_image(
     opt={WRITES: True},
     tags=["documents"],
     summary="Delete a document",
-    responses=error_responses(404, 409, 503),
+    responses=error_responses(404, 409, 503, 507),
 )
 async def delete_document(
     corpus: str,
@@ -285,7 +285,7 @@ async def delete_document(
     opt={WRITES: True},
     tags=["documents"],
     summary="Delete a file",
-    responses=error_responses(404, 409, 503),
+    responses=error_responses(404, 409, 503, 507),
 )
 async def delete_file(
     corpus: str, service: Service, source: Annotated[str, Parameter(min_length=1, max_length=4_000)]

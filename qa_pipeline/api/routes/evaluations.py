@@ -87,7 +87,7 @@ async def get_plot(evaluation: str, plot: str, service: Service) -> Response[byt
     opt={ALL_CORPORA: True},
     tags=["evaluations"],
     summary="List predictions",
-    responses=error_responses(404, 429, 503),
+    responses=error_responses(404, 429, 503, 504),
 )
 async def list_predictions(
     evaluation: str,
@@ -117,7 +117,7 @@ async def list_predictions(
     opt={ALL_CORPORA: True},
     tags=["evaluations"],
     summary="Compare two evaluations",
-    responses=error_responses(404, 429, 503),
+    responses=error_responses(404, 429, 503, 504),
 )
 async def compare_evaluations(
     evaluation: str, other: str, service: Service, scorer: ScorerName | None = None

@@ -31,7 +31,7 @@ ApiRequest = Request[Any, Any, Any]
     opt={WRITES: True},
     tags=["feedback"],
     summary="Add feedback",
-    responses=error_responses(404, 413, 503),
+    responses=error_responses(404, 408, 413, 503, 507),
 )
 async def add_feedback(corpus: str, data: FeedbackBody, service: Service, request: ApiRequest) -> Feedback:
     """Store a judgement on an answer.
@@ -43,7 +43,7 @@ async def add_feedback(corpus: str, data: FeedbackBody, service: Service, reques
 
     def add() -> Feedback:
         with service.using(corpus) as opened:
-            return service.feedback.add(
+            added = service.feedback.add(
                 corpus,
                 opened.folder,
                 question=data.question,
@@ -54,6 +54,8 @@ async def add_feedback(corpus: str, data: FeedbackBody, service: Service, reques
                 text=data.text,
                 key=key,
             )
+        service.forget_if_gone(corpus, {added.document_id} - {None})
+        return added
 
     return await service.run_blocking(add)
 
@@ -106,7 +108,7 @@ async def export_feedback(corpus: str, service: Service, request: ApiRequest) ->
     opt={WRITES: True},
     tags=["feedback"],
     summary="Delete feedback",
-    responses=error_responses(404, 503),
+    responses=error_responses(404, 503, 507),
 )
 async def delete_feedback(corpus: str, feedback: str, service: Service) -> None:
     """Delete one entry of feedback."""
@@ -123,7 +125,7 @@ async def delete_feedback(corpus: str, feedback: str, service: Service) -> None:
     opt={WRITES: True},
     tags=["saved"],
     summary="Save a question",
-    responses=error_responses(404, 413, 503),
+    responses=error_responses(404, 408, 413, 503, 507),
 )
 async def save_question(corpus: str, data: SavedQuestionBody, service: Service) -> SavedQuestion:
     """Save a question, to run it again when there are new documents."""
@@ -146,7 +148,7 @@ async def list_saved_questions(corpus: str, service: Service) -> list[SavedQuest
     opt={WRITES: True},
     tags=["saved"],
     summary="Run a saved question",
-    responses=error_responses(404, 429, 503),
+    responses=error_responses(404, 429, 503, 504, 507),
 )
 async def run_saved_question(corpus: str, saved: str, service: Service) -> Change:
     """Run a saved question and return its new and gone answers. The next run is compared with this one."""
@@ -160,7 +162,7 @@ async def run_saved_question(corpus: str, saved: str, service: Service) -> Chang
     opt={WRITES: True},
     tags=["saved"],
     summary="Mark changes as seen",
-    responses=error_responses(404, 503),
+    responses=error_responses(404, 503, 507),
 )
 async def see_saved_question(corpus: str, saved: str, service: Service) -> SavedQuestion:
     """Mark the changes of a saved question as seen. Until then, `new` and `gone` of the question have them."""
@@ -173,7 +175,7 @@ async def see_saved_question(corpus: str, saved: str, service: Service) -> Saved
     opt={WRITES: True},
     tags=["saved"],
     summary="Delete a saved question",
-    responses=error_responses(404, 503),
+    responses=error_responses(404, 503, 507),
 )
 async def delete_saved_question(corpus: str, saved: str, service: Service) -> None:
     """Delete a saved question."""

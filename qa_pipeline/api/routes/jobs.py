@@ -75,7 +75,7 @@ async def get_job(job: str, service: Service, request: ApiRequest) -> Job:
     opt={WRITES: True},
     tags=["jobs"],
     summary="Cancel a job",
-    responses=error_responses(404, 503),
+    responses=error_responses(404, 503, 507),
 )
 async def cancel_job(job: str, service: Service, request: ApiRequest) -> Job:
     """Cancel a queued job at once, and a running one at its next step. A finished job stays unchanged."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
 import subprocess
@@ -13,10 +14,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from litestar.handlers import HTTPRouteHandler
 
 from indexing import errors
 from qa_pipeline import errors as own_errors
 from qa_pipeline.api.app import ROUTES
+from qa_pipeline.api.auth import WRITES
 from qa_pipeline.api.problems import MEDIA_TYPE, STATUSES, status_of
 from qa_pipeline.reading.readings import Reading
 from tests.known import WordReader
@@ -108,6 +111,20 @@ def test_the_description_is_openapi_3_1_with_every_error_as_a_problem(api: Live)
     assert described["components"]["schemas"]["AskBody"]["additionalProperties"] is False
     page = api.http.get("/schema")
     assert page.headers["content-type"].startswith("text/html") and "http://" not in page.text
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.handler_name)
+def test_every_route_describes_the_problems_it_can_have(route: HTTPRouteHandler) -> None:
+    """A body can be slow or large, writing can find a full disk, and work in the pool can be refused or late."""
+    described = set(route.responses or {})
+    if "POST" in route.http_methods and (
+        "data" in route.parsed_fn_signature.parameters or route.request_max_body_size is None
+    ):
+        assert {408, 413} <= described
+    if route.opt.get(WRITES):
+        assert 507 in described
+    if "service.reads." in inspect.getsource(route.fn):
+        assert {429, 504} <= described
 
 
 def test_metrics_tell_of_requests_and_corpora_but_no_question(api: Live, ids: dict[str, str]) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sqlite3
+import threading
 import time
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from indexing.atomic_files import store
+from indexing.errors import DiskFull
 from tests.live import Live, live, problem
 
 SECRET = "Zanzibarine"
@@ -121,6 +128,106 @@ def test_what_a_reader_kept_is_erased_at_a_clean_stop(tmp_path: Path, monkeypatc
             api.wait(api.http.delete("/v1/corpora/a/files", params={"source": "secret.txt"}).json()["job"]["id"])
             assert holding(home), "a question still reads the older generation"
     assert holding(home) == set()
+
+
+def test_what_another_process_kept_in_the_log_of_the_database_is_erased(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process of the home reads while feedback is deleted, and stays connected afterwards."""
+    monkeypatch.setattr("qa_pipeline.service.service.TIDY_S", 0.1)
+    home = tmp_path / "h"
+    with live(home) as api, closing(sqlite3.connect(home / "service.db", isolation_level=None)) as other:
+        ids = api.fill("a", {"secret.txt": TEXT})
+        span = {"document_id": ids["secret.txt"], "start": 0, "end": len(answer_of(TEXT))}
+        said = api.http.post("/v1/corpora/a/feedback", json={**ASKED, "verdict": "corrected", **span}).json()["id"]
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM feedback").fetchone()
+        assert api.http.delete(f"/v1/corpora/a/feedback/{said}").status_code == 204
+        assert any(name.startswith("service.db") for name in holding(home))
+        other.execute("COMMIT")
+        until = time.monotonic() + 60
+        while found := {name for name in holding(home) if name.startswith("service.db")}:
+            assert time.monotonic() < until, found
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("what", ["saved", "feedback"])
+def test_what_quotes_a_document_while_it_is_deleted_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The deletion ends after the document was read, and before its quotation is stored."""
+    home = tmp_path / "h"
+    with live(home) as api:
+        ids = api.fill("a", {"secret.txt": TEXT, "mine.txt": "The mine closed in 1974."})
+
+        def delete() -> None:
+            monkeypatch.undo()
+            api.wait(api.http.delete("/v1/corpora/a/files", params={"source": "secret.txt"}).json()["job"]["id"])
+
+        if what == "saved":
+            saved = api.http.post("/v1/corpora/a/saved", json=ASKED).json()["id"]
+            ask = api.service.ask
+
+            def ask_and_delete(*given: Any) -> Any:
+                reply = ask(*given)
+                delete()
+                return reply
+
+            monkeypatch.setattr(api.service, "ask", ask_and_delete)
+            assert api.http.post(f"/v1/corpora/a/saved/{saved}/run").json()["new"]
+            stored = api.http.get("/v1/corpora/a/saved").json()[0]["answers"]
+        else:
+            span = {"document_id": ids["secret.txt"], "start": 0, "end": len(answer_of(TEXT))}
+            database = api.service.feedback._database
+            transaction = database.transaction
+
+            def delete_first() -> Any:
+                delete()
+                return transaction()
+
+            monkeypatch.setattr(database, "transaction", delete_first)
+            assert api.http.post("/v1/corpora/a/feedback", json={**ASKED, "verdict": "right", **span}).status_code == 201
+            stored = api.http.get("/v1/corpora/a/feedback").json()
+        assert stored and not any(one["text"] for one in stored)
+        assert gone(home) == set()
+
+
+def test_two_that_forget_rows_of_one_file_forget_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"corpus": name, "document_id": "d", "answer": f"{SECRET} {name}", "question": "q"} for name in "ab"]
+    with live(tmp_path / "h") as api:
+        texts = api.service.texts
+        path = texts.uploads / "1" / "answers.jsonl"
+        path.parent.mkdir()
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        second = threading.Thread(target=lambda: texts.forget_corpus("b"))
+
+        def store_late(*given: object) -> None:
+            if second.ident is None:
+                second.start()
+                second.join(1)  # Without a lock, it ends in between, and its change is lost.
+            store(*given)  # type: ignore[arg-type]
+
+        monkeypatch.setattr("qa_pipeline.service.forgetting.store", store_late)
+        texts.forget_corpus("a")
+        second.join()
+        kept = path.read_text()
+        assert SECRET not in kept and kept.count('"q"') == 2
+
+
+def test_answers_that_were_not_written_whole_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else they could be read, and rewritten without what still is to come."""
+
+    def write_half(rows: Any, kind: str, out: Any) -> None:
+        out.write(b'{"corpus": "a"')
+        out.flush()
+        raise DiskFull("The disk is full.")
+
+    monkeypatch.setattr("qa_pipeline.service.job_handlers.write_answers", write_half)
+    with live(tmp_path / "h") as api:
+        api.fill("a", {"mine.txt": "The mine closed in 1974."})
+        job = api.http.post("/v1/corpora/a/questions", files={"file": ("q.csv", b"question\nWhen?\n")}).json()["job"]["id"]
+        assert api.wait(job)["state"] == "failed"
+        assert [path.name for path in api.service.home.uploads.rglob("*") if path.is_file()] == ["0"]
 
 
 def test_an_upload_of_no_job_is_swept_after_two_days(tmp_path: Path) -> None:

@@ -47,6 +47,15 @@ def test_nothing_of_a_secret_is_kept(keys: KeyStore) -> None:
     }
 
 
+def test_an_unknown_key_closes_no_service_that_never_had_one(keys: KeyStore) -> None:
+    for change in (keys.remove, keys.rotate):
+        with pytest.raises(SettingError, match="no key 'none'"):
+            change("none")
+        assert not keys.required() and list(keys.path.parent.iterdir()) == []
+    keys.remove(keys.add("me")[0].id)
+    assert keys.required() and keys.list() == []
+
+
 def test_equal_secrets_would_have_other_hashes() -> None:
     assert module._hash("s", "00" * 16) != module._hash("s", "01" * 16)
 

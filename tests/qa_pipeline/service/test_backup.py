@@ -14,7 +14,8 @@ from indexing.errors import DocqaError, IndexMissing, SettingError
 from indexing.repair import diagnose
 from indexing.store.corpus_db import IndexFolder
 from qa_pipeline.service.backup import MANIFEST, backup, restore
-from tests.live import ASKED, BRIDGE, MINE, live
+from qa_pipeline.service.home import Home
+from tests.live import ASKED, BRIDGE, MINE, known_models, live
 
 FILES: dict[str, bytes | str] = {"bridge.txt": BRIDGE, "reports/mine.txt": MINE, "corpus.db": "The db file of 1999."}
 
@@ -43,6 +44,17 @@ def test_a_running_home_comes_back_whole(tmp_path: Path) -> None:
         job = api.http.post("/v1/corpora/empty/documents", files={"files": ("n.txt", b"New 1999.")}).json()["job"]["id"]
         assert api.wait(job)["state"] == "done"
     assert diagnose(tmp_path / "r/corpora/a/index") == []
+
+
+def test_a_stray_file_among_the_corpora_is_no_corpus(tmp_path: Path) -> None:
+    """Such as a file manager's .DS_Store."""
+    home = Home.open(tmp_path / "h", create=True, embedder=known_models().embedder)
+    home.create("a")
+    (home.path / "corpora" / ".DS_Store").write_bytes(b"x")
+    backup(home.path, tmp_path / "b")
+    restore(tmp_path / "b", tmp_path / "r")
+    restored = Home.open(tmp_path / "r").corpus("a")
+    assert restored.documents.is_dir() and restored.incoming.is_dir()
 
 
 def test_an_index_is_copied_while_it_is_written(tmp_path: Path, corpus: Path) -> None:

@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from indexing.build import build_index
-from indexing.errors import IndexFolderError
+from indexing.errors import IndexFolderError, ModelMissing
+from qa_pipeline.answering.loaded_reader import LoadedReader
 from qa_pipeline.errors import HomeFolderError
 from qa_pipeline.service.corpus_pool import CorpusPool
 from qa_pipeline.service.descriptors import fitting
 from qa_pipeline.service.home import Home
 from qa_pipeline.service.log_limits import LINES, SECONDS, RepeatedLines
+from qa_pipeline.service.model_pool import ModelPool
+from qa_pipeline.service.public_messages import public_message
 from qa_pipeline.service.service import Service
 from qa_pipeline.service.settings import ServerSettings
 from qa_pipeline.settings import AskSettings
@@ -105,8 +108,90 @@ def test_a_broken_corpus_is_listed_and_takes_nobody_with_it(tmp_path: Path, how:
         assert listed["a"]["broken"] == "" and listed["a"]["documents"] == 1
         assert api.http.post("/v1/corpora/a/ask", json=ASKED).json()["answers"][0]["text"] == "1912"
         kind = {"database": "IndexDamaged", "facts": "HomeFolderError"}[how]
-        problem(api.http.post("/v1/corpora/b/ask", json=ASKED), 503, kind)
+        assert str(tmp_path) not in problem(api.http.post("/v1/corpora/b/ask", json=ASKED), 503, kind)
         assert "docqa_ready 1" in api.http.get("/metrics").text
+
+
+def test_no_message_names_a_path_of_the_machine(tmp_path: Path) -> None:
+    """Not in a problem, a stream, a batch, a job, or a row of answers; the operator finds the file below HOME."""
+    home = Home.open(tmp_path / "h", create=True, embedder=known_models().embedder)
+    fill(home, ["a", "b"])
+    (home.corpus("b").index / "corpus.db").write_bytes(b"\xff" * 20_000)
+    with live(home.path) as api:
+        until = time.monotonic() + 60
+        while not api.http.get("/ready").json()["ready"]:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        details = [
+            problem(api.http.request(method, f"/v1/corpora/b{path}", json=body), 503, "IndexDamaged")
+            for method, path, body in (
+                ("POST", "/ask", ASKED),
+                ("POST", "/ask/batch", {"questions": [ASKED]}),
+                ("POST", "/ask/stream", ASKED),
+                ("POST", "/search", ASKED),
+                ("POST", "/words", {"words": "bridge"}),
+                ("GET", "", None),
+                ("GET", "/documents", None),
+                ("GET", "/documents/x/original", None),
+                ("GET", "/feedback", None),
+            )
+        ]
+        files = {"files": ("new.txt", b"New 1999.")}
+        job = api.http.post("/v1/corpora/b/documents", files=files).json()["job"]["id"]
+        details.append(api.wait(job)["message"])
+        asked = ASKED["question"]
+        file = {"file": ("q.csv", f"question,corpus\n{asked},b\n{asked},a\n".encode())}
+        job = api.http.post("/v1/corpora/a/questions", files=file).json()["job"]["id"]
+        result = api.wait(job)["result"]
+        assert (result["failed"], result["answered"]) == (1, 1), "a broken corpus fails its own questions only"
+        details.append(api.http.get(f"/v1/jobs/{job}/result", params={"format": "jsonl"}).text)
+        for detail in details:
+            assert "HOME/corpora/b/index" in detail and str(tmp_path) not in detail
+
+
+def test_only_the_path_of_the_home_is_replaced() -> None:
+    """A home may have a short name, relative to the folder that the service runs in."""
+
+    def shown(message: str, home: str = "h") -> str:
+        return public_message(IndexFolderError(message), Path(home))
+
+    assert shown("The other hash is in h/corpora/a.") == "The other hash is in HOME/corpora/a."
+    here = Path("h").absolute()
+    assert shown(f"See {here}/corpora, {here}x/corpora, /x{here}/corpora.") == (
+        f"See HOME/corpora, {here}x/corpora, /x{here}/corpora."
+    )
+    assert shown("See . and ./corpora.", "x") == "See . and ./corpora."
+
+
+def test_a_model_in_a_folder_is_named_without_its_folder(tmp_path: Path) -> None:
+    def load(name: str) -> LoadedReader:
+        raise ModelMissing(f"There is no folder {tmp_path}/models/mine; see https://example.org/a/b or --reader.")
+
+    said = "There is no folder mine; see https://example.org/a/b or --reader."
+    with live(tmp_path / "h", ModelPool("words", load, known_models().embedder)) as api:
+        api.http.post("/v1/corpora", json={"name": "a"})
+        until = time.monotonic() + 60
+        while (reason := api.http.get("/ready").json()["reason"]) == "the models are being loaded":
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert reason == said
+        read = {"question": "When?", "context": "In 1912."}
+        for path, body in (("/v1/corpora/a/ask", ASKED), ("/v1/read", read)):
+            assert problem(api.http.post(path, json=body), 503, "ModelMissing") == said
+
+
+def test_the_corpora_that_are_warmed_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though every corpus is looked at for sentence vectors that it lacks."""
+    monkeypatch.setattr("qa_pipeline.service.service.WARM_CORPORA", 2)
+    home = Home.open(tmp_path / "h", create=True, embedder=known_models().embedder)
+    fill(home, ["a", "b", "c", "d"])
+    for number, name in enumerate("dcba"):
+        for path in home.corpus(name).index.iterdir():
+            os.utime(path, (1_600_000_000 + number,) * 2)
+    service = Service(ServerSettings(home.path, reader="words", lean=True, open_corpora=2), known_models())
+    service._warm_corpora()
+    assert {corpus.name for corpus in service.corpora.opened()} == {"a", "b"}
+    service.corpora.close()
 
 
 def test_a_home_that_cannot_be_listed_is_an_error_and_no_empty_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
