@@ -54,7 +54,7 @@ async def add_feedback(corpus: str, data: FeedbackBody, service: Service, reques
                 text=data.text,
                 key=key,
             )
-        service.forget_if_gone(corpus, {added.document_id} - {None})
+        service.forget_if_gone(corpus, {added.document_id} if added.document_id else set())
         return added
 
     return await service.run_blocking(add)
