@@ -10,6 +10,8 @@ results.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexing.arrays import Ids, Matrix, top_scores
+from indexing.atomic_files import write_error
 from indexing.errors import IndexDamaged
 from indexing.settings import VectorKind
 
@@ -94,8 +97,13 @@ def grow_base(base: Any, ids: Ids, vectors: Matrix) -> Any:
 
 
 def save_base(base: Any, path: Path) -> None:
+    """Write a FAISS file. Raises OSError, also for what FAISS says without an error number."""
     faiss = _faiss()
-    faiss.write_index(base, str(path))
+    try:
+        faiss.write_index(base, str(path))
+    except RuntimeError as error:
+        number = write_error(path.parent) or errno.EIO
+        raise OSError(number, os.strerror(number)) from error
 
 
 def load_base(path: Path) -> Any:

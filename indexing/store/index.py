@@ -27,6 +27,7 @@ from indexing.errors import IndexDamaged, IndexFolderError
 from indexing.lru_cache import LRUCache
 from indexing.store import faiss_index as faiss_file
 from indexing.store.bm25 import KeywordIndex, Segment
+from indexing.store.checked_sqlite import files_written
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.database_checks import damaged_files, database_problems
 from indexing.store.faiss_index import VectorIndex
@@ -258,9 +259,19 @@ class Index:
     # -- writing the derived files ---------------------------------------------------------------------------------
 
     def publish(self) -> State:
-        """Write the derived files of the newest generation next to the old ones, then swap. Needs the writer lock."""
+        """Write the derived files of the newest generation next to the old ones, then swap. Needs the writer lock.
+
+        Raises IndexFolderError; DiskFull.
+        """
         with self.snapshot() as snapshot:
             state = self._folded(snapshot.state)
+        with files_written(self.folder.path):
+            self._write_derived(state)
+        with self._guard:
+            self._state = state
+        return state
+
+    def _write_derived(self, state: State) -> None:
         stamp = f"{state.generation:08d}-{os.urandom(4).hex()}"
         manifest: dict[str, Any] = {"generation": state.generation, "kind": state.vectors.kind, "vectors": None}
         manifest["terms"] = TERMS
@@ -276,9 +287,6 @@ class Index:
         store(self.folder.path / MANIFEST, json.dumps(manifest).encode("utf-8"))
         deeper = (manifest.get("sentences") or {}).get("vectors") or {}
         self._sweep({manifest["keywords"]["file"], (manifest["vectors"] or {}).get("file"), deeper.get("file")})
-        with self._guard:
-            self._state = state
-        return state
 
     def _folded(self, state: State) -> State:
         """The same generation with all additions merged into the base, and deletions too where that is cheap."""
