@@ -34,7 +34,7 @@ def folder_error(path: Path, error: sqlite3.Error) -> IndexFolderError:
     if says_full(path, error):
         return _disk_full(path)
     if any(sign in text for sign in UNCLEAR) and write_error(path) in READ_ONLY:
-        return IndexFolderError(f"The index in {path} is read-only here, so nothing was changed.")
+        return _read_only(path)
     if not isinstance(error, sqlite3.OperationalError) or any(sign in text for sign in DAMAGE):
         return IndexDamaged(f"The database of the index in {path} is damaged ({text}); run `docqa doctor` on it.")
     return IndexFolderError(f"The index in {path} cannot be used ({text}).")
@@ -44,15 +44,28 @@ def _disk_full(path: Path) -> DiskFull:
     return DiskFull(f"The disk of the index in {path} is full; nothing was changed. Free some space and try again.")
 
 
+def _read_only(path: Path) -> IndexFolderError:
+    return IndexFolderError(f"The index in {path} is read-only here, so nothing was changed.")
+
+
 @contextmanager
 def files_written(path: Path) -> Iterator[None]:
     """Raises DiskFull or IndexFolderError where the system refuses a file of the index folder `path`."""
     try:
         yield
     except OSError as error:
-        if error.errno in NO_SPACE:
-            raise _disk_full(path) from error
-        raise IndexFolderError(f"The index in {path} cannot be written ({os_reason(error)}).") from error
+        raise refused(path, error) from error
+
+
+def refused(path: Path, error: OSError) -> IndexFolderError:
+    """The docqa error where the system refuses a file of the index folder `path`."""
+    if error.errno in NO_SPACE:
+        return _disk_full(path)
+    return (
+        _read_only(path)
+        if error.errno in READ_ONLY
+        else IndexFolderError(f"The index in {path} cannot be written ({os_reason(error)}).")
+    )
 
 
 def says_full(folder: Path, error: sqlite3.Error) -> bool:

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from indexing.atomic_files import make_folder, move
 from indexing.errors import DiskFull, DocqaError, IndexBusy, IndexDamaged, IndexFolderError, IndexMismatch, IndexMissing
 from indexing.settings import IndexSettings
-from indexing.store.checked_sqlite import CheckedConnection, can_write, folder_error, frozen_state, says_full
+from indexing.store.checked_sqlite import CheckedConnection, can_write, folder_error, frozen_state, refused, says_full
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -241,7 +241,7 @@ class Database:
         except Timeout:
             raise IndexBusy(f"Another process is writing to the index in {self.path}; wait until it is done.") from None
         except OSError as error:
-            raise IndexFolderError(f"The index in {self.path} cannot be written ({error}).") from error
+            raise refused(self.path, error) from error
         try:
             yield
         finally:
