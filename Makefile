@@ -10,7 +10,7 @@ TORCH_INDEX ?=
 READER ?= builtin
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-spark check docs ui bench torture clean
+.PHONY: demo test test-spark check docs ui bench torture sbom clean
 
 # Installed once per change of what is to be installed; torch first, so that nothing else chooses a build of it.
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -59,6 +59,12 @@ check: $(VENV)/.ready
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(PY) -m codespell_lib
+
+# What is installed, as a CycloneDX SBOM: .sbom/docqa.cdx.json. cyclonedx-py reads the environment from outside it.
+sbom: $(VENV)/.ready
+	$(PYTHON) -m venv .sbom/venv && .sbom/venv/bin/pip install --quiet 'cyclonedx-bom==7.5.0'
+	.sbom/venv/bin/python -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file .sbom/docqa.cdx.json $(PY)
 
 # The site of docs/ into .site/; a link or anchor that leads nowhere stops it (not with --quiet, which
 # hides warnings from --strict too). Needs no docqa, and no network once installed.

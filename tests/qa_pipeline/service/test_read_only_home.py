@@ -58,7 +58,11 @@ def test_commands_read_and_refuse_to_write(tmp_path: Path, library: Path, reposi
     ):
         done = run(*words)
         assert done.returncode == 0 and wanted in done.stdout, (words, done.stderr)
-    for words in (("index", home.corpus("a").documents, "--into", index), ("doctor", index, "--compact")):
+    writing: tuple[tuple[Any, ...], ...] = (
+        ("index", home.corpus("a").documents, "--into", index),
+        ("doctor", index, "--compact"),
+    )
+    for words in writing:
         done = run(*words)
         assert done.returncode == 2 and WORDS[fault] in done.stderr and "Traceback" not in done.stderr, done.stderr
 
