@@ -208,6 +208,7 @@ class ListedDocument(Struct, frozen=True):
     pages: int
     title: str
     meta: dict[str, Any]
+    file: str = ""
 
 
 class Documents(Struct, frozen=True):
