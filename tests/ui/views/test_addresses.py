@@ -79,6 +79,7 @@ CHOICES: list[tuple[str, dict[str, str], str, Any, dict[str, list[str]]]] = [
     ("corpora", {"corpus": "test"}, "files_language", "de", {"language": ["de"]}),
     ("corpora", {"corpus": "test"}, "upload_way", "A folder with all that is in it", {"upload": ["folder"]}),
     ("batch", {"corpus": "test", "job": "batch"}, "batch_show", "none", {"show": ["none"]}),
+    ("batch", {"corpus": "test", "job": "batch"}, "batch_sort", "lowest", {"sort": ["lowest"]}),
     ("saved", {"corpus": "test"}, "corpus_picked", "bare", {"corpus": ["bare"]}),
     ("quality", {"run": "good"}, "quality_sort", "f1", {"sort": ["f1"]}),
     ("quality", {"run": "good"}, "quality_up", True, {"up": ["1"]}),

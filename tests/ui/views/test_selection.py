@@ -44,7 +44,7 @@ def listed(api: Live) -> dict[str, str]:
 
 
 def check(page: Page, name: str) -> None:  # noqa: F811
-    page.get_by_role("checkbox", name=f"Select {name}", exact=True).locator("..").click()
+    page.get_by_role("checkbox", name=f"Select {name}", exact=True).locator("xpath=ancestor::label").click()
 
 
 def test_only_the_selected_documents_are_asked(page: Page, site: str, api: Live) -> None:  # noqa: F811
