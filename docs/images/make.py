@@ -14,6 +14,7 @@ import argparse
 import io
 import itertools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -40,7 +41,7 @@ CHOICES = {"thorough": "1", "folder": "en"}
 WIDTH, HEIGHT = 1280, 930
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Each view with a question in two directions of writing, on a phone and on a desk.
-QUESTIONS = {"en": QUESTION, "ar": "متى افتُتح جسر العوسق؟"}
+QUESTIONS = {"en": QUESTION, "ar": "متى انطلقت حملة التطعيم ضد حمى الجزر؟"}
 WIDTHS = {390: 844, 1280: 900}
 COLOURS = 256
 # No part waits for its script any more, and the style sheet of the page is there.
@@ -81,7 +82,7 @@ def views(service: str) -> Iterator[tuple[str, str, str, str]]:
             reply = http.post("ask", json={"question": question, "filters": {"language": language}}).json()
             first = (reply["answers"] or reply["passages"])[0]
             place = {"document": first["document_id"], "start": first["start"], "end": first["end"]}
-            words = " OR ".join(word.strip("?؟") for word in question.split()[-2:])
+            words = " OR ".join(re.findall(r"\w{4,}", question))
             yield "collection", language, f"/?{urlencode({'corpus': 'halmar', 'language': language})}", ".docqa-quiet"
             yield "answers", language, f"/?{urlencode(asked)}", ".st-key-tools"
             yield "words", language, f"/?{urlencode({**asked, 'q': words, 'mode': 'words'})}", ".docqa-count"
