@@ -28,7 +28,7 @@ from ui.render.names import language_name, plain
 from ui.state.query import Query
 from ui.state.reply_cache import CachedReply
 from ui.state.session import client, show_problem
-from ui.state.url import DOCUMENT, address, follow, followed, link, parameter, url
+from ui.state.url import ASK, DOCUMENT, address, follow, followed, link, parameter, url
 
 Documents = Mapping[str, ListedDocument]
 WHILE_READING = 3
@@ -258,7 +258,14 @@ def show_passages(corpus: Corpus, asked: Query, reply: Reply, documents: Documen
 
 
 def _document_link(label: str, corpus: Corpus, asked: Query, item: Answer | Passage) -> None:
-    link(DOCUMENT, label, **_place(corpus, asked, item.document_id, item.start, item.end))
+    place = _place(corpus, asked, item.document_id, item.start, item.end)
+    beside_link(**place)
+    link(DOCUMENT, label, **place)
+
+
+def beside_link(**place: Any) -> None:
+    """A link that shows a place of a document beside the list; the style sheet hides it on narrow screens."""
+    link(ASK, "Show beside", **place)
 
 
 def _place(corpus: Corpus, asked: Query, document_id: str, start: int, end: int) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-PARAMETERS = ("q", "mode", "language", "type", "folder", "meta", "since", "until", "own", "thorough", "top", "read")
+FACETS = ("language", "type", "folder", "year", "meta")
+FILTERS = (*FACETS, *(f"not_{name}" for name in FACETS), "since", "until")
+PARAMETERS = ("q", "mode", *FILTERS, "own", "thorough", "top", "read")
 TOP_K, RETRIEVE, READ_AT_LEAST = 10, 10, 3
 QUESTION_CHARACTERS = 512
 TYPED_CHARACTERS = 10_000
@@ -19,6 +21,7 @@ OWN_PLACE = ("file_type", "title", "date", "encoding", "page_count")
 class Query:
     """A question and its settings. folders: top-level folders, "" for none; meta: (field, value as text) pairs.
 
+    years: of the date field, "" for none. excluded: (facet, value) pairs, facet one of FACETS, a value of meta "field=text".
     crosslingual: False restricts to the question's language. since, until: of the date field, ISO 8601 or a prefix of it.
     by_words: the question is a query of words.
     """
@@ -35,16 +38,26 @@ class Query:
     top_k: int = TOP_K
     retrieve: int = RETRIEVE
     by_words: bool = False
+    years: tuple[str, ...] = ()
+    excluded: tuple[tuple[str, str], ...] = ()
+
+    def included(self, facet: str) -> tuple[str, ...]:
+        """The chosen values of one of FACETS; those of meta as "field=text"."""
+        if facet == "meta":
+            return tuple(f"{name}={text}" for name, text in self.meta)
+        return {"language": self.languages, "type": self.types, "folder": self.folders, "year": self.years}[facet]
+
+    def excludes(self, facet: str) -> tuple[str, ...]:
+        """The excluded values of one of FACETS."""
+        return tuple(value for name, value in self.excluded if name == facet)
 
     def query(self) -> dict[str, Any]:
         """The URL parameters; defaults are omitted."""
         said = {
             "q": self.question,
             "mode": "words" if self.by_words else None,
-            "language": list(self.languages),
-            "type": list(self.types),
-            "folder": [folder or "." for folder in self.folders],
-            "meta": [f"{k}={v}" for k, v in self.meta],
+            **{name: [_address(name, value) for value in self.included(name)] for name in FACETS},
+            **{f"not_{name}": [_address(name, value) for value in self.excludes(name)] for name in FACETS},
             "since": self.since,
             "until": self.until,
             "own": not self.crosslingual,
@@ -74,6 +87,10 @@ class Query:
         dates = {"$gte": self.since} if self.since else {}
         dates |= {"$lt": _after(self.until)} if self.until else {}
         terms += [{"date": dates}] if dates else []
+        terms += [{"$or": [_year(year) for year in self.years]}] if self.years else []
+        for facet in FACETS:
+            if values := self.excludes(facet):
+                terms.append({"$not": {"$or": [one for value in values for one in _matches(facet, value)]}})
         return {"$and": terms} if terms else None
 
     @property
@@ -97,7 +114,21 @@ def from_query(one: Callable[[str], str], many: Callable[[str], Sequence[str]]) 
         _within(one("top"), TOP_K),
         _within(one("read"), RETRIEVE),
         one("mode") == "words",
+        tuple(year for year in many("year") if re.fullmatch(r"[0-9]{4}|", year, re.ASCII)),
+        tuple(
+            (name, "" if (name, value) == ("folder", ".") else value) for name in FACETS for value in _excluded(name, many)
+        ),
     )
+
+
+def _excluded(facet: str, many: Callable[[str], Sequence[str]]) -> list[str]:
+    if facet == "year":
+        return [year for year in many("not_year") if re.fullmatch(r"[0-9]{4}|", year, re.ASCII)]
+    return [value for value in many(f"not_{facet}") if facet != "meta" or value.partition("=")[1]]
+
+
+def _address(facet: str, value: str) -> str:
+    return value or "." if facet == "folder" else value
 
 
 def date(text: str) -> str:
@@ -122,6 +153,22 @@ def _folder(folder: str) -> dict[str, Any]:
     if not folder:
         return {"$not": {"source": {"$glob": "*/*"}}}
     return {"source": {"$glob": re.sub(r"([*?\[])", r"[\1]", folder) + "/*"}}
+
+
+def _year(year: str) -> dict[str, Any]:
+    if not year:
+        return {"$not": {"date": {"$glob": "[0-9][0-9][0-9][0-9]*"}}}
+    return {"date": {"$glob": f"{year}*"}}
+
+
+def _matches(facet: str, value: str) -> list[dict[str, Any]]:
+    """Conditions of which one holds for documents with this value of a facet."""
+    if facet == "meta":
+        field, _, text = value.partition("=")
+        return _equal(field, text)
+    if facet in ("folder", "year"):
+        return [_folder(value) if facet == "folder" else _year(value)]
+    return [{"file_type" if facet == "type" else facet: value}]
 
 
 def _equal(field: str, text: str) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from ui.client.schemas import Corpus, Documents, Event, ListedDocument, Reply
-from ui.state.query import Query
+from ui.state.query import FACETS, Query
 from ui.state.session import client
 
 KEPT = 20
@@ -66,12 +66,15 @@ def question_language(corpus: str, question: str) -> str:
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
 def count_facets(corpus: str, created: str, generation: int, asked: Query) -> Documents:
     """Facet counts of one generation of a corpus; each value is counted under the other filters."""
+    excluded: dict[str, Any] = {f"not_{name}": asked.excludes(name) or None for name in FACETS}
     return client().list_documents(
         corpus,
         language=asked.languages or None,
         type=asked.types or None,
         folder=asked.folders or None,
-        meta=[f"{name}={text}" for name, text in asked.meta] or None,
+        year=asked.years or None,
+        meta=asked.included("meta") or None,
+        **excluded,
         since=asked.since or None,
         until=asked.until or None,
         fields=True,

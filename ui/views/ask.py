@@ -8,6 +8,7 @@ import streamlit as st
 
 from ui.client.schemas import Answer, Corpus, Passage
 from ui.components.answer_cards import show_answers, show_progress
+from ui.components.document_view import fetch_document, show_document
 from ui.components.filter_chips import show_chips
 from ui.components.filter_sidebar import choose
 from ui.components.history import remember, show_history
@@ -18,9 +19,11 @@ from ui.components.word_results import HELP, show_word_results
 from ui.state.query import PARAMETERS, QUESTION_CHARACTERS, TYPED_CHARACTERS, Query, from_query
 from ui.state.reply_cache import get_cited, outcome
 from ui.state.session import name_page, pick_corpus, show_problems
-from ui.state.url import address, follow, followed, parameter, parameters
+from ui.state.url import ASK, address, follow, followed, link, parameter, parameters
 
 MODES = ("Ask", "Search")
+# What the URL says of the document beside the list.
+BESIDE = ("document", "start", "end", "part", "page", "view", "find")
 PLACEHOLDERS = ("Ask a question, in any language", 'Search for words: "old bridge" OR tow*')
 
 
@@ -35,7 +38,12 @@ def page() -> None:
     with first:
         question = box(asked)
     chips = st.container()
-    slot = ResultSlot()
+    if question != asked.question:
+        address(**dict.fromkeys(BESIDE))
+    beside = parameter("document") if question else ""
+    listed, document = st.columns((5, 6), gap="medium") if beside else (st.container(), None)
+    with listed:
+        slot = ResultSlot()
     if question:
         name_page(question)
     slot.leave((question, asked.by_words), str(st.session_state.get("corpus_picked", "")))
@@ -65,7 +73,19 @@ def page() -> None:
     else:
         with place:
             results(corpus, asked)
+    if document is not None:
+        with document, st.container(key="beside"):
+            show_beside(corpus, beside, asked)
     arrows()
+
+
+def show_beside(corpus: Corpus, id: str, asked: Query) -> None:
+    """Shows the document of the URL beside the list."""
+    with show_problems(stop=False):
+        document = fetch_document(corpus.name, corpus.created, corpus.generation, id)
+        show_document(corpus, document, asked, beside=True)
+        return
+    link(ASK, "Close", corpus=corpus.name, **asked.query())
 
 
 def mode(asked: Query) -> bool:

@@ -140,20 +140,41 @@ async def list_corpus_documents(
     pattern: Annotated[str | None, Parameter(query="source~", max_length=1_000)] = None,
     file_type: Annotated[list[str] | None, Parameter(query="type", max_items=1_000)] = None,
     ids: Annotated[list[str] | None, Parameter(query="id", max_items=1_000)] = None,
+    year: Choices = None,
     meta: Annotated[list[str] | None, Parameter(max_items=1_000, description="field=value")] = None,
+    not_language: Choices = None,
+    not_type: Choices = None,
+    not_folder: Choices = None,
+    not_year: Choices = None,
+    not_meta: Annotated[list[str] | None, Parameter(max_items=1_000, description="field=value")] = None,
     since: Date = "",
     until: Date = "",
     fields: Annotated[bool, Parameter(description="Also count fields of meta.")] = False,
     offset: Annotated[int, Parameter(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Parameter(ge=1, le=1_000)] = 50,
 ) -> Listing:
-    """List documents by source, with counts of languages, types and folders. source: the file of that name, else `*` and `?`
-    in it are a pattern. source~: a pattern in any case (`*`, `?`, `[...]`).
+    """List documents by source, with counts of languages, types, folders and years. source: the file of that name, else `*`
+    and `?` in it are a pattern. source~: a pattern in any case (`*`, `?`, `[...]`). year: of the field date, "" for none.
 
-    A repeated parameter matches any of its values. fields: also count the metadata fields that distinguish documents.
+    A repeated parameter matches any of its values; `not_…` excludes each of its values. fields: also count the metadata
+    fields that distinguish documents.
     """
-    pairs = [_pair(text) for text in meta or ()]
-    wanted = ListingQuery(language, file_type, folder, source, pattern, ids, pairs, since, until, allowed=filter_of(request))
+    excluded = {"language": not_language, "type": not_type, "folder": not_folder, "year": not_year}
+    wanted = ListingQuery(
+        language,
+        file_type,
+        folder,
+        year,
+        source,
+        pattern,
+        ids,
+        [_pair(text) for text in meta or ()],
+        {name: values for name, values in excluded.items() if values},
+        [_pair(text) for text in not_meta or ()],
+        since,
+        until,
+        allowed=filter_of(request),
+    )
 
     def listed() -> Listing:
         with service.using(corpus) as opened:

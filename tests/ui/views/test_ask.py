@@ -96,8 +96,7 @@ def test_only_the_language_of_the_question(page: Page, site: str) -> None:  # no
 
 def test_a_filter_is_chosen_by_its_count(page: Page, site: str) -> None:  # noqa: F811
     ask(page, site)
-    page.get_by_label("Folder").click()
-    page.get_by_text("reports (2)").click()
+    page.get_by_role("button", name="reports 2", exact=True).click()
     page.wait_for_function("() => location.search.includes('folder=reports')")
     page.wait_for_function(
         "() => [...document.querySelectorAll('.docqa-where')].every(w => w.textContent.includes('reports/'))"
