@@ -72,7 +72,8 @@ def build_index(
     embed = None if static is None else embedder.passages_with_tokens
 
     def prepare(folder: IndexFolder, changed: Sequence[FoundFile], known: KnownFiles) -> Prepared:
-        return prefetch_batches(changed, known, limits, folder.settings.chunks, embed, static)
+        chosen = replace(limits, hidden_text=folder.settings.hidden_text)
+        return prefetch_batches(changed, known, chosen, folder.settings.chunks, embed, static)
 
     return index_files(
         found,
@@ -112,6 +113,7 @@ def index_files(
     began = time.monotonic()
     found = [file for file in found if only is None or file.source in only]
     folder = _open_or_create(into, settings, embedder)
+    limits = replace(limits, hidden_text=folder.settings.hidden_text)
     with folder, folder.writer():
         index = Index(folder)
         moved = {} if only is not None else {file.source: file for file in rename_moved(folder, found)}
@@ -193,6 +195,12 @@ def _open_or_create(into: Path, settings: IndexSettings | None, embedder: Embedd
         raise IndexMismatch(
             f"The index in {into} was cut into passages of {folder.settings.chunks.tokens} tokens; index into a new"
             " folder to cut otherwise."
+        )
+    if settings is not None and settings.hidden_text != folder.settings.hidden_text:
+        read = "holds" if folder.settings.hidden_text else "is without"
+        folder.close()
+        raise IndexMismatch(
+            f"The index in {into} {read} hidden and struck-out text; index into a new folder to change that."
         )
     if settings is not None and settings.tiers != folder.settings.tiers:
         _change_tiers(folder, settings)

@@ -10,7 +10,7 @@ results.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ FLAT_UP_TO = 200_000
 HNSW_UP_TO = 5_000_000
 EXACT_UP_TO = 20_000
 TRAINABLE = 39 * 256
+SAMPLE_PER_LIST = 64
 EF_SEARCH = 128
 RERANK = 20
 
@@ -52,28 +53,55 @@ def kind_for(kind: VectorKind, count: int) -> VectorKind:
     return "flat" if count <= FLAT_UP_TO else "hnsw" if count <= HNSW_UP_TO else "ivfpq"
 
 
-def make_base(ids: Ids, vectors: Matrix, kind: VectorKind) -> Any:
-    """Build a FAISS `IndexIDMap2` of this kind (not `auto`) over ids [n] and vectors [n, d]."""
+def make_base(parts: Iterable[tuple[Ids, Matrix]], kind: VectorKind, count: int, sample: Matrix) -> Any:
+    """Build a FAISS `IndexIDMap2` of this kind (not `auto`) over parts of ids [n] and vectors [n, d].
+
+    count: the vectors of all parts. sample: vectors [m, d] of which ivfpq learns its lists and codes; for others, any.
+    Beside the index, memory holds one part.
+    """
     faiss = _faiss()
-    dimension = int(vectors.shape[1])
+    dimension = int(sample.shape[1])
     if kind == "flat":
         inner = faiss.IndexFlatIP(dimension)
+        _reserve(inner, count)
     elif kind == "hnsw":
         inner = faiss.IndexHNSWFlat(dimension, 32, faiss.METRIC_INNER_PRODUCT)
         inner.hnsw.efConstruction = 200
+        _reserve(faiss.downcast_index(inner.storage), count)
     else:
-        inner = _ivfpq(dimension, len(ids))
-        inner.train(np.ascontiguousarray(vectors))
+        inner = _ivfpq(dimension, count)
+        inner.train(np.ascontiguousarray(sample))
     index = faiss.IndexIDMap2(inner)
     inner.this.own(False)
     index.own_fields = True
-    index.add_with_ids(np.ascontiguousarray(vectors), np.ascontiguousarray(ids))
+    for ids, vectors in parts:
+        if len(ids):
+            index.add_with_ids(np.ascontiguousarray(vectors), np.ascontiguousarray(ids))
     return index
+
+
+def _reserve(flat: Any, count: int) -> None:
+    """Make room for `count` vectors at once. A C++ vector that grows holds twice what is in it."""
+    flat.codes.resize(count * flat.code_size)
+    flat.codes.resize(0)
+
+
+def sample_size(count: int) -> int:
+    """How many of `count` vectors ivfpq needs to learn from.
+
+    >>> sample_size(10_000), sample_size(5_000_000)
+    (10000, 572416)
+    """
+    return min(count, max(FLAT_UP_TO, SAMPLE_PER_LIST * _lists(count)))
+
+
+def _lists(count: int) -> int:
+    return max(1, min(int(4 * count**0.5), count // 40))
 
 
 def _ivfpq(dimension: int, count: int) -> Any:
     faiss = _faiss()
-    lists = max(1, min(int(4 * count**0.5), count // 40))
+    lists = _lists(count)
     parts = next(parts for parts in (48, 32, 24, 16, 8, 4, 2, 1) if dimension % parts == 0)
     bits = 8 if count >= TRAINABLE else 6
     quantizer = faiss.IndexFlatIP(dimension)

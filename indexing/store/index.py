@@ -36,6 +36,7 @@ from indexing.store.sentence_vectors import SentenceVectors
 from indexing.store.snapshot import Snapshot, State
 from indexing.store.term_hashes import hashes
 from indexing.store.vector_column import VectorColumn
+from indexing.store.written import NO_IDS, WrittenPassages
 from indexing.text.search_terms import VERSION as TERMS
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,6 @@ logger = logging.getLogger(__name__)
 MANIFEST = "derived.json"
 SEGMENTS_AT_MOST = 8
 SEGMENT_PART = 2_000
-NO_IDS: Ids = np.empty(0, np.int64)
 CACHED_FILTERS = 64
 
 
@@ -55,14 +55,6 @@ class StoredState:
     current: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenBatch:
-    """The passages that one transaction of this process added: their postings and vectors, [n, d]."""
-
-    words: Segment
-    vectors: Matrix
-
-
 class Index:
     """An opened index folder. Thread-safe; questions do not change it."""
 
@@ -71,7 +63,7 @@ class Index:
         self.sentences = SentenceVectors(folder)
         self._guard = threading.Lock()
         self._allowed: LRUCache[Ids] = LRUCache(CACHED_FILTERS)
-        self._written: list[WrittenBatch] = []
+        self._written = WrittenPassages(folder.path)
         with folder.reading():
             self._state = self._load()
 
@@ -129,7 +121,7 @@ class Index:
         ids = self.folder.chunk_ids(after=generation - 1)
         if len(ids) == len(words.ids) == len(vectors):
             with self._guard:
-                self._written.append(WrittenBatch(replace(words, ids=ids), vectors))
+                self._written.add(ids, words, vectors)
 
     # -- updating --------------------------------------------------------------------------------------------------
 
@@ -196,12 +188,13 @@ class Index:
             return state
         new = self.folder.chunk_ids(after=state.generation)
         gone = self.folder.deleted_ids(after=state.generation)
-        words, ids, matrix = self._added(new)
+        words, matrix = self._added(new)
         keywords = self._with_keywords_of(state.keywords, words, gone)
         column = self._column()
         if column.overgrown(state.vectors, len(new)):
-            vectors = column.rebuilt(self.folder.chunk_ids(), ids, matrix)
+            vectors = column.rebuilt(self.folder.chunk_ids(), new, matrix)
         else:
+            ids, matrix = self.folder.vectors(new) if matrix is None else (new, matrix)
             vectors = column.advanced(state.vectors, ids, matrix, gone)
         return State(generation, vectors, keywords, *self._advanced_sentences(state, gone))
 
@@ -217,13 +210,12 @@ class Index:
             return column.rebuilt(self.sentences.ids()), since
         return column.advanced(state.sentences, *self.sentences.vectors(new), gone), since
 
-    def _added(self, new: Ids) -> tuple[Segment, Ids, Matrix]:
-        """Postings of new passages, the ids of those with a vector, and the vectors; from memory if kept there."""
-        written, self._written = self._written, []
-        words = Segment.merge([one.words for one in written], NO_IDS)
-        if written and np.array_equal(words.ids, new):
-            return words, new, np.concatenate([one.vectors for one in written])
-        return self._segment(new), *self.folder.vectors(new)
+    def _added(self, new: Ids) -> tuple[Segment, Matrix | None]:
+        """Postings of new passages, from memory if kept there; and their vectors, None if they are not in memory."""
+        words, vectors = self._written.take()
+        if np.array_equal(words.ids, new):
+            return words, vectors
+        return self._segment(new), None
 
     def _with_keywords_of(self, keywords: KeywordIndex, new: Segment, gone: Ids) -> KeywordIndex:
         """Add a segment of new passages and drop deleted ones; many small segments are merged."""

@@ -5,7 +5,7 @@ An index has one column, or two: the vectors of its embedder, and the sentence v
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from indexing.store import faiss_index as faiss_file
 from indexing.store.faiss_index import VectorIndex
 
 REBUILD_SHARE = 0.3
+PART = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,40 @@ class VectorColumn:
         return VectorIndex(dimension=self.dimension, base=base, kind=entry["kind"], dead=dead, exact=self._exact)
 
     def rebuilt(self, ids: Ids, found: Ids | None = None, matrix: Matrix | None = None) -> VectorIndex:
-        """A new base of these passages' vectors. `found` and `matrix` are used if they cover exactly `ids`."""
-        if found is None or matrix is None or not np.array_equal(found, ids):
-            found, matrix = self.fetch(ids)
-        kind = faiss_file.kind_for(self.kind, len(found))
-        base = faiss_file.make_base(found, matrix, kind) if len(found) else None
+        """A new base of these passages' vectors. `found` and `matrix` are used if they cover exactly `ids`.
+
+        Otherwise the vectors come from the database, PART at a time; passages without one are left out.
+        """
+        if found is not None and matrix is not None and np.array_equal(found, ids):
+            return self._based(ids, matrix)
+        count = len(ids)
+        made = self._based(ids, None)
+        left = 0 if made.base is None else made.base.ntotal
+        if left < count and faiss_file.kind_for(self.kind, left) != made.kind:
+            return self._based(*self.fetch(ids))
+        return made
+
+    def _based(self, ids: Ids, matrix: Matrix | None) -> VectorIndex:
+        """An index with a base of the vectors of `ids`, [n, d]; None: those of the database."""
+        kind = faiss_file.kind_for(self.kind, len(ids))
+        base = None
+        if len(ids):
+            sample = self._sample(ids, kind) if matrix is None else matrix
+            kind = kind if kind != "ivfpq" or len(sample) >= faiss_file.TRAINABLE else "flat"
+            base = faiss_file.make_base(self._parts(ids) if matrix is None else [(ids, matrix)], kind, len(ids), sample)
+        base = base if base is not None and base.ntotal else None
         return VectorIndex(dimension=self.dimension, base=base, kind=kind, exact=self._exact)
+
+    def _sample(self, ids: Ids, kind: VectorKind) -> Matrix:
+        """Vectors [m, d] for ivfpq to learn from, evenly spread; none for the other kinds."""
+        if kind != "ivfpq":
+            return np.empty((0, self.dimension), np.float32)
+        chosen = np.unique(np.linspace(0, len(ids) - 1, faiss_file.sample_size(len(ids))).astype(np.int64))
+        return self.fetch(ids[chosen])[1]
+
+    def _parts(self, ids: Ids) -> Iterator[tuple[Ids, Matrix]]:
+        for start in range(0, len(ids), PART):
+            yield self.fetch(ids[start : start + PART])
 
     def advanced(self, index: VectorIndex, ids: Ids, matrix: Matrix, gone: Ids) -> VectorIndex:
         """With vectors [n, d] added, and without the deleted passages `gone`."""

@@ -19,6 +19,7 @@ from typing import IO
 
 from indexing.atomic_files import PIECE
 from indexing.errors import SettingError
+from indexing.files.hidden_names import is_hidden
 from indexing.files.zip_names import zip_names
 from indexing.settings import whole_number
 from qa_pipeline.service.uploaded_files import SEPARATOR, leaves, safe_name
@@ -173,7 +174,7 @@ def check_member(member: zipfile.ZipInfo, name: str, limits: UploadLimits) -> No
         raise RefusedMember("a link, not a file")
     if kind not in (0, stat.S_IFREG):
         raise RefusedMember("not an ordinary file")
-    if any(part.startswith((".", "~$")) for part in parts) or parts[0] == "__MACOSX":
+    if is_hidden("/".join(parts)):
         raise RefusedMember("a hidden file")
     if member.flag_bits & 0x2041:
         raise RefusedMember("encrypted: a password is needed")
