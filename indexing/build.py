@@ -113,6 +113,7 @@ def index_files(
     found = [file for file in found if only is None or file.source in only]
     folder = _open_or_create(into, settings, embedder)
     with folder, folder.writer():
+        folder.add_filter_indexes()
         index = Index(folder)
         moved = {} if only is not None else {file.source: file for file in rename_moved(folder, found)}
         known = folder.file_records()
