@@ -343,7 +343,7 @@ class Database:
         self.store_facts({UNERASED: True})
 
     def reindex(self, sound: Callable[[], bool]) -> bool:
-        """Rebuild the database's own indexes from its tables. Returns whether it is `sound` then; if not, nothing is written.
+        """Rebuild the indexes of the database from its tables. Returns whether it is `sound` then; else nothing is written.
 
         Raises IndexDamaged if two rows have one key.
         """
