@@ -115,6 +115,7 @@ def index_files(
     folder = _open_or_create(into, settings, embedder)
     limits = replace(limits, hidden_text=folder.settings.hidden_text)
     with folder, folder.writer():
+        folder.add_filter_indexes()
         index = Index(folder)
         moved = {} if only is not None else {file.source: file for file in rename_moved(folder, found)}
         known = folder.file_records()
