@@ -6,8 +6,8 @@ texts that keep the laws of `FileText`, or one sentence without a Python object,
 
     python -m benchmarks.mutations FOLDER [--each 1000] [--seconds 60] [--kinds docx pdf] [--seed 1] [--keep FOLDER]
 
-`--each` damaged files of a format, or as many as `--seconds` allow. `--keep` saves those that break a law. The exit status is
-1 if one did.
+`--each` damaged files of a format, or as many as `--seconds` allow. `--keep` saves those that break a law. Then the exit
+status is 1.
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ def breaks(outcome: Sequence[FileText] | str, seconds: float) -> str:
         ends = [0, *(end for _, end, _ in text.headings)]
         if list(text.pages) != sorted(text.pages) or not all(0 <= page <= len(text.text) for page in text.pages):
             return f"pages {text.pages[:5]}"
-        if not all(last <= start < end <= len(text.text) for last, (start, end, _) in zip(ends, text.headings, strict=False)):
+        if not all(
+            last <= start < end <= len(text.text) for last, (start, end, _) in zip(ends, text.headings, strict=False)
+        ):
             return f"headings {text.headings[:5]}"
         if any(OBJECT.search(note) for note in text.notes):
             return f"notes {text.notes}"

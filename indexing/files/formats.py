@@ -32,6 +32,9 @@ NAMES = {
     "odp": "an OpenDocument presentation",
     "epub": "an e-book (EPUB)",
     "rtf": "an RTF document",
+    "doc": "an old Word document",
+    "xls": "an old Excel workbook",
+    "ppt": "an old PowerPoint presentation",
     "eml": "a mail",
     "ics": "a calendar",
     "msg": "an Outlook message",
@@ -100,7 +103,7 @@ def _reader(kind: str) -> Reader:
         return read_html
     if kind in ("eml", "ics", "msg"):
         return _mail_reader(kind)
-    if kind in ("odt", "ods", "odp", "epub", "rtf"):
+    if kind in ("odt", "ods", "odp", "epub", "rtf", "doc", "xls", "ppt"):
         return _other_office_reader(kind)
     if kind in ARCHIVES:
         from indexing.files.archives import unpack
@@ -148,6 +151,10 @@ def _other_office_reader(kind: str) -> Reader:
         from indexing.files.epub import read_epub
 
         return read_epub
+    if kind in ("doc", "xls", "ppt"):
+        from indexing.files.old_office import read_old_office
+
+        return partial(read_old_office, kind=kind)
     from indexing.files.open_document import read_open_document
 
     return partial(read_open_document, kind=kind)
