@@ -95,6 +95,7 @@ _PACKED = {
     b"7z\xbc\xaf\x27\x1c": "7z",
     b"\x28\xb5\x2f\xfd": "zst",
     b"BZh": "bz2",
+    b"!BDN": "pst",
 }
 _ANY = (*_BEGINNINGS, *_SPECIAL, *_PACKED)
 

@@ -46,8 +46,9 @@ NAMES = {
     "xz": "an xz file",
     "zst": "a zstd file",
     "7z": "a 7z archive",
+    "pst": "an Outlook data file",
 }
-ARCHIVES = frozenset(("mbox", "zip", "tar", "gz", "bz2", "xz", "zst", "7z"))
+ARCHIVES = frozenset(("mbox", "zip", "tar", "gz", "bz2", "xz", "zst", "7z", "pst"))
 
 _SAMPLE = 1_000
 

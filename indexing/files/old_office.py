@@ -55,7 +55,7 @@ def _by_office(office: str, path: Path, limits: FileLimits, kind: str) -> list[F
 
     out, profile = path.parent / "out", (path.parent / "profile").as_uri()
     command = [office, f"-env:UserInstallation={profile}", "--headless", "--norestore", "--convert-to", NEWER[kind]]
-    _run([*command, "--outdir", str(out), str(path)], "LibreOffice", limits)
+    run_program([*command, "--outdir", str(out), str(path)], "LibreOffice", limits)
     made = out / f"in.{NEWER[kind]}"
     if not made.is_file():
         raise UnreadableFile(f"{NAMES[kind]} that LibreOffice cannot convert: damaged, or a password is needed")
@@ -67,7 +67,7 @@ def _by_office(office: str, path: Path, limits: FileLimits, kind: str) -> list[F
 
 def _by_catdoc(command: Sequence[str], path: Path, limits: FileLimits, kind: str) -> list[FileText]:
     """The plain text that catdoc gives: of a workbook the rows of each sheet, of a presentation its slides."""
-    printed = _run([*command, str(path)], "catdoc", limits)
+    printed = run_program([*command, str(path)], "catdoc", limits)
     decoded = decode(printed)
     if decoded is None or not decoded.text.strip():
         raise UnreadableFile(f"{NAMES[kind]} in which catdoc finds no text: damaged, encrypted, or only pictures")
@@ -89,7 +89,7 @@ def _rows(printed: str) -> Iterator[list[str]]:
         yield [" ".join(cell.split()) for cell in row]
 
 
-def _run(command: Sequence[str], name: str, limits: FileLimits) -> bytes:
+def run_program(command: Sequence[str], name: str, limits: FileLimits) -> bytes:
     """The output of a program, which is killed with its children after `_SHARE` of the time for a file.
 
     Raises UnreadableFile, also if it prints too much.
