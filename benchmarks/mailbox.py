@@ -2,7 +2,7 @@
 
 The messages are those of `benchmarks.corpus`: plain text in many languages, a few passages each; every tenth has a text file
 attached, and every twentieth a picture's worth of bytes. Memory is that of the writing process, which also holds the
-search structures: "reading" while messages are read and written, "peak" also while the derived files are written.
+search structures: "reading" while messages are read and written, "peak" also when the vector and keyword indexes are built.
 
     python -m benchmarks.mailbox [--megabytes 50 200] [--kills 3] [--json FILE]
 
@@ -66,13 +66,17 @@ def measured(documents: Path, index: Path, kills: int) -> dict[str, Any]:
     """Index a folder in a process of its own, and measure that."""
     rng, began, peak, reading = random.Random(1), time.perf_counter(), 0, 0
     command = [*DOCQA, "index", str(documents), "--into", str(index), "--embedder", "builtin", "--tiers", "token"]
+    printed = index.with_suffix(".json")  # The line of the mailbox comes when its last message is written.
     for left in reversed(range(kills + 1)):
         until = time.perf_counter() + rng.uniform(5.0, 15.0) if left else float("inf")
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        with (
+            printed.open("wb") as out,
+            subprocess.Popen([*command, "--json"], stdout=out, stderr=subprocess.DEVNULL) as process,
+        ):
             while process.poll() is None:
                 used = resident(process.pid)
                 peak = max(peak, used)
-                reading = reading if publishing(index) else max(reading, used)
+                reading = reading if printed.stat().st_size else max(reading, used)
                 if time.perf_counter() > until:
                     process.send_signal(signal.SIGKILL)
                     break
@@ -80,11 +84,6 @@ def measured(documents: Path, index: Path, kills: int) -> dict[str, Any]:
         if not left and process.returncode:
             raise SystemExit(f"{' '.join(command)} ended with status {process.returncode}.")
     return {"seconds": time.perf_counter() - began, "reading MB": reading / 1e6, "peak MB": peak / 1e6}
-
-
-def publishing(index: Path) -> bool:
-    """Whether the derived files are written or being written."""
-    return any(index.glob("vectors-*")) or any(index.glob("keywords-*"))
 
 
 def resident(pid: int) -> int:

@@ -105,6 +105,7 @@ SEAMS = {
     "selectolax": {"indexing/files/html.py"},
     "striprtf": {"indexing/files/rtf.py"},
     "olefile": {"indexing/files/outlook.py"},
+    "pypff": {"indexing/files/outlook_data.py"},
     "zstandard": {"indexing/files/archives.py"},
     "py7zr": {"indexing/files/archives.py"},
     "py3langid": {"indexing/text/langid_model.py"},

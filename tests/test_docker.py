@@ -248,7 +248,11 @@ def test_everything_docqa_imports_is_installed_in_the_api() -> None:
     names = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in PROJECT["dependencies"]}
     extras = [line for name in ("evaluation", "spark") for line in PROJECT["optional-dependencies"][name]]
     beside = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in extras}
-    told = {"zstandard", "py7zr"}  # archives of these kinds are skipped with that reason where they are not installed
+    told = {
+        "zstandard",
+        "py7zr",
+        "pypff",
+    }  # archives of these kinds are skipped with that reason where they are not installed
     assert missing(modules, names) <= {"streamlit", *beside, *told}
     _, served = reached(
         "qa_pipeline.api.app", "qa_pipeline.service.service", "qa_pipeline.cli.serve", rooms=("indexing", "qa_pipeline")

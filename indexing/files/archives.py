@@ -25,6 +25,7 @@ from indexing.files.zip_guard import unpacked_limit
 from indexing.files.zip_names import zip_names
 
 MOST_MEMBERS = 10_000
+MOST_BYTES = 500_000_000
 _PIECE = 1 << 20
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
 _DAMAGED = "damaged: it cannot be unpacked"
@@ -41,13 +42,22 @@ def unpack(data: bytes, limits: FileLimits, kind: str) -> Contents:
         found = _zip(data, limits, budget)
     elif kind == "tar":
         found = _tar(data, limits)
+    elif kind == "pst":
+        from indexing.files.outlook_data import read_pst
+
+        found = read_pst(data, limits)
     elif kind == "7z":
         found = _seven_zip(data, limits, budget)
     else:
         found = _compressed(data, kind, limits, budget)
     members: list[Member] = []
+    held = 0
     for member in found:
         members.append(member)
+        held += len(member.data)
+        if held > MOST_BYTES:
+            members[-1] = Member("further files", reason=f"beyond the first {MOST_BYTES:,} bytes")
+            break
         if kind != "mbox" and len(members) > MOST_MEMBERS:
             members[-1] = Member("further files", reason=f"beyond the first {MOST_MEMBERS:,}")
             break

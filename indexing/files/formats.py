@@ -32,6 +32,9 @@ NAMES = {
     "odp": "an OpenDocument presentation",
     "epub": "an e-book (EPUB)",
     "rtf": "an RTF document",
+    "doc": "an old Word document",
+    "xls": "an old Excel workbook",
+    "ppt": "an old PowerPoint presentation",
     "eml": "a mail",
     "ics": "a calendar",
     "msg": "an Outlook message",
@@ -43,8 +46,9 @@ NAMES = {
     "xz": "an xz file",
     "zst": "a zstd file",
     "7z": "a 7z archive",
+    "pst": "an Outlook data file",
 }
-ARCHIVES = frozenset(("mbox", "zip", "tar", "gz", "bz2", "xz", "zst", "7z"))
+ARCHIVES = frozenset(("mbox", "zip", "tar", "gz", "bz2", "xz", "zst", "7z", "pst"))
 
 _SAMPLE = 1_000
 
@@ -100,7 +104,7 @@ def _reader(kind: str) -> Reader:
         return read_html
     if kind in ("eml", "ics", "msg"):
         return _mail_reader(kind)
-    if kind in ("odt", "ods", "odp", "epub", "rtf"):
+    if kind in ("odt", "ods", "odp", "epub", "rtf", "doc", "xls", "ppt"):
         return _other_office_reader(kind)
     if kind in ARCHIVES:
         from indexing.files.archives import unpack
@@ -148,6 +152,10 @@ def _other_office_reader(kind: str) -> Reader:
         from indexing.files.epub import read_epub
 
         return read_epub
+    if kind in ("doc", "xls", "ppt"):
+        from indexing.files.old_office import read_old_office
+
+        return partial(read_old_office, kind=kind)
     from indexing.files.open_document import read_open_document
 
     return partial(read_open_document, kind=kind)

@@ -61,6 +61,7 @@ CREATE TABLE documents (
     text TEXT NOT NULL
 );
 CREATE INDEX documents_file ON documents (file);
+CREATE INDEX documents_content ON documents (content_hash);
 CREATE TABLE chunks (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     key TEXT NOT NULL UNIQUE,
