@@ -123,7 +123,7 @@ class Index:
                 try:
                     self._written.add(replace(words, ids=ids))
                 except OSError as error:
-                    logger.info("the postings of %s are made again from its texts: %s", self.folder.path, error)
+                    logger.info("the postings of %s will be computed from the texts again: %s", self.folder.path, error)
                     self._written.close()
 
     # -- updating --------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def _write(entry: IO[bytes], array: Any, spooled: Any, count: int) -> None:
     header = np.lib.format.header_data_from_array_1_0(array)
     if spooled is None:
         np.lib.format.write_array_header_1_0(entry, header)
-        entry.write(memoryview(np.ascontiguousarray(array)).cast("B") if len(array) else b"")
+        entry.write(array.tobytes())
     else:
         np.lib.format.write_array_header_1_0(entry, header | {"shape": (count,)})
         spooled.seek(0)
@@ -90,7 +90,9 @@ class SegmentSpool:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files: list[Path] = []
-        self.close()
+        self._merged: list[Segment] = []
+        self._new: list[Segment] = []
+        self._size = 0
 
     def add(self, segment: Segment) -> None:
         """Raises OSError if a file cannot be written."""
@@ -101,7 +103,8 @@ class SegmentSpool:
             self._files.append(path)
             merge_into(path, self._new, NO_IDS)
             self._merged.append(Segment.load(path, mapped=True))
-            self._new, self._size = [], 0
+            self._new.clear()
+            self._size = 0
             if os.name == "posix":
                 path.unlink()
 
@@ -110,8 +113,8 @@ class SegmentSpool:
 
     def close(self) -> None:
         """Forget all segments."""
-        self._merged: list[Segment] = []
-        self._new: list[Segment] = []
+        self._merged.clear()
+        self._new.clear()
         self._size = 0
         for path in self._files:
             path.unlink(missing_ok=True)

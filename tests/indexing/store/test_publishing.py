@@ -19,8 +19,9 @@ from indexing.settings import IndexSettings
 from indexing.store import faiss_index, postings_merge, vector_column
 from indexing.store.bm25 import ARRAYS, Segment
 from indexing.store.corpus_db import IndexFolder
+from indexing.store.derived_files import MANIFEST
 from indexing.store.faiss_index import VectorIndex, base_ids
-from indexing.store.index import MANIFEST, Index
+from indexing.store.index import Index
 from indexing.store.postings_merge import SegmentSpool, merge_into
 from indexing.store.vector_column import VectorColumn
 from tests.known import WordEmbedder
