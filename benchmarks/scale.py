@@ -91,7 +91,7 @@ def indexed(place: Path, vectors: VectorKind) -> dict[str, Any]:
     """Indexes the documents anew: time and memory by stage, and what the disk holds."""
     from indexing.build import build_index
     from indexing.settings import IndexSettings
-    from indexing.store import faiss_index
+    from indexing.store import derived_files, faiss_index
     from indexing.store.bm25 import Segment
     from indexing.store.corpus_db import IndexFolder
     from indexing.store.index import Index
@@ -101,11 +101,13 @@ def indexed(place: Path, vectors: VectorKind) -> dict[str, Any]:
     stages = Stages(memory)
     for owner, name, stage, wrap in (
         (IndexFolder, "write", "database", lambda function: function),
+        (IndexFolder, "vectors", "vectors read", lambda function: function),
         (Index, "publish", "publish", lambda function: function),
-        (faiss_index, "make_base", "FAISS", lambda function: function),
+        (faiss_index, "build_base", "FAISS", lambda function: function),
         (faiss_index, "grow_base", "FAISS", lambda function: function),
+        (faiss_index, "save_base", "FAISS file", lambda function: function),
+        (derived_files, "merge_into", "postings on disk", lambda function: function),
         (Segment, "merge", "postings", staticmethod),
-        (Index, "_write", "files of FAISS and BM25", lambda function: function),
     ):
         stages.watch(owner, name, stage, wrap)
     settings = IndexSettings(embedder="builtin", vectors=vectors, tiers="token")

@@ -280,7 +280,7 @@ def _write(index: Index, batch: Batch, vectors: Matrix, known: KnownFiles) -> li
         files=[_record(read, known.get(read.file.source)) for read, _ in batch.files],
         drop=[read.file.source for read, _ in batch.files if not read.keep and not read.begun],
     )
-    index.keep_written(generation, batch.words, vectors)
+    index.keep_written(generation, batch.words)
     return [_file_report(read, part, known.get(read.file.source)) for read, part in batch.files]
 
 

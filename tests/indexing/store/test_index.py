@@ -28,8 +28,9 @@ from indexing.errors import (
 from indexing.settings import ChunkSettings, IndexSettings
 from indexing.store.bm25 import Segment
 from indexing.store.corpus_db import IndexFolder
+from indexing.store.derived_files import MANIFEST
 from indexing.store.filters import where
-from indexing.store.index import MANIFEST, Index
+from indexing.store.index import Index
 from indexing.store.sqlite import DATABASE
 from tests.known import WordEmbedder
 
