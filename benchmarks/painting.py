@@ -1,15 +1,19 @@
-"""Page load times in a browser: until first paint, and until a question can be typed.
+"""What a person waits for in a browser: the page's first paint, the question box, and after a click passages and answer.
 
 `docqa serve` (built-in models, examples/corpus) and the page run in their own processes, warmed up by one visit. A cold
 load has a new browser context with an empty cache. A warm load is a second visit in that context. The browser is Chromium
 driven by Playwright, and shares the machine's cores.
 
-    python -m benchmarks.painting [--loads 10] [--json FILE]
+A click is timed in the browser, from [Ask] to the first passage or answer of that question, and to its complete reply.
+Every question is new to the service, and the page is warm.
+
+    python -m benchmarks.painting [--loads 10] [--clicks 20] [--json FILE]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import socket
@@ -28,12 +32,29 @@ from benchmarks import machine
 from benchmarks.serving import CORPUS, fill, service
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext
+    from playwright.sync_api import BrowserContext, Page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 PAINTED = "performance.getEntriesByName('first-contentful-paint').map(entry => entry.startTime)[0] ?? NaN"
 SENT = "performance.getEntriesByType('resource').reduce((sum, entry) => sum + entry.transferSize, 0) / 1e6"
+# Times of one click, in ms: `passage` to the first passage or answer, `reply` to the complete reply. What stood there before
+# the click is marked, so that it does not count.
+WATCH = """() => new Promise((done) => {
+  const quoted = ".docqa-passage, .docqa-answer, .docqa-none", times = {};
+  document.querySelectorAll(`${quoted}, .st-key-tools`).forEach((one) => { one.dataset.before = "1"; });
+  const began = performance.now();
+  const look = () => {
+    const now = performance.now() - began;
+    if (times.passage === undefined && document.querySelector(`:is(${quoted}):not([data-before])`)) times.passage = now;
+    if (document.querySelector(":is(.docqa-answer, .docqa-none):not([data-before])")
+        && document.querySelector(".st-key-tools:not([data-before])")) done({...times, reply: now});
+    else requestAnimationFrame(look);
+  };
+  [...document.querySelectorAll("[data-testid=stMain] button")].find((one) => one.textContent.trim() === "Ask"
+    && one.closest("[data-testid=stForm]")).click();
+  look();
+})"""
 
 
 @contextmanager
@@ -77,8 +98,26 @@ def visit(context: BrowserContext, url: str) -> dict[str, float]:
     return found
 
 
-def run(loads: int) -> list[dict[str, Any]]:
-    """Alternates cold and warm loads."""
+def click(page: Page, question: str) -> dict[str, float]:
+    """Asks a question on an open page: ms from the click."""
+    box = page.get_by_label("Question")
+    box.fill(question)
+    found: dict[str, float] = page.evaluate(WATCH)
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    return found
+
+
+def questions(number: int) -> list[str]:
+    """Different questions about the example corpus, answerable ones."""
+    labels = json.loads((machine.ROOT / "examples" / "questions.json").read_text("utf-8"))["data"]
+    asked = [
+        one["question"] for article in labels for part in article["paragraphs"] for one in part["qas"] if one["answers"]
+    ]
+    return list(dict.fromkeys(asked))[: number + 1]
+
+
+def run(loads: int, clicks: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Alternates cold and warm loads, then asks; a row for each kind of load, and one for the clicks."""
     from playwright.sync_api import sync_playwright
 
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -95,8 +134,23 @@ def run(loads: int) -> list[dict[str, Any]]:
                 for kind in seen:
                     seen[kind].append(visit(context, url))
                 context.close()
+            waited = _clicks(browser.new_context(viewport={"width": 1280, "height": 900}), url, clicks)
             browser.close()
-    return [_row(kind, found) for kind, found in seen.items()]
+    return [_row(kind, found) for kind, found in seen.items()], waited
+
+
+def _clicks(context: BrowserContext, url: str, clicks: int) -> list[dict[str, Any]]:
+    if not clicks:
+        return []
+    page = context.new_page()
+    page.goto(url)
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    _, *found = [click(page, question) for question in questions(clicks)]
+    row: dict[str, Any] = {"clicks": len(found)}
+    for name, words in (("passage", "first passage"), ("reply", "reply")):
+        for share in (50, 95):
+            row[f"{words} p{share} ms"] = machine.quantile([one[name] for one in found], share / 100)
+    return [row]
 
 
 def _row(kind: str, found: list[dict[str, float]]) -> dict[str, Any]:
@@ -110,13 +164,16 @@ def _row(kind: str, found: list[dict[str, float]]) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.painting", description="How long a browser waits for the page.")
     parser.add_argument("--loads", type=int, default=10)
+    parser.add_argument("--clicks", type=int, default=20)
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     facts = machine.facts((*machine.PACKAGES, "streamlit", "playwright"))
     print(machine.line(facts))
-    rows = run(chosen.loads)
+    rows, waited = run(chosen.loads, chosen.clicks)
     print(machine.table(rows))
-    machine.finish(facts, {"painting": rows}, chosen.json)
+    if waited:
+        print(machine.table(waited))
+    machine.finish(facts, {"painting": rows, "clicks": waited}, chosen.json)
     return 0
 
 

@@ -70,7 +70,10 @@ class ListingQuery:
 
 
 class ListedDocument(Struct, frozen=True):
-    """A document without its text. pages: number of pages, 0 for formats without; passages: number of chunks."""
+    """A document without its text. pages: number of pages, 0 for formats without; passages: number of chunks.
+
+    file: the uploaded file that holds it, which may hold others too.
+    """
 
     id: str
     source: str
@@ -82,6 +85,7 @@ class ListedDocument(Struct, frozen=True):
     pages: int
     title: str
     meta: dict[str, Any]
+    file: str
 
 
 class Listing(Struct, frozen=True):
@@ -109,7 +113,7 @@ def list_documents(
     with folder.reading() as connection:
         sql, values = _where(wanted)
         total = connection.execute(f"SELECT count(*) FROM documents AS d {sql}", values).fetchone()[0]
-        columns = f"d.id, d.source, d.language, {FACETS['type']}, {FACETS['folder']}, d.length, d.pages, d.meta"
+        columns = f"d.id, d.source, d.language, {FACETS['type']}, {FACETS['folder']}, d.length, d.pages, d.meta, d.file"
         rows = connection.execute(
             f"SELECT {columns}, (SELECT count(*) FROM chunks AS c WHERE c.document_id = d.id) FROM documents AS d {sql}"
             " ORDER BY d.source LIMIT ? OFFSET ?",
@@ -250,7 +254,7 @@ def _counts(connection: Any, name: str, wanted: ListingQuery) -> dict[str, int]:
 
 
 def _listed(row: Sequence[Any]) -> ListedDocument:
-    id, source, language, kind, folder, length, pages, meta, passages = row
+    id, source, language, kind, folder, length, pages, meta, file, passages = row
     facts = parsed_meta(meta)
     title = facts.get("title", "")
     return ListedDocument(
@@ -264,4 +268,5 @@ def _listed(row: Sequence[Any]) -> ListedDocument:
         len(parsed_pages(pages)),
         title if isinstance(title, str) else str(title),
         facts,
+        file,
     )

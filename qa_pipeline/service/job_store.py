@@ -71,6 +71,11 @@ class Job:
     request: dict[str, Any]
     result: dict[str, Any] | None
 
+    @property
+    def name(self) -> str:
+        """The name of its file of questions, "" for other jobs."""
+        return str(self.request.get("name", ""))
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 

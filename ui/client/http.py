@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, unquote
@@ -166,8 +166,8 @@ class Client:
         query = {"whole_file": "true"} if whole_file else {}
         return value(Job, self._json("DELETE", _at(corpus, "documents", id), params=query)["job"])
 
-    def delete_file(self, corpus: str, source: str) -> Job:
-        """Deletes a file by name, including one that could not be read."""
+    def delete_file(self, corpus: str, source: str | Sequence[str]) -> Job:
+        """Deletes a file by name, or several in one job, including those that could not be read."""
         return value(Job, self._json("DELETE", _at(corpus, "files"), params={"source": source})["job"])
 
     # questions

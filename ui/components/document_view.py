@@ -110,7 +110,7 @@ def search_hits(document: Document) -> tuple[list[Span] | None, bool]:
 
     A new search goes to its first hit.
     """
-    follow("find", parameter("find"))
+    follow("find", parameter("find"), typed=True)
     words = followed("find", st.text_input("Find in the text", key="find"))
     found = find(document.text, words, MAX_FOUND + 1) if words.strip() else None
     if words != parameter("find") or (found and number("start") is None):

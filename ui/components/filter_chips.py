@@ -8,6 +8,7 @@ from dataclasses import replace
 import streamlit as st
 
 from ui.components.facets import value_label, with_state
+from ui.render.html_tables import count
 from ui.render.names import plain
 from ui.state.query import FACETS, PARAMETERS, Query
 from ui.state.url import address
@@ -41,6 +42,8 @@ def filter_chips(asked: Query) -> Iterator[tuple[str, Query]]:
             yield value_label(facet, value), with_state(asked, facet, value, "")
     for facet, value in asked.excluded:
         yield value_label(facet, value, excluded=True), with_state(asked, facet, value, "")
+    if asked.documents:
+        yield f"Only {count(len(asked.documents), 'document')}", replace(asked, documents=())
     if asked.since:
         yield f"From {asked.since}", replace(asked, since="")
     if asked.until:

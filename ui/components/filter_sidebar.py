@@ -61,7 +61,7 @@ def _filters(corpus: Corpus, asked: Query) -> Query:
 
 def filters_of(asked: Query) -> Query:
     """The filters alone, as cache key, so that another question does not repeat the count."""
-    kept = ("languages", "types", "folders", "years", "meta", "excluded", "since", "until")
+    kept = ("languages", "types", "folders", "years", "meta", "excluded", "since", "until", "documents")
     return Query(**{name: getattr(asked, name) for name in kept})
 
 
@@ -73,7 +73,7 @@ def _dates(found: Documents, asked: Query) -> tuple[str, str]:
 
 
 def _date(place: Any, label: str, key: str, value: str) -> str:
-    follow(key, value)
+    follow(key, value, typed=True)
     typed = place.text_input(
         label, key=key, placeholder="2019-07", help="A year, a month or a day: 2019, 2019-07, 2019-07-01"
     )

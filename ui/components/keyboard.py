@@ -11,6 +11,28 @@ SCRIPT = """<script>
 (() => {
   if (window.docqaKeys) return;
   window.docqaKeys = true;
+  const copied = async (text) => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      // Only pages over HTTPS or of this machine have that.
+      const box = document.body.appendChild(document.createElement("textarea"));
+      box.value = text;
+      box.select();
+      const done = document.execCommand("copy");
+      box.remove();
+      if (!done) return false;
+    }
+    return true;
+  };
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest && event.target.closest(".docqa-copy");
+    if (!button) return;
+    const told = button.parentElement.querySelector("[role=status]");
+    told.textContent = (await copied(button.dataset.citation)) ? "Copied" : "The browser does not allow copying";
+    button.focus();
+    setTimeout(() => { told.textContent = ""; }, 3000);
+  });
   document.addEventListener("keydown", (event) => {
     const typing = event.target.isContentEditable || event.target.closest("input, textarea, select");
     const help = document.getElementById("docqa-keys");

@@ -9,6 +9,7 @@ import streamlit as st
 
 from ui.client.schemas import Corpus, WordHit, WordHits
 from ui.components.answer_cards import Documents, beside_link, where
+from ui.components.selection import tick
 from ui.render.highlight import FOUND, Mark, block, mark_html, name
 from ui.render.html_tables import count
 from ui.state.query import Query
@@ -75,6 +76,7 @@ def _show_hit(corpus: Corpus, asked: Query, hit: WordHit, passages: int, documen
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             beside_link(**place, **asked.query(), shown=number("shown"))
             link(DOCUMENT, "Open in the document", **place, **asked.query())
+            tick(corpus, documents.get(hit.document_id), f"hit-{hit.document_id}-{hit.start}", labelled=True)
 
 
 def hit_html(hit: WordHit, documents: Documents, passages: int) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 FACETS = ("language", "type", "folder", "year", "meta")
 FILTERS = (*FACETS, *(f"not_{name}" for name in FACETS), "since", "until")
-PARAMETERS = ("q", "mode", *FILTERS, "own", "thorough", "top", "read")
+PARAMETERS = ("q", "mode", *FILTERS, "only", "own", "thorough", "top", "read")
 TOP_K, RETRIEVE, READ_AT_LEAST = 10, 10, 3
 QUESTION_CHARACTERS = 512
 TYPED_CHARACTERS = 10_000
+MOST_DOCUMENTS = 200
 # Metadata fields that are shown elsewhere on the page, or say nothing about the content.
 OWN_PLACE = ("file_type", "title", "date", "encoding", "page_count")
 
@@ -21,6 +22,7 @@ OWN_PLACE = ("file_type", "title", "date", "encoding", "page_count")
 class Query:
     """A question and its settings. folders: top-level folders, "" for none; meta: (field, value as text) pairs.
 
+    documents: ids, at most MOST_DOCUMENTS, () for all.
     years: of the date field, "" for none. excluded: (facet, value) pairs, facet one of FACETS, a value of meta "field=text".
     crosslingual: False restricts to the question's language. since, until: of the date field, ISO 8601 or a prefix of it.
     by_words: the question is a query of words.
@@ -40,6 +42,7 @@ class Query:
     by_words: bool = False
     years: tuple[str, ...] = ()
     excluded: tuple[tuple[str, str], ...] = ()
+    documents: tuple[str, ...] = ()
 
     def included(self, facet: str) -> tuple[str, ...]:
         """The chosen values of one of FACETS; those of meta as "field=text"."""
@@ -60,6 +63,7 @@ class Query:
             **{f"not_{name}": [_address(name, value) for value in self.excludes(name)] for name in FACETS},
             "since": self.since,
             "until": self.until,
+            "only": list(self.documents),
             "own": not self.crosslingual,
             "thorough": self.thorough,
             "top": self.top_k if self.top_k != TOP_K else None,
@@ -88,6 +92,7 @@ class Query:
         dates |= {"$lt": _after(self.until)} if self.until else {}
         terms += [{"date": dates}] if dates else []
         terms += [{"$or": [_year(year) for year in self.years]}] if self.years else []
+        terms += [{"document_id": list(self.documents)}] if self.documents else []
         for facet in FACETS:
             if values := self.excludes(facet):
                 terms.append({"$not": {"$or": [one for value in values for one in _matches(facet, value)]}})
@@ -114,17 +119,22 @@ def from_query(one: Callable[[str], str], many: Callable[[str], Sequence[str]]) 
         _within(one("top"), TOP_K),
         _within(one("read"), RETRIEVE),
         one("mode") == "words",
-        tuple(year for year in many("year") if re.fullmatch(r"[0-9]{4}|", year, re.ASCII)),
-        tuple(
-            (name, "" if (name, value) == ("folder", ".") else value) for name in FACETS for value in _excluded(name, many)
-        ),
+        _years(many("year")),
+        tuple((facet, value) for facet in FACETS for value in _excluded(facet, many(f"not_{facet}"))),
+        tuple(id for id in many("only") if 0 < len(id) <= 100)[:MOST_DOCUMENTS],
     )
 
 
-def _excluded(facet: str, many: Callable[[str], Sequence[str]]) -> list[str]:
+def _excluded(facet: str, values: Sequence[str]) -> tuple[str, ...]:
     if facet == "year":
-        return [year for year in many("not_year") if re.fullmatch(r"[0-9]{4}|", year, re.ASCII)]
-    return [value for value in many(f"not_{facet}") if facet != "meta" or value.partition("=")[1]]
+        return _years(values)
+    if facet == "meta":
+        return tuple(value for value in values if "=" in value[1:])
+    return tuple("" if (facet, value) == ("folder", ".") else value for value in values)
+
+
+def _years(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(year for year in values if re.fullmatch(r"([0-9]{4})?", year, re.ASCII))
 
 
 def _address(facet: str, value: str) -> str:

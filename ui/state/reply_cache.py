@@ -73,6 +73,7 @@ def count_facets(corpus: str, created: str, generation: int, asked: Query) -> Do
         type=asked.types or None,
         folder=asked.folders or None,
         year=asked.years or None,
+        id=asked.documents or None,
         meta=asked.included("meta") or None,
         **excluded,
         since=asked.since or None,

@@ -64,7 +64,7 @@ def query_of(question: str, filters: Mapping[str, Any] | None, settings: Mapping
 
     >>> query_of("q", {"$and": [{"language": ["de"]}]}, {"top_k": 3})
     Query(question='q', languages=('de',), types=(), folders=(), meta=(), since='', until='', crosslingual=True, \
-thorough=False, top_k=3, retrieve=10, by_words=False, years=(), excluded=())
+thorough=False, top_k=3, retrieve=10, by_words=False, years=(), excluded=(), documents=())
     """
     found: dict[str, Any] = {"folders": (), "meta": (), "excluded": ()}
     own = ""
@@ -86,7 +86,7 @@ thorough=False, top_k=3, retrieve=10, by_words=False, years=(), excluded=())
 
 def _choice(term: Mapping[str, Any]) -> dict[str, Any]:
     """The choice behind one term of a filter; for another term a wrong one, which the caller detects."""
-    for field, name in (("language", "languages"), ("file_type", "types")):
+    for field, name in (("language", "languages"), ("file_type", "types"), ("document_id", "documents")):
         if isinstance(term.get(field), list):
             return {name: tuple(map(str, term[field]))}
     if isinstance(term.get("date"), Mapping):

@@ -26,6 +26,8 @@ T = TypeVar("T")
 TITLE = 60
 AWAY = "The service does not answer at the moment. It may be starting; try again."
 RETRY_SHOWN = "retry_shown"
+# When each collection was created, by name.
+CREATED = "collections_created"
 
 
 @st.cache_resource(show_spinner=False, max_entries=1_000)
@@ -118,6 +120,7 @@ def pick_corpus() -> Corpus:
     """The current corpus, selected in the sidebar and kept in the URL. Ends the page if there is none."""
     with show_problems():
         corpora = {corpus.name: corpus for corpus in client().list_corpora()}
+    st.session_state[CREATED] = {corpus.name: corpus.created for corpus in corpora.values()}
     if not corpora:
         st.info("There is no collection yet. Create one and upload documents to it.")
         link(CORPORA, "Create a collection")

@@ -38,7 +38,7 @@ def view() -> None:
 def choose(corpus: Corpus) -> None:
     """Lists the documents of the corpus."""
     st.title("Documents")
-    follow("wanted", parameter("find"))
+    follow("wanted", parameter("find"), typed=True)
     wanted = st.text_input("Find a document", key="wanted", placeholder="Part of its name or title")
     address(find=followed("wanted", wanted))
     with show_problems():

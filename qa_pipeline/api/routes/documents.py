@@ -297,7 +297,7 @@ async def delete_document(
         raise SettingError(
             f"{found.source} holds {found.documents:,} documents, all deleted with it; set whole_file=true to confirm."
         )
-    return await service.run_blocking(_remove, service, found)
+    return await service.run_blocking(_remove, service, found.corpus, [found.source])
 
 
 @delete(
@@ -305,15 +305,18 @@ async def delete_document(
     status_code=202,
     opt={WRITES: True},
     tags=["documents"],
-    summary="Delete a file",
+    summary="Delete files",
     responses=error_responses(404, 409, 503, 507),
 )
 async def delete_file(
-    corpus: str, service: Service, source: Annotated[str, Parameter(min_length=1, max_length=4_000)]
+    corpus: str, service: Service, source: Annotated[list[str], Parameter(min_items=1, max_items=1_000)]
 ) -> AcceptedJob:
-    """Delete a file, also an unreadable one without a document; a job removes it from the index."""
+    """Delete files, also unreadable ones without a document; one job removes them from the index.
+
+    Of several files, those that are gone already are passed over. It is an error if all are.
+    """
     into = await service.run_blocking(service.home.corpus, corpus)
-    return await service.run_blocking(_remove, service, Original(into, source, Path(), 0))
+    return await service.run_blocking(_remove, service, into, list(dict.fromkeys(source)))
 
 
 ROUTES = (add_documents, list_corpus_documents, get_document, get_original, get_page_image, delete_document, delete_file)
@@ -352,15 +355,29 @@ def _deleted(service: Service, corpus: str, document: str) -> Original:
         return Original(opened.corpus, source, Path(), count)
 
 
-def _remove(service: Service, file: Original) -> AcceptedJob:
-    """Delete a file, and queue the job that removes it from the index. Raises DocumentMissing."""
+def _remove(service: Service, corpus: Corpus, files: list[str]) -> AcceptedJob:
+    """Delete files, and queue the job that removes them from the index, also if one fails after others were deleted.
+
+    Raises DocumentMissing if no file is there, HomeFolderError.
+    """
+    removed: list[str] = []
+    missing: DocumentMissing | None = None
     try:
-        service.home.remove(file.corpus, file.source)
-    except DocumentMissing:
-        with service.using(file.corpus.name) as opened:
-            if file.source not in opened.folder.file_records():
-                raise
-    return to_schema({"job": service.index_later(file.corpus, [file.source])}, AcceptedJob)
+        for file in files:
+            try:
+                service.home.remove(corpus, file)
+            except DocumentMissing as error:
+                with service.using(corpus.name) as opened:
+                    if file not in opened.folder.file_records():
+                        missing = error
+                        continue
+            removed.append(file)
+    finally:
+        job = service.index_later(corpus, removed) if removed else None
+    if job is None:
+        assert missing is not None
+        raise missing
+    return to_schema({"job": job}, AcceptedJob)
 
 
 def _span(document: Document, start: int | None, end: int | None) -> tuple[int, int]:

@@ -26,6 +26,7 @@ def read_back(asked: Query) -> Query:
         Query("q & a? ü=1", ("de", "fr"), ("pdf",), ("", "a b"), (("author", "x=y"), ("n", "3")), "2019", "2020-01"),
         Query("q", crosslingual=False, thorough=True, top_k=3, retrieve=99),
         Query("q", years=("2019", ""), excluded=(("language", "de"), ("folder", ""), ("year", "2020"), ("meta", "a=b=c"))),
+        Query("q", documents=("0a", "1b")),
     ],
 )
 def test_what_is_asked_survives_the_address(asked: Query) -> None:
@@ -53,6 +54,7 @@ EXCLUDING = Query(
     ("de",),
     folders=("a",),
     years=("2019", ""),
+    documents=("a1", "b2"),
     excluded=(("language", "fr"), ("type", "pdf"), ("folder", "b*"), ("folder", ""), ("year", "2020"), ("meta", "n=x")),
 )
 
