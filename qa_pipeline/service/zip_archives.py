@@ -168,7 +168,7 @@ class _Unpacker:
 
 
 def folded_name(name: str) -> str:
-    """A name as files are told apart: as it is stored, without case. Raises SettingError for an invalid name."""
+    """The name by which files are distinguished: as stored, without case. Raises SettingError for an invalid name."""
     return unicodedata.normalize("NFC", safe_name(name).casefold())
 
 
