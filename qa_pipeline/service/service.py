@@ -358,10 +358,10 @@ class Service:
         with self.using(name) as opened:
             return corpus_status(opened, skipped=skipped, allowed=None if key is None else key.filter)
 
-    def statuses(self, key: Key | None) -> list[dict[str, Any]]:
-        """The status of every corpus that the key may see, by name; one that cannot be read says why in `broken`."""
+    def statuses(self, key: Key | None, names: Iterable[str] | None = None) -> list[dict[str, Any]]:
+        """The status of these corpora (None: all) that the key may see; one that cannot be read says why in `broken`."""
         found = []
-        for name in self.home.names():
+        for name in self.home.names() if names is None else names:
             if self.may_see(key, name):
                 try:
                     found.append(self.status(name, key=key))
