@@ -7,6 +7,9 @@ driven by Playwright, and shares the machine's cores.
 A click is timed in the browser, from [Ask] to the first passage or answer of that question, and to its complete reply.
 Every question is new to the service, and the page is warm.
 
+The same is measured of `trial_page.html`: the view Ask alone, as a static page over the API. It belongs to
+`docs/decisions/streamlit-page.md`.
+
     python -m benchmarks.painting [--loads 10] [--clicks 20] [--json FILE]
 """
 
@@ -91,11 +94,17 @@ def visit(context: BrowserContext, url: str) -> dict[str, float]:
     page.goto(url, wait_until="commit")
     page.get_by_label("Question").wait_for()
     usable = time.perf_counter() - began
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    ended(page)
     whole = time.perf_counter() - began
     found = {"painted": page.evaluate(PAINTED), "usable": 1e3 * usable, "whole": 1e3 * whole, "MB": page.evaluate(SENT)}
     page.close()
     return found
+
+
+def ended(page: Page) -> None:
+    """Waits until Streamlit's script has ended; a static page has none."""
+    if page.locator("[data-testid=stApp]").count():
+        page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
 
 
 def click(page: Page, question: str) -> dict[str, float]:
@@ -103,7 +112,7 @@ def click(page: Page, question: str) -> dict[str, float]:
     box = page.get_by_label("Question")
     box.fill(question)
     found: dict[str, float] = page.evaluate(WATCH)
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    ended(page)
     return found
 
 
@@ -117,36 +126,47 @@ def questions(number: int) -> list[str]:
 
 
 def run(loads: int, clicks: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Alternates cold and warm loads, then asks; a row for each kind of load, and one for the clicks."""
+    """Alternates cold and warm loads, then asks, of the page and of the trial. Rows of the loads, and of the clicks."""
     from playwright.sync_api import sync_playwright
 
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         raise SystemExit("No browser is installed; name a Chromium in CHROMIUM.")
-    seen: dict[str, list[dict[str, float]]] = {"cold": [], "warm": []}
+    rows: list[dict[str, Any]] = []
+    waited: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as place, service(Path(place) / "home") as (api, _):
         fill(api)
         with site(api) as url, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-            visit(browser.new_context(), url)
-            for _ in range(loads):
-                context = browser.new_context(viewport={"width": 1280, "height": 900})
-                for kind in seen:
-                    seen[kind].append(visit(context, url))
-                context.close()
-            waited = _clicks(browser.new_context(viewport={"width": 1280, "height": 900}), url, clicks)
+            html = Path(__file__).with_name("trial_page.html").read_text("utf-8")
+            for name, address in (("page", url), ("trial", f"{api}/trial?corpus={CORPUS}")):
+                seen: dict[str, list[dict[str, float]]] = {"cold": [], "warm": []}
+                for number in range(loads + 1):
+                    context = browser.new_context(viewport={"width": 1280, "height": 900})
+                    context.route(f"{api}/trial*", lambda route: route.fulfill(body=html, content_type="text/html"))
+                    times = {kind: visit(context, address) for kind in seen}
+                    for kind, found in times.items() if number else ():
+                        seen[kind].append(found)
+                    if number == loads:
+                        waited += _clicks(context, address, name, clicks)
+                    context.close()
+                rows += [_row(f"{name}, {kind}", found) for kind, found in seen.items()]
             browser.close()
-    return [_row(kind, found) for kind, found in seen.items()], waited
+    return rows, waited
 
 
-def _clicks(context: BrowserContext, url: str, clicks: int) -> list[dict[str, Any]]:
+def _clicks(context: BrowserContext, url: str, name: str, clicks: int) -> list[dict[str, Any]]:
+    """Asks on a page that has been open; the first question is not counted."""
     if not clicks:
         return []
     page = context.new_page()
     page.goto(url)
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-    _, *found = [click(page, question) for question in questions(clicks)]
-    row: dict[str, Any] = {"clicks": len(found)}
+    page.get_by_label("Question").wait_for()
+    ended(page)
+    # Other questions for each page, as the service remembers what it has read.
+    asked = questions(2 * clicks + 1)[name == "trial" :: 2]
+    _, *found = [click(page, question) for question in asked]
+    row: dict[str, Any] = {"clicks": name, "number": len(found)}
     for name, words in (("passage", "first passage"), ("reply", "reply")):
         for share in (50, 95):
             row[f"{words} p{share} ms"] = machine.quantile([one[name] for one in found], share / 100)

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -39,9 +41,12 @@ CHOICES = {"thorough": "1", "folder": "en"}
 WIDTH, HEIGHT = 1280, 930
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Each view with a question in two directions of writing, on a phone and on a desk.
-QUESTIONS = {"en": QUESTION, "ar": "متى افتُتح جسر العوسق؟"}
+QUESTIONS = {"en": QUESTION, "ar": "متى انطلقت حملة التطعيم ضد حمى الجزر؟"}
 WIDTHS = {390: 844, 1280: 900}
-COLOURS = 64
+COLOURS = 256
+# No part waits for its script any more, and the style sheet of the page is there.
+DRAWN = """() => !document.querySelector('[data-testid=stSkeleton]')
+  && [...document.querySelectorAll('style')].some((one) => one.textContent.includes('docqa-answer'))"""
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 
 
@@ -55,7 +60,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as home, running("serve", "--home", home, "--port", str(api), "--reader", "builtin"):
         service = f"http://127.0.0.1:{api}"
         wait(lambda: httpx.get(f"{service}/ready", trust_env=False).status_code == 200)
-        fill(service)
+        if options.views is None:
+            fill(service)
         with running("ui", "--api", service, "--port", str(page)):
             address = f"http://127.0.0.1:{page}"
             wait(lambda: httpx.get(f"{address}/_stcore/health", trust_env=False).status_code == 200)
@@ -71,13 +77,12 @@ def main() -> int:
 def views(service: str) -> Iterator[tuple[str, str, str, str]]:
     """Name, language, address below the page's, and what has to be there, of every view."""
     with httpx.Client(base_url=f"{service}/v1/corpora/halmar", timeout=120, trust_env=False) as http:
-        yield "start", "en", "/?corpus=none", "[role=alert]"
         for language, question in QUESTIONS.items():
             asked = {"corpus": "halmar", "q": question, "language": language, "not_type": "docx"}
             reply = http.post("ask", json={"question": question, "filters": {"language": language}}).json()
             first = (reply["answers"] or reply["passages"])[0]
             place = {"document": first["document_id"], "start": first["start"], "end": first["end"]}
-            words = " OR ".join(word.strip("?؟") for word in question.split()[-2:])
+            words = " OR ".join(re.findall(r"\w{4,}", question))
             yield "collection", language, f"/?{urlencode({'corpus': 'halmar', 'language': language})}", ".docqa-quiet"
             yield "answers", language, f"/?{urlencode(asked)}", ".st-key-tools"
             yield "words", language, f"/?{urlencode({**asked, 'q': words, 'mode': 'words'})}", ".docqa-count"
@@ -103,27 +108,35 @@ def views(service: str) -> Iterator[tuple[str, str, str, str]]:
 
 
 def take_views(service: str, address: str, names: Sequence[str]) -> None:
-    """Write a picture of each view in each width, with few colours so that it stays small."""
-    target = IMAGES / "views"
-    target.mkdir(exist_ok=True)
+    """Write a picture of each view in each width: first of the empty home, then of the example corpus."""
+    (IMAGES / "views").mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path(), args=ARGUMENTS)
-        for name, language, path, there in views(service):
+        context = browser.new_context(color_scheme="light")
+        seen = itertools.chain([("start", "en", "/", ".docqa-start")], filled_views(service))
+        for name, language, path, there in seen:
             for width, height in WIDTHS.items():
                 if names and name not in names:
                     continue
-                page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
+                page = context.new_page()
+                page.set_viewport_size({"width": width, "height": height})
                 page.set_default_timeout(120_000)
                 page.goto(address + path)
                 page.locator(f"[data-testid=stMain] :is({there})").first.wait_for()
                 page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+                page.wait_for_function(DRAWN)
                 time.sleep(1)
                 picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-                into = target / f"{name}-{language}-{width}.png"
+                into = IMAGES / "views" / f"{name}-{language}-{width}.png"
                 picture.quantize(COLOURS, dither=Image.Dither.NONE).save(into, optimize=True)
                 print(f"{into.name} ({into.stat().st_size // 1000} kB)", flush=True)
                 page.close()
         browser.close()
+
+
+def filled_views(service: str) -> Iterator[tuple[str, str, str, str]]:
+    fill(service)
+    yield from views(service)
 
 
 def browser_path() -> str | None:

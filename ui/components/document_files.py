@@ -12,6 +12,7 @@ from ui.client.schemas import ENDED, Corpus, Documents, ListedDocument, Uploaded
 from ui.components.delete_dialog import Deletion, delete_button
 from ui.components.job_progress import ended_badly, show_ended_jobs, watch
 from ui.components.selection import select_all, selection_bar, tick
+from ui.components.sending import SendingProgress, counted
 from ui.render.highlight import escape_html, name
 from ui.render.html_tables import count, facts, heading, table, text
 from ui.render.names import language_name
@@ -46,8 +47,10 @@ def show_upload(corpus: Corpus) -> None:
     )
     added = f"Add {count(len(files), 'file')} to the collection" if files else "Add to the collection"
     if st.button(added, type="primary", disabled=not files, key="add"):
-        with show_problems(stop=False), st.spinner(f"Sending {count(len(files), 'file')}."):
-            _send(corpus, [(file.name, file) for file in files])
+        place = st.empty()
+        with show_problems(stop=False):
+            _send(corpus, counted([(file.name, file, file.size) for file in files], SendingProgress(place)))
+        place.empty()
     _progress(corpus)
 
 

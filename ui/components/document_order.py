@@ -23,9 +23,10 @@ def document_steps(corpus: Corpus, id: str, asked: Query) -> None:
     if at is None or len(places) < 2:
         return
     before, after = places[at - 1], places[(at + 1) % len(places)]
-    st.button("Previous document", on_click=partial(_go, *before), disabled=at == 0)
-    st.button("Next document", on_click=partial(_go, *after), disabled=at == len(places) - 1)
-    st.markdown(f"Document {at + 1:,} of {len(places):,}")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="documents"):
+        st.button("Previous document", on_click=partial(_go, *before), disabled=at == 0, type="tertiary")
+        st.button("Next document", on_click=partial(_go, *after), disabled=at == len(places) - 1, type="tertiary")
+        st.caption(f"Document {at + 1:,} of {len(places):,}", width="content")
 
 
 def document_order(corpus: Corpus, asked: Query) -> list[Place]:

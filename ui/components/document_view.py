@@ -33,18 +33,20 @@ def show_document(corpus: Corpus, document: Document, asked: Query, *, beside: b
     if not beside:
         name_page(str(document.meta.get("title") or "") or document.source)
     head(corpus, document, asked, beside=beside)
+    order = st.container()
     found, has_more = search_hits(document)
     if found is None and asked.by_words and asked.question:
         found, has_more = word_hits(corpus, document.id, asked.question)
     span = span_of(document)
     reply = reply_for(corpus, document, asked, span)
+    with order:
+        document_steps(corpus, document.id, asked)
     hits = hits_of(reply, document.id, found, span)
     # An attachment of a mail or a member of an archive has no file of its own to draw pages of.
     as_page = bool(document.pages) and document.meta.get("file_type") == "pdf" and "parent" not in document.meta
     with st.container(horizontal=True, vertical_alignment="center", key="hits"):
         is_page = as_page and chosen_view() == VIEWS[0]
         steps(hits, span, has_more)
-        document_steps(corpus, document.id, asked)
     if is_page:
         show_page(corpus, document, hits, span)
     else:

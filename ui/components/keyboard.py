@@ -66,7 +66,7 @@ SCRIPT = """<script>
     }
     const turn = {n: "Next", p: "Previous", N: "Next document", P: "Previous document"}[event.key];
     if (turn && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
-      const buttons = [...document.querySelectorAll(".st-key-hits button")];
+      const buttons = [...document.querySelectorAll(".st-key-hits button, .st-key-documents button")];
       const found = buttons.find((one) => one.textContent.trim() === turn && !one.disabled);
       if (found) { event.preventDefault(); found.click(); }
       return;

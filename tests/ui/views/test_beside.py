@@ -75,7 +75,10 @@ def test_a_phone_shows_one_at_a_time(page: Page, site: str, api: Live) -> None: 
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(at(site, corpus="test", q=QUESTION))
     settled(page)
-    assert not page.get_by_role("link", name="Show beside").first.is_visible()
+    page.get_by_role("link", name="Open in the document").first.wait_for()
+    beside = page.locator("a", has_text="Show beside").first
+    beside.wait_for(state="attached")
+    assert not beside.is_visible()
     page.goto(at(site, corpus="test", q=QUESTION, document=ids(api)["guide.md"]))
     page.locator(".st-key-beside").wait_for()
     settled_document = page.locator(".st-key-beside .docqa-whole")
