@@ -298,9 +298,10 @@ def _record(read: ReadFile, before: FileRecord | None) -> FileRecord:
     file = read.file
     if not read.done or (read.reason and read.begun):  # No file has this time, so the next run goes on from here.
         return FileRecord(file.source, read.hash, read.size, 0, now_ns(), "", read.remarks())
+    mtime_ns = 0 if read.again else file.mtime_ns
     if read.keep and before is not None:
-        return FileRecord(file.source, before.content_hash, file.size, file.mtime_ns, now_ns(), "", before.notes)
-    return FileRecord(file.source, read.hash, file.size, file.mtime_ns, now_ns(), read.reason, read.remarks())
+        return FileRecord(file.source, before.content_hash, file.size, mtime_ns, now_ns(), "", before.notes)
+    return FileRecord(file.source, read.hash, file.size, mtime_ns, now_ns(), read.reason, read.remarks())
 
 
 def _sum(before: FileReport | None, report: FileReport) -> FileReport:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import re
 import traceback
@@ -48,7 +47,7 @@ STATUSES: dict[type[errors.DocqaError], int] = {
     errors.DocqaError: 503,
 }
 FULL = "The disk of the service is full, so nothing was changed; free some space and try again."
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+REFUSED = "The home is read-only here, so nothing was changed; only questions and searches work."
 USUAL = (400, 401, 403, 422, 500)
 
 
@@ -73,6 +72,8 @@ def problem(error: Exception, *, with_text: bool = False) -> Problem:
     """Any error as a Problem. Unexpected errors are logged; with_text: with their message, which may contain a question."""
     if not isinstance(error, errors.DiskFull) and is_disk_full(error):
         return _problem("DiskFull", 507, FULL)
+    if isinstance(error, OSError) and error.errno in errors.READ_ONLY:
+        return _problem("HomeFolderError", 503, REFUSED)
     if isinstance(error, errors.DocqaError):
         return _problem(type(error).__name__, status_of(error), str(error))
     if isinstance(error, ValidationException):
@@ -95,7 +96,7 @@ def is_disk_full(error: BaseException | None) -> bool:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, errors.DiskFull) or (isinstance(error, OSError) and error.errno in NO_SPACE):
+        if isinstance(error, errors.DiskFull) or (isinstance(error, OSError) and error.errno in errors.NO_SPACE):
             return True
         error = error.__cause__ or error.__context__
     return False

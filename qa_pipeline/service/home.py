@@ -31,7 +31,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexing.atomic_files import move, pieces_of, store, temporary_file
+from indexing.atomic_files import make_folder, move, pieces_of, remove, store, temporary_file
 from indexing.errors import DocumentMissing, SettingError, os_reason
 from qa_pipeline.errors import CorpusExists, CorpusMissing, HomeFolderError, HomeMissing
 from qa_pipeline.service.service_db import SERVICE_DATABASE, now
@@ -199,7 +199,7 @@ class Home:
         settings = IndexSettings(embedder=facts["embedder"])
         model = self.embedder(settings.embedder).facts()
         for folder in ("documents", "incoming"):
-            (path / folder).mkdir(parents=True)
+            make_folder(path / folder)
         with IndexFolder.create(path / "index", settings, model) as index, index.writer():
             Index(index).publish()
         store(path / "corpus.json", json.dumps(facts).encode("utf-8"))
@@ -280,7 +280,7 @@ class Home:
         """Delete an original file, and folders that become empty. Raises DocumentMissing, HomeFolderError."""
         path = self.original(corpus, file)
         try:
-            path.unlink()
+            remove(path)
         except FileNotFoundError:
             raise _no_file(file) from None
         except OSError as error:
@@ -348,9 +348,9 @@ def _make_home(path: Path) -> None:
         return
     if names - {"corpora", "uploads"}:
         raise HomeFolderError(f"{path} holds other files; name an empty or new folder for the home.")
-    path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    make_folder(path, PRIVATE)
     for folder in ("corpora", "uploads"):
-        (path / folder).mkdir(mode=PRIVATE, exist_ok=True)
+        make_folder(path / folder, PRIVATE)
     store(path / MARKER, json.dumps({"format": FORMAT}).encode("utf-8"))
 
 
