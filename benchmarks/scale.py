@@ -14,6 +14,7 @@ import json
 import os
 import resource
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -189,7 +190,7 @@ def retrieved(place: Path) -> dict[str, Any]:
 def searched(place: Path) -> dict[str, Any]:
     from benchmarks.word_search import measured
 
-    return measured(place / "index", 30, 2)
+    return measured(place / "index", 30, 2, 5_000, lambda what, row: print(what, row, file=sys.stderr, flush=True))
 
 
 def _timed(ask: Callable[[Any], Any], items: Sequence[Any]) -> tuple[list[float], list[float]]:
