@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from litestar import Litestar, Router
@@ -23,7 +24,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from qa_pipeline.api.auth import OPEN, guard
-from qa_pipeline.api.bodies import BoundedRequest
+from qa_pipeline.api.bodies import HELD, BoundedRequest
 from qa_pipeline.api.client_watch import ClientWatch
 from qa_pipeline.api.openapi_page import POLICY, Description, InteractivePage
 from qa_pipeline.api.problems import allowed_methods, exception_handler
@@ -116,11 +117,13 @@ def with_headers(app: Litestar) -> ASGIApp:
                 _add_headers(message, scope["path"], number)
             await send(message)
 
+        held = scope[HELD] = ExitStack()  # type: ignore[typeddict-unknown-key]
         try:
             if method == "POST" and _is_empty(scope):
                 await watch.expect_no_body()
             await app(scope, watch.receive, sending)
         finally:
+            held.close()
             await watch.close()
             _note(service, method, scope, status, time.perf_counter() - began, number)
 

@@ -36,6 +36,7 @@ FLAGS = (
     ("--concurrency", "N", "questions read at once (as many as cores)"),
     ("--queue", "N", "questions that may wait (four times that)"),
     ("--key-batches", "N", "batches of one key at once (2)"),
+    ("--key-bytes", "N", "bytes of JSON bodies of one key at once (100,000,000)"),
     ("--deadline-s", "SECONDS", "time for a question, from its arrival (60)"),
     ("--body-s", "SECONDS", "time for the head of a request, and for its body (20)"),
     ("--connections", "N", "connections open at once (1,000)"),

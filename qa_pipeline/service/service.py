@@ -112,7 +112,8 @@ class Service:
         """Finish admitted questions in what is left of `shutdown_s`, return running jobs to the queue, and close all."""
         self.begin_stop()
         self._stopped.set()
-        self._worker.stop(self._left_s())
+        if self._worker.stop(self._left_s()):
+            self.jobs.close()
         self.reads.close(self._left_s())
         self._blocking.shutdown(wait=True)
         opened = self.corpora.opened()
