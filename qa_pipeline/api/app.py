@@ -117,7 +117,7 @@ def with_headers(app: Litestar) -> ASGIApp:
                 _add_headers(message, scope["path"], number)
             await send(message)
 
-        held = scope[HELD] = ExitStack()  # type: ignore[typeddict-unknown-key]
+        held = scope[HELD] = ExitStack()  # type: ignore[literal-required]
         try:
             if method == "POST" and _is_empty(scope):
                 await watch.expect_no_body()

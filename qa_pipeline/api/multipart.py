@@ -68,7 +68,7 @@ async def upload(request: Request[Any, Any, Any], uploads: Path, settings: Serve
         raise _too_large(settings)
     boundary = _boundary(request)
     size = int(announced) if announced.isdecimal() else settings.upload_bytes
-    held: ExitStack = request.scope[HELD]  # type: ignore[typeddict-item]
+    held: ExitStack = request.scope[HELD]  # type: ignore[literal-required]
     whose = f"{owner(request)} uploads"
     held.enter_context(request.app.state.service.reads.holding(whose, size, UPLOADS * settings.upload_bytes))
     await asyncio.to_thread(_check_room, uploads, settings.uploads_bytes)

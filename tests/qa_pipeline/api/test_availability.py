@@ -230,7 +230,7 @@ def test_bytes_of_one_key_are_bounded(tmp_path: Path, uploads: bool) -> None:
     home = Home.open(tmp_path / "h", create=True, embedder=known_models().embedder)
     keys = KeyStore(home.keys)
     mine, other = keys.add("mine", write=True)[1], keys.add("other", write=True)[1]
-    limits = {"body_bytes": 100_000, "key_bytes": 150_000, "upload_bytes": 75_000}
+    limits: dict[str, Any] = {"body_bytes": 100_000, "key_bytes": 150_000, "upload_bytes": 75_000}
     with live(home.path, key=mine, **limits) as api:
         api.fill("c", {"bridge.txt": BRIDGE})
         path = "/v1/corpora/c/documents" if uploads else "/v1/corpora/c/ask"
