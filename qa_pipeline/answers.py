@@ -22,11 +22,19 @@ Stopped = Literal["all", "sure", "budget"]
 Scope = Literal["language", "pooled", "none"]
 
 
+class DocumentName(Struct, frozen=True):
+    """The id and the source of a document."""
+
+    document_id: str
+    source: str
+
+
 class Passage(Struct, frozen=True):
     """A chunk as retrieved. Offsets are code points in the document's text.
 
     Ranks begin at 1; a rank and score of None mean that the passage is not in that ranking.
     missing: numbers, codes and names of the question that the passage, its headings and its source do not state.
+    also_in: other documents with the same text that match the filters, by source; at most 100.
     """
 
     document_id: str
@@ -43,6 +51,7 @@ class Passage(Struct, frozen=True):
     fused_rank: int
     fused_score: float
     missing: tuple[str, ...] = ()
+    also_in: tuple[DocumentName, ...] = ()
 
 
 class AnswerQuotation(Struct, frozen=True):

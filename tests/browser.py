@@ -54,7 +54,7 @@ def site(api: Live) -> Iterator[str]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "ui/app.py"), "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "ui/server.py"), "--server.port", str(port)]
     inherited = {name: text for name, text in os.environ.items() if not name.startswith("STREAMLIT_")}
     environment = {**inherited, "DOCQA_API_URL": api.url, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

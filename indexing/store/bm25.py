@@ -32,7 +32,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from indexing.arrays import Ids, Scores, top_scores
+from indexing.arrays import Ids, Scores, mapped_array, top_scores
 from indexing.errors import IndexDamaged
 
 K1 = 1.2
@@ -155,8 +155,10 @@ class Segment:
             np.savez(file, **{name: getattr(self, name) for name in ARRAYS})
 
     @classmethod
-    def load(cls, path: Path) -> Segment:
+    def load(cls, path: Path, mapped: bool = False) -> Segment:
         """Read what `save` wrote. Raises IndexDamaged if it is something else.
+
+        mapped: leave rows and counts in the file; the system reads them when needed, and may drop them from memory.
 
         numpy parses the header of an array with `ast`. In CPython up to 3.11.7 another thread that parses can disturb that,
         with a SystemError (gh-106905); the next try succeeds.
@@ -164,7 +166,8 @@ class Segment:
         for tries_left in reversed(range(TRIES)):
             try:
                 with np.load(path, allow_pickle=False) as arrays:
-                    return cls(**{name: arrays[name] for name in ARRAYS})
+                    left = {name: mapped_array(path, name) for name in MAPPED if mapped}
+                    return cls(**{name: left[name] if name in left else arrays[name] for name in ARRAYS})
             except (OSError, ValueError, KeyError, EOFError, BadZipFile, SystemError) as error:
                 if not isinstance(error, SystemError) or not tries_left:
                     raise IndexDamaged(f"The keyword index {path.name} cannot be read ({error}).") from error
@@ -194,6 +197,7 @@ def _in_order(hashes: Hashes, sizes: NDArray[np.int64]) -> tuple[Hashes, NDArray
 
 TRIES = 5
 ARRAYS = tuple(field.name for field in fields(Segment))
+MAPPED = ("rows", "counts")
 NONE: Hashes = np.empty(0, np.uint64)
 EMPTY = Segment.build([])
 

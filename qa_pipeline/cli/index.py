@@ -32,6 +32,7 @@ def add_index_verb(verbs: Any) -> None:
         choices=("both", "token", "sentence"),
         help="vectors of the built-in embedder: of tokens first and then of sentences (both), or of one kind",
     )
+    verb.add_argument("--hidden-text", action="store_true", help="also read hidden and struck-out text of documents")
     verb.add_argument("--max-bytes", type=int, metavar="N", help="bytes of a file at most")
     verb.add_argument("--max-chars", type=int, metavar="N", help="characters of a document at most")
     verb.add_argument("--max-pages", type=int, metavar="N", help="pages of a document at most")
@@ -117,10 +118,12 @@ def index_settings(options: argparse.Namespace) -> IndexSettings | None:
 
     chosen = {"embedder": _embedder(options), "vectors": options.vectors, "tiers": options.tiers}
     values: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    if options.hidden_text:
+        values["hidden_text"] = True
     if options.chunk_tokens is not None:
         values["chunks"] = ChunkSettings(tokens=options.chunk_tokens)
     new = not (options.into / DATABASE).is_file()
-    told = options.embedder or options.chunk_tokens or options.tiers
+    told = options.embedder or options.chunk_tokens or options.tiers or options.hidden_text
     return (IndexSettings(**values) if new else _of_existing(options.into, values)) if told or new else None
 
 

@@ -20,10 +20,16 @@ class ApiError(Exception):
         self.detail, self.status, self.kind, self.retry_after = detail, status, kind, retry_after
 
 
+class DocumentName(Struct, frozen=True):
+    document_id: str
+    source: str
+
+
 class Passage(Struct, frozen=True):
     """document.text[start:end] == text, in code points. Ranks are 1-based, None in a ranking without the passage.
 
     missing: numbers, codes and names of the question that stand neither in the passage nor in its headings and source.
+    also_in: other documents with the same text.
     """
 
     document_id: str
@@ -40,6 +46,7 @@ class Passage(Struct, frozen=True):
     fused_rank: int = 1
     fused_score: float = 0.0
     missing: tuple[str, ...] = ()
+    also_in: tuple[DocumentName, ...] = ()
 
 
 class Answer(Struct, frozen=True):

@@ -34,6 +34,7 @@ from ui.state.url import ASK, DOCUMENT, address, follow, followed, link, paramet
 Documents = Mapping[str, ListedDocument]
 WHILE_READING = 3
 SHORT = 500
+NAMED = 3
 MORE, MOST_READ = 50, 100
 ORDERS = ("By confidence", "By language")
 
@@ -250,7 +251,19 @@ def where(item: Answer | Passage | WordHit, document: ListedDocument | None = No
     facts.append(escape_html(language_name(item.language)))
     dated = str(document.meta.get("date") or "") if document is not None else ""
     facts += [f"<time>{escape_html(dated)}</time>"] if dated else []
+    facts += _also_in(item.passage if isinstance(item, Answer) else item)
     return f'<footer class="docqa-where">{"<span>·</span>".join(facts)}</footer>'
+
+
+def _also_in(item: Passage | WordHit | None) -> list[str]:
+    """The other documents with the text of a passage, as HTML: the first ones by name, all of them in the tooltip."""
+    others = item.also_in if isinstance(item, Passage) else ()
+    if not others:
+        return []
+    shown = ", ".join(name(other.source) for other in others[:NAMED])
+    more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+    everyone = escape_html("\n".join(other.source for other in others))
+    return [f'<span title="{everyone}">also in {shown}{more}</span>']
 
 
 def show_passages(corpus: Corpus, asked: Query, reply: Reply, documents: Documents) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 
 import streamlit as st
 
+from ui.client.http import Client
 from ui.client.schemas import ApiError, Corpus, Document, Page, Reply
 from ui.components.document_order import document_steps
 from ui.components.hit_navigation import Hits, Span, hits_of, page_of, window
@@ -15,13 +16,13 @@ from ui.render.highlight import MAX_FOUND, block, escape_html, find, mark_html, 
 from ui.render.names import language_name
 from ui.state.query import Query
 from ui.state.reply_cache import is_kept, outcome
-from ui.state.session import client, name_page, show_problem
+from ui.state.session import cached_by_key, client, name_page, show_problem
 from ui.state.url import ASK, DOCUMENT, address, follow, followed, link, number, parameter
 
 VIEWS = ("Page", "Text")
 
 
-@st.cache_data(show_spinner=False, max_entries=16)
+@cached_by_key(max_entries=16)
 def fetch_document(corpus: str, created: str, generation: int, id: str) -> Document:
     """A document with its text, cached per generation of the corpus. Raises ApiError."""
     return client().get_document(corpus, id)
@@ -77,13 +78,13 @@ def head(corpus: Corpus, document: Document, asked: Query, *, beside: bool = Fal
         if beside:
             place = {name: parameter(name) for name in ("start", "end", "find")}
             link(DOCUMENT, "Open alone", corpus=corpus.name, document=document.id, **place, **asked.query())
-        original = partial(_original, corpus.name, document.id)
+        original = partial(_original, client(), corpus.name, document.id)
         file = document.source.rpartition("/")[2]
         st.download_button("Download the original", original, file_name=file, on_click="ignore")
 
 
-def _original(corpus: str, id: str) -> bytes:
-    return client().get_original(corpus, id).data
+def _original(asker: Client, corpus: str, id: str) -> bytes:
+    return asker.get_original(corpus, id).data
 
 
 def reply_for(corpus: Corpus, document: Document, asked: Query, span: Span | None) -> Reply | None:
@@ -209,7 +210,7 @@ def show_page(corpus: Corpus, document: Document, hits: Hits, span: Span | None)
         st.html(block(mark_html(document.text[first:last], hits.marks, first), document.language, "whole"))
 
 
-@st.cache_data(show_spinner=False, max_entries=32)
+@cached_by_key(max_entries=32)
 def page_image(corpus: str, content_hash: str, id: str, page: int, span: Span | None) -> Page:
     """The image of a page with the boxes of a span. Raises ApiError."""
     start, end = span or (None, None)

@@ -14,7 +14,7 @@ from ui.render.highlight import FOUND, Mark, block, mark_html, name
 from ui.render.html_tables import count
 from ui.state.query import Query
 from ui.state.reply_cache import get_cited, question_language
-from ui.state.session import client, show_problems
+from ui.state.session import cached_by_key, client, show_problems
 from ui.state.url import DOCUMENT, address, link, number
 
 SHOWN, MOST = 20, 100
@@ -24,7 +24,7 @@ HELP = (
 )
 
 
-@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
+@cached_by_key(max_entries=64, ttl=600)
 def find_words(
     corpus: str, created: str, generation: int, words: str, filters: dict[str, Any] | None, limit: int = MOST
 ) -> WordHits:

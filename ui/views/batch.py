@@ -15,7 +15,7 @@ from ui.render.batch_rows import KINDS, ORDERS, SUFFIXES, Row, answers, counts, 
 from ui.render.highlight import escape_html, name
 from ui.render.html_tables import STYLE, count, table, text, when
 from ui.render.names import plain
-from ui.state.session import client, pick_corpus, show_problems
+from ui.state.session import cached_by_key, client, pick_corpus, show_problems
 from ui.state.url import BATCH, address, follow, followed, link, number, parameter
 
 PAGE = 50
@@ -118,7 +118,7 @@ def one(corpus: Corpus, id: str) -> None:
             result(job, _answers(job.id))
 
 
-@st.cache_data(show_spinner="Fetching the answers.", max_entries=KEPT)
+@cached_by_key(show_spinner="Fetching the answers.", max_entries=KEPT)
 def _answers(id: str) -> list[Row]:
     return answers(client().get_job_result(id, "jsonl").data)
 
@@ -139,11 +139,12 @@ def result(job: Job, rows: list[Row]) -> None:
 
 
 def _downloads(id: str) -> None:
+    asker = client()
     with st.container(horizontal=True, key="downloads"):
         for kind, (label, mime) in FORMATS.items():
             st.download_button(
                 f"Download {label}",
-                lambda kind=kind: client().get_job_result(id, kind).data,  # type: ignore[misc]
+                lambda kind=kind: asker.get_job_result(id, kind).data,  # type: ignore[misc]
                 f"answers-{id[:8]}.{kind}",
                 mime,
                 on_click="ignore",
