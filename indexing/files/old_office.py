@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,8 @@ from indexing.errors import UnreadableFile
 from indexing.files.charset import decode
 from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_pages
 from indexing.files.tables import table_lines
+
+Parse = Callable[[bytes, str, FileLimits], list[FileText]]
 
 NEWER = {"doc": "docx", "xls": "xlsx", "ppt": "pptx"}
 NAMES = {"doc": "an old Word document", "xls": "an old Excel workbook", "ppt": "an old PowerPoint presentation"}
@@ -32,8 +34,11 @@ _GRACE_S = 5.0
 _FILE_BYTES = 100_000_000
 
 
-def read_old_office(data: bytes, limits: FileLimits, kind: str) -> list[FileText]:
-    """The texts of a file of this kind (doc, xls or ppt). Raises UnreadableFile, also where no program is installed."""
+def read_old_office(data: bytes, limits: FileLimits, kind: str, parse: Parse) -> list[FileText]:
+    """The texts of a file of this kind (doc, xls or ppt). Raises UnreadableFile, also where no program is installed.
+
+    parse: gives the texts of a file of a newer kind.
+    """
     office = next(filter(None, map(shutil.which, OFFICE)), None)
     program = shutil.which(CATDOC[kind][0])
     if office is None and program is None:
@@ -45,14 +50,12 @@ def read_old_office(data: bytes, limits: FileLimits, kind: str) -> list[FileText
         path = Path(folder) / f"in.{kind}"
         path.write_bytes(data)
         if office is not None:
-            return _by_office(office, path, limits, kind)
+            return _by_office(office, path, limits, kind, parse)
         return _by_catdoc((str(program), *CATDOC[kind][1:]), path, limits, kind)
 
 
-def _by_office(office: str, path: Path, limits: FileLimits, kind: str) -> list[FileText]:
+def _by_office(office: str, path: Path, limits: FileLimits, kind: str, parse: Parse) -> list[FileText]:
     """The texts of the file that LibreOffice makes of it."""
-    from indexing.files.formats import parse
-
     out, profile = path.parent / "out", (path.parent / "profile").as_uri()
     command = [office, f"-env:UserInstallation={profile}", "--headless", "--norestore", "--convert-to", NEWER[kind]]
     run_program([*command, "--outdir", str(out), str(path)], "LibreOffice", limits)

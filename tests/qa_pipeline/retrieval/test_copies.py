@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -37,7 +37,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 
 def found(
-    index: Index, settings: AskSettings = ALL, filters: dict[str, object] | None = None
+    index: Index, settings: AskSettings = ALL, filters: Mapping[str, object] | None = None
 ) -> list[tuple[str, list[str]]]:
     passages = Retriever(index, WordEmbedder()).passages(QUESTION, settings, filters).passages  # type: ignore[arg-type]
     assert [passage.fused_rank for passage in passages] == list(range(1, len(passages) + 1))
