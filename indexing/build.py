@@ -115,6 +115,7 @@ def index_files(
     folder = _open_or_create(into, settings, embedder)
     limits = replace(limits, hidden_text=folder.settings.hidden_text)
     with folder, folder.writer():
+        folder.add_filter_indexes()
         index = Index(folder)
         moved = {} if only is not None else {file.source: file for file in rename_moved(folder, found)}
         known = folder.file_records()
@@ -279,7 +280,7 @@ def _write(index: Index, batch: Batch, vectors: Matrix, known: KnownFiles) -> li
         files=[_record(read, known.get(read.file.source)) for read, _ in batch.files],
         drop=[read.file.source for read, _ in batch.files if not read.keep and not read.begun],
     )
-    index.keep_written(generation, batch.words, vectors)
+    index.keep_written(generation, batch.words)
     return [_file_report(read, part, known.get(read.file.source)) for read, part in batch.files]
 
 
@@ -297,9 +298,10 @@ def _record(read: ReadFile, before: FileRecord | None) -> FileRecord:
     file = read.file
     if not read.done or (read.reason and read.begun):  # No file has this time, so the next run goes on from here.
         return FileRecord(file.source, read.hash, read.size, 0, now_ns(), "", read.remarks())
+    mtime_ns = 0 if read.again else file.mtime_ns
     if read.keep and before is not None:
-        return FileRecord(file.source, before.content_hash, file.size, file.mtime_ns, now_ns(), "", before.notes)
-    return FileRecord(file.source, read.hash, file.size, file.mtime_ns, now_ns(), read.reason, read.remarks())
+        return FileRecord(file.source, before.content_hash, file.size, mtime_ns, now_ns(), "", before.notes)
+    return FileRecord(file.source, read.hash, file.size, mtime_ns, now_ns(), read.reason, read.remarks())
 
 
 def _sum(before: FileReport | None, report: FileReport) -> FileReport:

@@ -10,7 +10,7 @@ import numpy as np
 
 from indexing.arrays import Matrix
 from indexing.documents import Chunk, Document, content_hash, document_id
-from indexing.errors import UnreadableFile
+from indexing.errors import RefusedFile, UnreadableFile
 from indexing.files.file_text import FileText
 from indexing.files.walk import FileReader, FoundFile, file_hash
 from indexing.models.word_tokenizer import count_tokens
@@ -35,6 +35,7 @@ class ReadFile:
 
     A mailbox comes in parts. size: the bytes of it that are read so far, whose hash is `hash`; share: those of this part.
     begun: earlier parts stay in the index; done: no part follows. With a reason, reading ended behind those parts.
+    again: the next run reads the file, also if it has not changed by then.
     """
 
     file: FoundFile
@@ -47,6 +48,7 @@ class ReadFile:
     begun: bool = False
     done: bool = True
     notes: tuple[str, ...] = ()
+    again: bool = False
 
     def remarks(self) -> tuple[str, ...]:
         """The remarks on the whole file and on its texts."""
@@ -109,7 +111,7 @@ def _read(reader: FileReader, files: Iterable[FoundFile], known: Mapping[str, Fi
             texts, digest = reader.read(file)
         except UnreadableFile as error:
             digest, same = _hash_of(file, record)
-            yield ReadFile(file, digest, reason=str(error), keep=same)
+            yield ReadFile(file, digest, reason=str(error), keep=same, again=isinstance(error, RefusedFile))
             continue
         if record is not None and record.content_hash == digest and not record.reason:
             yield ReadFile(file, digest, keep=True)
@@ -140,7 +142,8 @@ def _read_mailbox(reader: FileReader, file: FoundFile, record: FileRecord | None
             before, digest, written = part.size, part.digest, True
     except UnreadableFile as error:
         keep = written or (record is not None and not record.reason)
-        yield ReadFile(file, digest, reason=str(error), keep=keep, size=before, begun=written)
+        again = isinstance(error, RefusedFile)
+        yield ReadFile(file, digest, reason=str(error), keep=keep, size=before, begun=written, again=again)
 
 
 def _hash_of(file: FoundFile, record: FileRecord | None) -> tuple[str, bool]:

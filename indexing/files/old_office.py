@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import shutil
-import signal
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from indexing.errors import UnreadableFile
 from indexing.files.charset import decode
 from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_pages
+from indexing.files.programs import run_program
 from indexing.files.tables import table_lines
 
 Parse = Callable[[bytes, str, FileLimits], list[FileText]]
@@ -29,9 +26,6 @@ NEWER = {"doc": "docx", "xls": "xlsx", "ppt": "pptx"}
 NAMES = {"doc": "an old Word document", "xls": "an old Excel workbook", "ppt": "an old PowerPoint presentation"}
 CATDOC = {"doc": ("catdoc", "-w", "-d", "utf-8"), "xls": ("xls2csv", "-d", "utf-8"), "ppt": ("catppt", "-d", "utf-8")}
 OFFICE = ("soffice", "libreoffice")
-_SHARE = 0.9
-_GRACE_S = 5.0
-_FILE_BYTES = 100_000_000
 
 
 def read_old_office(data: bytes, limits: FileLimits, kind: str, parse: Parse) -> list[FileText]:
@@ -62,10 +56,25 @@ def _by_office(office: str, path: Path, limits: FileLimits, kind: str, parse: Pa
     made = out / f"in.{NEWER[kind]}"
     if not made.is_file():
         raise UnreadableFile(f"{NAMES[kind]} that LibreOffice cannot convert: damaged, or a password is needed")
-    texts = parse(made.read_bytes(), NEWER[kind], limits)
+    texts = _reader(NEWER[kind])(made.read_bytes(), limits)
     return [
         replace(text, meta={**text.meta, "file_type": kind}, notes=("read by LibreOffice", *text.notes)) for text in texts
     ]
+
+
+def _reader(kind: str) -> Callable[[bytes, FileLimits], list[FileText]]:
+    """The parser of a newer format. Its libraries are imported only here, when needed."""
+    if kind == "docx":
+        from indexing.files.word import read_docx
+
+        return read_docx
+    if kind == "xlsx":
+        from indexing.files.sheets import read_xlsx
+
+        return read_xlsx
+    from indexing.files.slides import read_pptx
+
+    return read_pptx
 
 
 def _by_catdoc(command: Sequence[str], path: Path, limits: FileLimits, kind: str) -> list[FileText]:
@@ -90,55 +99,3 @@ def _rows(printed: str) -> Iterator[list[str]]:
     """The cells of each row that xls2csv prints."""
     for row in csv.reader(io.StringIO(printed.replace("\0", ""))):
         yield [" ".join(cell.split()) for cell in row]
-
-
-def run_program(command: Sequence[str], name: str, limits: FileLimits) -> bytes:
-    """The output of a program, which is killed with its children after `_SHARE` of the time for a file.
-
-    Raises UnreadableFile, also if it prints too much.
-    """
-    environment = {**os.environ, "HOME": str(Path(command[-1]).parent)}
-    output = Path(command[-1]).with_suffix(".output")
-    with output.open("wb") as out:
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.DEVNULL,
-                env=environment,
-                cwd=output.parent,
-                start_new_session=True,
-                preexec_fn=partial(_bound_files, 4 * limits.max_chars + _FILE_BYTES),
-            )
-        except OSError:
-            raise UnreadableFile(f"{name} could not be started") from None
-        try:
-            process.wait(limits.seconds * _SHARE)
-        except subprocess.TimeoutExpired:
-            raise UnreadableFile(
-                f"not read by {name} within {limits.seconds * _SHARE:g} of the {limits.seconds:g} seconds allowed for one"
-                " file (--seconds)"
-            ) from None
-        finally:
-            _end(process)
-    size = output.stat().st_size
-    if size > 4 * limits.max_chars:
-        raise UnreadableFile(f"{size:,} bytes of text, more than the {limits.max_chars:,} characters allowed (--max-chars)")
-    return output.read_bytes()
-
-
-def _bound_files(size: int) -> None:
-    """Bound the size of each file that this process writes."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of a program and its children."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
-    process.wait(_GRACE_S)

@@ -21,8 +21,8 @@ from indexing.errors import UnreadableFile
 from indexing.files.charset import decode
 from indexing.files.file_text import FileLimits, Member
 from indexing.files.html import declared_encoding
-from indexing.files.old_office import run_program
 from indexing.files.outlook import encoded_word
+from indexing.files.programs import run_program
 from indexing.files.rtf import decompressed_rtf, rtf_text
 
 READPST = ("readpst", "-e", "-8", "-q", "-o")

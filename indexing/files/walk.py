@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from indexing.errors import IndexFolderError, UnreadableFile, os_reason
+from indexing.errors import IndexFolderError, RefusedFile, UnreadableFile, os_reason
 from indexing.files.file_text import FileLimits, FileText
 from indexing.files.hidden_names import is_hidden
 from indexing.files.mailboxes import MailboxPart, hash_of, is_mailbox, read_parts
@@ -258,7 +258,7 @@ class FileReader:
             with open(file.path, "rb") as stream:
                 yield from read_parts(stream, file.source, read, self.limits.max_bytes, known, notes)
         except OSError as error:
-            raise UnreadableFile(f"cannot be read: {os_reason(error)}") from None
+            raise RefusedFile(f"cannot be read: {os_reason(error)}") from None
 
 
 def _bytes_of(path: Path, limit: int) -> bytes:
@@ -266,7 +266,7 @@ def _bytes_of(path: Path, limit: int) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise UnreadableFile(f"cannot be opened: {os_reason(error)}") from None
+        raise RefusedFile(f"cannot be opened: {os_reason(error)}") from None
     try:
         facts = os.fstat(handle)
         if stat.S_ISDIR(facts.st_mode):
@@ -276,7 +276,7 @@ def _bytes_of(path: Path, limit: int) -> bytes:
         _check_limit(facts.st_size, limit)
         data = _read_all(handle, facts.st_size, limit)
     except OSError as error:
-        raise UnreadableFile(f"cannot be read: {os_reason(error)}") from None
+        raise RefusedFile(f"cannot be read: {os_reason(error)}") from None
     finally:
         os.close(handle)
     return data

@@ -32,7 +32,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from indexing.arrays import Ids, Scores, top_scores
+from indexing.arrays import Ids, Scores, mapped_array, top_scores
 from indexing.errors import IndexDamaged
 
 K1 = 1.2
@@ -119,25 +119,26 @@ class Segment:
         ids = np.concatenate([segment.ids for segment in segments])
         assert np.all(ids[1:] > ids[:-1]), "segments out of order"
         alive = ~np.isin(ids, dead)
+        place = np.cumsum(alive) - 1
         first = np.cumsum([0, *(len(segment.ids) for segment in segments)])
-        place = np.where(alive, np.cumsum(alive) - 1, -1).astype(np.int32)
-        places = [place[at : at + len(s.ids)] for s, at in zip(segments, first, strict=False)]
-        total = sum(len(segment.rows) for segment in segments)
-        rows, counts, at = np.empty(total, np.int32), np.empty(total, np.uint16), 0
-        terms, sizes = [NONE], [np.empty(0, np.int64)]
-        for low, high in _term_ranges(total):
-            part = _merged_part(segments, places, low, high)
-            rows[at : at + len(part[2])], counts[at : at + len(part[2])] = part[2], part[3]
-            at += len(part[2])
-            terms.append(part[0])
-            sizes.append(part[1])
+        rows = np.concatenate([place[at : at + len(s.ids)][s.rows] for s, at in zip(segments, first, strict=False)])
+        counts = np.concatenate([segment.counts for segment in segments])
+        hashes = np.concatenate([segment.terms for segment in segments])
+        sizes = np.concatenate([np.diff(segment.starts) for segment in segments])
+        if not alive.all():
+            keep = np.concatenate([alive[at : at + len(s.ids)][s.rows] for s, at in zip(segments, first, strict=False)])
+            sizes = np.bincount(np.repeat(np.arange(len(sizes)), sizes)[keep], minlength=len(sizes))
+            rows, counts = rows[keep], counts[keep]
+            hashes, sizes = hashes[sizes > 0], sizes[sizes > 0]
+        lengths = np.concatenate([segment.lengths for segment in segments])[alive]
+        terms, starts, order = _in_order(hashes, sizes)
         return cls(
             ids=ids[alive],
-            lengths=np.concatenate([segment.lengths for segment in segments])[alive],
-            terms=np.concatenate(terms),
-            starts=np.append(0, np.cumsum(np.concatenate(sizes))).astype(np.int64),
-            rows=rows[:at],
-            counts=counts[:at],
+            lengths=lengths,
+            terms=terms,
+            starts=starts,
+            rows=rows[order].astype(np.int32),
+            counts=counts[order],
             languages=np.concatenate([segment.languages for segment in segments])[alive],
         )
 
@@ -154,8 +155,10 @@ class Segment:
             np.savez(file, **{name: getattr(self, name) for name in ARRAYS})
 
     @classmethod
-    def load(cls, path: Path) -> Segment:
+    def load(cls, path: Path, mapped: bool = False) -> Segment:
         """Read what `save` wrote. Raises IndexDamaged if it is something else.
+
+        mapped: leave rows and counts in the file; the system reads them when needed, and may drop them from memory.
 
         numpy parses the header of an array with `ast`. In CPython up to 3.11.7 another thread that parses can disturb that,
         with a SystemError (gh-106905); the next try succeeds.
@@ -163,7 +166,8 @@ class Segment:
         for tries_left in reversed(range(TRIES)):
             try:
                 with np.load(path, allow_pickle=False) as arrays:
-                    return cls(**{name: arrays[name] for name in ARRAYS})
+                    left = {name: mapped_array(path, name) for name in MAPPED if mapped}
+                    return cls(**{name: left[name] if name in left else arrays[name] for name in ARRAYS})
             except (OSError, ValueError, KeyError, EOFError, BadZipFile, SystemError) as error:
                 if not isinstance(error, SystemError) or not tries_left:
                     raise IndexDamaged(f"The keyword index {path.name} cannot be read ({error}).") from error
@@ -176,40 +180,6 @@ class _Hashes(dict[str, int]):
     def __missing__(self, term: str) -> int:
         made = self[term] = term_hash(term)
         return made
-
-
-def _term_ranges(postings: int) -> list[tuple[int, int]]:
-    """Ranges of hashes, [low, high), each with about MERGED_AT_ONCE of so many postings; hashes are evenly spread."""
-    parts = max(1, -(-postings // MERGED_AT_ONCE))
-    bounds = [(number << 64) // parts for number in range(parts + 1)]
-    return list(zip(bounds, bounds[1:], strict=False))
-
-
-def _merged_part(
-    segments: Sequence[Segment], places: Sequence[NDArray[np.int32]], low: int, high: int
-) -> tuple[Hashes, NDArray[np.int64], NDArray[np.int32], NDArray[np.uint16]]:
-    """The terms of segments from `low` to below `high`, each one's number of postings, and the rows and counts.
-
-    places: for each segment, the new row of each of its rows, -1 for those that are left out.
-    """
-    spans = [(_term_at(segment.terms, low), _term_at(segment.terms, high)) for segment in segments]
-    cuts = [slice(int(s.starts[a]), int(s.starts[b])) for s, (a, b) in zip(segments, spans, strict=True)]
-    rows = np.concatenate([place[s.rows[cut]] for s, place, cut in zip(segments, places, cuts, strict=True)])
-    counts = np.concatenate([s.counts[cut] for s, cut in zip(segments, cuts, strict=True)])
-    hashes = np.concatenate([s.terms[a:b] for s, (a, b) in zip(segments, spans, strict=True)])
-    sizes = np.concatenate([np.diff(s.starts[a : b + 1]) for s, (a, b) in zip(segments, spans, strict=True)])
-    keep = rows >= 0
-    if not keep.all():
-        sizes = np.bincount(np.repeat(np.arange(len(sizes)), sizes)[keep], minlength=len(sizes))
-        rows, counts = rows[keep], counts[keep]
-        hashes, sizes = hashes[sizes > 0], sizes[sizes > 0]
-    terms, starts, order = _in_order(hashes, sizes)
-    return terms, np.diff(starts), rows[order], counts[order]
-
-
-def _term_at(terms: Hashes, hashed: int) -> int:
-    """The place of the first term from `hashed` on; `hashed` may be 2**64, which is above all."""
-    return len(terms) if hashed >> 64 else int(np.searchsorted(terms, np.uint64(hashed)))
 
 
 def _in_order(hashes: Hashes, sizes: NDArray[np.int64]) -> tuple[Hashes, NDArray[np.int64], NDArray[np.int64]]:
@@ -226,8 +196,8 @@ def _in_order(hashes: Hashes, sizes: NDArray[np.int64]) -> tuple[Hashes, NDArray
 
 
 TRIES = 5
-MERGED_AT_ONCE = 500_000
 ARRAYS = tuple(field.name for field in fields(Segment))
+MAPPED = ("rows", "counts")
 NONE: Hashes = np.empty(0, np.uint64)
 EMPTY = Segment.build([])
 

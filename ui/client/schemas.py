@@ -175,7 +175,10 @@ class Corpus(Struct, frozen=True):
 
 
 class Job(Struct, frozen=True):
-    """state: queued, running, done, failed or cancelled. result: of a finished job; lists omit it."""
+    """state: queued, running, done, failed or cancelled. result: of a finished job; lists omit it.
+
+    name: of the file of questions.
+    """
 
     id: str
     corpus: str
@@ -188,6 +191,7 @@ class Job(Struct, frozen=True):
     total: int
     message: str
     result: dict[str, Any] | None = None
+    name: str = ""
 
 
 class UploadedFile(Struct, frozen=True):
@@ -215,6 +219,7 @@ class ListedDocument(Struct, frozen=True):
     pages: int
     title: str
     meta: dict[str, Any]
+    file: str = ""
 
 
 class Documents(Struct, frozen=True):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,9 +37,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
         yield opened
 
 
-def found(
-    index: Index, settings: AskSettings = ALL, filters: Mapping[str, object] | None = None
-) -> list[tuple[str, list[str]]]:
+def found(index: Index, settings: AskSettings = ALL, filters: dict[str, Any] | None = None) -> list[tuple[str, list[str]]]:
     passages = Retriever(index, WordEmbedder()).passages(QUESTION, settings, filters).passages  # type: ignore[arg-type]
     assert [passage.fused_rank for passage in passages] == list(range(1, len(passages) + 1))
     return [(passage.source, [other.source for other in passage.also_in]) for passage in passages]
