@@ -155,7 +155,7 @@ def _other_office_reader(kind: str) -> Reader:
     if kind in ("doc", "xls", "ppt"):
         from indexing.files.old_office import read_old_office
 
-        return partial(read_old_office, kind=kind)
+        return partial(read_old_office, kind=kind, parse=parse)
     from indexing.files.open_document import read_open_document
 
     return partial(read_open_document, kind=kind)
