@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Protocol
 
 from indexing.arrays import Matrix
 from indexing.deepen import coverage
@@ -21,18 +23,15 @@ from indexing.store.index import Index
 from indexing.store.snapshot import Snapshot
 from indexing.text.language_id import UNKNOWN, detect_question
 from qa_pipeline.answers import Passage
+from qa_pipeline.retrieval.candidates import OTHERS, Candidates, Ranking, Tiers, best_of, candidates
 from qa_pipeline.retrieval.dense_score import dense_score
 from qa_pipeline.retrieval.evidence import Evidence
 from qa_pipeline.retrieval.fact_evidence import passages_with_facts
-from qa_pipeline.retrieval.late_interaction import LateInteraction
-from qa_pipeline.retrieval.sentence_tier import FoundSentences, SentenceTier
+from qa_pipeline.retrieval.sentence_tier import OTHERS as OTHER_SENTENCES
 from qa_pipeline.retrieval.word_search import WordSearcher
 from qa_pipeline.settings import AskSettings
 
-Ranking = Sequence[tuple[int, float]]
-
 TRANSLATED = 0.25
-OTHERS = 10
 TOKEN_SHARE = 8.0
 TWO_TIERS = 2.0
 ELSEWHERE = 0.02  # how much lower the candidates' sentence scores are in other languages, on held-out training sets
@@ -153,7 +152,12 @@ def rank(
     settings: AskSettings,
     filters: Filter | None = None,
 ) -> Rankings:
-    """The best `settings.depth` passages by vector search and by BM25, and their fusion. vector, language: of the question.
+    """The rankings of one index, as in `combine`. vector, language: of the question."""
+    return combine([candidates(snapshot, tiers, question, vector, language, settings, filters)], language, settings)
+
+
+def combine(parts: Sequence[Candidates], language: str, settings: AskSettings) -> Rankings:
+    """The rankings of a question from what an index has for it, or the parts of one. language: of the question.
 
     With late interaction, each passage found in either ranking scores `dense_score` plus the offset of its language. A
     passage that vector search did not find takes the cosine of the last one it found.
@@ -163,19 +167,23 @@ def rank(
     The `OTHERS` nearest passages in languages other than the question's are always candidates, if the index has several
     languages and its vector index is exact. `fuse` takes `TRANSLATED` times the MaxSim of such a passage as its word match.
     """
-    nearest: Ranking = snapshot.nearest(vector, settings.depth, filters) if settings.dense_weight else []
-    words = snapshot.weigh(question, language)
-    keyword: Ranking = snapshot.find(words, settings.depth, filters) if settings.keyword_weight else []
-    late_interaction = tiers.late_interaction
-    if not nearest or late_interaction is None:
+    nearest = best_of([part.nearest for part in parts], settings.depth)
+    keyword = best_of([part.keyword for part in parts], settings.depth)
+    ceiling = max((part.ceiling for part in parts), default=0.0)
+    if not nearest or all(part.matches is None for part in parts):
         by_meaning = [number for number, _ in nearest]
-        return Rankings(by_meaning, nearest, keyword, words.ceiling, fuse(nearest, keyword, words.ceiling, settings))
-    language_offsets, last = late_interaction.language_offsets(snapshot, question, vector), nearest[-1][1]
-    others = snapshot.nearest_elsewhere(vector, language, OTHERS, filters) if language_offsets else []
-    found = tiers.sentences(snapshot, question, language, settings.depth, filters)
-    cosines = dict(nearest) | dict(others)
-    sought = dict.fromkeys((*cosines, *(number for number, _ in keyword), *(found.ids if found else ())))
-    matches = late_interaction.matches(snapshot, question, list(sought))
+        return Rankings(by_meaning, nearest, keyword, ceiling, fuse(nearest, keyword, ceiling, settings))
+    language_offsets = next(part.offsets for part in parts if part.matches is not None)
+    last = nearest[-1][1]
+    cosines = dict(nearest) | dict(best_of([part.others for part in parts], OTHERS))
+    found = [part.sentences for part in parts if part.sentences is not None]
+    near_sentences = [
+        *best_of([one.near for one in found], settings.depth),
+        *best_of([one.others for one in found], OTHER_SENTENCES),
+    ]
+    sought = dict.fromkeys((*cosines, *(number for number, _ in keyword), *(number for number, _ in near_sentences)))
+    held = {number: match for part in parts for number, match in (part.matches or {}).items()}
+    matches = {number: held[number] for number in sought if number in held}
     tokens = {
         number: dense_score(cosines.get(number, last), m.share, m.tokens) + language_offsets.get(m.language, 0.0)
         for number, m in matches.items()
@@ -183,18 +191,19 @@ def rank(
     translated = {
         number: TRANSLATED * max(0.0, m.share) for number, m in matches.items() if m.language not in (language, UNKNOWN)
     }
-    if found is None:
+    if not found:
         dense = _sorted(tokens)
         by_meaning = [number for number, _ in dense if number in cosines]
-        fused = fuse(dense, keyword, words.ceiling, settings, translated)
-        return Rankings(by_meaning, dense, keyword, words.ceiling, fused)
-    sentences = estimated(tokens, found.scores({number: m.language for number, m in matches.items()}))
+        fused = fuse(dense, keyword, ceiling, settings, translated)
+        return Rankings(by_meaning, dense, keyword, ceiling, fused)
+    scores = {number: score for one in found for number, score in one.scores.items() if number in matches}
+    sentences = estimated(tokens, scores)
     dense = _sorted(both_tiers(tokens, sentences))
-    near = cosines.keys() | set(found.ids)
+    near = cosines.keys() | dict(near_sentences).keys()
     by_meaning = [number for number, _ in dense if number in near]
     heavier = replace(settings, dense_weight=TWO_TIERS * settings.dense_weight)
-    fused = fuse(dense, keyword, words.ceiling, heavier, translated)
-    return Rankings(by_meaning, dense, keyword, words.ceiling, fused, tokens, sentences)
+    fused = fuse(dense, keyword, ceiling, heavier, translated)
+    return Rankings(by_meaning, dense, keyword, ceiling, fused, tokens, sentences)
 
 
 def estimated(tokens: Mapping[int, float], sentences: Mapping[int, float]) -> dict[int, float]:
@@ -230,23 +239,39 @@ def _sorted(scores: Mapping[int, float]) -> list[tuple[int, float]]:
     return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
 
 
-@dataclass(frozen=True, slots=True)
-class Tiers:
-    """What an embedder offers beside its vectors: late interaction over tokens, and a second tier; None without."""
+class Headings(Protocol):
+    """What is needed of the folder, or folders, of an index (`IndexFolder.headings_above`)."""
 
-    late_interaction: LateInteraction | None = None
-    sentence_tier: SentenceTier | None = None
+    def headings_above(self, document_id: str, offset: int) -> list[str]: ...
 
-    @classmethod
-    def of(cls, embedder: Embedder) -> Tiers:
-        return cls(LateInteraction.of(embedder), SentenceTier.of(embedder))
 
-    def sentences(
-        self, snapshot: Snapshot, question: str, language: str, depth: int, filters: Filter | None
-    ) -> FoundSentences | None:
-        """`SentenceTier.search`; None without a second tier."""
-        tier = self.sentence_tier
-        return None if tier is None else tier.search(snapshot, question, language, depth, filters)
+def retrieved(
+    ranked: Rankings,
+    chunks: Mapping[int, StoredChunk],
+    question: str,
+    language: str,
+    settings: AskSettings,
+    folder: Headings,
+    generation: int,
+    embed_ms: float,
+    retrieve_ms: Callable[[], float],
+    deepened: float | None,
+    copies: tuple[tuple[str, ...], ...],
+) -> RetrievedPassages:
+    """The best `settings.retrieve` passages with their evidence. chunks: by id; passages that are gone are left out.
+
+    language: of the question. retrieve_ms: called when all is done. The others are those of `RetrievedPassages`.
+    """
+    found = [(chunks[item.id], item) for item in ranked.fused[: settings.retrieve] if item.id in chunks]
+    passages = tuple(_passage(chunk, item, rank) for rank, (chunk, item) in enumerate(found, start=1))
+    hashes = tuple(chunk.content_hash for chunk, _ in found)
+    how = tuple(ranked.evidence(item, settings, _alike(chunk.language, language)) for chunk, item in found)
+    passages, how = passages_with_facts(question, language, passages, how, folder.headings_above)
+    return RetrievedPassages(passages, hashes, how, language, generation, embed_ms, retrieve_ms(), deepened, copies)
+
+
+def _ms_since(began: float) -> float:
+    return 1e3 * (time.perf_counter() - began)
 
 
 class Retriever:
@@ -280,14 +305,10 @@ class Retriever:
             chunks = {chunk.id: chunk for chunk in snapshot.chunks([item.id for item in fused])}
             generation, deepened = snapshot.generation, self._about(snapshot.generation).deepened
             copies = copies_among(self.index.folder, [chunk.document_id for chunk in chunks.values()])
-        found = [(chunks[item.id], item) for item in fused if item.id in chunks]
-        passages = tuple(_passage(chunk, item, rank) for rank, (chunk, item) in enumerate(found, start=1))
-        hashes = tuple(chunk.content_hash for chunk, _ in found)
-        how = tuple(ranked.evidence(item, settings, _alike(chunk.language, language)) for chunk, item in found)
-        passages, how = passages_with_facts(question, language, passages, how, self.index.folder.headings_above)
-        done = time.perf_counter()
-        embed_ms, retrieve_ms = 1e3 * (embedded - began), 1e3 * (done - embedded)
-        return RetrievedPassages(passages, hashes, how, language, generation, embed_ms, retrieve_ms, deepened, copies)
+        embed_ms, spent = 1e3 * (embedded - began), partial(_ms_since, embedded)
+        return retrieved(
+            ranked, chunks, question, language, settings, self.index.folder, generation, embed_ms, spent, deepened, copies
+        )
 
     def _about(self, generation: int) -> _Generation:
         """Languages and coverage of the index, counted once per generation."""
