@@ -326,4 +326,5 @@ def _passage(chunk: StoredChunk, item: FusedHit, rank: int) -> Passage:
         keyword_score,
         rank,
         item.score,
+        recognised=chunk.recognised,
     )

@@ -24,6 +24,7 @@ class Passage(Struct, frozen=True):
     """document.text[start:end] == text, in code points. Ranks are 1-based, None in a ranking without the passage.
 
     missing: numbers, codes and names of the question that stand neither in the passage nor in its headings and source.
+    recognised: whether the text of its page was recognised from a picture.
     """
 
     document_id: str
@@ -40,6 +41,7 @@ class Passage(Struct, frozen=True):
     fused_rank: int = 1
     fused_score: float = 0.0
     missing: tuple[str, ...] = ()
+    recognised: bool = False
 
 
 class Answer(Struct, frozen=True):
@@ -55,6 +57,7 @@ class Answer(Struct, frozen=True):
     language: str
     content_hash: str
     passage: Passage | None = None
+    recognised: bool = False
 
 
 class NoAnswer(Struct, frozen=True):
@@ -98,6 +101,7 @@ class WordHit(Struct, frozen=True):
     text: str
     marks: tuple[tuple[int, ...], ...]
     score: float
+    recognised: bool = False
 
 
 class DocumentHits(Struct, frozen=True):

@@ -34,6 +34,10 @@ Documents = Mapping[str, ListedDocument]
 WHILE_READING = 3
 SHORT = 500
 MORE, MOST_READ = 50, 100
+RECOGNISED = (
+    '<abbr title="Read from a picture, so letters can be wrong. Look at the page before you quote it.">'
+    "recognised text</abbr>"
+)
 ORDERS = ("By confidence", "By language")
 
 
@@ -236,6 +240,7 @@ def where(item: Answer | Passage | WordHit, document: ListedDocument | None = No
         facts.insert(0, name(document.title))
     facts += [f"page {item.page}"] if item.page else []
     facts.append(escape_html(language_name(item.language)))
+    facts += [RECOGNISED] if item.recognised else []
     dated = str(document.meta.get("date") or "") if document is not None else ""
     facts += [f"<time>{escape_html(dated)}</time>"] if dated else []
     return f'<footer class="docqa-where">{"<span>·</span>".join(facts)}</footer>'

@@ -1,4 +1,4 @@
-"""The page Document: the whole text with highlights; for a PDF, the pages with boxes around the span."""
+"""The page Document: the whole text with highlights; for a PDF or a picture, the pages with boxes around the span."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ui.state.url import ASK, DOCUMENT, address, follow, followed, link, number,
 
 LISTED = 50
 VIEWS = ("Page", "Text")
+DRAWN = ("pdf", "png", "jpg", "tiff", "webp")
 
 
 def view() -> None:
@@ -88,7 +89,7 @@ def show_document(corpus: Corpus, document: Document, asked: Query) -> None:
     reply = reply_for(corpus, document, asked, span)
     hits = hits_of(reply, document.id, found, span)
     # An attachment of a mail or a member of an archive has no file of its own to draw pages of.
-    as_page = bool(document.pages) and document.meta.get("file_type") == "pdf" and "parent" not in document.meta
+    as_page = bool(document.pages) and document.meta.get("file_type") in DRAWN and "parent" not in document.meta
     with st.container(horizontal=True, vertical_alignment="center", key="hits"):
         is_page = as_page and chosen_view() == VIEWS[0]
         steps(hits, span, has_more)
@@ -114,7 +115,8 @@ def head(corpus: Corpus, document: Document, asked: Query) -> None:
     st.html(f'<h1 class="docqa-title">{name(title)}</h1>')
     said = [name(document.source)] if title != document.source else []
     said += [escape_html(language_name(document.language)), f"{document.characters:,} characters"]
-    said += [f"{document.page_count:,} pages"] if document.page_count else []
+    said += [f"{document.page_count:,} page{'s' * (document.page_count > 1)}"] if document.page_count else []
+    said += _recognised(document)
     st.html(f'<div class="docqa-where">{"<span>·</span>".join(said)}</div>')
     with st.container(horizontal=True, vertical_alignment="center"):
         if asked.question:
@@ -122,6 +124,16 @@ def head(corpus: Corpus, document: Document, asked: Query) -> None:
         original = partial(_original, corpus.name, document.id)
         file = document.source.rpartition("/")[2]
         st.download_button("Download the original", original, file_name=file, on_click="ignore")
+
+
+def _recognised(document: Document) -> list[str]:
+    """How much of the text was recognised, as HTML; nothing for a document with its own text."""
+    pages, confidence = document.meta.get("recognised_pages"), document.meta.get("recognition_confidence")
+    if not document.meta.get("recognised") or not isinstance(pages, str):
+        return []
+    where = f" on page{'s' * (not pages.isdecimal())} {escape_html(pages)}" if document.page_count > 1 else ""
+    sure = f", mean confidence {confidence:.0%}" if isinstance(confidence, (int, float)) else ""
+    return [f"recognised text{where}{sure}"]
 
 
 def _original(corpus: str, id: str) -> bytes:
@@ -221,11 +233,11 @@ def _parts(first: int, last: int, length: int) -> None:
         st.caption(f"Characters {first + 1:,} to {last:,} of {length:,}")
 
 
-# -- pages of a PDF ----------------------------------------------------------------------------------------------------
+# -- pages of a PDF, and pictures --------------------------------------------------------------------------------------
 
 
 def show_page(corpus: Corpus, document: Document, hits: Hits, span: Span | None) -> None:
-    """A page of a PDF with a box around the span; its text if the box cannot be placed reliably."""
+    """A page of a PDF or a picture with a box around the span; its text if the box cannot be placed reliably."""
     usual = page_of(document.pages, span[0]) if span else 1
     at = min(max(1, number("page") or usual), document.page_count)
     with st.container(horizontal=True, vertical_alignment="center"):
