@@ -87,7 +87,7 @@ def prepare_batches(
 
     embed: computes the passages' vectors and tokens; None leaves embedding to the caller.
     """
-    yield from batches_of(_read(reader, files, known), settings, embed)
+    yield from batches_of(read_files(reader, files, known), settings, embed)
 
 
 def batches_of(reads: Iterable[ReadFile], settings: ChunkSettings, embed: Embed | None = None) -> Iterator[Batch]:
@@ -104,12 +104,12 @@ def batches_of(reads: Iterable[ReadFile], settings: ChunkSettings, embed: Embed 
         yield _batch(batch, settings, embed)
 
 
-def _read(reader: FileReader, files: Iterable[FoundFile], known: Mapping[str, FileRecord]) -> Iterator[ReadFile]:
+def read_files(reader: FileReader, files: Iterable[FoundFile], known: Mapping[str, FileRecord]) -> Iterator[ReadFile]:
     """The texts of each file, or the reason why it has none; keep=True for files with new times but the same content."""
     for file in files:
         record = known.get(file.source)
         if reader.is_mailbox(file):
-            yield from read_mailbox(reader, file, record)
+            yield from _read_mailbox(reader, file, record)
         else:
             yield read_file(reader, file, record)
 
@@ -128,7 +128,7 @@ def read_file(reader: FileReader, file: FoundFile, record: FileRecord | None) ->
     return ReadFile(file, digest, tuple(texts))
 
 
-def read_mailbox(reader: FileReader, file: FoundFile, record: FileRecord | None) -> Iterator[ReadFile]:
+def _read_mailbox(reader: FileReader, file: FoundFile, record: FileRecord | None) -> Iterator[ReadFile]:
     """The messages of a mailbox in parts. What the index holds of its beginning is not read again."""
     known = (record.size, record.content_hash) if record is not None and not record.reason else (0, "")
     before, digest, written = known[0], "", False

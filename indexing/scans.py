@@ -18,7 +18,7 @@ from pathlib import Path
 from indexing.files.file_text import FileLimits
 from indexing.files.recognition import OcrPlan, PageCounter, Recogniser
 from indexing.files.walk import FileReader, FoundFile
-from indexing.prepare import Batch, Embed, ReadFile, batches_of, read_file, read_mailbox
+from indexing.prepare import Batch, Embed, ReadFile, batches_of, read_file, read_files
 from indexing.settings import ChunkSettings
 from indexing.store.corpus_db import FileRecord
 
@@ -84,22 +84,21 @@ class ScanRun:
     def batches(
         self,
         waiting: Sequence[ReadFile],
-        mailboxes: Sequence[FoundFile],
+        large: Sequence[FoundFile],
         known: Mapping[str, FileRecord],
         limits: FileLimits,
         settings: ChunkSettings,
         embed: Embed | None = None,
     ) -> Iterator[Batch]:
-        """The batches of files with pages to recognise, and of mailboxes, whose pages are not known before."""
-        if not waiting and not mailboxes:
+        """The batches of files with pages to recognise, then of large files: mailboxes, whose pages are not known before."""
+        if not waiting and not large:
             return
         progress = _Progress(sum(read.unread for read in waiting))
         with Recogniser(self.plan, limits, self._folder, workers=self._workers, told=progress.add) as recogniser:
             reads = self._reads([read.file for read in waiting], known, limits, recogniser, progress)
             yield from batches_of(reads, settings, embed)
             with FileReader(limits, recogniser) as reader:
-                parts = (part for file in mailboxes for part in read_mailbox(reader, file, known.get(file.source)))
-                yield from batches_of(parts, settings, embed)
+                yield from batches_of(read_files(reader, large, known), settings, embed)
 
     def _reads(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,14 @@ def test_damaged_words_are_no_words(fake: FakeTesseract, folder: Path) -> None:
 )
 def test_progress_in_words(progress: RecognitionProgress, words: str) -> None:
     assert progress.words() == words
+
+
+def test_pictures_in_a_mailbox_are_recognised_with_their_messages(fake: FakeTesseract, folder: Path) -> None:
+    mail = EmailMessage()
+    mail["From"], mail["Subject"], mail["Date"] = "Ada <ada@example.org>", "Fax", "Mon, 02 Mar 2020 10:00:00 +0000"
+    mail.set_content("See the fax.")
+    mail.add_attachment(png(drawing(4)), maintype="image", subtype="png", filename="fax.png")
+    (folder / "in.mbox").write_bytes(b"From ada@example.org Mon Mar  2 10:00:00 2020\n" + mail.as_bytes())
+    assert report_of(build(folder), "in.mbox").status == "indexed"
+    (text,) = [text for source, (_, text) in documents_of(folder).items() if source.endswith("fax.png")]
+    assert text == PAGE.format(4)

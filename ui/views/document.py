@@ -116,7 +116,7 @@ def head(corpus: Corpus, document: Document, asked: Query) -> None:
     said = [name(document.source)] if title != document.source else []
     said += [escape_html(language_name(document.language)), f"{document.characters:,} characters"]
     said += [f"{document.page_count:,} page{'s' * (document.page_count > 1)}"] if document.page_count else []
-    said += _recognised(document)
+    said += recognised_text(document)
     st.html(f'<div class="docqa-where">{"<span>·</span>".join(said)}</div>')
     with st.container(horizontal=True, vertical_alignment="center"):
         if asked.question:
@@ -126,7 +126,7 @@ def head(corpus: Corpus, document: Document, asked: Query) -> None:
         st.download_button("Download the original", original, file_name=file, on_click="ignore")
 
 
-def _recognised(document: Document) -> list[str]:
+def recognised_text(document: Document) -> list[str]:
     """How much of the text was recognised, as HTML; nothing for a document with its own text."""
     pages, confidence = document.meta.get("recognised_pages"), document.meta.get("recognition_confidence")
     if not document.meta.get("recognised") or not isinstance(pages, str):
