@@ -391,4 +391,5 @@ def _passage(chunk: StoredChunk, item: FusedHit, rank: int, also_in: Twins) -> P
         rank,
         item.score,
         also_in=tuple(DocumentName(id, source) for id, source in also_in),
+        recognised=chunk.recognised,
     )
