@@ -42,7 +42,7 @@ torture: $(VENV)/.ready
 	$(PY) -m benchmarks.killing --kills 1000 --minutes $(MINUTES)
 	$(PY) -m benchmarks.failing_disk --minutes $(MINUTES) --seed $$(date +%s)
 	$(PY) -m benchmarks.mutating --minutes $(MINUTES) --state $(TORTURE)/mutations
-	DOCQA_FILTERS=$$(($(MINUTES) * 500)) $(PY) -m pytest -q tests/qa_pipeline/api/test_key_filters.py
+	$(PY) -m benchmarks.key_filters --draws $$(($(MINUTES) * 1000))
 
 # Two processes: most of the time is spent in child processes, browsers and waiting.
 test: $(VENV)/.ready

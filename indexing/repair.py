@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +105,8 @@ def repair_index(
 def _repaired_in_place(path: Path, load: Load) -> Repaired:
     """Raises IndexDamaged if the structure of the database is broken beyond its SQL indexes."""
     with IndexFolder.open(path, writable=True) as folder, folder.writer():
-        if not is_whole(folder):
-            folder.reindex()
-            if not is_whole(folder):
-                raise IndexDamaged(f"The database of the index in {path} cannot be repaired in place.")
+        if not is_whole(folder) and not folder.reindex(partial(is_whole, folder)):
+            raise IndexDamaged(f"The database of the index in {path} cannot be repaired in place.")
         model, _ = folder.model, folder.settings
         _remove_orphans(folder)
         SentenceVectors(folder).drop_damaged()

@@ -11,7 +11,8 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from indexing.documents import Chunk, Document, content_hash
 from indexing.errors import DocumentMissing, IndexDamaged
 from indexing.store.copies import write_sketch
 from indexing.store.filters import Where
+from indexing.store.page_words import PageWords, is_recognised, write_page_words
 from indexing.store.passage_tokens import write_tokens
 from indexing.store.sqlite import Connection, Database
 from indexing.store.stored_values import parsed_headings, parsed_meta, parsed_pages, sound_vectors
@@ -34,7 +36,10 @@ CHUNK_TYPES = (int, str, str, str, str, int, int, str, str)
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A stored chunk: its id (int64, never reused), its key (the id for other systems) and facts of its document."""
+    """A stored chunk: its id (int64, never reused), its key (the id for other systems) and facts of its document.
+
+    recognised: whether the text of its page was recognised from a picture.
+    """
 
     id: int
     key: str
@@ -46,6 +51,7 @@ class StoredChunk:
     text: str
     language: str
     page: int | None
+    recognised: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ class NewDocument:
     """A document to write.
 
     vectors: float32 [chunks, d] in the order of the chunks; None if not embedded yet. tokens: of each chunk, packed by
-    `arrays.pack_tokens`; () if not known.
+    `arrays.pack_tokens`; () if not known. recognised: the words of recognised pages, by page.
     """
 
     document: Document
@@ -62,6 +68,7 @@ class NewDocument:
     file: str = ""
     keys: tuple[str, ...] = ()
     tokens: tuple[bytes, ...] = ()
+    recognised: PageWords = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,7 @@ class IndexFolder(Database):
             ),
         )
         write_sketch(connection, d.id, d.text)
+        write_page_words(connection, d.id, new.recognised)
         keys = new.keys or tuple(f"{d.id}-{chunk.start}" for chunk in new.chunks)
         blobs: Iterable[bytes | None] = [None] * len(new.chunks)
         if new.vectors is not None:
@@ -247,21 +255,30 @@ class IndexFolder(Database):
     def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:
         """The chunks with these ids, in this order; deleted ids and unreadable rows are left out."""
         select = (
-            'SELECT c.id, c.key, c.document_id, d.source, d.content_hash, c.start, c."end", c.text, c.language, c.page'
+            'SELECT c.id, c.key, c.document_id, d.source, d.content_hash, c.start, c."end", c.text, c.language, c.page,'
+            " CASE WHEN json_valid(d.meta) THEN json_extract(d.meta, '$.recognised_pages') END"
             " FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.id IN"
         )
         rows = self.readable_rows(select, list(ids))
-        found = {row[0]: StoredChunk(*row) for row in rows if tuple(map(type, row))[:-1] == CHUNK_TYPES}
+        sound = [row for row in rows if tuple(map(type, row))[: len(CHUNK_TYPES)] == CHUNK_TYPES]
+        found = {row[0]: StoredChunk(*(*row[:-1], is_recognised(row[-1], row[-2]))) for row in sound}
         return [found[number] for number in ids if number in found]
 
     def chunk_ids(self, where: Where | None = None, *, after: int = -1) -> Ids:
-        """The ids of chunks that match a filter (None: all) and are newer than generation `after`, ascending."""
-        sql = "SELECT c.id FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.generation > ?"
-        values: tuple[Any, ...] = (after,)
-        if where is not None:
-            sql, values = f"{sql} AND {where.sql}", values + where.values
-        rows = self.connection().execute(sql + " ORDER BY c.id", values)
-        return np.fromiter((row[0] for row in rows), dtype=np.int64)
+        """The ids of chunks that match a filter (None: all) and are newer than generation `after`, ascending.
+
+        Documents come first, and their chunks from an index: the rows of chunks, with text and vector, are not read.
+        """
+        tables = "documents AS d CROSS JOIN chunks AS c" if after < 0 else "chunks AS c JOIN documents AS d"
+        sql, values = f"SELECT c.id FROM {tables} ON d.id = c.document_id", list[Any]()
+        conditions = [(where.sql, where.values)] if where is not None else []
+        if after >= 0:
+            conditions.append(("c.generation > ?", (after,)))
+        for number, (condition, given) in enumerate(conditions):
+            sql += f" {'AND' if number else 'WHERE'} {condition}"
+            values += given
+        rows = self.connection().execute(sql, values)
+        return np.sort(np.fromiter(chain.from_iterable(rows), dtype=np.int64))
 
     def spread(self, count: int) -> dict[str, list[int]]:
         """Sample up to `count` chunk ids per language, spread over all of them, ascending.

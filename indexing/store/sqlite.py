@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,13 @@ LOCK = "writer.lock"
 WAIT_S = 30.0
 ERASE_WAIT_S = 2.0
 UNERASED = "unerased"
+# A passage with its vector takes about 2 KB: one to a page of SQLite's 4 KB, and seven to one of 16 KB.
+PAGE_SIZE = 16_384
+# Filters read these alone, not the texts and vectors beside. An index of an earlier docqa gets them from its next writer.
+FILTER_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS chunks_filter ON chunks (document_id, language, page)",
+    "CREATE INDEX IF NOT EXISTS documents_filter ON documents (source, id, content_hash)",
+)
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -53,6 +60,7 @@ CREATE TABLE documents (
     text TEXT NOT NULL
 );
 CREATE INDEX documents_file ON documents (file);
+CREATE INDEX documents_content ON documents (content_hash);
 CREATE TABLE chunks (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     key TEXT NOT NULL UNIQUE,
@@ -65,7 +73,6 @@ CREATE TABLE chunks (
     text TEXT NOT NULL,
     vector BLOB
 );
-CREATE INDEX chunks_document ON chunks (document_id);
 CREATE INDEX chunks_generation ON chunks (generation);
 CREATE INDEX chunks_language ON chunks (language);
 CREATE TABLE deleted (id INTEGER PRIMARY KEY, generation INTEGER NOT NULL);
@@ -126,7 +133,8 @@ class Database:
         connection = sqlite3.connect(beside, isolation_level=None)
         facts = {"format": FORMAT, "generation": 0, "settings": settings.as_dict(), "model": model}
         try:
-            connection.executescript("BEGIN;" + SCHEMA)
+            connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
+            connection.executescript(f"BEGIN;{SCHEMA}{';'.join(FILTER_INDEXES)};")
             rows = [(name, json.dumps(value)) for name, value in facts.items()]
             connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
             connection.execute("COMMIT")
@@ -298,6 +306,11 @@ class Database:
             "INSERT OR REPLACE INTO meta VALUES (?, ?)", [(name, json.dumps(value)) for name, value in facts.items()]
         )
 
+    def add_filter_indexes(self) -> None:
+        """Add the indexes that filters read to a database of an earlier docqa. The caller holds `writer()`."""
+        for statement in FILTER_INDEXES:
+            self.connection().execute(statement)
+
     def generation(self) -> int:
         found = self.fact("generation")
         if not isinstance(found, int) or found < 0:
@@ -354,12 +367,23 @@ class Database:
         """Store that rows were deleted, in the transaction that deletes them."""
         self.store_facts({UNERASED: True})
 
-    def reindex(self) -> None:
-        """Rebuild the database's own indexes from its tables. Raises IndexDamaged if two rows have one key."""
+    def reindex(self, sound: Callable[[], bool]) -> bool:
+        """Rebuild the indexes of the database from its tables. Returns whether it is `sound` then; else nothing is written.
+
+        Raises IndexDamaged if two rows have one key.
+        """
+        connection = self.connection()
+        connection.execute("BEGIN IMMEDIATE")
         try:
-            self.connection().execute("REINDEX")
+            connection.execute("REINDEX")
+            done = sound()
+            connection.execute("COMMIT" if done else "ROLLBACK")
         except sqlite3.IntegrityError as error:
             raise IndexDamaged(f"The database of the index in {self.path} holds a row twice ({error}).") from error
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        return done
 
     def compact(self) -> bool:
         """Rewrite the database without deleted rows, then `erase_deleted`. The caller holds `writer()`.

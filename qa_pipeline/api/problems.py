@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import traceback
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -47,7 +48,7 @@ STATUSES: dict[type[errors.DocqaError], int] = {
 }
 FULL = "The disk of the service is full, so nothing was changed; free some space and try again."
 REFUSED = "The home is read-only here, so nothing was changed; only questions and searches work."
-USUAL = (400, 401, 403, 422)
+USUAL = (400, 401, 403, 422, 500)
 
 
 def status_of(error: errors.DocqaError) -> int:
@@ -122,7 +123,17 @@ def exception_handler(request: Request[Any, Any, Any], error: Exception) -> Resp
 def _allowed(error: MethodNotAllowedException) -> str:
     """The allowed methods of a path, from the framework's error."""
     told = {name.lower(): value for name, value in (error.headers or {}).items()}
-    return ", ".join(sorted(method.strip() for method in told.get("allow", "").split(",")))
+    return allowed_methods(method.strip() for method in told.get("allow", "").split(","))
+
+
+def allowed_methods(methods: Iterable[str]) -> str:
+    """An `Allow` header: with HEAD wherever there is GET.
+
+    >>> allowed_methods(["POST", "GET"])
+    'GET, HEAD, POST'
+    """
+    found = set(methods)
+    return ", ".join(sorted(found | ({"HEAD"} if "GET" in found else set())))
 
 
 def _problem(kind: str, status: int, detail: str) -> Problem:

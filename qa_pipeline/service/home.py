@@ -27,6 +27,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -261,13 +262,19 @@ class Home:
         return source
 
     def put_zip(
-        self, corpus: Corpus, archive: Path, limits: UploadLimits | None = None, *, name: str = ""
+        self,
+        corpus: Corpus,
+        archive: Path,
+        limits: UploadLimits | None = None,
+        *,
+        name: str = "",
+        taken: dict[str, str] | None = None,
     ) -> list[PutReport]:
         """Store the files of a zip archive. Returns one report per file, or one for `name` if the archive cannot be read.
 
         Never raises for the content of the archive; raises CorpusMissing and HomeFolderError as `put` does.
         """
-        return unpack(archive, lambda source, pieces: self._put(corpus, source, pieces), limits or UploadLimits(), name)
+        return unpack(archive, partial(self._put, corpus), limits or UploadLimits(), name, taken)
 
     def remove(self, corpus: Corpus, file: str) -> None:
         """Delete an original file, and folders that become empty. Raises DocumentMissing, HomeFolderError."""

@@ -112,7 +112,8 @@ class Service:
         """Finish admitted questions in what is left of `shutdown_s`, return running jobs to the queue, and close all."""
         self.begin_stop()
         self._stopped.set()
-        self._worker.stop(self._left_s())
+        if self._worker.stop(self._left_s()):
+            self.jobs.close()
         self.reads.close(self._left_s())
         self._blocking.shutdown(wait=True)
         opened = self.corpora.opened()
@@ -360,10 +361,10 @@ class Service:
         with self.using(name) as opened:
             return corpus_status(opened, skipped=skipped, allowed=None if key is None else key.filter)
 
-    def statuses(self, key: Key | None) -> list[dict[str, Any]]:
-        """The status of every corpus that the key may see, by name; one that cannot be read says why in `broken`."""
+    def statuses(self, key: Key | None, names: Iterable[str] | None = None) -> list[dict[str, Any]]:
+        """The status of these corpora (None: all) that the key may see; one that cannot be read says why in `broken`."""
         found = []
-        for name in self.home.names():
+        for name in self.home.names() if names is None else names:
             if self.may_see(key, name):
                 try:
                     found.append(self.status(name, key=key))

@@ -58,12 +58,12 @@ def test_commands_read_and_refuse_to_write(tmp_path: Path, library: Path, reposi
     ):
         done = run(*words)
         assert done.returncode == 0 and wanted in done.stdout, (words, done.stderr)
-    writing: tuple[tuple[Any, ...], ...] = (
+    changes: tuple[tuple[Any, ...], ...] = (
         ("index", home.corpus("a").documents, "--into", index),
         ("doctor", index, "--compact"),
     )
-    for words in writing:
-        done = run(*words)
+    for change in changes:
+        done = run(*change)
         assert done.returncode == 2 and WORDS[fault] in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
