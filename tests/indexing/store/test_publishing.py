@@ -216,7 +216,8 @@ def test_the_vectors_of_an_opened_index_stay_in_its_file(documents: Path, tmp_pa
         build_index(documents, tmp_path / kind, settings, embedder=EMBEDDER)
         with Index.open(tmp_path / kind) as index, index.snapshot() as snapshot:
             assert faiss_index._is_mapped(snapshot.state.vectors.base) == (kind == "hnsw")
-            assert kind == "hnsw" or snapshot.state.vectors.rows.vectors.flags.aligned
+            rows = snapshot.state.vectors.rows
+            assert kind == "hnsw" or (rows is not None and rows.vectors.flags.aligned)
             assert isinstance(snapshot.state.keywords.segments[0].rows, np.memmap)
 
 
