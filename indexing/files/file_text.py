@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from indexing.errors import SettingError, UnreadableFile
+from indexing.ocr.words import PlacedWord
 from indexing.settings import whole_number
 
 Scalar = str | int | float | bool
@@ -29,6 +30,7 @@ class FileLimits:
 
     max_bytes: size of the file. max_chars: characters of all its texts. max_pages: pages, slides or sheets.
     seconds: parsing time. memory_mb: address space that the parsing process may add, where the system can enforce it.
+    hidden_text: whether hidden and struck-out text is read, too.
 
     >>> FileLimits(seconds=5).seconds
     5.0
@@ -39,6 +41,7 @@ class FileLimits:
     max_pages: int = 5_000
     seconds: float = 60.0
     memory_mb: int = 2_048
+    hidden_text: bool = False
 
     def __post_init__(self) -> None:
         whole_number("max_bytes", self.max_bytes, 1, 1_000_000_000)
@@ -61,6 +64,8 @@ class FileText:
     notes: remarks for the report, such as pages that were not read.
     record: the record's name, unique in the file, if the file has many records; else "".
     member: the place inside a container such as a mail or a zip, "/" between parts; "" for the file itself.
+    unread: pages, from 1, whose text has to be recognised. recognised: those whose text was, with their words by places
+    in the text of their page.
     """
 
     text: str
@@ -70,6 +75,8 @@ class FileText:
     notes: tuple[str, ...] = ()
     record: str = ""
     member: str = ""
+    unread: tuple[int, ...] = ()
+    recognised: Mapping[int, tuple[PlacedWord, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ results.
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexing.arrays import Ids, Matrix, top_scores
+from indexing.atomic_files import write_error
 from indexing.errors import IndexDamaged
 from indexing.settings import VectorKind
 
@@ -137,8 +140,13 @@ def _is_mapped(base: Any) -> bool:
 
 
 def save_base(base: Any, path: Path) -> None:
+    """Write a FAISS file. Raises OSError, also for what FAISS says without an error number."""
     faiss = _faiss()
-    faiss.write_index(base, str(path))
+    try:
+        faiss.write_index(base, str(path))
+    except RuntimeError as error:
+        number = write_error(path.parent) or errno.EIO
+        raise OSError(number, os.strerror(number)) from error
 
 
 def load_base(path: Path, mapped: bool = False) -> Any:

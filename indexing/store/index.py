@@ -26,6 +26,7 @@ from indexing.atomic_files import file_checksum
 from indexing.errors import IndexDamaged, IndexFolderError
 from indexing.lru_cache import LRUCache
 from indexing.store.bm25 import KeywordIndex, Segment
+from indexing.store.checked_sqlite import files_written
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.database_checks import damaged_files, database_problems
 from indexing.store.derived_files import MANIFEST, PARTIAL, SENTENCES, VECTORS, DerivedFiles
@@ -274,8 +275,10 @@ class Index:
 
         Postings are merged on disk, and vectors read in slices. While HNSW is made, what is done is published now and then:
         a reader searches it, and the rest exactly; a run that is stopped goes on from there.
+
+        Raises IndexFolderError; DiskFull.
         """
-        with self.folder.reading():
+        with files_written(self.folder.path), self.folder.reading():
             generation = self.folder.generation()
             with self._guard:
                 state = self._state

@@ -23,6 +23,7 @@ from indexing.arrays import mapped_array
 from indexing.atomic_files import store
 from indexing.errors import IndexBusy, IndexDamaged, IndexFolderError, IndexMismatch, IndexMissing
 from indexing.store.bm25 import KeywordIndex, Segment
+from indexing.store.copies import BY_CONTENT
 from indexing.store.copies import SCHEMA as SKETCHES
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.index import Index
@@ -140,6 +141,7 @@ def _copy(whole: IndexFolder, into: Path, documents: str, passages: str | None) 
         optional = [name for name in OPTIONAL if name in there]
         for statement in (statement for name in optional for statement in OPTIONAL[name]):
             connection.execute(statement)
+        connection.execute(BY_CONTENT)
         connection.execute("BEGIN IMMEDIATE")
         try:
             seen = connection.execute("SELECT value FROM whole.meta WHERE name = 'generation'").fetchone()

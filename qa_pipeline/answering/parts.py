@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from indexing.models.embedder import Embedder
 from indexing.models.registry import resolve
+from indexing.store.filters import Filter
 from qa_pipeline.answering.ask import AnsweringModels, ask_stream
 from qa_pipeline.answering.calibration import calibration_of
 from qa_pipeline.answering.verification import Verifier
@@ -40,12 +41,15 @@ class PartsAnswerer:
         loaded = load_reader(model, precision=precision)
         return cls(retriever, loaded, AnsweringModels(embedder.name, model.name, calibration))
 
-    def ask(self, question: str, found: Sequence[Candidates], settings: AskSettings) -> Reply:
-        """The reply of `Answerer.ask` for the whole index. found: of each part, in order. Raises SettingError."""
+    def ask(self, question: str, found: Sequence[Candidates], settings: AskSettings, filters: Filter | None = None) -> Reply:
+        """The reply of `Answerer.ask` for the whole index. found: of each part, in order. Raises SettingError.
+
+        filters: with which the candidates were found.
+        """
         question = question_text(question)
 
         def run() -> tuple[RetrievedPassages, Iterator[list[Reading]]]:
-            passages = self.retriever.passages(question, found, settings)
+            passages = self.retriever.passages(question, found, settings, filters)
             return passages, read_in_order(self.reader, question, passages.passages, settings.budget_ms)
 
         *_, last = ask_stream(question, run, settings, self.models, self.verifier, progress=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,15 +11,15 @@ from pathlib import Path
 from indexing.documents import Document
 from indexing.errors import IndexMismatch, SettingError
 from indexing.models.embedder import Embedder
-from indexing.store.copies import sketches_of
+from indexing.store.copies import MOST_NAMED, sketches_of, twins_of
 from indexing.store.corpus_db import IndexFolder, StoredChunk
-from indexing.store.filters import Filter
+from indexing.store.filters import Filter, where
 from indexing.store.index import Index
 from indexing.store.parts import SAMPLE, STATISTICS, Parts, WholeStatistics
 from indexing.text.language_id import detect_question
 from indexing.text.text_sketch import copies
 from qa_pipeline.retrieval.candidates import Candidates, Tiers, candidates
-from qa_pipeline.retrieval.retriever import RetrievedPassages, combine, retrieved
+from qa_pipeline.retrieval.retriever import RetrievedPassages, combine, distinct, retrieved
 from qa_pipeline.settings import AskSettings
 
 
@@ -63,11 +63,22 @@ class FoldersOfParts:
     def headings_above(self, document_id: str, offset: int) -> list[str]:
         return self._of(document_id).headings_above(document_id, offset)
 
-    def chunks(self, ids: Mapping[int, int]) -> dict[int, StoredChunk]:
-        """Passages by id. ids: the part that each is in."""
-        numbers = sorted(set(ids.values()))
-        mine = {number: [id for id, part in ids.items() if part == number] for number in numbers}
-        return {chunk.id: chunk for number in numbers for chunk in self._folder(number).chunks(mine[number])}
+    def chunks(self, ids: Iterable[tuple[int, int]]) -> list[StoredChunk]:
+        """Passages by id and the part that each is in."""
+        mine: dict[int, list[int]] = {}
+        for id, number in ids:
+            mine.setdefault(number, []).append(id)
+        return [chunk for number in sorted(mine) for chunk in self._folder(number).chunks(mine[number])]
+
+    def twins(self, chunk: StoredChunk, filters: Filter | None) -> tuple[tuple[str, str], ...]:
+        """As `copies.twins_of`, over all parts."""
+        found = [twin for number in range(self.parts.count) for twin in self._twins_in(self._folder(number), chunk, filters)]
+        return tuple(sorted(found, key=lambda twin: twin[1])[:MOST_NAMED])
+
+    @staticmethod
+    def _twins_in(folder: IndexFolder, chunk: StoredChunk, filters: Filter | None) -> tuple[tuple[str, str], ...]:
+        found = twins_of(folder, chunk, None)
+        return found if not found or filters is None else twins_of(folder, chunk, folder.chunk_ids(where(filters)))
 
     def copies(self, document_ids: Iterable[str]) -> tuple[tuple[str, ...], ...]:
         """As `copies.copies_among`."""
@@ -90,19 +101,24 @@ class PartsRetriever:
         """Raises IndexMissing, IndexMismatch, IndexDamaged."""
         return cls(FoldersOfParts(Parts.open(path)))
 
-    def passages(self, question: str, found: Sequence[Candidates], settings: AskSettings) -> RetrievedPassages:
-        """The passages that `Retriever.passages` gives for the whole index. found: of each part, in order."""
+    def passages(
+        self, question: str, found: Sequence[Candidates], settings: AskSettings, filters: Filter | None = None
+    ) -> RetrievedPassages:
+        """The passages that `Retriever.passages` gives for the whole index. found: of each part, in order.
+
+        filters: with which the candidates were found. Where copies fill the rankings, there are fewer passages.
+        """
         began = time.perf_counter()
         parts = self.folders.parts
         language = detect_question(question, parts.languages)
         ranked = combine(found, language, settings)
         place = {id: number for number, one in enumerate(found) for id in _ids(one)}
-        chunks = self.folders.chunks({item.id: place[item.id] for item in ranked.fused[: settings.retrieve]})
-        ordered = [chunks[item.id] for item in ranked.fused[: settings.retrieve] if item.id in chunks]
-        same = self.folders.copies(chunk.document_id for chunk in ordered)
+        ordered = distinct(ranked.fused, lambda ids: self.folders.chunks((id, place[id]) for id in ids), settings.retrieve)
+        same = self.folders.copies(chunk.document_id for chunk, _ in ordered)
         return retrieved(
             ranked,
-            chunks,
+            ordered,
+            [self.folders.twins(chunk, filters) for chunk, _ in ordered],
             question,
             language,
             settings,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -16,13 +16,13 @@ from typing import Protocol
 from indexing.arrays import Matrix
 from indexing.deepen import coverage
 from indexing.models.embedder import Embedder
-from indexing.store.copies import copies_among
+from indexing.store.copies import copies_among, twins_of
 from indexing.store.corpus_db import StoredChunk
 from indexing.store.filters import Filter
 from indexing.store.index import Index
 from indexing.store.snapshot import Snapshot
 from indexing.text.language_id import UNKNOWN, detect_question
-from qa_pipeline.answers import Passage
+from qa_pipeline.answers import DocumentName, Passage
 from qa_pipeline.retrieval.candidates import OTHERS, Candidates, Ranking, Tiers, best_of, candidates
 from qa_pipeline.retrieval.dense_score import dense_score
 from qa_pipeline.retrieval.evidence import Evidence
@@ -31,9 +31,13 @@ from qa_pipeline.retrieval.sentence_tier import OTHERS as OTHER_SENTENCES
 from qa_pipeline.retrieval.word_search import WordSearcher
 from qa_pipeline.settings import AskSettings
 
+Found = tuple[StoredChunk, "FusedHit"]
+Twins = Sequence[tuple[str, str]]
+
 TRANSLATED = 0.25
 TOKEN_SHARE = 8.0
 TWO_TIERS = 2.0
+DEEPER, DEEPEST = 4, 1_000  # how much deeper rankings are taken where copies fill them, and how deep at most
 ELSEWHERE = 0.02  # how much lower the candidates' sentence scores are in other languages, on held-out training sets
 
 
@@ -247,7 +251,8 @@ class Headings(Protocol):
 
 def retrieved(
     ranked: Rankings,
-    chunks: Mapping[int, StoredChunk],
+    found: Sequence[Found],
+    twins: Sequence[Twins],
     question: str,
     language: str,
     settings: AskSettings,
@@ -258,12 +263,13 @@ def retrieved(
     deepened: float | None,
     copies: tuple[tuple[str, ...], ...],
 ) -> RetrievedPassages:
-    """The best `settings.retrieve` passages with their evidence. chunks: by id; passages that are gone are left out.
+    """The passages of a reply with their evidence. found: best first, as in `distinct`. twins: `twins_of` for each.
 
     language: of the question. retrieve_ms: called when all is done. The others are those of `RetrievedPassages`.
     """
-    found = [(chunks[item.id], item) for item in ranked.fused[: settings.retrieve] if item.id in chunks]
-    passages = tuple(_passage(chunk, item, rank) for rank, (chunk, item) in enumerate(found, start=1))
+    passages = tuple(
+        _passage(chunk, item, rank, also) for rank, ((chunk, item), also) in enumerate(zip(found, twins, strict=True), 1)
+    )
     hashes = tuple(chunk.content_hash for chunk, _ in found)
     how = tuple(ranked.evidence(item, settings, _alike(chunk.language, language)) for chunk, item in found)
     passages, how = passages_with_facts(question, language, passages, how, folder.headings_above)
@@ -300,15 +306,31 @@ class Retriever:
             if settings.words:
                 snapshot = self.words.within(snapshot, settings.words, filters)
             language = detect_question(question, self._about(snapshot.generation).languages)
-            ranked = rank(snapshot, self.tiers, question, vector, language, settings, filters)
-            fused = ranked.fused[: settings.retrieve]
-            chunks = {chunk.id: chunk for chunk in snapshot.chunks([item.id for item in fused])}
+            ranked, found = self._ranked(snapshot, question, vector, language, settings, filters)
             generation, deepened = snapshot.generation, self._about(snapshot.generation).deepened
-            copies = copies_among(self.index.folder, [chunk.document_id for chunk in chunks.values()])
+            folder = self.index.folder
+            copies = copies_among(folder, [chunk.document_id for chunk, _ in found])
+            allowed = snapshot.allowed(filters)
+            twins = [twins_of(folder, chunk, allowed) for chunk, _ in found]
         embed_ms, spent = 1e3 * (embedded - began), partial(_ms_since, embedded)
         return retrieved(
-            ranked, chunks, question, language, settings, self.index.folder, generation, embed_ms, spent, deepened, copies
+            ranked, found, twins, question, language, settings, folder, generation, embed_ms, spent, deepened, copies
         )
+
+    def _ranked(
+        self, snapshot: Snapshot, question: str, vector: Matrix, language: str, settings: AskSettings, filters: Filter | None
+    ) -> tuple[Rankings, list[Found]]:
+        """The rankings, and the best passages without those that repeat another one.
+
+        Where copies of one text fill the rankings, deeper ones are taken.
+        """
+        while True:
+            ranked = rank(snapshot, self.tiers, question, vector, language, settings, filters)
+            found = distinct(ranked.fused, snapshot.chunks, settings.retrieve)
+            filled = len(found) == settings.retrieve or len(found) == len(ranked.fused)
+            if filled or len(ranked.fused) < settings.depth or settings.depth >= DEEPEST:
+                return ranked, found
+            settings = replace(settings, depth=min(DEEPER * settings.depth, DEEPEST))
 
     def _about(self, generation: int) -> _Generation:
         """Languages and coverage of the index, counted once per generation."""
@@ -325,12 +347,33 @@ class _Generation:
     deepened: float | None = None
 
 
+def distinct(fused: Sequence[FusedHit], chunks: Callable[[list[int]], Iterable[StoredChunk]], most: int) -> list[Found]:
+    """The first `most` passages of a ranking, without those of documents that have the text of another one.
+
+    chunks: gives passages by id; those that are gone are left out.
+    """
+    found: list[Found] = []
+    seen: set[tuple[str, int, int]] = set()
+    for start in range(0, len(fused), most):
+        part = fused[start : start + most]
+        loaded = {chunk.id: chunk for chunk in chunks([item.id for item in part])}
+        for item in part:
+            chunk = loaded.get(item.id)
+            if chunk is None or (place := (chunk.content_hash, chunk.start, chunk.end)) in seen:
+                continue
+            seen.add(place)
+            found.append((chunk, item))
+            if len(found) == most:
+                return found
+    return found
+
+
 def _alike(one: str, other: str) -> bool:
     """Whether words of one language can be those of the other: the same, or one is not known."""
     return one == other or UNKNOWN in (one, other)
 
 
-def _passage(chunk: StoredChunk, item: FusedHit, rank: int) -> Passage:
+def _passage(chunk: StoredChunk, item: FusedHit, rank: int, also_in: Twins) -> Passage:
     dense_rank, dense_score = item.dense or (None, None)
     keyword_rank, keyword_score = item.keyword or (None, None)
     return Passage(
@@ -347,4 +390,6 @@ def _passage(chunk: StoredChunk, item: FusedHit, rank: int) -> Passage:
         keyword_score,
         rank,
         item.score,
+        also_in=tuple(DocumentName(id, source) for id, source in also_in),
+        recognised=chunk.recognised,
     )

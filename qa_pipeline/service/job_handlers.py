@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from indexing.atomic_files import open_atomic
 from indexing.errors import IndexBusy
 from indexing.files.file_text import FileLimits
+from indexing.ocr.settings import OcrSettings
 from indexing.speed import IndexingSpeed
 from qa_pipeline.answers import Reply
 from qa_pipeline.errors import CorpusMissing, JobCancelled, JobNotDone
@@ -26,6 +27,7 @@ from qa_pipeline.service.settings import ServerSettings
 
 if TYPE_CHECKING:
     from indexing.report import Report as Built
+    from indexing.scans import RecognitionProgress
 
 BUSY_S = 600.0
 GIVE_WAY_S = 30.0
@@ -46,7 +48,9 @@ class JobContext(Protocol):
 def index(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
     """Bring the index of a corpus up to date; returns the result of `index_corpus`."""
     limits = FileLimits(max_bytes=service.settings.file_bytes)
-    return index_corpus(service.home, service.home.corpus(job.corpus), report, limits=limits)
+    return index_corpus(
+        service.home, service.home.corpus(job.corpus), report, limits=limits, ocr=service.settings.recognition
+    )
 
 
 def deepen(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
@@ -81,7 +85,10 @@ def deepen(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
 
 
 def questions(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
-    """Answer every question of a file. Writes the rows beside the file; returns their counts by outcome."""
+    """Answer every question of a file. Writes the rows beside the file; returns their counts by outcome.
+
+    A cancelled job keeps the rows that it had.
+    """
     folder = service.home.uploads / str(job.request["folder"])
     name = str(job.request["name"])
     asked = parse_questions(folder / "0", name, service.settings.questions, corpus=job.corpus, wait=True)
@@ -92,9 +99,15 @@ def questions(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
             raise CorpusMissing(f"There is no corpus {question.corpus!r}.")
         return service.ask_in_turn(question)
 
-    rows = run_questions(asked, ask, report)
-    with open_atomic(folder / ROWS) as out:
-        write_answers(rows, "jsonl", out)
+    rows: list[AnsweredRow] = []
+    try:
+        run_questions(asked, ask, report, into=rows)
+    except JobCancelled:
+        # A deleted collection takes the folder along.
+        if folder.is_dir():
+            _write_rows(folder, rows)
+        raise
+    _write_rows(folder, rows)
     return {
         "questions": len(rows),
         "answered": sum(bool(row.answer) for row in rows),
@@ -104,13 +117,23 @@ def questions(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
     }
 
 
+def _write_rows(folder: Path, rows: list[AnsweredRow]) -> None:
+    with open_atomic(folder / ROWS) as out:
+        write_answers(rows, "jsonl", out)
+
+
 def write_result(uploads: Path, job: Job, kind: str, out: BinaryIO) -> None:
-    """Write the answers of a question job as a file. Raises JobNotDone, also for answers deleted after `keep_days`."""
+    """Write the answers of a question job as a file; of a cancelled one, those that it had.
+
+    Raises JobNotDone, also for answers deleted after `keep_days`.
+    """
     if job.kind != "questions":
         raise JobNotDone(f"The job {job.id} is no batch of questions, so it has no file of answers; its report is in it.")
-    if job.state != "done":
+    if job.state not in ("done", "cancelled"):
         raise JobNotDone(f"The job {job.id} is {job.state}; there are answers only when it is done.")
     path = uploads / str(job.request["folder"]) / ROWS
+    if job.state == "cancelled" and not (path.is_file() and path.stat().st_size):
+        raise JobNotDone(f"The job {job.id} was cancelled before a question was answered; ask the questions again.")
     if not path.is_file():
         raise JobNotDone(f"The answers of the job {job.id} are no longer kept; ask the questions again.")
     with path.open(encoding="utf-8") as lines:
@@ -118,9 +141,15 @@ def write_result(uploads: Path, job: Job, kind: str, out: BinaryIO) -> None:
 
 
 def index_corpus(
-    home: Home, corpus: Corpus, report: Report, *, limits: FileLimits | None = None, busy_s: float = BUSY_S
+    home: Home,
+    corpus: Corpus,
+    report: Report,
+    *,
+    limits: FileLimits | None = None,
+    ocr: OcrSettings | None = None,
+    busy_s: float = BUSY_S,
 ) -> dict[str, Any]:
-    """Bring a corpus's index up to date with its documents. Progress is reported in bytes of files.
+    """Bring a corpus's index up to date with its documents. Progress is in bytes of files, then in pages recognised.
 
     Committed batches stay when the job stops. Waits at most `busy_s` seconds for another writer of the index.
     Returns the build's report as a dictionary: its files without unchanged ones, and "counts" by status.
@@ -130,7 +159,7 @@ def index_corpus(
     while True:
         report(0, 0, "Looking at the files.")
         try:
-            return _report(_build(home, corpus, report, limits))
+            return _report(_build(home, corpus, report, limits, ocr))
         except IndexBusy:
             if time.monotonic() > until:
                 raise
@@ -144,7 +173,7 @@ def index_corpus(
             raise CorpusMissing(f"The corpus {corpus.name!r} was deleted meanwhile.") from None
 
 
-def _build(home: Home, corpus: Corpus, report: Report, limits: FileLimits | None) -> Built:
+def _build(home: Home, corpus: Corpus, report: Report, limits: FileLimits | None, ocr: OcrSettings | None) -> Built:
     from indexing.build import build_index
     from indexing.report import FileReport
 
@@ -161,6 +190,9 @@ def _build(home: Home, corpus: Corpus, report: Report, limits: FileLimits | None
         if total:
             report(speed.done, total, " · ".join(filter(None, (last, speed.words()))) or "Computing vectors.")
 
+    def recognising(pages: RecognitionProgress) -> None:
+        report(pages.done, pages.total, f"{pages.words().capitalize()}.")
+
     embedder = home.embedder(corpus.embedder)
     return build_index(
         corpus.documents,
@@ -170,6 +202,8 @@ def _build(home: Home, corpus: Corpus, report: Report, limits: FileLimits | None
         embedding=embedding,
         embedder=embedder,
         emptied=True,
+        ocr=ocr,
+        recognising=recognising,
     )
 
 

@@ -16,6 +16,7 @@ from msgspec.inspect import BoolType, CustomType, IntType, VarTupleType, type_in
 
 from indexing.errors import SettingError
 from indexing.models.presets import DEFAULT_READER
+from indexing.ocr.settings import OcrSettings
 from qa_pipeline.settings import MAX_TOP_K, PRECISIONS, check_pipeline_file
 
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -53,12 +54,15 @@ class ServerSettings:
     questions: maximum number of questions in one file.
     concurrency: questions read at once; by default the number of cores.
     queue: maximum number of waiting questions, further ones are refused; 0 means four times concurrency.
-    key_batches: batches of one key in flight. deadline_s: seconds for a question, from its arrival; in a batch, for each.
+    key_batches: batches of one key in flight. key_bytes: bytes of its JSON bodies in flight.
+    deadline_s: seconds for a question, from its arrival; in a batch, for each.
     body_s: seconds for a request's head, and for its body beyond a slow but steady client's time. connections: open at once.
     read_chars: maximum number of characters of a text at /v1/read. open_corpora: corpora kept open at once.
     uploads_bytes: maximum size of all kept question files and their answers.
     cors_origins: origins whose pages may call the API; by default none. log_questions: whether question texts may be logged.
     no_keys: answer without keys, also if there are keys or were; for an address of this machine only.
+    ocr: whether text in uploaded pictures and scanned pages is recognised: auto, off or force; auto where an engine is
+    installed. ocr_languages: codes of the languages in them; by default each page's script decides.
     shutdown_s: seconds for admitted work to finish at shutdown. keep_days: how long results of question files are kept.
     """
 
@@ -79,6 +83,7 @@ class ServerSettings:
     concurrency: Concurrency = field(default_factory=_cores)
     queue: Queue = 0
     key_batches: Concurrency = 2
+    key_bytes: Bytes = 100_000_000
     deadline_s: Deadline = 60
     body_s: Deadline = 20
     connections: Connections = 1_000
@@ -88,12 +93,15 @@ class ServerSettings:
     cors_origins: tuple[str, ...] = ()
     log_questions: bool = False
     no_keys: bool = False
+    ocr: str = "auto"
+    ocr_languages: tuple[str, ...] = ()
     shutdown_s: Seconds = 30
     keep_days: Days = 30
 
     def __post_init__(self) -> None:
         for name, kind in _kinds().items():
             _checked(name, kind, getattr(self, name))
+        _ = self.recognition
         if self.precision not in PRECISIONS:
             raise SettingError(f"precision is {self.precision!r}; it must be one of {', '.join(PRECISIONS)}.")
         if not self.host.strip() or not self.reader.strip():
@@ -110,6 +118,11 @@ class ServerSettings:
     def waiting(self) -> int:
         """Maximum number of waiting questions."""
         return self.queue or 4 * self.concurrency
+
+    @property
+    def recognition(self) -> OcrSettings:
+        """How text in pictures is recognised. Raises SettingError."""
+        return OcrSettings(self.ocr, self.ocr_languages)  # type: ignore[arg-type]  # it checks the mode
 
     @property
     def is_local(self) -> bool:

@@ -92,7 +92,7 @@ class MergeParts:
             return {"reason": str(error)}
         decoder = msgspec.msgpack.Decoder(Candidates)
         parts = [decoder.decode(one["found"]) for one in sorted(found or [], key=lambda one: one["part"])]
-        return reply_values(answerer.ask(text, parts, self.asked.settings), self.asked.passages)
+        return reply_values(answerer.ask(text, parts, self.asked.settings, self.asked.filters), self.asked.passages)
 
 
 def ask_parts(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ui.client.schemas import Answer, Passage, Reply
+from ui.render.highlight import sentence
 
 COLUMNS = (
     "kind",
@@ -24,6 +25,7 @@ COLUMNS = (
     "link",
     "passages_read",
     "passages_retrieved",
+    "recognised",
 )
 Link = Callable[[str, int, int], str]
 
@@ -57,6 +59,7 @@ def _row(kind: str, rank: int, item: Answer | Passage, reply: Reply, link: Link)
         "link": link(item.document_id, item.start, item.end),
         "passages_read": reply.passages_read,
         "passages_retrieved": reply.passages_retrieved,
+        "recognised": "yes" if item.recognised else "",
     }
 
 
@@ -95,7 +98,17 @@ def citations(reply: Reply, metas: Mapping[str, Mapping[str, Any]], link: Link) 
     return "\n".join(lines)
 
 
+def citation(answer: Answer, meta: Mapping[str, Any], address: str) -> str:
+    """One answer to paste into a text: the sentence around it, its source and page, and the link to it."""
+    text, passage = answer.text, answer.passage
+    if passage is not None:
+        first, last = sentence(passage.text, answer.start - passage.start, answer.end - passage.start)
+        text = passage.text[first:last]
+    return f"“{' '.join(text.split())}” {_where(answer, meta)} {address}"
+
+
 def _where(item: Answer | Passage, meta: Mapping[str, Any]) -> str:
     facts = [str(meta.get("author") or ""), str(meta.get("title") or ""), item.source, str(meta.get("date") or "")]
     facts += [f"p. {item.page}" if item.page else "", f"characters {item.start:,}–{item.end:,}"]
+    facts += ["recognised text"] if item.recognised else []
     return ", ".join(fact for fact in facts if fact) + "."

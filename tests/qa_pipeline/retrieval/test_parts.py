@@ -70,13 +70,13 @@ class Asked:
 
     def both(self, question: str, settings: AskSettings, filters: Any = None) -> list[RetrievedPassages]:
         found = [part.candidates(question, settings, filters) for part in self.parts]
-        return [self.whole.passages(question, settings, filters), self.merged.passages(question, found, settings)]
+        return [self.whole.passages(question, settings, filters), self.merged.passages(question, found, settings, filters)]
 
 
 def same(one: RetrievedPassages, other: RetrievedPassages) -> None:
     """All but the milliseconds; scores as float32 sums allow, which BLAS may add in another order."""
-    assert [(p.document_id, p.start, p.end, p.text) for p in one.passages] == [
-        (p.document_id, p.start, p.end, p.text) for p in other.passages
+    assert [(p.document_id, p.start, p.end, p.text, p.also_in) for p in one.passages] == [
+        (p.document_id, p.start, p.end, p.text, p.also_in) for p in other.passages
     ]
     for a, b in zip(one.passages, other.passages, strict=True):
         assert (a.dense_rank, a.keyword_rank, a.fused_rank, a.missing) == (
@@ -114,6 +114,22 @@ def test_parts_find_what_the_whole_finds(whole: Path, parts: Path, builtin: Embe
         same(one, other)
         if settings.dense_weight:
             assert len(one.passages) == (0 if filters == {"source": "none"} else settings.retrieve)
+
+
+def test_copies_in_other_parts_are_named_once_and_by_the_filter(tmp_path: Path, builtin: Embedder) -> None:
+    for folder in "abcdef":
+        (tmp_path / "documents" / folder).mkdir(parents=True)
+        (tmp_path / "documents" / folder / "bridge.txt").write_text("The old bridge was opened in 1912.", "utf-8")
+    (tmp_path / "documents" / "mill.txt").write_text("The mill was closed in 1974.", "utf-8")
+    settings = IndexSettings(embedder="builtin", tiers="token")
+    build_index(tmp_path / "documents", tmp_path / "index", settings, embedder=builtin)
+    split(tmp_path / "index", tmp_path / "parts")
+    asked = Asked(tmp_path / "index", tmp_path / "parts", builtin)
+    for filters, others in ((None, 5), ({"source": {"$glob": "[a-c]/*"}}, 2), ({"source": "f/bridge.txt"}, 0)):
+        one, other = asked.both("When was the old bridge opened?", AskSettings(), filters)
+        groups = [[{p.source, *(name.source for name in p.also_in)} for p in made.passages] for made in (one, other)]
+        assert groups[0] == groups[1]
+        assert len(other.passages[0].also_in) == others and len(other.passages) == (2 if filters is None else 1)
 
 
 def test_parts_of_two_tiers(tmp_path: Path, builtin: Embedder) -> None:
