@@ -10,7 +10,7 @@ TORCH_INDEX ?=
 READER ?= builtin
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-spark check docs ui bench clean
+.PHONY: demo test test-spark check docs ui bench torture clean
 
 # Installed once per change of what is to be installed; torch first, so that nothing else chooses a build of it.
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -31,6 +31,18 @@ ui: $(VENV)/.ready
 bench: $(VENV)/.ready
 	$(PIP) install nltk tantivy bm25s
 	for name in killing indexing opening asking reading serving; do $(PY) -m benchmarks.$$name || exit 1; done
+
+# The long tests of what docqa promises, each for MINUTES, on this machine alone: 1,000 kills, disks that fail at every call,
+# mutated files of every format, and filters of keys. The mutations continue where the last run ended.
+MINUTES ?= 30
+TORTURE ?= .torture
+
+torture: $(VENV)/.ready
+	mkdir -p $(TORTURE)
+	$(PY) -m benchmarks.killing --kills 1000 --minutes $(MINUTES)
+	$(PY) -m benchmarks.failing_disk --minutes $(MINUTES) --seed $$(date +%s)
+	$(PY) -m benchmarks.mutating --minutes $(MINUTES) --state $(TORTURE)/mutations
+	DOCQA_FILTERS=$$(($(MINUTES) * 500)) $(PY) -m pytest -q tests/qa_pipeline/api/test_key_filters.py
 
 # Two processes: most of the time is spent in child processes, browsers and waiting.
 test: $(VENV)/.ready

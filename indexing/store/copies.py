@@ -7,7 +7,7 @@ from its text when it is asked for.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -71,8 +71,11 @@ def twins_of(folder: Database, chunk: StoredChunk, allowed: Ids | None) -> tuple
 def copies_among(folder: Database, document_ids: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     """The groups of these documents whose texts are copies, as in `text_sketch.copies`; unknown ids are left out."""
     ids = list(dict.fromkeys(document_ids))
-    if len(ids) < 2:
-        return ()
+    return copies(sketches_of(folder, ids)) if len(ids) > 1 else ()
+
+
+def sketches_of(folder: Database, ids: Sequence[str]) -> dict[str, tuple[str, bytes]]:
+    """Content hash and sketch of each of these documents, in their order; unknown ids are left out."""
     with folder.reading() as connection:
         hashes = dict(connection.execute(f"SELECT id, content_hash FROM documents WHERE id IN {GIVEN}", [json.dumps(ids)]))
         stored: dict[str, bytes] = {}
@@ -84,4 +87,4 @@ def copies_among(folder: Database, document_ids: Iterable[str]) -> tuple[tuple[s
         for id in hashes.keys() - stored.keys():
             (text,) = connection.execute("SELECT text FROM documents WHERE id = ?", (id,)).fetchone()
             stored[id] = sketch(text)
-    return copies({id: (hashes[id], stored[id]) for id in ids if id in hashes})
+    return {id: (hashes[id], stored[id]) for id in ids if id in hashes}

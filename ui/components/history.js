@@ -21,7 +21,7 @@ function store(entries) {
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   const root = parentElement.querySelector("details");
-  const there = (one) => data.created[one.corpus] === one.created;
+  const there = (one) => one.who === data.who && data.created[one.corpus] === one.created;
   let entries = stored().filter(there);
   if (data.entry) entries = [data.entry, ...entries.filter((one) => one.query !== data.entry.query)];
   store(entries.slice(0, data.most));

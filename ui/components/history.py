@@ -9,7 +9,7 @@ import streamlit as st
 
 from ui.client.schemas import Corpus
 from ui.state.query import Query
-from ui.state.session import CREATED
+from ui.state.session import CREATED, key_hash
 from ui.state.url import address_is, given
 
 KEY = "history"
@@ -28,14 +28,14 @@ _history = st.components.v2.component(
 def show_history(corpus: Corpus, asked: Query) -> None:
     """Adds a question to the history, and lists those to this collection; those to collections that are gone are dropped.
 
-    A question with the same filters stands there once.
+    A question with the same filters stands there once. Those of another login on the same browser are dropped, too.
     """
-    entry = None
+    who, entry = key_hash()[:16], None
     if asked.question:
         query = urlencode(given(corpus=corpus.name, **asked.query()), doseq=True)
-        entry = {"corpus": corpus.name, "created": corpus.created, "question": asked.question, "query": query}
+        entry = {"who": who, "corpus": corpus.name, "created": corpus.created, "question": asked.question, "query": query}
+    data = {"entry": entry, "who": who, "corpus": corpus.name, "created": st.session_state[CREATED], "most": KEPT}
     with st.sidebar:
-        data = {"entry": entry, "corpus": corpus.name, "created": st.session_state[CREATED], "most": KEPT}
         _history(key=KEY, data=data, on_opened_change=_opened)
 
 

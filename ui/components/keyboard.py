@@ -1,7 +1,8 @@
-"""Keyboard shortcuts: arrows (or j and k) move between answers, Enter opens one, n and p step through the hits of
-a document, N and P through the documents, `?` lists the keys.
+"""Keyboard shortcuts, and what else needs a script of the page.
 
-Without JavaScript the page works as well."""
+Arrows (or j and k) move between answers, and Enter opens one. n and p step through the hits of a document, N and P through
+the documents. `?` lists the keys. Without JavaScript the page works as well.
+"""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from ui.client.http import Client
 from ui.client.schemas import ApiError, Corpus, ListedDocument
 from ui.components.delete_dialog import Deletion, delete_button
 from ui.render.html_tables import count
@@ -80,7 +81,9 @@ def selection_bar(corpus: Corpus, asked: Query) -> None:
             link(ASK, "Ask only these", corpus=corpus.name, **only.query())
         else:
             st.caption(f"At most {MOST_DOCUMENTS} documents can be asked alone.", width="content")
-        st.download_button("Download as zip", partial(zipped, corpus.name, chosen), "documents.zip", on_click="ignore")
+        st.download_button(
+            "Download as zip", partial(zipped, client(), corpus.name, chosen), "documents.zip", on_click="ignore"
+        )
         called = count(len(files), "file")
         about = f"{called} of this collection, with all documents in them: {', '.join(files[:5])}"
         about += f" and {len(files) - 5:,} more." if len(files) > 5 else "."
@@ -100,14 +103,14 @@ def _delete(corpus: Corpus, files: tuple[str, ...]) -> None:
         address(job=job.id)
 
 
-def zipped(corpus: str, documents: Iterable[ListedDocument]) -> bytes:
+def zipped(asker: Client, corpus: str, documents: Iterable[ListedDocument]) -> bytes:
     """The original files of documents as a zip, each file once. A file that is missing from it is named in LEFT_OUT."""
     files = {one.file or one.source: one.id for one in documents}
     packed, left_out, total = io.BytesIO(), [], 0
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for file, id in files.items():
             try:
-                data = client().get_original(corpus, id).data
+                data = asker.get_original(corpus, id).data
             except ApiError as error:
                 left_out.append(f"{file}: {error.detail}")
                 continue

@@ -47,6 +47,11 @@ def _key() -> str:
     return LOGINS.key(st.context.cookies.get(COOKIE, "")) or os.environ.get("DOCQA_API_KEY", "")
 
 
+def key_hash() -> str:
+    """A hash of this person's key, which tells people apart and says nothing of the key."""
+    return hashlib.sha256(_key().encode()).hexdigest()
+
+
 def cached_by_key(**options: Any) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """`st.cache_data` for what the service says: shared by those with the same key, and by nobody else."""
 
@@ -62,7 +67,7 @@ def cached_by_key(**options: Any) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
         @wraps(function)
         def call(*arguments: P.args, **named: P.kwargs) -> T:
-            return kept(hashlib.sha256(_key().encode()).hexdigest(), *arguments, **named)
+            return kept(key_hash(), *arguments, **named)
 
         return call
 

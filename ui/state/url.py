@@ -96,9 +96,9 @@ def _given(query: dict[str, Any]) -> dict[str, list[str]]:
 def follow(key: str, given: Any, *, typed: bool = False) -> None:
     """Sets the widget `key` to the URL's value on a new page, and whenever that was not changed by the widget itself.
 
-    Call it before the widget is created, and `followed` with the widget's value after writing that to the URL. The browser
-    is told the value in each run: a widget that it draws anew would report its default as a choice. typed: a box for text,
-    which is not told again, as that would undo what is being typed.
+    Call it before the widget is created, and `followed` with the widget's value after writing that to the URL.
+    The browser gets the value in each run. A widget that it draws again would report its default as a choice.
+    typed: a box for text, which gets its value once, since the next run would undo what is being typed.
     """
     state: MutableMapping[Any, Any] = st.session_state
     if key not in state or state.get(f"_{key}") != (state.get(PAGE), given):

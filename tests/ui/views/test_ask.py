@@ -101,6 +101,13 @@ def test_the_history_of_a_deleted_collection_is_gone(page: Page, site: str, api:
     settled(page)
     assert "mill" in page.evaluate("localStorage.getItem('docqa-history')")
     api.http.delete("/v1/corpora/brief")
+    page.evaluate(
+        """() => {
+          const [one] = JSON.parse(localStorage.getItem('docqa-history'));
+          const other = {...one, who: "another", corpus: "test", question: "a secret"};
+          localStorage.setItem('docqa-history', JSON.stringify([one, other, {query: 7}, "nonsense"]));
+        }"""
+    )
     page.goto(at(site, corpus="test"))
     page.wait_for_function("() => localStorage.getItem('docqa-history') === '[]'")
 

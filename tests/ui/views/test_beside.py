@@ -31,6 +31,7 @@ def test_a_document_is_read_beside_the_list_by_key(page: Page, site: str, api: L
     names = {id: source for source, id in ids(api).items()}
     ask(page, site)
     page.keyboard.press("Escape")
+    page.get_by_role("link", name="Show beside").first.wait_for()
     page.locator(".docqa-answer").first.focus()
     page.keyboard.press("Enter")
     page.locator(".st-key-beside mark.here").wait_for()
@@ -94,6 +95,7 @@ def test_a_hit_of_a_search_by_words_opens_beside_too(page: Page, site: str) -> N
     page.goto(at(site, corpus="test", q="bridge", mode="words"))
     page.locator(".docqa-count").wait_for()
     ended(page)
+    page.get_by_role("link", name="Show beside").first.wait_for()
     page.locator(".docqa-answer").first.focus()
     page.keyboard.press("Enter")
     page.locator(".st-key-beside mark.here.found").wait_for()

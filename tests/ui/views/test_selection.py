@@ -90,11 +90,10 @@ def test_the_selected_files_are_downloaded(page: Page, site: str) -> None:  # no
 
 def test_a_file_that_cannot_be_had_is_named(api: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     with Client(api.url) as client:
-        monkeypatch.setattr("ui.components.selection.client", lambda: client)
         documents = [one for one in client.list_documents("test").documents if one.source.startswith("a/")]
         strange = msgspec.structs.replace(documents[0], file="lost.txt")
         monkeypatch.setattr(client, "get_original", _failing(client, documents[0].id))
-        with zipfile.ZipFile(io.BytesIO(zipped("test", [strange, documents[1]]))) as archive:
+        with zipfile.ZipFile(io.BytesIO(zipped(client, "test", [strange, documents[1]]))) as archive:
             assert sorted(archive.namelist()) == [LEFT_OUT, documents[1].source]
             assert archive.read(LEFT_OUT).decode().startswith("lost.txt: No document has the id")
 
