@@ -68,6 +68,12 @@ def twins_of(folder: Database, chunk: StoredChunk, allowed: Ids | None) -> tuple
     return tuple((id, source) for _, id, source in rows[:MOST_NAMED])
 
 
+def documents_with_text(folder: Database, content_hash: str) -> list[tuple[str, str]]:
+    """(document id, source) of all documents whose text has this hash, by source."""
+    rows = "SELECT id, source FROM documents WHERE content_hash = ? ORDER BY source"
+    return [(str(id), str(source)) for id, source in folder.connection().execute(rows, (content_hash,))]
+
+
 def copies_among(folder: Database, document_ids: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     """The groups of these documents whose texts are copies, as in `text_sketch.copies`; unknown ids are left out."""
     ids = list(dict.fromkeys(document_ids))

@@ -243,16 +243,19 @@ def _how_to_deepen(deepened: float) -> str:
 
 
 def _show(options: argparse.Namespace) -> int:
+    from indexing.store.copies import documents_with_text
     from indexing.store.corpus_db import IndexFolder
 
     with IndexFolder.open(options.index) as folder:
         document = folder.document(options.document)
+        same = documents_with_text(folder, document.content_hash) if options.json else []
     end = len(document.text) if options.end is None else options.end
     if not 0 <= options.start <= end <= len(document.text):
         raise SettingError(f"--start and --end must lie in order between 0 and {len(document.text):,}.")
     text = document.text[options.start : end]
     if options.json:
-        facts = {"document_id": document.id, "source": document.source, "language": document.language}
+        facts: dict[str, Any] = {"document_id": document.id, "source": document.source, "language": document.language}
+        facts["also_in"] = [{"document_id": id, "source": source} for id, source in same if id != document.id]
         print_json({**facts, "content_hash": document.content_hash, "start": options.start, "end": end, "text": text})
     else:
         sys.stdout.write(text)
