@@ -45,7 +45,8 @@ else:
     for number, line in enumerate(lines):
         left = 100
         for at, word in enumerate(line.replace("@", str(page)).split(), 1):
-            row = [5, 1, 1, 1, number + 1, at, left, 200 + 60 * number, 20 * len(word), 40, said["confidence"], word]
+            sure = said["confidences"].get(arguments[3], said["confidence"])
+            row = [5, 1, 1, 1, number + 1, at, left, 200 + 60 * number, 20 * len(word), 40, sure, word]
             print("\\t".join(map(str, row)))
             left += 20 * len(word) + 15
 """
@@ -72,16 +73,21 @@ class FakeTesseract:
         script: str = "Latin",
         rotate: int = 0,
         confidence: float = 95.5,
+        confidences: Mapping[str, float] | None = None,
         data: Sequence[str] = DATA,
         seconds: float = 0,
         crashes: Sequence[int] = (),
     ) -> None:
-        """texts: the lines on every picture by language data; "@" stands for the number of the picture."""
+        """texts: the lines on every picture by language data; "@" stands for the number of the picture.
+
+        confidences: in percent, by language data; others have `confidence`.
+        """
         said = {
             "texts": dict(texts),
             "script": script,
             "rotate": rotate,
             "confidence": confidence,
+            "confidences": dict(confidences or {}),
             "data": list(data),
             "seconds": seconds,
             "crashes": list(crashes),

@@ -86,6 +86,16 @@ def test_a_script_without_data_is_not_read_and_the_reason_says_what_would(fake: 
     assert alone.reason == "Thai script, which tesseract with its data for tha would read"
 
 
+def test_a_doubtful_reading_gives_way_to_a_better_one_in_a_script_that_looks_alike(fake: FakeTesseract) -> None:
+    fake.say({"eng": ["Bawhr"], "rus": ["Башня"]}, script="Latin", confidences={"eng": 59})
+    found = read_picture(picture(), engines_here())
+    assert texts(found.lines) == ["Башня"] and (found.script, found.engine) == ("Cyrillic", "tesseract rus")
+    fake.say({"eng": ["Tower"], "rus": ["Тошег"]}, script="Latin", confidences={"eng": 59, "rus": 50})
+    assert texts(read_picture(picture(), engines_here()).lines) == ["Tower"]
+    fake.say({"eng": ["Bawhr"], "rus": ["Башня"]}, script="Latin", confidences={"eng": 59})
+    assert texts(read_picture(picture(), engines_here(), languages=("en",)).lines) == ["Bawhr"]
+
+
 def test_too_little_text_for_a_script_is_read_as_latin(fake: FakeTesseract) -> None:
     fake.say({"eng": ["1731"]}, script="")
     assert texts(read_picture(picture(), engines_here()).lines) == ["1731"]
