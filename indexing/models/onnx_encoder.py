@@ -96,4 +96,6 @@ def _options(level: ort.GraphOptimizationLevel = ort.GraphOptimizationLevel.ORT_
     options.graph_optimization_level = level
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
+    # The arena keeps the largest activations of every thread; without it a run takes as long.
+    options.enable_cpu_mem_arena = False
     return options

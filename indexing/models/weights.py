@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from indexing.errors import ModelMissing, ModelRefused
 from indexing.models.graph_file import check_graph_files, find_graph, graph_files
@@ -121,7 +123,7 @@ def mapped(path: Path) -> dict[str, Array]:
 
     dtypes = {"F32": np.float32, "F16": np.float16, "I8": np.int8, "U8": np.uint8, "I32": np.int32, "I64": np.int64}
     tensor_names(path)
-    data: Array = np.asarray(np.memmap(path, np.uint8, "r"))
+    data: Array = np.asarray(_one_map(path))
     begin = 8 + int.from_bytes(data[:8].tobytes(), "little")
     found: dict[str, Array] = {}
     for name, entry in json.loads(data[8:begin].tobytes()).items():
@@ -129,6 +131,23 @@ def mapped(path: Path) -> dict[str, Array]:
             first, end = entry["data_offsets"]
             found[name] = data[begin + first : begin + end].view(dtypes[entry["dtype"]]).reshape(entry["shape"])
     return found
+
+
+_maps: WeakValueDictionary[tuple[str, int, int, int], Any] = WeakValueDictionary()
+_guard = threading.Lock()
+
+
+def _one_map(path: Path) -> Any:
+    """The memory map of a file: one for all models that share it, so that its pages count once."""
+    import numpy as np
+
+    facts = path.stat()
+    key = (str(path.resolve()), facts.st_ino, facts.st_size, facts.st_mtime_ns)
+    with _guard:
+        found = _maps.get(key)
+        if found is None:
+            found = _maps[key] = np.memmap(path, np.uint8, "r")
+        return found
 
 
 def convert(weights: Weights, target: Path) -> None:

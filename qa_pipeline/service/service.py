@@ -58,6 +58,7 @@ BLOCKING_THREADS = 4
 JOB_KINDS = ("index", "deepen", "questions")
 WARM_CORPORA = 8
 TIDY_S = 30.0
+TRIM_S = 5.0
 FIRST_QUESTION = "When was the bridge opened?"
 FIRST_TEXT = "The bridge was opened in 1912."
 
@@ -167,10 +168,13 @@ class Service:
             self._deepen_later(corpus.name)
 
     def _tidy(self) -> None:
-        """Return freed memory and erase deleted text every TIDY_S seconds, and sweep uploads every day."""
-        swept = time.monotonic()
-        while not self._stopped.wait(TIDY_S):
+        """Return freed memory every TRIM_S seconds, erase deleted text every TIDY_S, and sweep uploads every day."""
+        swept = erased = time.monotonic()
+        while not self._stopped.wait(min(TRIM_S, TIDY_S)):
             give_back()
+            if time.monotonic() - erased < TIDY_S:
+                continue
+            erased = time.monotonic()
             self._erase(self.corpora.opened())
             if time.monotonic() - swept > DAY_S:
                 self._sweep()

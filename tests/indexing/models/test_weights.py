@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from indexing.errors import ModelError, ModelMissing, ModelRefused
 from indexing.models.registry import resolve
-from indexing.models.weights import tensor_names
+from indexing.models.weights import _maps, mapped, tensor_names
 from tests.indexing.models.conftest import KINDS
 from tests.model_folders import (
     Change,
@@ -174,3 +177,17 @@ def test_a_converted_embedder_is_not_taken_for_a_reader(embedders: dict[str, Pat
     folder = as_pickle(embedders["body"], tmp_path / "old")
     with pytest.raises(ModelRefused, match="no question answering head"):
         resolve(str(folder), "reader")
+
+
+def test_models_that_share_a_file_share_its_memory(tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    save_file({"a": np.arange(1000, dtype=np.float32)}, file)
+    first, second = mapped(file)["a"], mapped(file)["a"]
+    assert np.shares_memory(first, second) and not first.flags.writeable
+    save_file({"a": np.zeros(1000, dtype=np.float32)}, tmp_path / "new")
+    (tmp_path / "new").replace(file)
+    assert first[7] == second[7] == 7 and mapped(file)["a"][7] == 0, "another file of that name is another map"
+    before = len(_maps)
+    del first, second
+    gc.collect()
+    assert len(_maps) < before
