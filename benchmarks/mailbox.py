@@ -121,8 +121,10 @@ def main() -> int:
     chosen = options.parse_args()
     facts = machine.facts(("faiss-cpu", "numpy"))
     print(machine.line(facts))
-    rows = [row(size, chosen.kills) for size in chosen.megabytes]
-    print(machine.table(rows))
+    rows = []
+    for size in chosen.megabytes:
+        rows.append(row(size, chosen.kills))
+        print(machine.table(rows[-1:]), flush=True)
     machine.finish(facts, {"rows": rows}, chosen.json)
     return 0
 

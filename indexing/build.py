@@ -17,13 +17,25 @@ from pathlib import Path
 import numpy as np
 
 from indexing.arrays import Matrix
-from indexing.changed_files import KnownFiles, files_to_read, refuse_another_folder, remove_gone, rename_moved
+from indexing.changed_files import (
+    KnownFiles,
+    files_to_read,
+    refuse_another_folder,
+    remove_gone,
+    rename_moved,
+    scans_to_read,
+)
 from indexing.errors import IndexMismatch
 from indexing.files.file_text import FileLimits
+from indexing.files.recognition import OcrPlan, plan_here
 from indexing.files.walk import FoundFile, find_files
 from indexing.models.embedder import Embedder
+from indexing.ocr.page_cache import FOLDER as PAGES
+from indexing.ocr.page_cache import clear_pages
+from indexing.ocr.settings import OcrSettings
 from indexing.prepare import Batch, ReadFile
 from indexing.report import FileReport, Report
+from indexing.scans import ScanRun, Tell
 from indexing.settings import IndexSettings
 from indexing.store.corpus_db import FileRecord, IndexFolder, NewDocument, now_ns
 from indexing.store.index import Index
@@ -53,6 +65,8 @@ def build_index(
     emptied: bool = False,
     everything: bool = False,
     only: Collection[str] | None = None,
+    ocr: OcrSettings | None = None,
+    recognising: Tell | None = None,
 ) -> Report:
     """Index every readable file below `documents` into the folder `into`, or bring that index up to date.
 
@@ -64,16 +78,20 @@ def build_index(
     only: read these files (sources) alone, whether or not they changed, and remove none; None is all files.
     emptied: allow that none of the files known before is left; by default such a folder is refused.
     everything: read every file again and compare its content, also where size and times are those known.
+    ocr: how text in pictures is recognised; None recognises it where an engine is installed.
+    recognising: called before the first page is recognised, and about twice a second then.
     Raises SettingError, IndexFolderError and ModelError with their subclasses; never for a single bad file.
     """
     limits, found = limits or FileLimits(), list(find_files(documents))
     embedder = embedder or Embedder.load(embedder_name(into, settings))
     static = getattr(embedder, "static", None)
+    plan = plan_here(ocr)
+    scans = ScanRun(plan, into / PAGES, recognising)
     embed = None if static is None else embedder.passages_with_tokens
 
     def prepare(folder: IndexFolder, changed: Sequence[FoundFile], known: KnownFiles) -> Prepared:
         chosen = replace(limits, hidden_text=folder.settings.hidden_text)
-        return prefetch_batches(changed, known, chosen, folder.settings.chunks, embed, static)
+        return prefetch_batches(changed, known, chosen, folder.settings.chunks, embed, static, scans)
 
     return index_files(
         found,
@@ -88,6 +106,7 @@ def build_index(
         emptied=emptied,
         everything=everything,
         only=only,
+        ocr=plan,
     )
 
 
@@ -105,6 +124,7 @@ def index_files(
     emptied: bool = False,
     everything: bool = False,
     only: Collection[str] | None = None,
+    ocr: OcrPlan | None = None,
 ) -> Report:
     """As `build_index`, for files found anywhere: they are all that the index shall hold, sorted by source.
 
@@ -124,7 +144,9 @@ def index_files(
         removed = dict(remove_gone(folder, found, known)) if only is None else {}
         reports = removed | moved
         here = [file for file in found if file.source not in moved]
-        changed, unchanged = files_to_read(folder, here, known, limits, everything)
+        again = scans_to_read(folder, known, ocr)
+        known |= again
+        changed, unchanged = files_to_read(folder, here, known, limits, everything, again)
         twins = _twins_of(known, {*removed, *(file.source for file in changed)})
         for report in (*moved.values(), *unchanged):
             reports[report.source] = _with_twin(report, known[report.source].content_hash, twins)
@@ -147,9 +169,10 @@ def index_files(
                     if progress:
                         progress(reports[report.source], done, total)
                 tell(embedded, done, total)
-        _store_run(folder, documents, limits)
+        _store_run(folder, documents, limits, ocr)
         state = index.publish()
         erased = folder.erase_deleted()
+        erased = clear_pages(into / PAGES) and erased
         counts = folder.counts()
     return Report(
         tuple(reports[source] for source in sorted(reports)),
@@ -222,8 +245,10 @@ def _change_tiers(folder: IndexFolder, settings: IndexSettings) -> None:
         folder.change_settings(replace(folder.settings, tiers=settings.tiers))
 
 
-def _store_run(folder: IndexFolder, documents: str, limits: FileLimits) -> None:
+def _store_run(folder: IndexFolder, documents: str, limits: FileLimits, ocr: OcrPlan | None) -> None:
     facts = {"limits": asdict(limits), "documents": documents}
+    if ocr is not None and ocr.active:
+        facts["ocr"] = ocr.key
     if any(folder.fact_or(name, None) != value for name, value in facts.items()):
         folder.store_facts(facts)
 
@@ -289,7 +314,7 @@ def _with_vectors(documents: Sequence[NewDocument], vectors: Matrix, tokens: Seq
     for document in documents:
         end = at + len(document.chunks)
         part, mine = vectors[at:end], tuple(tokens[at:end])
-        result.append(NewDocument(document.document, document.chunks, part, document.file, tokens=mine))
+        result.append(replace(document, vectors=part, tokens=mine))
         at = end
     return result
 

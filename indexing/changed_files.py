@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import PurePosixPath
 
 from indexing.errors import IndexFolderError
 from indexing.files.file_text import FileLimits
+from indexing.files.recognition import OcrPlan
 from indexing.files.walk import FoundFile, file_hash
 from indexing.report import FileReport
 from indexing.store.corpus_db import FileRecord, IndexFolder, now_ns
@@ -67,9 +69,17 @@ def remove_gone(folder: IndexFolder, found: Sequence[FoundFile], known: KnownFil
 
 
 def files_to_read(
-    folder: IndexFolder, found: Sequence[FoundFile], known: KnownFiles, limits: FileLimits, everything: bool
+    folder: IndexFolder,
+    found: Sequence[FoundFile],
+    known: KnownFiles,
+    limits: FileLimits,
+    everything: bool,
+    again: Collection[str] = (),
 ) -> tuple[list[FoundFile], list[FileReport]]:
-    """The files to read, and reports on the others, which have kept size and time and were not touched since."""
+    """The files to read, and reports on the others, which have kept size and time and were not touched since.
+
+    again: files (sources) to read in any case.
+    """
     same_limits = folder.fact_or("limits", None) == asdict(limits)
     changed: list[FoundFile] = []
     unchanged: list[FileReport] = []
@@ -77,9 +87,34 @@ def files_to_read(
         record = known.get(file.source)
         same = record is not None and (record.size, record.mtime_ns) == (file.size, file.mtime_ns)
         settled = record is not None and max(file.mtime_ns + RACY_NS, file.ctime_ns + CLOCK_NS) < record.seen_ns
-        if everything or record is None or not same or not settled or (record.reason and not same_limits):
+        if (
+            everything
+            or file.source in again
+            or record is None
+            or not same
+            or not settled
+            or (record.reason and not same_limits)
+        ):
             changed.append(file)
         else:
             status = "skipped" if record.reason else "unchanged"
             unchanged.append(FileReport(file.source, status, record.reason, record.notes))
     return changed, unchanged
+
+
+_SCAN = re.compile(r"no text layer|not legible|right-to-left reversed|an image \(|recognised|no text found|in it not read")
+
+
+def scans_to_read(folder: IndexFolder, known: KnownFiles, plan: OcrPlan | None) -> dict[str, FileRecord]:
+    """The files that another recognition than that of the last run can read otherwise, as records without a hash.
+
+    Those are files with pages that were recognised or not read, and for a plan with `force` all PDFs.
+    """
+    if plan is None or not plan.active or folder.fact_or("ocr", "") == plan.key:
+        return {}
+    force = plan.settings.mode == "force"
+    return {
+        source: replace(record, content_hash="")
+        for source, record in known.items()
+        if any(map(_SCAN.search, (record.reason, *record.notes))) or (force and source.lower().endswith(".pdf"))
+    }

@@ -36,6 +36,7 @@ class ReadFile:
     A mailbox comes in parts. size: the bytes of it that are read so far, whose hash is `hash`; share: those of this part.
     begun: earlier parts stay in the index; done: no part follows. With a reason, reading ended behind those parts.
     again: the next run reads the file, also if it has not changed by then.
+    unread: pages to recognise first; such a file is read again (`indexing.scans`), and not written before.
     """
 
     file: FoundFile
@@ -49,6 +50,7 @@ class ReadFile:
     done: bool = True
     notes: tuple[str, ...] = ()
     again: bool = False
+    unread: int = 0
 
     def remarks(self) -> tuple[str, ...]:
         """The remarks on the whole file and on its texts."""
@@ -88,9 +90,14 @@ def prepare_batches(
 
     embed: computes the passages' vectors and tokens; None leaves embedding to the caller.
     """
+    yield from batches_of(read_files(reader, files, known), settings, embed)
+
+
+def batches_of(reads: Iterable[ReadFile], settings: ChunkSettings, embed: Embed | None = None) -> Iterator[Batch]:
+    """Chunk and analyse files that are read, in batches as `prepare_batches`."""
     batch: list[ReadFile] = []
     characters, began = 0, time.monotonic()
-    for read in _read(reader, files, known):
+    for read in reads:
         batch.append(read)
         characters += sum(len(text.text) for text in read.texts)
         if characters >= BATCH_CHARACTERS or time.monotonic() - began > BATCH_SECONDS:
@@ -100,23 +107,28 @@ def prepare_batches(
         yield _batch(batch, settings, embed)
 
 
-def _read(reader: FileReader, files: Iterable[FoundFile], known: Mapping[str, FileRecord]) -> Iterator[ReadFile]:
+def read_files(reader: FileReader, files: Iterable[FoundFile], known: Mapping[str, FileRecord]) -> Iterator[ReadFile]:
     """The texts of each file, or the reason why it has none; keep=True for files with new times but the same content."""
     for file in files:
         record = known.get(file.source)
         if reader.is_mailbox(file):
             yield from _read_mailbox(reader, file, record)
-            continue
-        try:
-            texts, digest = reader.read(file)
-        except UnreadableFile as error:
-            digest, same = _hash_of(file, record)
-            yield ReadFile(file, digest, reason=str(error), keep=same, again=isinstance(error, RefusedFile))
-            continue
-        if record is not None and record.content_hash == digest and not record.reason:
-            yield ReadFile(file, digest, keep=True)
         else:
-            yield ReadFile(file, digest, tuple(texts))
+            yield read_file(reader, file, record)
+
+
+def read_file(reader: FileReader, file: FoundFile, record: FileRecord | None) -> ReadFile:
+    """The texts of a file, or the reason why it has none. record: what the index has of it."""
+    try:
+        texts, digest = reader.read(file)
+    except UnreadableFile as error:
+        digest, same = _hash_of(file, record)
+        return ReadFile(file, digest, reason=str(error), keep=same, again=isinstance(error, RefusedFile))
+    if record is not None and record.content_hash == digest and not record.reason:
+        return ReadFile(file, digest, keep=True)
+    if unread := sum(len(text.unread) for text in texts):
+        return ReadFile(file, digest, unread=unread)
+    return ReadFile(file, digest, tuple(texts))
 
 
 def _read_mailbox(reader: FileReader, file: FoundFile, record: FileRecord | None) -> Iterator[ReadFile]:
@@ -178,7 +190,13 @@ def cut_files(batch: Sequence[ReadFile], settings: ChunkSettings) -> list[tuple[
     documents = _documents(batch)
     made = iter(passages_of([document for part in documents for document in part], settings))
     return [
-        (_with_remark(read, part), [NewDocument(document, next(made), None, read.file.source) for document in part])
+        (
+            _with_remark(read, part),
+            [
+                NewDocument(document, next(made), None, read.file.source, recognised=text.recognised)
+                for document, text in zip(part, read.texts, strict=True)
+            ],
+        )
         for read, part in zip(batch, documents, strict=True)
     ]
 

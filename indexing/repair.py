@@ -161,7 +161,7 @@ def _read_again(path: Path, files: Sequence[str], documents: Path | None, load: 
         return ()
     with IndexFolder.open(path) as folder:
         name = str(folder.model["name"])
-        origin = documents or _origin(path, folder.fact_or("documents", None))
+        origin = documents or documents_folder(path, folder.fact_or("documents", None))
         limits = _limits(folder.fact_or("limits", None))
     if origin is None:
         return ()
@@ -172,10 +172,10 @@ def _read_again(path: Path, files: Sequence[str], documents: Path | None, load: 
     return tuple(file.source for file in report.files if file.source in files and file.status in ("indexed", "updated"))
 
 
-def _origin(path: Path, stored: object) -> Path | None:
+def documents_folder(path: Path, stored: object) -> Path | None:
     """The folder of the documents: the stored one, or `documents` beside the index, as in a service's home."""
     beside = path.absolute().parent / "documents"
-    folders = [Path(stored)] if isinstance(stored, str) else []
+    folders = [Path(stored)] if isinstance(stored, str | Path) else []
     folders += [beside] if (beside.parent / "corpus.json").is_file() else []
     return next((folder for folder in folders if folder.exists()), None)
 

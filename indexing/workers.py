@@ -27,12 +27,14 @@ from typing import Any
 from indexing.child_process import ChildProcess, code_to_serve, parent
 from indexing.documents import Chunk, Document
 from indexing.files.file_text import FileLimits
-from indexing.files.walk import FileReader, FoundFile
+from indexing.files.walk import FoundFile
 from indexing.models.embedder import Embedder
 from indexing.models.registry import ModelFolder
-from indexing.prepare import Batch, Embed, prepare_batches
+from indexing.prepare import Batch, Embed, ReadFile, prepare_batches
+from indexing.scans import ScanRun, reader_of, without_unread
 from indexing.settings import ChunkSettings
 from indexing.store.corpus_db import FileRecord, NewDocument
+from indexing.store.page_words import PageWords
 
 logger = logging.getLogger(__name__)
 
@@ -54,21 +56,31 @@ def prefetch_batches(
     settings: ChunkSettings,
     embed: Embed | None = None,
     static: ModelFolder | None = None,
+    scans: ScanRun | None = None,
 ) -> Iterator[Iterator[Batch]]:
     """The batches of `prepare.prepare_batches`. Workers help if the files have at least BYTES_FOR_WORKERS bytes in all.
 
     embed: computes vectors during preparation; None leaves embedding to the caller.
     static: the static embedding model that workers load to compute them.
+    scans: recognises pages without text, after all other files; None leaves them out.
     """
-    with FileReader(limits) as reader, ExitStack() as kept:
-        large = [file for file in files if file.size > limits.max_bytes]  # Mailboxes, batch by batch, so none waits.
-        files = [file for file in files if file.size <= limits.max_bytes]
+    plan = None if scans is None else scans.plan
+    with reader_of(limits, plan) as reader, ExitStack() as kept:
+        # Mailboxes, batch by batch, so none waits.
+        apart = {file for file in files if file.size > limits.max_bytes or (reader.scans and reader.is_mailbox(file))}
+        large = [file for file in files if file in apart]
+        files = [file for file in files if file not in apart]
         groups = _groups(files)
         count = _worker_count(files, groups)
-        request = (limits, settings, static)
+        request = (limits, settings, static, plan)
         started = [kept.enter_context(WorkerProcess(request)) for _ in range(count)]
         here = partial(prepare_batches, reader, known=known, settings=settings, embed=embed)
-        yield chain(_OrderedBatches(groups, known, started, here).batches(), here(large))
+        batches = _OrderedBatches(groups, known, started, here).batches()
+        if scans is None or not scans.plan.active:
+            yield chain(batches, here(large))
+        else:
+            waiting: list[ReadFile] = []
+            yield chain(without_unread(batches, waiting), scans.batches(waiting, large, known, limits, settings, embed))
 
 
 def _groups(files: Sequence[FoundFile]) -> list[list[FoundFile]]:
@@ -199,11 +211,11 @@ def _started() -> ChildProcess:
 def serve() -> None:
     """Worker's main loop: receive the settings, then prepare groups until the connection closes."""
     connection = parent()
-    limits, settings, static = _receive(connection)
+    limits, settings, static, plan = _receive(connection)
     waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, waiting), daemon=True).start()
     embed = None if static is None else Embedder(static).passages_with_tokens
-    with FileReader(limits) as reader:
+    with reader_of(limits, plan) as reader:
         while (given := waiting.get()) is not None:
             number, group, known = given
             for batch in prepare_batches(reader, group, known, settings, embed):
@@ -223,7 +235,13 @@ def _listen(connection: Connection, waiting: queue.SimpleQueue[Any]) -> None:
 def _without_texts(batch: Batch) -> Any:
     """A batch as sent: passages are offsets only, since the documents contain their texts."""
     files = [
-        (read, [(new.document, new.file, [(c.start, c.end, c.language, c.page) for c in new.chunks]) for new in part])
+        (
+            read,
+            [
+                (new.document, new.file, [(c.start, c.end, c.language, c.page) for c in new.chunks], new.recognised)
+                for new in part
+            ],
+        )
         for read, part in batch.files
     ]
     return files, batch.words, batch.vectors, batch.tokens
@@ -234,10 +252,12 @@ def _with_all_texts(sent: Any) -> Batch:
     return Batch([(read, [_with_texts(*new) for new in part]) for read, part in files], words, vectors, tokens)
 
 
-def _with_texts(document: Document, file: str, places: Sequence[tuple[int, int, str, int | None]]) -> NewDocument:
+def _with_texts(
+    document: Document, file: str, places: Sequence[tuple[int, int, str, int | None]], recognised: PageWords
+) -> NewDocument:
     text = document.text
     chunks = tuple(Chunk(start, end, text[start:end], language, page) for start, end, language, page in places)
-    return NewDocument(document, chunks, None, file)
+    return NewDocument(document, chunks, None, file, recognised=recognised)
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------

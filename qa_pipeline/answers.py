@@ -35,6 +35,7 @@ class Passage(Struct, frozen=True):
     Ranks begin at 1; a rank and score of None mean that the passage is not in that ranking.
     missing: numbers, codes and names of the question that the passage, its headings and its source do not state.
     also_in: other documents with the same text that match the filters, by source; at most 100.
+    recognised: whether the text of its page was recognised from a picture, and can have wrong letters.
     """
 
     document_id: str
@@ -52,6 +53,7 @@ class Passage(Struct, frozen=True):
     fused_score: float
     missing: tuple[str, ...] = ()
     also_in: tuple[DocumentName, ...] = ()
+    recognised: bool = False
 
 
 class AnswerQuotation(Struct, frozen=True):
@@ -72,9 +74,13 @@ class AnswerQuotation(Struct, frozen=True):
 
 
 class Answer(AnswerQuotation, frozen=True):
-    """A quotation with its passage. score: calibrated probability that it is right, comparable across passages."""
+    """A quotation with its passage. score: calibrated probability that it is right, comparable across passages.
+
+    recognised: whether it quotes text that was recognised from a picture. Scores are not calibrated on such text.
+    """
 
     passage: Passage
+    recognised: bool = False
 
 
 class NoAnswer(Struct, frozen=True):
@@ -134,6 +140,7 @@ class WordHit(Struct, frozen=True):
     """A passage that matches. Offsets are code points in the document's text; `text` is its text from start to end.
 
     marks: (start, end) of the query's words, in order, in the document's text. score: BM25 of the query's words.
+    recognised: as in a passage.
     """
 
     document_id: str
@@ -145,6 +152,7 @@ class WordHit(Struct, frozen=True):
     text: str
     marks: tuple[tuple[int, ...], ...]
     score: float
+    recognised: bool = False
 
 
 class DocumentHits(Struct, frozen=True):

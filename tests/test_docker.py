@@ -325,11 +325,33 @@ def test_compose_builds_these_images_and_no_others() -> None:
 @pytest.mark.parametrize("name", IMAGES)
 def test_services_are_shut_in(name: str) -> None:
     service = COMPOSE["services"][name]
-    assert service["read_only"] and service["cap_drop"] == ["ALL"] and service["tmpfs"] == ["/tmp"]
+    assert service["read_only"] and service["cap_drop"] == ["ALL"] and len(service["tmpfs"]) == 1
     assert "no-new-privileges:true" in service["security_opt"] and "privileged" not in service
     (port,) = service["ports"]
     exposed = all_of(name, "EXPOSE", last_stage=True)[0]
     assert port == f"${{DOCQA_BIND:-127.0.0.1}}:{exposed}:{exposed}"
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_services_are_limited(name: str) -> None:
+    """Memory, processes, files, /tmp and logs: one container takes no more of the machine than that."""
+    service = COMPOSE["services"][name]
+    assert re.fullmatch(r"\$\{DOCQA_(PAGE_)?MEMORY:-[1-9]g\}", service["mem_limit"])
+    assert 256 <= service["pids_limit"] <= 1_024
+    assert service["ulimits"]["nofile"]["hard"] >= service["ulimits"]["nofile"]["soft"] >= 4_096
+    assert service["ulimits"]["core"] == 0
+    where, _, options = service["tmpfs"][0].partition(":")
+    assert where == "/tmp" and {"noexec", "nosuid", "nodev"} <= set(options.split(",")) and "size=" in options
+    assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+
+
+def test_the_api_is_offline_unless_told_otherwise() -> None:
+    """Its models are built in, so nothing is fetched; SQLite's large files are beside the indexes, not in /tmp."""
+    service = COMPOSE["services"]["api"]
+    told, command = service["environment"], json.loads(all_of("api", "CMD", last_stage=True)[0])
+    assert service["command"] == [*command, "--reader", "${DOCQA_READER:-builtin}"]
+    assert told["DOCQA_OFFLINE"] == "${DOCQA_OFFLINE:-1}"
+    assert told["SQLITE_TMPDIR"] in [mount.split(":")[1] for mount in COMPOSE["services"]["api"]["volumes"]]
 
 
 def test_the_page_finds_the_api_and_waits_for_it() -> None:

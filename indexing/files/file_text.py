@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from indexing.errors import SettingError, UnreadableFile
+from indexing.ocr.words import PlacedWord
 from indexing.settings import whole_number
 
 Scalar = str | int | float | bool
@@ -63,6 +64,8 @@ class FileText:
     notes: remarks for the report, such as pages that were not read.
     record: the record's name, unique in the file, if the file has many records; else "".
     member: the place inside a container such as a mail or a zip, "/" between parts; "" for the file itself.
+    unread: pages, from 1, whose text has to be recognised. recognised: those whose text was, with their words by places
+    in the text of their page.
     """
 
     text: str
@@ -72,6 +75,8 @@ class FileText:
     notes: tuple[str, ...] = ()
     record: str = ""
     member: str = ""
+    unread: tuple[int, ...] = ()
+    recognised: Mapping[int, tuple[PlacedWord, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,20 @@ from indexing.files.file_type import kind_of, not_text
 from indexing.files.markdown import markdown_headings
 from indexing.files.pdf_legible import is_illegible
 
-__all__ = ["PLAIN", "check", "contents", "kind_of", "parse", "plain_text"]
+__all__ = ["PLAIN", "WITH_SCANS", "check", "contents", "kind_of", "parse", "plain_text"]
 
 PLAIN = frozenset({"txt", "md"})
+PICTURES = frozenset({"png", "jpg", "tiff", "webp"})
+WITH_SCANS = PICTURES | {"pdf"}
 NAMES = {
     "html": "an HTML page",
     "pdf": "a PDF",
+    "pdf+auto": "a PDF",
+    "pdf+force": "a PDF",
+    "png": "an image (PNG)",
+    "jpg": "an image (JPEG)",
+    "tiff": "an image (TIFF)",
+    "webp": "an image (WebP)",
     "docx": "a Word document",
     "pptx": "a PowerPoint presentation",
     "xlsx": "an Excel workbook",
@@ -96,6 +104,14 @@ def _reader(kind: str) -> Reader:
         from indexing.files.pdf import read_pdf
 
         return read_pdf
+    if kind in ("pdf+auto", "pdf+force"):
+        from indexing.files.pdf import read_pdf_with_scans
+
+        return partial(read_pdf_with_scans, mode=kind.removeprefix("pdf+"))
+    if kind in PICTURES:
+        from indexing.files.pictures import read_picture
+
+        return read_picture
     if kind in ("docx", "pptx", "xlsx"):
         return _office_reader(kind)
     if kind == "html":
@@ -155,7 +171,7 @@ def _other_office_reader(kind: str) -> Reader:
     if kind in ("doc", "xls", "ppt"):
         from indexing.files.old_office import read_old_office
 
-        return partial(read_old_office, kind=kind)
+        return partial(read_old_office, kind=kind, parse=parse)
     from indexing.files.open_document import read_open_document
 
     return partial(read_open_document, kind=kind)

@@ -54,7 +54,7 @@ def read_mail(data: bytes, limits: FileLimits) -> Contents:
     meta = [(name.lower(), headers[name]) for name in ("Subject", "From", "To", "Cc")]
     meta += [("title", headers["Subject"]), ("date", day(headers["Date"])), ("file_type", "eml")]
     meta += list(thread(message).items())
-    notes = tuple(dict.fromkeys(body.notes))
+    notes = (*dict.fromkeys(body.notes), *body.left_out.remarks())
     return Contents([FileText(builder.text(), (), clean_meta(meta), tuple(builder.headings), notes)], body.members)
 
 
@@ -81,7 +81,7 @@ class _Body:
         self.members: list[Member] = []
         self.notes: list[str] = []
         self._max_chars = max_chars
-        self._left_out = LeftOut(hidden_text)
+        self.left_out = LeftOut(hidden_text)
         self._parts = 0
 
     def add(self, message: Part) -> None:
@@ -162,7 +162,7 @@ class _Body:
         if kind == "text/html":
             from indexing.files.html import html_text
 
-            return html_text(text, self._max_chars, self._left_out)[0]
+            return html_text(text, self._max_chars, self.left_out)[0]
         return calendar_text(text) if kind == "text/calendar" else text
 
     def _attach(self, part: Part, kind: str) -> None:

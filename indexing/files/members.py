@@ -10,15 +10,19 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from indexing.errors import UnreadableFile
 from indexing.files.file_text import Contents, FileLimits, FileText, Member
 from indexing.files.file_type import kind_of
-from indexing.files.formats import PLAIN, check, plain_text
+from indexing.files.formats import PLAIN, WITH_SCANS, check, plain_text
+from indexing.files.pictures import KINDS, picture_kind
+from indexing.ocr.settings import OcrSettings
 
 DEEPEST = 5
 MOST_MEMBERS = 10_000
 MOST_BYTES = 500_000_000
+SCAN = re.compile("no text layer|text (?:is not legible|looks right-to-left reversed)")
 RECORD = re.compile(r"#(\d+)$")
 _NAMED = 10
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
@@ -27,29 +31,40 @@ _DRIVE = re.compile(r"^[A-Za-z]:(?=[/\\])")
 Parse = Callable[[bytes, str, str], Contents]
 
 
-def texts_of(data: bytes, source: str, parse: Parse, limits: FileLimits) -> list[FileText]:
+class Scans(Protocol):
+    """Takes the texts of a PDF or a picture with their unread pages, and gives them with recognised text, or as they are."""
+
+    settings: OcrSettings
+
+    def texts(self, data: bytes, kind: str, texts: list[FileText]) -> list[FileText]: ...
+
+
+def texts_of(
+    data: bytes, source: str, parse: Parse, limits: FileLimits, scans: Scans | None = None, why_not: str = ""
+) -> list[FileText]:
     """The texts of a file and of the files inside it; those have their place as `member` and the parent as meta.
 
-    parse: gives the contents of bytes of a kind. Raises UnreadableFile if nothing of the file can be read.
+    parse: gives the contents of bytes of a kind. scans: for pages without text; None leaves them out, and `why_not` tells
+    what would read them. Raises UnreadableFile if nothing of the file can be read.
     """
-    return _Reading(source, parse, limits).texts(data)
+    return _Reading(source, parse, limits, scans, why_not).texts(data)
 
 
 class _Reading:
     """One file while it is read, with what its members may still cost."""
 
-    def __init__(self, source: str, parse: Parse, limits: FileLimits) -> None:
-        self.source, self.parse, self.limits = source, parse, limits
+    def __init__(self, source: str, parse: Parse, limits: FileLimits, scans: Scans | None, why_not: str) -> None:
+        self.source, self.parse, self.limits, self.scans, self.why_not = source, parse, limits, scans, why_not
         self.members, self.bytes = MOST_MEMBERS, MOST_BYTES
         self.unread: list[tuple[str, str]] = []
 
     def texts(self, data: bytes) -> list[FileText]:
         found = self._of(data, self.source, "", "", 0)
         try:
-            texts = check(found, self.limits) if len(found) == 1 or not any(text.member for text in found) else found
+            texts = self._checked(found) if len(found) == 1 or not any(text.member for text in found) else found
         except UnreadableFile as error:
             raise UnreadableFile("; ".join([str(error), *self._remark()])) from None
-        texts = [text for text in texts if text.text.strip()] if len(texts) > 1 else texts
+        texts = [text for text in texts if text.text.strip() or text.unread] if len(texts) > 1 else texts
         remark = self._remark()
         if not texts:
             raise UnreadableFile("; ".join(["no text in it", *remark]))
@@ -57,18 +72,48 @@ class _Reading:
 
     def _of(self, data: bytes, name: str, place: str, parent: str, depth: int) -> list[FileText]:
         """The texts of bytes with a name, and of their members. place, parent: inside the file, "" for the file itself."""
-        kind = kind_of(data, name)
-        found = Contents([plain_text(data, kind)]) if kind in PLAIN else self.parse(data, kind, self.source)
+        found = self._contents(data, name)
         texts = [replace(text, member=place) for text in found.texts] if place else found.texts
         if depth:
             above = f"{self.source}/{parent}" if parent else self.source
-            checked = check(texts, self.limits) if texts else []
+            checked = self._checked(texts) if texts else []
             texts = [replace(text, meta={**text.meta, "parent": above}) for text in checked]
         names: set[str] = set()
         for member in found.members:
             inner = unique(clean_name(member.name or _uncompressed(name)), names)
             texts += self._member(member, inner, f"{place}/{inner}" if place else inner, place, depth + 1)
         return texts
+
+    def _contents(self, data: bytes, name: str) -> Contents:
+        """What is in bytes with a name, with the text of scans recognised. Raises UnreadableFile."""
+        picture = picture_kind(data)
+        if picture and self.scans is None and self.why_not:
+            raise UnreadableFile(f"an image ({KINDS[picture]}); {self.why_not}")
+        kind = picture if picture and self.scans is not None else kind_of(data, name)
+        if kind in PLAIN:
+            return Contents([plain_text(data, kind)])
+        if self.scans is None or kind not in WITH_SCANS:
+            return self._parsed(data, kind)
+        found = self.parse(data, f"{kind}+{self.scans.settings.mode}" if kind == "pdf" else kind, self.source)
+        return replace(found, texts=self.scans.texts(data, kind, found.texts))
+
+    def _parsed(self, data: bytes, kind: str) -> Contents:
+        """The contents of bytes of a kind; for scans that are not read, the reason or a note tells what would read them."""
+        try:
+            found = self.parse(data, kind, self.source)
+        except UnreadableFile as error:
+            if self.why_not and SCAN.match(str(error)):
+                raise UnreadableFile(f"{error}; {self.why_not}") from None
+            raise
+        texts = [
+            replace(text, notes=tuple(f"{n}; {self.why_not}" if self.why_not and SCAN.match(n) else n for n in text.notes))
+            for text in found.texts
+        ]
+        return replace(found, texts=texts)
+
+    def _checked(self, texts: list[FileText]) -> list[FileText]:
+        """As `check`, but texts whose pages are not recognised yet may be blank."""
+        return texts if any(text.unread for text in texts) else check(texts, self.limits)
 
     def _member(self, member: Member, name: str, place: str, parent: str, depth: int) -> list[FileText]:
         """The texts of a member; [] if it is not read, which is noted."""

@@ -20,14 +20,19 @@ from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_pa
 from indexing.files.programs import run_program
 from indexing.files.tables import table_lines
 
+Parse = Callable[[bytes, str, FileLimits], list[FileText]]
+
 NEWER = {"doc": "docx", "xls": "xlsx", "ppt": "pptx"}
 NAMES = {"doc": "an old Word document", "xls": "an old Excel workbook", "ppt": "an old PowerPoint presentation"}
 CATDOC = {"doc": ("catdoc", "-w", "-d", "utf-8"), "xls": ("xls2csv", "-d", "utf-8"), "ppt": ("catppt", "-d", "utf-8")}
 OFFICE = ("soffice", "libreoffice")
 
 
-def read_old_office(data: bytes, limits: FileLimits, kind: str) -> list[FileText]:
-    """The texts of a file of this kind (doc, xls or ppt). Raises UnreadableFile, also where no program is installed."""
+def read_old_office(data: bytes, limits: FileLimits, kind: str, parse: Parse) -> list[FileText]:
+    """The texts of a file of this kind (doc, xls or ppt). Raises UnreadableFile, also where no program is installed.
+
+    parse: gives the texts of a file of a newer kind.
+    """
     office = next(filter(None, map(shutil.which, OFFICE)), None)
     program = shutil.which(CATDOC[kind][0])
     if office is None and program is None:
@@ -39,11 +44,11 @@ def read_old_office(data: bytes, limits: FileLimits, kind: str) -> list[FileText
         path = Path(folder) / f"in.{kind}"
         path.write_bytes(data)
         if office is not None:
-            return _by_office(office, path, limits, kind)
+            return _by_office(office, path, limits, kind, parse)
         return _by_catdoc((str(program), *CATDOC[kind][1:]), path, limits, kind)
 
 
-def _by_office(office: str, path: Path, limits: FileLimits, kind: str) -> list[FileText]:
+def _by_office(office: str, path: Path, limits: FileLimits, kind: str, parse: Parse) -> list[FileText]:
     """The texts of the file that LibreOffice makes of it."""
     out, profile = path.parent / "out", (path.parent / "profile").as_uri()
     command = [office, f"-env:UserInstallation={profile}", "--headless", "--norestore", "--convert-to", NEWER[kind]]

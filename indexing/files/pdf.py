@@ -27,6 +27,18 @@ from indexing.files.pdf_tables import lines_of
 
 def read_pdf(data: bytes, limits: FileLimits) -> list[FileText]:
     """The text of a PDF with its page map. Raises UnreadableFile if it is encrypted or has no text."""
+    return [_read(data, limits, recognise="")]
+
+
+def read_pdf_with_scans(data: bytes, limits: FileLimits, mode: str) -> list[FileText]:
+    """As `read_pdf`, but pages without a legible text layer become `unread`, and have no text.
+
+    mode: `force` makes all pages unread, `auto` only those.
+    """
+    return [_read(data, limits, recognise=mode)]
+
+
+def _read(data: bytes, limits: FileLimits, recognise: str) -> FileText:
     document = _opened(data)
     check_pages(len(document), limits.max_pages)
     builder = TextBuilder(limits.max_chars)
@@ -40,7 +52,7 @@ def read_pdf(data: bytes, limits: FileLimits) -> list[FileText]:
         page = _page_or_none(document, number - 1)
         if page is None:
             broken.append(number)
-        elif not page.text.strip():
+        elif not page.text.strip() or (recognise and _is_scan(page, recognise)):
             empty.append(number)
         else:
             images += page.images
@@ -49,10 +61,12 @@ def read_pdf(data: bytes, limits: FileLimits) -> list[FileText]:
             builder.write(page.text)
             blocks += [(start + first, start + last, size) for first, last, size in page.blocks]
     text, pages = builder.text(), tuple(builder.pages)
-    if len(empty) + len(broken) == len(document):
+    unread = tuple(empty) if recognise else ()
+    if len(empty) + len(broken) == len(document) and not unread:
         raise UnreadableFile("; ".join([_nothing(empty, broken), *_left_out(0, document)]))
-    notes = (*_missing(empty, broken), *_strange(text, pages, unmapped), *_left_out(images, document))
-    return [FileText(text, pages, _meta(document), _headings(text, blocks), notes)]
+    strange = _strange(text, pages, unmapped) if not recognise else ()
+    notes = (*_missing(() if unread else empty, broken), *strange, *_left_out(images, document))
+    return FileText(text, pages, _meta(document), _headings(text, blocks), notes, unread=unread)
 
 
 def _opened(data: bytes) -> Any:
@@ -78,6 +92,11 @@ def _page_or_none(document: Any, index: int) -> PageLayout | None:
         return None
     finally:
         page.close()
+
+
+def _is_scan(page: PageLayout, recognise: str) -> bool:
+    """Whether a page with a text layer is to be recognised: always for `force`, else if the layer is not legible."""
+    return recognise == "force" or looks_reversed(page.text) or is_illegible(page.text, page.unmapped)
 
 
 def pdf_page_text(page: Any) -> tuple[str, list[int]]:

@@ -1,7 +1,7 @@
-"""Renders a PDF page as an image, with boxes around a span of its text, given by offsets.
+"""Renders a page of a PDF, or a picture, as an image, with boxes around a span of its text, given by offsets.
 
-A child process renders, so that a malicious PDF cannot crash the service. If the page's text differs from the indexed
-text, there are no boxes and `exact` is false.
+A child process renders, so that a malicious file cannot crash the service. If the page's text differs from the indexed
+text, there are no boxes and `exact` is false. The boxes of recognised text are known; only the image is rendered.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ from typing import Any
 
 from indexing.child_process import ChildProcess, code_to_serve, parent
 from indexing.errors import UnreadableFile
+from indexing.ocr.words import PlacedWord
 
 Box = tuple[float, float, float, float]
 
 SECONDS = 20.0
 MEMORY = 2 * 2**30
 PIXELS = 12_000_000
+PICTURE = 500_000
+"""Pixels of a picture at scale 1 at most: about those of a page of A4."""
+SCAN_PIXELS = 40_000_000
 GRID = 1_000_000
 LARGEST = 2**28
 _CODE = code_to_serve("indexing.files.pdf_images")
@@ -43,16 +47,23 @@ class PageImage:
 
 
 def page_image(
-    path: Path, page: int, *, text: str, start: int | None = None, end: int | None = None, scale: float = 1.5
+    path: Path,
+    page: int,
+    *,
+    text: str,
+    start: int | None = None,
+    end: int | None = None,
+    scale: float = 1.5,
+    known: Sequence[Box] | None = None,
 ) -> PageImage:
-    """Render a page (from 1) of a PDF.
+    """Render a page (from 1) of a PDF or a picture.
 
     text: the page's text as indexed. start, end: the span in it, in code points; None for no span.
-    scale: pixels per point (1/72 inch), reduced for a page of more than PIXELS pixels.
-    Raises UnreadableFile when the page cannot be rendered.
+    scale: pixels per point (1/72 inch), reduced for a page of more than PIXELS pixels; of a picture, of its own pixels.
+    known: the boxes of the span, for a page without a text layer. Raises UnreadableFile when it cannot be rendered.
     """
     span = None if start is None or end is None else [start, end]
-    asked = {"page": page, "span": span, "scale": scale, "text": text, "path": str(path)}
+    asked = {"page": page, "span": span, "scale": scale, "text": text, "path": str(path), "known": known}
     child = ChildProcess(_CODE)
     try:
         with child.within(SECONDS):
@@ -61,7 +72,7 @@ def page_image(
     except TimeoutError:
         raise UnreadableFile(f"The page was not drawn within {SECONDS:g} seconds; open the original instead.") from None
     except (OSError, EOFError, ValueError):
-        raise UnreadableFile("The page cannot be drawn (the PDF may be damaged); open the original instead.") from None
+        raise UnreadableFile("The page cannot be drawn (the file may be damaged); open the original instead.") from None
     finally:
         child.close()
     boxes = tuple((box[0], box[1], box[2], box[3]) for box in values["boxes"])
@@ -82,12 +93,19 @@ def serve() -> None:
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     from indexing.files.pdf_annotations import form_environment
+    from indexing.files.pictures import drawn_frame, picture_kind
 
-    document = pypdfium2.PdfDocument(asked["path"])
-    form_environment(document)
-    page = document[asked["page"] - 1]
-    found = boxes(page, asked["text"], asked["span"])
-    width, height, png = _drawn(page, asked["scale"])
+    with open(asked["path"], "rb") as file:
+        is_picture = bool(picture_kind(file.read(16)))
+    found = asked["known"]
+    if is_picture:
+        width, height, png = drawn_frame(Path(asked["path"]).read_bytes(), asked["page"], int(PICTURE * asked["scale"] ** 2))
+    else:
+        document = pypdfium2.PdfDocument(asked["path"])
+        form_environment(document)
+        page = document[asked["page"] - 1]
+        found = boxes(page, asked["text"], asked["span"]) if found is None else found
+        width, height, png = _drawn(page, asked["scale"])
     facts = {"width": width, "height": height, "boxes": found or [], "exact": found is not None}
     connection.send_bytes(json.dumps(facts).encode())
     connection.send_bytes(png)
@@ -108,6 +126,16 @@ def boxes(page: Any, text: str, span: Sequence[int] | None) -> list[Box] | None:
         return [_on_page(page, line) for line in lines(_character_boxes(page, textpage.raw, wanted))]
     finally:
         textpage.close()
+
+
+def word_boxes(words: Sequence[PlacedWord], start: int, end: int) -> list[Box]:
+    """The boxes of the recognised words that overlap a span of their page's text, merged for each line.
+
+    >>> words = [PlacedWord(0, 3, (0.1, 0.1, 0.2, 0.2), 1.0), PlacedWord(4, 8, (0.3, 0.1, 0.4, 0.2), 1.0)]
+    >>> word_boxes(words, 0, 8), word_boxes(words, 3, 4)
+    ([(0.1, 0.1, 0.4, 0.2)], [])
+    """
+    return list(lines([word.box for word in words if word.start < end and start < word.end]))
 
 
 def lines(characters: Sequence[Box]) -> Iterator[Box]:
@@ -168,6 +196,28 @@ def _drawn(page: Any, scale: float) -> tuple[int, int, bytes]:
     bitmap = page.render(scale=scale, rev_byteorder=True, may_draw_forms=True)
     rows = bitmap.to_numpy()[:, :, :3]
     return bitmap.width, bitmap.height, png_of(bitmap.width, bitmap.height, [row.tobytes() for row in rows])
+
+
+def gray_page(data: bytes, number: int, dpi: int) -> tuple[Any, int]:
+    """(gray values uint8 [height, width], dots per inch) of a page, from 1, of a PDF as it is shown.
+
+    dpi: reduced for a page of more than SCAN_PIXELS pixels. Raises UnreadableFile if the page cannot be drawn.
+    """
+    import pypdfium2
+
+    from indexing.files.pdf_annotations import form_environment
+
+    try:
+        document = pypdfium2.PdfDocument(data)
+        form_environment(document)
+        page = document[number - 1]
+        width, height = page.get_size()
+        scale = min(dpi / 72, (SCAN_PIXELS / max(1.0, width * height)) ** 0.5)
+        bitmap = page.render(scale=scale, grayscale=True, may_draw_forms=True)
+        values = bitmap.to_numpy()
+    except pypdfium2.PdfiumError:
+        raise UnreadableFile("damaged: the page cannot be drawn") from None
+    return (values if values.ndim == 2 else values[:, :, 0]).copy(), max(1, round(scale * 72))
 
 
 def png_of(width: int, height: int, rows: Sequence[bytes]) -> bytes:

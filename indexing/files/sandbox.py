@@ -132,6 +132,7 @@ def _text(values: dict[str, Any]) -> FileText:
         headings,
         tuple(map(str, values["notes"])),
         str(values["record"]),
+        unread=tuple(map(int, values["unread"])),
     )
 
 
@@ -153,7 +154,7 @@ def serve() -> None:
             connection.send_bytes(reply)
             for member in members:
                 connection.send_bytes(member.data)
-            _disarm()
+            disarm()
 
 
 def _answer(data: bytes, kind: str, limits: FileLimits) -> tuple[dict[str, Any], list[Member]]:
@@ -185,7 +186,8 @@ def arm(limits: FileLimits) -> None:
         logger.debug("This system holds no limit on memory.")
 
 
-def _disarm() -> None:
+def disarm() -> None:
+    """End the timer of `arm`."""
     import signal
 
     signal.setitimer(signal.ITIMER_REAL, 0)

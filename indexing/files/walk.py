@@ -20,7 +20,7 @@ from indexing.errors import IndexFolderError, RefusedFile, UnreadableFile, os_re
 from indexing.files.file_text import FileLimits, FileText
 from indexing.files.hidden_names import is_hidden
 from indexing.files.mailboxes import MailboxPart, hash_of, is_mailbox, read_parts
-from indexing.files.members import RECORD, texts_of
+from indexing.files.members import RECORD, Scans, texts_of
 from indexing.files.sandbox import Worker
 
 __all__ = ["FileLimits", "FileReader", "FileText", "FoundFile", "content_hash", "file_hash", "find_files"]
@@ -211,11 +211,17 @@ def file_hash(path: Path) -> str:
 class FileReader:
     """Reads files one after the other. It starts the parsing process when first needed and keeps it until closed.
 
+    scans: for pictures and pages without text; None leaves them out, and `why_not` tells what would read them.
     Not thread-safe. After a crash, a timeout or too much memory, the next file gets a fresh process.
     """
 
-    def __init__(self, limits: FileLimits = FileLimits()) -> None:  # noqa: B008 (frozen)
-        self.limits = limits
+    def __init__(
+        self,
+        limits: FileLimits = FileLimits(),  # noqa: B008 (frozen)
+        scans: Scans | None = None,
+        why_not: str = "",
+    ) -> None:
+        self.limits, self.scans, self.why_not = limits, scans, why_not
         self._worker = Worker(limits)
 
     def __enter__(self) -> FileReader:
@@ -236,7 +242,7 @@ class FileReader:
     def parse(self, data: bytes, source: str) -> list[FileText]:
         """The texts of a file with these bytes: one for each record and file inside. Raises UnreadableFile."""
         check_size(len(data), self.limits.max_bytes)
-        return texts_of(data, source, self._worker.contents, self.limits)
+        return texts_of(data, source, self._worker.contents, self.limits, self.scans, self.why_not)
 
     def is_mailbox(self, file: FoundFile) -> bool:
         """Whether a file is a mailbox, which may be larger than one file and is read in parts."""
@@ -252,7 +258,7 @@ class FileReader:
         """The messages of a mailbox in parts, after the bytes that `known` (size, hash) covers. Raises UnreadableFile."""
 
         def read(data: bytes, source: str) -> list[FileText]:
-            return texts_of(data, source, self._worker.contents, self.limits)
+            return texts_of(data, source, self._worker.contents, self.limits, self.scans, self.why_not)
 
         try:
             with open(file.path, "rb") as stream:

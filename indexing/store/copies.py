@@ -7,7 +7,7 @@ from its text when it is asked for.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -68,11 +68,20 @@ def twins_of(folder: Database, chunk: StoredChunk, allowed: Ids | None) -> tuple
     return tuple((id, source) for _, id, source in rows[:MOST_NAMED])
 
 
+def documents_with_text(folder: Database, content_hash: str) -> list[tuple[str, str]]:
+    """(document id, source) of all documents whose text has this hash, by source."""
+    rows = "SELECT id, source FROM documents WHERE content_hash = ? ORDER BY source"
+    return [(str(id), str(source)) for id, source in folder.connection().execute(rows, (content_hash,))]
+
+
 def copies_among(folder: Database, document_ids: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     """The groups of these documents whose texts are copies, as in `text_sketch.copies`; unknown ids are left out."""
     ids = list(dict.fromkeys(document_ids))
-    if len(ids) < 2:
-        return ()
+    return copies(sketches_of(folder, ids)) if len(ids) > 1 else ()
+
+
+def sketches_of(folder: Database, ids: Sequence[str]) -> dict[str, tuple[str, bytes]]:
+    """Content hash and sketch of each of these documents, in their order; unknown ids are left out."""
     with folder.reading() as connection:
         hashes = dict(connection.execute(f"SELECT id, content_hash FROM documents WHERE id IN {GIVEN}", [json.dumps(ids)]))
         stored: dict[str, bytes] = {}
@@ -84,4 +93,4 @@ def copies_among(folder: Database, document_ids: Iterable[str]) -> tuple[tuple[s
         for id in hashes.keys() - stored.keys():
             (text,) = connection.execute("SELECT text FROM documents WHERE id = ?", (id,)).fetchone()
             stored[id] = sketch(text)
-    return copies({id: (hashes[id], stored[id]) for id in ids if id in hashes})
+    return {id: (hashes[id], stored[id]) for id in ids if id in hashes}

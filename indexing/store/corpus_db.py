@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -23,6 +23,7 @@ from indexing.documents import Chunk, Document, content_hash
 from indexing.errors import DocumentMissing, IndexDamaged
 from indexing.store.copies import write_sketch
 from indexing.store.filters import Where
+from indexing.store.page_words import PageWords, is_recognised, write_page_words
 from indexing.store.passage_tokens import write_tokens
 from indexing.store.sqlite import Connection, Database
 from indexing.store.stored_values import parsed_headings, parsed_meta, parsed_pages, sound_vectors
@@ -35,7 +36,10 @@ CHUNK_TYPES = (int, str, str, str, str, int, int, str, str)
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A stored chunk: its id (int64, never reused), its key (the id for other systems) and facts of its document."""
+    """A stored chunk: its id (int64, never reused), its key (the id for other systems) and facts of its document.
+
+    recognised: whether the text of its page was recognised from a picture.
+    """
 
     id: int
     key: str
@@ -47,6 +51,7 @@ class StoredChunk:
     text: str
     language: str
     page: int | None
+    recognised: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class NewDocument:
     """A document to write.
 
     vectors: float32 [chunks, d] in the order of the chunks; None if not embedded yet. tokens: of each chunk, packed by
-    `arrays.pack_tokens`; () if not known.
+    `arrays.pack_tokens`; () if not known. recognised: the words of recognised pages, by page.
     """
 
     document: Document
@@ -63,6 +68,7 @@ class NewDocument:
     file: str = ""
     keys: tuple[str, ...] = ()
     tokens: tuple[bytes, ...] = ()
+    recognised: PageWords = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,7 @@ class IndexFolder(Database):
             ),
         )
         write_sketch(connection, d.id, d.text)
+        write_page_words(connection, d.id, new.recognised)
         keys = new.keys or tuple(f"{d.id}-{chunk.start}" for chunk in new.chunks)
         blobs: Iterable[bytes | None] = [None] * len(new.chunks)
         if new.vectors is not None:
@@ -248,11 +255,13 @@ class IndexFolder(Database):
     def chunks(self, ids: Sequence[int]) -> list[StoredChunk]:
         """The chunks with these ids, in this order; deleted ids and unreadable rows are left out."""
         select = (
-            'SELECT c.id, c.key, c.document_id, d.source, d.content_hash, c.start, c."end", c.text, c.language, c.page'
+            'SELECT c.id, c.key, c.document_id, d.source, d.content_hash, c.start, c."end", c.text, c.language, c.page,'
+            " CASE WHEN json_valid(d.meta) THEN json_extract(d.meta, '$.recognised_pages') END"
             " FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.id IN"
         )
         rows = self.readable_rows(select, list(ids))
-        found = {row[0]: StoredChunk(*row) for row in rows if tuple(map(type, row))[:-1] == CHUNK_TYPES}
+        sound = [row for row in rows if tuple(map(type, row))[: len(CHUNK_TYPES)] == CHUNK_TYPES]
+        found = {row[0]: StoredChunk(*(*row[:-1], is_recognised(row[-1], row[-2]))) for row in sound}
         return [found[number] for number in ids if number in found]
 
     def chunk_ids(self, where: Where | None = None, *, after: int = -1) -> Ids:

@@ -168,7 +168,8 @@ class Index:
         """A vector index. ids: what it shall hold, in case its base was still being made; then the rest is exact."""
         partial = entry.get(PARTIAL)
         file = partial or entry["vectors"]
-        mapped = entry["kind"] == "flat" or (entry["kind"] == "hnsw" and not self.folder.writable)
+        # FAISS does not align vectors in its file, so numpy would copy those of a flat index for each filtered search.
+        mapped = entry["kind"] == "hnsw" and not self.folder.writable
         found = column.load(None if file is None else self._verified(file), entry, mapped)
         return found if partial is None else column.advanced(found, *column.missing(found, ids), NO_IDS)
 

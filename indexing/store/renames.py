@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from indexing.documents import document_id
 from indexing.store.copies import EXISTS
 from indexing.store.corpus_db import FileRecord, IndexFolder
+from indexing.store.page_words import rename_page_words
 from indexing.store.sqlite import Connection
 from indexing.store.stored_values import parsed_meta
 
@@ -53,6 +54,7 @@ def _rename(connection: Connection, old: str, new: str, sketched: bool) -> None:
             "UPDATE chunks SET document_id = ?, key = ? || substr(key, ?) WHERE document_id = ?",
             (after, after, len(before) + 1, before),
         )
+        rename_page_words(connection, before, after)
         if sketched:
             connection.execute("UPDATE sketches SET document_id = ? WHERE document_id = ?", (after, before))
 

@@ -132,6 +132,7 @@ def answers_of(retrieved: RetrievedPassages, readings: Sequence[Reading], calibr
             passage.language,
             content_hash,
             passage,
+            passage.recognised,
         )
         answers.append(answer)
     return distinct(answers, attrgetter("document_id"))

@@ -37,6 +37,8 @@ def add_index_verb(verbs: Any) -> None:
     verb.add_argument("--max-chars", type=int, metavar="N", help="characters of a document at most")
     verb.add_argument("--max-pages", type=int, metavar="N", help="pages of a document at most")
     verb.add_argument("--seconds", type=float, metavar="S", help="time to parse one file at most")
+    verb.add_argument("--ocr", choices=("auto", "off", "force"), help="recognise text in pictures and scanned pages (auto)")
+    verb.add_argument("--ocr-languages", metavar="CODES", help="languages in them, as de,fr; by default each page's script")
     verb.add_argument("--all", action="store_true", help="read every file again, also those of unchanged size and time")
     verb.add_argument("--emptied", action="store_true", help="go on if none of the files indexed before is left")
     verb.add_argument("--json", action="store_true", help="one object a file as soon as it is done, then one for the run")
@@ -72,9 +74,11 @@ def add_inspection_verbs(verbs: Any) -> None:
 def _index(options: argparse.Namespace) -> int:
     from indexing.build import build_index
     from indexing.files.file_text import FileLimits
+    from indexing.ocr.settings import OcrSettings, languages_of
 
     settings = index_settings(options)
     names = ("max_bytes", "max_chars", "max_pages", "seconds")
+    ocr = OcrSettings(options.ocr or "auto", languages_of(options.ocr_languages or ""))
     limits = FileLimits(**{name: getattr(options, name) for name in names if getattr(options, name) is not None})
     printed: set[str] = set()
     with IndexingProgress() as shown:
@@ -95,6 +99,8 @@ def _index(options: argparse.Namespace) -> int:
             embedding=shown.embedding,
             emptied=options.emptied,
             everything=options.all,
+            ocr=ocr,
+            recognising=shown.recognising,
         )
     if options.json:
         for file in report.files:
@@ -237,16 +243,19 @@ def _how_to_deepen(deepened: float) -> str:
 
 
 def _show(options: argparse.Namespace) -> int:
+    from indexing.store.copies import documents_with_text
     from indexing.store.corpus_db import IndexFolder
 
     with IndexFolder.open(options.index) as folder:
         document = folder.document(options.document)
+        same = documents_with_text(folder, document.content_hash) if options.json else []
     end = len(document.text) if options.end is None else options.end
     if not 0 <= options.start <= end <= len(document.text):
         raise SettingError(f"--start and --end must lie in order between 0 and {len(document.text):,}.")
     text = document.text[options.start : end]
     if options.json:
-        facts = {"document_id": document.id, "source": document.source, "language": document.language}
+        facts: dict[str, Any] = {"document_id": document.id, "source": document.source, "language": document.language}
+        facts["also_in"] = [{"document_id": id, "source": source} for id, source in same if id != document.id]
         print_json({**facts, "content_hash": document.content_hash, "start": options.start, "end": end, "text": text})
     else:
         sys.stdout.write(text)

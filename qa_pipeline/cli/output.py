@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from indexing.report import FileReport
-    from qa_pipeline.answers import Answer, Passage, Reply, WordHits
+    from indexing.scans import RecognitionProgress
+    from qa_pipeline.answers import Answer, Passage, Reply, WordHit, WordHits
 
 LINE_S = 10.0
 NAMED = 5
@@ -72,7 +73,7 @@ def _print_answer(number: int, answer: Answer) -> None:
     print(f"  {number}. {_bold(printable(answer.text))}")
     start, end = answer.start - passage.start, answer.end - passage.start
     print(_indented(mark_answer(passage.text, start, end, *_sentence_around(passage.text, start, end))))
-    page = f" · page {answer.page}" if answer.page else ""
+    page = _page(answer)
     print(
         f"     {printable(answer.source)}{page} · {answer.language} · score {answer.score:.2f}"
         f" · {answer.document_id[:12]}… {answer.start}-{answer.end}"
@@ -81,7 +82,7 @@ def _print_answer(number: int, answer: Answer) -> None:
 
 
 def _print_passage(passage: Passage) -> None:
-    page = f" · page {passage.page}" if passage.page else ""
+    page = _page(passage)
     places = [f"{name} {rank}" for name, rank in (("dense", passage.dense_rank), ("keyword", passage.keyword_rank)) if rank]
     print(f"  {passage.fused_rank}. {printable(passage.source)}{page} · {passage.language} · {', '.join(places)}")
     text = printable(passage.text)
@@ -89,12 +90,17 @@ def _print_passage(passage: Passage) -> None:
     _print_about(passage)
 
 
+def _page(item: Answer | Passage | WordHit) -> str:
+    """Page and kind of text of a quotation, with separators."""
+    return (f" · page {item.page}" if item.page else "") + (" · recognised text" if item.recognised else "")
+
+
 def print_word_hits(found: WordHits) -> None:
     """The counts of a search by words, and the passages with their words marked."""
     passages = f"{found.passages:,} passage{'s' * (found.passages != 1)}"
     print(f"{passages} in {found.documents:,} document{'s' * (found.documents != 1)}")
     for number, hit in enumerate(found.hits, start=1):
-        page = f" · page {hit.page}" if hit.page else ""
+        page = _page(hit)
         place = f"{hit.document_id[:12]}… {hit.start}-{hit.end}"
         print(f"  {number}. {printable(hit.source)}{page} · {hit.language} · {place}")
         first = hit.marks[0] if hit.marks else (hit.start, hit.start)
@@ -190,6 +196,7 @@ class IndexingProgress:
         self._passages = 0
         self._source = ""
         self._printed = clock()
+        self._estimated = False
 
     def __enter__(self) -> Self:
         return self
@@ -203,6 +210,16 @@ class IndexingProgress:
         self._passages += file.passages
         self._source = printable(file.source)[-40:]
         self.embedding(self._passages, done, total)
+
+    def recognising(self, progress: RecognitionProgress) -> None:
+        """As `recognising` of `build_index`. It prints the number of pages and the estimate of time at once."""
+        first = progress.done == 0 or (self._estimated is False and progress.seconds_a_page is not None)
+        self._estimated = self._estimated or progress.seconds_a_page is not None
+        if self._bar is not None:
+            self._bar.update(progress.done, progress.total, progress.words())
+        elif first or self._clock() - self._printed >= LINE_S:
+            self._printed = self._clock()
+            print(progress.words(), file=sys.stderr, flush=True)
 
     def embedding(self, passages: int, done: int, total: int) -> None:
         """As `embedding` of `build_index`."""

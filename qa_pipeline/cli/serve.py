@@ -53,6 +53,8 @@ FLAGS = (
     ("--cors-origins", "LIST", "pages that may call, with commas between; none unless set"),
     ("--log-questions", "YES|NO", "whether the text of questions may be logged (no)"),
     ("--shutdown-s", "SECONDS", "time to finish what was taken (30)"),
+    ("--ocr", "MODE", "whether text in pictures and scanned pages is recognised: auto, off or force (auto)"),
+    ("--ocr-languages", "CODES", "languages in them, as de,fr; by default each page's script decides"),
     ("--keep-days", "DAYS", "how long answers to question files are kept (30)"),
 )
 END_S = 60.0

@@ -197,4 +197,4 @@ def _phrases(node: Node) -> list[Phrase]:
 def _hit(chunk: StoredChunk, spans: Sequence[Span], score: float) -> WordHit:
     marks = tuple((chunk.start + start, chunk.start + end) for start, end in spans)
     where_ = (chunk.document_id, chunk.source, chunk.page, chunk.language, chunk.start, chunk.end, chunk.text)
-    return WordHit(*where_, marks, round(score, 4))
+    return WordHit(*where_, marks, round(score, 4), chunk.recognised)

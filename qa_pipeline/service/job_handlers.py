@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from indexing.atomic_files import open_atomic
 from indexing.errors import IndexBusy
 from indexing.files.file_text import FileLimits
+from indexing.ocr.settings import OcrSettings
 from indexing.speed import IndexingSpeed
 from qa_pipeline.answers import Reply
 from qa_pipeline.errors import CorpusMissing, JobCancelled, JobNotDone
@@ -26,6 +27,7 @@ from qa_pipeline.service.settings import ServerSettings
 
 if TYPE_CHECKING:
     from indexing.report import Report as Built
+    from indexing.scans import RecognitionProgress
 
 BUSY_S = 600.0
 GIVE_WAY_S = 30.0
@@ -46,7 +48,9 @@ class JobContext(Protocol):
 def index(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
     """Bring the index of a corpus up to date; returns the result of `index_corpus`."""
     limits = FileLimits(max_bytes=service.settings.file_bytes)
-    return index_corpus(service.home, service.home.corpus(job.corpus), report, limits=limits)
+    return index_corpus(
+        service.home, service.home.corpus(job.corpus), report, limits=limits, ocr=service.settings.recognition
+    )
 
 
 def deepen(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
@@ -137,9 +141,15 @@ def write_result(uploads: Path, job: Job, kind: str, out: BinaryIO) -> None:
 
 
 def index_corpus(
-    home: Home, corpus: Corpus, report: Report, *, limits: FileLimits | None = None, busy_s: float = BUSY_S
+    home: Home,
+    corpus: Corpus,
+    report: Report,
+    *,
+    limits: FileLimits | None = None,
+    ocr: OcrSettings | None = None,
+    busy_s: float = BUSY_S,
 ) -> dict[str, Any]:
-    """Bring a corpus's index up to date with its documents. Progress is reported in bytes of files.
+    """Bring a corpus's index up to date with its documents. Progress is in bytes of files, then in pages recognised.
 
     Committed batches stay when the job stops. Waits at most `busy_s` seconds for another writer of the index.
     Returns the build's report as a dictionary: its files without unchanged ones, and "counts" by status.
@@ -149,7 +159,7 @@ def index_corpus(
     while True:
         report(0, 0, "Looking at the files.")
         try:
-            return _report(_build(home, corpus, report, limits))
+            return _report(_build(home, corpus, report, limits, ocr))
         except IndexBusy:
             if time.monotonic() > until:
                 raise
@@ -163,7 +173,7 @@ def index_corpus(
             raise CorpusMissing(f"The corpus {corpus.name!r} was deleted meanwhile.") from None
 
 
-def _build(home: Home, corpus: Corpus, report: Report, limits: FileLimits | None) -> Built:
+def _build(home: Home, corpus: Corpus, report: Report, limits: FileLimits | None, ocr: OcrSettings | None) -> Built:
     from indexing.build import build_index
     from indexing.report import FileReport
 
@@ -180,6 +190,9 @@ def _build(home: Home, corpus: Corpus, report: Report, limits: FileLimits | None
         if total:
             report(speed.done, total, " · ".join(filter(None, (last, speed.words()))) or "Computing vectors.")
 
+    def recognising(pages: RecognitionProgress) -> None:
+        report(pages.done, pages.total, f"{pages.words().capitalize()}.")
+
     embedder = home.embedder(corpus.embedder)
     return build_index(
         corpus.documents,
@@ -189,6 +202,8 @@ def _build(home: Home, corpus: Corpus, report: Report, limits: FileLimits | None
         embedding=embedding,
         embedder=embedder,
         emptied=True,
+        ocr=ocr,
+        recognising=recognising,
     )
 
 

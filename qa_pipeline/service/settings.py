@@ -16,6 +16,7 @@ from msgspec.inspect import BoolType, CustomType, IntType, VarTupleType, type_in
 
 from indexing.errors import SettingError
 from indexing.models.presets import DEFAULT_READER
+from indexing.ocr.settings import OcrSettings
 from qa_pipeline.settings import MAX_TOP_K, PRECISIONS, check_pipeline_file
 
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -60,6 +61,8 @@ class ServerSettings:
     uploads_bytes: maximum size of all kept question files and their answers.
     cors_origins: origins whose pages may call the API; by default none. log_questions: whether question texts may be logged.
     no_keys: answer without keys, also if there are keys or were; for an address of this machine only.
+    ocr: whether text in uploaded pictures and scanned pages is recognised: auto, off or force; auto where an engine is
+    installed. ocr_languages: codes of the languages in them; by default each page's script decides.
     shutdown_s: seconds for admitted work to finish at shutdown. keep_days: how long results of question files are kept.
     """
 
@@ -90,12 +93,15 @@ class ServerSettings:
     cors_origins: tuple[str, ...] = ()
     log_questions: bool = False
     no_keys: bool = False
+    ocr: str = "auto"
+    ocr_languages: tuple[str, ...] = ()
     shutdown_s: Seconds = 30
     keep_days: Days = 30
 
     def __post_init__(self) -> None:
         for name, kind in _kinds().items():
             _checked(name, kind, getattr(self, name))
+        _ = self.recognition
         if self.precision not in PRECISIONS:
             raise SettingError(f"precision is {self.precision!r}; it must be one of {', '.join(PRECISIONS)}.")
         if not self.host.strip() or not self.reader.strip():
@@ -112,6 +118,11 @@ class ServerSettings:
     def waiting(self) -> int:
         """Maximum number of waiting questions."""
         return self.queue or 4 * self.concurrency
+
+    @property
+    def recognition(self) -> OcrSettings:
+        """How text in pictures is recognised. Raises SettingError."""
+        return OcrSettings(self.ocr, self.ocr_languages)  # type: ignore[arg-type]  # it checks the mode
 
     @property
     def is_local(self) -> bool:

@@ -30,6 +30,7 @@ class Passage(Struct, frozen=True):
 
     missing: numbers, codes and names of the question that stand neither in the passage nor in its headings and source.
     also_in: other documents with the same text.
+    recognised: whether the text of its page was recognised from a picture.
     """
 
     document_id: str
@@ -47,6 +48,7 @@ class Passage(Struct, frozen=True):
     fused_score: float = 0.0
     missing: tuple[str, ...] = ()
     also_in: tuple[DocumentName, ...] = ()
+    recognised: bool = False
 
 
 class Answer(Struct, frozen=True):
@@ -62,6 +64,7 @@ class Answer(Struct, frozen=True):
     language: str
     content_hash: str
     passage: Passage | None = None
+    recognised: bool = False
 
 
 class NoAnswer(Struct, frozen=True):
@@ -105,6 +108,7 @@ class WordHit(Struct, frozen=True):
     text: str
     marks: tuple[tuple[int, ...], ...]
     score: float
+    recognised: bool = False
 
 
 class DocumentHits(Struct, frozen=True):

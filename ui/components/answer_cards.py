@@ -36,6 +36,10 @@ WHILE_READING = 3
 SHORT = 500
 NAMED = 3
 MORE, MOST_READ = 50, 100
+RECOGNISED = (
+    '<abbr title="Read from a picture, so letters can be wrong. Look at the page before you quote it.">'
+    "recognised text</abbr>"
+)
 ORDERS = ("By confidence", "By language")
 
 
@@ -249,6 +253,7 @@ def where(item: Answer | Passage | WordHit, document: ListedDocument | None = No
         facts.insert(0, name(document.title))
     facts += [f"page {item.page}"] if item.page else []
     facts.append(escape_html(language_name(item.language)))
+    facts += [RECOGNISED] if item.recognised else []
     dated = str(document.meta.get("date") or "") if document is not None else ""
     facts += [f"<time>{escape_html(dated)}</time>"] if dated else []
     facts += _also_in(item.passage if isinstance(item, Answer) else item)

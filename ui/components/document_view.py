@@ -1,4 +1,4 @@
-"""One document: its whole text with marks, or the pages of a PDF with boxes; and the way from hit to hit."""
+"""One document: its whole text with marks, or the pages of a PDF or a picture with boxes; and the way from hit to hit."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ui.state.session import cached_by_key, client, name_page, show_problem
 from ui.state.url import ASK, DOCUMENT, address, follow, followed, link, number, parameter
 
 VIEWS = ("Page", "Text")
+DRAWN = ("pdf", "png", "jpg", "tiff", "webp")
 
 
 @cached_by_key(max_entries=16)
@@ -43,7 +44,7 @@ def show_document(corpus: Corpus, document: Document, asked: Query, *, beside: b
         document_steps(corpus, document.id, asked)
     hits = hits_of(reply, document.id, found, span)
     # An attachment of a mail or a member of an archive has no file of its own to draw pages of.
-    as_page = bool(document.pages) and document.meta.get("file_type") == "pdf" and "parent" not in document.meta
+    as_page = bool(document.pages) and document.meta.get("file_type") in DRAWN and "parent" not in document.meta
     with st.container(horizontal=True, vertical_alignment="center", key="hits"):
         is_page = as_page and chosen_view() == VIEWS[0]
         steps(hits, span, has_more)
@@ -69,7 +70,8 @@ def head(corpus: Corpus, document: Document, asked: Query, *, beside: bool = Fal
     st.html(f'<{level} class="docqa-title">{name(title)}</{level}>')
     said = [name(document.source)] if title != document.source else []
     said += [escape_html(language_name(document.language)), f"{document.characters:,} characters"]
-    said += [f"{document.page_count:,} pages"] if document.page_count else []
+    said += [f"{document.page_count:,} page{'s' * (document.page_count > 1)}"] if document.page_count else []
+    said += recognised_text(document)
     st.html(f'<div class="docqa-where">{"<span>·</span>".join(said)}</div>')
     with st.container(horizontal=True, vertical_alignment="center"):
         if asked.question:
@@ -81,6 +83,16 @@ def head(corpus: Corpus, document: Document, asked: Query, *, beside: bool = Fal
         original = partial(_original, client(), corpus.name, document.id)
         file = document.source.rpartition("/")[2]
         st.download_button("Download the original", original, file_name=file, on_click="ignore")
+
+
+def recognised_text(document: Document) -> list[str]:
+    """How much of the text was recognised, as HTML; nothing for a document with its own text."""
+    pages, confidence = document.meta.get("recognised_pages"), document.meta.get("recognition_confidence")
+    if not document.meta.get("recognised") or not isinstance(pages, str):
+        return []
+    where = f" on page{'s' * (not pages.isdecimal())} {escape_html(pages)}" if document.page_count > 1 else ""
+    sure = f", mean confidence {confidence:.0%}" if isinstance(confidence, (int, float)) else ""
+    return [f"recognised text{where}{sure}"]
 
 
 def _original(asker: Client, corpus: str, id: str) -> bytes:
@@ -179,11 +191,11 @@ def _parts(first: int, last: int, length: int) -> None:
         st.caption(f"Characters {first + 1:,} to {last:,} of {length:,}")
 
 
-# -- pages of a PDF ----------------------------------------------------------------------------------------------------
+# -- pages of a PDF, and pictures --------------------------------------------------------------------------------------
 
 
 def show_page(corpus: Corpus, document: Document, hits: Hits, span: Span | None) -> None:
-    """A page of a PDF with a box around the span; its text if the box cannot be placed reliably."""
+    """A page of a PDF or a picture with a box around the span; its text if the box cannot be placed reliably."""
     usual = page_of(document.pages, span[0]) if span else 1
     at = min(max(1, number("page") or usual), document.page_count)
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -25,6 +25,7 @@ COLUMNS = (
     "link",
     "passages_read",
     "passages_retrieved",
+    "recognised",
 )
 Link = Callable[[str, int, int], str]
 
@@ -58,6 +59,7 @@ def _row(kind: str, rank: int, item: Answer | Passage, reply: Reply, link: Link)
         "link": link(item.document_id, item.start, item.end),
         "passages_read": reply.passages_read,
         "passages_retrieved": reply.passages_retrieved,
+        "recognised": "yes" if item.recognised else "",
     }
 
 
@@ -108,4 +110,5 @@ def citation(answer: Answer, meta: Mapping[str, Any], address: str) -> str:
 def _where(item: Answer | Passage, meta: Mapping[str, Any]) -> str:
     facts = [str(meta.get("author") or ""), str(meta.get("title") or ""), item.source, str(meta.get("date") or "")]
     facts += [f"p. {item.page}" if item.page else "", f"characters {item.start:,}–{item.end:,}"]
+    facts += ["recognised text"] if item.recognised else []
     return ", ".join(fact for fact in facts if fact) + "."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,6 @@ from litestar.response import File
 
 from indexing.documents import Document
 from indexing.errors import DocumentMissing, SettingError
-from indexing.files.pdf_images import page_image
 from indexing.store.filters import Filter
 from indexing.store.listing import (
     Listing,
@@ -30,6 +28,7 @@ from qa_pipeline.api.auth import FILTERED, WRITES, filter_of
 from qa_pipeline.api.etags import ETAG, NOT_MODIFIED, etag_of, headers_of, is_current
 from qa_pipeline.api.files import A_FILE, ANY_TYPE, HARMLESS, attachment, files_body
 from qa_pipeline.api.multipart import SentFile, UploadResult, upload
+from qa_pipeline.api.page_images import DRAWN, page_of_document, words_of_page
 from qa_pipeline.api.problems import error_responses
 from qa_pipeline.api.schemas import AcceptedJob, DocumentText, Page, UploadReceipt, to_schema
 from qa_pipeline.service.home import Corpus
@@ -44,6 +43,12 @@ Date = Annotated[str, Parameter(max_length=50, description="ISO 8601, or a begin
 
 TYPES = {
     ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    ".webp": "image/webp",
     ".txt": "text/plain",
     ".md": "text/markdown",
     ".html": "text/html",
@@ -273,7 +278,10 @@ async def get_page_image(
     end: Place = None,
     scale: Annotated[float, Parameter(ge=0.1, le=4)] = 1.5,
 ) -> Page:
-    """Render a page of a PDF, with boxes around the part of start..end on it. `exact` is false if none can be drawn."""
+    """Render a page of a PDF, or a picture, with boxes around the part of start..end on it.
+
+    `exact` is false if none can be drawn: the text was not found there, or the file has changed since.
+    """
 
     def drawn() -> Page:
         found = _document(service, corpus, document, filter_of(request))
@@ -282,11 +290,16 @@ async def get_page_image(
             raise DocumentMissing(
                 f"{found.source} is inside {file.source}, so its pages cannot be shown; read its text instead."
             )
-        if found.meta.get("file_type") != "pdf" and file.path.suffix.lower() != ".pdf":
-            raise DocumentMissing(f"{found.source} is no PDF, so it has no pages to show; read its text instead.")
+        if found.meta.get("file_type") not in DRAWN and file.path.suffix.lower() != ".pdf":
+            raise DocumentMissing(
+                f"{found.source} is no PDF and no picture, so it has no pages to show; read its text instead."
+            )
         if not 1 <= page <= len(found.pages):
             raise DocumentMissing(f"{found.source} has {len(found.pages)} pages; there is no page {page}.")
-        return _page(found, file.path, page, _span(found, start, end) if start is not None else None, scale)
+        span = _span(found, start, end) if start is not None else None
+        with service.using(corpus) as opened:
+            words = words_of_page(opened.folder, found, page, file.source, file.path)
+        return page_of_document(found, file.path, page, span, scale, words)
 
     return await service.reads.run(drawn)
 
@@ -409,16 +422,3 @@ def _span(document: Document, start: int | None, end: int | None) -> tuple[int, 
     if not first <= last <= length:
         raise SettingError(f"start and end must lie in order between 0 and {length:,}, the length of the text.")
     return first, last
-
-
-def _page(document: Document, path: Path, number: int, span: tuple[int, int] | None, scale: float) -> Page:
-    """The page, with boxes around the part of the span on it."""
-    begin = document.pages[number - 1]
-    last = number == len(document.pages)
-    stop = len(document.text) if last else max(begin, document.pages[number] - len("\n\n"))
-    start = end = None
-    if span is not None:
-        start, end = max(0, span[0] - begin), max(0, min(span[1], stop) - begin)
-    image = page_image(path, number, text=document.text[begin:stop], start=start, end=end, scale=scale)
-    picture = "data:image/png;base64," + base64.b64encode(image.png).decode()
-    return Page(number, image.width, image.height, picture, [list(box) for box in image.boxes], image.exact)

@@ -13,6 +13,7 @@ import pytest
 from indexing.errors import UnreadableFile
 from indexing.files.file_text import FileLimits
 from indexing.files.file_type import kind_of
+from indexing.files.formats import parse
 from indexing.files.old_office import read_old_office
 from indexing.files.walk import FileReader
 from tests.indexing.files.conftest import check_laws, put, reason
@@ -85,7 +86,7 @@ def test_catdoc_reads_where_libreoffice_is_not(bare: Path) -> None:
     program(bare, "catdoc", "echo 'Größe: 12 m'")
     program(bare, "xls2csv", 'printf \'"City","Depth"\\n"Ostby",12\\n\\f"Ship","Flag"\\n"Ada","NO"\\n\\f\'')
     program(bare, "catppt", "printf 'Title\\fBody\\f'")
-    found = {kind: read_old_office(old(kind), FileLimits(), kind)[0] for kind in MADE}
+    found = {kind: read_old_office(old(kind), FileLimits(), kind, parse)[0] for kind in MADE}
     assert {kind: text.text for kind, text in found.items()} == {
         "doc": "Größe: 12 m",
         "xls": "City: Ostby\tDepth: 12\n\nShip: Ada\tFlag: NO",
@@ -107,7 +108,7 @@ def test_catdoc_reads_where_libreoffice_is_not(bare: Path) -> None:
 def test_a_program_that_fails_or_hangs_costs_one_file(bare: Path, name: str, lines: str, words: str) -> None:
     program(bare, name, lines)
     with pytest.raises(UnreadableFile, match=words):
-        read_old_office(old("doc"), FileLimits(seconds=1, max_chars=1_000), "doc")
+        read_old_office(old("doc"), FileLimits(seconds=1, max_chars=1_000), "doc", parse)
 
 
 def test_nothing_of_the_file_or_of_the_program_stays(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +116,7 @@ def test_nothing_of_the_file_or_of_the_program_stays(bare: Path, tmp_path: Path,
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     fake_office(bare, "doc", f"sleep 3600 & echo $! > {bare}/child")
-    read_old_office(old("doc"), FileLimits(), "doc")
+    read_old_office(old("doc"), FileLimits(), "doc", parse)
     assert list(temporary.iterdir()) == []
     stat = Path(f"/proc/{(bare / 'child').read_text().strip()}/stat")
     for _ in range(100):
@@ -142,7 +143,7 @@ def test_real_catdoc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.path.dirname(str(shutil.which("catdoc"))))
     monkeypatch.setattr("indexing.files.old_office.OFFICE", ())
     (text,) = read_old_office(
-        old_word("The pier of Malmö is 12 metres deep.\rIt is long.\r".encode("cp1252")), FileLimits(), "doc"
+        old_word("The pier of Malmö is 12 metres deep.\rIt is long.\r".encode("cp1252")), FileLimits(), "doc", parse
     )
     assert text.text.split() == "The pier of Malmö is 12 metres deep. It is long.".split()
 

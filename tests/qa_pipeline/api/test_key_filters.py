@@ -94,6 +94,25 @@ def test_no_route_shows_what_the_filter_of_a_key_does_not_allow(
     assert seen, "what is allowed is shown"
 
 
+def test_a_filtered_key_learns_no_other_place_of_a_text(served: tuple[Live, KeyStore, dict[str, str]]) -> None:
+    """Copies of a file: each key is told of those that its filter allows, by every route of a corpus."""
+    api, keys, _ = served
+    ids = api.fill("copies", {name: "The bridge was opened in 1912." for name in ("a/1.txt", "a/2.txt", "b/secret.txt")})
+    named = {}
+    for glob in ("*", "a/*", "b/*"):
+        key, secret = keys.add("filtered", filter={"source": {"$glob": glob}})
+        head = {"Authorization": f"Bearer {secret}"}
+        reply = api.http.post("/v1/corpora/copies/ask", json={"question": QUESTION}, headers=head).json()
+        (passage,) = reply["passages"]
+        named[glob] = [passage["source"], *(other["source"] for other in passage["also_in"])]
+        for method, path, sent in routes_of_corpus("copies", None):
+            answer = api.http.request(method, path, headers=head, **sent)
+            hidden = [part for part in ("secret", ids["b/secret.txt"]) if glob == "a/*" and part.encode() in answer.content]
+            assert answer.status_code in (200, 403, 404) and not hidden, (path, hidden)
+        keys.remove(key.id)
+    assert named == {"*": ["a/1.txt", "a/2.txt", "b/secret.txt"], "a/*": ["a/1.txt", "a/2.txt"], "b/*": ["b/secret.txt"]}
+
+
 def test_a_filtered_key_changes_nothing(served: tuple[Live, KeyStore, dict[str, str]]) -> None:
     api, keys, ids = served
     with pytest.raises(SettingError, match="only read"):

@@ -7,7 +7,9 @@ import sys
 import pytest
 
 from indexing.report import FileReport
-from qa_pipeline.cli.output import LINE_S, IndexingProgress
+from indexing.scans import RecognitionProgress
+from qa_pipeline.answers import WordHit, WordHits
+from qa_pipeline.cli.output import LINE_S, IndexingProgress, print_word_hits
 
 
 class Clock:
@@ -44,3 +46,27 @@ def test_a_terminal_gets_a_bar_with_the_rate(capsys: pytest.CaptureFixture[str],
     shown = capsys.readouterr().err
     assert "indexing:  25%" in shown.replace("\r", "\n").splitlines()[-1] and "40.0 passages/s" in shown
     assert "a\ufffd[2J.txt" in shown and "\x1b[2J" not in shown
+
+
+def test_pages_to_recognise_are_printed_before_the_first_and_the_time_after_it(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with IndexingProgress(clock) as shown:
+        for second, done in enumerate((0, 1, 2, 3, 4)):
+            clock.now = float(second)
+            timed = (2.0, 3.0 * (5 - done)) if done else (None, None)
+            shown.recognising(RecognitionProgress(done, 5, 1, *timed))
+        clock.now += LINE_S
+        shown.recognising(RecognitionProgress(5, 5, 1, 2.0, 0.0))
+    assert capsys.readouterr().err.splitlines() == [
+        "recognising text on 5 pages",
+        "recognising text: page 1 of 5, 2.0 s a page, about 12 s left",
+        "recognising text: page 5 of 5, 2.0 s a page, about 0 s left",
+    ]
+
+
+def test_recognised_text_is_named_beside_its_page(capsys: pytest.CaptureFixture[str]) -> None:
+    place = ("id", "scan.pdf", 2, "en", 0, 9, "The tower")
+    hits = (WordHit(*place, ((4, 9),), 1.0, True), WordHit(*place, ((4, 9),), 1.0))
+    print_word_hits(WordHits("tower", 2, 1, hits, (), 1, 1.0))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "scan.pdf" in line]
+    assert "scan.pdf · page 2 · recognised text · en" in lines[0] and "recognised" not in lines[1]

@@ -70,6 +70,18 @@ def test_old_ended_jobs_are_forgotten(jobs: JobStore, monkeypatch: pytest.Monkey
     assert len(jobs.list("c")) == 5 and jobs.get(waiting.id).state == "queued"
 
 
+def test_answers_are_kept_by_days_and_not_by_number(jobs: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_store, "KEPT", 5)
+    for number in range(30):
+        jobs.cancel(jobs.add("c", ("questions", "index")[number % 2], {}).id)
+    kinds = [job.kind for job in jobs.list("c")]
+    assert kinds.count("questions") == 15 and kinds.count("index") <= 5
+    jobs.forget_old(1)
+    assert [job.kind for job in jobs.list("c")] == kinds
+    jobs.forget_old(-1)
+    assert len(jobs.list("c")) <= 5
+
+
 def test_index_jobs_of_a_corpus_in_order_others_beside(jobs: JobStore) -> None:
     first, second = jobs.add("a", "index", {}), jobs.add("a", "index", {})
     asked, other, later = jobs.add("a", "questions", {}), jobs.add("b", "index", {}), jobs.add("b", "questions", {})
