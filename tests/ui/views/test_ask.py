@@ -99,7 +99,7 @@ def test_the_history_of_a_deleted_collection_is_gone(page: Page, site: str, api:
     api.fill("brief", {"mill.txt": "The mill was opened in 1850.\n"})
     page.goto(at(site, corpus="brief", q="When was the mill opened?"))
     settled(page)
-    assert "mill" in page.evaluate("localStorage.getItem('docqa-history')")
+    page.wait_for_function("() => (localStorage.getItem('docqa-history') ?? '').includes('mill')")
     api.http.delete("/v1/corpora/brief")
     page.evaluate(
         """() => {
