@@ -10,7 +10,7 @@ TORCH_INDEX ?=
 READER ?= builtin
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-spark check docs ui bench clean
+.PHONY: demo test test-spark check docs ui bench torture sbom clean
 
 # Installed once per change of what is to be installed; torch first, so that nothing else chooses a build of it.
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -32,6 +32,18 @@ bench: $(VENV)/.ready
 	$(PIP) install nltk tantivy bm25s
 	for name in killing indexing opening asking reading serving; do $(PY) -m benchmarks.$$name || exit 1; done
 
+# The long tests of what docqa promises, each for MINUTES, on this machine alone: 1,000 kills, disks that fail at every call,
+# mutated files of every format, and filters of keys. The mutations continue where the last run ended.
+MINUTES ?= 30
+TORTURE ?= .torture
+
+torture: $(VENV)/.ready
+	mkdir -p $(TORTURE)
+	$(PY) -m benchmarks.killing --kills 1000 --minutes $(MINUTES)
+	$(PY) -m benchmarks.failing_disk --minutes $(MINUTES) --seed $$(date +%s)
+	$(PY) -m benchmarks.mutating --minutes $(MINUTES) --state $(TORTURE)/mutations
+	$(PY) -m benchmarks.key_filters --draws $$(($(MINUTES) * 1000))
+
 # Two processes: most of the time is spent in child processes, browsers and waiting.
 test: $(VENV)/.ready
 	$(PY) -m pytest -n 2 --dist loadfile
@@ -47,6 +59,12 @@ check: $(VENV)/.ready
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(PY) -m codespell_lib
+
+# What is installed, as a CycloneDX SBOM: .sbom/docqa.cdx.json. cyclonedx-py reads the environment from outside it.
+sbom: $(VENV)/.ready
+	$(PYTHON) -m venv .sbom/venv && .sbom/venv/bin/pip install --quiet 'cyclonedx-bom==7.5.0'
+	.sbom/venv/bin/python -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file .sbom/docqa.cdx.json $(PY)
 
 # The site of docs/ into .site/; a link or anchor that leads nowhere stops it (not with --quiet, which
 # hides warnings from --strict too). Needs no docqa, and no network once installed.

@@ -68,7 +68,7 @@ def row(system: str, stage: str, times: Sequence[float]) -> dict[str, Any]:
 def ours(index: Path, asked: Sequence[str], what: str = "ours") -> list[dict[str, Any]]:
     """Stage timings from the replies, and the wall time of each call. "bare": without late interaction."""
     from qa_pipeline.pipeline import QAPipeline
-    from qa_pipeline.retrieval.retriever import Tiers
+    from qa_pipeline.retrieval.candidates import Tiers
 
     name_of = "docqa" if what == "ours" else "docqa, cosines alone"
     pipeline = QAPipeline.open(index, "builtin")

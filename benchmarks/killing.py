@@ -17,6 +17,7 @@ import argparse
 import contextlib
 import hashlib
 import io
+import math
 import os
 import random
 import signal
@@ -383,12 +384,15 @@ def litter(index: Path) -> list[str]:
 # -- campaign ----------------------------------------------------------------------------------------------------------
 
 
-def campaign(kills: int, seed: int, place: Path) -> tuple[Counter[str], list[str], list[str]]:
-    """Runs lives until that many kills have hit; returns (counts, what was lost, what was wrong)."""
+def campaign(kills: int, seed: int, place: Path, until: float = math.inf) -> tuple[Counter[str], list[str], list[str]]:
+    """Runs lives until that many kills have hit, and begins none after `until`, by `time.monotonic`.
+
+    Returns (counts, what was lost, what was wrong).
+    """
     rng, languages = random.Random(seed), material([EXAMPLES])
     counts: Counter[str] = Counter()
     lost, wrong, typical = [], [], Run(moments=1200, seconds=1.0)
-    while counts["kills"] < kills:
+    while counts["kills"] < kills and time.monotonic() < until:
         number = counts["lives"]
         life = Life(place / f"life-{number}", languages, rng)
         for attempt in range(KILLS_PER_LIFE):
@@ -426,6 +430,7 @@ def _moment(rng: random.Random, typical: Run, first: bool) -> tuple[int, float |
 def main() -> int:
     options = argparse.ArgumentParser(prog="benchmarks.killing", description="kill -9 while indexing, and check.")
     options.add_argument("--kills", type=int, default=200)
+    options.add_argument("--minutes", type=float, default=math.inf, help="begin no further index after so many")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--json", type=Path)
     options.add_argument("--child", nargs=3, metavar=("DOCUMENTS", "INDEX", "MOMENT"), help=argparse.SUPPRESS)
@@ -435,7 +440,7 @@ def main() -> int:
     here, began = machine.facts(), time.monotonic()
     print(machine.line(here))
     with tempfile.TemporaryDirectory() as place:
-        counts, lost, wrong = campaign(chosen.kills, chosen.seed, Path(place))
+        counts, lost, wrong = campaign(chosen.kills, chosen.seed, Path(place), began + 60 * chosen.minutes)
     row = {
         "kills": counts["kills"],
         "runs": counts["runs"],

@@ -61,9 +61,10 @@ class Seen:
 
 
 @contextmanager
-def service(home: Path) -> Iterator[tuple[str, int]]:
-    """Runs `docqa serve` on a free port; yields URL and process id. It must end on SIGTERM."""
+def service(home: Path, *more: str) -> Iterator[tuple[str, int]]:
+    """Runs `docqa serve` on a free port; with these further options; yields URL and process id. It must end on SIGTERM."""
     command = [sys.executable, "-m", "qa_pipeline.cli", "serve", "--home", str(home), "--reader", "builtin", "--port", "0"]
+    command += more
     process = subprocess.Popen(command, cwd=machine.ROOT, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:

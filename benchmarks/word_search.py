@@ -1,7 +1,8 @@
-"""Search by words in a large index: milliseconds of each kind of query, and equality with comparing every passage.
+"""Search by words in a large index: milliseconds of each kind of query, and equality with comparing passages one by one.
 
 The index is that of `benchmarks.opening`, made once in a folder that is kept (`--in`). Queries are words, phrases, prefixes,
-NEAR and Boolean combinations of words from random passages. The defaults end within two minutes on two cores.
+NEAR and Boolean combinations of words from random passages. Each kind is printed when it is done. `CPU` is the processor
+time of a query, which can be compared on a busy machine.
 
     python -m benchmarks.word_search --in FOLDER [--passages 20000] [--queries 50] [--check 5] [--json FILE]
 """
@@ -14,6 +15,7 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,26 +32,31 @@ def main() -> int:
     arguments.add_argument("--in", dest="place", type=Path)
     arguments.add_argument("--passages", type=int, default=20_000, help="texts of the corpus; most are one passage")
     arguments.add_argument("--queries", type=int, default=50, help="of each kind")
-    arguments.add_argument("--check", type=int, default=5, help="queries of each kind compared with every passage")
+    arguments.add_argument("--check", type=int, default=5, help="queries of each kind that are compared")
+    arguments.add_argument("--compared", type=int, default=5_000, help="passages they are compared with (0: all)")
     arguments.add_argument("--json", type=Path)
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as spare:
         place = options.place or Path(spare)
         make(place, options.passages, 7)
-        found = measured(place / "index", options.queries, options.check)
-    here = machine.facts()
-    print(machine.line(here))
-    print(f"{found['passages']:,} passages")
-    for kind, row in found["kinds"].items():
-        print(f"{kind:7} p50 {row['p50']:7.1f} ms  p95 {row['p95']:7.1f} ms  median hits {row['hits']:,}")
-    print(f"all p50 {found['p50']:.1f} ms; first prefix {found['vocabulary_ms']:,.0f} ms")
-    print(f"{found['checked']} queries compared with every passage, all equal")
+        here = machine.facts()
+        print(machine.line(here), flush=True)
+        found = measured(place / "index", options.queries, options.check, options.compared, shown)
+    print(f"all p50 {found['p50']:.1f} ms, CPU {found['CPU']:.1f} ms; {found['passages']:,} passages")
+    print(f"{found['checked']} queries compared with {found['compared']:,} passages, all equal")
     if options.json:
         options.json.write_text(json.dumps({"machine": here, **found}, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
-def measured(index: Path, queries: int, check: int) -> dict[str, Any]:
+def shown(what: str, row: dict[str, Any]) -> None:
+    print(f"{what:12}", "  ".join(f"{name} {machine.shown(value)}" for name, value in row.items()), flush=True)
+
+
+def measured(
+    index: Path, queries: int, check: int, compared: int, tell: Callable[[str, dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Times of each kind of query. compared: how many random passages are compared with the queries; 0 is all."""
     from indexing.store.index import Index
     from indexing.text.word_query import match, parse
     from indexing.text.word_tokens import tokens
@@ -59,39 +66,50 @@ def measured(index: Path, queries: int, check: int) -> dict[str, Any]:
     folder = opened.folder
     searcher = WordSearcher(opened)
     ids = folder.chunk_ids()
-    texts = [text for _, text, _ in folder.texts(np.sort(rng.sample(ids.tolist(), min(2_000, len(ids)))))]
+    some = np.sort(rng.sample(ids.tolist(), min(2_000, len(ids))))
+    texts = [text for _, text, _ in folder.texts(some)]
     searcher.search("zzz")
-    began = time.perf_counter()
-    searcher.search("zzz*")
-    found: dict[str, Any] = {"vocabulary_ms": 1e3 * (time.perf_counter() - began), "kinds": {}, "passages": len(ids)}
-    every: list[float] = []
+    found: dict[str, Any] = {"first prefix": _row([_timed(searcher, "zzz*")[0]], [0]), "kinds": {}}
+    tell("first prefix", found["first prefix"])
+    every: list[tuple[float, float]] = []
     asked = {kind: [query(kind, texts, rng) for _ in range(queries)] for kind in KINDS}
     for kind, each in asked.items():
-        times, hits = [], []
-        for one in each:
-            began = time.perf_counter()
-            hits.append(searcher.search(one).passages)
-            times.append(1e3 * (time.perf_counter() - began))
+        times, hits = zip(*(_timed(searcher, one) for one in each), strict=True)
         every += times
-        found["kinds"][kind] = {
-            "p50": float(np.median(times)),
-            "p95": float(np.percentile(times, 95)),
-            "hits": int(np.median(hits)),
-        }
-    found["p50"] = float(np.median(every))
+        found["kinds"][kind] = _row(times, hits)
+        tell(kind, found["kinds"][kind])
+    found |= {"passages": len(ids), "p50": float(np.median(every, axis=0)[0]), "CPU": float(np.median(every, axis=0)[1])}
     chosen = [one for each in asked.values() for one in each[:check]]
     nodes = [parse(one) for one in chosen]
+    sample = np.sort(rng.sample(ids.tolist(), min(compared or len(ids), len(ids))))
     wanted: list[set[int]] = [set() for _ in chosen]
-    for number, text, _ in folder.texts(ids):
+    for number, text, _ in folder.texts(sample):
         words = tokens(text)
         for node, matching in zip(nodes, wanted, strict=True):
             if match(node, words) is not None:
                 matching.add(number)
     with opened.snapshot() as snapshot:
         for one, node, matching in zip(chosen, nodes, wanted, strict=True):
-            assert set(searcher.matches(snapshot, node).ids.tolist()) == matching, one
-    found["checked"] = len(chosen)
+            assert set(np.intersect1d(searcher.matches(snapshot, node).ids, sample).tolist()) == matching, one
+    found |= {"checked": len(chosen), "compared": len(sample)}
     return found
+
+
+def _timed(searcher: Any, query: str) -> tuple[tuple[float, float], int]:
+    """Milliseconds of a search, wall and CPU, and its number of hits."""
+    began = time.perf_counter(), time.process_time()
+    hits = searcher.search(query).passages
+    return (1e3 * (time.perf_counter() - began[0]), 1e3 * (time.process_time() - began[1])), hits
+
+
+def _row(times: Sequence[tuple[float, float]], hits: Sequence[int]) -> dict[str, Any]:
+    wall, cpu = zip(*times, strict=True)
+    return {
+        "p50": float(np.median(wall)),
+        "p95": float(np.percentile(wall, 95)),
+        "CPU p50": float(np.median(cpu)),
+        "median hits": int(np.median(hits)),
+    }
 
 
 def query(kind: str, texts: list[str], rng: random.Random) -> str:

@@ -39,6 +39,7 @@ MEANINGS = {
     ("keys", "HOME"): "home folder of the service",
     ("keys", "add|list|rotate|remove"): "what to do",
     ("backup", "SOURCE"): "index or home to copy",
+    ("export", "INDEX"): "folder of the index",
     ("restore", "BACKUP"): "folder of a finished backup",
     ("augment", "--method"): "how questions are made",
 }

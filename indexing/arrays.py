@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import struct
 import zlib
+from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +19,7 @@ Scores = NDArray[np.float64]
 TokenIds = NDArray[np.int32]
 
 CHECKSUM = 4
+ZIP_HEADER = 30  # bytes of an entry's header before its name; the last four are the lengths of what follows
 TOKEN_TYPES: dict[int, np.dtype[Any]] = {2: np.dtype("<u2"), 4: np.dtype("<u4")}
 
 
@@ -30,6 +35,21 @@ def top_scores(ids: Ids, scores: Scores, top_k: int) -> list[tuple[int, float]]:
         ids, scores = ids[keep], scores[keep]
     order = np.lexsort((ids, -scores))[:top_k]
     return [(int(ids[i]), float(scores[i])) for i in order]
+
+
+def mapped_array(path: Path, name: str) -> NDArray[Any]:
+    """An array [n] of an uncompressed .npz file, read by the system when needed. Raises ValueError, OSError, KeyError."""
+    with ZipFile(path) as archive, path.open("rb") as file:
+        entry = archive.getinfo(f"{name}.npy")
+        if entry.compress_type != ZIP_STORED:
+            raise ValueError(f"{name} is compressed")
+        file.seek(entry.header_offset + ZIP_HEADER - 4)
+        file.seek(sum(struct.unpack("<HH", file.read(4))), os.SEEK_CUR)
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        if len(shape) != 1 or dtype.hasobject or file.tell() + shape[0] * dtype.itemsize > path.stat().st_size:
+            raise ValueError(f"{name} is no array of the file")
+        return np.memmap(path, dtype, "r", file.tell(), shape) if shape[0] else np.empty(0, dtype)
 
 
 def pack_tokens(tokens: TokenIds) -> bytes:

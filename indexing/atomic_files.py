@@ -7,14 +7,18 @@ loss. `durable=False` skips both fsyncs: for caches, which can be rebuilt.
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from indexing.errors import NO_SPACE
 
 PIECE = 1 << 16
 MODE = 0o644
@@ -86,7 +90,35 @@ def _finish(file: BinaryIO, durable: bool) -> None:
     file.close()
 
 
+def remove(path: Path) -> None:
+    """Remove a file durably. Raises FileNotFoundError, OSError."""
+    path.unlink()
+    sync_folder(path.parent)
+
+
+def write_error(folder: Path) -> int:
+    """The error number with which a folder refuses a file of PIECE bytes, which has no name and is gone at once; 0: none."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            return 0 if file.write(bytes(PIECE)) == PIECE else errno.ENOSPC
+    except OSError as error:
+        return error.errno or errno.EIO
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the disk of a folder has no room, even for PIECE bytes."""
+    return write_error(folder) in NO_SPACE
+
+
 # -- folders -----------------------------------------------------------------------------------------------------------
+
+
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make a folder and its missing parents durably; one that is there stays as it is. Raises FileExistsError for a file."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(mode=mode, parents=True, exist_ok=True)
+    for folder in missing:
+        sync_folder(folder.parent)
 
 
 @contextmanager

@@ -90,7 +90,8 @@ def build_index(
     embed = None if static is None else embedder.passages_with_tokens
 
     def prepare(folder: IndexFolder, changed: Sequence[FoundFile], known: KnownFiles) -> Prepared:
-        return prefetch_batches(changed, known, limits, folder.settings.chunks, embed, static, scans)
+        chosen = replace(limits, hidden_text=folder.settings.hidden_text)
+        return prefetch_batches(changed, known, chosen, folder.settings.chunks, embed, static, scans)
 
     return index_files(
         found,
@@ -132,7 +133,9 @@ def index_files(
     began = time.monotonic()
     found = [file for file in found if only is None or file.source in only]
     folder = _open_or_create(into, settings, embedder)
+    limits = replace(limits, hidden_text=folder.settings.hidden_text)
     with folder, folder.writer():
+        folder.add_filter_indexes()
         index = Index(folder)
         moved = {} if only is not None else {file.source: file for file in rename_moved(folder, found)}
         known = folder.file_records()
@@ -217,6 +220,12 @@ def _open_or_create(into: Path, settings: IndexSettings | None, embedder: Embedd
             f"The index in {into} was cut into passages of {folder.settings.chunks.tokens} tokens; index into a new"
             " folder to cut otherwise."
         )
+    if settings is not None and settings.hidden_text != folder.settings.hidden_text:
+        read = "holds" if folder.settings.hidden_text else "is without"
+        folder.close()
+        raise IndexMismatch(
+            f"The index in {into} {read} hidden and struck-out text; index into a new folder to change that."
+        )
     if settings is not None and settings.tiers != folder.settings.tiers:
         _change_tiers(folder, settings)
     return folder
@@ -296,7 +305,7 @@ def _write(index: Index, batch: Batch, vectors: Matrix, known: KnownFiles) -> li
         files=[_record(read, known.get(read.file.source)) for read, _ in batch.files],
         drop=[read.file.source for read, _ in batch.files if not read.keep and not read.begun],
     )
-    index.keep_written(generation, batch.words, vectors)
+    index.keep_written(generation, batch.words)
     return [_file_report(read, part, known.get(read.file.source)) for read, part in batch.files]
 
 
@@ -314,9 +323,10 @@ def _record(read: ReadFile, before: FileRecord | None) -> FileRecord:
     file = read.file
     if not read.done or (read.reason and read.begun):  # No file has this time, so the next run goes on from here.
         return FileRecord(file.source, read.hash, read.size, 0, now_ns(), "", read.remarks())
+    mtime_ns = 0 if read.again else file.mtime_ns
     if read.keep and before is not None:
-        return FileRecord(file.source, before.content_hash, file.size, file.mtime_ns, now_ns(), "", before.notes)
-    return FileRecord(file.source, read.hash, file.size, file.mtime_ns, now_ns(), read.reason, read.remarks())
+        return FileRecord(file.source, before.content_hash, file.size, mtime_ns, now_ns(), "", before.notes)
+    return FileRecord(file.source, read.hash, file.size, mtime_ns, now_ns(), read.reason, read.remarks())
 
 
 def _sum(before: FileReport | None, report: FileReport) -> FileReport:

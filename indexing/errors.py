@@ -3,6 +3,7 @@
     DocqaError
     ├── SettingError          a setting or an argument has a value that cannot be used
     ├── UnreadableFile        one file cannot be read; the run goes on, the report names it
+    │   └── RefusedFile       the operating system refuses it; the next run tries again
     ├── IndexFolderError      the index folder as a whole
     │   ├── IndexMissing      there is no index in that folder
     │   ├── IndexBusy         another process is writing to it
@@ -19,6 +20,11 @@ Each message is one sentence. The classes know nothing of HTTP or exit codes: th
 class to a status.
 """
 
+import errno
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
 
 class DocqaError(Exception):
     """Base class of all errors that are shown to a person, as one sentence."""
@@ -30,6 +36,10 @@ class SettingError(DocqaError):
 
 class UnreadableFile(DocqaError):
     """One file cannot be read; `str(error)` is the reason shown in the report."""
+
+
+class RefusedFile(UnreadableFile):
+    """The operating system refuses one file: its rights, or a disk that fails. The next run tries again."""
 
 
 class IndexFolderError(DocqaError):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from indexing.arrays import Matrix
 from indexing.documents import Chunk, Document, content_hash, document_id
-from indexing.errors import UnreadableFile
+from indexing.errors import RefusedFile, UnreadableFile
 from indexing.files.file_text import FileText
 from indexing.files.walk import FileReader, FoundFile, file_hash
 from indexing.models.word_tokenizer import count_tokens
@@ -19,13 +19,14 @@ from indexing.store.bm25 import Segment
 from indexing.store.corpus_db import FileRecord, NewDocument
 from indexing.store.term_hashes import hashes
 from indexing.text.chunks import cut
-from indexing.text.language_id import detect_all
+from indexing.text.language_id import UNKNOWN, detect_all
 
 BATCH_CHARACTERS = 400_000
 BATCH_SECONDS = 3.0
 CHUNK_LANGUAGE_CONFIDENCE = 0.9
 CHUNK_LANGUAGE_LENGTH = 80
 GLANCE = 100
+GLANCED_CHARACTERS, PROSE_LETTERS = 1_000, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class ReadFile:
 
     A mailbox comes in parts. size: the bytes of it that are read so far, whose hash is `hash`; share: those of this part.
     begun: earlier parts stay in the index; done: no part follows. With a reason, reading ended behind those parts.
+    again: the next run reads the file, also if it has not changed by then.
     unread: pages to recognise first; such a file is read again (`indexing.scans`), and not written before.
     """
 
@@ -47,6 +49,7 @@ class ReadFile:
     begun: bool = False
     done: bool = True
     notes: tuple[str, ...] = ()
+    again: bool = False
     unread: int = 0
 
     def remarks(self) -> tuple[str, ...]:
@@ -120,7 +123,7 @@ def read_file(reader: FileReader, file: FoundFile, record: FileRecord | None) ->
         texts, digest = reader.read(file)
     except UnreadableFile as error:
         digest, same = _hash_of(file, record)
-        return ReadFile(file, digest, reason=str(error), keep=same)
+        return ReadFile(file, digest, reason=str(error), keep=same, again=isinstance(error, RefusedFile))
     if record is not None and record.content_hash == digest and not record.reason:
         return ReadFile(file, digest, keep=True)
     if unread := sum(len(text.unread) for text in texts):
@@ -151,7 +154,8 @@ def _read_mailbox(reader: FileReader, file: FoundFile, record: FileRecord | None
             before, digest, written = part.size, part.digest, True
     except UnreadableFile as error:
         keep = written or (record is not None and not record.reason)
-        yield ReadFile(file, digest, reason=str(error), keep=keep, size=before, begun=written)
+        again = isinstance(error, RefusedFile)
+        yield ReadFile(file, digest, reason=str(error), keep=keep, size=before, begun=written, again=again)
 
 
 def _hash_of(file: FoundFile, record: FileRecord | None) -> tuple[str, bool]:
@@ -187,7 +191,7 @@ def cut_files(batch: Sequence[ReadFile], settings: ChunkSettings) -> list[tuple[
     made = iter(passages_of([document for part in documents for document in part], settings))
     return [
         (
-            read,
+            _with_remark(read, part),
             [
                 NewDocument(document, next(made), None, read.file.source, recognised=text.recognised)
                 for document, text in zip(part, read.texts, strict=True)
@@ -195,6 +199,21 @@ def cut_files(batch: Sequence[ReadFile], settings: ChunkSettings) -> list[tuple[
         )
         for read, part in zip(batch, documents, strict=True)
     ]
+
+
+def _with_remark(read: ReadFile, documents: Sequence[Document]) -> ReadFile:
+    """The file, with a remark if the language of a text is not known. Messages of a mailbox are too short to say it."""
+    unknown = sum(document.language == UNKNOWN and _is_prose(document.text) for document in documents)
+    if not unknown or read.share >= 0:
+        return read
+    many = f" of {unknown:,} of {len(documents):,} texts in it" if len(documents) > 1 else ""
+    return replace(read, notes=(*read.notes, f"language{many} not known: found by its words alone"))
+
+
+def _is_prose(text: str) -> bool:
+    """Whether a third of a text's begin is letters (others may be vowel signs), and enough of them to tell a language."""
+    letters = sum(map(str.isalpha, text[:GLANCED_CHARACTERS]))
+    return letters >= PROSE_LETTERS and 3 * letters > len(text[:GLANCED_CHARACTERS])
 
 
 def passages_of(documents: Sequence[Document], settings: ChunkSettings) -> list[tuple[Chunk, ...]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +105,8 @@ def repair_index(
 def _repaired_in_place(path: Path, load: Load) -> Repaired:
     """Raises IndexDamaged if the structure of the database is broken beyond its SQL indexes."""
     with IndexFolder.open(path, writable=True) as folder, folder.writer():
-        if not is_whole(folder):
-            folder.reindex()
-            if not is_whole(folder):
-                raise IndexDamaged(f"The database of the index in {path} cannot be repaired in place.")
+        if not is_whole(folder) and not folder.reindex(partial(is_whole, folder)):
+            raise IndexDamaged(f"The database of the index in {path} cannot be repaired in place.")
         model, _ = folder.model, folder.settings
         _remove_orphans(folder)
         SentenceVectors(folder).drop_damaged()
@@ -162,7 +161,7 @@ def _read_again(path: Path, files: Sequence[str], documents: Path | None, load: 
         return ()
     with IndexFolder.open(path) as folder:
         name = str(folder.model["name"])
-        origin = documents or _origin(path, folder.fact_or("documents", None))
+        origin = documents or documents_folder(path, folder.fact_or("documents", None))
         limits = _limits(folder.fact_or("limits", None))
     if origin is None:
         return ()
@@ -173,10 +172,10 @@ def _read_again(path: Path, files: Sequence[str], documents: Path | None, load: 
     return tuple(file.source for file in report.files if file.source in files and file.status in ("indexed", "updated"))
 
 
-def _origin(path: Path, stored: object) -> Path | None:
+def documents_folder(path: Path, stored: object) -> Path | None:
     """The folder of the documents: the stored one, or `documents` beside the index, as in a service's home."""
     beside = path.absolute().parent / "documents"
-    folders = [Path(stored)] if isinstance(stored, str) else []
+    folders = [Path(stored)] if isinstance(stored, str | Path) else []
     folders += [beside] if (beside.parent / "corpus.json").is_file() else []
     return next((folder for folder in folders if folder.exists()), None)
 

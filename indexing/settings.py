@@ -53,12 +53,14 @@ class IndexSettings:
     vectors: the kind of FAISS index. `auto` chooses by the number of passages (`indexing.store.faiss_index.kind_for`).
     tiers: of the built-in embedder. `both` adds sentence vectors after the token vectors (`indexing.deepen`); `token` does
         not. `sentence` is for an index of sentence vectors alone. Other embedders have one tier, whatever it says.
+    hidden_text: whether hidden and struck-out text of documents is read.
     """
 
     embedder: str = "e5-small"
     chunks: ChunkSettings = ChunkSettings()
     vectors: VectorKind = "auto"
     tiers: Tiers = "both"
+    hidden_text: bool = False
 
     def __post_init__(self) -> None:
         if not self.embedder.strip():
@@ -77,4 +79,5 @@ class IndexSettings:
             chunks=ChunkSettings(**values["chunks"]),
             vectors=values["vectors"],
             tiers=values.get("tiers", "both"),
+            hidden_text=bool(values.get("hidden_text", False)),
         )

@@ -22,11 +22,19 @@ Stopped = Literal["all", "sure", "budget"]
 Scope = Literal["language", "pooled", "none"]
 
 
+class DocumentName(Struct, frozen=True):
+    """The id and the source of a document."""
+
+    document_id: str
+    source: str
+
+
 class Passage(Struct, frozen=True):
     """A chunk as retrieved. Offsets are code points in the document's text.
 
     Ranks begin at 1; a rank and score of None mean that the passage is not in that ranking.
     missing: numbers, codes and names of the question that the passage, its headings and its source do not state.
+    also_in: other documents with the same text that match the filters, by source; at most 100.
     recognised: whether the text of its page was recognised from a picture, and can have wrong letters.
     """
 
@@ -44,6 +52,7 @@ class Passage(Struct, frozen=True):
     fused_rank: int
     fused_score: float
     missing: tuple[str, ...] = ()
+    also_in: tuple[DocumentName, ...] = ()
     recognised: bool = False
 
 

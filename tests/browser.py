@@ -54,7 +54,7 @@ def site(api: Live) -> Iterator[str]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "ui/app.py"), "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "ui/server.py"), "--server.port", str(port)]
     inherited = {name: text for name, text in os.environ.items() if not name.startswith("STREAMLIT_")}
     environment = {**inherited, "DOCQA_API_URL": api.url, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -113,10 +113,15 @@ def ended(page: Page) -> None:
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
 
 
-def addressed(page: Page, **values: str) -> None:
+def addressed(page: Page, **values: str | list[str]) -> None:
     """Wait until the address of the page has these values: a run sends its address apart from what it draws."""
-    wanted = {name: [value] for name, value in values.items()}
-    page.wait_for_url(lambda url: {name: parse_qs(urlsplit(url).query).get(name) for name in values} == wanted)
+    wanted = {name: value if isinstance(value, list) else [value] for name, value in values.items()}
+
+    def said(url: str) -> dict[str, list[str] | None]:
+        query = parse_qs(urlsplit(url).query, keep_blank_values=True)
+        return {name: query.get(name) for name in values}
+
+    page.wait_for_url(lambda url: said(url) == wanted)
 
 
 def filled(page: Page, label: str, text: str) -> None:

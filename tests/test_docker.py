@@ -19,6 +19,8 @@ import pytest
 import yaml
 
 from qa_pipeline.cli.main import parser
+from qa_pipeline.service.api_keys import KeyStore
+from qa_pipeline.service.home import Home
 
 try:
     import tomllib
@@ -246,7 +248,11 @@ def test_everything_docqa_imports_is_installed_in_the_api() -> None:
     names = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in PROJECT["dependencies"]}
     extras = [line for name in ("evaluation", "spark") for line in PROJECT["optional-dependencies"][name]]
     beside = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in extras}
-    told = {"zstandard", "py7zr"}  # archives of these kinds are skipped with that reason where they are not installed
+    told = {
+        "zstandard",
+        "py7zr",
+        "pypff",
+    }  # archives of these kinds are skipped with that reason where they are not installed
     assert missing(modules, names) <= {"streamlit", *beside, *told}
     _, served = reached(
         "qa_pipeline.api.app", "qa_pipeline.service.service", "qa_pipeline.cli.serve", rooms=("indexing", "qa_pipeline")
@@ -284,7 +290,7 @@ def test_the_page_is_run_by_streamlit() -> None:
     assert command("ui")[:4] == ["python", "-m", "streamlit", "run"] and "streamlit" in ui_packages()
     assert "--server.headless=true" in command("ui") and "--browser.gatherUsageStats=false" in command("ui")
     script = command("ui")[4]
-    assert script == "ui/app.py" and all_of("ui", "WORKDIR")[-1] == "/srv/docqa"
+    assert script == "ui/server.py" and all_of("ui", "WORKDIR")[-1] == "/srv/docqa"
     assert "ui /srv/docqa/ui" in all_of("ui", "COPY")
     assert (ROOT / script).is_file() and list((ROOT / "ui" / "views").glob("*.py"))
 
@@ -319,11 +325,33 @@ def test_compose_builds_these_images_and_no_others() -> None:
 @pytest.mark.parametrize("name", IMAGES)
 def test_services_are_shut_in(name: str) -> None:
     service = COMPOSE["services"][name]
-    assert service["read_only"] and service["cap_drop"] == ["ALL"] and service["tmpfs"] == ["/tmp"]
+    assert service["read_only"] and service["cap_drop"] == ["ALL"] and len(service["tmpfs"]) == 1
     assert "no-new-privileges:true" in service["security_opt"] and "privileged" not in service
     (port,) = service["ports"]
     exposed = all_of(name, "EXPOSE", last_stage=True)[0]
     assert port == f"${{DOCQA_BIND:-127.0.0.1}}:{exposed}:{exposed}"
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_services_are_limited(name: str) -> None:
+    """Memory, processes, files, /tmp and logs: one container takes no more of the machine than that."""
+    service = COMPOSE["services"][name]
+    assert re.fullmatch(r"\$\{DOCQA_(PAGE_)?MEMORY:-[1-9]g\}", service["mem_limit"])
+    assert 256 <= service["pids_limit"] <= 1_024
+    assert service["ulimits"]["nofile"]["hard"] >= service["ulimits"]["nofile"]["soft"] >= 4_096
+    assert service["ulimits"]["core"] == 0
+    where, _, options = service["tmpfs"][0].partition(":")
+    assert where == "/tmp" and {"noexec", "nosuid", "nodev"} <= set(options.split(",")) and "size=" in options
+    assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+
+
+def test_the_api_is_offline_unless_told_otherwise() -> None:
+    """Its models are built in, so nothing is fetched; SQLite's large files are beside the indexes, not in /tmp."""
+    service = COMPOSE["services"]["api"]
+    told, command = service["environment"], json.loads(all_of("api", "CMD", last_stage=True)[0])
+    assert service["command"] == [*command, "--reader", "${DOCQA_READER:-builtin}"]
+    assert told["DOCQA_OFFLINE"] == "${DOCQA_OFFLINE:-1}"
+    assert told["SQLITE_TMPDIR"] in [mount.split(":")[1] for mount in COMPOSE["services"]["api"]["volumes"]]
 
 
 def test_the_page_finds_the_api_and_waits_for_it() -> None:
@@ -331,6 +359,7 @@ def test_the_page_finds_the_api_and_waits_for_it() -> None:
     exposed = all_of("api", "EXPOSE", last_stage=True)[0]
     assert page["environment"]["DOCQA_API_URL"] == environment("ui")["DOCQA_API_URL"] == f"http://api:{exposed}"
     assert page["environment"]["DOCQA_API_KEY"] == "${DOCQA_API_KEY:-}"
+    assert page["environment"]["STREAMLIT_SERVER_ALLOWED_HOSTS"] == "${DOCQA_PAGE_HOSTS:-localhost 127.0.0.1}"
     assert page["depends_on"] == {"api": {"condition": "service_healthy"}}
 
 
@@ -346,12 +375,17 @@ def test_every_variable_that_is_set_is_read() -> None:
         assert [name for name in names if name.startswith("DOCQA_") and name not in text] == []
 
 
-def test_the_commands_told_in_compose_exist() -> None:
+def test_the_key_told_in_compose_is_made_and_may_only_read(tmp_path: Path) -> None:
     told = re.findall(r"docqa keys (\S+) (\S+)", (DOCKER / "compose.yaml").read_text("utf-8"))
     assert told == [("/home/docqa/data", "add")]
-    if (ROOT / "qa_pipeline" / "cli" / "serve.py").exists():
-        line = re.search(r"docqa (keys .*)", (DOCKER / "compose.yaml").read_text("utf-8"))
-        assert line and parser().parse_args(shlex.split(line[1]))
+    for file in (DOCKER / "compose.yaml", ROOT / "docs" / "how-to" / "deploy-with-docker.md"):
+        line = re.search(r"docqa (keys .*)", file.read_text("utf-8"))
+        assert line
+        options = parser().parse_args(shlex.split(line[1]))
+        options.home = tmp_path / file.stem
+        assert options.run(options) == 0
+        (key,) = KeyStore(Home.open(options.home).keys).list()
+        assert (key.label, key.write) == ("page", False)
 
 
 # -- .dockerignore -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui.state.session import RETRY_SHOWN
+from ui.state.session import RETRY_SHOWN, show_login
 from ui.state.url import ASK, BATCH, CORPORA, DOCUMENT, PAGE, QUALITY, SAVED, addressed
 
 STYLE, ICON = Path(__file__).with_name("style.css"), Path(__file__).with_name("icon.svg")
@@ -33,6 +33,7 @@ def main() -> None:
     page = st.navigation(pages)
     st.session_state[PAGE] = page.url_path
     st.session_state[RETRY_SHOWN] = False
+    show_login()
     with addressed(page.url_path):
         page.run()
 

@@ -9,7 +9,6 @@ import bz2
 import gzip
 import io
 import lzma
-import re
 import stat
 import tarfile
 import zipfile
@@ -20,14 +19,15 @@ from typing import IO, Any
 from indexing.errors import UnreadableFile
 from indexing.files.charset import decode
 from indexing.files.file_text import Contents, FileLimits, Member
+from indexing.files.hidden_names import is_hidden
 from indexing.files.mailboxes import messages
 from indexing.files.zip_guard import unpacked_limit
 from indexing.files.zip_names import zip_names
 
 MOST_MEMBERS = 10_000
+MOST_BYTES = 500_000_000
 _PIECE = 1 << 20
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
-_HIDDEN = re.compile(r"(?:^|/)(?:\.(?!\.?(?:/|$))|~\$|__MACOSX/)")
 _DAMAGED = "damaged: it cannot be unpacked"
 _ENCRYPTED = "encrypted: a password is needed"
 
@@ -42,13 +42,22 @@ def unpack(data: bytes, limits: FileLimits, kind: str) -> Contents:
         found = _zip(data, limits, budget)
     elif kind == "tar":
         found = _tar(data, limits)
+    elif kind == "pst":
+        from indexing.files.outlook_data import read_pst
+
+        found = read_pst(data, limits)
     elif kind == "7z":
         found = _seven_zip(data, limits, budget)
     else:
         found = _compressed(data, kind, limits, budget)
     members: list[Member] = []
+    held = 0
     for member in found:
         members.append(member)
+        held += len(member.data)
+        if held > MOST_BYTES:
+            members[-1] = Member("further files", reason=f"beyond the first {MOST_BYTES:,} bytes")
+            break
         if kind != "mbox" and len(members) > MOST_MEMBERS:
             members[-1] = Member("further files", reason=f"beyond the first {MOST_MEMBERS:,}")
             break
@@ -87,7 +96,7 @@ def _zip(data: bytes, limits: FileLimits, budget: _Budget) -> Iterator[Member]:
         raise UnreadableFile("a zip file that is damaged or cut off") from None
     files = [member for member in archive.infolist() if not member.is_dir() and not _is_link(member)]
     for member, name in zip(files, zip_names(files), strict=True):
-        if not _HIDDEN.search(name):
+        if not is_hidden(name):
             yield _zip_member(archive, member, name, limits, budget)
 
 
@@ -132,7 +141,7 @@ def _tar(data: bytes, limits: FileLimits) -> Iterator[Member]:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:", errors="surrogateescape") as archive:
             for member in archive:
                 name = _tar_name(member.name)
-                if not member.isreg() or _HIDDEN.search(name):
+                if not member.isreg() or is_hidden(name):
                     continue
                 if member.size > limits.max_bytes:
                     yield Member(name, reason=_too_large(member.size, limits))
@@ -200,7 +209,7 @@ def _seven_zip(data: bytes, limits: FileLimits, budget: _Budget) -> Iterator[Mem
         files = [member for member in archive.list() if member.is_file]
         if sum(member.uncompressed for member in files) > budget.limit:
             raise UnreadableFile(f"would unpack to more than {budget.limit:,} bytes from {len(data):,} (an archive bomb?)")
-        files = [member for member in files if not _HIDDEN.search(member.filename)]
+        files = [member for member in files if not is_hidden(member.filename)]
         wanted = [member.filename for member in files if member.uncompressed <= limits.max_bytes]
         unpacked = py7zr.io.BytesIOFactory(limits.max_bytes)
         archive.extract(targets=wanted, factory=unpacked)

@@ -48,15 +48,13 @@ def _tree(element: Any, depth: int) -> Element:
 
 
 def paragraph(element: Any) -> str:
-    """The text of a DrawingML paragraph (a:p), without struck-out runs."""
+    """The text of a DrawingML paragraph (a:p). `Package` has removed struck-out runs."""
     text = ""
     for child in children(element):
         name = local(child)
         if name in ("r", "fld"):
             properties = child.find(f"{A}rPr")
             words = "".join(run.text or "" for run in child.iterchildren(f"{A}t"))
-            if properties is not None and properties.get("strike") in ("sngStrike", "dblStrike"):
-                continue
             baseline = properties.get("baseline") if properties is not None else None
             if baseline and baseline.lstrip("-").rstrip("%").isdigit() and baseline != "0":
                 words = script(words, text[-1:], not baseline.startswith("-"))

@@ -11,6 +11,7 @@ from indexing.errors import UnreadableFile
 from indexing.files.charset import decode
 from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_pages, clean_meta
 from indexing.files.html import declared_encoding, html_text
+from indexing.files.left_out import LeftOut
 from indexing.files.xml_parts import local, parsed
 from indexing.files.zip_guard import guard_zip, read_member
 
@@ -30,11 +31,11 @@ def read_epub(data: bytes, limits: FileLimits) -> list[FileText]:
         name for name in archive.namelist() if name.lower().endswith(_CHAPTERS) and not name.startswith("META-INF/")
     )
     check_pages(len(chapters), limits.max_pages, "chapters")
-    builder = TextBuilder(limits.max_chars)
+    builder, left_out = TextBuilder(limits.max_chars), LeftOut(limits.hidden_text)
     for name in chapters:
         data = read_member(archive, name) or b""
         decoded = decode(data, declared_encoding(data))
-        text, headings = html_text(decoded.text, limits.max_chars) if decoded else ("", ())
+        text, headings = html_text(decoded.text, limits.max_chars, left_out) if decoded else ("", ())
         if text.strip():
             builder.page()
             start = builder.add(text, "")
@@ -44,7 +45,8 @@ def read_epub(data: bytes, limits: FileLimits) -> list[FileText]:
         if (key := _META.get(local(element))) and (element.text or "").strip():
             meta.setdefault(key, element.text.strip()[:10] if key == "date" else element.text.strip())
     meta["file_type"] = "epub"
-    return [FileText(builder.text(), tuple(builder.pages), clean_meta(meta.items()), tuple(builder.headings))]
+    notes = tuple(left_out.remarks())
+    return [FileText(builder.text(), tuple(builder.pages), clean_meta(meta.items()), tuple(builder.headings), notes)]
 
 
 def _parsed(archive: ZipFile, name: str) -> Any:

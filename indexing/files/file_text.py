@@ -30,6 +30,7 @@ class FileLimits:
 
     max_bytes: size of the file. max_chars: characters of all its texts. max_pages: pages, slides or sheets.
     seconds: parsing time. memory_mb: address space that the parsing process may add, where the system can enforce it.
+    hidden_text: whether hidden and struck-out text is read, too.
 
     >>> FileLimits(seconds=5).seconds
     5.0
@@ -40,6 +41,7 @@ class FileLimits:
     max_pages: int = 5_000
     seconds: float = 60.0
     memory_mb: int = 2_048
+    hidden_text: bool = False
 
     def __post_init__(self) -> None:
         whole_number("max_bytes", self.max_bytes, 1, 1_000_000_000)

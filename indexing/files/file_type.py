@@ -95,6 +95,7 @@ _PACKED = {
     b"7z\xbc\xaf\x27\x1c": "7z",
     b"\x28\xb5\x2f\xfd": "zst",
     b"BZh": "bz2",
+    b"!BDN": "pst",
 }
 _ANY = (*_BEGINNINGS, *_SPECIAL, *_PACKED)
 
@@ -130,12 +131,13 @@ _MIMETYPES = {
     "application/vnd.sun.xml.impress": "odp",
 }
 _OLE_STREAMS = (
-    ("EncryptedPackage", "encrypted: a password is needed"),
-    ("WordDocument", "an old Word document (.doc), not a format we read; save it as .docx"),
-    ("Workbook", "an old Excel workbook (.xls), not a format we read; save it as .xlsx"),
-    ("Book", "an old Excel workbook (.xls), not a format we read; save it as .xlsx"),
-    ("PowerPoint Document", "an old PowerPoint presentation (.ppt), not a format we read; save it as .pptx"),
+    ("WordDocument", "doc"),
+    ("Workbook", "xls"),
+    ("Book", "xls"),
+    ("PowerPoint Document", "ppt"),
+    ("__properties_version1.0", "msg"),
 )
+_OLE_NAMES = {"doc": "doc", "dot": "doc", "xls": "xls", "xlt": "xls", "ppt": "ppt", "pps": "ppt", "pot": "ppt", "msg": "msg"}
 _OFFICE = {
     "docx": "a Word document",
     "pptx": "a PowerPoint presentation",
@@ -202,7 +204,7 @@ def _by_beginning(data: bytes, name: str) -> str:
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "" if _is_text(data) else _in_zip(data)
     if data.startswith(b"\xd0\xcf\x11\xe0"):
-        return _in_ole(data)
+        return _in_ole(data, name)
     if data.startswith(b"{\\rtf"):
         return "rtf"
     for beginning, kind in _PACKED.items():
@@ -269,14 +271,22 @@ def _other_zip(names: set[str], read: Callable[[str], str]) -> str:
     return "zip"
 
 
-def _in_ole(data: bytes) -> str:
-    """The format of an OLE container, by the names of its streams. Raises UnreadableFile for old Office files."""
-    for stream, words in _OLE_STREAMS:
-        if (stream + "\0").encode("utf-16-le") in data:
-            raise UnreadableFile(words)
-    if "__properties_version1.0\0".encode("utf-16-le") in data:
-        return "msg"
+def _in_ole(data: bytes, name: str) -> str:
+    """The format of an OLE container, by the names of its streams. Raises UnreadableFile for others, and encrypted files.
+
+    A document can hold objects of other programs with their streams. Then the name of the file decides.
+    """
+    kinds = [kind for stream, kind in _OLE_STREAMS if _has_stream(data, stream)]
+    named = _OLE_NAMES.get(_ending(name), "")
+    if kinds:
+        return named if named in kinds else "msg" if "msg" in kinds else kinds[0]
+    if _has_stream(data, "EncryptedPackage"):
+        raise UnreadableFile("encrypted: a password is needed")
     raise UnreadableFile(f"an old Office file (OLE), {_NOT_READ}")
+
+
+def _has_stream(data: bytes, name: str) -> bool:
+    return f"{name}\0".encode("utf-16-le") in data
 
 
 def _not_what_it_says(data: bytes, ending: str) -> str:

@@ -12,6 +12,7 @@ from indexing.files.charset import decode
 from indexing.files.file_text import Contents, FileLimits, FileText, check_chars, mojibake_note, without_surrogates
 from indexing.files.file_type import kind_of, not_text
 from indexing.files.markdown import markdown_headings
+from indexing.files.pdf_legible import is_illegible
 
 __all__ = ["PLAIN", "WITH_SCANS", "check", "contents", "kind_of", "parse", "plain_text"]
 
@@ -39,6 +40,9 @@ NAMES = {
     "odp": "an OpenDocument presentation",
     "epub": "an e-book (EPUB)",
     "rtf": "an RTF document",
+    "doc": "an old Word document",
+    "xls": "an old Excel workbook",
+    "ppt": "an old PowerPoint presentation",
     "eml": "a mail",
     "ics": "a calendar",
     "msg": "an Outlook message",
@@ -50,8 +54,11 @@ NAMES = {
     "xz": "an xz file",
     "zst": "a zstd file",
     "7z": "a 7z archive",
+    "pst": "an Outlook data file",
 }
-ARCHIVES = frozenset(("mbox", "zip", "tar", "gz", "bz2", "xz", "zst", "7z"))
+ARCHIVES = frozenset(("mbox", "zip", "tar", "gz", "bz2", "xz", "zst", "7z", "pst"))
+
+_SAMPLE = 1_000
 
 # A Python object in an error's message says nothing to a person.
 _OBJECT = re.compile(r"'?<[^<>]* object at 0x[0-9a-f]+>'?\s*")
@@ -66,7 +73,8 @@ def plain_text(data: bytes, kind: str) -> FileText:
         raise UnreadableFile(not_text())
     headings = markdown_headings(decoded.text) if kind == "md" else ()
     meta = {"file_type": kind, "encoding": decoded.encoding}
-    return FileText(decoded.text, (), meta, headings, decoded.notes + mojibake_note(decoded.text))
+    remarks = decoded.notes + mojibake_note(decoded.text) + illegible_note(decoded.text)
+    return FileText(decoded.text, (), meta, headings, remarks)
 
 
 def parse(data: bytes, kind: str, limits: FileLimits) -> list[FileText]:
@@ -79,7 +87,7 @@ def contents(data: bytes, kind: str, limits: FileLimits) -> Contents:
     try:
         found = _reader(kind)(data, limits)
         found = Contents(found) if isinstance(found, list) else found
-        return replace(found, texts=[_finished(text) for text in found.texts])
+        return replace(found, texts=[_finished(text, kind) for text in found.texts])
     except (UnreadableFile, MemoryError):
         raise
     except RecursionError:
@@ -112,7 +120,7 @@ def _reader(kind: str) -> Reader:
         return read_html
     if kind in ("eml", "ics", "msg"):
         return _mail_reader(kind)
-    if kind in ("odt", "ods", "odp", "epub", "rtf"):
+    if kind in ("odt", "ods", "odp", "epub", "rtf", "doc", "xls", "ppt"):
         return _other_office_reader(kind)
     if kind in ARCHIVES:
         from indexing.files.archives import unpack
@@ -160,15 +168,31 @@ def _other_office_reader(kind: str) -> Reader:
         from indexing.files.epub import read_epub
 
         return read_epub
+    if kind in ("doc", "xls", "ppt"):
+        from indexing.files.old_office import read_old_office
+
+        return partial(read_old_office, kind=kind, parse=parse)
     from indexing.files.open_document import read_open_document
 
     return partial(read_open_document, kind=kind)
 
 
-def _finished(text: FileText) -> FileText:
-    """Replace lone surrogates, and add a remark if the text looks wrongly decoded."""
+def _finished(text: FileText, kind: str) -> FileText:
+    """Replace lone surrogates, and add a remark if the text looks wrongly decoded. PDFs say it page by page themselves."""
     clean = without_surrogates(text.text)
-    return replace(text, text=clean, notes=text.notes + mojibake_note(clean))
+    illegible = illegible_note(clean) if kind != "pdf" else ()
+    return replace(text, text=clean, notes=text.notes + mojibake_note(clean) + illegible)
+
+
+def illegible_note(text: str) -> tuple[str, ...]:
+    """A remark if most of a text is no words of any language, judged by its begin, middle and end.
+
+    >>> illegible_note("The bridge opened in 1912."), illegible_note("xkcd bqrt zzpf wqmn " * 10)
+    ((), ('text is not legible (no words of any language)',))
+    """
+    middle = len(text) // 2
+    sample = text if len(text) <= 3 * _SAMPLE else text[:_SAMPLE] + text[middle : middle + _SAMPLE] + text[-_SAMPLE:]
+    return ("text is not legible (no words of any language)",) if is_illegible(sample) else ()
 
 
 def check(texts: Sequence[FileText], limits: FileLimits) -> list[FileText]:

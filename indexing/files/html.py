@@ -11,6 +11,7 @@ from selectolax.lexbor import LexborHTMLParser
 from indexing.files.charset import decode_text
 from indexing.files.file_text import FileLimits, FileText, Heading, clean_meta
 from indexing.files.html_writer import HtmlWriter, outermost
+from indexing.files.left_out import LeftOut
 
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 _CHARSET = re.compile(
@@ -45,7 +46,9 @@ def read_html(data: bytes, limits: FileLimits) -> list[FileText]:
     """The visible text of a page. Raises UnreadableFile if the bytes are not text."""
     decoded = decode_text(data, "an HTML page", declared_encoding(data))
     page = _parsed(decoded.text)
-    writer, notes = _visible(page, limits.max_chars)
+    left_out = LeftOut(limits.hidden_text)
+    writer, notes = _visible(page, limits.max_chars, left_out)
+    notes += tuple(left_out.remarks())
     meta = _head(page) | {"file_type": "html", "encoding": decoded.encoding}
     return [FileText(writer.text(), (), clean_meta(meta.items()), tuple(writer.headings), decoded.notes + notes)]
 
@@ -60,9 +63,9 @@ def declared_encoding(data: bytes) -> str:
     return (match[1] or match[2]).decode("ascii") if match else ""
 
 
-def html_text(source: str, max_chars: int) -> tuple[str, tuple[Heading, ...]]:
-    """(visible text, headings) of a page or of a part of one."""
-    writer, _ = _visible(_parsed(source), max_chars)
+def html_text(source: str, max_chars: int, left_out: LeftOut | None = None) -> tuple[str, tuple[Heading, ...]]:
+    """(visible text, headings) of a page or of a part of one. left_out: counts its hidden and struck-out text."""
+    writer, _ = _visible(_parsed(source), max_chars, left_out or LeftOut())
     return writer.text(), tuple(writer.headings)
 
 
@@ -81,16 +84,16 @@ def _closed(match: re.Match[str]) -> str:
     return match.group() if match[1].lower() in _VOID else f"<{match[1]}{match[2]}></{match[1]}>"
 
 
-def _visible(tree: Any, max_chars: int) -> tuple[HtmlWriter, tuple[str, ...]]:
+def _visible(tree: Any, max_chars: int, left_out: LeftOut) -> tuple[HtmlWriter, tuple[str, ...]]:
     """The text of <main> or of all <article> if it is most of the page's text, else of the page; and remarks."""
-    page = HtmlWriter(max_chars)
+    page = HtmlWriter(max_chars, left_out)
     if tree.body is not None:
         page.walk(tree.body)
     for selector, share in _SHARES:
         nodes = outermost(tree.css(selector))
         if not nodes:
             continue
-        part = HtmlWriter(max_chars)
+        part = HtmlWriter(max_chars, LeftOut(left_out.read))
         for node in nodes:
             part.walk(node)
         if part.length and part.length >= share * page.length:

@@ -8,6 +8,7 @@ from typing import Any
 
 from indexing.files.equations import Element, linear, lowered, raised
 from indexing.files.file_text import TextBuilder
+from indexing.files.left_out import HIDDEN, STRUCK, LeftOut
 
 
 def _names(words: str) -> frozenset[str]:
@@ -28,6 +29,8 @@ _PRE = _names("pre textarea listing xmp plaintext")
 _OF_A_PART = _names("article blockquote section figure details td li")
 _VALUES = _names("text search email tel url number date month week time datetime-local")
 _HEADING = re.compile(r"h[1-6]$")
+_STRIKING = frozenset(("s", "strike", "del"))
+_STRUCK = re.compile(r"(?:^|;)\s*text-decoration(?:-line)?\s*:[^;]*\bline-through\b", re.I)
 _HIDING = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
 _KEEPING = re.compile(r"(?:^|;)\s*white-space\s*:\s*(?:pre|break-spaces)", re.I)
 _NOTE = re.compile(r"\b(?:foot|end)?note|\breference\b|noteref|\bfn", re.I)
@@ -42,7 +45,7 @@ _DEEPEST_TABLE = 20
 def outermost(nodes: list[Any]) -> list[Any]:
     """The nodes (in document order) that are not inside another one or inside an invisible element."""
     ids = {node.mem_id for node in nodes}
-    return [node for node in nodes if not any(_unseen(above) or above.mem_id in ids for above in _above(node))]
+    return [node for node in nodes if not any(_hides(above) or above.mem_id in ids for above in _above(node))]
 
 
 def _above(node: Any) -> Iterator[Any]:
@@ -54,8 +57,12 @@ def _above(node: Any) -> Iterator[Any]:
         yield node
 
 
+def _hides(node: Any) -> bool:
+    return _unseen(node) or _how_left_out(node) == HIDDEN
+
+
 def _unseen(node: Any) -> bool:
-    """Whether an element is invisible, by its tag, `hidden`, `aria-hidden` or its style."""
+    """Whether an element is none of the page's text, by its tag or `aria-hidden`."""
     tag = node.tag
     if tag in _UNSEEN:
         return True
@@ -65,11 +72,25 @@ def _unseen(node: Any) -> bool:
         return True
     if tag == "option" and "selected" not in node.attributes:
         return True
+    return node.attributes.get("aria-hidden") == "true" and not _is_equation(node)
+
+
+def _is_equation(node: Any) -> bool:
+    """Whether an element holds an equation, which is hidden beside its picture."""
+    return "mathml" in (node.attributes.get("class") or "")
+
+
+def _how_left_out(node: Any) -> str:
+    """HIDDEN or STRUCK for an element that is hidden or struck out by its tag, `hidden` or its style, else ""."""
     attributes = node.attributes
-    if not attributes or "mathml" in (attributes.get("class") or ""):
-        return False
-    hidden = "hidden" in attributes and attributes["hidden"] != "until-found"
-    return hidden or attributes.get("aria-hidden") == "true" or bool(_HIDING.search(attributes.get("style") or ""))
+    if node.tag in _STRIKING:
+        return STRUCK
+    if not attributes or _is_equation(node):
+        return ""
+    style = attributes.get("style") or ""
+    if ("hidden" in attributes and attributes["hidden"] != "until-found") or _HIDING.search(style):
+        return HIDDEN
+    return STRUCK if _STRUCK.search(style) else ""
 
 
 def _in_form(node: Any) -> bool:
@@ -91,8 +112,9 @@ class _Table:
 class HtmlWriter(TextBuilder):
     """Traverses elements without recursion and writes their text; white space is collapsed except in <pre>."""
 
-    def __init__(self, max_chars: int) -> None:
+    def __init__(self, max_chars: int, left_out: LeftOut) -> None:
         super().__init__(max_chars)
+        self.left_out = left_out
         self._gap = ""
         self._tabs = 0
         self._held = ""
@@ -110,7 +132,7 @@ class HtmlWriter(TextBuilder):
                 self._leave(node)
             elif node.is_text_node:
                 self._say(node.text_content or "")
-            elif node.is_element_node and not _unseen(node):
+            elif node.is_element_node and not _unseen(node) and not self._omits(node):
                 if (words := _whole(node, self._last())) is not None:
                     self._say(words)
                 elif node.tag == "svg":
@@ -120,6 +142,16 @@ class HtmlWriter(TextBuilder):
                     stack.append((node, True))
                     stack.extend((child, False) for child in reversed(list(node.iter(include_text=True))))
         self._wish("\n\n")
+
+    def _omits(self, node: Any) -> bool:
+        """Whether an element is left out as hidden or struck out."""
+        how = _how_left_out(node)
+        if not how:
+            return False
+        text = node.text(deep=True)
+        for inner in node.css("script, style, template"):
+            text = text.replace(inner.text(deep=True), "", 1)
+        return self.left_out.omits(how, _SPACE.sub(" ", text).strip())
 
     def _last(self) -> str:
         """The character that the next words stand right behind, "" after a gap."""
@@ -334,7 +366,7 @@ def _ruby(node: Any) -> str:
         inner, above = stack.pop()
         if inner.is_text_node:
             (reading if above else base).append((inner.text_content or "").strip())
-        elif inner.is_element_node and inner.tag != "rp" and not _unseen(inner):
+        elif inner.is_element_node and inner.tag != "rp" and not _hides(inner):
             inside = above or inner.tag in ("rt", "rtc")
             stack.extend((child, inside) for child in reversed(list(inner.iter(include_text=True))))
     mark = node.css_first("rp")

@@ -10,6 +10,7 @@ from email.message import Message
 from indexing.files.calendars import calendar_text
 from indexing.files.charset import decode_declared, decode_text
 from indexing.files.file_text import Contents, FileLimits, FileText, Member, TextBuilder, clean_meta
+from indexing.files.left_out import LeftOut
 from indexing.files.mail_headers import day, file_name, header, thread
 
 _HEADERS = ("From", "To", "Cc", "Date")
@@ -44,7 +45,7 @@ def read_mail(data: bytes, limits: FileLimits) -> Contents:
     data = data[_leading(data) :]
     message: Part = email.message_from_bytes(data, policy=email.policy.compat32)
     headers = {name: header(message, name) for name in ("Subject", *_HEADERS)}
-    body = _Body(limits.max_chars)
+    body = _Body(limits.max_chars, limits.hidden_text)
     body.add(message)
     builder = TextBuilder(limits.max_chars)
     builder.heading(headers["Subject"], 1)
@@ -53,7 +54,7 @@ def read_mail(data: bytes, limits: FileLimits) -> Contents:
     meta = [(name.lower(), headers[name]) for name in ("Subject", "From", "To", "Cc")]
     meta += [("title", headers["Subject"]), ("date", day(headers["Date"])), ("file_type", "eml")]
     meta += list(thread(message).items())
-    notes = tuple(dict.fromkeys(body.notes))
+    notes = (*dict.fromkeys(body.notes), *body.left_out.remarks())
     return Contents([FileText(builder.text(), (), clean_meta(meta), tuple(builder.headings), notes)], body.members)
 
 
@@ -75,11 +76,12 @@ def _leading(data: bytes) -> int:
 class _Body:
     """The body of a message as blocks of text, and the files attached to it."""
 
-    def __init__(self, max_chars: int) -> None:
+    def __init__(self, max_chars: int, hidden_text: bool) -> None:
         self.blocks: list[str] = []
         self.members: list[Member] = []
         self.notes: list[str] = []
         self._max_chars = max_chars
+        self.left_out = LeftOut(hidden_text)
         self._parts = 0
 
     def add(self, message: Part) -> None:
@@ -160,7 +162,7 @@ class _Body:
         if kind == "text/html":
             from indexing.files.html import html_text
 
-            return html_text(text, self._max_chars)[0]
+            return html_text(text, self._max_chars, self.left_out)[0]
         return calendar_text(text) if kind == "text/calendar" else text
 
     def _attach(self, part: Part, kind: str) -> None:

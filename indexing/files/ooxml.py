@@ -16,9 +16,11 @@ from zipfile import ZipFile
 
 from indexing.errors import UnreadableFile
 from indexing.files.file_text import Scalar, clean_meta, counted
+from indexing.files.left_out import STRUCK, LeftOut
 from indexing.files.xml_parts import local, parsed
 from indexing.files.zip_guard import guard_zip, read_member
 
+_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
 _IMAGE = re.compile(r"\.(?:png|jpe?g|gif|bmp|tiff?|emf|wmf|svg|webp)$", re.I)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -36,12 +38,16 @@ class Relation:
 
 
 class Package:
-    """An opened package. `notes` collects remarks on parts that are damaged or not read."""
+    """An opened package. `notes` collects remarks on parts that are damaged or not read.
 
-    def __init__(self, data: bytes) -> None:
+    left_out: hidden and struck-out text. Struck-out runs of DrawingML are not in the elements, unless they shall be read.
+    """
+
+    def __init__(self, data: bytes, left_out: LeftOut | None = None) -> None:
         self.archive: ZipFile = guard_zip(data)
         self._names = {_plain(name): name for name in reversed(self.archive.namelist())}
         self.notes: list[str] = []
+        self.left_out = left_out or LeftOut()
 
     def names(self) -> Iterator[str]:
         """The names of all parts, in lower case."""
@@ -66,7 +72,18 @@ class Package:
         root, sound = parsed(data)
         if not sound:
             self.notes.append(f"damaged XML in {posixpath.basename(name)}: text after the fault can be missing")
+        if root is not None and b"Strike" in data:
+            self._leave_out_struck(root)
         return root
+
+    def _leave_out_struck(self, root: Any) -> None:
+        """Remove the struck-out runs of DrawingML, unless they shall be read."""
+        for run in [run for tag in ("r", "fld") for run in root.iter(f"{_A}{tag}")]:
+            properties = run.find(f"{_A}rPr")
+            if properties is None or properties.get("strike") not in ("sngStrike", "dblStrike"):
+                continue
+            if self.left_out.omits(STRUCK, "".join(text.text or "" for text in run.iterchildren(f"{_A}t"))):
+                run.getparent().remove(run)
 
     def relations(self, name: str) -> list[Relation]:
         """The relationships of a part ("" for the package) whose targets exist, in order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import Any
 from zipfile import ZipFile
@@ -10,6 +10,7 @@ from zipfile import ZipFile
 from indexing.errors import UnreadableFile
 from indexing.files.equations import Element, linear, script
 from indexing.files.file_text import FileLimits, FileText, Scalar, TextBuilder, check_pages, clean_meta, counted
+from indexing.files.left_out import HIDDEN, STRUCK, LeftOut
 from indexing.files.tables import table_lines
 from indexing.files.xml_parts import local, parsed, whole
 from indexing.files.zip_guard import guard_zip, read_member
@@ -18,6 +19,7 @@ _BLOCKS = frozenset(("p", "h", "table", "list"))
 _SKIPPED = frozenset(
     ("tracked-changes", "sequence-decls", "variable-decls", "forms", "annotation-end", "bookmark", "note-citation", "shapes")
 )
+_DEEPEST = 20
 _MOST_REPEATED = 1_000
 _MOST_COLUMNS = 16_384
 _META = {"title": "title", "creator": "author", "initial-creator": "author", "subject": "subject", "date": "date"}
@@ -84,6 +86,8 @@ class _Document:
         self.archive, self.root, self.limits = archive, root, limits
         self.builder = TextBuilder(limits.max_chars)
         self.positions = _positions(root)
+        self.left_out = LeftOut(limits.hidden_text)
+        self.styles = _left_out_styles([root, _parsed(archive, "styles.xml")])
         self.objects = 0
         self.after: list[str] = []
 
@@ -91,6 +95,7 @@ class _Document:
         count = sum(name.startswith("Pictures/") and not name.endswith("/") for name in self.archive.namelist())
         yield from counted(count, "embedded image", "not read")
         yield from counted(self.objects, "embedded object", "not read")
+        yield from self.left_out.remarks()
 
     # -- texts -------------------------------------------------------------------------------------------------------
 
@@ -107,6 +112,8 @@ class _Document:
             elif name == "list":
                 for item in element:
                     self.blocks(item, "\n")
+            elif name == "section" and self._omits(_hidden_section(element), element):
+                continue
             elif name and name not in _SKIPPED:
                 self.blocks(element, gap)
             while self.after:
@@ -126,6 +133,8 @@ class _Document:
 
     def words(self, paragraph: Any) -> str:
         """The text of a paragraph: spaces, tabs and line ends; notes, comments and text boxes follow it."""
+        if self._omits(self.styles.get(_value(paragraph, "style-name"), ""), paragraph):
+            return ""
         text = paragraph.text or ""
         for child in paragraph:
             name = local(child)
@@ -147,10 +156,17 @@ class _Document:
                 text += self._frame(child)
             elif name == "span":
                 text += self._span(child, text[-1:])
+            elif name in ("hidden-text", "hidden-paragraph"):
+                hidden = (child.text or "") if name == "hidden-text" else ""
+                text += "" if self.left_out.omits(HIDDEN, hidden or _value(child, "string-value")) else hidden
             elif name and name not in _SKIPPED:
                 text += self.words(child)
             text += child.tail or ""
         return text
+
+    def _omits(self, how: str, element: Any) -> bool:
+        """Whether an element's text is left out. how: HIDDEN, STRUCK or ""."""
+        return bool(how) and self.left_out.omits(how, "".join(element.itertext()))
 
     def _span(self, element: Any, before: str) -> str:
         words = self.words(element)
@@ -296,6 +312,33 @@ def _positions(root: Any) -> dict[str, str]:
             if up or kind == "sub" or kind.startswith("-"):
                 found[_value(style, "name")] = "super" if up else "sub"
     return found
+
+
+def _hidden_section(section: Any) -> str:
+    """HIDDEN for a section that is not shown, else ""."""
+    return HIDDEN if _value(section, "display") == "none" or _value(section, "is-hidden") == "true" else ""
+
+
+def _left_out_styles(roots: Sequence[Any]) -> dict[str, str]:
+    """Which styles hide their text or strike it out. What a style does not state, the one above it does."""
+    own: dict[str, dict[str, bool]] = {}
+    above: dict[str, str] = {}
+    for style in (style for root in roots if root is not None for style in root.iter() if local(style) == "style"):
+        name, stated = _value(style, "name"), own.setdefault(_value(style, "name"), {})
+        above.setdefault(name, _value(style, "parent-style-name"))
+        for properties in style:
+            if display := _value(properties, "display"):
+                stated[HIDDEN] = display == "none"
+            lines = [_value(properties, f"text-line-through-{what}") for what in ("style", "type")]
+            if any(lines):
+                stated[STRUCK] = not set(filter(None, lines)) & {"none"}
+    found: dict[str, str] = {}
+    for name in own:
+        stated, at = {}, name
+        for _ in range(_DEEPEST):
+            stated, at = own.get(at, {}) | stated, above.get(at, "")
+        found[name] = next((how for how in (HIDDEN, STRUCK) if stated.get(how)), "")
+    return {name: how for name, how in found.items() if how}
 
 
 def _comment(element: Any) -> str:

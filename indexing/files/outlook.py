@@ -55,7 +55,7 @@ def _message(container: Any, place: list[str], depth: int) -> EmailMessage:
     }
     for name, value in values.items():
         if value.strip():
-            message._headers.append((name, _encoded(value)))  # type: ignore[attr-defined]
+            message._headers.append((name, encoded_word(value)))  # type: ignore[attr-defined]
     plain, html = _text(container, place, _BODY), _html(container, place)
     if not plain.strip() and not html:
         plain = _from_rtf(container, place)
@@ -68,7 +68,7 @@ def _message(container: Any, place: list[str], depth: int) -> EmailMessage:
     return message
 
 
-def _encoded(text: str) -> str:
+def encoded_word(text: str) -> str:
     """A header's value in ASCII: an encoded word if it has other characters."""
     from email.header import Header
 

@@ -12,6 +12,7 @@ from typing import Any
 from indexing.files.charset import DecodedText
 from indexing.files.file_text import FileText, Heading, Scalar, check_chars, clean_meta
 
+EXPORT = 1
 TEXT_FIELDS = ("text", "content", "contents", "body")
 NAME_FIELDS = ("id", "_id", "name")
 # Fields that identify or describe a record for programs, and its title, which comes first in its text.
@@ -32,6 +33,9 @@ class Records:
 
     def add(self, record: Mapping[str, object], number: int) -> None:
         """Add one record; `number` is its position in the file, from 1."""
+        if record.get("docqa_export") == EXPORT and isinstance(record.get("text"), str):
+            self._add_exported(record, str(record["text"]), number)
+            return
         fields = {str(name).strip().lower(): name for name in reversed(list(record))}
         keys = [fields[name] for name in TEXT_FIELDS if name in fields]
         bodies = {key: text for key in keys if (text := body_of(record[key])).strip()}
@@ -53,6 +57,18 @@ class Records:
         meta = clean_meta((name, value) for name, value in record.items() if name not in bodies)
         self.texts.append(FileText(text, (), {**meta, **self.facts}, headings, (), self._name(record, fields, number)))
 
+    def _add_exported(self, record: Mapping[str, object], text: str, number: int) -> None:
+        """A document of `docqa export`: its text verbatim, with its pages, headings and meta where they fit the text."""
+        self._left -= len(text)
+        check_chars(self._allowed - self._left, self._allowed)
+        pages = _places(record.get("pages"), 1, len(text))
+        headings = _places(record.get("headings"), 3, len(text))
+        stored = record.get("meta")
+        meta = {**self.facts, **clean_meta(stored.items() if isinstance(stored, dict) else ())}
+        marks = tuple((start, end, level) for start, end, level in headings)
+        name = self._name(record, {"id": "id"} if "id" in record else {}, number)
+        self.texts.append(FileText(text, tuple(page for (page,) in pages), meta, marks, (), name))
+
     def _name(self, record: Mapping[str, object], fields: Mapping[str, str], number: int) -> str:
         """The record's own name, else its number; a duplicate name gets the number appended."""
         values = (record[fields[name]] for name in NAME_FIELDS if name in fields)
@@ -73,6 +89,15 @@ class Records:
         first = self.texts[0]
         noted = FileText(first.text, first.pages, first.meta, first.headings, tuple(self.notes), first.record)
         return [noted, *self.texts[1:]]
+
+
+def _places(stored: object, width: int, length: int) -> list[list[int]]:
+    """Ascending rows of `width` numbers, whose first (and second) lie in a text of `length` characters; else none."""
+    rows = [one if isinstance(one, list) else [one] for one in stored] if isinstance(stored, list) else []
+    for row in rows:
+        if len(row) != width or any(type(n) is not int for n in row) or not 0 <= row[0] <= row[min(1, width - 1)] <= length:
+            return []
+    return rows if rows == sorted(rows) else []
 
 
 def has_text(record: object) -> bool:

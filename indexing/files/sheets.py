@@ -9,8 +9,9 @@ from typing import Any
 
 from lxml import etree
 
-from indexing.files.drawings import R, body, drawn
+from indexing.files.drawings import ON, R, body, drawn
 from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_pages, counted
+from indexing.files.left_out import STRUCK, LeftOut
 from indexing.files.number_formats import BUILT_IN, general, shown
 from indexing.files.ooxml import Package
 from indexing.files.tables import table_lines
@@ -27,7 +28,7 @@ _MOST_MERGED = 200_000
 
 def read_xlsx(data: bytes, limits: FileLimits) -> list[FileText]:
     """One page for each sheet: its name as a heading, each row as tab-separated "Column: value"."""
-    book = _Workbook(Package(data))
+    book = _Workbook(Package(data, LeftOut(limits.hidden_text)))
     check_pages(len(book.sheets), limits.max_pages, "sheets")
     builder = TextBuilder(limits.max_chars)
     hidden: list[str] = []
@@ -46,6 +47,7 @@ def read_xlsx(data: bytes, limits: FileLimits) -> list[FileText]:
     package = book.package
     notes = [*package.notes, *counted(book.unstored, "formula", "without a stored value")]
     notes += [f"hidden sheets read: {', '.join(hidden[:10])}"] if hidden else []
+    notes += package.left_out.remarks()
     notes += counted(sum("/embeddings/" in part for part in package.names()), "embedded object", "not read")
     notes += package.image_note()
     return [FileText(builder.text(), tuple(builder.pages), package.meta("xlsx"), tuple(builder.headings), tuple(notes))]
@@ -67,24 +69,27 @@ class _Workbook:
         setting = None if root is None else root.find(f"{S}workbookPr")
         self.epoch_1904 = setting is not None and setting.get("date1904") in ("1", "true")
         self.strings = self._strings()
-        self.formats = self._formats()
+        self.formats, self.struck = self._styles()
 
     def _strings(self) -> list[str]:
         parts = self.package.related(self.main, "sharedStrings")
         root = self.package.xml(parts[0]) if parts else None
-        return [] if root is None else [_rich(item) for item in root.iterchildren(f"{S}si")]
+        return [] if root is None else [_rich(item, self.package.left_out) for item in root.iterchildren(f"{S}si")]
 
-    def _formats(self) -> list[str]:
-        """The format code of each cell style."""
+    def _styles(self) -> tuple[list[str], frozenset[int]]:
+        """The format code of each cell style, and the styles whose font is struck out."""
         parts = self.package.related(self.main, "styles")
         root = self.package.xml(parts[0]) if parts else None
         if root is None:
-            return []
+            return [], frozenset()
         codes = dict(BUILT_IN)
         for element in root.iter(f"{S}numFmt"):
             codes[whole(element.get("numFmtId"))] = element.get("formatCode") or "General"
         styles = root.find(f"{S}cellXfs")
-        return [codes.get(whole(style.get("numFmtId")), "General") for style in (() if styles is None else styles)]
+        fonts = {at for at, font in enumerate(next(root.iterchildren(f"{S}fonts"), ())) if _is_struck(font)}
+        found = list(() if styles is None else styles)
+        struck = frozenset(at for at, style in enumerate(found) if whole(style.get("fontId")) in fonts)
+        return [codes.get(whole(style.get("numFmtId")), "General") for style in found], struck
 
     def lines(self, name: str) -> Iterator[str]:
         """The rows of a sheet as lines, then its charts, text boxes and comments."""
@@ -94,7 +99,7 @@ class _Workbook:
             yield from self._drawing(part)
         threads = self.package.related(name, "threadedComment")
         for part in threads or self.package.related(name, "comments"):
-            yield from _comments(self.package.xml(part))
+            yield from _comments(self.package.xml(part), self.package.left_out)
 
     def _drawing(self, part: str) -> Iterator[str]:
         root = self.package.xml(part)
@@ -125,7 +130,8 @@ class _Workbook:
             for cell in row.iterchildren(f"{S}c"):
                 column = _column(cell.get("r")) or column + 1
                 text = self._shown(cell)
-                if text and column <= _MOST_COLUMNS:
+                how = STRUCK if self.struck and whole(cell.get("s")) in self.struck else ""
+                if text and column <= _MOST_COLUMNS and not self.package.left_out.omits(how, text):
                     cells[column] = text
             yield number, cells
 
@@ -136,7 +142,7 @@ class _Workbook:
         raw = (value.text or "") if value is not None else ""
         if kind == "inlineStr":
             inner = cell.find(f"{S}is")
-            return "" if inner is None else _rich(inner)
+            return "" if inner is None else _rich(inner, self.package.left_out)
         if not raw:
             self.unstored += cell.find(f"{S}f") is not None and kind != "str"
             return ""
@@ -213,17 +219,22 @@ def _elements(package: Package, data: bytes, name: str, tag: str) -> Iterator[An
         package.notes.append(f"damaged XML in {name.rpartition('/')[2]}: rows after the fault are missing")
 
 
-def _rich(element: Any) -> str:
+def _is_struck(properties: Any) -> bool:
+    """Whether the properties of a font or run strike its text out."""
+    strike = properties.find(f"{S}strike") if properties is not None else None
+    return strike is not None and strike.get("val") in ON
+
+
+def _rich(element: Any, left_out: LeftOut) -> str:
     """The text of a string item without its phonetic reading, on one line."""
     pieces: list[str] = []
     for child in element:
         if child.tag == f"{S}t":
             pieces.append(child.text or "")
         elif child.tag == f"{S}r":
-            properties = child.find(f"{S}rPr")
-            if properties is not None and properties.find(f"{S}strike") is not None:
-                continue
-            pieces += [text.text or "" for text in child.iterchildren(f"{S}t")]
+            words = "".join(text.text or "" for text in child.iterchildren(f"{S}t"))
+            if not left_out.omits(STRUCK if _is_struck(child.find(f"{S}rPr")) else "", words):
+                pieces.append(words)
     return _line("".join(pieces))
 
 
@@ -232,7 +243,7 @@ def _line(text: str) -> str:
     return " ".join(_ESCAPED.sub(lambda match: chr(int(match[1], 16)), text).replace("\x00", "").split())
 
 
-def _comments(root: Any) -> Iterator[str]:
+def _comments(root: Any, left_out: LeftOut) -> Iterator[str]:
     """The comments of a sheet, with the cells they belong to."""
     if root is None:
         return
@@ -240,7 +251,7 @@ def _comments(root: Any) -> Iterator[str]:
     for comment in root.iter():
         if local(comment) not in ("comment", "threadedComment"):
             continue
-        texts = [_rich(inner) if local(inner) == "text" and len(inner) else "" for inner in comment]
+        texts = [_rich(inner, left_out) if local(inner) == "text" and len(inner) else "" for inner in comment]
         plain = " ".join(filter(None, texts)) or " ".join("".join(comment.itertext()).split())
         author = names[whole(comment.get("authorId"))] if whole(comment.get("authorId")) < len(names) else ""
         begin = f"{author}:"

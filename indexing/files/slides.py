@@ -7,6 +7,7 @@ from typing import Any
 
 from indexing.files.drawings import A, R, body, children, linked, paragraph, table_rows
 from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_pages, counted
+from indexing.files.left_out import HIDDEN, LeftOut
 from indexing.files.ooxml import Package
 from indexing.files.xml_parts import local
 
@@ -16,7 +17,7 @@ _LEFT_OUT = frozenset(("sldNum", "dt", "ftr", "hdr"))
 
 def read_pptx(data: bytes, limits: FileLimits) -> list[FileText]:
     """One page for each slide: its title as a heading, its text and tables, its speaker notes and comments."""
-    package = Package(data)
+    package = Package(data, LeftOut(limits.hidden_text))
     main = package.main("ppt", "presentation")
     slides = list(_slides(package, main))
     check_pages(len(slides), limits.max_pages, "slides")
@@ -33,6 +34,7 @@ def read_pptx(data: bytes, limits: FileLimits) -> list[FileText]:
     notes = (
         *package.notes,
         *counted(hidden, "hidden slide", "read"),
+        *package.left_out.remarks(),
         *counted(objects, "embedded object", "not read"),
         *package.image_note(),
     )
@@ -55,7 +57,7 @@ def _slides(package: Package, main: str) -> Iterator[str]:
 def _slide(package: Package, name: str, root: Any, builder: TextBuilder, authors: dict[str, str]) -> None:
     """Write one slide to the builder."""
     start = builder.pages[-1]
-    shapes = list(_shapes(root))
+    shapes = [shape for shape in _shapes(root) if not (_hidden(shape) and package.left_out.omits(HIDDEN, body(shape)))]
     title = next((shape for shape in shapes if _placeholder(shape) in ("title", "ctrTitle") and body(shape)), None)
     if title is not None:
         builder.heading(body(title), 1, "")
@@ -80,6 +82,12 @@ def _shapes(root: Any) -> Iterator[Any]:
             stack.extend(reversed(children(shape)))
         elif shape.tag in (f"{P}sp", f"{P}graphicFrame", f"{P}cxnSp"):
             yield shape
+
+
+def _hidden(shape: Any) -> bool:
+    """Whether a slide does not show a shape."""
+    properties = next(shape.iter(f"{P}cNvPr"), None)
+    return properties is not None and properties.get("hidden") in ("1", "true")
 
 
 def _placeholder(shape: Any) -> str:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from indexing.errors import IndexFolderError, UnreadableFile, os_reason
+from indexing.errors import IndexFolderError, RefusedFile, UnreadableFile, os_reason
 from indexing.files.file_text import FileLimits, FileText
+from indexing.files.hidden_names import is_hidden
 from indexing.files.mailboxes import MailboxPart, hash_of, is_mailbox, read_parts
 from indexing.files.members import RECORD, Scans, texts_of
 from indexing.files.sandbox import Worker
@@ -49,9 +50,10 @@ class FoundFile:
 def find_files(folder: Path) -> Iterator[FoundFile]:
     """Every file below `folder`, sorted by source. If `folder` is a file, that file, with its name as source.
 
-    Hidden files and folders (".name", "~$name") and index folders of docqa are skipped. Links are followed if they stay
-    inside the folder; each folder is visited once, so link loops end. A folder that cannot be opened is yielded itself,
-    and reading it gives the reason. Raises IndexFolderError if `folder` is missing, or neither a folder nor a file.
+    Hidden files and folders (".name", "~$name") and index folders of docqa are skipped; folders of a Maildir are not
+    (`hidden_names`). Links are followed if they stay inside the folder; each folder is visited once, so link loops end. A
+    folder that cannot be opened is yielded itself, and reading it gives the reason.
+    Raises IndexFolderError if `folder` is missing, or neither a folder nor a file.
     """
     top = os.path.abspath(folder)
     try:
@@ -95,7 +97,9 @@ class _Walk:
             self.seen.add(os.path.realpath(path))
             for entry in self._entries(path):
                 name = f"{source}/{_part(entry.name)}" if source else _part(entry.name)
-                if entry.is_dir(follow_symlinks=False):
+                if is_hidden(entry.name):
+                    waiting += [(os.path.join(entry.path, part), f"{name}/{part}") for part in _mail_parts(entry.path)]
+                elif entry.is_dir(follow_symlinks=False):
                     if _is_index(entry.path):
                         logger.info("%s is left out: it is an index folder of docqa.", name)
                     elif os.access(entry.path, os.R_OK | os.X_OK):
@@ -109,7 +113,7 @@ class _Walk:
         """The entries of a folder without hidden ones, NFC names first; [] if the folder has disappeared."""
         try:
             with os.scandir(path) as found:
-                entries = [entry for entry in found if not entry.name.startswith((".", "~$"))]
+                entries = [entry for entry in found if not is_hidden(entry.name) or _is_mail_folder(entry)]
         except OSError as error:
             logger.warning("%s cannot be listed (%s).", path, os_reason(error))
             return []
@@ -139,6 +143,18 @@ class _Walk:
             source = source[: len(source) - len(_part(name))] + _escaped(name)
         self.sources.add(source)
         return source
+
+
+def _is_mail_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether a hidden folder is one of a Maildir, such as `.Sent`."""
+    visible = not is_hidden(f"{entry.name}/cur/1")
+    return visible and entry.is_dir(follow_symlinks=False) and bool(_mail_parts(entry.path))
+
+
+def _mail_parts(path: str) -> list[str]:
+    """Where the messages of a folder of a Maildir stand: `cur` and `new`, if it has both."""
+    found = [part for part in ("cur", "new") if os.path.isdir(os.path.join(path, part))]
+    return found if len(found) == 2 else []
 
 
 def _is_index(path: str) -> bool:
@@ -248,7 +264,7 @@ class FileReader:
             with open(file.path, "rb") as stream:
                 yield from read_parts(stream, file.source, read, self.limits.max_bytes, known, notes)
         except OSError as error:
-            raise UnreadableFile(f"cannot be read: {os_reason(error)}") from None
+            raise RefusedFile(f"cannot be read: {os_reason(error)}") from None
 
 
 def _bytes_of(path: Path, limit: int) -> bytes:
@@ -256,7 +272,7 @@ def _bytes_of(path: Path, limit: int) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise UnreadableFile(f"cannot be opened: {os_reason(error)}") from None
+        raise RefusedFile(f"cannot be opened: {os_reason(error)}") from None
     try:
         facts = os.fstat(handle)
         if stat.S_ISDIR(facts.st_mode):
@@ -266,7 +282,7 @@ def _bytes_of(path: Path, limit: int) -> bytes:
         _check_limit(facts.st_size, limit)
         data = _read_all(handle, facts.st_size, limit)
     except OSError as error:
-        raise UnreadableFile(f"cannot be read: {os_reason(error)}") from None
+        raise RefusedFile(f"cannot be read: {os_reason(error)}") from None
     finally:
         os.close(handle)
     return data

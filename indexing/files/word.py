@@ -9,6 +9,7 @@ from indexing.files.charset import decode
 from indexing.files.drawings import ON, R, children, equation, linked
 from indexing.files.equations import script
 from indexing.files.file_text import FileLimits, FileText, TextBuilder, counted
+from indexing.files.left_out import HIDDEN, STRUCK, LeftOut
 from indexing.files.numbering import Numbering, W
 from indexing.files.ooxml import Package
 from indexing.files.symbol_fonts import plain_text, symbol
@@ -34,7 +35,7 @@ class _Run(NamedTuple):
 
 def read_docx(data: bytes, limits: FileLimits) -> list[FileText]:
     """The text of a Word document: body, foot- and endnotes, comments, page headers and footers."""
-    package = Package(data)
+    package = Package(data, LeftOut(limits.hidden_text))
     document = _Word(package, package.main("word", "document"), limits)
     document.read()
     notes = (*package.notes, *document.remarks(), *package.image_note())
@@ -52,7 +53,7 @@ class _Word:
         styles = next((package.xml(part) for part in package.related(name, "styles")), None)
         self.styles = Styles(styles)
         self.numbering = Numbering(next((package.xml(part) for part in package.related(name, "numbering")), None), styles)
-        self.left_out = {"hidden": 0, "struck-out": 0}
+        self.left_out = package.left_out
         self.unread: dict[str, int] = {}
 
     def read(self) -> None:
@@ -71,9 +72,7 @@ class _Word:
     def remarks(self) -> list[str]:
         """Remarks on what is left out."""
         found = counted(len(self.package.related(self.name, "oleObject", "package")), "embedded object", "not read")
-        for name, count in self.left_out.items():
-            found += [f"{count:,} characters of {name} text not read"] if count else []
-        return found + [f"{count:,} {name} not read" for name, count in self.unread.items()]
+        return [*found, *self.left_out.remarks()] + [f"{count:,} {name} not read" for name, count in self.unread.items()]
 
     # -- blocks ------------------------------------------------------------------------------------------------------
 
@@ -157,12 +156,12 @@ class _Word:
         if not data:
             return
         if data.startswith(b"PK\x03\x04") and self.depth < _DEEPEST:
-            inner = Package(data)
+            inner = Package(data, self.left_out)
             document = _Word(inner, inner.main("word", "document"), self.limits, self.depth + 1)
             document.read()
             self.builder.add(document.builder.text().strip())
         elif (decoded := decode(data)) is not None and not data.startswith(b"{\\rtf"):
-            self.builder.add(_chunk_text(decoded.text, self.limits.max_chars).strip())
+            self.builder.add(_chunk_text(decoded.text, self.limits.max_chars, self.left_out).strip())
         else:
             self.unread["embedded part"] = self.unread.get("embedded part", 0) + 1
 
@@ -182,9 +181,7 @@ class _Word:
             if piece is None:
                 inner = self._of_run(element, base) if element.tag == f"{W}r" else run
                 stack.extend((child, inner) for child in reversed(children(element)))
-            elif run.left_out:
-                self.left_out[run.left_out] += len(piece)
-            else:
+            elif not self.left_out.omits(run.left_out, piece):
                 text += script(piece, text[-1:], run.script == "superscript") if run.script else piece
         return text
 
@@ -221,9 +218,9 @@ class _Word:
     def _run(self, style: Any, properties: Any, base: _Run | None = None) -> _Run:
         base = base or _Run()
         flags = self.styles.flags(style.get(f"{W}val") or "") if style is not None else {}
-        flags = {"hidden": base.left_out == "hidden", "struck-out": base.left_out == "struck-out"} | flags
+        flags = {how: base.left_out == how for how in (HIDDEN, STRUCK)} | flags
         if properties is None:
-            return base._replace(left_out=next((name for name in self.left_out if flags.get(name)), ""))
+            return base._replace(left_out=next((how for how in (HIDDEN, STRUCK) if flags.get(how)), ""))
         flags |= self.styles.own_flags(properties)
         fonts = properties.find(f"{W}rFonts")
         align = properties.find(f"{W}vertAlign")
@@ -231,7 +228,7 @@ class _Word:
         return _Run(
             (fonts.get(f"{W}ascii") or fonts.get(f"{W}hAnsi") or "") if fonts is not None else base.font,
             moved if moved in ("superscript", "subscript") else "",
-            next((name for name in self.left_out if flags.get(name)), ""),
+            next((how for how in (HIDDEN, STRUCK) if flags.get(how)), ""),
         )
 
 
@@ -296,10 +293,10 @@ def _form_field(element: Any) -> str:
     return entries[at] if at < len(entries) else ""
 
 
-def _chunk_text(text: str, max_chars: int) -> str:
+def _chunk_text(text: str, max_chars: int, left_out: LeftOut) -> str:
     """The text of an inserted file: of HTML what is visible."""
     if "<" not in text or ">" not in text:
         return text
     from indexing.files.html import html_text
 
-    return html_text(text, max_chars)[0]
+    return html_text(text, max_chars, left_out)[0]

@@ -6,11 +6,12 @@ import re
 from typing import Any
 
 from indexing.files.drawings import ON
+from indexing.files.left_out import HIDDEN, STRUCK
 from indexing.files.numbering import W
 from indexing.files.xml_parts import whole
 
 _HEADING = re.compile(r"heading\s*(\d)$", re.I)
-_FLAGS = {"vanish": "hidden", "strike": "struck-out", "dstrike": "struck-out"}
+_FLAGS = {"vanish": HIDDEN, "strike": STRUCK, "dstrike": STRUCK}
 _DEEPEST = 20
 
 

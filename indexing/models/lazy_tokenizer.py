@@ -81,6 +81,7 @@ class LazyTokenizer:
         with self._guard:
             if self._loaded is None:
                 self._loaded = whole_tokenizer(self._file, truncates=self._truncates)
+                self.vocabulary.release()
             return self._loaded
 
     def __getattr__(self, name: str) -> Any:
@@ -122,7 +123,7 @@ class Vocabulary:
 
     def text(self) -> str:
         """All tokens, one a line, to search in."""
-        return "\n".join(self._tokens)
+        return "\n".join(self.__dict__.get("_tokens") or self._stored_tokens())
 
     @property
     def truncates(self) -> bool:
@@ -131,6 +132,9 @@ class Vocabulary:
 
     @cached_property
     def _tokens(self) -> list[str]:
+        return self._stored_tokens()
+
+    def _stored_tokens(self) -> list[str]:
         tokens: list[str] = json.loads((self._folder / TOKENS).read_text(encoding="utf-8"))
         return tokens
 
@@ -147,6 +151,11 @@ class Vocabulary:
         scores: NDArray[np.float64] = np.load(self._folder / SCORES, mmap_mode="r")
         return scores
 
+    def release(self) -> None:
+        """Free the tokens and their numbers, some 10 MB; they are read again where they are needed."""
+        for name in ("_tokens", "_numbers"):
+            self.__dict__.pop(name, None)
+
     def part(self, texts: Sequence[str], *, truncates: bool) -> Part | None:
         """The tokenizer of every token that occurs in `texts`; None if one contains a special token as text."""
         normalizer, splitter = self._rest.normalizer, self._rest.pre_tokenizer
@@ -156,7 +165,8 @@ class Vocabulary:
         pieces = normal if splitter is None else [piece for text in normal for piece, _ in splitter.pre_tokenize_str(text)]
         found = self._occurring(dict.fromkeys(pieces)) - set(self._always)
         numbers = [*self._always, *sorted(found)]
-        made = Tokenizer(Unigram([(self._tokens[n], float(self._scores[n])) for n in numbers], self._unknown, False))
+        tokens = self._tokens
+        made = Tokenizer(Unigram([(tokens[n], float(self._scores[n])) for n in numbers], self._unknown, False))
         for name, part in (("normalizer", normalizer), ("pre_tokenizer", splitter)):
             if part is not None:
                 setattr(made, name, part)

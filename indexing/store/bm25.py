@@ -27,12 +27,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Protocol
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexing.arrays import Ids, Scores, top_scores
+from indexing.arrays import Ids, Scores, mapped_array, top_scores
 from indexing.errors import IndexDamaged
 
 K1 = 1.2
@@ -155,8 +156,10 @@ class Segment:
             np.savez(file, **{name: getattr(self, name) for name in ARRAYS})
 
     @classmethod
-    def load(cls, path: Path) -> Segment:
+    def load(cls, path: Path, mapped: bool = False) -> Segment:
         """Read what `save` wrote. Raises IndexDamaged if it is something else.
+
+        mapped: leave rows and counts in the file; the system reads them when needed, and may drop them from memory.
 
         numpy parses the header of an array with `ast`. In CPython up to 3.11.7 another thread that parses can disturb that,
         with a SystemError (gh-106905); the next try succeeds.
@@ -164,7 +167,8 @@ class Segment:
         for tries_left in reversed(range(TRIES)):
             try:
                 with np.load(path, allow_pickle=False) as arrays:
-                    return cls(**{name: arrays[name] for name in ARRAYS})
+                    left = {name: mapped_array(path, name) for name in MAPPED if mapped}
+                    return cls(**{name: left[name] if name in left else arrays[name] for name in ARRAYS})
             except (OSError, ValueError, KeyError, EOFError, BadZipFile, SystemError) as error:
                 if not isinstance(error, SystemError) or not tries_left:
                     raise IndexDamaged(f"The keyword index {path.name} cannot be read ({error}).") from error
@@ -194,8 +198,36 @@ def _in_order(hashes: Hashes, sizes: NDArray[np.int64]) -> tuple[Hashes, NDArray
 
 TRIES = 5
 ARRAYS = tuple(field.name for field in fields(Segment))
+MAPPED = ("rows", "counts")
 NONE: Hashes = np.empty(0, np.uint64)
 EMPTY = Segment.build([])
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentStatistics:
+    """The statistics of segments, without deleted passages."""
+
+    segments: tuple[Segment, ...]
+    alive: tuple[NDArray[np.bool_], ...]
+    _masks: dict[int, list[NDArray[np.bool_]]] = field(default_factory=dict)
+
+    def passages(self, language: int | None) -> int:
+        return sum(int(among.sum()) for among in self._among(language))
+
+    def words(self) -> int:
+        return sum(int(s.lengths[alive].sum()) for s, alive in zip(self.segments, self.alive, strict=True))
+
+    def frequency(self, hashed: int, language: int | None) -> int:
+        among = zip(self.segments, self._among(language), strict=True)
+        return sum(int(part[segment.postings(hashed)[0]].sum()) for segment, part in among)
+
+    def _among(self, language: int | None) -> Sequence[NDArray[np.bool_]]:
+        if language is None:
+            return self.alive
+        if language not in self._masks:
+            pairs = zip(self.segments, self.alive, strict=True)
+            self._masks[language] = [alive & (segment.languages == language) for segment, alive in pairs]
+        return self._masks[language]
 
 
 WeightedTerm = tuple[float, float, list[Postings]]
@@ -220,13 +252,27 @@ class WeightedQuery:
         return sum(weight * idf for weight, idf, _ in (*self.terms, *self.extra)) * (K1 + 1)
 
 
+class Statistics(Protocol):
+    """The BM25 statistics of all parts of an index. A language is its `language_code`; None is all of them."""
+
+    def passages(self, language: int | None) -> int: ...
+
+    def words(self) -> int: ...
+
+    def frequency(self, hashed: int, language: int | None) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class KeywordIndex:
-    """Segments and the ids deleted since they were made. Immutable."""
+    """Segments and the ids deleted since they were made. Immutable.
+
+    statistics: of the whole index, if this is a part of one; None: those of the segments.
+    """
 
     segments: tuple[Segment, ...] = ()
     dead: Ids = field(default_factory=lambda: np.empty(0, np.int64))
     _alive: tuple[NDArray[np.bool_], ...] = ()
+    statistics: Statistics | None = None
 
     @classmethod
     def of(cls, segments: Iterable[Segment], dead: Ids | None = None) -> KeywordIndex:
@@ -266,15 +312,15 @@ class KeywordIndex:
 
     def weigh(self, terms: Sequence[str], language: str = "", extra: Sequence[str] = ()) -> WeightedQuery:
         """Weigh the terms of a question. language: of the question, "" if not known. extra: as in `question_terms`."""
+        statistics = self.statistics or SegmentStatistics(self.segments, self._alive)
         code = language_code(language)
-        spoken = tuple(alive & (s.languages == code) for s, alive in zip(self.segments, self._alive, strict=True))
-        among = [self._alive, spoken] if language and sum(int(part.sum()) for part in spoken) >= FEWEST else [self._alive]
-        totals = [sum(int(part.sum()) for part in parts) for parts in among]
+        among = [None, code] if language and statistics.passages(code) >= FEWEST else [None]
+        totals = [statistics.passages(which) for which in among]
 
         def weighed(term: str) -> tuple[float, list[Postings], bool]:
             hashed = term_hash(term)
             postings = [segment.postings(hashed) for segment in self.segments]
-            dfs = [sum(int(p[rows].sum()) for p, (rows, _) in zip(parts, postings, strict=True)) for parts in among]
+            dfs = [statistics.frequency(hashed, which) for which in among]
             idfs = [np.log1p((total - df + 0.5) / (df + 0.5)) for total, df in zip(totals, dfs, strict=True)]
             return float(min(idfs)), postings, dfs[0] > 0
 
@@ -296,7 +342,7 @@ class KeywordIndex:
         total = len(self)
         if not total or not question.terms or top_k <= 0 or (allowed is not None and not len(allowed)):
             return []
-        scores, matched = self._scores(question, total)
+        scores, matched = self._scores(question)
         found_ids: list[Ids] = []
         found_scores: list[Scores] = []
         for segment, alive, score, match in zip(self.segments, self._alive, scores, matched, strict=True):
@@ -307,10 +353,10 @@ class KeywordIndex:
             found_scores.append(score[keep])
         return top_scores(np.concatenate(found_ids), np.concatenate(found_scores), top_k)
 
-    def _scores(self, question: WeightedQuery, total: int) -> tuple[list[Scores], list[NDArray[np.int32]]]:
+    def _scores(self, question: WeightedQuery) -> tuple[list[Scores], list[NDArray[np.int32]]]:
         """The BM25 score of every row of every segment, and each row's number of matching distinct main terms."""
-        words = sum(int(s.lengths[a].sum()) for s, a in zip(self.segments, self._alive, strict=True))
-        mean = max(words / total, 1e-9)
+        statistics = self.statistics or SegmentStatistics(self.segments, self._alive)
+        mean = max(statistics.words() / max(1, statistics.passages(None)), 1e-9)
         scores = [np.zeros(len(segment.ids)) for segment in self.segments]
         matched = [np.zeros(len(segment.ids), dtype=np.int32) for segment in self.segments]
         for place, (weight, idf, found) in enumerate((*question.terms, *question.extra)):

@@ -6,19 +6,23 @@ SQLite reports damage at any read: at `execute`, or at a later row. Both raise I
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from indexing.errors import DiskFull, IndexDamaged, IndexFolderError
+from indexing.atomic_files import is_full, write_error
+from indexing.errors import NO_SPACE, READ_ONLY, DiskFull, IndexDamaged, IndexFolderError, os_reason
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 DAMAGE = ("malformed", "not a database", "no such table", "no such column", "corrupt", "unsupported file format")
 FULL = ("disk is full",)
+UNCLEAR = ("disk I/O error", "unable to open database file", "readonly database")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,11 +31,67 @@ T = TypeVar("T")
 def folder_error(path: Path, error: sqlite3.Error) -> IndexFolderError:
     """The docqa error for a `sqlite3` error in the index folder `path`."""
     text = str(error)
-    if any(sign in text for sign in FULL):
-        return DiskFull(f"The disk of the index in {path} is full; nothing was changed. Free some space and try again.")
+    if says_full(path, error):
+        return _disk_full(path)
+    if any(sign in text for sign in UNCLEAR) and write_error(path) in READ_ONLY:
+        return _read_only(path)
     if not isinstance(error, sqlite3.OperationalError) or any(sign in text for sign in DAMAGE):
         return IndexDamaged(f"The database of the index in {path} is damaged ({text}); run `docqa doctor` on it.")
     return IndexFolderError(f"The index in {path} cannot be used ({text}).")
+
+
+def _disk_full(path: Path) -> DiskFull:
+    return DiskFull(f"The disk of the index in {path} is full; nothing was changed. Free some space and try again.")
+
+
+def _read_only(path: Path) -> IndexFolderError:
+    return IndexFolderError(f"The index in {path} is read-only here, so nothing was changed.")
+
+
+@contextmanager
+def files_written(path: Path) -> Iterator[None]:
+    """Raises DiskFull or IndexFolderError where the system refuses a file of the index folder `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise refused(path, error) from error
+
+
+def refused(path: Path, error: OSError) -> IndexFolderError:
+    """The docqa error where the system refuses a file of the index folder `path`."""
+    if error.errno in NO_SPACE:
+        return _disk_full(path)
+    return (
+        _read_only(path)
+        if error.errno in READ_ONLY
+        else IndexFolderError(f"The index in {path} cannot be written ({os_reason(error)}).")
+    )
+
+
+def says_full(folder: Path, error: sqlite3.Error) -> bool:
+    """Whether the disk of `folder` is full is why SQLite raised `error`; of its smaller files SQLite does not say so."""
+    text = str(error)
+    return any(sign in text for sign in FULL) or (any(sign in text for sign in UNCLEAR) and is_full(folder))
+
+
+def can_write(folder: Path) -> bool:
+    return os.access(folder, os.W_OK)
+
+
+def frozen_state(database: Path) -> tuple[int, ...] | None:
+    """Size, time and inode of a database whose write-ahead log is empty: while they stay, its file alone is all of it.
+
+    None where the log holds transactions, or the file is gone. SQLite opens such a database with `immutable`, without the
+    files that it shares with other processes: those cannot be made on a full or read-only disk.
+    """
+    try:
+        log = database.with_name(f"{database.name}-wal")
+        if log.exists() and log.stat().st_size:
+            return None
+        facts = database.stat()
+    except OSError:
+        return None
+    return facts.st_size, facts.st_mtime_ns, facts.st_ino
 
 
 class CheckedCursor(sqlite3.Cursor):
@@ -65,6 +125,7 @@ class CheckedConnection(sqlite3.Connection):
     """A connection to the database of one index folder; its cursors are `CheckedCursor`s."""
 
     path = Path()
+    frozen: tuple[int, ...] | None = None
 
     @classmethod
     def open(cls, path: Path, uri: str, wait: float) -> CheckedConnection:

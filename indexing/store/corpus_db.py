@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -264,13 +265,20 @@ class IndexFolder(Database):
         return [found[number] for number in ids if number in found]
 
     def chunk_ids(self, where: Where | None = None, *, after: int = -1) -> Ids:
-        """The ids of chunks that match a filter (None: all) and are newer than generation `after`, ascending."""
-        sql = "SELECT c.id FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.generation > ?"
-        values: tuple[Any, ...] = (after,)
-        if where is not None:
-            sql, values = f"{sql} AND {where.sql}", values + where.values
-        rows = self.connection().execute(sql + " ORDER BY c.id", values)
-        return np.fromiter((row[0] for row in rows), dtype=np.int64)
+        """The ids of chunks that match a filter (None: all) and are newer than generation `after`, ascending.
+
+        Documents come first, and their chunks from an index: the rows of chunks, with text and vector, are not read.
+        """
+        tables = "documents AS d CROSS JOIN chunks AS c" if after < 0 else "chunks AS c JOIN documents AS d"
+        sql, values = f"SELECT c.id FROM {tables} ON d.id = c.document_id", list[Any]()
+        conditions = [(where.sql, where.values)] if where is not None else []
+        if after >= 0:
+            conditions.append(("c.generation > ?", (after,)))
+        for number, (condition, given) in enumerate(conditions):
+            sql += f" {'AND' if number else 'WHERE'} {condition}"
+            values += given
+        rows = self.connection().execute(sql, values)
+        return np.sort(np.fromiter(chain.from_iterable(rows), dtype=np.int64))
 
     def spread(self, count: int) -> dict[str, list[int]]:
         """Sample up to `count` chunk ids per language, spread over all of them, ascending.

@@ -10,7 +10,10 @@ results.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+import os
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,15 +22,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexing.arrays import Ids, Matrix, top_scores
+from indexing.atomic_files import write_error
 from indexing.errors import IndexDamaged
 from indexing.settings import VectorKind
 
 Fetch = Callable[[Ids], Matrix]
+Slices = Iterable[tuple[Ids, Matrix]]
+Sample = Callable[[int], Matrix]
+Saved = Callable[[Any], None]
 
 FLAT_UP_TO = 200_000
 HNSW_UP_TO = 5_000_000
 EXACT_UP_TO = 20_000
 TRAINABLE = 39 * 256
+TRAINED = 64  # vectors a list of ivfpq is trained on
+CHECKPOINT_S = 120.0
 EF_SEARCH = 128
 RERANK = 20
 
@@ -54,21 +63,52 @@ def kind_for(kind: VectorKind, count: int) -> VectorKind:
 
 def make_base(ids: Ids, vectors: Matrix, kind: VectorKind) -> Any:
     """Build a FAISS `IndexIDMap2` of this kind (not `auto`) over ids [n] and vectors [n, d]."""
+    return build_base(int(vectors.shape[1]), kind, len(ids), [(ids, vectors)], lambda most: vectors)
+
+
+def build_base(
+    dimension: int, kind: VectorKind, count: int, slices: Slices, sample: Sample, saved: Saved | None = None
+) -> Any:
+    """Build a FAISS `IndexIDMap2` of this kind (not `auto`) from slices of ids [n] and vectors [n, d]: `count` in all.
+
+    sample: gives at most so many vectors to train ivfpq. saved: see `grow`.
+    """
     faiss = _faiss()
-    dimension = int(vectors.shape[1])
     if kind == "flat":
         inner = faiss.IndexFlatIP(dimension)
+        _reserve(inner.codes, 4 * dimension * count)
     elif kind == "hnsw":
         inner = faiss.IndexHNSWFlat(dimension, 32, faiss.METRIC_INNER_PRODUCT)
         inner.hnsw.efConstruction = 200
+        _reserve(faiss.downcast_index(inner.storage).codes, 4 * dimension * count)
     else:
-        inner = _ivfpq(dimension, len(ids))
-        inner.train(np.ascontiguousarray(vectors))
+        inner = _ivfpq(dimension, count)
+        inner.train(np.ascontiguousarray(sample(max(TRAINABLE, TRAINED * inner.nlist))))
     index = faiss.IndexIDMap2(inner)
     inner.this.own(False)
     index.own_fields = True
-    index.add_with_ids(np.ascontiguousarray(vectors), np.ascontiguousarray(ids))
+    grow(index, slices, saved if kind == "hnsw" else None)
     return index
+
+
+def _reserve(codes: Any, size: int) -> None:
+    """Give a vector of bytes room once, since growing it by halves needs up to three times the memory."""
+    codes.resize(size)
+    codes.resize(0)
+
+
+def grow(base: Any, slices: Slices, saved: Saved | None = None) -> None:
+    """Add slices of ids [n] and vectors [n, d] to a FAISS index.
+
+    saved: called with the index about every CHECKPOINT_S seconds, so that an interrupted run keeps what it has.
+    """
+    began = time.monotonic()
+    for ids, vectors in slices:
+        if saved is not None and time.monotonic() - began > CHECKPOINT_S:
+            saved(base)
+            began = time.monotonic()
+        if len(ids):
+            base.add_with_ids(np.ascontiguousarray(vectors), np.ascontiguousarray(ids))
 
 
 def _ivfpq(dimension: int, count: int) -> Any:
@@ -84,25 +124,39 @@ def _ivfpq(dimension: int, count: int) -> Any:
     return inner
 
 
-def grow_base(base: Any, ids: Ids, vectors: Matrix) -> Any:
-    """A copy of a FAISS index with vectors added; the original is unchanged."""
+def grow_base(base: Any, slices: Slices, saved: Saved | None = None) -> Any:
+    """A copy of a FAISS index with vectors added; the original is unchanged. slices, saved: as in `grow`."""
     faiss = _faiss()
-    copy = faiss.clone_index(base)
-    if len(ids):
-        copy.add_with_ids(np.ascontiguousarray(vectors), np.ascontiguousarray(ids))
+    copy = faiss.deserialize_index(faiss.serialize_index(base)) if _is_mapped(base) else faiss.clone_index(base)
+    grow(copy, slices, saved)
     return copy
 
 
+def _is_mapped(base: Any) -> bool:
+    """Whether the vectors are those of a mapped file. FAISS ends the process when such an index is added to."""
+    inner = _faiss().downcast_index(base.index)
+    inner = _faiss().downcast_index(inner.storage) if hasattr(inner, "storage") else inner
+    return hasattr(inner, "codes") and not inner.codes.is_owned
+
+
 def save_base(base: Any, path: Path) -> None:
-    faiss = _faiss()
-    faiss.write_index(base, str(path))
-
-
-def load_base(path: Path) -> Any:
-    """Read a FAISS file, whose checksum the caller has verified. Raises IndexDamaged if FAISS refuses it."""
+    """Write a FAISS file. Raises OSError, also for what FAISS says without an error number."""
     faiss = _faiss()
     try:
-        return faiss.read_index(str(path))
+        faiss.write_index(base, str(path))
+    except RuntimeError as error:
+        number = write_error(path.parent) or errno.EIO
+        raise OSError(number, os.strerror(number)) from error
+
+
+def load_base(path: Path, mapped: bool = False) -> Any:
+    """Read a FAISS file, whose checksum the caller has verified. Raises IndexDamaged if FAISS refuses it.
+
+    mapped: leave the vectors in the file; the system reads them when needed, and may drop them from memory.
+    """
+    faiss = _faiss()
+    try:
+        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
     except RuntimeError as error:
         raise IndexDamaged(f"The vector index {path.name} cannot be read by FAISS.") from error
 

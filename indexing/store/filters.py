@@ -69,8 +69,9 @@ def parse_terms(terms: Iterable[str]) -> Filter | None:
     """Parse filters from a command line: `name=value`. Repeated names mean "or", different names mean "and".
 
     `source=report[1].txt` is the file of that name; only if there is none, `*` and `?` in it are a pattern. `name~pattern`
-    is a pattern in any case (`*`, `?`, `[...]`). `name>=3`, `name<3` (and `>`, `<=`, `!=`) compare. Digits are a number,
-    except for `source`, `language`, `document_id`, `content_hash`. Raises FilterError.
+    is a pattern in any case (`*`, `?`, `[...]`). `name>=3`, `name<3` (and `>`, `<=`) compare. `name!=value` and
+    `name!~pattern` exclude, each of several. Digits are a number, except for `source`, `language`, `document_id` and
+    `content_hash`. Raises FilterError.
 
     >>> parse_terms(["language=de", "language=fr"])
     {'$and': [{'$or': [{'language': {'$eq': 'de'}}, {'language': {'$eq': 'fr'}}]}]}
@@ -78,10 +79,13 @@ def parse_terms(terms: Iterable[str]) -> Filter | None:
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for term in terms:
         name, operator, value = _split(term)
-        if operator == "$eq" and name == "source" and any(sign in value for sign in "*?"):
-            operator = "$path"
-        kind = "or" if operator in ("$eq", "$glob", "$path") else term
-        groups.setdefault((name, kind), []).append({name: {operator: value}})
+        is_path = name == "source" and any(sign in str(value) for sign in "*?")
+        test = {"$path" if operator in ("$eq", "$ne") and is_path else operator: value}
+        excludes = operator == "$ne" and is_path
+        if operator == "$!glob":
+            test, excludes = {"$glob": value}, True
+        kind = "or" if operator in ("$eq", "$glob") else term
+        groups.setdefault((name, kind), []).append({name: {"$not": test} if excludes else test})
     return {"$and": [{"$or": group} for group in groups.values()]} if groups else None
 
 
@@ -90,6 +94,7 @@ def _split(term: str) -> tuple[str, str, Any]:
         (">=", "$gte"),
         ("<=", "$lte"),
         ("!=", "$ne"),
+        ("!~", "$!glob"),
         (">", "$gt"),
         ("<", "$lt"),
         ("=", "$eq"),
@@ -100,9 +105,9 @@ def _split(term: str) -> tuple[str, str, Any]:
             return (
                 _named(name.strip(), term),
                 operator,
-                value.strip() if sign == "~" else _typed(name.strip(), value.strip()),
+                value.strip() if sign in ("~", "!~") else _typed(name.strip(), value.strip()),
             )
-    raise FilterError(f"The filter {term!r} is not of the form name=value (also: ~, !=, >=, <=, >, <).")
+    raise FilterError(f"The filter {term!r} is not of the form name=value (also: ~, !=, !~, >=, <=, >, <).")
 
 
 def _named(name: str, term: str) -> str:

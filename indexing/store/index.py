@@ -11,27 +11,29 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from indexing.arrays import Ids, Matrix
-from indexing.atomic_files import file_checksum, remove_leftovers, store, sync_file
+from indexing.arrays import Ids
+from indexing.atomic_files import file_checksum
 from indexing.errors import IndexDamaged, IndexFolderError
 from indexing.lru_cache import LRUCache
-from indexing.store import faiss_index as faiss_file
 from indexing.store.bm25 import KeywordIndex, Segment
+from indexing.store.checked_sqlite import files_written
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.database_checks import damaged_files, database_problems
+from indexing.store.derived_files import MANIFEST, PARTIAL, SENTENCES, VECTORS, DerivedFiles
 from indexing.store.faiss_index import VectorIndex
 from indexing.store.filters import Filter, where
 from indexing.store.index_checks import different_vectors, keyword_problems, vector_problems
+from indexing.store.postings_merge import SegmentSpool
 from indexing.store.sentence_vectors import SentenceVectors
 from indexing.store.snapshot import Snapshot, State
 from indexing.store.term_hashes import hashes
@@ -40,7 +42,6 @@ from indexing.text.search_terms import VERSION as TERMS
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "derived.json"
 SEGMENTS_AT_MOST = 8
 SEGMENT_PART = 2_000
 NO_IDS: Ids = np.empty(0, np.int64)
@@ -55,14 +56,6 @@ class StoredState:
     current: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenBatch:
-    """The passages that one transaction of this process added: their postings and vectors, [n, d]."""
-
-    words: Segment
-    vectors: Matrix
-
-
 class Index:
     """An opened index folder. Thread-safe; questions do not change it."""
 
@@ -71,7 +64,7 @@ class Index:
         self.sentences = SentenceVectors(folder)
         self._guard = threading.Lock()
         self._allowed: LRUCache[Ids] = LRUCache(CACHED_FILTERS)
-        self._written: list[WrittenBatch] = []
+        self._written = SegmentSpool(folder.path)
         with folder.reading():
             self._state = self._load()
 
@@ -120,16 +113,19 @@ class Index:
             self._allowed.put(key, found)
         return found
 
-    def keep_written(self, generation: int, words: Segment, vectors: Matrix) -> None:
-        """Keep the postings and vectors that this process wrote at `generation`, so that an update need not read them.
+    def keep_written(self, generation: int, words: Segment) -> None:
+        """Keep the postings that this process wrote at `generation`, so that an update need not analyse the texts again.
 
         words: of all passages of the generation, numbered from 0 in the order of writing.
-        vectors: float32 [n, d], in the same order.
         """
         ids = self.folder.chunk_ids(after=generation - 1)
-        if len(ids) == len(words.ids) == len(vectors):
+        if len(ids) == len(words.ids):
             with self._guard:
-                self._written.append(WrittenBatch(replace(words, ids=ids), vectors))
+                try:
+                    self._written.add(replace(words, ids=ids))
+                except OSError as error:
+                    logger.info("the postings of %s will be computed from the texts again: %s", self.folder.path, error)
+                    self._written.close()
 
     # -- updating --------------------------------------------------------------------------------------------------
 
@@ -142,7 +138,9 @@ class Index:
             logger.info("derived files of %s are rebuilt: %s", self.folder.path, error)
             stored = None
         if stored is None or stored.state.generation > generation:
-            return self._rebuild(generation)
+            return self._empty() if self.folder.writable else self._rebuild(generation)
+        if self.folder.writable and stored.current and stored.state.generation < generation:
+            return stored.state
         state = self._advance(stored.state, generation)
         if not stored.current:
             logger.info("the keyword index of %s is rebuilt, since its terms are of another version", self.folder.path)
@@ -156,18 +154,24 @@ class Index:
             return None
         manifest = json.loads(path.read_text("utf-8"))
         keywords = self._verified(manifest["keywords"])
-        segment = Segment.load(keywords)
-        vectors = self._column().load(self._file_of(manifest["vectors"]), manifest)
+        segment = Segment.load(keywords, mapped=True)
+        vectors = self._loaded(self._column(), manifest, segment.ids)
         current = manifest.get("terms") == TERMS
         state = State(int(manifest["generation"]), vectors, KeywordIndex.of([segment]) if current else KeywordIndex())
         column, deeper = self._sentence_column(), manifest.get("sentences")
         if column is not None and deeper is not None and deeper["since"] == self._since():
-            sentences = column.load(self._file_of(deeper["vectors"]), deeper)
+            sentences = self._loaded(column, deeper, self.sentences.ids())
             state = replace(state, sentences=sentences, since=deeper["since"])
         return StoredState(state, current)
 
-    def _file_of(self, entry: dict[str, str] | None) -> Path | None:
-        return None if entry is None else self._verified(entry)
+    def _loaded(self, column: VectorColumn, entry: dict[str, Any], ids: Ids) -> VectorIndex:
+        """A vector index. ids: what it shall hold, in case its base was still being made; then the rest is exact."""
+        partial = entry.get(PARTIAL)
+        file = partial or entry["vectors"]
+        # FAISS does not align vectors in its file, so numpy would copy those of a flat index for each filtered search.
+        mapped = entry["kind"] == "hnsw" and not self.folder.writable
+        found = column.load(None if file is None else self._verified(file), entry, mapped)
+        return found if partial is None else column.advanced(found, *column.missing(found, ids), NO_IDS)
 
     def _verified(self, entry: dict[str, str]) -> Path:
         """The path of a derived file, after verifying its checksum; FAISS never reads an unverified file."""
@@ -196,13 +200,12 @@ class Index:
             return state
         new = self.folder.chunk_ids(after=state.generation)
         gone = self.folder.deleted_ids(after=state.generation)
-        words, ids, matrix = self._added(new)
-        keywords = self._with_keywords_of(state.keywords, words, gone)
+        keywords = self._with_keywords_of(state.keywords, self._words(new), gone)
         column = self._column()
         if column.overgrown(state.vectors, len(new)):
-            vectors = column.rebuilt(self.folder.chunk_ids(), ids, matrix)
+            vectors = column.rebuilt(self.folder.chunk_ids())
         else:
-            vectors = column.advanced(state.vectors, ids, matrix, gone)
+            vectors = column.advanced(state.vectors, *self.folder.vectors(new), gone)
         return State(generation, vectors, keywords, *self._advanced_sentences(state, gone))
 
     def _advanced_sentences(self, state: State, gone: Ids) -> tuple[VectorIndex | None, int]:
@@ -217,13 +220,17 @@ class Index:
             return column.rebuilt(self.sentences.ids()), since
         return column.advanced(state.sentences, *self.sentences.vectors(new), gone), since
 
-    def _added(self, new: Ids) -> tuple[Segment, Ids, Matrix]:
-        """Postings of new passages, the ids of those with a vector, and the vectors; from memory if kept there."""
-        written, self._written = self._written, []
-        words = Segment.merge([one.words for one in written], NO_IDS)
-        if written and np.array_equal(words.ids, new):
-            return words, new, np.concatenate([one.vectors for one in written])
-        return self._segment(new), *self.folder.vectors(new)
+    def _words(self, new: Ids) -> Segment:
+        """The postings of new passages: those kept in memory, or from the texts."""
+        segments = self._taken(new)
+        return self._segment(new) if segments is None else Segment.merge(segments, NO_IDS)
+
+    def _taken(self, new: Ids) -> list[Segment] | None:
+        """The segments that were kept, if they are those of `new`; afterwards none is kept."""
+        segments = self._written.segments()
+        self._written.close()
+        held = np.concatenate([NO_IDS, *(segment.ids for segment in segments)])
+        return segments if np.array_equal(held, new) else None
 
     def _with_keywords_of(self, keywords: KeywordIndex, new: Segment, gone: Ids) -> KeywordIndex:
         """Add a segment of new passages and drop deleted ones; many small segments are merged."""
@@ -245,68 +252,62 @@ class Index:
             self._since(),
         )
 
+    def _empty(self) -> State:
+        """The state before the first generation."""
+        return State(0, VectorIndex(self._column().dimension), KeywordIndex())
+
     def _segment(self, ids: Ids) -> Segment:
-        """The postings of these passages, from their texts, in parts, to limit the size of each sort."""
-        parts = []
+        """The postings of these passages, from their texts."""
+        return Segment.merge(list(self._segments(ids)), NO_IDS)
+
+    def _segments(self, ids: Ids) -> Iterator[Segment]:
+        """The same in parts, to limit the size of each sort."""
         for start in range(0, len(ids), SEGMENT_PART):
             found = list(self.folder.texts(ids[start : start + SEGMENT_PART]))
             numbers = np.array([number for number, _, _ in found], dtype=np.int64)
             columns = [hashes(text, language) for _, text, language in found]
-            parts.append(Segment.of_hashes(numbers, columns, [language for _, _, language in found]))
-        return Segment.merge(parts, NO_IDS)
+            yield Segment.of_hashes(numbers, columns, [language for _, _, language in found])
 
     # -- writing the derived files ---------------------------------------------------------------------------------
 
     def publish(self) -> State:
-        """Write the derived files of the newest generation next to the old ones, then swap. Needs the writer lock."""
-        with self.snapshot() as snapshot:
-            state = self._folded(snapshot.state)
-        stamp = f"{state.generation:08d}-{os.urandom(4).hex()}"
-        manifest: dict[str, Any] = {"generation": state.generation, "kind": state.vectors.kind, "vectors": None}
-        manifest["terms"] = TERMS
-        manifest["dead"] = state.vectors.dead.tolist()
-        if state.vectors.base is not None:
-            manifest["vectors"] = self._write(f"vectors-{stamp}.faiss", state.vectors.base)
-        if state.sentences is not None:
-            manifest["sentences"] = {"since": state.since, "kind": state.sentences.kind, "vectors": None}
-            manifest["sentences"]["dead"] = state.sentences.dead.tolist()
-            if state.sentences.base is not None:
-                manifest["sentences"]["vectors"] = self._write(f"sentences-{stamp}.faiss", state.sentences.base)
-        manifest["keywords"] = self._write(f"keywords-{stamp}.npz", state.keywords.segments)
-        store(self.folder.path / MANIFEST, json.dumps(manifest).encode("utf-8"))
-        deeper = (manifest.get("sentences") or {}).get("vectors") or {}
-        self._sweep({manifest["keywords"]["file"], (manifest["vectors"] or {}).get("file"), deeper.get("file")})
+        """Write the derived files of the newest generation next to the old ones, then swap. Needs the writer lock.
+
+        Postings are merged on disk, and vectors read in slices. While HNSW is made, what is done is published now and then:
+        a reader searches it, and the rest exactly; a run that is stopped goes on from there.
+
+        Raises IndexFolderError; DiskFull.
+        """
+        with files_written(self.folder.path), self.folder.reading():
+            generation = self.folder.generation()
+            with self._guard:
+                state = self._state
+                new = self.folder.chunk_ids(after=state.generation)
+                words = self._taken(new)
+            gone = self.folder.deleted_ids(after=state.generation)
+            files = DerivedFiles(self.folder.path, generation)
+            added = self._segments(new) if words is None else words
+            keywords = files.keywords(chain(state.keywords.segments, added), np.union1d(state.keywords.dead, gone))
+            vectors = self._column().published(state.vectors, new, gone, files.partial(VECTORS))
+            files.vectors(VECTORS, vectors)
+            sentences, since = self._published_sentences(state, gone, files)
+            files.publish()
+        published = State(generation, vectors, KeywordIndex.of([keywords]), sentences, since)
         with self._guard:
-            self._state = state
-        return state
+            self._state = published
+        return published
 
-    def _folded(self, state: State) -> State:
-        """The same generation with all additions merged into the base, and deletions too where that is cheap."""
-        keywords = state.keywords
-        if len(keywords.segments) != 1 or len(keywords.dead):
-            keywords = KeywordIndex.of([Segment.merge(keywords.segments, keywords.dead)])
-        column = self._sentence_column()
-        sentences = state.sentences
-        if column is not None and sentences is not None and state.since == self._since():
-            sentences = column.folded(sentences)
-        return State(state.generation, self._column().folded(state.vectors), keywords, sentences, state.since)
-
-    def _write(self, name: str, content: Any) -> dict[str, str]:
-        path = self.folder.path / name
-        if name.endswith(".npz"):
-            (content[0] if content else Segment.build([])).save(path)
-        else:
-            faiss_file.save_base(content, path)
-        sync_file(path)
-        return {"file": name, "checksum": file_checksum(path)}
-
-    def _sweep(self, keep: set[str | None]) -> None:
-        """Remove derived files that the manifest does not name, and unfinished manifests of interrupted processes."""
-        remove_leftovers(self.folder.path / MANIFEST)
-        for pattern in ("vectors-*.faiss", "sentences-*.faiss", "keywords-*.npz"):
-            for path in self.folder.path.glob(pattern):
-                if path.name not in keep:
-                    path.unlink(missing_ok=True)
+    def _published_sentences(self, state: State, gone: Ids, files: DerivedFiles) -> tuple[VectorIndex | None, int]:
+        column, since = self._sentence_column(), self._since()
+        if column is None:
+            return None, -1
+        known = state.sentences is not None and state.since == since
+        before = state.sentences if known and state.sentences is not None else VectorIndex(column.dimension)
+        fresh = self.sentences.ids(after=state.generation if known else -1)
+        files.begin(SENTENCES, {"since": since})
+        found = column.published(before, fresh, gone, files.partial(SENTENCES))
+        files.vectors(SENTENCES, found)
+        return found, since
 
     # -- checking --------------------------------------------------------------------------------------------------
 
@@ -361,8 +362,8 @@ class Index:
             damaged = damaged_files(self.folder)
             if damaged:
                 self.folder.write([], drop=damaged)
-            with self._guard, self.folder.reading():
-                self._state = self._rebuild(self.folder.generation())
+            with self._guard:
+                self._state = self._empty()
             self.publish()
             self.folder.erase_deleted()
         return damaged
@@ -373,7 +374,7 @@ class Index:
         Raises IndexBusy, IndexFolderError.
         """
         with self.folder.writer():
-            with self._guard, self.folder.reading():
-                self._state = self._rebuild(self.folder.generation())
+            with self._guard:
+                self._state = self._empty()
             self.publish()
             return self.folder.compact()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import Struct
@@ -18,10 +18,14 @@ from indexing.store.stored_values import parsed_meta, parsed_pages
 # Damaged meta counts as none.
 META = "CASE WHEN json_valid(d.meta) THEN d.meta ELSE '{}' END"
 
+DATE = f"CASE json_type({META}, '$.date') WHEN 'text' THEN json_extract({META}, '$.date') END"
+YEAR = "[0-9][0-9][0-9][0-9]*"
+
 FACETS = {
     "language": "d.language",
     "type": f"coalesce(CAST(json_extract({META}, '$.file_type') AS TEXT), '')",
     "folder": "CASE WHEN instr(d.file, '/') THEN substr(d.file, 1, instr(d.file, '/') - 1) ELSE '' END",
+    "year": f"CASE WHEN {DATE} GLOB '{YEAR}' THEN substr({DATE}, 1, 4) ELSE '' END",
 }
 FACET_VALUES = 1_000
 FIELD_VALUES = 40
@@ -29,7 +33,6 @@ FIELDS = 50
 # Scalar meta values and their text; lists and null are excluded.
 SCALAR = "j.type IN ('text', 'integer', 'real', 'true', 'false')"
 WRITTEN = "CASE WHEN j.type IN ('true', 'false') THEN j.type ELSE CAST(j.value AS TEXT) END"
-DATE = f"CASE json_type({META}, '$.date') WHEN 'text' THEN json_extract({META}, '$.date') END"
 
 GIVEN = "(SELECT value FROM json_each(?))"
 HAS_FIELD = (
@@ -44,7 +47,9 @@ class ListingQuery:
 
     folder: the first folder of a file's path, "" for none. ids: of documents.
     source: as `$path` of a filter. pattern: a glob on the source.
+    year: the first four digits of the field `date`, "" for none.
     meta: (field, value as text) pairs; of the same field, any value may match.
+    excluded: by facet (a key of FACETS), values that no document may have. excluded_meta: pairs that none may have.
     since, until: bounds of the field `date`; until includes every date that begins with it.
     allowed: a filter on fields of documents (`document_condition`), a security boundary that holds for every count.
     """
@@ -52,17 +57,23 @@ class ListingQuery:
     language: str | Sequence[str] | None = None
     type: str | Sequence[str] | None = None
     folder: str | Sequence[str] | None = None
+    year: str | Sequence[str] | None = None
     source: str | None = None
     pattern: str | None = None
     ids: Sequence[str] | None = None
     meta: Sequence[tuple[str, str]] = ()
+    excluded: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    excluded_meta: Sequence[tuple[str, str]] = ()
     since: str = ""
     until: str = ""
     allowed: Filter | None = None
 
 
 class ListedDocument(Struct, frozen=True):
-    """A document without its text. pages: number of pages, 0 for formats without; passages: number of chunks."""
+    """A document without its text. pages: number of pages, 0 for formats without; passages: number of chunks.
+
+    file: the uploaded file that holds it, which may hold others too.
+    """
 
     id: str
     source: str
@@ -74,6 +85,7 @@ class ListedDocument(Struct, frozen=True):
     pages: int
     title: str
     meta: dict[str, Any]
+    file: str
 
 
 class Listing(Struct, frozen=True):
@@ -101,7 +113,7 @@ def list_documents(
     with folder.reading() as connection:
         sql, values = _where(wanted)
         total = connection.execute(f"SELECT count(*) FROM documents AS d {sql}", values).fetchone()[0]
-        columns = f"d.id, d.source, d.language, {FACETS['type']}, {FACETS['folder']}, d.length, d.pages, d.meta"
+        columns = f"d.id, d.source, d.language, {FACETS['type']}, {FACETS['folder']}, d.length, d.pages, d.meta, d.file"
         rows = connection.execute(
             f"SELECT {columns}, (SELECT count(*) FROM chunks AS c WHERE c.document_id = d.id) FROM documents AS d {sql}"
             " ORDER BY d.source LIMIT ? OFFSET ?",
@@ -180,10 +192,11 @@ def visible_counts(folder: IndexFolder, filters: Filter) -> dict[str, Any]:
 def _where(wanted: ListingQuery, without: str = "", without_field: str = "") -> tuple[str, tuple[str, ...]]:
     """The WHERE clause, without the conditions on the facet `without` and the meta field `without_field`."""
     tests = [(f"{FACETS[name]} IN {GIVEN}", _many(getattr(wanted, name))) for name in FACETS if name != without]
+    tests += [(f"{FACETS[name]} NOT IN {GIVEN}", _many(some)) for name, some in wanted.excluded.items() if name != without]
     tests += [(f"d.id IN {GIVEN}", _many(wanted.ids))]
-    for name in dict.fromkeys(name for name, _ in wanted.meta if name != without_field):
-        texts = json.dumps([[name, text] for each, text in wanted.meta if each == name])
-        tests.append((HAS_FIELD, texts))
+    for test, pairs in ((HAS_FIELD, wanted.meta), (f"NOT {HAS_FIELD}", wanted.excluded_meta)):
+        for name in dict.fromkeys(name for name, _ in pairs if name != without_field):
+            tests.append((test, json.dumps([[name, text] for each, text in pairs if each == name])))
     tests += [("d.source GLOB ?", wanted.pattern), (f"{DATE} >= ?", wanted.since or None)]
     tests += [(f"{DATE} < ?", f"{wanted.until}\uffff" if wanted.until else None)]
     chosen = [Where(test, (value,)) for test, value in tests if value is not None]
@@ -207,7 +220,7 @@ def _fields(connection: Any, wanted: ListingQuery) -> tuple[dict[str, int], dict
         (*values, FIELDS),
     ).fetchall()
     telling = [name for name, count, different in rows if different <= FIELD_VALUES and different < count]
-    chosen = {name for name, _ in wanted.meta}
+    chosen = {name for name, _ in (*wanted.meta, *wanted.excluded_meta)}
     found = _values(connection, wanted, [name for name in telling if name not in chosen])
     for name in telling:
         if name in chosen:
@@ -241,7 +254,7 @@ def _counts(connection: Any, name: str, wanted: ListingQuery) -> dict[str, int]:
 
 
 def _listed(row: Sequence[Any]) -> ListedDocument:
-    id, source, language, kind, folder, length, pages, meta, passages = row
+    id, source, language, kind, folder, length, pages, meta, file, passages = row
     facts = parsed_meta(meta)
     title = facts.get("title", "")
     return ListedDocument(
@@ -255,4 +268,5 @@ def _listed(row: Sequence[Any]) -> ListedDocument:
         len(parsed_pages(pages)),
         title if isinstance(title, str) else str(title),
         facts,
+        file,
     )

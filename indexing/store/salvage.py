@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import numpy as np
@@ -22,11 +22,12 @@ from indexing.documents import Chunk, Document, content_hash, document_id
 from indexing.errors import IndexFolderError
 from indexing.store.checked_sqlite import CheckedConnection
 from indexing.store.corpus_db import FileRecord
-from indexing.store.sqlite import DATABASE
+from indexing.store.sqlite import DATABASE, PAGE_SIZE
 from indexing.store.stored_values import is_unit, parsed_headings, parsed_meta, parsed_pages
 
 MAGIC = b"SQLite format 3\0"
-PAGE = 4096
+FIRST_PAGE_SIZE = 4096  # of an index of an earlier docqa; later ones have PAGE_SIZE
+TREE_PAGES = (2, 5, 10, 13)
 STEPS = 2_000_000
 
 COLUMNS = "number, id, source, file, content_hash, language, pages, headings, meta, text"
@@ -65,26 +66,37 @@ def open_wreck(path: Path) -> Iterator[Wreck]:
 def _mend_header(database: Path) -> None:
     """Write the fields of the first page's header that are the same in every corpus database, and the count of pages.
 
-    Source: "The Database Header" in SQLite's file format.
+    A last page that was cut is filled with zeros. Source: "The Database Header" in SQLite's file format.
     """
     size = database.stat().st_size
-    if size < 2 * PAGE:
+    if size < 2 * FIRST_PAGE_SIZE:
         return
     with database.open("r+b") as file:
         head = bytearray(file.read(100))
         if bytes(head[:16]) == MAGIC and int.from_bytes(head[16:18], "big") in (1, *(2**n for n in range(9, 16))):
             page = int.from_bytes(head[16:18], "big")
         else:
-            page = PAGE
+            page = _page_size(file)
         page = 65536 if page == 1 else page
         head[:16] = MAGIC
         head[16:24] = (1 if page == 65536 else page).to_bytes(2, "big") + bytes((2, 2, 0, 64, 32, 32))
-        head[28:32] = (size // page).to_bytes(4, "big")
+        pages = -(-size // page)
+        head[28:32] = pages.to_bytes(4, "big")
         head[44:48] = (4).to_bytes(4, "big")
         head[56:60] = (1).to_bytes(4, "big")
         head[92:96] = head[24:28]
         file.seek(0)
         file.write(head)
+        file.truncate(pages * page)
+
+
+def _page_size(file: BinaryIO) -> int:
+    """The page size of a corpus database without its header: that at which the first pages are those of a tree."""
+    kinds = []
+    for number in (1, 2, 3):
+        file.seek(number * FIRST_PAGE_SIZE)
+        kinds.append(file.read(1)[:1])
+    return FIRST_PAGE_SIZE if all(kind and kind[0] in TREE_PAGES for kind in kinds) else PAGE_SIZE
 
 
 class Wreck:

@@ -9,10 +9,9 @@ Invariants:
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,15 +19,15 @@ from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
-from indexing.atomic_files import move
-from indexing.errors import DocqaError, IndexBusy, IndexDamaged, IndexFolderError, IndexMismatch, IndexMissing
+from indexing.atomic_files import make_folder, move
+from indexing.errors import DiskFull, DocqaError, IndexBusy, IndexDamaged, IndexFolderError, IndexMismatch, IndexMissing
 from indexing.settings import IndexSettings
-from indexing.store.checked_sqlite import CheckedConnection, folder_error
+from indexing.store.checked_sqlite import CheckedConnection, can_write, folder_error, frozen_state, refused, says_full
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Connection = sqlite3.Connection
+Connection = CheckedConnection
 
 FORMAT = 1
 DATABASE = "corpus.db"
@@ -36,6 +35,13 @@ LOCK = "writer.lock"
 WAIT_S = 30.0
 ERASE_WAIT_S = 2.0
 UNERASED = "unerased"
+# A passage with its vector takes about 2 KB: one to a page of SQLite's 4 KB, and seven to one of 16 KB.
+PAGE_SIZE = 16_384
+# Filters read these alone, not the texts and vectors beside. An index of an earlier docqa gets them from its next writer.
+FILTER_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS chunks_filter ON chunks (document_id, language, page)",
+    "CREATE INDEX IF NOT EXISTS documents_filter ON documents (source, id, content_hash)",
+)
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -54,6 +60,7 @@ CREATE TABLE documents (
     text TEXT NOT NULL
 );
 CREATE INDEX documents_file ON documents (file);
+CREATE INDEX documents_content ON documents (content_hash);
 CREATE TABLE chunks (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     key TEXT NOT NULL UNIQUE,
@@ -66,7 +73,6 @@ CREATE TABLE chunks (
     text TEXT NOT NULL,
     vector BLOB
 );
-CREATE INDEX chunks_document ON chunks (document_id);
 CREATE INDEX chunks_generation ON chunks (generation);
 CREATE INDEX chunks_language ON chunks (language);
 CREATE TABLE deleted (id INTEGER PRIMARY KEY, generation INTEGER NOT NULL);
@@ -109,7 +115,7 @@ class Database:
         if path.exists() and (not path.is_dir() or any(not _of_a_stopped_start(p) for p in path.iterdir())):
             raise IndexFolderError(f"{path} holds other files; name an empty or new folder for the index.")
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path)
             folder = cls(path, writable=True)
             with folder.writer():
                 folder._initialise(settings, model)
@@ -127,7 +133,8 @@ class Database:
         connection = sqlite3.connect(beside, isolation_level=None)
         facts = {"format": FORMAT, "generation": 0, "settings": settings.as_dict(), "model": model}
         try:
-            connection.executescript("BEGIN;" + SCHEMA)
+            connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
+            connection.executescript(f"BEGIN;{SCHEMA}{';'.join(FILTER_INDEXES)};")
             rows = [(name, json.dumps(value)) for name, value in facts.items()]
             connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
             connection.execute("COMMIT")
@@ -170,6 +177,9 @@ class Database:
     def connection(self) -> Connection:
         """This thread's connection. Raises IndexDamaged if the database cannot be read."""
         connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is not None and self._is_outdated(connection):
+            self._drop(connection)
+            connection = None
         if connection is None:
             connection = self._connect()
             self._local.connection = connection
@@ -178,9 +188,38 @@ class Database:
         return connection
 
     def _connect(self) -> Connection:
+        """Connect. To read needs no file beside the database while its log is empty, as on a full or read-only disk."""
+        if self.writable:
+            return self._opened("mode=rw")
+        frozen = frozen_state(self.path / DATABASE)
+        if frozen is None or can_write(self.path):
+            try:
+                return self._opened("mode=ro")
+            except DiskFull:
+                if frozen is None:
+                    raise
+        connection = self._opened("mode=ro&immutable=1")
+        connection.frozen = frozen
+        return connection
+
+    def _drop(self, connection: CheckedConnection) -> None:
+        with self._guard:
+            self._connections.remove(connection)
+        connection.close()
+
+    def _is_outdated(self, connection: CheckedConnection) -> bool:
+        """Whether the database was written since a connection that cannot see that was opened."""
+        if connection.frozen is None or connection.in_transaction:
+            return False
+        return connection.frozen != frozen_state(self.path / DATABASE)
+
+    def _opened(self, mode: str) -> CheckedConnection:
+        name = quote(str((self.path / DATABASE).absolute()))
         try:
-            connection = CheckedConnection.open(self.path, self._uri(), WAIT_S)
+            connection = CheckedConnection.open(self.path, f"file:{name}?{mode}", WAIT_S)
         except sqlite3.DatabaseError as error:
+            if says_full(self.path, error):
+                raise folder_error(self.path, error) from error
             raise IndexDamaged(f"The database of the index in {self.path} cannot be read ({error}).") from error
         try:
             connection.execute("PRAGMA foreign_keys=ON")
@@ -194,13 +233,6 @@ class Database:
             connection.close()
             raise
         return connection
-
-    def _uri(self) -> str:
-        """Read-only media need `immutable`: SQLite cannot make its shared-memory file there."""
-        name = quote(str((self.path / DATABASE).absolute()))
-        if self.writable:
-            return f"file:{name}?mode=rw"
-        return f"file:{name}?mode=ro" if _can_write(self.path) else f"file:{name}?mode=ro&immutable=1"
 
     # -- transactions ----------------------------------------------------------------------------------------------
 
@@ -217,7 +249,7 @@ class Database:
         except Timeout:
             raise IndexBusy(f"Another process is writing to the index in {self.path}; wait until it is done.") from None
         except OSError as error:
-            raise IndexFolderError(f"The index in {self.path} cannot be written ({error}).") from error
+            raise refused(self.path, error) from error
         try:
             yield
         finally:
@@ -273,6 +305,11 @@ class Database:
         self.connection().executemany(
             "INSERT OR REPLACE INTO meta VALUES (?, ?)", [(name, json.dumps(value)) for name, value in facts.items()]
         )
+
+    def add_filter_indexes(self) -> None:
+        """Add the indexes that filters read to a database of an earlier docqa. The caller holds `writer()`."""
+        for statement in FILTER_INDEXES:
+            self.connection().execute(statement)
 
     def generation(self) -> int:
         found = self.fact("generation")
@@ -330,12 +367,23 @@ class Database:
         """Store that rows were deleted, in the transaction that deletes them."""
         self.store_facts({UNERASED: True})
 
-    def reindex(self) -> None:
-        """Rebuild the database's own indexes from its tables. Raises IndexDamaged if two rows have one key."""
+    def reindex(self, sound: Callable[[], bool]) -> bool:
+        """Rebuild the indexes of the database from its tables. Returns whether it is `sound` then; else nothing is written.
+
+        Raises IndexDamaged if two rows have one key.
+        """
+        connection = self.connection()
+        connection.execute("BEGIN IMMEDIATE")
         try:
-            self.connection().execute("REINDEX")
+            connection.execute("REINDEX")
+            done = sound()
+            connection.execute("COMMIT" if done else "ROLLBACK")
         except sqlite3.IntegrityError as error:
             raise IndexDamaged(f"The database of the index in {self.path} holds a row twice ({error}).") from error
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        return done
 
     def compact(self) -> bool:
         """Rewrite the database without deleted rows, then `erase_deleted`. The caller holds `writer()`.
@@ -370,7 +418,3 @@ def erase_pending(path: Path) -> bool:
 def _of_a_stopped_start(path: Path) -> bool:
     """Whether a file is a leftover of a process that was interrupted while it created an index."""
     return path.name == LOCK or path.name.startswith(f"{DATABASE}.new")
-
-
-def _can_write(path: Path) -> bool:
-    return os.access(path, os.W_OK)

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from litestar import Litestar, Router
@@ -23,10 +24,10 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from qa_pipeline.api.auth import OPEN, guard
-from qa_pipeline.api.bodies import BoundedRequest
+from qa_pipeline.api.bodies import HELD, BoundedRequest
 from qa_pipeline.api.client_watch import ClientWatch
 from qa_pipeline.api.openapi_page import POLICY, Description, InteractivePage
-from qa_pipeline.api.problems import exception_handler
+from qa_pipeline.api.problems import allowed_methods, exception_handler
 from qa_pipeline.api.routes import ask, corpora, documents, evaluations, feedback, jobs, system
 from qa_pipeline.reading.cancellation import CURRENT, WorkToken
 from qa_pipeline.service.service import Service
@@ -51,7 +52,7 @@ HEADERS = {
 }
 DESCRIPTION = (
     "Answers from documents in many languages, each with its exact place. A path answers other methods with 405;"
-    " its `Allow` header names the allowed ones."
+    " its `Allow` header names the allowed ones. HEAD is GET without the body."
 )
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 PAGES = ("/schema", "/schema/")
@@ -87,33 +88,44 @@ def create_app(service: Service) -> Litestar:
 def with_headers(app: Litestar) -> ASGIApp:
     """Wrap the application: add security headers to every response, also to 404 ones, and count and log every request."""
     service: Service = app.state.service
-    methods = {route.path_format: ", ".join(sorted(route.methods)) for route in app.routes if isinstance(route, HTTPRoute)}
+    methods = {route.path_format: allowed_methods(route.methods) for route in app.routes if isinstance(route, HTTPRoute)}
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
+        method, body_sent = scope["method"], False
+        if method == "HEAD":
+            # The answer to GET, without its body.
+            scope = {**scope, "method": "GET"}  # type: ignore[misc]
         began, status, number = time.perf_counter(), 500, _request_id(scope)
         token = WorkToken(service.settings.deadline_s)
         watch = ClientWatch(receive, token, service.settings.body_s)
         CURRENT.set(token)
 
         async def sending(message: Message) -> None:
-            nonlocal status
+            nonlocal status, body_sent
+            if message["type"] == "http.response.body" and method == "HEAD":
+                if not body_sent:
+                    body_sent = True
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+                return
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if scope["method"] == "OPTIONS":
+                if method == "OPTIONS":
                     _say_methods(message, methods.get(scope.get("path_template", ""), ""))
                 _add_headers(message, scope["path"], number)
             await send(message)
 
+        held = scope[HELD] = ExitStack()  # type: ignore[literal-required]
         try:
-            if scope["method"] == "POST" and _is_empty(scope):
+            if method == "POST" and _is_empty(scope):
                 await watch.expect_no_body()
             await app(scope, watch.receive, sending)
         finally:
+            held.close()
             await watch.close()
-            _note(service, scope, status, time.perf_counter() - began, number)
+            _note(service, method, scope, status, time.perf_counter() - began, number)
 
     return serve
 
@@ -145,13 +157,13 @@ def _add_headers(message: Any, path: str, number: str) -> None:
     message["headers"] = [*message["headers"], *((name, value) for name, value in added.items() if name not in given)]
 
 
-def _note(service: Service, scope: Any, status: int, seconds: float, number: str) -> None:
+def _note(service: Service, method: str, scope: Any, status: int, seconds: float, number: str) -> None:
     """Count and log a request by its route: never its path or query string, which may contain a person's words."""
     route = scope.get("path_template") or "(none)"
-    service.measures.count_request(scope["method"], route, status, seconds)
+    service.measures.count_request(method, route, status, seconds)
     key = scope.get("auth")
     who = f" key {key.id} ({key.label})" if key else ""
-    logger.info("%s %s %d %.0f ms id %s%s", scope["method"], route, status, 1e3 * seconds, number, who)
+    logger.info("%s %s %d %.0f ms id %s%s", method, route, status, 1e3 * seconds, number, who)
 
 
 def _cors(origins: tuple[str, ...]) -> CORSConfig | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import Any
 
 import msgspec
 from litestar import Request
 from litestar.exceptions import ClientException, ValidationException
 
+from qa_pipeline.api.auth import owner
 from qa_pipeline.errors import TooLarge
 
 VALUES = 1_000_000
@@ -18,11 +20,23 @@ CHARACTERS = 10_000
 FILTER_VALUES = 10_000
 LARGE = 100_000
 # Bounded by their schema, or by a setting of the service.
+HELD = "docqa.held"
 ELSEWHERE = ("question", "context")
 
 
 class BoundedRequest(Request[Any, Any, Any]):
     """A request that decodes JSON directly into the type of its route. At most VALUES values, counted before decoding."""
+
+    async def body(self) -> bytes:
+        """The body, whose bytes count for its key until the request ends. Raises TooBusy before it is read."""
+        held: ExitStack | None = self.scope.get(HELD)  # type: ignore[assignment]
+        if held is not None and not isinstance(self._body, bytes):
+            service = self.app.state.service
+            settings = service.settings
+            announced = self.headers.get("content-length", "")
+            count = min(int(announced), settings.body_bytes) if announced.isdecimal() else settings.body_bytes
+            held.enter_context(service.reads.holding(owner(self), count, settings.key_bytes))
+        return await super().body()
 
     async def json(self) -> Any:
         """The decoded body.

@@ -10,7 +10,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -20,11 +20,15 @@ from litestar.exceptions import ClientException
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from indexing.errors import DiskFull, SettingError
+from qa_pipeline.api.auth import owner
+from qa_pipeline.api.bodies import HELD
 from qa_pipeline.errors import TooLarge
 from qa_pipeline.service.settings import ServerSettings
 
 FIELD_BYTES = 4_096
 FIELDS = 16
+UPLOADS = 2
+"""Largest uploads of one key at once; more of smaller ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,13 @@ async def upload(request: Request[Any, Any, Any], uploads: Path, settings: Serve
     """
     sent = UploadResult(uploads / os.urandom(16).hex())
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > settings.upload_bytes:
+    if announced.isdecimal() and int(announced) > settings.upload_bytes:
         raise _too_large(settings)
     boundary = _boundary(request)
+    size = int(announced) if announced.isdecimal() else settings.upload_bytes
+    held: ExitStack = request.scope[HELD]  # type: ignore[literal-required]
+    whose = f"{owner(request)} uploads"
+    held.enter_context(request.app.state.service.reads.holding(whose, size, UPLOADS * settings.upload_bytes))
     await asyncio.to_thread(_check_room, uploads, settings.uploads_bytes)
     sent.folder.mkdir()
     try:

@@ -97,8 +97,28 @@ POLICY = (
 )
 
 
+# Name: meaning, type, and the statuses that have it; none: every status.
+RESPONSE_HEADERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "X-Request-ID": ("The id of the request, as in the log: the client's own if it is a plain word.", "string", ()),
+    "Retry-After": ("Seconds until the request may be tried again.", "integer", ("429",)),
+    "WWW-Authenticate": ("The scheme of a key: Bearer.", "string", ("401",)),
+    "Location": ("The address of what was created, or of the job that does it.", "string", ("201", "202")),
+}
+
+
+def _header(about: str, kind: str) -> dict[str, Any]:
+    return {"description": about, "schema": {"type": kind}}
+
+
+def _describe_headers(status: str, response: dict[str, Any]) -> None:
+    """Name the headers that every response of a status has."""
+    for name, (_, _, statuses) in RESPONSE_HEADERS.items():
+        if not statuses or status in statuses:
+            response.setdefault("headers", {})[name] = {"$ref": f"#/components/headers/{name}"}
+
+
 class Description(JsonRenderPlugin):
-    """The OpenAPI document as JSON. Adds `additionalProperties: false` to schemas that forbid unknown fields."""
+    """The OpenAPI document as JSON. Adds what is common: response headers, and that unknown fields are refused."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """The document as JSON bytes."""
@@ -107,6 +127,13 @@ class Description(JsonRenderPlugin):
             shape = getattr(schemas, name, None)
             if shape is not None and shape.__struct_config__.forbid_unknown_fields:
                 schema["additionalProperties"] = False
+        described["components"]["headers"] = {
+            name: _header(about, kind) for name, (about, kind, _) in RESPONSE_HEADERS.items()
+        }
+        for path in described["paths"].values():
+            for operation in path.values():
+                for status, response in operation["responses"].items():
+                    _describe_headers(status, response)
         return self.render_json(request, described)
 
 

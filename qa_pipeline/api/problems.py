@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import re
 import traceback
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -47,8 +47,8 @@ STATUSES: dict[type[errors.DocqaError], int] = {
     errors.DocqaError: 503,
 }
 FULL = "The disk of the service is full, so nothing was changed; free some space and try again."
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-USUAL = (400, 401, 403, 422)
+REFUSED = "The home is read-only here, so nothing was changed; only questions and searches work."
+USUAL = (400, 401, 403, 422, 500)
 
 
 def status_of(error: errors.DocqaError) -> int:
@@ -72,6 +72,8 @@ def problem(error: Exception, *, with_text: bool = False) -> Problem:
     """Any error as a Problem. Unexpected errors are logged; with_text: with their message, which may contain a question."""
     if not isinstance(error, errors.DiskFull) and is_disk_full(error):
         return _problem("DiskFull", 507, FULL)
+    if isinstance(error, OSError) and error.errno in errors.READ_ONLY:
+        return _problem("HomeFolderError", 503, REFUSED)
     if isinstance(error, errors.DocqaError):
         return _problem(type(error).__name__, status_of(error), str(error))
     if isinstance(error, ValidationException):
@@ -94,7 +96,7 @@ def is_disk_full(error: BaseException | None) -> bool:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, errors.DiskFull) or (isinstance(error, OSError) and error.errno in NO_SPACE):
+        if isinstance(error, errors.DiskFull) or (isinstance(error, OSError) and error.errno in errors.NO_SPACE):
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -121,7 +123,17 @@ def exception_handler(request: Request[Any, Any, Any], error: Exception) -> Resp
 def _allowed(error: MethodNotAllowedException) -> str:
     """The allowed methods of a path, from the framework's error."""
     told = {name.lower(): value for name, value in (error.headers or {}).items()}
-    return ", ".join(sorted(method.strip() for method in told.get("allow", "").split(",")))
+    return allowed_methods(method.strip() for method in told.get("allow", "").split(","))
+
+
+def allowed_methods(methods: Iterable[str]) -> str:
+    """An `Allow` header: with HEAD wherever there is GET.
+
+    >>> allowed_methods(["POST", "GET"])
+    'GET, HEAD, POST'
+    """
+    found = set(methods)
+    return ", ".join(sorted(found | ({"HEAD"} if "GET" in found else set())))
 
 
 def _problem(kind: str, status: int, detail: str) -> Problem:

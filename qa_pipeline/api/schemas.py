@@ -189,6 +189,7 @@ class Job(Struct):
     total: int
     message: str
     result: dict[str, Any] | None
+    name: Annotated[str, Meta(description="Of its file of questions.")] = ""
 
 
 class AcceptedJob(Struct):

@@ -32,6 +32,7 @@ def add_index_verb(verbs: Any) -> None:
         choices=("both", "token", "sentence"),
         help="vectors of the built-in embedder: of tokens first and then of sentences (both), or of one kind",
     )
+    verb.add_argument("--hidden-text", action="store_true", help="also read hidden and struck-out text of documents")
     verb.add_argument("--max-bytes", type=int, metavar="N", help="bytes of a file at most")
     verb.add_argument("--max-chars", type=int, metavar="N", help="characters of a document at most")
     verb.add_argument("--max-pages", type=int, metavar="N", help="pages of a document at most")
@@ -123,10 +124,12 @@ def index_settings(options: argparse.Namespace) -> IndexSettings | None:
 
     chosen = {"embedder": _embedder(options), "vectors": options.vectors, "tiers": options.tiers}
     values: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    if options.hidden_text:
+        values["hidden_text"] = True
     if options.chunk_tokens is not None:
         values["chunks"] = ChunkSettings(tokens=options.chunk_tokens)
     new = not (options.into / DATABASE).is_file()
-    told = options.embedder or options.chunk_tokens or options.tiers
+    told = options.embedder or options.chunk_tokens or options.tiers or options.hidden_text
     return (IndexSettings(**values) if new else _of_existing(options.into, values)) if told or new else None
 
 
@@ -240,16 +243,19 @@ def _how_to_deepen(deepened: float) -> str:
 
 
 def _show(options: argparse.Namespace) -> int:
+    from indexing.store.copies import documents_with_text
     from indexing.store.corpus_db import IndexFolder
 
     with IndexFolder.open(options.index) as folder:
         document = folder.document(options.document)
+        same = documents_with_text(folder, document.content_hash) if options.json else []
     end = len(document.text) if options.end is None else options.end
     if not 0 <= options.start <= end <= len(document.text):
         raise SettingError(f"--start and --end must lie in order between 0 and {len(document.text):,}.")
     text = document.text[options.start : end]
     if options.json:
-        facts = {"document_id": document.id, "source": document.source, "language": document.language}
+        facts: dict[str, Any] = {"document_id": document.id, "source": document.source, "language": document.language}
+        facts["also_in"] = [{"document_id": id, "source": source} for id, source in same if id != document.id]
         print_json({**facts, "content_hash": document.content_hash, "start": options.start, "end": end, "text": text})
     else:
         sys.stdout.write(text)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qa_pipeline.answers import Answer, Passage, Reply, WordHit, WordHits
 
 LINE_S = 10.0
+NAMED = 5
 
 
 def printable(text: str) -> str:
@@ -77,7 +78,7 @@ def _print_answer(number: int, answer: Answer) -> None:
         f"     {printable(answer.source)}{page} · {answer.language} · score {answer.score:.2f}"
         f" · {answer.document_id[:12]}… {answer.start}-{answer.end}"
     )
-    _print_missing(passage)
+    _print_about(passage)
 
 
 def _print_passage(passage: Passage) -> None:
@@ -86,7 +87,7 @@ def _print_passage(passage: Passage) -> None:
     print(f"  {passage.fused_rank}. {printable(passage.source)}{page} · {passage.language} · {', '.join(places)}")
     text = printable(passage.text)
     print(_indented(text if len(text) <= 300 else text[:299] + "…"))
-    _print_missing(passage)
+    _print_about(passage)
 
 
 def _page(item: Answer | Passage | WordHit) -> str:
@@ -113,8 +114,12 @@ def print_word_hits(found: WordHits) -> None:
     print(f"  ({found.ms:.0f} ms)\n")
 
 
-def _print_missing(passage: Passage) -> None:
-    """Names the facts of the question that the passage lacks, which cost its score."""
+def _print_about(passage: Passage) -> None:
+    """Names the other documents with the same text, and the facts of the question that the passage lacks."""
+    if passage.also_in:
+        names = ", ".join(printable(other.source) for other in passage.also_in[:NAMED])
+        more = len(passage.also_in) - NAMED
+        print(f"     also in {names}" + (f" and {more} more" if more > 0 else ""))
     if passage.missing:
         print(f"     not in this passage: {printable(', '.join(passage.missing))}")
 

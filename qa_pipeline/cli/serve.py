@@ -36,6 +36,7 @@ FLAGS = (
     ("--concurrency", "N", "questions read at once (as many as cores)"),
     ("--queue", "N", "questions that may wait (four times that)"),
     ("--key-batches", "N", "batches of one key at once (2)"),
+    ("--key-bytes", "N", "bytes of JSON bodies of one key at once (100,000,000)"),
     ("--deadline-s", "SECONDS", "time for a question, from its arrival (60)"),
     ("--body-s", "SECONDS", "time for the head of a request, and for its body (20)"),
     ("--connections", "N", "connections open at once (1,000)"),
@@ -57,6 +58,7 @@ FLAGS = (
     ("--keep-days", "DAYS", "how long answers to question files are kept (30)"),
 )
 END_S = 60.0
+OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 PRIVATE = 0o077
 LEAN = "answer by plain functions, without Haystack: it starts faster"
 
@@ -93,6 +95,8 @@ def add_verbs(verbs: Any) -> None:
     ui.add_argument("--pipeline", metavar="FILE", help="with --home: Haystack pipeline (YAML) that answers")
     ui.add_argument("--lean", action="store_true", help=f"with --home: {LEAN}")
     ui.add_argument("--port", type=int, default=8501, metavar="N", help="port of the page (8501)")
+    about = "name by which browsers may reach the page, such as that of a proxy; again for more"
+    ui.add_argument("--allowed-host", action="append", default=[], metavar="NAME", help=about)
     ui.set_defaults(run=_ui)
 
 
@@ -238,12 +242,14 @@ def _words(key: Key) -> str:
 
 def _ui(options: argparse.Namespace) -> int:
     found = find_spec("ui")
-    page = Path(next(iter(found.submodule_search_locations or [""]), "")) / "app.py" if found else Path("app.py")
+    page = Path(next(iter(found.submodule_search_locations or [""]), "")) / "server.py" if found else Path("server.py")
     if not page.is_file():
         raise SettingError("This docqa was installed without its page; install it with the page's files.")
     if find_spec("streamlit") is None:
         raise SettingError("The page needs Streamlit; install it with `pip install streamlit`.")
     command = [sys.executable, "-m", "streamlit", "run", str(page), "--server.port", str(options.port)]
+    names = (*OWN_NAMES, *options.allowed_host) if options.allowed_host else ()
+    command += [f"--server.allowedHosts={name}" for name in names]
     _end_by_signals()
     with _service(options) as address:
         print(f"docqa: the page is at http://127.0.0.1:{options.port} (Ctrl-C ends it)", file=sys.stderr)

@@ -14,15 +14,18 @@ from qa_pipeline.settings import PRECISIONS
 def add_spark_verb(verbs: Any) -> None:
     """Add the verb with its options."""
     verb = verbs.add_parser("spark", help="answer the questions of a table, or index files, on a Spark cluster")
-    words = "read: each row has its own text; ask: an index is asked; index: files become an index"
-    verb.add_argument("what", choices=("read", "ask", "index"), help=words)
-    table = "a table with a question a row: .parquet, .csv or .jsonl; with index: folders of documents"
+    words = "read: each row has its own text; ask: an index is asked; index: files become an index; split: an index in parts"
+    verb.add_argument("what", choices=("read", "ask", "index", "split"), help=words)
+    table = "a table with a question a row: .parquet, .csv or .jsonl; with index: folders of documents; with split: an index"
     verb.add_argument("table", metavar="IN", nargs="+", help=table)
-    out = "the table with answers: .parquet, .csv or .jsonl; with index: the index folder"
+    out = "the table with answers: .parquet, .csv or .jsonl; with index, split: the new folder"
     verb.add_argument("--into", metavar="OUT", required=True, help=out)
     verb.add_argument("--question", metavar="COLUMN", default="question", help="column of the questions (question)")
     verb.add_argument("--context", metavar="COLUMN", default="context", help="with read: column of the texts (context)")
-    verb.add_argument("--index", metavar="INDEX", help="with ask: the index folder, at this path on every machine")
+    verb.add_argument(
+        "--index", metavar="INDEX", help="with ask: the index folder or its parts, at this path on every machine"
+    )
+    verb.add_argument("--parts", type=int, metavar="N", help="with split: how many parts")
     verb.add_argument("--answer", metavar="COLUMN", default="answer", help="column the answers are put into (answer)")
     verb.add_argument("--reader", metavar="NAME", help="preset, hub id or folder; `builtin` needs no download")
     verb.add_argument("--precision", default="auto", choices=PRECISIONS, help="how the reader computes (auto)")
@@ -40,10 +43,12 @@ def add_spark_verb(verbs: Any) -> None:
 
 
 def _spark(options: argparse.Namespace) -> int:
-    from qa_pipeline.spark import dataframe
-
     if options.what == "index":
         return _index(options)
+    if options.what == "split":
+        return _split(options)
+    from qa_pipeline.spark import dataframe
+
     if len(options.table) > 1:
         raise SettingError(f"`docqa spark {options.what}` reads one table; it was given {len(options.table)}.")
     table = options.table[0]
@@ -62,6 +67,22 @@ def _spark(options: argparse.Namespace) -> int:
         f" {unasked:,} not asked (`reason` tells why)"
     )
     return 0 if rows > none + unasked else 1
+
+
+def _split(options: argparse.Namespace) -> int:
+    from indexing.deepen import coverage
+    from indexing.store.corpus_db import IndexFolder
+    from indexing.store.parts import split_index
+    from qa_pipeline.retrieval.language_bias import SAMPLE
+
+    if len(options.table) > 1 or options.parts is None:
+        raise SettingError("`docqa spark split` needs one index and --parts N.")
+    count = whole_number("parts", options.parts, 1, 10_000)
+    with IndexFolder.open(Path(options.table[0])) as folder:
+        deepened = coverage(folder)
+    made = split_index(Path(options.table[0]), Path(options.into), count, SAMPLE, deepened)
+    print(f"{made.count:,} parts in {made.path}")
+    return 0
 
 
 def _index(options: argparse.Namespace) -> int:

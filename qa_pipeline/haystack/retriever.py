@@ -55,7 +55,7 @@ def as_document(passage: Passage, content_hash: str) -> Document:
         id=haystack_id(passage),
         content=passage.text,
         score=passage.fused_score,
-        meta={**meta, "content_hash": content_hash},
+        meta={**meta, "also_in": list(map(msgspec.structs.asdict, passage.also_in)), "content_hash": content_hash},
     )
 
 

@@ -8,33 +8,36 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Protocol
 
 from indexing.arrays import Matrix
 from indexing.deepen import coverage
 from indexing.models.embedder import Embedder
-from indexing.store.copies import copies_among
+from indexing.store.copies import copies_among, twins_of
 from indexing.store.corpus_db import StoredChunk
 from indexing.store.filters import Filter
 from indexing.store.index import Index
 from indexing.store.snapshot import Snapshot
 from indexing.text.language_id import UNKNOWN, detect_question
-from qa_pipeline.answers import Passage
+from qa_pipeline.answers import DocumentName, Passage
+from qa_pipeline.retrieval.candidates import OTHERS, Candidates, Ranking, Tiers, best_of, candidates
 from qa_pipeline.retrieval.dense_score import dense_score
 from qa_pipeline.retrieval.evidence import Evidence
 from qa_pipeline.retrieval.fact_evidence import passages_with_facts
-from qa_pipeline.retrieval.late_interaction import LateInteraction
-from qa_pipeline.retrieval.sentence_tier import FoundSentences, SentenceTier
+from qa_pipeline.retrieval.sentence_tier import OTHERS as OTHER_SENTENCES
 from qa_pipeline.retrieval.word_search import WordSearcher
 from qa_pipeline.settings import AskSettings
 
-Ranking = Sequence[tuple[int, float]]
+Found = tuple[StoredChunk, "FusedHit"]
+Twins = Sequence[tuple[str, str]]
 
 TRANSLATED = 0.25
-OTHERS = 10
 TOKEN_SHARE = 8.0
 TWO_TIERS = 2.0
+DEEPER, DEEPEST = 4, 1_000  # how much deeper rankings are taken where copies fill them, and how deep at most
 ELSEWHERE = 0.02  # how much lower the candidates' sentence scores are in other languages, on held-out training sets
 
 
@@ -153,7 +156,12 @@ def rank(
     settings: AskSettings,
     filters: Filter | None = None,
 ) -> Rankings:
-    """The best `settings.depth` passages by vector search and by BM25, and their fusion. vector, language: of the question.
+    """The rankings of one index, as in `combine`. vector, language: of the question."""
+    return combine([candidates(snapshot, tiers, question, vector, language, settings, filters)], language, settings)
+
+
+def combine(parts: Sequence[Candidates], language: str, settings: AskSettings) -> Rankings:
+    """The rankings of a question from what an index has for it, or the parts of one. language: of the question.
 
     With late interaction, each passage found in either ranking scores `dense_score` plus the offset of its language. A
     passage that vector search did not find takes the cosine of the last one it found.
@@ -163,19 +171,23 @@ def rank(
     The `OTHERS` nearest passages in languages other than the question's are always candidates, if the index has several
     languages and its vector index is exact. `fuse` takes `TRANSLATED` times the MaxSim of such a passage as its word match.
     """
-    nearest: Ranking = snapshot.nearest(vector, settings.depth, filters) if settings.dense_weight else []
-    words = snapshot.weigh(question, language)
-    keyword: Ranking = snapshot.find(words, settings.depth, filters) if settings.keyword_weight else []
-    late_interaction = tiers.late_interaction
-    if not nearest or late_interaction is None:
+    nearest = best_of([part.nearest for part in parts], settings.depth)
+    keyword = best_of([part.keyword for part in parts], settings.depth)
+    ceiling = max((part.ceiling for part in parts), default=0.0)
+    if not nearest or all(part.matches is None for part in parts):
         by_meaning = [number for number, _ in nearest]
-        return Rankings(by_meaning, nearest, keyword, words.ceiling, fuse(nearest, keyword, words.ceiling, settings))
-    language_offsets, last = late_interaction.language_offsets(snapshot, question, vector), nearest[-1][1]
-    others = snapshot.nearest_elsewhere(vector, language, OTHERS, filters) if language_offsets else []
-    found = tiers.sentences(snapshot, question, language, settings.depth, filters)
-    cosines = dict(nearest) | dict(others)
-    sought = dict.fromkeys((*cosines, *(number for number, _ in keyword), *(found.ids if found else ())))
-    matches = late_interaction.matches(snapshot, question, list(sought))
+        return Rankings(by_meaning, nearest, keyword, ceiling, fuse(nearest, keyword, ceiling, settings))
+    language_offsets = next(part.offsets for part in parts if part.matches is not None)
+    last = nearest[-1][1]
+    cosines = dict(nearest) | dict(best_of([part.others for part in parts], OTHERS))
+    found = [part.sentences for part in parts if part.sentences is not None]
+    near_sentences = [
+        *best_of([one.near for one in found], settings.depth),
+        *best_of([one.others for one in found], OTHER_SENTENCES),
+    ]
+    sought = dict.fromkeys((*cosines, *(number for number, _ in keyword), *(number for number, _ in near_sentences)))
+    held = {number: match for part in parts for number, match in (part.matches or {}).items()}
+    matches = {number: held[number] for number in sought if number in held}
     tokens = {
         number: dense_score(cosines.get(number, last), m.share, m.tokens) + language_offsets.get(m.language, 0.0)
         for number, m in matches.items()
@@ -183,18 +195,19 @@ def rank(
     translated = {
         number: TRANSLATED * max(0.0, m.share) for number, m in matches.items() if m.language not in (language, UNKNOWN)
     }
-    if found is None:
+    if not found:
         dense = _sorted(tokens)
         by_meaning = [number for number, _ in dense if number in cosines]
-        fused = fuse(dense, keyword, words.ceiling, settings, translated)
-        return Rankings(by_meaning, dense, keyword, words.ceiling, fused)
-    sentences = estimated(tokens, found.scores({number: m.language for number, m in matches.items()}))
+        fused = fuse(dense, keyword, ceiling, settings, translated)
+        return Rankings(by_meaning, dense, keyword, ceiling, fused)
+    scores = {number: score for one in found for number, score in one.scores.items() if number in matches}
+    sentences = estimated(tokens, scores)
     dense = _sorted(both_tiers(tokens, sentences))
-    near = cosines.keys() | set(found.ids)
+    near = cosines.keys() | dict(near_sentences).keys()
     by_meaning = [number for number, _ in dense if number in near]
     heavier = replace(settings, dense_weight=TWO_TIERS * settings.dense_weight)
-    fused = fuse(dense, keyword, words.ceiling, heavier, translated)
-    return Rankings(by_meaning, dense, keyword, words.ceiling, fused, tokens, sentences)
+    fused = fuse(dense, keyword, ceiling, heavier, translated)
+    return Rankings(by_meaning, dense, keyword, ceiling, fused, tokens, sentences)
 
 
 def estimated(tokens: Mapping[int, float], sentences: Mapping[int, float]) -> dict[int, float]:
@@ -230,23 +243,41 @@ def _sorted(scores: Mapping[int, float]) -> list[tuple[int, float]]:
     return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
 
 
-@dataclass(frozen=True, slots=True)
-class Tiers:
-    """What an embedder offers beside its vectors: late interaction over tokens, and a second tier; None without."""
+class Headings(Protocol):
+    """What is needed of the folder, or folders, of an index (`IndexFolder.headings_above`)."""
 
-    late_interaction: LateInteraction | None = None
-    sentence_tier: SentenceTier | None = None
+    def headings_above(self, document_id: str, offset: int) -> list[str]: ...
 
-    @classmethod
-    def of(cls, embedder: Embedder) -> Tiers:
-        return cls(LateInteraction.of(embedder), SentenceTier.of(embedder))
 
-    def sentences(
-        self, snapshot: Snapshot, question: str, language: str, depth: int, filters: Filter | None
-    ) -> FoundSentences | None:
-        """`SentenceTier.search`; None without a second tier."""
-        tier = self.sentence_tier
-        return None if tier is None else tier.search(snapshot, question, language, depth, filters)
+def retrieved(
+    ranked: Rankings,
+    found: Sequence[Found],
+    twins: Sequence[Twins],
+    question: str,
+    language: str,
+    settings: AskSettings,
+    folder: Headings,
+    generation: int,
+    embed_ms: float,
+    retrieve_ms: Callable[[], float],
+    deepened: float | None,
+    copies: tuple[tuple[str, ...], ...],
+) -> RetrievedPassages:
+    """The passages of a reply with their evidence. found: best first, as in `distinct`. twins: `twins_of` for each.
+
+    language: of the question. retrieve_ms: called when all is done. The others are those of `RetrievedPassages`.
+    """
+    passages = tuple(
+        _passage(chunk, item, rank, also) for rank, ((chunk, item), also) in enumerate(zip(found, twins, strict=True), 1)
+    )
+    hashes = tuple(chunk.content_hash for chunk, _ in found)
+    how = tuple(ranked.evidence(item, settings, _alike(chunk.language, language)) for chunk, item in found)
+    passages, how = passages_with_facts(question, language, passages, how, folder.headings_above)
+    return RetrievedPassages(passages, hashes, how, language, generation, embed_ms, retrieve_ms(), deepened, copies)
+
+
+def _ms_since(began: float) -> float:
+    return 1e3 * (time.perf_counter() - began)
 
 
 class Retriever:
@@ -275,19 +306,31 @@ class Retriever:
             if settings.words:
                 snapshot = self.words.within(snapshot, settings.words, filters)
             language = detect_question(question, self._about(snapshot.generation).languages)
-            ranked = rank(snapshot, self.tiers, question, vector, language, settings, filters)
-            fused = ranked.fused[: settings.retrieve]
-            chunks = {chunk.id: chunk for chunk in snapshot.chunks([item.id for item in fused])}
+            ranked, found = self._ranked(snapshot, question, vector, language, settings, filters)
             generation, deepened = snapshot.generation, self._about(snapshot.generation).deepened
-            copies = copies_among(self.index.folder, [chunk.document_id for chunk in chunks.values()])
-        found = [(chunks[item.id], item) for item in fused if item.id in chunks]
-        passages = tuple(_passage(chunk, item, rank) for rank, (chunk, item) in enumerate(found, start=1))
-        hashes = tuple(chunk.content_hash for chunk, _ in found)
-        how = tuple(ranked.evidence(item, settings, _alike(chunk.language, language)) for chunk, item in found)
-        passages, how = passages_with_facts(question, language, passages, how, self.index.folder.headings_above)
-        done = time.perf_counter()
-        embed_ms, retrieve_ms = 1e3 * (embedded - began), 1e3 * (done - embedded)
-        return RetrievedPassages(passages, hashes, how, language, generation, embed_ms, retrieve_ms, deepened, copies)
+            folder = self.index.folder
+            copies = copies_among(folder, [chunk.document_id for chunk, _ in found])
+            allowed = snapshot.allowed(filters)
+            twins = [twins_of(folder, chunk, allowed) for chunk, _ in found]
+        embed_ms, spent = 1e3 * (embedded - began), partial(_ms_since, embedded)
+        return retrieved(
+            ranked, found, twins, question, language, settings, folder, generation, embed_ms, spent, deepened, copies
+        )
+
+    def _ranked(
+        self, snapshot: Snapshot, question: str, vector: Matrix, language: str, settings: AskSettings, filters: Filter | None
+    ) -> tuple[Rankings, list[Found]]:
+        """The rankings, and the best passages without those that repeat another one.
+
+        Where copies of one text fill the rankings, deeper ones are taken.
+        """
+        while True:
+            ranked = rank(snapshot, self.tiers, question, vector, language, settings, filters)
+            found = distinct(ranked.fused, snapshot.chunks, settings.retrieve)
+            filled = len(found) == settings.retrieve or len(found) == len(ranked.fused)
+            if filled or len(ranked.fused) < settings.depth or settings.depth >= DEEPEST:
+                return ranked, found
+            settings = replace(settings, depth=min(DEEPER * settings.depth, DEEPEST))
 
     def _about(self, generation: int) -> _Generation:
         """Languages and coverage of the index, counted once per generation."""
@@ -304,12 +347,33 @@ class _Generation:
     deepened: float | None = None
 
 
+def distinct(fused: Sequence[FusedHit], chunks: Callable[[list[int]], Iterable[StoredChunk]], most: int) -> list[Found]:
+    """The first `most` passages of a ranking, without those of documents that have the text of another one.
+
+    chunks: gives passages by id; those that are gone are left out.
+    """
+    found: list[Found] = []
+    seen: set[tuple[str, int, int]] = set()
+    for start in range(0, len(fused), most):
+        part = fused[start : start + most]
+        loaded = {chunk.id: chunk for chunk in chunks([item.id for item in part])}
+        for item in part:
+            chunk = loaded.get(item.id)
+            if chunk is None or (place := (chunk.content_hash, chunk.start, chunk.end)) in seen:
+                continue
+            seen.add(place)
+            found.append((chunk, item))
+            if len(found) == most:
+                return found
+    return found
+
+
 def _alike(one: str, other: str) -> bool:
     """Whether words of one language can be those of the other: the same, or one is not known."""
     return one == other or UNKNOWN in (one, other)
 
 
-def _passage(chunk: StoredChunk, item: FusedHit, rank: int) -> Passage:
+def _passage(chunk: StoredChunk, item: FusedHit, rank: int, also_in: Twins) -> Passage:
     dense_rank, dense_score = item.dense or (None, None)
     keyword_rank, keyword_score = item.keyword or (None, None)
     return Passage(
@@ -326,5 +390,6 @@ def _passage(chunk: StoredChunk, item: FusedHit, rank: int) -> Passage:
         keyword_score,
         rank,
         item.score,
+        also_in=tuple(DocumentName(id, source) for id, source in also_in),
         recognised=chunk.recognised,
     )

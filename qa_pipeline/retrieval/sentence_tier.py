@@ -57,13 +57,19 @@ class SentenceBias:
 class FoundSentences:
     """The passages found for one question by sentence vectors.
 
-    vector: of the question, [d]. offsets: of each language (`SentenceBias`). ids: of the passages found.
+    vector: of the question, [d]. offsets: of each language (`SentenceBias`). near, others: (id, cosine) of the nearest
+    passages, and of the nearest in other languages than the question's; best first.
     """
 
     snapshot: Snapshot
     vector: Matrix
     offsets: Mapping[str, float]
-    ids: tuple[int, ...]
+    near: Sequence[tuple[int, float]]
+    others: Sequence[tuple[int, float]]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        return tuple(dict(self.near) | dict(self.others))
 
     def scores(self, languages: Mapping[int, str]) -> dict[int, float]:
         """cosine + offset of the passage's language, for those passages that have a sentence vector.
@@ -90,12 +96,18 @@ class SentenceTier:
         return cls(embedder) if getattr(embedder, "second_tier", "") else None
 
     def search(
-        self, snapshot: Snapshot, question: str, language: str, depth: int, filters: Filter | None = None
+        self,
+        snapshot: Snapshot,
+        question: str,
+        language: str,
+        depth: int,
+        filters: Filter | None = None,
+        sample: Snapshot | None = None,
     ) -> FoundSentences | None:
         """The `depth` passages nearest to a question; None where no passage has a sentence vector of this model.
 
         The nearest passages in other languages than the question's are candidates too, as those of its own crowd them out.
-        Raises FilterError, ModelError.
+        sample: the snapshot that the language bias is estimated from; None is this one. Raises FilterError, ModelError.
         """
         if snapshot.sentence_model is None:
             return None
@@ -103,10 +115,10 @@ class SentenceTier:
         if encoder is None or encoder.fingerprint != snapshot.sentence_model:
             return None
         vector = encoder.questions([question])[0]
-        by_language = self._offsets(snapshot, vector)
+        by_language = self._offsets(sample or snapshot, vector)
         near = snapshot.nearest_sentences(vector, depth, filters)
         others = snapshot.nearest_sentences_elsewhere(vector, language, OTHERS, filters) if by_language else []
-        return FoundSentences(snapshot, vector, by_language, tuple(dict(near) | dict(others)))
+        return FoundSentences(snapshot, vector, by_language, near, others)
 
     def _offsets(self, snapshot: Snapshot, vector: Matrix) -> dict[str, float]:
         """`SentenceBias.language_offsets`, with the bias estimated once for each generation."""

@@ -49,6 +49,7 @@ class Admission:
         self._running = 0
         self._usual_s = 0.1
         self._batches: Counter[str] = Counter()
+        self._held: Counter[str] = Counter()
         self._refusals: deque[float] = deque(maxlen=10_000)
         self._tokens: set[WorkToken] = set()
         self._stopped = False
@@ -105,6 +106,27 @@ class Admission:
             with self._guard:
                 self._batches[key] -= 1
                 self._batches += Counter()
+
+    # -- bytes -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def holding(self, whose: str, count: int, most: int) -> Iterator[None]:
+        """Hold so many bytes for the duration of the block: `most` of one key together, but always those of one request.
+
+        Raises TooBusy.
+        """
+        with self._guard:
+            if self._held[whose] and self._held[whose] + count > most:
+                raise self._refusal(
+                    f"Requests of this key hold {most:,} bytes already; send this one when they are answered."
+                )
+            self._held[whose] += count
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._held[whose] -= count
+                self._held += Counter()
 
     # -- state -----------------------------------------------------------------------------------------------------
 

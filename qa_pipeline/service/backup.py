@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexing.atomic_files import file_checksum, open_atomic, pieces_of, store
+from indexing.atomic_files import file_checksum, make_folder, open_atomic, pieces_of, store
 from indexing.errors import IndexMissing, SettingError
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.sqlite import DATABASE, LOCK
+from qa_pipeline.errors import HomeFolderError
 from qa_pipeline.service.home import MARKER, NAME
 from qa_pipeline.service.service_db import SERVICE_DATABASE, copy_database
 
@@ -87,7 +88,7 @@ def restore(source: Path, to: Path, progress: Progress | None = None) -> BackedU
             progress(number, len(sums))
     for facts in (to / "corpora").glob("*/corpus.json"):
         for name in ("documents", "incoming"):
-            (facts.parent / name).mkdir(mode=0o700, exist_ok=True)
+            make_folder(facts.parent / name, 0o700)
     return BackedUp(len(sums), len(sums), _size(to, sums))
 
 
@@ -98,7 +99,7 @@ def _check_target(source: Path, to: Path) -> None:
     known = to / MANIFEST, to / BEGUN
     if to.exists() and (not to.is_dir() or (any(to.iterdir()) and not any(path.is_file() for path in known))):
         raise SettingError(f"{to} holds other files; name a new folder for the backup, or an earlier backup.")
-    to.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(to, 0o700)
     store(to / BEGUN, b"", 0o600)
 
 
@@ -128,7 +129,7 @@ def _files(source: Path) -> Iterator[str]:
 
 def _copy_database(source: Path, target: Path) -> None:
     """Copy a database as of one moment, and check the copy."""
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(target.parent, 0o700)
     copy_database(source, target)
     if target.name == DATABASE:
         with IndexFolder.open(target.parent) as folder:
@@ -143,7 +144,7 @@ def _copy_file(source: Path, target: Path) -> bool:
         return False
     if target.is_file() and (target.stat().st_size, target.stat().st_mtime_ns) == (facts.st_size, facts.st_mtime_ns):
         return False
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(target.parent, 0o700)
     with open_atomic(target, 0o600) as out:
         for piece in pieces_of(source):
             out.write(piece)
@@ -159,6 +160,10 @@ def _present(to: Path) -> set[str]:
 def _finish(to: Path, copied: int) -> BackedUp:
     """Write the checksums of all files, last."""
     sums = {name: file_checksum(to / name) for name in sorted(_present(to))}
+    for name in (name for name, checksum in sums.items() if not checksum):
+        raise HomeFolderError(
+            f"The copy of {name} cannot be read; look at the disk of {to}, and back up into another folder."
+        )
     store(to / MANIFEST, json.dumps({"format": FORMAT, "files": sums}, indent=1).encode("utf-8"), 0o600)
     (to / BEGUN).unlink()
     return BackedUp(len(sums), copied, _size(to, sums))

@@ -114,10 +114,17 @@ class FeedbackStore:
         sql = f"SELECT {COLUMNS} FROM feedback WHERE corpus = ? ORDER BY number DESC LIMIT ?"
         return [Feedback(*row) for row in self._database.rows(sql, (corpus, -1 if limit is None else limit))]
 
+    def get(self, id: str, *, corpus: str) -> Feedback:
+        """One entry on a corpus. Raises DocumentMissing."""
+        rows = self._database.rows(f"SELECT {COLUMNS} FROM feedback WHERE id = ? AND corpus = ?", (id, corpus))
+        if not rows:
+            raise no_feedback(id)
+        return Feedback(*rows[0])
+
     def delete(self, id: str, *, corpus: str | None = None) -> None:
         """Delete one entry; with `corpus`, only if it belongs to that corpus. Raises DocumentMissing."""
         if not self._database.delete("feedback", id, corpus):
-            raise DocumentMissing(f"No feedback has the id {id!r}; list the corpus's feedback to see which there are.")
+            raise no_feedback(id)
 
     def forget(self, corpus: str) -> int:
         """Delete all feedback on a corpus. Returns the number of entries."""
@@ -141,6 +148,11 @@ class FeedbackStore:
         reason.
         """
         return squad(reversed(self.list(corpus)), folder)
+
+
+def no_feedback(id: str) -> DocumentMissing:
+    """The error for an id of no feedback."""
+    return DocumentMissing(f"No feedback has the id {id[:80]!r}; list the corpus's feedback to see which there are.")
 
 
 def encodable(text: str) -> str:

@@ -18,8 +18,8 @@ from typing import Any
 from filelock import FileLock
 
 from indexing.atomic_files import store
+from indexing.errors import DocqaError
 from indexing.store.sqlite import LOCK
-from qa_pipeline.errors import HomeFolderError
 from qa_pipeline.service.feedback import FeedbackStore
 from qa_pipeline.service.job_store import JobStore
 from qa_pipeline.service.question_files import ROWS
@@ -86,7 +86,7 @@ class ServiceTexts:
         """Empty the log of the service's database, whose deleted rows are overwritten. Returns False if it is in use."""
         try:
             return self.jobs.erase()
-        except HomeFolderError as error:
+        except DocqaError as error:
             logger.warning("Deleted rows stay in the log of the service's database for now: %s", error)
             return False
 

@@ -27,10 +27,11 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexing.atomic_files import move, pieces_of, store, temporary_file
+from indexing.atomic_files import make_folder, move, pieces_of, remove, store, temporary_file
 from indexing.errors import DocumentMissing, SettingError, os_reason
 from qa_pipeline.errors import CorpusExists, CorpusMissing, HomeFolderError, HomeMissing
 from qa_pipeline.service.service_db import SERVICE_DATABASE, now
@@ -198,7 +199,7 @@ class Home:
         settings = IndexSettings(embedder=facts["embedder"])
         model = self.embedder(settings.embedder).facts()
         for folder in ("documents", "incoming"):
-            (path / folder).mkdir(parents=True)
+            make_folder(path / folder)
         with IndexFolder.create(path / "index", settings, model) as index, index.writer():
             Index(index).publish()
         store(path / "corpus.json", json.dumps(facts).encode("utf-8"))
@@ -261,19 +262,25 @@ class Home:
         return source
 
     def put_zip(
-        self, corpus: Corpus, archive: Path, limits: UploadLimits | None = None, *, name: str = ""
+        self,
+        corpus: Corpus,
+        archive: Path,
+        limits: UploadLimits | None = None,
+        *,
+        name: str = "",
+        taken: dict[str, str] | None = None,
     ) -> list[PutReport]:
         """Store the files of a zip archive. Returns one report per file, or one for `name` if the archive cannot be read.
 
         Never raises for the content of the archive; raises CorpusMissing and HomeFolderError as `put` does.
         """
-        return unpack(archive, lambda source, pieces: self._put(corpus, source, pieces), limits or UploadLimits(), name)
+        return unpack(archive, partial(self._put, corpus), limits or UploadLimits(), name, taken)
 
     def remove(self, corpus: Corpus, file: str) -> None:
         """Delete an original file, and folders that become empty. Raises DocumentMissing, HomeFolderError."""
         path = self.original(corpus, file)
         try:
-            path.unlink()
+            remove(path)
         except FileNotFoundError:
             raise _no_file(file) from None
         except OSError as error:
@@ -341,9 +348,9 @@ def _make_home(path: Path) -> None:
         return
     if names - {"corpora", "uploads"}:
         raise HomeFolderError(f"{path} holds other files; name an empty or new folder for the home.")
-    path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    make_folder(path, PRIVATE)
     for folder in ("corpora", "uploads"):
-        (path / folder).mkdir(mode=PRIVATE, exist_ok=True)
+        make_folder(path / folder, PRIVATE)
     store(path / MARKER, json.dumps({"format": FORMAT}).encode("utf-8"))
 
 

@@ -85,7 +85,10 @@ def deepen(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
 
 
 def questions(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
-    """Answer every question of a file. Writes the rows beside the file; returns their counts by outcome."""
+    """Answer every question of a file. Writes the rows beside the file; returns their counts by outcome.
+
+    A cancelled job keeps the rows that it had.
+    """
     folder = service.home.uploads / str(job.request["folder"])
     name = str(job.request["name"])
     asked = parse_questions(folder / "0", name, service.settings.questions, corpus=job.corpus, wait=True)
@@ -96,9 +99,15 @@ def questions(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
             raise CorpusMissing(f"There is no corpus {question.corpus!r}.")
         return service.ask_in_turn(question)
 
-    rows = run_questions(asked, ask, report)
-    with open_atomic(folder / ROWS) as out:
-        write_answers(rows, "jsonl", out)
+    rows: list[AnsweredRow] = []
+    try:
+        run_questions(asked, ask, report, into=rows)
+    except JobCancelled:
+        # A deleted collection takes the folder along.
+        if folder.is_dir():
+            _write_rows(folder, rows)
+        raise
+    _write_rows(folder, rows)
     return {
         "questions": len(rows),
         "answered": sum(bool(row.answer) for row in rows),
@@ -108,13 +117,23 @@ def questions(service: JobContext, job: Job, report: Report) -> dict[str, Any]:
     }
 
 
+def _write_rows(folder: Path, rows: list[AnsweredRow]) -> None:
+    with open_atomic(folder / ROWS) as out:
+        write_answers(rows, "jsonl", out)
+
+
 def write_result(uploads: Path, job: Job, kind: str, out: BinaryIO) -> None:
-    """Write the answers of a question job as a file. Raises JobNotDone, also for answers deleted after `keep_days`."""
+    """Write the answers of a question job as a file; of a cancelled one, those that it had.
+
+    Raises JobNotDone, also for answers deleted after `keep_days`.
+    """
     if job.kind != "questions":
         raise JobNotDone(f"The job {job.id} is no batch of questions, so it has no file of answers; its report is in it.")
-    if job.state != "done":
+    if job.state not in ("done", "cancelled"):
         raise JobNotDone(f"The job {job.id} is {job.state}; there are answers only when it is done.")
     path = uploads / str(job.request["folder"]) / ROWS
+    if job.state == "cancelled" and not (path.is_file() and path.stat().st_size):
+        raise JobNotDone(f"The job {job.id} was cancelled before a question was answered; ask the questions again.")
     if not path.is_file():
         raise JobNotDone(f"The answers of the job {job.id} are no longer kept; ask the questions again.")
     with path.open(encoding="utf-8") as lines:

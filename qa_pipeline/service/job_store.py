@@ -2,7 +2,7 @@
 
 Invariants, each tested:
 
-* One process at a time runs a job. If the process dies, the job runs again, at most ATTEMPTS times in all.
+* One process at a time runs a job. If the process dies, the job runs again at once, at most ATTEMPTS times in all.
 * Index jobs of a corpus run in order, each before the question batches queued after it.
 * An ended job never changes.
 """
@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import datetime
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from qa_pipeline.errors import JobMissing
+from qa_pipeline.service.process_locks import ProcessLocks
 from qa_pipeline.service.service_db import Database, new_id, now
 
 SCHEMA = """
@@ -36,7 +36,6 @@ CREATE TABLE IF NOT EXISTS jobs (
     request TEXT NOT NULL,
     result TEXT,
     owner TEXT NOT NULL DEFAULT '',
-    beat REAL NOT NULL DEFAULT 0,
     cancel INTEGER NOT NULL DEFAULT 0,
     attempts INTEGER NOT NULL DEFAULT 0
 );
@@ -49,7 +48,6 @@ ENDED = ("done", "failed", "cancelled")
 INDEX = "index"
 QUESTIONS = "questions"
 ATTEMPTS = 3
-STALE_S = 30.0
 KEPT = 1_000
 MESSAGE = 1_000
 
@@ -71,6 +69,11 @@ class Job:
     request: dict[str, Any]
     result: dict[str, Any] | None
 
+    @property
+    def name(self) -> str:
+        """The name of its file of questions, "" for other jobs."""
+        return str(self.request.get("name", ""))
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -87,6 +90,11 @@ class JobStore:
 
     def __init__(self, database: Path) -> None:
         self._database = Database(database, SCHEMA)
+        self._processes = ProcessLocks(database.with_name("processes"))
+
+    def close(self) -> None:
+        """Give up the claims of this process: jobs that it still runs are run again by others."""
+        self._processes.close()
 
     def add(self, corpus: str, kind: str, request: Mapping[str, Any]) -> Job:
         """Queue a new job. Deletes ended jobs but those of question files that are not among about the last KEPT jobs."""
@@ -157,36 +165,45 @@ class JobStore:
     def claim(self, owner: str, kinds: Sequence[str] | None = None) -> Job | None:
         """Claim the oldest queued job (of these kinds) that need not wait for an index job of its corpus; None if none.
 
-        owner: must be new at each claim. Running jobs without a heartbeat for STALE_S seconds are queued again first.
+        owner: must be new at each claim. Running jobs of processes that ended are queued again first.
         """
-        if not self._database.rows(f"SELECT 1 FROM jobs WHERE {_CLAIMABLE} LIMIT 1", (_stale(),)):
+        active = self._database.rows("SELECT id, state, owner FROM jobs WHERE state IN ('queued', 'running')")
+        left = [(id, owner) for id, state, owner in active if state == "running" and not self._is_alive(owner)]
+        if not left and not any(state == "queued" for _, state, _ in active):
             return None
+        process = self._processes.own()
         with self._database.transaction() as connection:
-            _queue_again(connection, "beat < ?", _stale())
+            for id, gone in left:
+                _queue_again(connection, "id = ? AND owner = ?", id, gone)
             row = connection.execute(_NEXT, (None if kinds is None else json.dumps(list(kinds)),)).fetchone()
             if row is None:
                 return None
             connection.execute(
-                "UPDATE jobs SET state = 'running', started = ?, owner = ?, beat = ?, attempts = attempts + 1, done = 0,"
-                " total = 0, message = '' WHERE id = ?",
-                (now(), owner, time.time(), row[0]),
+                "UPDATE jobs SET state = 'running', started = ?, owner = ?, attempts = attempts + 1, done = 0, total = 0,"
+                " message = '' WHERE id = ?",
+                (now(), f"{process}.{owner}", row[0]),
             )
         return self.get(row[0])
 
-    def heartbeat(self, id: str, *, owner: str | None = None) -> bool:
-        """Record a heartbeat of a running job. Returns False if the job is cancelled or no longer this owner's."""
-        return self._beat(id, owner, "beat = ?", (time.time(),))
+    def goes_on(self, id: str, *, owner: str | None = None) -> bool:
+        """Whether a running job goes on: False if it is cancelled or no longer this owner's."""
+        rows = self._database.rows(f"SELECT cancel FROM jobs WHERE {_MINE}", (id, self._claim(owner)))
+        return bool(rows) and not rows[0][0]
 
     def progress(self, id: str, done: int, total: int, message: str, *, owner: str | None = None) -> bool:
-        """Record the progress of a running job, and a heartbeat. Returns False as `heartbeat` does."""
-        values = (time.time(), done, total, _text(message)[:MESSAGE])
-        return self._beat(id, owner, "beat = ?, done = ?, total = ?, message = ?", values)
-
-    def _beat(self, id: str, owner: str | None, change: str, values: tuple[Any, ...]) -> bool:
+        """Record the progress of a running job. Returns False as `goes_on` does."""
+        values = (done, total, _text(message)[:MESSAGE])
         with self._database.transaction() as connection:
-            connection.execute(f"UPDATE jobs SET {change} WHERE {_MINE}", (*values, id, owner))
-            row = connection.execute(f"SELECT cancel FROM jobs WHERE {_MINE}", (id, owner)).fetchone()
-        return row is not None and not row[0]
+            sql = f"UPDATE jobs SET done = ?, total = ?, message = ? WHERE {_MINE}"
+            connection.execute(sql, (*values, id, self._claim(owner)))
+        return self.goes_on(id, owner=owner)
+
+    def _claim(self, owner: str | None) -> str | None:
+        """The claim of this process that is stored in a job; None for any."""
+        return None if owner is None else f"{self._processes.own()}.{owner}"
+
+    def _is_alive(self, claim: str) -> bool:
+        return self._processes.is_alive(claim.partition(".")[0])
 
     def finish(
         self, id: str, state: str, message: str = "", result: Mapping[str, Any] | None = None, *, owner: str | None = None
@@ -197,7 +214,7 @@ class JobStore:
         with self._database.transaction() as connection:
             connection.execute(
                 f"UPDATE jobs SET state = ?, ended = ?, message = ?, result = ? WHERE {_MINE}",
-                (state, now(), _text(message)[:MESSAGE], kept, id, owner),
+                (state, now(), _text(message)[:MESSAGE], kept, id, self._claim(owner)),
             )
         return self.get(id)
 
@@ -206,15 +223,15 @@ class JobStore:
 
         Returns the updated job. Raises JobMissing.
         """
+        claim = self._claim(owner)
         with self._database.transaction() as connection:
-            connection.execute(f"UPDATE jobs SET attempts = attempts - 1 WHERE {_MINE}", (id, owner))
-            _queue_again(connection, "id = ? AND owner = coalesce(?, owner)", id, owner)
+            connection.execute(f"UPDATE jobs SET attempts = attempts - 1 WHERE {_MINE}", (id, claim))
+            _queue_again(connection, "id = ? AND owner = coalesce(?, owner)", id, claim)
         return self.get(id)
 
 
 _NAMES = tuple(field.name for field in fields(Job))
 _MINE = "id = ? AND owner = coalesce(?, owner) AND state = 'running'"
-_CLAIMABLE = "state = 'queued' OR (state = 'running' AND beat < ?)"
 _NEXT = f"""
 SELECT id FROM jobs AS job
 WHERE state = 'queued' AND kind IN (SELECT value FROM json_each(coalesce(?, json_array(kind)))) AND NOT EXISTS (
@@ -224,10 +241,6 @@ WHERE state = 'queued' AND kind IN (SELECT value FROM json_each(coalesce(?, json
 )
 ORDER BY number LIMIT 1
 """
-
-
-def _stale() -> float:
-    return time.time() - STALE_S
 
 
 def _cancel(connection: Any, which: str, value: str) -> None:

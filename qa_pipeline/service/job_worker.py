@@ -14,13 +14,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from indexing.errors import DocqaError
-from qa_pipeline.errors import JobCancelled
+from qa_pipeline.errors import JobCancelled, JobMissing
 from qa_pipeline.service.job_store import ENDED, Job, JobStore
 from qa_pipeline.service.service_db import new_id
 
 logger = logging.getLogger(__name__)
 
-BEAT_S = 5.0
+CHECK_S = 5.0
+RETRY_S = 1.0
 POLL_S = 0.5
 REPORT_S = 0.25
 INTERRUPT_S = 5.0
@@ -84,11 +85,11 @@ class Worker:
         self._threads = [
             threading.Thread(target=self._serve, args=(kind,), name=f"jobs-{kind}", daemon=True) for kind in self._functions
         ]
-        self._beating = threading.Thread(target=self._beat, name="jobs-heartbeat", daemon=True)
+        self._checking = threading.Thread(target=self._check, name="jobs-cancelled", daemon=True)
 
     def start(self) -> None:
         """Start claiming jobs."""
-        for thread in (*self._threads, self._beating):
+        for thread in (*self._threads, self._checking):
             thread.start()
 
     def wake(self) -> None:
@@ -138,12 +139,11 @@ class Worker:
     def _run(self, running: _RunningJob) -> None:
         self._running[running.owner] = running
         try:
-            job = self._ended_job(running, *self._outcome(running))
-        except DocqaError as error:
-            logger.warning("The end of the job %s could not be written: %s", running.job.id, error)
-            return
+            job = self._written_end(running, *self._outcome(running))
         finally:
             del self._running[running.owner]
+        if job is None:
+            return
         if self._on_done is not None and job.state in ENDED:
             try:
                 self._on_done(job)
@@ -164,6 +164,18 @@ class Worker:
             logger.exception("The job %s failed.", running.job.id)
             return "failed", f"Internal error ({type(error).__name__}); see the log of the service.", None
 
+    def _written_end(self, running: _RunningJob, *outcome: Any) -> Job | None:
+        """The ended job, once its end could be written; None if it was deleted, or this worker stops before."""
+        while True:
+            try:
+                return self._ended_job(running, *outcome)
+            except JobMissing:
+                return None
+            except DocqaError as error:
+                logger.warning("The end of a job could not be written: %s", error)
+                if self._stop.wait(RETRY_S):
+                    return None
+
     def _ended_job(self, running: _RunningJob, state: str, message: str, result: dict[str, Any] | None) -> Job:
         if state == "cancelled" and running.release:
             return self._jobs.release(running.job.id, owner=running.owner)
@@ -171,10 +183,10 @@ class Worker:
             running.write()
         return self._jobs.finish(running.job.id, state, message, result, owner=running.owner)
 
-    def _beat(self) -> None:
-        """Send heartbeats of all running jobs, as a step may take longer than STALE_S."""
-        while not self._ended.wait(BEAT_S):
+    def _check(self) -> None:
+        """Stop running jobs that were cancelled, as a step may take long."""
+        while not self._ended.wait(CHECK_S):
             for running in list(self._running.values()):
                 with contextlib.suppress(DocqaError):
-                    if not self._jobs.heartbeat(running.job.id, owner=running.owner):
+                    if not self._jobs.goes_on(running.job.id, owner=running.owner):
                         running.stop.set()

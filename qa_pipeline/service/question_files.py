@@ -5,6 +5,7 @@ A question file is CSV (any encoding and delimiter), XLSX, JSON or JSON lines, w
 Invariants, each tested:
 
 * A file with a mistake in any row is refused as a whole before any question is asked. The error has one sentence per row.
+* An empty question is no mistake: it gives a row with an error. A file of empty questions only is refused.
 * A failed question gives a row with an error; the batch goes on.
 """
 
@@ -40,7 +41,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BatchQuestion:
-    """One question of a file. row: number of its row, from 1; id: from the file, else the row; corpus: "" for none."""
+    """One question of a file, "" for an empty one. row: number of its row, from 1; id: from the file, else the row.
+
+    corpus: "" for none.
+    """
 
     question: str
     row: int = 0
@@ -97,6 +101,8 @@ def read_questions(path: Path, name: str, limit: int, *, corpus: str = "") -> li
             asked.append(_batch_question(row, record, corpus))
         except DocqaError as error:
             mistakes.append(f"Row {row:,}: {error}")
+    if asked and not mistakes and not any(one.question for one in asked):
+        raise SettingError(f"The file holds no question; {len(asked):,} rows are empty.")
     if mistakes:
         more = f" {len(mistakes) - MISTAKES_SHOWN:,} more rows have mistakes." if len(mistakes) > MISTAKES_SHOWN else ""
         raise SettingError(" ".join(mistakes[:MISTAKES_SHOWN]) + more)
@@ -111,7 +117,8 @@ def _batch_question(row: int, record: Record, corpus: str) -> BatchQuestion:
     question = values.get("question")
     if question is not None and not isinstance(question, str):
         raise SettingError("The question is not a text.")
-    text, name = question_text(question), _plain(values, "id") or str(row)
+    text = question_text(question) if question and question.strip() else ""
+    name = _plain(values, "id") or str(row)
     return BatchQuestion(text, row, name, _plain(values, "corpus") or corpus, filters_of(values.get("filters")))
 
 
@@ -170,9 +177,13 @@ def run_questions(
     report: Report,
     *,
     link: Callable[[str, Answer], str] = api_link,
+    into: list[AnsweredRow] | None = None,
 ) -> list[AnsweredRow]:
-    """Ask the questions one after another; one row each, in order. JobCancelled and errors of `report` end the batch."""
-    rows: list[AnsweredRow] = []
+    """Ask the questions one after another; one row each, in order. JobCancelled and errors of `report` end the batch.
+
+    into: the list that the rows are added to, for a caller that keeps those of a batch that was ended.
+    """
+    rows: list[AnsweredRow] = [] if into is None else into
     for question in asked:
         report(len(rows), len(asked), "")
         rows.append(_answer(question, ask, link))
@@ -182,6 +193,8 @@ def run_questions(
 
 def _answer(asked: BatchQuestion, ask: Callable[[BatchQuestion], Reply], link: Callable[[str, Answer], str]) -> AnsweredRow:
     """The row of a question, with an answer or an error. The log has the traceback of a defect, not the question."""
+    if not asked.question:
+        return AnsweredRow(asked.id, asked.corpus, "", error=f"Row {asked.row:,} has no question.")
     try:
         return _row(asked, ask(asked), link)
     except JobCancelled:

@@ -36,7 +36,8 @@ CREATE TABLE IF NOT EXISTS saved (
     settings TEXT NOT NULL,
     created TEXT NOT NULL,
     ran TEXT,
-    answers TEXT NOT NULL DEFAULT '[]'
+    answers TEXT NOT NULL DEFAULT '[]',
+    seen TEXT
 );
 CREATE INDEX IF NOT EXISTS saved_corpus ON saved (corpus);
 """
@@ -87,8 +88,11 @@ class SavedQuestions:
 
     def __init__(self, database: Path) -> None:
         self._database = Database(database, SCHEMA)
+        columns = "PRAGMA table_info(saved)"
+        if "seen" in {row[1] for row in self._database.rows(columns)}:
+            return
         with self._database.transaction() as connection:
-            if "seen" not in {row[1] for row in connection.execute("PRAGMA table_info(saved)")}:
+            if "seen" not in {row[1] for row in connection.execute(columns)}:
                 connection.execute("ALTER TABLE saved ADD COLUMN seen TEXT")
                 connection.execute("UPDATE saved SET seen = answers WHERE ran IS NOT NULL")
 

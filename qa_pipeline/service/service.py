@@ -112,7 +112,8 @@ class Service:
         """Finish admitted questions in what is left of `shutdown_s`, return running jobs to the queue, and close all."""
         self.begin_stop()
         self._stopped.set()
-        self._worker.stop(self._left_s())
+        if self._worker.stop(self._left_s()):
+            self.jobs.close()
         self.reads.close(self._left_s())
         self._blocking.shutdown(wait=True)
         opened = self.corpora.opened()
@@ -231,20 +232,22 @@ class Service:
             # Not by the pool: at the start this looks at every corpus, and would close those that were warmed.
             with IndexFolder.open(self.home.corpus(name).index) as folder:
                 lacking = (share := coverage(folder)) is not None and share < 1.0
+            waiting = any(job.kind == "deepen" and job.state == "queued" for job in self.jobs.list(name, results=False))
+            if lacking and not waiting:
+                self._later(name, "deepen", {})
         except DocqaError as error:
             logger.warning("The corpus %s cannot be deepened: %s", name, error)
-            return
-        waiting = any(job.kind == "deepen" and job.state == "queued" for job in self.jobs.list(name, results=False))
-        if lacking and not waiting:
-            self._later(name, "deepen", {})
 
     def is_asked(self) -> bool:
         """Whether a question is read or waits."""
         return self.reads.running() + self.reads.queued() > 0
 
     def _sweep(self) -> None:
-        """Remove uploads of no job, and results older than `keep_days`."""
-        self.texts.sweep(max(1, self.settings.keep_days))
+        """Remove uploads of no job, and results older than `keep_days`; a full or read-only disk leaves them for a day."""
+        try:
+            self.texts.sweep(max(1, self.settings.keep_days))
+        except (DocqaError, OSError) as error:
+            logger.warning("Old uploads and results stay for now: %s", one_line(error))
 
     async def run_blocking(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Run a blocking function in a thread, off the event loop."""
@@ -358,10 +361,10 @@ class Service:
         with self.using(name) as opened:
             return corpus_status(opened, skipped=skipped, allowed=None if key is None else key.filter)
 
-    def statuses(self, key: Key | None) -> list[dict[str, Any]]:
-        """The status of every corpus that the key may see, by name; one that cannot be read says why in `broken`."""
+    def statuses(self, key: Key | None, names: Iterable[str] | None = None) -> list[dict[str, Any]]:
+        """The status of these corpora (None: all) that the key may see; one that cannot be read says why in `broken`."""
         found = []
-        for name in self.home.names():
+        for name in self.home.names() if names is None else names:
             if self.may_see(key, name):
                 try:
                     found.append(self.status(name, key=key))

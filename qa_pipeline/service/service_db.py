@@ -6,17 +6,21 @@ A committed transaction is durable (synchronous=FULL), also after kill -9 or pow
 from __future__ import annotations
 
 import datetime
+import logging
 import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from indexing.atomic_files import move, sync_file
-from indexing.errors import DiskFull
+from indexing.atomic_files import move, sync_file, write_error
+from indexing.errors import NO_SPACE, READ_ONLY, DiskFull
+from indexing.store.checked_sqlite import frozen_state, says_full
 from qa_pipeline.errors import HomeFolderError
+
+logger = logging.getLogger(__name__)
 
 SERVICE_DATABASE = "service.db"
 WAIT_S = 30.0
@@ -30,9 +34,15 @@ class Database:
 
     def __init__(self, path: Path, schema: str) -> None:
         self.path = path
-        with self._connected() as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.executescript(f"BEGIN IMMEDIATE; {schema} COMMIT;")
+        self._schema = schema
+        try:
+            with self._connected() as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.executescript(f"BEGIN IMMEDIATE; {schema} COMMIT;")
+        except (HomeFolderError, DiskFull) as error:
+            if not self._is_frozen():
+                raise
+            logger.warning("Nothing can be stored in %s: %s", path.name, error)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -47,9 +57,14 @@ class Database:
             connection.execute("COMMIT")
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of one SELECT."""
-        with self._connected() as connection:
-            return connection.execute(sql, values).fetchall()
+        """The rows of one SELECT, also on a full or read-only disk."""
+        try:
+            with self._connected() as connection:
+                return connection.execute(sql, values).fetchall()
+        except (HomeFolderError, DiskFull):
+            if not self._is_frozen():
+                raise
+            return self._frozen_rows(sql, values)
 
     def delete(self, table: str, id: str, corpus: str | None = None) -> bool:
         """Delete the row with that id; with `corpus`, only if it belongs to that corpus. Returns whether there was one."""
@@ -77,6 +92,34 @@ class Database:
             connection.execute("PRAGMA busy_timeout=2000")
             return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
 
+    def _is_frozen(self) -> bool:
+        """Whether the disk refuses every change, and the file alone is all of the database, or it has none."""
+        if write_error(self.path.parent) not in (*NO_SPACE, *READ_ONLY):
+            return False
+        return not self.path.exists() or frozen_state(self.path) is not None
+
+    def _frozen_rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """As `rows`, without the files beside the database, which SQLite cannot make there."""
+        is_file = self.path.exists() and self.path.stat().st_size > 0
+        name = f"file:{quote(str(self.path.absolute()))}?mode=ro&immutable=1" if is_file else ":memory:"
+        try:
+            with closing(sqlite3.connect(name, uri=True)) as connection:
+                if not is_file:
+                    connection.executescript(self._schema)
+                return connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+
+    def _error(self, error: sqlite3.Error) -> HomeFolderError | DiskFull:
+        """The docqa error for a `sqlite3` error."""
+        if says_full(self.path.parent, error):
+            return DiskFull("The disk of the service is full; nothing was changed. Free some space and try again.")
+        if write_error(self.path.parent) in READ_ONLY:
+            return HomeFolderError("The home is read-only, so nothing was changed; only questions and searches work.")
+        return HomeFolderError(
+            f"The service's database {self.path.name} cannot be used ({error}); check the disk and its rights."
+        )
+
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
         try:
@@ -88,13 +131,7 @@ class Database:
             finally:
                 connection.close()
         except sqlite3.Error as error:
-            if "disk is full" in str(error):
-                raise DiskFull(
-                    "The disk of the service is full; nothing was changed. Free some space and try again."
-                ) from error
-            raise HomeFolderError(
-                f"The service's database {self.path.name} cannot be used ({error}); check the disk and its rights."
-            ) from error
+            raise self._error(error) from error
 
 
 def copy_database(source: Path, target: Path) -> None:
@@ -115,7 +152,13 @@ def copy_database(source: Path, target: Path) -> None:
             old.close()
             new.close()
     except sqlite3.Error as error:
-        beside.unlink(missing_ok=True)
+        is_full = says_full(target.parent, error)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        if is_full:
+            raise DiskFull(
+                f"The disk of {target.parent} is full; free some space, and run the same command again."
+            ) from error
         raise HomeFolderError(
             f"The database {source.name} cannot be copied ({error}); `docqa doctor` names damage."
         ) from error

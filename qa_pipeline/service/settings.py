@@ -54,7 +54,8 @@ class ServerSettings:
     questions: maximum number of questions in one file.
     concurrency: questions read at once; by default the number of cores.
     queue: maximum number of waiting questions, further ones are refused; 0 means four times concurrency.
-    key_batches: batches of one key in flight. deadline_s: seconds for a question, from its arrival; in a batch, for each.
+    key_batches: batches of one key in flight. key_bytes: bytes of its JSON bodies in flight.
+    deadline_s: seconds for a question, from its arrival; in a batch, for each.
     body_s: seconds for a request's head, and for its body beyond a slow but steady client's time. connections: open at once.
     read_chars: maximum number of characters of a text at /v1/read. open_corpora: corpora kept open at once.
     uploads_bytes: maximum size of all kept question files and their answers.
@@ -82,6 +83,7 @@ class ServerSettings:
     concurrency: Concurrency = field(default_factory=_cores)
     queue: Queue = 0
     key_batches: Concurrency = 2
+    key_bytes: Bytes = 100_000_000
     deadline_s: Deadline = 60
     body_s: Deadline = 20
     connections: Connections = 1_000

@@ -16,7 +16,7 @@ import stat
 import unicodedata
 from pathlib import Path
 
-from indexing.atomic_files import move
+from indexing.atomic_files import make_folder, move
 from indexing.errors import SettingError
 
 PART_BYTES = 200
@@ -124,7 +124,7 @@ def make_folders(documents: Path, source: str) -> None:
         raise FileNotFoundError(str(documents))
     for part in source.split("/")[:-1]:
         folder = folder / part
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         if folder.is_symlink():
             raise NotADirectoryError(str(folder))
 

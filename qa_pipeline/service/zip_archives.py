@@ -19,6 +19,7 @@ from typing import IO
 
 from indexing.atomic_files import PIECE
 from indexing.errors import SettingError
+from indexing.files.hidden_names import is_hidden
 from indexing.files.zip_names import zip_names
 from indexing.settings import whole_number
 from qa_pipeline.service.uploaded_files import SEPARATOR, leaves, safe_name
@@ -65,14 +66,17 @@ StoreMember = Callable[[str, Iterable[bytes]], str]
 """Stores the pieces of one file under a safe name and returns its source."""
 
 
-def unpack(archive: Path, put: StoreMember, limits: UploadLimits, name: str = "") -> list[PutReport]:
+def unpack(
+    archive: Path, put: StoreMember, limits: UploadLimits, name: str = "", taken: dict[str, str] | None = None
+) -> list[PutReport]:
     """Store the files of a zip archive with `put`. Returns one report per member, or one for the whole archive (`name`).
 
-    Never raises for the content of the archive; a SettingError of `put` refuses that member.
+    Never raises for the content of the archive; a SettingError of `put` refuses that member. taken: names of the same upload
+    by `folded_name`, to which those of the archive are added.
     """
     try:
         with _BoundedFile(archive, limits) as file, _opened(file) as opened:
-            return _Unpacker(opened, put, limits, archive.stat().st_size).run()
+            return _Unpacker(opened, put, limits, archive.stat().st_size, taken).run()
     except RefusedMember as refused:
         return [PutReport(name or archive.name, "", "refused", str(refused))]
 
@@ -102,13 +106,15 @@ class _BoundedFile(FileIO):
 class _Unpacker:
     """Unpacks an archive in one pass; counts the unpacked bytes."""
 
-    def __init__(self, opened: zipfile.ZipFile, put: StoreMember, limits: UploadLimits, size: int) -> None:
+    def __init__(
+        self, opened: zipfile.ZipFile, put: StoreMember, limits: UploadLimits, size: int, taken: dict[str, str] | None
+    ) -> None:
         self.opened = opened
         self.put = put
         self.limits = limits
         self.size = size
         self.out = 0
-        self.taken: dict[str, str] = {}
+        self.taken = {} if taken is None else taken
 
     def run(self) -> list[PutReport]:
         members = [member for member in self.opened.infolist() if not member.filename.endswith("/")]
@@ -128,12 +134,11 @@ class _Unpacker:
     def _stored(self, member: zipfile.ZipInfo, name: str) -> str:
         self._within_total()
         check_member(member, name, self.limits)
-        source = safe_name(name)
-        folded = unicodedata.normalize("NFC", source.casefold())
+        folded = folded_name(name)
         if folded in self.taken:
-            raise RefusedMember(f"the archive has {self.taken[folded]} already, the same name or the same but for case")
-        stored = self.put(source, self._pieces(member))
-        self.taken[folded] = stored
+            raise RefusedMember(same_name(self.taken[folded]))
+        stored = self.put(safe_name(name), self._pieces(member))
+        self.taken[folded] = name
         return stored
 
     def _pieces(self, member: zipfile.ZipInfo) -> Iterator[bytes]:
@@ -163,6 +168,16 @@ class _Unpacker:
             raise RefusedMember(f"the archive unpacks to over {self.limits.ratio} times its size, as zip bombs do")
 
 
+def folded_name(name: str) -> str:
+    """The name by which files are distinguished: as stored, without case. Raises SettingError for an invalid name."""
+    return unicodedata.normalize("NFC", safe_name(name).casefold())
+
+
+def same_name(other: str) -> str:
+    """Why a file is refused whose name is, when stored, that of another one of the same upload."""
+    return f"the upload has {other[:200]!r} already, which would have the same name; rename one of them"
+
+
 def check_member(member: zipfile.ZipInfo, name: str, limits: UploadLimits) -> None:
     """Check what is known of a member before unpacking. Raises RefusedMember."""
     kind = stat.S_IFMT(member.external_attr >> 16)
@@ -173,7 +188,7 @@ def check_member(member: zipfile.ZipInfo, name: str, limits: UploadLimits) -> No
         raise RefusedMember("a link, not a file")
     if kind not in (0, stat.S_IFREG):
         raise RefusedMember("not an ordinary file")
-    if any(part.startswith((".", "~$")) for part in parts) or parts[0] == "__MACOSX":
+    if is_hidden("/".join(parts)):
         raise RefusedMember("a hidden file")
     if member.flag_bits & 0x2041:
         raise RefusedMember("encrypted: a password is needed")

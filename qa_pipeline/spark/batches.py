@@ -82,15 +82,17 @@ def _joined(results: Column, lengths: Sequence[int]) -> Column:
 
 
 def place(index: str) -> Path:
-    """The index folder on this machine: at that path, or among the files shipped by Spark. Raises IndexMissing."""
+    """The index or its parts on this machine: at that path, or among the files shipped by Spark. Raises IndexMissing."""
     from pyspark import SparkFiles
 
+    from indexing.store.parts import is_parts
     from indexing.store.sqlite import DATABASE
 
     shipped: Any = SparkFiles
     for found in (lambda: index, lambda: shipped.get(index)):
-        if (path := Path(found()) / DATABASE).is_file():
-            return path.parent
+        path = Path(found())
+        if (path / DATABASE).is_file() or is_parts(path):
+            return path
     raise IndexMissing(f"There is no index in {index}, nor was one shipped under that name (docs/explanation/spark.md).")
 
 

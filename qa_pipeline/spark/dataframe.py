@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 from indexing.errors import DocqaError, SettingError
 from indexing.models.presets import DEFAULT_READER
 from indexing.settings import whole_number
+from indexing.store.parts import Parts, is_parts
 from qa_pipeline.settings import MAX_TOP_K, PRECISIONS, AskSettings, number_between
 from qa_pipeline.spark.batches import AT_ONCE, Batches, place
+from qa_pipeline.spark.parts import ask_parts
 from qa_pipeline.spark.rows import ANSWER, REPLY, SPAN, AskRows, ReadRows, Values, Work
 
 if TYPE_CHECKING:
@@ -76,14 +78,19 @@ def ask(
 ) -> DataFrame:
     """Answer each row's question from an index folder, in a new column `into`: a struct of the shape REPLY.
 
+    A folder of parts (`docqa spark split`) is asked part by part, in parallel, and gives the replies of the whole index.
+
     index: a path shared by driver and executors, or the name of files shipped to them (`SparkContext.addFile`,
     `--archives index.zip#index`). passages: how many of the closest passages the struct has. Offsets are code points of
     the document. Raises SettingError, IndexMissing, ModelMissing, ModelRefused before any job runs.
     """
     whole_number("passages", passages, 0, MAX_TOP_K)
-    place(str(index))
+    folder = place(str(index))
     asked = settings or AskSettings()
     work = AskRows(named_reader(reader, precision), precision, str(index), place, asked, filters, passages)
+    if is_parts(folder):
+        check_columns(frame, into, (question,))
+        return ask_parts(frame, question, into, Parts.open(folder), work, spark_type)
     return with_column(frame, into, REPLY, (question,), work)
 
 
@@ -107,13 +114,18 @@ def with_column(
     """
     from pyspark.sql.types import StructField, StructType
 
-    for name in reads:
-        _check_text(frame, name, annotated=annotator is not None)
-    if into in frame.columns:
-        raise SettingError(f"The frame has a column {into!r} already; name another one for the answers (`into`).")
+    check_columns(frame, into, reads, annotated=annotator is not None)
     kind = {} if annotator is None else {"annotatorType": annotator}
     schema = StructType([*frame.schema.fields, StructField(into, spark_type(shape), True, kind)])
     return frame.mapInArrow(Batches(work, reads, into, shape, at_once), schema)
+
+
+def check_columns(frame: DataFrame, into: str, reads: tuple[str, ...], *, annotated: bool = False) -> None:
+    """Raises the errors of `with_column`."""
+    for name in reads:
+        _check_text(frame, name, annotated=annotated)
+    if into in frame.columns:
+        raise SettingError(f"The frame has a column {into!r} already; name another one for the answers (`into`).")
 
 
 def _check_text(frame: DataFrame, name: str, *, annotated: bool) -> None:

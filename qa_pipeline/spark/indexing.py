@@ -22,6 +22,7 @@ from indexing.changed_files import KnownFiles
 from indexing.deepen import second_tier
 from indexing.errors import IndexFolderError, SettingError, UnreadableFile
 from indexing.files.file_text import FileLimits
+from indexing.files.hidden_names import is_hidden
 from indexing.files.walk import FoundFile, check_size, content_hash, source_of
 from indexing.models.embedder import Embedder
 from indexing.prepare import Batch, ReadFile
@@ -175,8 +176,7 @@ def _left_out(session: SparkSession, roots: Sequence[str], frame: DataFrame) -> 
             status = each.next()
             path = str(status.getPath().toString())
             below = path[len(place.toString()) :].split("/")
-            hidden = any(name.startswith((".", "~$")) for name in below)
-            if not hidden and (not status.getLen() or _unlisted(below)):
+            if not is_hidden("/".join(below)) and (not status.getLen() or _unlisted(below)):
                 found.append((path, status.getLen(), 1_000 * status.getModificationTime()))
     return found
 
@@ -189,7 +189,7 @@ def _unlisted(names: Sequence[str]) -> bool:
 def _listed(files: Iterable[Found], roots: Sequence[str]) -> Listed:
     """Files sorted by source, without hidden ones. Raises SettingError for a source that comes twice."""
     found = sorted((_source(path, roots), path, size, time) for path, size, time in files)
-    found = [one for one in found if not any(name.startswith((".", "~$")) for name in one[0].split("/"))]
+    found = [one for one in found if not is_hidden(one[0])]
     for one, other in zip(found, found[1:], strict=False):
         if one[0] == other[0]:
             raise SettingError(f"Two files have the source {one[0]!r}; an index has each source once.")

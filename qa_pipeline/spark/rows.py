@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from qa_pipeline.answering.answerer import Answerer
     from qa_pipeline.answering.calibration import Calibration
     from qa_pipeline.answering.loaded_reader import LoadedReader
+    from qa_pipeline.answers import Reply
     from qa_pipeline.reading.readings import PassageReader, Reading
 
 Values = dict[str, Any]
@@ -98,21 +99,26 @@ class AskRows:
 
     def _reply(self, answerer: Answerer, question: str | bytes | None) -> Values:
         try:
-            reply = answerer.ask(_text(question, "question"), self.settings, self.filters)
+            reply = answerer.ask(asked_text(question, "question"), self.settings, self.filters)
         except SettingError as error:
             return {"reason": str(error)}
-        answers = [
-            {**{name: getattr(found, name) for name in PLACED if name != "answer"}, "answer": found.text}
-            for found in reply.answers
-        ]
-        return {
-            "answers": answers,
-            "no_answer": reply.no_answer.is_no_answer,
-            "score": reply.no_answer.score if reply.no_answer.is_no_answer else answers[0]["score"],
-            "passages": [{name: getattr(p, name) for name in PASSAGE} for p in reply.passages[: self.passages]],
-            "passages_read": reply.passages_read,
-            "passages_retrieved": reply.passages_retrieved,
-        }
+        return reply_values(reply, self.passages)
+
+
+def reply_values(reply: Reply, passages: int) -> Values:
+    """A reply as a value of the shape REPLY, with so many of its passages."""
+    answers = [
+        {**{name: getattr(found, name) for name in PLACED if name != "answer"}, "answer": found.text}
+        for found in reply.answers
+    ]
+    return {
+        "answers": answers,
+        "no_answer": reply.no_answer.is_no_answer,
+        "score": reply.no_answer.score if reply.no_answer.is_no_answer else answers[0]["score"],
+        "passages": [{name: getattr(p, name) for name in PASSAGE} for p in reply.passages[:passages]],
+        "passages_read": reply.passages_read,
+        "passages_retrieved": reply.passages_retrieved,
+    }
 
 
 def read_rows(
@@ -202,8 +208,8 @@ def _values(
 
 def _why_not(question: str | bytes | None, context: str | bytes | None) -> str | None:
     try:
-        question_text(_text(question, "question"))
-        text = _text(context, "context")
+        question_text(asked_text(question, "question"))
+        text = asked_text(context, "context")
     except SettingError as error:
         return str(error)
     if len(text) > MAX_CONTEXT:
@@ -211,7 +217,7 @@ def _why_not(question: str | bytes | None, context: str | bytes | None) -> str |
     return None if text.strip() else "The context is empty."
 
 
-def _text(value: str | bytes | None, what: str) -> str:
+def asked_text(value: str | bytes | None, what: str) -> str:
     """The value, "" for null. Raises SettingError for bytes."""
     if isinstance(value, bytes):
         raise SettingError(f"The {what} is not text in UTF-8.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -15,15 +16,19 @@ import pytest
 from indexing import atomic_files
 from indexing.atomic_files import (
     file_checksum,
+    is_full,
+    make_folder,
     move,
     open_atomic,
     pieces_of,
+    remove,
     remove_leftovers,
     replace_folder,
     store,
     store_text,
     sync_tree,
     temporary_file,
+    write_error,
 )
 
 OLD, NEW = b"old bytes", b"the new bytes, which are longer"
@@ -289,6 +294,35 @@ def test_a_tree_is_fsynced_with_its_folders(tmp_path: Path, synced: list[str]) -
     (tmp_path / "a" / "b" / "f").write_bytes(OLD)
     sync_tree(tmp_path)
     assert sorted(synced) == ["file", "folder", "folder", "folder"]
+
+
+def test_a_new_folder_is_on_disk_with_its_parents(tmp_path: Path, synced: list[str]) -> None:
+    make_folder(tmp_path / "a" / "b" / "c")
+    assert synced == ["folder"] * 3 and (tmp_path / "a" / "b" / "c").is_dir()
+    make_folder(tmp_path / "a" / "b")
+    assert len(synced) == 3
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        make_folder(tmp_path / "file")
+
+
+def test_a_removed_file_is_off_the_disk(tmp_path: Path, synced: list[str]) -> None:
+    (tmp_path / "a").touch()
+    remove(tmp_path / "a")
+    assert synced == ["folder"] and not (tmp_path / "a").exists()
+    with pytest.raises(FileNotFoundError):
+        remove(tmp_path / "a")
+
+
+@pytest.mark.parametrize("number", [0, errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_whether_a_folder_takes_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    if number:
+        monkeypatch.setattr("tempfile.TemporaryFile", refused)
+    assert write_error(tmp_path) == number and list(tmp_path.iterdir()) == []
+    assert is_full(tmp_path) is (number in (errno.ENOSPC, errno.EDQUOT))
 
 
 def test_pieces_and_checksums(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -288,3 +290,32 @@ def test_what_is_published_is_what_the_truth_would_give(tmp_path: Path) -> None:
         before = contents(index)
         (index / "derived.json").unlink()
         assert contents(index) == before
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_file_that_the_system_refuses_once_is_read_by_the_next_run(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    """A read error left a file skipped until it changed; of a changed file, the index kept the old text as its new."""
+    mine, folder = corpus / "reports" / "mine.txt", tmp_path / "index"
+    if begun:
+        build_index(corpus, folder, embedder=WordEmbedder())  # type: ignore[arg-type]
+        mine.write_text(mine.read_text("utf-8").replace("1974", "1981"), encoding="utf-8")
+        os.utime(mine, (1_700_000_001, 1_700_000_001))
+        time.sleep(0.05)
+
+    def broken(path: Any, *given: Any, real: Any = os.open) -> Any:
+        if str(path).endswith("mine.txt"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.open", broken)
+        patched.setattr("indexing.prepare.file_hash", lambda path: broken(path, os.O_RDONLY))
+        report = build_index(corpus, folder, embedder=WordEmbedder())  # type: ignore[arg-type]
+        assert [file.source for file in report.files if file.status == "skipped"] == ["reports/mine.txt"]
+    report = build_index(corpus, folder, embedder=WordEmbedder())  # type: ignore[arg-type]
+    assert [file.source for file in report.files if file.status != "unchanged"] == ["reports/mine.txt"]
+    with Index.open(folder) as index:
+        texts = {row[1]: index.folder.document(row[0]).text for row in index.folder.document_rows()}
+    assert texts["reports/mine.txt"] == mine.read_text("utf-8")

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from indexing.build import build_index
-from indexing.errors import IndexFolderError
+from indexing.errors import IndexFolderError, IndexMismatch
 from indexing.report import FileReport, Report
+from indexing.settings import IndexSettings
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.index import Index
 from tests.known import WordEmbedder
@@ -43,6 +44,32 @@ def facts(index: Path) -> list[tuple[Any, ...]]:
     with Index.open(index) as opened:
         connection = opened.folder.connection()
         return connection.execute("SELECT id, text, vector, language, page FROM chunks ORDER BY id").fetchall()
+
+
+def test_hidden_text_is_a_setting_of_the_index(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "a.html").write_text("<p>The pier is 12 metres deep.<p hidden>The mine is deep.")
+    shown = build(tmp_path / "c", tmp_path / "shown")
+    assert shown.files[0].notes == ("17 characters of hidden text not read",)
+    with_hidden = IndexSettings(hidden_text=True)
+    whole = build(tmp_path / "c", tmp_path / "whole", settings=with_hidden)
+    assert whole.files[0].notes == ("17 characters of hidden text read",)
+    assert "The mine is deep." in texts(tmp_path / "whole")["a.html"]
+    (tmp_path / "c" / "b.html").write_text("<p>The ferry is slow.<p hidden>The tower is high.")
+    build(tmp_path / "c", tmp_path / "whole")
+    assert "The tower is high." in texts(tmp_path / "whole")["b.html"]
+    with pytest.raises(IndexMismatch, match="is without hidden and struck-out text"):
+        build(tmp_path / "c", tmp_path / "shown", settings=with_hidden)
+
+
+def test_a_text_of_no_known_language_is_said(tmp_path: Path) -> None:
+    """Tibetan is a script that the language model does not know; a short text or a table says nothing."""
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "bo.txt").write_text("ཟམ་པ་འདི་ལོ་༡༩༡༢ལ་བརྒྱབས་པ་རེད། " * 20, "utf-8")
+    (tmp_path / "c" / "short.txt").write_text("ཟམ་པ་འདི།", "utf-8")
+    (tmp_path / "c" / "numbers.txt").write_text("1 2 3 4 5 6 7 8 9\n" * 100, "utf-8")
+    report = build(tmp_path / "c", tmp_path / "i")
+    assert [file.notes for file in report.files] == [("language not known: found by its words alone",), (), ()]
 
 
 def test_other_content_with_the_same_size_and_time_is_noticed(corpus: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from indexing.deepen import coverage, deepen_index, second_tier
 from indexing.errors import IndexMismatch
 from indexing.settings import IndexSettings
 from indexing.store.corpus_db import IndexFolder
-from indexing.store.index import MANIFEST, Index
+from indexing.store.derived_files import MANIFEST
+from indexing.store.index import Index
 from tests.known import WordEmbedder
 
 

@@ -163,6 +163,28 @@ def test_what_is_not_read_of_messages_is_said(tmp_path: Path) -> None:
     assert parts[-1].notes[-1] == "10 more remarks on messages"
 
 
+def test_characters_left_out_are_added_up_over_messages_and_runs() -> None:
+    def read(data: bytes, source: str) -> list[FileText]:
+        return [
+            FileText("words", notes=("1,200 characters of hidden text not read", "2 characters of struck-out text not read"))
+        ]
+
+    whole = ("3,600 characters of hidden text not read", "6 characters of struck-out text not read")
+    (part,) = read_parts(io.BytesIO(box(1, 2, 3)), "a.mbox", read, 1_000, (0, ""))
+    assert part.notes == whole
+    known = (part.size, part.digest)
+    (more,) = read_parts(io.BytesIO(box(1, 2, 3, 4)), "a.mbox", read, 1_000, known, part.notes)
+    box_of_many = [f"7.eml: remark {number}" for number in range(20)] + ["10 more remarks on messages"]
+    (again,) = read_parts(
+        io.BytesIO(box(1, 2, 3, 4)), "a.mbox", lambda *_: [FileText("x", notes=("y",))], 1_000, known, tuple(box_of_many)
+    )
+    assert again.notes == (*box_of_many[:20], "11 more remarks on messages")
+    assert more.begun and more.notes == (
+        "4,800 characters of hidden text not read",
+        "8 characters of struck-out text not read",
+    )
+
+
 def test_a_line_may_be_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes in pieces, of which none is a separator or a blank line."""
     monkeypatch.setattr(mailboxes, "_BLOCK", 64)

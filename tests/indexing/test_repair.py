@@ -171,19 +171,34 @@ def root_page(index: Path, name: str) -> int:
     return int(page)
 
 
+def page_size(index: Path) -> int:
+    return int.from_bytes((index / DATABASE).read_bytes()[16:18], "big")
+
+
+def zero_root(index: Path, name: str) -> None:
+    overwrite(index, page_size(index) * (root_page(index, name) - 1), bytes(page_size(index)))
+
+
+def overwrite_a_page_in_the_middle(index: Path) -> None:
+    pages = (index / DATABASE).stat().st_size // page_size(index)
+    overwrite(index, page_size(index) * (pages // 2), b"\xa5" * page_size(index))
+
+
 FILE_DAMAGE: dict[str, Callable[[Path], object]] = {
     "empty": lambda index: cut(index, 0),
     "cut in the first page": lambda index: (index / DATABASE).write_bytes((index / DATABASE).read_bytes()[:3000]),
-    "cut in half": lambda index: cut(index, 0.5),
-    "cut by a byte": lambda index: (index / DATABASE).write_bytes((index / DATABASE).read_bytes()[:-1]),
+    "cut in its second half": lambda index: cut(index, 0.8),
+    "cut in the last page": lambda index: (index / DATABASE).write_bytes(
+        (index / DATABASE).read_bytes()[: -page_size(index) // 2]
+    ),
     "header zeroed": lambda index: overwrite(index, 0, bytes(100)),
     "page count wrong": lambda index: overwrite(index, 28, (7).to_bytes(4, "big")),
-    "schema zeroed": lambda index: overwrite(index, 100, bytes(3996)),
-    "documents' root zeroed": lambda index: overwrite(index, 4096 * (root_page(index, "documents") - 1), bytes(4096)),
-    "passages' root zeroed": lambda index: overwrite(index, 4096 * (root_page(index, "chunks") - 1), bytes(4096)),
-    "meta's root zeroed": lambda index: overwrite(index, 4096 * (root_page(index, "meta") - 1), bytes(4096)),
-    "an index zeroed": lambda index: overwrite(index, 4096 * (root_page(index, "documents_file") - 1), bytes(4096)),
-    "a page in the middle": lambda index: overwrite(index, 4096 * 20, b"\xa5" * 4096),
+    "schema zeroed": lambda index: overwrite(index, 100, bytes(page_size(index) - 100)),
+    "documents' root zeroed": lambda index: zero_root(index, "documents"),
+    "passages' root zeroed": lambda index: zero_root(index, "chunks"),
+    "meta's root zeroed": lambda index: zero_root(index, "meta"),
+    "an index zeroed": lambda index: zero_root(index, "documents_file"),
+    "a page in the middle": overwrite_a_page_in_the_middle,
 }
 
 
@@ -214,7 +229,7 @@ def test_damaged_files_are_findings_and_what_can_be_read_is_saved(index: Path, h
         assert diagnose(where) == []
         with pytest.raises(SettingError, match="exists already"):
             repair_index(index, embedder=EMBEDDER)
-    whole = ("cut by a byte", "header zeroed", "page count wrong", "passages' root zeroed", "an index zeroed")
+    whole = ("cut in the last page", "header zeroed", "page count wrong", "passages' root zeroed", "an index zeroed")
     if kind in whole or kind == "meta's root zeroed":
         assert kept == truth
 
@@ -233,6 +248,17 @@ def test_a_document_under_the_name_of_another_file_is_not_saved(index: Path) -> 
         saved = {one.document.source: one.file for one in wreck.documents()}
         assert "tower99.txt" not in saved and saved["tower00.txt"] == "tower00.txt"
         assert wreck.lost() == (["tower01.txt"], True)
+
+
+def test_an_index_of_smaller_pages_without_its_header_is_saved(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Databases of an earlier docqa have pages of 4 KB."""
+    monkeypatch.setattr("indexing.store.sqlite.PAGE_SIZE", 4096)
+    build_index(home / "documents", home / "earlier", embedder=EMBEDDER)
+    overwrite(home / "earlier", 0, bytes(100))
+    truth = files(home)
+    shutil.rmtree(home / "documents")
+    done = repair_index(home / "earlier", embedder=EMBEDDER)
+    assert done.into is not None and texts(done.into) == truth
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -187,6 +187,7 @@ def test_json_shape_is_the_documented_one(pipeline: QAPipeline) -> None:
         "fused_rank",
         "fused_score",
         "missing",
+        "also_in",
     }
     answer = {"text", "start", "end", "score", "document_id", "source", "page", "language", "content_hash", "passage"}
     top = {

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 from urllib.parse import quote, unquote
 
 import httpx
@@ -48,6 +48,8 @@ from ui.client.schemas import (
 Content = bytes | str | Path | IO[bytes]
 Filters = Mapping[str, Any]
 Many = str | Iterable[str] | None
+T = TypeVar("T")
+PAGE = 1_000
 
 
 # -- the client --------------------------------------------------------------------------------------------------------
@@ -105,7 +107,7 @@ class Client:
 
     def list_corpora(self) -> tuple[Corpus, ...]:
         """The corpora that the key may read."""
-        return value(tuple[Corpus, ...], self._json("GET", "/v1/corpora"))
+        return self._pages("GET", "/v1/corpora", Corpus)
 
     def create_corpus(self, name: str, *, title: str = "", embedder: str = "builtin") -> Corpus:
         """Creates an empty corpus."""
@@ -166,8 +168,8 @@ class Client:
         query = {"whole_file": "true"} if whole_file else {}
         return value(Job, self._json("DELETE", _at(corpus, "documents", id), params=query)["job"])
 
-    def delete_file(self, corpus: str, source: str) -> Job:
-        """Deletes a file by name, including one that could not be read."""
+    def delete_file(self, corpus: str, source: str | Sequence[str]) -> Job:
+        """Deletes a file by name, or several in one job, including those that could not be read."""
         return value(Job, self._json("DELETE", _at(corpus, "files"), params={"source": source})["job"])
 
     # questions
@@ -222,7 +224,7 @@ class Client:
 
     def list_jobs(self, corpus: str | None = None, *, limit: int = 100) -> tuple[Job, ...]:
         """Jobs, newest first, without results."""
-        return value(tuple[Job, ...], self._json("GET", "/v1/jobs", params=_given({"corpus": corpus, "limit": limit})))
+        return self._pages("GET", "/v1/jobs", Job, limit, corpus=corpus)
 
     def get_job(self, id: str) -> Job:
         """The current state of a job."""
@@ -270,7 +272,11 @@ class Client:
 
     def list_feedback(self, corpus: str) -> tuple[Feedback, ...]:
         """All feedback, newest first."""
-        return value(tuple[Feedback, ...], self._json("GET", _at(corpus, "feedback")))
+        return self._pages("GET", _at(corpus, "feedback"), Feedback)
+
+    def get_feedback(self, corpus: str, id: str) -> Feedback:
+        """One item of feedback."""
+        return value(Feedback, self._json("GET", _at(corpus, "feedback", id)))
 
     def export_feedback(self, corpus: str) -> dict[str, Any]:
         """All feedback as SQuAD 2.0."""
@@ -289,7 +295,11 @@ class Client:
 
     def list_saved_questions(self, corpus: str) -> tuple[SavedQuestion, ...]:
         """The saved questions, newest first."""
-        return value(tuple[SavedQuestion, ...], self._json("GET", _at(corpus, "saved")))
+        return self._pages("GET", _at(corpus, "saved"), SavedQuestion)
+
+    def get_saved_question(self, corpus: str, id: str) -> SavedQuestion:
+        """A saved question with its answers."""
+        return value(SavedQuestion, self._json("GET", _at(corpus, "saved", id)))
 
     def run_saved_question(self, corpus: str, id: str) -> Change:
         """Runs a saved question again; returns new and disappeared answers."""
@@ -307,7 +317,7 @@ class Client:
 
     def list_evaluations(self) -> tuple[Evaluation, ...]:
         """The runs of `docqa evaluate` in the home folder, newest first, without their tables."""
-        return value(tuple[Evaluation, ...], self._json("GET", "/v1/evaluations"))
+        return self._pages("GET", "/v1/evaluations", Evaluation)
 
     def get_evaluation(self, name: str) -> Evaluation:
         """A run with its table."""
@@ -342,8 +352,21 @@ class Client:
 
     # over HTTP
 
+    def _pages(self, method: str, path: str, kind: type[T], limit: int | None = None, **query: Any) -> tuple[T, ...]:
+        """The items of a list, or the first `limit`; the address of the next page is in the Link header of each."""
+        found: list[T] = []
+        params: dict[str, Any] | None = _given({**query, "limit": min(PAGE, PAGE if limit is None else limit)})
+        while True:
+            response = self._send(method, path, params=params)
+            found += value(tuple[kind, ...], self._decoded(response))  # type: ignore[valid-type]
+            path, params = response.links.get("next", {}).get("url", ""), None
+            if not path or (limit is not None and len(found) >= limit):
+                return tuple(found[:limit])
+
     def _json(self, method: str, path: str, **sent: Any) -> Any:
-        response = self._send(method, path, **sent)
+        return self._decoded(self._send(method, path, **sent))
+
+    def _decoded(self, response: httpx.Response) -> Any:
         try:
             return response.json()
         except ValueError as error:

@@ -20,10 +20,16 @@ class ApiError(Exception):
         self.detail, self.status, self.kind, self.retry_after = detail, status, kind, retry_after
 
 
+class DocumentName(Struct, frozen=True):
+    document_id: str
+    source: str
+
+
 class Passage(Struct, frozen=True):
     """document.text[start:end] == text, in code points. Ranks are 1-based, None in a ranking without the passage.
 
     missing: numbers, codes and names of the question that stand neither in the passage nor in its headings and source.
+    also_in: other documents with the same text.
     recognised: whether the text of its page was recognised from a picture.
     """
 
@@ -41,6 +47,7 @@ class Passage(Struct, frozen=True):
     fused_rank: int = 1
     fused_score: float = 0.0
     missing: tuple[str, ...] = ()
+    also_in: tuple[DocumentName, ...] = ()
     recognised: bool = False
 
 
@@ -172,7 +179,10 @@ class Corpus(Struct, frozen=True):
 
 
 class Job(Struct, frozen=True):
-    """state: queued, running, done, failed or cancelled. result: of a finished job; lists omit it."""
+    """state: queued, running, done, failed or cancelled. result: of a finished job; lists omit it.
+
+    name: of the file of questions.
+    """
 
     id: str
     corpus: str
@@ -185,6 +195,7 @@ class Job(Struct, frozen=True):
     total: int
     message: str
     result: dict[str, Any] | None = None
+    name: str = ""
 
 
 class UploadedFile(Struct, frozen=True):
@@ -212,6 +223,7 @@ class ListedDocument(Struct, frozen=True):
     pages: int
     title: str
     meta: dict[str, Any]
+    file: str = ""
 
 
 class Documents(Struct, frozen=True):

@@ -11,6 +11,7 @@ import streamlit as st
 from ui.client.schemas import Answer, ApiError, Corpus, Event, ListedDocument, Passage, Reply, WordHit
 from ui.components.feedback import correction_button, thumbs
 from ui.components.score_explanation import named, why
+from ui.components.selection import tick
 from ui.render.answer_groups import (
     AnswerGroup,
     by_language,
@@ -21,18 +22,19 @@ from ui.render.answer_groups import (
     group_passages,
 )
 from ui.render.any_word import any_word
-from ui.render.export import citations, passages_read, table
+from ui.render.export import citation, citations, passages_read, table
 from ui.render.highlight import ANSWER, SENTENCE, Mark, block, escape_html, excerpt, name, sentence
 from ui.render.html_tables import count
 from ui.render.names import language_name, plain
 from ui.state.query import Query
 from ui.state.reply_cache import CachedReply
 from ui.state.session import client, show_problem
-from ui.state.url import DOCUMENT, address, follow, followed, link, parameter, url
+from ui.state.url import ASK, DOCUMENT, address, follow, followed, link, parameter, url
 
 Documents = Mapping[str, ListedDocument]
 WHILE_READING = 3
 SHORT = 500
+NAMED = 3
 MORE, MOST_READ = 50, 100
 RECOGNISED = (
     '<abbr title="Read from a picture, so letters can be wrong. Look at the page before you quote it.">'
@@ -149,6 +151,7 @@ def _line(corpus: Corpus, asked: Query, documents: Documents, answer: Answer) ->
         about = where(answer, documents.get(answer.document_id))
         st.html(f'<article class="docqa-answer docqa-line" tabindex="-1">{said}{_score(answer)}{about}</article>')
         _document_link("Open", corpus, asked, answer)
+        tick(corpus, documents.get(answer.document_id), key)
 
 
 def order() -> str:
@@ -167,6 +170,8 @@ def _card(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             _document_link("Open in the document", corpus, asked, best)
             thumbs(corpus, asked.question, best)
+            _copy_button(corpus, asked, best, documents.get(best.document_id))
+            tick(corpus, documents.get(best.document_id), key, labelled=True)
             if best.passage is not None:
                 correction_button(corpus, asked.question, best.passage, (best.start, best.end), f"span-{key}")
         if len(said.places) > 1:
@@ -176,6 +181,14 @@ def _card(corpus: Corpus, asked: Query, found: CachedReply, documents: Documents
                     _document_link("Open in the document", corpus, asked, place)
         with st.expander("Why this answer"):
             st.html(why(best, found))
+
+
+def _copy_button(corpus: Corpus, asked: Query, answer: Answer, document: ListedDocument | None) -> None:
+    """A button that copies the citation of an answer; the script of the keys does it."""
+    there = url(DOCUMENT, **_place(corpus, asked, answer.document_id, answer.start, answer.end))
+    cited = escape_html(citation(answer, document.meta if document else {}, there))
+    button = f'<button type="button" class="docqa-copy" data-citation="{cited}">Copy citation</button>'
+    st.html(f'<span class="docqa-copying">{button}<span role="status"></span></span>', width="content")
 
 
 def _score(answer: Answer) -> str:
@@ -243,7 +256,19 @@ def where(item: Answer | Passage | WordHit, document: ListedDocument | None = No
     facts += [RECOGNISED] if item.recognised else []
     dated = str(document.meta.get("date") or "") if document is not None else ""
     facts += [f"<time>{escape_html(dated)}</time>"] if dated else []
+    facts += _also_in(item.passage if isinstance(item, Answer) else item)
     return f'<footer class="docqa-where">{"<span>·</span>".join(facts)}</footer>'
+
+
+def _also_in(item: Passage | WordHit | None) -> list[str]:
+    """The other documents with the text of a passage, as HTML: the first ones by name, all of them in the tooltip."""
+    others = item.also_in if isinstance(item, Passage) else ()
+    if not others:
+        return []
+    shown = ", ".join(name(other.source) for other in others[:NAMED])
+    more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+    everyone = escape_html("\n".join(other.source for other in others))
+    return [f'<span title="{everyone}">also in {shown}{more}</span>']
 
 
 def show_passages(corpus: Corpus, asked: Query, reply: Reply, documents: Documents) -> None:
@@ -255,6 +280,7 @@ def show_passages(corpus: Corpus, asked: Query, reply: Reply, documents: Documen
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 _document_link("Open in the document", corpus, asked, first)
                 correction_button(corpus, asked.question, first, None, f"passage-span-{key}")
+                tick(corpus, documents.get(first.document_id), f"passage-{key}", labelled=True)
             if others:
                 with st.expander(f"The same in {count(len(others), 'copy', 'copies')}"):
                     for passage in others:
@@ -263,7 +289,14 @@ def show_passages(corpus: Corpus, asked: Query, reply: Reply, documents: Documen
 
 
 def _document_link(label: str, corpus: Corpus, asked: Query, item: Answer | Passage) -> None:
-    link(DOCUMENT, label, **_place(corpus, asked, item.document_id, item.start, item.end))
+    place = _place(corpus, asked, item.document_id, item.start, item.end)
+    beside_link(**place)
+    link(DOCUMENT, label, **place)
+
+
+def beside_link(**place: Any) -> None:
+    """A link that shows a place of a document beside the list; the style sheet hides it on narrow screens."""
+    link(ASK, "Show beside", **place)
 
 
 def _place(corpus: Corpus, asked: Query, document_id: str, start: int, end: int) -> dict[str, Any]:

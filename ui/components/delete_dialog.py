@@ -18,12 +18,16 @@ WAITING = "deletion_to_confirm"
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What to delete: its kind ("corpus"), name, a sentence on the consequences, and the action."""
+    """What to delete: its kind ("corpus"), name, a sentence on the consequences, and the action.
+
+    ask: what to type, in words; "" for the name.
+    """
 
     what: str
     called: str
     about: str
     act: Callable[[], None]
+    ask: str = ""
 
 
 def delete_button(label: str, deletion: Deletion, key: str, type: Literal["secondary", "tertiary"] = "tertiary") -> None:
@@ -49,10 +53,10 @@ def confirm_deletion() -> None:
 
 @st.dialog("Delete for good", on_dismiss=forget)
 def _dialog(deletion: Deletion) -> None:
-    asked = f"Type the name of the {escape_html(deletion.what)} to delete it:"
-    st.html(f'<p dir="auto">{escape_html(deletion.about)}</p><p>{asked} <b>{name(deletion.called)}</b></p>')
+    asked = f"Type the name of the {escape_html(deletion.what)} to delete it: <b>{name(deletion.called)}</b>"
+    st.html(f'<p dir="auto">{escape_html(deletion.about)}</p><p>{escape_html(deletion.ask) or asked}</p>')
     with st.form("confirm", border=False):
-        typed = st.text_input(f"Name of the {deletion.what}", autocomplete="off")
+        typed = st.text_input(deletion.ask or f"Name of the {deletion.what}", autocomplete="off")
         pressed = st.form_submit_button("Delete", type="primary")
     if not pressed:
         return

@@ -11,10 +11,13 @@ import streamlit as st
 from ui.client.schemas import ENDED, Corpus, Documents, ListedDocument, UploadedFile
 from ui.components.delete_dialog import Deletion, delete_button
 from ui.components.job_progress import ended_badly, show_ended_jobs, watch
+from ui.components.selection import select_all, selection_bar, tick
+from ui.components.sending import SendingProgress, counted
 from ui.render.highlight import escape_html, name
 from ui.render.html_tables import count, facts, heading, table, text
 from ui.render.names import language_name
 from ui.render.upload_report import FileLine, as_csv, report, summary
+from ui.state.query import Query
 from ui.state.session import client, show_problems
 from ui.state.url import CORPORA, DOCUMENT, address, follow, followed, link, number, parameter
 
@@ -44,8 +47,10 @@ def show_upload(corpus: Corpus) -> None:
     )
     added = f"Add {count(len(files), 'file')} to the collection" if files else "Add to the collection"
     if st.button(added, type="primary", disabled=not files, key="add"):
-        with show_problems(stop=False), st.spinner(f"Sending {count(len(files), 'file')}."):
-            _send(corpus, [(file.name, file) for file in files])
+        place = st.empty()
+        with show_problems(stop=False):
+            _send(corpus, counted([(file.name, file, file.size) for file in files], SendingProgress(place)))
+        place.empty()
     _progress(corpus)
 
 
@@ -127,6 +132,8 @@ def show_files(corpus: Corpus) -> None:
         found = client().list_documents(
             corpus.name, source=name_pattern(wanted) or None, language=language or None, offset=(at - 1) * PAGE, limit=PAGE
         )
+    select_all(corpus, found.documents)
+    selection_bar(corpus, Query())
     for document in found.documents:
         _document(corpus, document)
     if not found.documents:
@@ -137,7 +144,7 @@ def show_files(corpus: Corpus) -> None:
 def _choice(corpus: Corpus) -> tuple[str, str]:
     """The filter: part of the name, and language; both kept in the URL."""
     before = (parameter("name"), parameter("language"))
-    follow("files_name", before[0])
+    follow("files_name", before[0], typed=True)
     follow("files_language", before[1] if before[1] in corpus.languages else "")
     left, right = st.columns((2, 1))
     wanted = left.text_input("Name holds", key="files_name", autocomplete="off")
@@ -171,6 +178,7 @@ def _either(letter: str) -> str:
 
 def _document(corpus: Corpus, document: ListedDocument) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"document-{document.id}"):
+        tick(corpus, document, document.id)
         titled = document.title and document.title != document.source
         about = [
             name(document.title) if titled else "",

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import streamlit as st
 
-from ui.components.filter_sidebar import field_label
-from ui.render.names import language_name, plain
-from ui.state.query import PARAMETERS, Query
+from ui.components.facets import value_label, with_state
+from ui.render.html_tables import count
+from ui.render.names import plain
+from ui.state.query import FACETS, PARAMETERS, Query
 from ui.state.url import address
 
 KEPT = ("thorough", "top_k", "retrieve", "by_words")
@@ -30,28 +31,23 @@ def show_chips(asked: Query) -> None:
 def filter_chips(asked: Query) -> Iterator[tuple[str, Query]]:
     """The label of each filter, and the query without it.
 
-    >>> [label for label, _ in filter_chips(Query("q", ("de",), ("pdf",), ("",), (("author", "N. N."),), "2019"))]
-    ['Language: German', 'File type: PDF', 'Folder: (no folder)', 'Author: N. N.', 'From 2019']
+    >>> asked = Query("q", ("de",), ("pdf",), ("",), (("author", "N. N."),), "2019", excluded=(("year", "2020"),))
+    >>> [label for label, _ in filter_chips(asked)]
+    ['Language: German', 'File type: PDF', 'Folder: (no folder)', 'Author: N. N.', 'Year: not 2020', 'From 2019']
     """
     if not asked.crosslingual:
         yield "Only the question's language", replace(asked, crosslingual=True)
-    for code in asked.languages:
-        yield f"Language: {language_name(code)}", replace(asked, languages=_less(asked.languages, code))
-    for kind in asked.types:
-        yield f"File type: {kind.upper() or 'Unknown'}", replace(asked, types=_less(asked.types, kind))
-    for folder in asked.folders:
-        yield f"Folder: {folder or '(no folder)'}", replace(asked, folders=_less(asked.folders, folder))
-    for field, text in asked.meta:
-        kept = tuple(pair for pair in asked.meta if pair != (field, text))
-        yield f"{field_label(field)}: {text}", replace(asked, meta=kept)
+    for facet in FACETS:
+        for value in asked.included(facet):
+            yield value_label(facet, value), with_state(asked, facet, value, "")
+    for facet, value in asked.excluded:
+        yield value_label(facet, value, excluded=True), with_state(asked, facet, value, "")
+    if asked.documents:
+        yield f"Only {count(len(asked.documents), 'document')}", replace(asked, documents=())
     if asked.since:
         yield f"From {asked.since}", replace(asked, since="")
     if asked.until:
         yield f"Until {asked.until}", replace(asked, until="")
-
-
-def _less(values: tuple[str, ...], value: str) -> tuple[str, ...]:
-    return tuple(one for one in values if one != value)
 
 
 def _become(asked: Query) -> None:

@@ -81,5 +81,11 @@ def show_ended_jobs(jobs: Iterable[Job], page: str, corpus: str) -> None:
     """Ended jobs with their state, each with a link to its report."""
     for job in jobs:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"past-{job.id}"):
+            named = f" · {plain(job.name, isolate=True)}" if job.name else ""
             many = f" · {count(job.total, 'question')}" if job.kind == "questions" and job.total else ""
-            link(page, f"{when(job.created)}{many} · {STATES.get(job.state, plain(job.state))}", corpus=corpus, job=job.id)
+            link(
+                page,
+                f"{when(job.created)}{named}{many} · {STATES.get(job.state, plain(job.state))}",
+                corpus=corpus,
+                job=job.id,
+            )

@@ -1,7 +1,8 @@
-"""Keyboard shortcuts: arrows (or j and k) move between answers, Enter opens one, n and p step through the hits of
-a document, `?` lists the keys.
+"""Keyboard shortcuts, and what else needs a script of the page.
 
-Without JavaScript the page works as well."""
+Arrows (or j and k) move between answers, and Enter opens one. n and p step through the hits of a document, N and P through
+the documents. `?` lists the keys. Without JavaScript the page works as well.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +12,28 @@ SCRIPT = """<script>
 (() => {
   if (window.docqaKeys) return;
   window.docqaKeys = true;
+  const copied = async (text) => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      // Only pages over HTTPS or of this machine have that.
+      const box = document.body.appendChild(document.createElement("textarea"));
+      box.value = text;
+      box.select();
+      const done = document.execCommand("copy");
+      box.remove();
+      if (!done) return false;
+    }
+    return true;
+  };
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest && event.target.closest(".docqa-copy");
+    if (!button) return;
+    const told = button.parentElement.querySelector("[role=status]");
+    told.textContent = (await copied(button.dataset.citation)) ? "Copied" : "The browser does not allow copying";
+    button.focus();
+    setTimeout(() => { told.textContent = ""; }, 3000);
+  });
   document.addEventListener("keydown", (event) => {
     const typing = event.target.isContentEditable || event.target.closest("input, textarea, select");
     const help = document.getElementById("docqa-keys");
@@ -21,7 +44,8 @@ SCRIPT = """<script>
       list.setAttribute("role", "dialog");
       list.setAttribute("aria-label", "Keys");
       const rows = [["↓ or j", "next answer"], ["↑ or k", "previous answer"], ["Enter", "open the answer in its document"],
-        ["n or p", "next or previous hit in the document"], ["/", "to the question"], ["?", "show or hide these keys"]];
+        ["n or p", "next or previous hit in the document"], ["N or P", "next or previous document"],
+        ["/", "to the question"], ["?", "show or hide these keys"]];
       for (const [key, what] of rows) {
         const row = list.appendChild(document.createElement("div"));
         row.appendChild(document.createElement("kbd")).textContent = key;
@@ -36,14 +60,14 @@ SCRIPT = """<script>
       return;
     }
     if (event.key === "Enter" && event.target.matches(".docqa-answer")) {
-      const card = event.target.closest("[class*=st-key-answer-], [class*=st-key-low-]");
-      const open = card && card.querySelector("a[href]");
+      const card = event.target.closest("[class*=st-key-answer-], [class*=st-key-low-], [class*=st-key-hit-]");
+      const open = card && [...card.querySelectorAll("a[href]")].find((one) => one.checkVisibility());
       if (open) { event.preventDefault(); open.click(); }
       return;
     }
-    const turn = {n: "Next", p: "Previous"}[event.key];
+    const turn = {n: "Next", p: "Previous", N: "Next document", P: "Previous document"}[event.key];
     if (turn && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
-      const buttons = [...document.querySelectorAll(".st-key-hits button")];
+      const buttons = [...document.querySelectorAll(".st-key-hits button, .st-key-documents button")];
       const found = buttons.find((one) => one.textContent.trim() === turn && !one.disabled);
       if (found) { event.preventDefault(); found.click(); }
       return;
@@ -77,7 +101,12 @@ def bring(id: str, why: str) -> None:
       let left = 20;
       const look = () => {{
         const at = document.getElementById("{id}");
-        if (at) (at.nextElementSibling || at).scrollIntoView({{block: "center"}});
+        const beside = at && at.closest("[data-testid=stColumn]:has(.st-key-beside)");
+        const mark = at && (at.nextElementSibling || at);
+        if (beside && getComputedStyle(beside).position === "sticky") {{
+          const down = mark.getBoundingClientRect().top - beside.getBoundingClientRect().top;
+          beside.scrollTop += down - beside.clientHeight / 2;
+        }} else if (at) mark.scrollIntoView({{block: "center"}});
         else if (left-- > 0) setTimeout(look, 50);
       }};
       look();

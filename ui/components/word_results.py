@@ -8,12 +8,13 @@ from typing import Any
 import streamlit as st
 
 from ui.client.schemas import Corpus, WordHit, WordHits
-from ui.components.answer_cards import Documents, where
+from ui.components.answer_cards import Documents, beside_link, where
+from ui.components.selection import tick
 from ui.render.highlight import FOUND, Mark, block, mark_html, name
 from ui.render.html_tables import count
 from ui.state.query import Query
 from ui.state.reply_cache import get_cited, question_language
-from ui.state.session import client, show_problems
+from ui.state.session import cached_by_key, client, show_problems
 from ui.state.url import DOCUMENT, address, link, number
 
 SHOWN, MOST = 20, 100
@@ -23,7 +24,7 @@ HELP = (
 )
 
 
-@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
+@cached_by_key(max_entries=64, ttl=600)
 def find_words(
     corpus: str, created: str, generation: int, words: str, filters: dict[str, Any] | None, limit: int = MOST
 ) -> WordHits:
@@ -31,12 +32,21 @@ def find_words(
     return client().search_words(corpus, words, filters, limit=limit)
 
 
+def found_words(corpus: Corpus, asked: Query) -> WordHits:
+    """The hits that the page shows. Raises ApiError."""
+    own = "" if asked.crosslingual else question_language(corpus.name, asked.question)
+    return find_words(corpus.name, corpus.created, corpus.generation, asked.question, asked.filters(own), _limit())
+
+
+def _limit() -> int:
+    return min(MOST, max(SHOWN, number("shown") or SHOWN))
+
+
 def show_word_results(corpus: Corpus, asked: Query) -> None:
     """Searches and shows what was found, or why the query cannot be understood."""
-    limit = min(MOST, max(SHOWN, number("shown") or SHOWN))
+    limit = _limit()
     with show_problems():
-        own = "" if asked.crosslingual else question_language(corpus.name, asked.question)
-        found = find_words(corpus.name, corpus.created, corpus.generation, asked.question, asked.filters(own), limit)
+        found = found_words(corpus, asked)
         ids = tuple(sorted({hit.document_id for hit in found.hits}))
         documents = get_cited(corpus.name, corpus.created, corpus.generation, ids)
     hits = {one.document_id: one.passages for one in found.by_document}
@@ -63,7 +73,10 @@ def _show_hit(corpus: Corpus, asked: Query, hit: WordHit, passages: int, documen
         st.html(hit_html(hit, documents, passages))
         start, end = hit.marks[0] if hit.marks else (hit.start, hit.end)
         place = {"corpus": corpus.name, "document": hit.document_id, "start": str(start), "end": str(end)}
-        link(DOCUMENT, "Open in the document", **place, **asked.query())
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            beside_link(**place, **asked.query(), shown=number("shown"))
+            link(DOCUMENT, "Open in the document", **place, **asked.query())
+            tick(corpus, documents.get(hit.document_id), f"hit-{hit.document_id}-{hit.start}", labelled=True)
 
 
 def hit_html(hit: WordHit, documents: Documents, passages: int) -> str:

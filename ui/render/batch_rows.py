@@ -23,6 +23,8 @@ UNPACKED = 40_000_000
 DELIMITERS = ",;\t|:~^"
 KINDS = {"All": "all", "Answered": "answered", "No answer found": "none", "Failed": "failed"}
 
+ORDERS = {"": "As asked", "best": "Best score first", "lowest": "Lowest score first"}
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -62,6 +64,19 @@ def counts(rows: Iterable[Row]) -> dict[str, int]:
         found["all"] += 1
         found[row.kind] += 1
     return found
+
+
+def in_order(rows: list[Row], order: str) -> list[Row]:
+    """Rows in one of ORDERS; those without a score are last, in the order of the file.
+
+    >>> rows = [Row("1", "c", "q", score=0.2), Row("2", "c", "q"), Row("3", "c", "q", score=0.9)]
+    >>> [row.id for row in in_order(rows, "best")]
+    ['3', '1', '2']
+    """
+    if not order:
+        return rows
+    sign = -1 if order == "best" else 1
+    return sorted(rows, key=lambda row: (row.score is None, sign * (row.score or 0.0)))
 
 
 # -- preview of a question file ----------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ui.client.schemas import Answer, Passage, Reply
+from ui.render.highlight import sentence
 
 COLUMNS = (
     "kind",
@@ -95,6 +96,15 @@ def citations(reply: Reply, metas: Mapping[str, Mapping[str, Any]], link: Link) 
         lines.append(f"{number}. “{quoted}” {_where(item, metas.get(item.document_id, {}))}")
         lines.append(f"   {link(item.document_id, item.start, item.end)}\n")
     return "\n".join(lines)
+
+
+def citation(answer: Answer, meta: Mapping[str, Any], address: str) -> str:
+    """One answer to paste into a text: the sentence around it, its source and page, and the link to it."""
+    text, passage = answer.text, answer.passage
+    if passage is not None:
+        first, last = sentence(passage.text, answer.start - passage.start, answer.end - passage.start)
+        text = passage.text[first:last]
+    return f"“{' '.join(text.split())}” {_where(answer, meta)} {address}"
 
 
 def _where(item: Answer | Passage, meta: Mapping[str, Any]) -> str:

@@ -7,10 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-PARAMETERS = ("q", "mode", "language", "type", "folder", "meta", "since", "until", "own", "thorough", "top", "read")
+FACETS = ("language", "type", "folder", "year", "meta")
+FILTERS = (*FACETS, *(f"not_{name}" for name in FACETS), "since", "until")
+PARAMETERS = ("q", "mode", *FILTERS, "only", "own", "thorough", "top", "read")
 TOP_K, RETRIEVE, READ_AT_LEAST = 10, 10, 3
 QUESTION_CHARACTERS = 512
 TYPED_CHARACTERS = 10_000
+MOST_DOCUMENTS = 200
 # Metadata fields that are shown elsewhere on the page, or say nothing about the content.
 OWN_PLACE = ("file_type", "title", "date", "encoding", "page_count")
 
@@ -19,6 +22,8 @@ OWN_PLACE = ("file_type", "title", "date", "encoding", "page_count")
 class Query:
     """A question and its settings. folders: top-level folders, "" for none; meta: (field, value as text) pairs.
 
+    documents: ids, at most MOST_DOCUMENTS, () for all.
+    years: of the date field, "" for none. excluded: (facet, value) pairs, facet one of FACETS, a value of meta "field=text".
     crosslingual: False restricts to the question's language. since, until: of the date field, ISO 8601 or a prefix of it.
     by_words: the question is a query of words.
     """
@@ -35,18 +40,30 @@ class Query:
     top_k: int = TOP_K
     retrieve: int = RETRIEVE
     by_words: bool = False
+    years: tuple[str, ...] = ()
+    excluded: tuple[tuple[str, str], ...] = ()
+    documents: tuple[str, ...] = ()
+
+    def included(self, facet: str) -> tuple[str, ...]:
+        """The chosen values of one of FACETS; those of meta as "field=text"."""
+        if facet == "meta":
+            return tuple(f"{name}={text}" for name, text in self.meta)
+        return {"language": self.languages, "type": self.types, "folder": self.folders, "year": self.years}[facet]
+
+    def excludes(self, facet: str) -> tuple[str, ...]:
+        """The excluded values of one of FACETS."""
+        return tuple(value for name, value in self.excluded if name == facet)
 
     def query(self) -> dict[str, Any]:
         """The URL parameters; defaults are omitted."""
         said = {
             "q": self.question,
             "mode": "words" if self.by_words else None,
-            "language": list(self.languages),
-            "type": list(self.types),
-            "folder": [folder or "." for folder in self.folders],
-            "meta": [f"{k}={v}" for k, v in self.meta],
+            **{name: [_address(name, value) for value in self.included(name)] for name in FACETS},
+            **{f"not_{name}": [_address(name, value) for value in self.excludes(name)] for name in FACETS},
             "since": self.since,
             "until": self.until,
+            "only": list(self.documents),
             "own": not self.crosslingual,
             "thorough": self.thorough,
             "top": self.top_k if self.top_k != TOP_K else None,
@@ -74,6 +91,11 @@ class Query:
         dates = {"$gte": self.since} if self.since else {}
         dates |= {"$lt": _after(self.until)} if self.until else {}
         terms += [{"date": dates}] if dates else []
+        terms += [{"$or": [_year(year) for year in self.years]}] if self.years else []
+        terms += [{"document_id": list(self.documents)}] if self.documents else []
+        for facet in FACETS:
+            if values := self.excludes(facet):
+                terms.append({"$not": {"$or": [one for value in values for one in _matches(facet, value)]}})
         return {"$and": terms} if terms else None
 
     @property
@@ -97,7 +119,26 @@ def from_query(one: Callable[[str], str], many: Callable[[str], Sequence[str]]) 
         _within(one("top"), TOP_K),
         _within(one("read"), RETRIEVE),
         one("mode") == "words",
+        _years(many("year")),
+        tuple((facet, value) for facet in FACETS for value in _excluded(facet, many(f"not_{facet}"))),
+        tuple(id for id in many("only") if 0 < len(id) <= 100)[:MOST_DOCUMENTS],
     )
+
+
+def _excluded(facet: str, values: Sequence[str]) -> tuple[str, ...]:
+    if facet == "year":
+        return _years(values)
+    if facet == "meta":
+        return tuple(value for value in values if "=" in value[1:])
+    return tuple("" if (facet, value) == ("folder", ".") else value for value in values)
+
+
+def _years(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(year for year in values if re.fullmatch(r"([0-9]{4})?", year, re.ASCII))
+
+
+def _address(facet: str, value: str) -> str:
+    return value or "." if facet == "folder" else value
 
 
 def date(text: str) -> str:
@@ -122,6 +163,22 @@ def _folder(folder: str) -> dict[str, Any]:
     if not folder:
         return {"$not": {"source": {"$glob": "*/*"}}}
     return {"source": {"$glob": re.sub(r"([*?\[])", r"[\1]", folder) + "/*"}}
+
+
+def _year(year: str) -> dict[str, Any]:
+    if not year:
+        return {"$not": {"date": {"$glob": "[0-9][0-9][0-9][0-9]*"}}}
+    return {"date": {"$glob": f"{year}*"}}
+
+
+def _matches(facet: str, value: str) -> list[dict[str, Any]]:
+    """Conditions of which one holds for documents with this value of a facet."""
+    if facet == "meta":
+        field, _, text = value.partition("=")
+        return _equal(field, text)
+    if facet in ("folder", "year"):
+        return [_folder(value) if facet == "folder" else _year(value)]
+    return [{"file_type" if facet == "type" else facet: value}]
 
 
 def _equal(field: str, text: str) -> list[dict[str, Any]]:

@@ -9,8 +9,8 @@ from typing import Any
 import streamlit as st
 
 from ui.client.schemas import Corpus, Documents, Event, ListedDocument, Reply
-from ui.state.query import Query
-from ui.state.session import client
+from ui.state.query import FACETS, Query
+from ui.state.session import cached_by_key, client
 
 KEPT = 20
 LISTED, BATCH_IDS = 1_000, 200
@@ -57,21 +57,25 @@ def _ask(corpus: Corpus, asked: Query, show: Callable[[Event], None]) -> CachedR
     raise AssertionError("a stream ends with a reply or an error")
 
 
-@st.cache_data(show_spinner=False, max_entries=1_000)
+@cached_by_key(max_entries=1_000)
 def question_language(corpus: str, question: str) -> str:
     """The question's language as detected by the service. Raises ApiError."""
     return client().search(corpus, question, retrieve=1).language
 
 
-@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
+@cached_by_key(max_entries=64, ttl=600)
 def count_facets(corpus: str, created: str, generation: int, asked: Query) -> Documents:
     """Facet counts of one generation of a corpus; each value is counted under the other filters."""
+    excluded: dict[str, Any] = {f"not_{name}": asked.excludes(name) or None for name in FACETS}
     return client().list_documents(
         corpus,
         language=asked.languages or None,
         type=asked.types or None,
         folder=asked.folders or None,
-        meta=[f"{name}={text}" for name, text in asked.meta] or None,
+        year=asked.years or None,
+        id=asked.documents or None,
+        meta=asked.included("meta") or None,
+        **excluded,
         since=asked.since or None,
         until=asked.until or None,
         fields=True,
@@ -79,7 +83,7 @@ def count_facets(corpus: str, created: str, generation: int, asked: Query) -> Do
     )
 
 
-@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
+@cached_by_key(max_entries=64, ttl=600)
 def get_cited(corpus: str, created: str, generation: int, ids: tuple[str, ...]) -> dict[str, ListedDocument]:
     """Documents of one generation of a corpus, by id. Raises ApiError."""
     parts = [ids[at : at + BATCH_IDS] for at in range(0, len(ids), BATCH_IDS)]
@@ -87,7 +91,7 @@ def get_cited(corpus: str, created: str, generation: int, ids: tuple[str, ...]) 
     return {document.id: document for documents in found for document in documents}
 
 
-@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
+@cached_by_key(max_entries=64, ttl=600)
 def get_listing(corpus: str, created: str, generation: int, source: str = "") -> Documents:
     """The first documents of one generation of a corpus. source: glob for the name, "" for any. Raises ApiError."""
     return client().list_documents(corpus, source=source or None, limit=LISTED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ui.render.names import language_name
@@ -64,15 +64,15 @@ def query_of(question: str, filters: Mapping[str, Any] | None, settings: Mapping
 
     >>> query_of("q", {"$and": [{"language": ["de"]}]}, {"top_k": 3})
     Query(question='q', languages=('de',), types=(), folders=(), meta=(), since='', until='', crosslingual=True, \
-thorough=False, top_k=3, retrieve=10, by_words=False)
+thorough=False, top_k=3, retrieve=10, by_words=False, years=(), excluded=(), documents=())
     """
-    found: dict[str, Any] = {"folders": (), "meta": ()}
+    found: dict[str, Any] = {"folders": (), "meta": (), "excluded": ()}
     own = ""
     for term in (filters or {}).get("$and", []):
         if isinstance(term.get("language"), str):
             own = term["language"]
         for name, value in _choice(term).items():
-            found[name] = found[name] + value if name in ("folders", "meta") else value
+            found[name] = found[name] + value if name in ("folders", "meta", "excluded") else value
     asked = Query(
         question,
         **found,
@@ -86,18 +86,44 @@ thorough=False, top_k=3, retrieve=10, by_words=False)
 
 def _choice(term: Mapping[str, Any]) -> dict[str, Any]:
     """The choice behind one term of a filter; for another term a wrong one, which the caller detects."""
-    for field, name in (("language", "languages"), ("file_type", "types")):
+    for field, name in (("language", "languages"), ("file_type", "types"), ("document_id", "documents")):
         if isinstance(term.get(field), list):
             return {name: tuple(map(str, term[field]))}
     if isinstance(term.get("date"), Mapping):
         dates = term["date"]
         return {"since": str(dates.get("$gte", "")), "until": str(dates.get("$lt", "")).rstrip(LAST)}
+    if isinstance(term.get("$not"), Mapping):
+        return {"excluded": tuple(_excluded(term["$not"].get("$or")))}
     choices = term.get("$or")
     parts = [part for part in choices if isinstance(part, Mapping) and part] if isinstance(choices, list) else []
+    if any(_is_year(part) for part in parts):
+        return {"years": tuple(_year(part) for part in parts)}
     if any("source" in part or "$not" in part for part in parts):
         return {"folders": tuple(_folder(part) for part in parts)}
     pairs = [(str(name), value) for part in parts for name, value in part.items()]
     return {"meta": tuple((name, value) for name, value in pairs if isinstance(value, str))} if pairs else {}
+
+
+def _excluded(choices: Any) -> Iterator[tuple[str, str]]:
+    for part in choices if isinstance(choices, list) else []:
+        for name, value in part.items():
+            if _is_year(part):
+                yield "year", _year(part)
+            elif name in ("source", "$not"):
+                yield "folder", _folder(part)
+            elif name in ("language", "file_type") and isinstance(value, str):
+                yield "type" if name == "file_type" else name, value
+            elif isinstance(value, str):
+                yield "meta", f"{name}={value}"
+
+
+def _is_year(part: Mapping[str, Any]) -> bool:
+    inner = part.get("$not", part)
+    return isinstance(inner, Mapping) and isinstance(inner.get("date"), Mapping) and "$glob" in inner["date"]
+
+
+def _year(part: Mapping[str, Any]) -> str:
+    return "" if "$not" in part else str(part["date"]["$glob"]).removesuffix("*")
 
 
 def _folder(part: Mapping[str, Any]) -> str:

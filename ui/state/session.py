@@ -2,32 +2,88 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import quote, urlsplit
 
 import streamlit as st
 
+from ui.access.guard import LOGIN, api_url
+from ui.access.logins import COOKIE, LOGINS
 from ui.client.http import Client
 from ui.client.schemas import ApiError, Corpus
 from ui.render.names import plain
 from ui.state.url import ASK, CORPORA, address, follow, followed, link, parameter
 
-DEFAULT_API = "http://127.0.0.1:8080"
+P = ParamSpec("P")
+T = TypeVar("T")
+
 TITLE = 60
 AWAY = "The service does not answer at the moment. It may be starting; try again."
 RETRY_SHOWN = "retry_shown"
+# When each collection was created, by name.
+CREATED = "collections_created"
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, max_entries=1_000)
 def _client(url: str, key: str) -> Client:
     return Client(url, key, timeout=300.0, patience=20.0)
 
 
 def client() -> Client:
-    """The client of the service at DOCQA_API_URL, with DOCQA_API_KEY; shared by all sessions."""
-    url = os.environ.get("DOCQA_API_URL") or os.environ.get("DOCQA_API") or DEFAULT_API
-    return _client(url, os.environ.get("DOCQA_API_KEY", ""))
+    """The client of the service at DOCQA_API_URL, with the key of this person's login, else DOCQA_API_KEY.
+
+    Call it while the page is drawn, not in a function that runs later: only then it knows whose page it is.
+    """
+    return _client(api_url(), _key())
+
+
+def _key() -> str:
+    return LOGINS.key(st.context.cookies.get(COOKIE, "")) or os.environ.get("DOCQA_API_KEY", "")
+
+
+def key_hash() -> str:
+    """A hash of this person's key, which tells people apart and says nothing of the key."""
+    return hashlib.sha256(_key().encode()).hexdigest()
+
+
+def cached_by_key(**options: Any) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """`st.cache_data` for what the service says: shared by those with the same key, and by nobody else."""
+
+    def decorated(function: Callable[P, T]) -> Callable[P, T]:
+        @wraps(function)
+        def with_key(who: str, *arguments: P.args, **named: P.kwargs) -> T:
+            return function(*arguments, **named)
+
+        own = inspect.signature(function)
+        first = inspect.Parameter("who", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        with_key.__signature__ = own.replace(parameters=[first, *own.parameters.values()])  # type: ignore[attr-defined]
+        kept: Callable[Concatenate[str, P], T] = st.cache_data(**{"show_spinner": False, **options})(with_key)
+
+        @wraps(function)
+        def call(*arguments: P.args, **named: P.kwargs) -> T:
+            return kept(key_hash(), *arguments, **named)
+
+        return call
+
+    return decorated
+
+
+def show_login() -> None:
+    """A button in the sidebar that ends this person's login, if there is one."""
+    token = st.context.cookies.get(COOKIE, "")
+    if LOGINS.key(token):
+        st.sidebar.button("Sign out", on_click=_sign_out, args=(token,), type="tertiary")
+
+
+def _sign_out(token: str) -> None:
+    LOGINS.remove(token)
+    st.session_state.clear()
 
 
 def name_page(subject: str) -> None:
@@ -42,6 +98,10 @@ def name_page(subject: str) -> None:
 def show_problem(error: ApiError) -> None:
     """Shows an error's message, and a button that tries again if the service cannot be reached; the URL keeps the state."""
     st.error(plain(error.detail) if error.status else AWAY)
+    if error.status == 401 or error.kind == "NotAllowed":
+        here = urlsplit(st.context.url or "/")
+        back = quote(here.path + (f"?{here.query}" if here.query else ""), safe="")
+        st.html(f'<p><a href="{LOGIN}?next={back}" target="_self">Sign in with another key</a></p>')
     if not error.status and not st.session_state.get(RETRY_SHOWN):
         st.session_state[RETRY_SHOWN] = True
         st.button("Retry", key="retry")
@@ -65,6 +125,7 @@ def pick_corpus() -> Corpus:
     """The current corpus, selected in the sidebar and kept in the URL. Ends the page if there is none."""
     with show_problems():
         corpora = {corpus.name: corpus for corpus in client().list_corpora()}
+    st.session_state[CREATED] = {corpus.name: corpus.created for corpus in corpora.values()}
     if not corpora:
         st.info("There is no collection yet. Create one and upload documents to it.")
         link(CORPORA, "Create a collection")

@@ -79,19 +79,33 @@ def url(page: str, **query: Any) -> str:
     return urlunsplit((base.scheme, base.netloc, path, urlencode(given), ""))
 
 
+def given(**query: Any) -> dict[str, list[str]]:
+    """The values of each URL parameter; those that `address` would remove are left out."""
+    return _given(query)
+
+
+def address_is(query: dict[str, list[str]]) -> None:
+    """Replaces all URL parameters."""
+    st.query_params.from_dict(query)
+
+
 def _given(query: dict[str, Any]) -> dict[str, list[str]]:
     return {name: _said(value) for name, value in query.items() if value not in (None, "", False, [])}
 
 
-def follow(key: str, given: Any) -> None:
+def follow(key: str, given: Any, *, typed: bool = False) -> None:
     """Sets the widget `key` to the URL's value on a new page, and whenever that was not changed by the widget itself.
 
     Call it before the widget is created, and `followed` with the widget's value after writing that to the URL.
+    The browser gets the value in each run. A widget that it draws again would report its default as a choice.
+    typed: a box for text, which gets its value once, since the next run would undo what is being typed.
     """
     state: MutableMapping[Any, Any] = st.session_state
     if key not in state or state.get(f"_{key}") != (state.get(PAGE), given):
         state[key] = given
         state[f"_{key}"] = (state.get(PAGE), given)
+    elif not typed:
+        state[key] = state[key]
 
 
 def followed(key: str, value: Any) -> Any:

@@ -8,19 +8,25 @@ import streamlit as st
 
 from ui.client.schemas import Answer, Corpus, Passage
 from ui.components.answer_cards import show_answers, show_progress
+from ui.components.delete_dialog import confirm_deletion
+from ui.components.document_view import fetch_document, show_document
 from ui.components.filter_chips import show_chips
 from ui.components.filter_sidebar import choose
-from ui.components.history import remember, show_history
+from ui.components.history import show_history
 from ui.components.keyboard import arrows
 from ui.components.result_slot import ResultSlot
+from ui.components.selection import selection_bar
 from ui.components.start import has_corpora, show_indexing, show_questions, show_start
 from ui.components.word_results import HELP, show_word_results
+from ui.render.names import plain
 from ui.state.query import PARAMETERS, QUESTION_CHARACTERS, TYPED_CHARACTERS, Query, from_query
 from ui.state.reply_cache import get_cited, outcome
 from ui.state.session import name_page, pick_corpus, show_problems
-from ui.state.url import address, follow, followed, parameter, parameters
+from ui.state.url import ASK, address, follow, followed, link, parameter, parameters
 
 MODES = ("Ask", "Search")
+# What the URL says of the document beside the list.
+BESIDE = ("document", "start", "end", "part", "page", "view", "find")
 PLACEHOLDERS = ("Ask a question, in any language", 'Search for words: "old bridge" OR tow*')
 
 
@@ -35,7 +41,12 @@ def page() -> None:
     with first:
         question = box(asked)
     chips = st.container()
-    slot = ResultSlot()
+    if question != asked.question:
+        address(**dict.fromkeys(BESIDE))
+    beside = parameter("document") if question else ""
+    listed, document = st.columns((5, 6), gap="medium") if beside else (st.container(), None)
+    with listed:
+        slot = ResultSlot()
     if question:
         name_page(question)
     slot.leave((question, asked.by_words), str(st.session_state.get("corpus_picked", "")))
@@ -44,10 +55,11 @@ def page() -> None:
     address(**{name: asked.query().get(name) for name in PARAMETERS})
     with chips:
         show_chips(asked)
+        if told := st.session_state.pop("told", ""):
+            st.success(plain(told))
+        selection_bar(corpus, asked)
     place = slot.open((asked.question, asked.by_words), corpus.name, corpus.created, corpus.generation, asked)
-    if asked.question:
-        remember(corpus, asked)
-    show_history(corpus)
+    show_history(corpus, asked)
     if corpus.documents == 0 and show_indexing(corpus):
         pass
     elif corpus.documents == 0:
@@ -65,7 +77,20 @@ def page() -> None:
     else:
         with place:
             results(corpus, asked)
+    if document is not None:
+        with document, st.container(key="beside"):
+            show_beside(corpus, beside, asked)
     arrows()
+    confirm_deletion()
+
+
+def show_beside(corpus: Corpus, id: str, asked: Query) -> None:
+    """Shows the document of the URL beside the list."""
+    with show_problems(stop=False):
+        document = fetch_document(corpus.name, corpus.created, corpus.generation, id)
+        show_document(corpus, document, asked, beside=True)
+        return
+    link(ASK, "Close", corpus=corpus.name, **asked.query())
 
 
 def mode(asked: Query) -> bool:
@@ -79,7 +104,7 @@ def mode(asked: Query) -> bool:
 
 def box(asked: Query) -> str:
     """The question box; returns the submitted question."""
-    follow("question", asked.question)
+    follow("question", asked.question, typed=True)
     with st.form("ask", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         typed = st.text_input(
             "Question",

@@ -206,12 +206,13 @@ def pictures(run: Evaluation) -> None:
 
 
 def _takeaways(run: Evaluation, files: list[str]) -> None:
+    asker = client()
     with st.container(horizontal=True, gap="small"):
         for file in files:
             kind = file.rpartition(".")[2]
             st.download_button(
                 kind.upper(),
-                lambda file=file: client().get_plot(run.name, file).data,  # type: ignore[misc]
+                lambda file=file: asker.get_plot(run.name, file).data,  # type: ignore[misc]
                 f"{run.name}-{file}",
                 {"svg": "image/svg+xml"}.get(kind, "image/png"),
                 on_click="ignore",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Request, delete, get, post
+from litestar import Request, Response, delete, get, post
 
 from indexing.errors import ModelError, SettingError
 from qa_pipeline.api.auth import FILTERED, WRITES
+from qa_pipeline.api.paging import LINK, Cursor, Limit, page_of, paged
 from qa_pipeline.api.problems import error_responses
 from qa_pipeline.api.schemas import CorpusBody, CorpusDetail, CorpusStatus, Model, to_schema
 from qa_pipeline.errors import NotAllowed
@@ -25,10 +26,23 @@ async def list_models(service: Service) -> list[Model]:
     return [Model(p.name, p.kind, p.model, p.about, p.languages, p.licence, here, reason) for p, here, reason in rows]
 
 
-@get("/v1/corpora", opt={FILTERED: True}, tags=["corpora"], summary="List corpora", responses=error_responses(503))
-async def list_corpora(service: Service, request: ApiRequest) -> list[CorpusStatus]:
+@get(
+    "/v1/corpora",
+    opt={FILTERED: True},
+    tags=["corpora"],
+    summary="List corpora",
+    response_headers=LINK,
+    responses=error_responses(503),
+)
+async def list_corpora(
+    service: Service, request: ApiRequest, limit: Limit = None, cursor: Cursor = None
+) -> Response[list[CorpusStatus]]:
     """List every corpus that the key may see, by name."""
-    return to_schema(await service.run_blocking(service.statuses, request.auth), list[CorpusStatus])
+    names = [name for name in await service.run_blocking(service.home.names) if service.may_see(request.auth, name)]
+    shown, after = page_of(names, lambda name: (name, name), cursor, limit, ascending=True)
+    return paged(
+        request, to_schema(await service.run_blocking(service.statuses, request.auth, shown), list[CorpusStatus]), after
+    )
 
 
 @post(
@@ -39,7 +53,7 @@ async def list_corpora(service: Service, request: ApiRequest) -> list[CorpusStat
     summary="Create a corpus",
     responses=error_responses(408, 409, 413, 503, 507),
 )
-async def create_corpus(data: CorpusBody, service: Service, request: ApiRequest) -> CorpusDetail:
+async def create_corpus(data: CorpusBody, service: Service, request: ApiRequest) -> Response[CorpusDetail]:
     """Create an empty corpus; it accepts questions at once."""
     if not service.may_see(request.auth, data.name):
         raise NotAllowed("This key is limited to other corpora; use one that is not.")
@@ -47,7 +61,8 @@ async def create_corpus(data: CorpusBody, service: Service, request: ApiRequest)
         await service.run_blocking(service.home.create, data.name, title=data.title, embedder=data.embedder)
     except ModelError as error:
         raise SettingError(str(error)) from error
-    return to_schema(await service.run_blocking(service.status, data.name, skipped=True), CorpusDetail)
+    made = to_schema(await service.run_blocking(service.status, data.name, skipped=True), CorpusDetail)
+    return Response(made, headers={"Location": f"/v1/corpora/{made.name}"})
 
 
 @get(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from litestar import Request, delete, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.openapi.spec import Operation
 from litestar.params import Parameter
 from litestar.response import File
@@ -25,6 +25,7 @@ from indexing.store.listing import (
     whole_file_visible,
 )
 from qa_pipeline.api.auth import FILTERED, WRITES, filter_of
+from qa_pipeline.api.etags import ETAG, NOT_MODIFIED, etag_of, headers_of, is_current
 from qa_pipeline.api.files import A_FILE, ANY_TYPE, HARMLESS, attachment, files_body
 from qa_pipeline.api.multipart import SentFile, UploadResult, upload
 from qa_pipeline.api.page_images import DRAWN, page_of_document, words_of_page
@@ -32,7 +33,7 @@ from qa_pipeline.api.problems import error_responses
 from qa_pipeline.api.schemas import AcceptedJob, DocumentText, Page, UploadReceipt, to_schema
 from qa_pipeline.service.home import Corpus
 from qa_pipeline.service.service import Service
-from qa_pipeline.service.zip_archives import PutReport, UploadLimits
+from qa_pipeline.service.zip_archives import PutReport, UploadLimits, folded_name, same_name
 
 ApiRequest = Request[Any, Any, Any]
 Place = Annotated[int | None, Parameter(ge=0, le=2**53, description="Code points from the beginning of the text.")]
@@ -84,11 +85,11 @@ class _FilesForm(Operation):
     operation_class=_FilesForm,
     responses=error_responses(404, 408, 409, 413, 503, 507),
 )
-async def add_documents(corpus: str, service: Service, request: ApiRequest) -> UploadReceipt:
+async def add_documents(corpus: str, service: Service, request: ApiRequest) -> Response[UploadReceipt]:
     """Upload files (field `files`, one or many; a .zip is unpacked). A job indexes them.
 
-    A file of the same name is replaced. The receipt marks each file as stored or refused. The job's result reports how each
-    stored file was indexed.
+    A file of the same name is replaced. Of two files of one upload that would have the same name, the second is refused. The
+    receipt marks each file as stored or refused. The job's result reports how each stored file was indexed.
     """
     into = await service.run_blocking(service.home.corpus, corpus)
     async with upload(request, service.home.uploads, service.settings) as sent:
@@ -97,12 +98,14 @@ async def add_documents(corpus: str, service: Service, request: ApiRequest) -> U
         files = await service.run_blocking(_store, service, into, sent)
     stored = [file.source for file in files if file.status == "stored"]
     job = await service.run_blocking(service.index_later, into, stored) if stored else None
-    return to_schema({"job": job, "files": files}, UploadReceipt)
+    receipt = to_schema({"job": job, "files": files}, UploadReceipt)
+    return Response(receipt, headers=_location(job.id) if job else {})
 
 
 def _store(service: Service, corpus: Corpus, sent: UploadResult) -> list[PutReport]:
     """Store every file of an upload in its corpus; refused files have a reason."""
     reports: list[PutReport] = []
+    taken: dict[str, str] = {}
     limits = UploadLimits(
         file_bytes=service.settings.file_bytes,
         total_bytes=service.settings.upload_bytes,
@@ -110,17 +113,22 @@ def _store(service: Service, corpus: Corpus, sent: UploadResult) -> list[PutRepo
     )
     for file in sent.files:
         if not file.reason and file.name.lower().endswith(".zip") and zipfile.is_zipfile(file.path):
-            reports += service.home.put_zip(corpus, file.path, limits, name=file.name)
+            reports += service.home.put_zip(corpus, file.path, limits, name=file.name, taken=taken)
         else:
-            reports.append(_put(service, corpus, file))
+            reports.append(_put(service, corpus, file, taken))
     return reports
 
 
-def _put(service: Service, corpus: Corpus, file: SentFile) -> PutReport:
+def _put(service: Service, corpus: Corpus, file: SentFile, taken: dict[str, str]) -> PutReport:
     if file.reason:
         return PutReport(file.name, "", "refused", file.reason)
     try:
-        return PutReport(file.name, service.home.put(corpus, file.name, file.path), "stored")
+        folded = folded_name(file.name)
+        if folded in taken:
+            return PutReport(file.name, "", "refused", same_name(taken[folded]))
+        source = service.home.put(corpus, file.name, file.path)
+        taken[folded] = file.name
+        return PutReport(file.name, source, "stored")
     except SettingError as error:
         return PutReport(file.name, "", "refused", str(error))
 
@@ -145,20 +153,41 @@ async def list_corpus_documents(
     pattern: Annotated[str | None, Parameter(query="source~", max_length=1_000)] = None,
     file_type: Annotated[list[str] | None, Parameter(query="type", max_items=1_000)] = None,
     ids: Annotated[list[str] | None, Parameter(query="id", max_items=1_000)] = None,
+    year: Choices = None,
     meta: Annotated[list[str] | None, Parameter(max_items=1_000, description="field=value")] = None,
+    not_language: Choices = None,
+    not_type: Choices = None,
+    not_folder: Choices = None,
+    not_year: Choices = None,
+    not_meta: Annotated[list[str] | None, Parameter(max_items=1_000, description="field=value")] = None,
     since: Date = "",
     until: Date = "",
     fields: Annotated[bool, Parameter(description="Also count fields of meta.")] = False,
     offset: Annotated[int, Parameter(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Parameter(ge=1, le=1_000)] = 50,
 ) -> Listing:
-    """List documents by source, with counts of languages, types and folders. source: the file of that name, else `*` and `?`
-    in it are a pattern. source~: a pattern in any case (`*`, `?`, `[...]`).
+    """List documents by source, with counts of languages, types, folders and years. source: the file of that name, else `*`
+    and `?` in it are a pattern. source~: a pattern in any case (`*`, `?`, `[...]`). year: of the field date, "" for none.
 
-    A repeated parameter matches any of its values. fields: also count the metadata fields that distinguish documents.
+    A repeated parameter matches any of its values; `not_…` excludes each of its values. fields: also count the metadata
+    fields that distinguish documents.
     """
-    pairs = [_pair(text) for text in meta or ()]
-    wanted = ListingQuery(language, file_type, folder, source, pattern, ids, pairs, since, until, allowed=filter_of(request))
+    excluded = {"language": not_language, "type": not_type, "folder": not_folder, "year": not_year}
+    wanted = ListingQuery(
+        language,
+        file_type,
+        folder,
+        year,
+        source,
+        pattern,
+        ids,
+        [_pair(text) for text in meta or ()],
+        {name: values for name, values in excluded.items() if values},
+        [_pair(text) for text in not_meta or ()],
+        since,
+        until,
+        allowed=filter_of(request),
+    )
 
     def listed() -> Listing:
         with service.using(corpus) as opened:
@@ -179,15 +208,19 @@ def _pair(text: str) -> tuple[str, str]:
     opt={FILTERED: True},
     tags=["documents"],
     summary="Get a document",
-    responses=error_responses(404, 503),
+    response_headers=ETAG,
+    responses=error_responses(404, 503) | NOT_MODIFIED,
 )
 async def get_document(
     corpus: str, document: str, service: Service, request: ApiRequest, start: Place = None, end: Place = None
-) -> DocumentText:
+) -> Response[DocumentText]:
     """Get a document with its text, or with the part from start to end."""
     found = await service.run_blocking(_document, service, corpus, document, filter_of(request))
     first, last = _span(found, start, end)
-    return DocumentText(
+    etag = etag_of(found.id, found.source, found.content_hash, found.language, found.pages, found.meta, first, last)
+    if is_current(request, etag):
+        return Response(None, status_code=304, headers=headers_of(etag))  # type: ignore[arg-type]
+    shown = DocumentText(
         found.id,
         found.source,
         found.language,
@@ -201,6 +234,7 @@ async def get_document(
         len(found.text),
         len(found.pages),
     )
+    return Response(shown, headers=headers_of(etag))
 
 
 @get(
@@ -208,15 +242,21 @@ async def get_document(
     opt={FILTERED: True},
     tags=["documents"],
     summary="Download a document's file",
-    responses=error_responses(404, 503) | A_FILE,
+    response_headers=ETAG,
+    responses=error_responses(404, 503) | A_FILE | NOT_MODIFIED,
 )
-async def get_original(corpus: str, document: str, service: Service, request: ApiRequest) -> File:
+async def get_original(corpus: str, document: str, service: Service, request: ApiRequest) -> File | Response[None]:
     """Download the original file of a document, as uploaded."""
     found = await service.run_blocking(_original, service, corpus, document, filter_of(request))
     kind, name = TYPES.get(found.path.suffix.lower(), ANY_TYPE), found.source.rpartition("/")[2]
+    facts = found.path.stat()
+    etag = etag_of(found.source, facts.st_size, facts.st_mtime_ns, facts.st_ino)
+    if is_current(request, etag):
+        return Response(None, status_code=304, headers=headers_of(etag))
+    headers = {"Content-Type": kind, "Content-Disposition": attachment(name), **headers_of(etag), **HARMLESS}
     return File(
         found.path,
-        headers={"Content-Type": kind, "Content-Disposition": attachment(name), **HARMLESS},
+        headers=headers,
         content_disposition_type="attachment",
     )
 
@@ -282,14 +322,14 @@ async def delete_document(
     whole_file: Annotated[
         bool, Parameter(description="Also if its file holds other documents; they are deleted too.")
     ] = False,
-) -> AcceptedJob:
+) -> Response[AcceptedJob]:
     """Delete the file of a document; a job removes it from the index."""
     found = await service.run_blocking(_deleted, service, corpus, document)
     if found.documents > 1 and not whole_file:
         raise SettingError(
             f"{found.source} holds {found.documents:,} documents, all deleted with it; set whole_file=true to confirm."
         )
-    return await service.run_blocking(_remove, service, found)
+    return await service.run_blocking(_remove, service, found.corpus, [found.source])
 
 
 @delete(
@@ -297,15 +337,18 @@ async def delete_document(
     status_code=202,
     opt={WRITES: True},
     tags=["documents"],
-    summary="Delete a file",
+    summary="Delete files",
     responses=error_responses(404, 409, 503, 507),
 )
 async def delete_file(
-    corpus: str, service: Service, source: Annotated[str, Parameter(min_length=1, max_length=4_000)]
-) -> AcceptedJob:
-    """Delete a file, also an unreadable one without a document; a job removes it from the index."""
+    corpus: str, service: Service, source: Annotated[list[str], Parameter(min_items=1, max_items=1_000)]
+) -> Response[AcceptedJob]:
+    """Delete files, also unreadable ones without a document; one job removes them from the index.
+
+    Of several files, those that are gone already are passed over. It is an error if all are.
+    """
     into = await service.run_blocking(service.home.corpus, corpus)
-    return await service.run_blocking(_remove, service, Original(into, source, Path(), 0))
+    return await service.run_blocking(_remove, service, into, list(dict.fromkeys(source)))
 
 
 ROUTES = (add_documents, list_corpus_documents, get_document, get_original, get_page_image, delete_document, delete_file)
@@ -344,15 +387,33 @@ def _deleted(service: Service, corpus: str, document: str) -> Original:
         return Original(opened.corpus, source, Path(), count)
 
 
-def _remove(service: Service, file: Original) -> AcceptedJob:
-    """Delete a file, and queue the job that removes it from the index. Raises DocumentMissing."""
+def _remove(service: Service, corpus: Corpus, files: list[str]) -> Response[AcceptedJob]:
+    """Delete files, and queue the job that removes them from the index, also if one fails after others were deleted.
+
+    Raises DocumentMissing if no file is there, HomeFolderError.
+    """
+    removed: list[str] = []
+    missing: DocumentMissing | None = None
     try:
-        service.home.remove(file.corpus, file.source)
-    except DocumentMissing:
-        with service.using(file.corpus.name) as opened:
-            if file.source not in opened.folder.file_records():
-                raise
-    return to_schema({"job": service.index_later(file.corpus, [file.source])}, AcceptedJob)
+        for file in files:
+            try:
+                service.home.remove(corpus, file)
+            except DocumentMissing as error:
+                with service.using(corpus.name) as opened:
+                    if file not in opened.folder.file_records():
+                        missing = error
+                        continue
+            removed.append(file)
+    finally:
+        job = service.index_later(corpus, removed) if removed else None
+    if job is None:
+        assert missing is not None
+        raise missing
+    return Response(to_schema({"job": job}, AcceptedJob), headers=_location(job.id))
+
+
+def _location(job: str) -> dict[str, str]:
+    return {"Location": f"/v1/jobs/{job}"}
 
 
 def _span(document: Document, start: int | None, end: int | None) -> tuple[int, int]:

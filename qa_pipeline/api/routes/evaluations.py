@@ -6,9 +6,9 @@ Runs belong to no corpus and may quote any, so keys limited to some corpora cann
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from litestar import Response, get
+from litestar import Request, Response, get
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 
@@ -23,6 +23,7 @@ from qa_pipeline.api.evaluation_schemas import (
     prediction_schema,
 )
 from qa_pipeline.api.evaluation_schemas import evaluation_schema as told_run
+from qa_pipeline.api.paging import LINK, Cursor, Limit, page_of, paged
 from qa_pipeline.api.problems import error_responses
 from qa_pipeline.evaluation.analysis.error_analysis import JudgedQuery, Verdict
 from qa_pipeline.service.service import Service
@@ -41,11 +42,16 @@ HARMLESS = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbo
     opt={ALL_CORPORA: True},
     tags=["evaluations"],
     summary="List evaluations",
+    response_headers=LINK,
     responses=error_responses(503),
 )
-async def list_evaluations(service: Service) -> list[Evaluation]:
+async def list_evaluations(
+    service: Service, request: Request[Any, Any, Any], limit: Limit = None, cursor: Cursor = None
+) -> Response[list[Evaluation]]:
     """List the runs of `docqa evaluate` in this home, newest first. `state` marks broken and unfinished runs."""
-    return [told_run(run) for run in await service.run_blocking(service.evaluations.list)]
+    found = await service.run_blocking(service.evaluations.list)
+    shown, after = page_of(found, lambda run: (run.made, run.name), cursor, limit)
+    return paged(request, [told_run(run) for run in shown], after)
 
 
 @get(

@@ -6,15 +6,16 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from litestar import Request, delete, get, post
+from litestar import Request, Response, delete, get, post
 
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.filters import Filter
 from indexing.store.listing import visible
 from qa_pipeline.api.auth import FILTERED, WRITES, filter_of
+from qa_pipeline.api.paging import LINK, Cursor, Limit, page_of, paged
 from qa_pipeline.api.problems import error_responses
 from qa_pipeline.api.schemas import FeedbackBody, SavedQuestionBody
-from qa_pipeline.service.feedback import Feedback
+from qa_pipeline.service.feedback import Feedback, no_feedback
 from qa_pipeline.service.feedback import squad as squad_of
 from qa_pipeline.service.saved_questions import Change, SavedQuestion
 from qa_pipeline.service.service import Service
@@ -33,7 +34,7 @@ ApiRequest = Request[Any, Any, Any]
     summary="Add feedback",
     responses=error_responses(404, 408, 413, 503, 507),
 )
-async def add_feedback(corpus: str, data: FeedbackBody, service: Service, request: ApiRequest) -> Feedback:
+async def add_feedback(corpus: str, data: FeedbackBody, service: Service, request: ApiRequest) -> Response[Feedback]:
     """Store a judgement on an answer.
 
     `right` and `corrected` need the span that answers the question. `wrong` has the span that does not; without a span it
@@ -57,7 +58,8 @@ async def add_feedback(corpus: str, data: FeedbackBody, service: Service, reques
         service.forget_if_gone(corpus, {added.document_id} if added.document_id else set())
         return added
 
-    return await service.run_blocking(add)
+    added = await service.run_blocking(add)
+    return Response(added, headers={"Location": f"/v1/corpora/{corpus}/feedback/{added.id}"})
 
 
 @get(
@@ -65,16 +67,40 @@ async def add_feedback(corpus: str, data: FeedbackBody, service: Service, reques
     opt={FILTERED: True},
     tags=["feedback"],
     summary="List feedback",
+    response_headers=LINK,
     responses=error_responses(404, 503),
 )
-async def list_feedback(corpus: str, service: Service, request: ApiRequest) -> list[Feedback]:
+async def list_feedback(
+    corpus: str, service: Service, request: ApiRequest, limit: Limit = None, cursor: Cursor = None
+) -> Response[list[Feedback]]:
     """List the feedback on a corpus, newest first; with a filtered key, that on documents it may see."""
 
     def listed() -> list[Feedback]:
         with service.using(corpus) as opened:
             return _visible(service.feedback.list(corpus), opened.folder, filter_of(request))
 
-    return await service.run_blocking(listed)
+    shown, after = page_of(await service.run_blocking(listed), lambda one: (one.created, one.id), cursor, limit)
+    return paged(request, list(shown), after)
+
+
+@get(
+    "/v1/corpora/{corpus:str}/feedback/{feedback:str}",
+    opt={FILTERED: True},
+    tags=["feedback"],
+    summary="Get feedback",
+    responses=error_responses(404, 503),
+)
+async def get_feedback(corpus: str, feedback: str, service: Service, request: ApiRequest) -> Feedback:
+    """Get one entry of feedback; with a filtered key, one on a document that it may see."""
+
+    def found() -> Feedback:
+        with service.using(corpus) as opened:
+            one = service.feedback.get(feedback, corpus=corpus)
+            if not _visible([one], opened.folder, filter_of(request)):
+                raise no_feedback(feedback)
+            return one
+
+    return await service.run_blocking(found)
 
 
 def _visible(said: list[Feedback], folder: IndexFolder, allowed: Filter | None) -> list[Feedback]:
@@ -127,19 +153,42 @@ async def delete_feedback(corpus: str, feedback: str, service: Service) -> None:
     summary="Save a question",
     responses=error_responses(404, 408, 413, 503, 507),
 )
-async def save_question(corpus: str, data: SavedQuestionBody, service: Service) -> SavedQuestion:
+async def save_question(corpus: str, data: SavedQuestionBody, service: Service) -> Response[SavedQuestion]:
     """Save a question, to run it again when there are new documents."""
     await service.run_blocking(service.home.corpus, corpus)
     chosen = {} if data.settings is None else msgspec.to_builtins(data.settings)
     service.ask_settings(**chosen)
-    return await service.run_blocking(service.saved.add, corpus, data.question, data.filters, chosen)
+    added = await service.run_blocking(service.saved.add, corpus, data.question, data.filters, chosen)
+    return Response(added, headers={"Location": f"/v1/corpora/{corpus}/saved/{added.id}"})
 
 
-@get("/v1/corpora/{corpus:str}/saved", tags=["saved"], summary="List saved questions", responses=error_responses(404, 503))
-async def list_saved_questions(corpus: str, service: Service) -> list[SavedQuestion]:
+@get(
+    "/v1/corpora/{corpus:str}/saved",
+    tags=["saved"],
+    summary="List saved questions",
+    response_headers=LINK,
+    responses=error_responses(404, 503),
+)
+async def list_saved_questions(
+    corpus: str, service: Service, request: ApiRequest, limit: Limit = None, cursor: Cursor = None
+) -> Response[list[SavedQuestion]]:
     """List the saved questions of a corpus, newest first."""
     await service.run_blocking(service.home.corpus, corpus)
-    return await service.run_blocking(service.saved.list, corpus)
+    found = await service.run_blocking(service.saved.list, corpus)
+    shown, after = page_of(found, lambda one: (one.created, one.id), cursor, limit)
+    return paged(request, list(shown), after)
+
+
+@get(
+    "/v1/corpora/{corpus:str}/saved/{saved:str}",
+    tags=["saved"],
+    summary="Get a saved question",
+    responses=error_responses(404, 503),
+)
+async def get_saved_question(corpus: str, saved: str, service: Service) -> SavedQuestion:
+    """Get a saved question with its answers."""
+    await service.run_blocking(service.home.corpus, corpus)
+    return await service.run_blocking(service.saved.get, saved, corpus=corpus)
 
 
 @post(
@@ -186,10 +235,12 @@ async def delete_saved_question(corpus: str, saved: str, service: Service) -> No
 ROUTES = (
     add_feedback,
     list_feedback,
+    get_feedback,
     export_feedback,
     delete_feedback,
     save_question,
     list_saved_questions,
+    get_saved_question,
     run_saved_question,
     see_saved_question,
     delete_saved_question,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO, Annotated, Any, Literal
 
-from litestar import Request, delete, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.openapi.spec import Operation, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import Parameter
@@ -18,6 +18,7 @@ from indexing.errors import SettingError
 from qa_pipeline.api.auth import WRITES
 from qa_pipeline.api.files import A_FILE, HARMLESS, attachment, files_body
 from qa_pipeline.api.multipart import UploadResult, upload
+from qa_pipeline.api.paging import LINK, Cursor, page_of, paged
 from qa_pipeline.api.problems import error_responses
 from qa_pipeline.api.schemas import AcceptedJob, Job, to_schema
 from qa_pipeline.errors import CorpusMissing, JobMissing
@@ -38,6 +39,7 @@ TYPES = {
 }
 IN_MEMORY = 1_000_000
 PIECE = 65_536
+MOST_JOBS = 1_000_000
 
 
 @dataclass
@@ -51,16 +53,19 @@ class _QuestionsForm(Operation):
 # -- jobs --------------------------------------------------------------------------------------------------------------
 
 
-@get("/v1/jobs", tags=["jobs"], summary="List jobs", responses=error_responses(503))
+@get("/v1/jobs", tags=["jobs"], summary="List jobs", response_headers=LINK, responses=error_responses(503))
 async def list_jobs(
     service: Service,
     request: ApiRequest,
     corpus: Annotated[str | None, Parameter(max_length=1_000)] = None,
     limit: Annotated[int, Parameter(ge=1, le=1_000)] = 100,
-) -> list[Job]:
+    cursor: Cursor = None,
+) -> Response[list[Job]]:
     """List jobs of the corpora that the key may see, newest first, without their results."""
-    found = await service.run_blocking(service.jobs.list, corpus, limit, results=False)
-    return [to_schema(job, Job) for job in found if _may_see(service, request.auth, job)]
+    found = await service.run_blocking(service.jobs.list, corpus, MOST_JOBS, results=False)
+    seen = [job for job in found if _may_see(service, request.auth, job)]
+    shown, after = page_of(seen, lambda job: (job.created, job.id), cursor, limit)
+    return paged(request, to_schema(shown, list[Job]), after)
 
 
 @get("/v1/jobs/{job:str}", tags=["jobs"], summary="Get a job", responses=error_responses(404, 503))
@@ -116,7 +121,7 @@ async def get_job_result(job: str, service: Service, request: ApiRequest, format
     operation_class=_QuestionsForm,
     responses=error_responses(404, 408, 413, 429, 503, 507),
 )
-async def add_question_file(corpus: str, service: Service, request: ApiRequest) -> AcceptedJob:
+async def add_question_file(corpus: str, service: Service, request: ApiRequest) -> Response[AcceptedJob]:
     """Upload a question file (field `file`: CSV, XLSX, JSON or JSON lines). A job answers it.
 
     A file with a mistake in any row is refused as a whole. The field `format` chooses the format of the answers.
@@ -126,7 +131,7 @@ async def add_question_file(corpus: str, service: Service, request: ApiRequest) 
         asked = await service.run_blocking(_request, service, request.auth, corpus, sent)
         job = await service.run_blocking(service.ask_later, corpus, asked)
         sent.keep()
-    return to_schema({"job": job}, AcceptedJob)
+    return Response(to_schema({"job": job}, AcceptedJob), headers={"Location": f"/v1/jobs/{job.id}"})
 
 
 ROUTES = (list_jobs, get_job, cancel_job, get_job_result, add_question_file)

@@ -27,9 +27,10 @@ from qa_pipeline.evaluation.metrics.ranking import RelevantRanks
 from qa_pipeline.evaluation.open_domain.corpus import Corpus
 from qa_pipeline.evaluation.runs.predictions import Prediction
 from qa_pipeline.reading.readings import read_pairs
+from qa_pipeline.retrieval.candidates import Tiers
 from qa_pipeline.retrieval.evidence import Evidence
 from qa_pipeline.retrieval.fact_evidence import facts_missing_in
-from qa_pipeline.retrieval.retriever import Tiers, rank
+from qa_pipeline.retrieval.retriever import rank
 
 if TYPE_CHECKING:
     from indexing.models.embedder import Embedder

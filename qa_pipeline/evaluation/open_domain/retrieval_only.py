@@ -17,7 +17,7 @@ from qa_pipeline.evaluation.metrics.ranking import Ranking, RelevantRanks, ranki
 from qa_pipeline.evaluation.open_domain.asker import SYSTEMS, Parallel, rank_question, ranks
 from qa_pipeline.evaluation.open_domain.corpus import Corpus, make_corpus
 from qa_pipeline.evaluation.runs.predictions import row_name
-from qa_pipeline.retrieval.retriever import Tiers
+from qa_pipeline.retrieval.candidates import Tiers
 
 if TYPE_CHECKING:
     from indexing.models.embedder import Embedder

@@ -50,6 +50,16 @@ PACKERS: dict[str, Callable[[dict[str, bytes]], bytes]] = {
 }
 
 
+@pytest.mark.parametrize("ending", ("zip", "tar.gz"))
+def test_folders_of_a_maildir_are_read(reader: FileReader, tmp_path: Path, ending: str) -> None:
+    mail = (
+        b"From: ada@example.org\nTo: bo@example.org\nDate: Mon, 02 Jan 2023 10:00:00 +0000\nSubject: Pier\n\nIt is deep.\n"
+    )
+    files = {"Maildir/.Sent/cur/1:2,S": mail, "Maildir/.Sent/dovecot-uidlist": b"3 V1", "Maildir/.Sent/tmp/2": mail}
+    texts, _ = reader.read(put(tmp_path, f"pack.{ending}", PACKERS[ending](files)))
+    assert [(text.member, text.meta["subject"]) for text in texts] == [("Maildir/.Sent/cur/1:2,S", "Pier")]
+
+
 @pytest.mark.parametrize("ending", PACKERS)
 def test_members_are_documents_with_a_parent(reader: FileReader, tmp_path: Path, ending: str) -> None:
     texts, _ = reader.read(put(tmp_path, f"pack.{ending}", PACKERS[ending](FILES)))

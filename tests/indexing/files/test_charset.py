@@ -9,6 +9,7 @@ import pytest
 from indexing.files.charset import decode
 from indexing.files.walk import FileReader
 from tests.indexing.files.conftest import SCRIPTS, only, put
+from tests.indexing.files.office_files import word
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -64,6 +65,32 @@ def test_a_few_bad_bytes_are_replaced_and_reported(reader: FileReader, tmp_path:
 def test_mojibake_is_suspected(reader: FileReader, tmp_path: Path) -> None:
     wrong = "La météo de l’été était très belle à Genève".encode().decode("cp1252", "replace")
     assert "mojibake" in only(reader.read(put(tmp_path, "a.txt", wrong.encode()))).notes[0]
+
+
+SHIFTED = "".join(chr(ord(letter) - 29) if letter.isalpha() else letter for letter in "thebridgeopenedyesterdaymorning" * 9)
+ILLEGIBLE = ("text is not legible (no words of any language)",)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.txt", SHIFTED.encode()),
+        ("a.md", ("# Bridge\n\n" + "xkcd bqrt zzpf wqmn " * 300).encode()),
+        ("a.html", f"<html><body><p>{'xkcd bqrt zzpf wqmn ' * 20}</p></body></html>".encode()),
+        ("a.docx", word(f"<w:p><w:r><w:t>{'xkcd bqrt zzpf wqmn ' * 20}</w:t></w:r></w:p>")),
+        ("a.eml", b"From: a@x.org\nTo: b@x.org\nSubject: x\n\n" + b"xkcd bqrt zzpf wqmn " * 20),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_text_without_words_of_any_language_is_said(reader: FileReader, tmp_path: Path, name: str, data: bytes) -> None:
+    assert only(reader.read(put(tmp_path, name, data))).notes == ILLEGIBLE
+
+
+@pytest.mark.parametrize(
+    "text", ["The bridge opened in 1912. " * 9, "Strč prst skrz krk, řekl strážce mostu a odešel. " * 9, "מים " * 40]
+)
+def test_words_of_a_language_are_not_remarked_on(reader: FileReader, tmp_path: Path, text: str) -> None:
+    assert only(reader.read(put(tmp_path, "a.txt", text.encode()))).notes == ()
 
 
 JAPANESE = "倉庫の鍵は三階の青い棚にあります。"

@@ -37,8 +37,6 @@ REFUSED = {
         archive({"mimetype": b"application/vnd.oasis.opendocument.text", "META-INF/manifest.xml": b"<encryption-data/>"}),
         "encrypted: a password is needed",
     ),
-    "old.docx": (ole("WordDocument"), "an old Word document (.doc), not a format we read; save it as .docx"),
-    "old.xls": (ole("Workbook"), "an old Excel workbook (.xls), not a format we read; save it as .xlsx"),
     "locked.docx": (ole("EncryptedPackage"), "encrypted: a password is needed"),
     "cut.docx": (archive({"word/document.xml": b"<x/>" * 99})[:60], "a zip file that is damaged or cut off"),
     "noise.txt": (bytes(range(256)) * 20, "binary data, not text"),

@@ -26,6 +26,19 @@ def test_lines(page: str, expected: str) -> None:
     assert shown(page) == expected
 
 
+def test_hidden_and_struck_text_is_counted_and_can_be_read() -> None:
+    page = (
+        b"<p>Price <s>99</s> <span style='text-decoration: line-through red'>98</span> 10 <del>each</del></p>"
+        b"<p hidden>secret<script>code()</script></p><div style='display:none'>draft</div><div aria-hidden=true>icon</div>"
+    )
+    (text,) = read_html(page, FileLimits())
+    assert text.text == "Price 10"
+    assert text.notes == ("11 characters of hidden text not read", "8 characters of struck-out text not read")
+    (whole,) = read_html(page, FileLimits(hidden_text=True))
+    assert whole.text == "Price 99 98 10 each\n\nsecret\n\ndraft"
+    assert whole.notes == ("11 characters of hidden text read", "8 characters of struck-out text read")
+
+
 @pytest.mark.parametrize(
     ("page", "expected"),
     [

@@ -168,6 +168,14 @@ def test_nesting_is_bounded(reader: FileReader, tmp_path: Path) -> None:
         texts(6)
 
 
+def test_hidden_and_struck_text_of_a_body_is_counted(reader: FileReader, tmp_path: Path) -> None:
+    html = b"<p style='display:none'>Only today!</p><p>It costs <s>99</s> 10.</p>"
+    mail = b"From: a@x.org\nTo: b@x.org\nSubject: Price\nContent-Type: text/html\n\n" + html
+    ((text,), _) = reader.read(put(tmp_path, "a.eml", mail))
+    assert text.text.endswith("It costs 10.")
+    assert text.notes == ("11 characters of hidden text not read", "2 characters of struck-out text not read")
+
+
 def test_encrypted_mail_is_named(reader: FileReader, tmp_path: Path) -> None:
     data = HEAD + b'Content-Type: application/pkcs7-mime; name="smime.p7m"\nContent-Transfer-Encoding: base64\n\nAAAA\n'
     (text,), _ = reader.read(put(tmp_path, "a.eml", data))

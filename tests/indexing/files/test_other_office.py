@@ -44,6 +44,29 @@ def read(data: bytes, kind: str) -> FileText:
     return text
 
 
+def test_hidden_and_struck_text_of_open_documents_is_counted_and_can_be_read() -> None:
+    styles = (
+        '<style:style style:name="T1"><style:text-properties style:text-line-through-style="solid"/></style:style>'
+        '<style:style style:name="T2"><style:text-properties text:display="none"/></style:style>'
+        '<style:style style:name="T3" style:parent-style-name="T1">'
+        '<style:text-properties style:text-line-through-type="none"/></style:style>'
+        '<style:style style:name="P1" style:parent-style-name="Struck"/>'
+    )
+    shared = f'<s {SPACES}><style:style style:name="Struck"><style:text-properties style:text-line-through-type="single"/>'
+    body = (
+        '<text:p>Price <text:span text:style-name="T1">99</text:span><text:span text:style-name="T3">10</text:span>'
+        '<text:span text:style-name="T2"> secret</text:span></text:p><text:p text:style-name="P1">no longer</text:p>'
+        '<text:section text:display="none"><text:p>draft</text:p></text:section>'
+    )
+    data = open_document("odt", body, {"styles.xml": f"{shared}</style:style></s>".encode()}, styles)
+    text = read(data, "odt")
+    assert text.text == "Price 10"
+    assert text.notes == ("12 characters of hidden text not read", "11 characters of struck-out text not read")
+    (whole,) = parse(data, "odt", FileLimits(hidden_text=True))
+    assert whole.text == "Price 9910 secret\n\nno longer\n\ndraft"
+    assert whole.notes == ("12 characters of hidden text read", "11 characters of struck-out text read")
+
+
 def test_odt_in_document_order() -> None:
     styles = '<style:style style:name="T1"><style:text-properties style:text-position="super 58%"/></style:style>'
     body = (

@@ -79,6 +79,23 @@ def test_formulas_without_values_and_hidden_sheets_are_said() -> None:
     assert text.notes == ("1 formula without a stored value", "hidden sheets read: Depths")
 
 
+def test_struck_out_cells_and_words_are_counted_and_can_be_read() -> None:
+    s = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    styles = (
+        f'<styleSheet {s}><fonts><font/><font><strike/></font><font><strike val="0"/></font></fonts><cellXfs>'
+        '<xf numFmtId="0" fontId="0"/><xf numFmtId="0" fontId="1"/><xf numFmtId="0" fontId="2"/></cellXfs></styleSheet>'
+    )
+    rich = "<c t='inlineStr'><is><r><rPr><strike/></rPr><t>old</t></r><r><t>new</t></r></is></c>"
+    cells = row("Item", "Price", "Now") + f"<row><c t='inlineStr'><is><t>Pump</t></is></c><c s='1'><v>99</v></c>{rich}</row>"
+    data = book(cells + row("Hose", (10, 2), 11), {"xl/styles.xml": styles})
+    text = read(data)
+    assert text.text == "Depths\n\nItem: Pump\tNow: new\nItem: Hose\tPrice: 10\tNow: 11"
+    assert text.notes == ("5 characters of struck-out text not read",)
+    (whole,) = read_xlsx(data, FileLimits(hidden_text=True))
+    assert whole.text == "Depths\n\nItem: Pump\tPrice: 99\tNow: oldnew\nItem: Hose\tPrice: 10\tNow: 11"
+    assert whole.notes == ("5 characters of struck-out text read",)
+
+
 def test_comments_charts_and_text_boxes() -> None:
     s = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
     comments = f"<comments {s}><authors><author>Ada</author></authors><commentList><comment ref='B2' authorId='0'><text>"

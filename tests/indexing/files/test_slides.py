@@ -38,7 +38,22 @@ def test_equations_raised_digits_and_struck_text() -> None:
     runs = "<a:r><a:t>It is 10</a:t></a:r><a:r><a:rPr baseline='30000'/><a:t>6</a:t></a:r><a:br/>"
     runs += f"<a:r><a:rPr strike='sngStrike'/><a:t>no</a:t></a:r>{math}</m:oMath></a14:m>"
     choice = f"<mc:AlternateContent><mc:Choice>{shape(runs)}</mc:Choice><mc:Fallback>{shape('')}</mc:Fallback>"
-    assert read(slides(f"{choice}</mc:AlternateContent>")).text == "It is 10⁶\nQ=42"
+    text = read(slides(f"{choice}</mc:AlternateContent>"))
+    assert text.text == "It is 10⁶\nQ=42" and text.notes == ("2 characters of struck-out text not read",)
+
+
+def test_hidden_shapes_and_struck_text_are_counted_and_can_be_read() -> None:
+    hidden = (
+        '<p:sp><p:nvSpPr><p:cNvPr hidden="1"/></p:nvSpPr><p:txBody><a:p><a:r><a:t>secret</a:t></a:r></a:p></p:txBody></p:sp>'
+    )
+    struck = shape("<a:r><a:rPr strike='dblStrike'/><a:t>99</a:t></a:r><a:r><a:rPr strike='noStrike'/><a:t>10</a:t></a:r>")
+    data = slides(shape("<a:r><a:t>Price</a:t></a:r>", "title") + struck + hidden)
+    text = read(data)
+    assert text.text == "Price\n\n10"
+    assert text.notes == ("6 characters of hidden text not read", "2 characters of struck-out text not read")
+    (whole,) = read_pptx(data, FileLimits(hidden_text=True))
+    assert whole.text == "Price\n\n9910\n\nsecret"
+    assert whole.notes == ("6 characters of hidden text read", "2 characters of struck-out text read")
 
 
 def test_charts_merged_cells_comments_and_numbers_of_slides() -> None:

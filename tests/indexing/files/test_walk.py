@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from indexing.errors import IndexFolderError, SettingError
 from indexing.files.file_text import FileLimits
+from indexing.files.hidden_names import is_hidden
 from indexing.files.walk import FileReader, FoundFile, content_hash, find_files
 from tests.indexing.files.conftest import only, put, reason
 from tests.pdfs import make_pdf, paragraph
@@ -30,6 +31,15 @@ def test_files_come_by_source_and_hidden_ones_stay_out(tmp_path: Path) -> None:
     assert found == sorted(found) == ["Z.txt", "a/deep/er/x.md", "b-c.txt", "b.txt", "b/z.txt"]
     file = next(find_files(tmp_path))
     assert file.path == tmp_path / "Z.txt" and file.size == 1 and file.mtime_ns == file.path.stat().st_mtime_ns
+
+
+def test_folders_of_a_maildir_are_no_hidden_ones(tmp_path: Path) -> None:
+    names = ["cur/1:2,S", ".Sent/cur/2:2,S", ".Sent/new/3", ".Lists.Bridges/cur/4", ".Lists.Bridges/new/5"]
+    left_out = [".Sent/tmp/6", ".Sent/dovecot.index.cache", ".Sent/cur/.hidden", ".Empty/maildirfolder", ".git/cur/x"]
+    for name in (*names, "new/0", ".Empty/new/7", *left_out):
+        put(tmp_path, f"mail/{name}", b"x")
+    assert sources(tmp_path) == sorted(f"mail/{name}" for name in (*names, "new/0"))
+    assert [is_hidden(f"mail/{name}") for name in (*names, *left_out[:4])] == [False] * 5 + [True] * 4
 
 
 def test_one_file_is_a_folder_of_its_own(tmp_path: Path) -> None:

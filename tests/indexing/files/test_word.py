@@ -109,6 +109,10 @@ def test_hidden_and_struck_text_is_left_out_and_counted() -> None:
     text = read(word(body, {"word/styles.xml": styles}, {"rId1": "styles styles.xml"}))
     assert text.text == "Price 10 shown"
     assert text.notes == ("16 characters of hidden text not read", "2 characters of struck-out text not read")
+    data = word(body, {"word/styles.xml": styles}, {"rId1": "styles styles.xml"})
+    (whole,) = read_docx(data, FileLimits(hidden_text=True))
+    assert whole.text == "Price 9910 (pay 99) secret shown"
+    assert whole.notes == ("16 characters of hidden text read", "2 characters of struck-out text read")
 
 
 def cell(text: str, properties: str = "") -> str:

@@ -98,6 +98,18 @@ def test_much_text_loads_the_whole_tokenizer_once(monkeypatch: pytest.MonkeyPatc
     assert made.get_vocab_size() > lazy_tokenizer.WORTH
 
 
+def test_the_whole_tokenizer_is_not_kept_beside_its_parts() -> None:
+    made = lazy()
+    made.encode("a bridge")
+    kept = made.vocabulary.__dict__
+    assert "_tokens" in kept and "_numbers" in kept
+    text = made.vocabulary.text()
+    made.whole()
+    assert "_tokens" not in kept and "_numbers" not in kept
+    assert made.vocabulary.text() == text and "_tokens" not in kept
+    assert made.vocabulary.part(["a bridge"], truncates=True) is not None, "read again where it is needed"
+
+
 def test_truncation_is_that_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "tokenizer.json"
     stated = json.loads(FILE.read_bytes())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from indexing.build import build_index
-from indexing.store.copies import copies_among
+from indexing.store.copies import copies_among, documents_with_text
 from indexing.store.corpus_db import IndexFolder
 from tests.known import WordEmbedder
 
@@ -35,6 +35,15 @@ def test_copies_are_found_by_hash_and_by_resemblance(folder: IndexFolder) -> Non
     a, b, c, d = (ids(folder)[name] for name in FILES)
     assert copies_among(folder, [d, c, b, a]) == ((c, b, a),)
     assert copies_among(folder, [a, d, a, "nobody"]) == () == copies_among(folder, [])
+
+
+def test_the_documents_with_one_text_are_named(folder: IndexFolder) -> None:
+    a, b, _, d = (ids(folder)[name] for name in FILES)
+    assert documents_with_text(folder, folder.document(a).content_hash) == [(a, "a.txt"), (b, "b.txt")]
+    assert documents_with_text(folder, folder.document(d).content_hash) == [(d, "d.txt")]
+    with folder.writer():
+        folder.delete_documents([a])
+    assert documents_with_text(folder, folder.document(b).content_hash) == [(b, "b.txt")]
 
 
 def test_a_deleted_document_takes_its_sketch_with_it(folder: IndexFolder) -> None:

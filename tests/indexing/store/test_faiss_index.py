@@ -78,7 +78,7 @@ def test_ids_are_those_alive(data: tuple[Ids, Matrix]) -> None:
 def test_growing_leaves_the_original(data: tuple[Ids, Matrix]) -> None:
     ids, vectors = data
     base = make_base(ids[:10], vectors[:10], "hnsw")
-    more = grow_base(base, ids[10:20], vectors[10:20])
+    more = grow_base(base, [(ids[10:20], vectors[10:20])])
     assert base.ntotal == 10 and base_ids(more).tolist() == ids[:20].tolist()
 
 

@@ -215,10 +215,19 @@ def test_the_name_of_a_file_selects_that_file_alone(number: int) -> None:
         ("source~x/[a-o]*", ["x/o plan.pdf"]),
         ("source ~ *.md", ["a*b.md", "axb.md"]),
         ("source!=report[1].txt", [name["source"] for name in FILES if name["source"] != "report[1].txt"]),
+        ("source!=x/*", [name["source"] for name in FILES if not str(name["source"]).startswith("x/")]),
+        ("source!=what?.txt", [name["source"] for name in FILES if name["source"] != "what?.txt"]),
+        ("source!~*.*", []),
+        ("source !~ what?.txt", [name["source"] for name in FILES if not str(name["source"]).startswith("what")]),
     ],
 )
 def test_patterns_and_names(term: str, names: list[str]) -> None:
     assert [FILES[n]["source"] for n in select(parse_terms([term]), FILES)] == names
+
+
+def test_several_exclusions_exclude_each() -> None:
+    assert select(parse_terms(["source!~x/*", "source!~*.txt"]), FILES) == [NAMES.index("a*b.md"), NAMES.index("axb.md")]
+    assert parse_terms(["tag=a!~b"]) == {"$and": [{"$or": [{"tag": {"$eq": "a!~b"}}]}]}
 
 
 def test_a_tilde_in_a_value_is_no_pattern() -> None:

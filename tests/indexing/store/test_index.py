@@ -28,7 +28,9 @@ from indexing.errors import (
 from indexing.settings import ChunkSettings, IndexSettings
 from indexing.store.bm25 import Segment
 from indexing.store.corpus_db import IndexFolder
-from indexing.store.index import MANIFEST, Index
+from indexing.store.derived_files import MANIFEST
+from indexing.store.filters import where
+from indexing.store.index import Index
 from indexing.store.sqlite import DATABASE
 from tests.known import WordEmbedder
 
@@ -67,6 +69,48 @@ def test_a_broken_database_is_one_sentence(path: Path, content: bytes) -> None:
     (path / DATABASE).write_bytes(content)
     with pytest.raises(IndexDamaged):
         IndexFolder.open(path)
+
+
+FILTERS: dict[str, dict[str, object]] = {
+    "language": {"language": "de"},
+    "page": {"page": {"$ne": 3}},
+    "source": {"source": {"$glob": "*"}},
+    "both": {"$or": [{"language": "de"}, {"source": {"$glob": "*.md"}}]},
+}
+
+
+@pytest.mark.parametrize("kind", FILTERS)
+def test_a_filter_reads_neither_texts_nor_vectors(path: Path, kind: str) -> None:
+    """Neither table's rows, which hold them: a filter of a large index would read all of the database."""
+    condition = where(FILTERS[kind])
+    with IndexFolder.open(path) as folder:
+        statements: list[str] = []
+        folder.connection().set_trace_callback(statements.append)
+        assert len(folder.chunk_ids(condition))
+        folder.connection().set_trace_callback(None)
+        plan = [row[3] for row in folder.connection().execute(f"EXPLAIN QUERY PLAN {statements[-1]}")]
+    tables = [step for step in plan if step.split()[1] in ("c", "d")]
+    assert len(tables) == 2 and all("USING COVERING INDEX" in step for step in tables), plan
+
+
+def test_an_index_of_an_earlier_docqa_gets_the_indexes_of_filters(path: Path, corpus: Path) -> None:
+    """Without them it gives the same passages; the next `docqa index` adds them."""
+    connection = sqlite3.connect(path / DATABASE)
+    connection.executescript(
+        "DROP INDEX chunks_filter; DROP INDEX documents_filter; CREATE INDEX chunks_document ON chunks (document_id)"
+    )
+    connection.close()
+
+    def allowed() -> list[list[int]]:
+        with IndexFolder.open(path) as folder:
+            return [folder.chunk_ids(where(one)).tolist() for one in FILTERS.values()]
+
+    before = allowed()
+    build_index(corpus, path, embedder=EMBEDDER)  # type: ignore[arg-type]
+    assert allowed() == before and any(before)
+    with sqlite3.connect(path / DATABASE) as connection:
+        names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+    assert {"chunks_filter", "documents_filter"} <= names
 
 
 def test_one_writer_over_processes(path: Path) -> None:

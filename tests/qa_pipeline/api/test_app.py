@@ -47,7 +47,8 @@ def test_a_method_that_is_not_there_is_told_which_are(api: Live) -> None:
     described = api.http.get("/schema/openapi.json").json()
     assert "405" in described["info"]["description"] and "`Allow`" in described["info"]["description"]
     has = {path: {method.upper() for method in of} for path, of in described["paths"].items()}
-    for path, methods in {**has, "/schema": {"GET"}, "/schema/openapi.json": {"GET"}}.items():
+    has = {path: methods | ({"HEAD"} if "GET" in methods else set()) for path, methods in has.items()}
+    for path, methods in {**has, "/schema": {"GET", "HEAD"}, "/schema/openapi.json": {"GET", "HEAD"}}.items():
         there = re.sub(r"{[^}]*}", "1", path)
         for method in set(METHODS) - methods - {"OPTIONS"}:
             answer = api.http.request(method, there)

@@ -215,3 +215,41 @@ def test_connections_are_bounded(tmp_path: Path) -> None:
         for connection in idle:
             connection.close()
         until(lambda: httpx.get(f"{api.url}/health").status_code == 200)
+
+
+def begun(api: Live, path: str, size: int, key: str, kind: str = "application/json") -> socket.socket:
+    """A request that announces a body of this size and sends the first byte of it."""
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\nAuthorization: Bearer {key}\r\n"
+    connection = socket.create_connection(("127.0.0.1", int(api.url.rpartition(":")[2])))
+    connection.sendall(f"{head}Content-Length: {size}\r\n\r\n{{".encode())
+    return connection
+
+
+@pytest.mark.parametrize("uploads", [False, True])
+def test_bytes_of_one_key_are_bounded(tmp_path: Path, uploads: bool) -> None:
+    home = Home.open(tmp_path / "h", create=True, embedder=known_models().embedder)
+    keys = KeyStore(home.keys)
+    mine, other = keys.add("mine", write=True)[1], keys.add("other", write=True)[1]
+    limits: dict[str, Any] = {"body_bytes": 100_000, "key_bytes": 150_000, "upload_bytes": 75_000}
+    with live(home.path, key=mine, **limits) as api:
+        api.fill("c", {"bridge.txt": BRIDGE})
+        path = "/v1/corpora/c/documents" if uploads else "/v1/corpora/c/ask"
+        kind = "multipart/form-data; boundary=x" if uploads else "application/json"
+        waiting = [begun(api, path, 70_000, mine, kind) for _ in range(2)]
+        held = api.service.reads._held
+        until(lambda: held.total() == 140_000)
+
+        def sent(key: str) -> httpx.Response:
+            headers = {"Authorization": f"Bearer {key}"}
+            if uploads:
+                return api.http.post(path, files=[("files", ("x.txt", "x" * 20_000))], headers=headers)
+            return api.http.post(path, json={**ASKED, "filters": {"source": ["x" * 9_000] * 2}}, headers=headers)
+
+        refused = sent(mine)
+        assert "hold 150,000 bytes" in problem(refused, 429, "TooBusy") and int(refused.headers["retry-after"]) >= 1
+        assert sent(other).status_code in (200, 202)
+        waiting.pop().close()
+        until(lambda: held.total() == 70_000)
+        assert sent(mine).status_code in (200, 202)
+        waiting.pop().close()
+        until(lambda: not held)

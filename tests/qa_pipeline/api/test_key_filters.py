@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 import logging
 import os
 import random
@@ -14,21 +14,26 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks.key_filters import run
 from indexing.errors import FilterError, SettingError
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.listing import document_condition
 from qa_pipeline.service.api_keys import KeyStore
 from qa_pipeline.service.home import Home
+from tests.key_filters import (
+    QUESTION,
+    Route,
+    drawn,
+    fill,
+    marker,
+    number_of,
+    own_filter,
+    routes_of_corpus,
+    routes_of_document,
+)
 from tests.live import Live, known_models, live, problem
 
-DOCUMENTS = 12
 FILTERS = int(os.environ.get("DOCQA_FILTERS", "60"))
-QUESTION = "When was the tower opened in?"
-
-
-def marker(number: int) -> str:
-    """A word that stands in one document and its file's name only."""
-    return f"zq{number:02}qz"
 
 
 @pytest.fixture(scope="module")
@@ -38,43 +43,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Live, Key
     keys = KeyStore(home.keys)
     _, secret = keys.add("writer", write=True)
     with live(home.path, key=secret) as api:
-        files: dict[str, bytes | str] = {}
-        for number in range(DOCUMENTS):
-            text = f"The tower {marker(number)} was opened in {1900 + number}. It is {marker(number)}."
-            record = {"text": text, "team": "abc"[number % 3], "year": 2000 + number, "open": number % 2 == 0}
-            folder = ("red", "blue")[number % 2]
-            files[f"{folder}/{marker(number)}.jsonl"] = json.dumps(record) + "\n"
-        ids = api.fill("a", files)
-        for source, id in ids.items():
-            number = int(source.partition("zq")[2][:2])
-            said = {"document_id": id, "start": 0, "end": 20, "verdict": "right"}
-            assert (
-                api.http.post("/v1/corpora/a/feedback", json={"question": f"{marker(number)}?", **said}).status_code == 201
-            )
+        ids, _ = fill(api, "a")
         until = time.monotonic() + 60
         while not httpx.get(f"{api.url}/ready").json()["ready"]:
             assert time.monotonic() < until
             time.sleep(0.02)
         yield api, keys, ids
-
-
-def drawn(chance: random.Random, sources: list[str], depth: int = 0) -> dict[str, Any]:
-    """A random filter on fields of documents."""
-    kind = chance.randrange(9 if depth < 3 else 6)
-    if kind == 0:
-        return {"team": chance.choice(["a", ["a", "b"], {"$ne": "c"}, {"$nin": ["a", "x"]}, []])}
-    if kind == 1:
-        return {"year": {chance.choice(["$gt", "$gte", "$lt", "$lte", "$eq", "$ne"]): 2000 + chance.randrange(DOCUMENTS)}}
-    if kind == 2:
-        return {"source": {"$glob": chance.choice(["red/*", "blue/*", "*0*", "nothing", "*"])}}
-    if kind == 3:
-        return {"source": chance.choice(sources)}
-    if kind == 4:
-        return {"open": chance.choice([True, False])}
-    if kind == 5:
-        return {"missing": chance.choice([1, {"$ne": 1}])}
-    parts = [drawn(chance, sources, depth + 1) for _ in range(chance.randrange(1, 4))]
-    return {"$not": parts[0]} if kind == 6 else {("$and", "$or")[kind - 7]: parts}
 
 
 def allowed_by(api: Live, chosen: dict[str, Any]) -> set[str]:
@@ -85,46 +59,18 @@ def allowed_by(api: Live, chosen: dict[str, Any]) -> set[str]:
         return {row[0] for row in folder.connection().execute(sql, condition.values)}
 
 
-def reading_routes(ids: dict[str, str], own: dict[str, Any] | None) -> list[tuple[str, str, dict[str, Any]]]:
-    """Every way to read something of the corpus, with a filter of the client too."""
-    ask: dict[str, Any] = {"question": QUESTION, "thorough": True, "top_k": 20, "retrieve": 20}
-    search: dict[str, Any] = {"question": QUESTION, "retrieve": 20}
-    if own is not None:
-        ask, search = {**ask, "filters": own}, {**search, "filters": own}
-    base = "/v1/corpora/a"
-    routes: list[tuple[str, str, dict[str, Any]]] = [
-        ("POST", f"{base}/ask", {"json": ask}),
-        ("POST", f"{base}/search", {"json": search}),
-        ("POST", f"{base}/ask/stream", {"json": ask}),
-        ("POST", f"{base}/ask/batch", {"json": {"questions": [ask, ask]}}),
-        ("POST", f"{base}/search/batch", {"json": {"questions": [search]}}),
-        ("POST", f"{base}/search", {"json": {**search, "words": "the OR a OR was"}}),
-        ("POST", f"{base}/ask", {"json": {**ask, "words": "the OR a OR was"}}),
-        ("POST", f"{base}/words", {"json": {"words": "the OR a OR was", "filters": own, "limit": 100}}),
-        ("POST", f"{base}/words", {"json": {"words": "source:red/*", "limit": 100}}),
-        ("GET", f"{base}/documents", {"params": {"limit": 100, "fields": "true"}}),
-        ("GET", f"{base}/documents", {"params": {"meta": "team=a", "fields": "true"}}),
-        ("GET", f"{base}/documents", {"params": {"type": "json", "source~": "*"}}),
-        ("GET", f"{base}/feedback", {}),
-        ("GET", f"{base}/feedback/export", {}),
-        ("GET", base, {}),
-        ("GET", "/v1/corpora", {}),
-        ("GET", "/v1/jobs", {}),
-        ("GET", f"{base}/saved", {}),
-        ("GET", "/metrics", {}),
-        ("GET", "/v1/evaluations", {}),
-    ]
-    for id in ids.values():
-        routes += [("GET", f"{base}/documents/{id}", {}), ("GET", f"{base}/documents/{id}/original", {})]
-        routes += [("GET", f"{base}/documents/{id}/pages/1", {})]
-    return routes
+def reading_routes(api: Live, ids: dict[str, str], own: dict[str, Any] | None) -> list[Route]:
+    """Every way to read something of the corpus."""
+    feedback = [one["id"] for one in api.http.get("/v1/corpora/a/feedback").json()]
+    routes = routes_of_corpus("a", own) + [("GET", f"/v1/corpora/a/feedback/{id}", {}) for id in feedback]
+    return routes + [route for id in ids.values() for route in routes_of_document("a", id)]
 
 
 @pytest.mark.parametrize("part", range(4))
 def test_no_route_shows_what_the_filter_of_a_key_does_not_allow(
     served: tuple[Live, KeyStore, dict[str, str]], part: int
 ) -> None:
-    """DOCQA_FILTERS=100000 draws as many filters; the bytes of every response are searched."""
+    """The bytes of every response are searched. DOCQA_FILTERS draws more; `benchmarks.key_filters` draws 100,000."""
     api, keys, ids = served
     chance = random.Random(part)
     seen = 0
@@ -132,18 +78,39 @@ def test_no_route_shows_what_the_filter_of_a_key_does_not_allow(
         chosen = drawn(chance, list(ids))
         allowed = allowed_by(api, chosen)
         key, secret = keys.add("filtered", filter=chosen)
-        own = chance.choice([None, {"$or": [{"team": ["a", "b", "c"]}, {"missing": {"$ne": 1}}]}, {"language": "en"}])
-        forbidden = [marker(int(s.partition("zq")[2][:2])).encode() for s in ids if s not in allowed]
-        for method, path, sent in reading_routes(ids, own):
-            answer = api.http.request(method, path, headers={"Authorization": f"Bearer {secret}"}, **sent)
-            assert answer.status_code in (200, 403, 404), (path, answer.text)
+        forbidden = [marker(number_of(s)).encode() for s in ids if s not in allowed]
+        for method, path, sent in reading_routes(api, ids, own_filter(chance)):
+            headers = {"Authorization": f"Bearer {secret}", **sent.get("headers", {})}
+            answer = api.http.request(method, path, **{**sent, "headers": headers})
+            assert answer.status_code in (200, 304, 403, 404), (path, answer.text)
+            if answer.status_code == 304:
+                assert any(f"/{ids[source]}" in path for source in allowed), (chosen, path)
             assert not [word for word in forbidden if word in answer.content], (chosen, path)
-            seen += sum(marker(int(s.partition("zq")[2][:2])).encode() in answer.content for s in allowed)
+            seen += sum(marker(number_of(s)).encode() in answer.content for s in allowed)
         total = api.http.get("/v1/corpora/a/documents", headers={"Authorization": f"Bearer {secret}"}).json()["total"]
         status = api.http.get("/v1/corpora/a", headers={"Authorization": f"Bearer {secret}"}).json()
         assert total == status["documents"] == len(allowed) and status["skipped"] == []
         keys.remove(key.id)
     assert seen, "what is allowed is shown"
+
+
+def test_a_filtered_key_learns_no_other_place_of_a_text(served: tuple[Live, KeyStore, dict[str, str]]) -> None:
+    """Copies of a file: each key is told of those that its filter allows, by every route of a corpus."""
+    api, keys, _ = served
+    ids = api.fill("copies", {name: "The bridge was opened in 1912." for name in ("a/1.txt", "a/2.txt", "b/secret.txt")})
+    named = {}
+    for glob in ("*", "a/*", "b/*"):
+        key, secret = keys.add("filtered", filter={"source": {"$glob": glob}})
+        head = {"Authorization": f"Bearer {secret}"}
+        reply = api.http.post("/v1/corpora/copies/ask", json={"question": QUESTION}, headers=head).json()
+        (passage,) = reply["passages"]
+        named[glob] = [passage["source"], *(other["source"] for other in passage["also_in"])]
+        for method, path, sent in routes_of_corpus("copies", None):
+            answer = api.http.request(method, path, headers=head, **sent)
+            hidden = [part for part in ("secret", ids["b/secret.txt"]) if glob == "a/*" and part.encode() in answer.content]
+            assert answer.status_code in (200, 403, 404) and not hidden, (path, hidden)
+        keys.remove(key.id)
+    assert named == {"*": ["a/1.txt", "a/2.txt", "b/secret.txt"], "a/*": ["a/1.txt", "a/2.txt"], "b/*": ["b/secret.txt"]}
 
 
 def test_a_filtered_key_changes_nothing(served: tuple[Live, KeyStore, dict[str, str]]) -> None:
@@ -253,3 +220,15 @@ def test_the_log_has_key_route_status_and_request_but_no_text(
     assert line.startswith("GET /v1/corpora/{corpus}/documents 200 ") and "(anna of sales)" in line
     api.http.get("/v1/corpora/privateword", headers={"X-Request-ID": "two words"})
     assert "privateword" not in caplog.text and "two words" not in caplog.text
+
+
+def test_many_draws_leak_nothing_and_a_leak_would_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `benchmarks.key_filters` does 100,000 times."""
+    with live(tmp_path / "h") as api:
+        found = asyncio.run(run(api, 400, 1))
+        assert (found.leaks, found.unchanged()) == ([], True)
+        assert found.shown and all(found.statuses[status] for status in (200, 304, 403, 404))
+    monkeypatch.setattr("qa_pipeline.api.routes.documents.filter_of", lambda request: None)
+    with live(tmp_path / "leaky") as api:
+        whys = {leak.partition(":")[0] for leak in asyncio.run(run(api, 200, 1)).leaks}
+        assert whys == {"a hidden document is shown", "a hidden document is there"}

@@ -11,6 +11,7 @@ import pytest
 
 from indexing import build
 from indexing.errors import IndexFolderError
+from indexing.store.corpus_db import IndexFolder
 from qa_pipeline.cli.main import main
 
 
@@ -67,6 +68,10 @@ def test_a_note_stands_below_its_file_in_plain_characters(run: list[str], capsys
     out = capsys.readouterr().out
     assert "indexed    b.txt (1 passage)\n           note: the same content as a\ufffd[31m.txt\n2 indexed\n" in out
     assert "\x1b" not in out
+    with IndexFolder.open(Path(run[run.index("--into") + 1])) as folder:
+        first, second = ((id, source) for id, source, *_ in folder.document_rows())
+    assert main(["show", run[run.index("--into") + 1], first[0], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["also_in"] == [{"document_id": second[0], "source": second[1]}]
     assert main(run) == 0
     out = capsys.readouterr().out
     assert out.startswith("2 unchanged\n")

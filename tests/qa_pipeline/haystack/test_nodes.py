@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +17,11 @@ from indexing.build import build_index
 from indexing.errors import FilterError, IndexMissing, SettingError
 from indexing.settings import IndexSettings
 from qa_pipeline.answering.answerer import Answerer
-from qa_pipeline.answers import Answer, Passage, Reply, Timings
+from qa_pipeline.answers import Answer, DocumentName, Passage, Reply, Timings
 from qa_pipeline.errors import PipelineFailed
 from qa_pipeline.haystack import nodes
 from qa_pipeline.haystack.nodes import load_pipeline
+from qa_pipeline.haystack.retriever import as_document
 from qa_pipeline.pipeline import QAPipeline
 from qa_pipeline.settings import AskSettings
 
@@ -27,6 +29,12 @@ ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = Path(nodes.__file__).with_name("pipeline.yaml")
 QUESTIONS = ["When did Kestrel Bridge open?", "Wann wurde die Brücke eröffnet?", "What is the colour of the king's hat?"]
 FILTER = {"language": "de"}
+
+
+def test_other_documents_of_a_text_travel_as_plain_values() -> None:
+    values = (None, "en", 0, 5, "Words", 1, 0.5, None, None, 1, 0.5, (), (DocumentName("b", "b.txt"),))
+    document = as_document(Passage("a", "a.txt", *values), "hash")
+    assert json.loads(json.dumps(document.meta))["also_in"] == [{"document_id": "b", "source": "b.txt"}]
 
 
 class Backwards(BaseComponent):

@@ -14,10 +14,11 @@ from indexing.models.embedder import Embedder
 from indexing.store.index import Index
 from qa_pipeline.haystack.retriever import FusedRetriever
 from qa_pipeline.retrieval import language_bias as module
+from qa_pipeline.retrieval.candidates import OTHERS, Tiers
 from qa_pipeline.retrieval.dense_score import dense_score
 from qa_pipeline.retrieval.language_bias import LanguageBias
 from qa_pipeline.retrieval.late_interaction import LateInteraction
-from qa_pipeline.retrieval.retriever import OTHERS, Tiers, rank
+from qa_pipeline.retrieval.retriever import rank
 from qa_pipeline.settings import AskSettings
 
 GERMAN = (

@@ -18,9 +18,10 @@ from indexing.store.index import Index
 from indexing.store.snapshot import Snapshot
 from qa_pipeline.haystack.retriever import FusedRetriever
 from qa_pipeline.retrieval import late_interaction
+from qa_pipeline.retrieval.candidates import OTHERS, Tiers
 from qa_pipeline.retrieval.dense_score import dense_score
 from qa_pipeline.retrieval.late_interaction import LateInteraction
-from qa_pipeline.retrieval.retriever import OTHERS, TRANSLATED, Tiers, rank
+from qa_pipeline.retrieval.retriever import TRANSLATED, rank
 from qa_pipeline.settings import AskSettings
 from tests.known import SCRIPTS, WordEmbedder
 

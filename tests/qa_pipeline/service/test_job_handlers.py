@@ -26,7 +26,7 @@ from qa_pipeline.service.service import Service
 from qa_pipeline.service.settings import ServerSettings
 from tests.known import SCRIPTS
 from tests.live import known_models
-from tests.qa_pipeline.service.conftest import ended, silent, until
+from tests.qa_pipeline.service.conftest import died, ended, until
 
 
 def wired(home: Home) -> Work:
@@ -160,7 +160,7 @@ def test_kill_9_of_the_process_that_works(
     with IndexFolder.open(reports.index) as folder:
         committed = folder.counts()["documents"]
     assert 20 <= committed < 60
-    silent(jobs, job, 60)
+    died(jobs)
     working(jobs, {"index": wired(home)})
     result = ended(jobs, job).result
     assert result is not None and result["documents"] == 60 and result["counts"]["unchanged"] >= 1

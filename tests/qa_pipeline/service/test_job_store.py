@@ -14,7 +14,7 @@ from indexing.errors import DocqaError
 from qa_pipeline.errors import JobMissing
 from qa_pipeline.service import job_store
 from qa_pipeline.service.job_store import JobStore
-from tests.qa_pipeline.service.conftest import silent
+from tests.qa_pipeline.service.conftest import died
 
 # -- one process -------------------------------------------------------------------------------------------------------
 
@@ -25,7 +25,7 @@ def test_a_job_from_queue_to_end(jobs: JobStore, tmp_path: Path) -> None:
     assert (job.done, job.total, job.message, job.request, job.result) == (0, 0, "", {"files": ["ä.txt"]}, None)
     running = jobs.claim("me")
     assert running is not None and running.id == job.id and running.state == "running" and running.started
-    assert jobs.progress(job.id, 3, 10, "ตั๋ว\udcff \x00", owner="me") and jobs.heartbeat(job.id, owner="me")
+    assert jobs.progress(job.id, 3, 10, "ตั๋ว\udcff \x00", owner="me") and jobs.goes_on(job.id, owner="me")
     told = JobStore(tmp_path / "service.db").get(job.id)
     assert (told.done, told.total, told.message) == (3, 10, "ตั๋ว? \x00")
     done = jobs.finish(job.id, "done", "", {"n": 1}, owner="me")
@@ -39,7 +39,7 @@ def test_an_ended_job_never_changes(jobs: JobStore) -> None:
         job = jobs.add("c", "index", {})
         jobs.claim("me")
         before = jobs.finish(job.id, state, "why")
-        assert not jobs.progress(job.id, 9, 9, "late") and not jobs.heartbeat(job.id)
+        assert not jobs.progress(job.id, 9, 9, "late") and not jobs.goes_on(job.id)
         for act in (jobs.cancel, jobs.release, partial(jobs.finish, state="failed", message="late")):
             assert act(job.id) == before  # type: ignore[operator]
 
@@ -70,6 +70,18 @@ def test_old_ended_jobs_are_forgotten(jobs: JobStore, monkeypatch: pytest.Monkey
     assert len(jobs.list("c")) == 5 and jobs.get(waiting.id).state == "queued"
 
 
+def test_answers_are_kept_by_days_and_not_by_number(jobs: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_store, "KEPT", 5)
+    for number in range(30):
+        jobs.cancel(jobs.add("c", ("questions", "index")[number % 2], {}).id)
+    kinds = [job.kind for job in jobs.list("c")]
+    assert kinds.count("questions") == 15 and kinds.count("index") <= 5
+    jobs.forget_old(1)
+    assert [job.kind for job in jobs.list("c")] == kinds
+    jobs.forget_old(-1)
+    assert len(jobs.list("c")) <= 5
+
+
 def test_index_jobs_of_a_corpus_in_order_others_beside(jobs: JobStore) -> None:
     first, second = jobs.add("a", "index", {}), jobs.add("a", "index", {})
     asked, other, later = jobs.add("a", "questions", {}), jobs.add("b", "index", {}), jobs.add("b", "questions", {})
@@ -95,9 +107,9 @@ def test_cancel(jobs: JobStore) -> None:
     running, queued = jobs.add("c", "index", {}), jobs.add("c", "index", {})
     jobs.claim("me")
     assert jobs.cancel(queued.id).state == "cancelled" and jobs.cancel(queued.id).ended
-    assert jobs.heartbeat(running.id)
+    assert jobs.goes_on(running.id)
     assert jobs.cancel(running.id).state == "running"
-    assert not jobs.heartbeat(running.id) and not jobs.progress(running.id, 1, 2, "")
+    assert not jobs.goes_on(running.id) and not jobs.progress(running.id, 1, 2, "")
     assert jobs.finish(running.id, "cancelled").state == "cancelled"
 
 
@@ -105,7 +117,7 @@ def test_cancel_all_of_a_corpus(jobs: JobStore) -> None:
     running, queued, other = jobs.add("c", "index", {}), jobs.add("c", "index", {}), jobs.add("d", "index", {})
     jobs.claim("me")
     jobs.cancel_all("c")
-    assert not jobs.heartbeat(running.id) and jobs.get(queued.id).state == "cancelled"
+    assert not jobs.goes_on(running.id) and jobs.get(queued.id).state == "cancelled"
     assert jobs.get(other.id).state == "queued"
 
 
@@ -113,21 +125,20 @@ def test_a_job_whose_process_died_is_run_again(jobs: JobStore) -> None:
     job = jobs.add("c", "index", {})
     jobs.claim("dead")
     jobs.progress(job.id, 5, 10, "half", owner="dead")
-    silent(jobs, job, 29)
-    assert jobs.claim("early") is None
-    silent(jobs, job, 2)
+    assert JobStore(jobs._database.path).claim("early") is None
+    died(jobs)
     again = jobs.claim("living")
     assert again is not None and again.id == job.id and (again.done, again.message) == (0, "")
-    assert not jobs.heartbeat(job.id, owner="dead") and not jobs.progress(job.id, 9, 9, "", owner="dead")
+    assert not jobs.goes_on(job.id, owner="dead") and not jobs.progress(job.id, 9, 9, "", owner="dead")
     assert jobs.finish(job.id, "done", owner="dead").state == "running" == jobs.release(job.id, owner="dead").state
-    assert jobs.heartbeat(job.id, owner="living") and jobs.finish(job.id, "done", owner="living").state == "done"
+    assert jobs.goes_on(job.id, owner="living") and jobs.finish(job.id, "done", owner="living").state == "done"
 
 
 def test_a_job_that_kills_its_process_is_given_up(jobs: JobStore) -> None:
     job = jobs.add("c", "index", {})
     for attempt in range(job_store.ATTEMPTS):
         assert jobs.claim(str(attempt)) is not None
-        silent(jobs, job, 60)
+        died(jobs)
     assert jobs.claim("again") is None
     assert jobs.get(job.id).state == "failed" and "3 times" in jobs.get(job.id).message and jobs.get(job.id).ended
 
@@ -144,7 +155,7 @@ def test_a_cancelled_job_is_not_run_again(jobs: JobStore, how: str) -> None:
     job = jobs.add("c", "index", {})
     jobs.claim("me")
     jobs.cancel(job.id)
-    silent(jobs, job, 60) if how == "died" else jobs.release(job.id)
+    died(jobs) if how == "died" else jobs.release(job.id)
     assert jobs.claim("other") is None and jobs.get(job.id).state == "cancelled" and jobs.get(job.id).ended
 
 

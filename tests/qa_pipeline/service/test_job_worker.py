@@ -1,17 +1,19 @@
-"""The worker of jobs: it goes on whatever is raised, stops when asked, and is not taken for dead."""
+"""The worker of jobs: it goes on whatever is raised, stops when asked, and no clock misleads it."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from indexing.errors import DocqaError, SettingError
 from qa_pipeline.errors import JobCancelled
-from qa_pipeline.service import job_store
 from qa_pipeline.service import job_worker as at_work
 from qa_pipeline.service.job_store import Job, JobStore
 from qa_pipeline.service.job_worker import Report, Worker
@@ -90,8 +92,8 @@ def test_cancel_reaches_the_work(jobs: JobStore, working: Callable[..., Worker])
 def test_cancel_reaches_work_that_seldom_reports(
     jobs: JobStore, working: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the heartbeat: the next step ends it, however soon after the last one that is."""
-    monkeypatch.setattr(at_work, "BEAT_S", 0.05)
+    """By looking now and then: the next step ends it, however soon after the last one that is."""
+    monkeypatch.setattr(at_work, "CHECK_S", 0.05)
     monkeypatch.setattr(at_work, "REPORT_S", 1e9)
     asked = threading.Event()
 
@@ -110,20 +112,70 @@ def test_cancel_reaches_work_that_seldom_reports(
     assert ended(jobs, job).state == "cancelled"
 
 
-def test_long_work_is_not_taken_for_dead(
-    jobs: JobStore, working: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("seconds", [-1e6, 1e6])
+def test_no_clock_stalls_a_job_or_runs_it_twice(
+    jobs: JobStore, working: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    monkeypatch.setattr(at_work, "BEAT_S", 0.05)
-    monkeypatch.setattr(job_store, "STALE_S", 1.0)
+    """Set back or forward while a job runs in one process, and others look for work."""
     runs: list[str] = []
 
     def work(job: Job, report: Report) -> None:
         runs.append(job.id)
-        time.sleep(2.0)
+        monkeypatch.setattr(time, "time", lambda: real + seconds)
+        time.sleep(1.0)
 
+    real = time.time()
+    others = JobStore(jobs._database.path)
     working(jobs, {"index": work})
-    working(jobs, {"index": work})
+    working(others, {"index": work})
     assert ended(jobs, jobs.add("c", "index", {})).state == "done" and len(runs) == 1
+    assert jobs.add("c", "index", {}).state == "queued"
+    until(lambda: len(runs) == 2)
+
+
+def test_the_end_of_a_job_is_written_when_it_can_be(
+    jobs: JobStore, working: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_work, "RETRY_S", 0.02)
+    finish, left = jobs.finish, [3]
+
+    def failing(*arguments: Any, **named: Any) -> Job:
+        if left[0]:
+            left[0] -= 1
+            raise DocqaError("No space is left.")
+        return finish(*arguments, **named)
+
+    monkeypatch.setattr(jobs, "finish", failing)
+    working(jobs, {"index": nothing})
+    assert ended(jobs, jobs.add("c", "index", {})).state == "done" and left == [0]
+
+
+KILLED = """
+import sys, time; sys.path.insert(0, {root!r})
+from pathlib import Path
+from qa_pipeline.service.job_store import JobStore
+from qa_pipeline.service.job_worker import Worker
+jobs = JobStore(Path({database!r}))
+Worker(jobs, {{"index": lambda job, report: (print("running", flush=True), time.sleep(600))}}).start()
+time.sleep(600)
+"""
+
+
+def test_a_job_goes_on_as_soon_as_its_process_was_killed(
+    jobs: JobStore, working: Callable[..., Worker], tmp_path: Path, repository: Path
+) -> None:
+    job = jobs.add("c", "index", {})
+    code = KILLED.format(root=str(repository), database=str(tmp_path / "service.db"))
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout is not None and child.stdout.readline() == "running\n"
+        assert jobs.claim("meanwhile") is None and jobs.get(job.id).state == "running"
+    finally:
+        child.kill()
+        child.wait()
+    claimed = jobs.claim("next")
+    assert claimed is not None and claimed.id == job.id, "at once: nothing is waited for"
+    assert len(list((tmp_path / "processes").iterdir())) == 1, "of this process alone"
 
 
 def test_no_kind_waits_for_another(jobs: JobStore, working: Callable[..., Worker]) -> None:

@@ -149,18 +149,34 @@ def test_line_ends_inside_quotes_stay(reads: Reads) -> None:
 
 
 def test_every_mistake_is_told_with_its_row(reads: Reads) -> None:
-    text = "question,filters\n,language=de\nWho?,nonsense\nFine?,\nWhen, where?,x=1\n" + "y" * 600 + ",\n"
+    text = "question,filters\n,no sign\nWho?,nonsense\nFine?,\nWhen, where?,x=1\n" + "y" * 600 + ",\n"
     with pytest.raises(SettingError) as error:
         reads(text, "q.csv")
     told = str(error.value)
-    assert "Row 2: The question is empty." in told and "Row 3: The filter 'nonsense' is not" in told
+    assert "Row 2: The filter 'no sign' is not" in told and "Row 3: The filter 'nonsense' is not" in told
     assert "Row 5: It has more cells than the first row" in told and "Row 6: The question has 600 characters" in told
     assert "Row 4" not in told
 
 
 def test_a_hundred_mistakes_are_told_in_short(reads: Reads) -> None:
     with pytest.raises(SettingError, match=r"Row 11: .* 90 more rows have mistakes\.$"):
-        reads("question,id\n" + ",1\n" * 100, "q.csv")
+        reads("question,filters\n" + "Who?,x\n" * 100, "q.csv")
+
+
+def test_empty_questions_are_rows_with_an_error_and_no_mistake(reads: Reads) -> None:
+    found = reads("question,id\nWho?,a\n,b\n  ,c\n,\nWhen?,d\n", "q.csv")
+    assert [(asked.question, asked.id) for asked in found] == [("Who?", "a"), ("", "b"), ("", "c"), ("When?", "d")]
+    asked: list[str] = []
+
+    def ask(question: BatchQuestion) -> Reply:
+        asked.append(question.question)
+        raise SettingError("not today")
+
+    rows = run_questions(found, ask, lambda done, total, message: None)
+    assert asked == ["Who?", "When?"]
+    assert [row.error for row in rows] == ["not today", "Row 3 has no question.", "Row 4 has no question.", "not today"]
+    with pytest.raises(SettingError, match="holds no question; 2 rows are empty"):
+        reads("question,id\n,1\n,2\n", "q.csv")
 
 
 def test_the_limit(reads: Reads) -> None:
@@ -195,7 +211,8 @@ REFUSED = [
     ("[]", "q.json", "holds no question"),
     ('"Who?"\n{"question":\n', "q.jsonl", "Row 2: it is not valid JSON"),
     ('{"question": 5}', "q.json", "Row 1: The question is not a text"),
-    ("[1, null]", "q.json", "Row 1: The question is not a text. Row 2: The question is empty"),
+    ("[1, null]", "q.json", "Row 1: The question is not a text"),
+    ("[null, null]", "q.json", "holds no question; 2 rows are empty"),
     ('{"question": "a", "corpus": ["b"]}', "q.json", "Row 1: Its corpus is neither"),
     ('{"question": "a", "filters": []}', "q.json", "Row 1: A filter must be a dictionary"),
     ('{"question": "a", "filters": false}', "q.json", "Row 1: A filter must be a dictionary"),

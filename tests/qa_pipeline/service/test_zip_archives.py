@@ -77,6 +77,7 @@ REFUSED = [
     ("a/.git/config", "hidden"),
     ("__MACOSX/a.txt", "hidden"),
     ("~$a.docx", "hidden"),
+    (".Sent/dovecot-uidlist", "hidden"),
     ("???", "nothing|no letter"),
 ]
 

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from tests.ui.replies import answer, reply
 from ui.client.schemas import Document
 from ui.components.answer_cards import answer_html, passage_html, where
+from ui.components.document_view import recognised_text
 from ui.render.export import citations, table
-from ui.views.document import recognised_text
 
 OWN = answer("1912", "bridge")
 READ = replace(

@@ -6,6 +6,7 @@ import pytest
 
 from indexing.store.filters import where
 from ui.state.query import Query, from_query
+from ui.state.saved_filters import filter_words, query_of
 
 
 def read_back(asked: Query) -> Query:
@@ -24,6 +25,8 @@ def read_back(asked: Query) -> Query:
         Query(),
         Query("q & a? ü=1", ("de", "fr"), ("pdf",), ("", "a b"), (("author", "x=y"), ("n", "3")), "2019", "2020-01"),
         Query("q", crosslingual=False, thorough=True, top_k=3, retrieve=99),
+        Query("q", years=("2019", ""), excluded=(("language", "de"), ("folder", ""), ("year", "2020"), ("meta", "a=b=c"))),
+        Query("q", documents=("0a", "1b")),
     ],
 )
 def test_what_is_asked_survives_the_address(asked: Query) -> None:
@@ -44,3 +47,21 @@ def test_filters_are_the_service_s() -> None:
     assert where(asked.filters("de")) is not None and Query("q").filters() is None
     assert asked.filters()["$and"][-1] == {"date": {"$gte": "2019", "$lt": "2020\uffff"}}  # type: ignore[index]
     assert Query("q").filters("ar") == {"$and": [{"language": "ar"}]}
+
+
+EXCLUDING = Query(
+    "q",
+    ("de",),
+    folders=("a",),
+    years=("2019", ""),
+    documents=("a1", "b2"),
+    excluded=(("language", "fr"), ("type", "pdf"), ("folder", "b*"), ("folder", ""), ("year", "2020"), ("meta", "n=x")),
+)
+
+
+def test_what_is_excluded_is_a_filter_and_comes_back_from_a_saved_question() -> None:
+    filters = EXCLUDING.filters()
+    assert where(filters) is not None
+    assert {"$not": {"$or": [{"source": {"$glob": "b[*]/*"}}, {"$not": {"source": {"$glob": "*/*"}}}]}} in filters["$and"]  # type: ignore[index]
+    assert query_of("q", filters, {}) == EXCLUDING
+    assert "not (language French)" in filter_words(filters) and "not (file type pdf)" in filter_words(filters)

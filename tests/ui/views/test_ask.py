@@ -76,10 +76,53 @@ def test_earlier_questions_are_a_click_away(page: Page, site: str) -> None:  # n
     box.press("Enter")
     addressed(page, q="When was the tower finished?")
     settled(page)
+    page.reload()
+    settled(page)
     page.get_by_text("Your questions").click()
+    assert page.locator("details li a").all_inner_texts() == ["When was the tower finished?", QUESTION]
     page.get_by_role("link", name=QUESTION).click()
     addressed(page, q=QUESTION)
     filled(page, "Question", QUESTION)
+    page.locator("details li a", has_text=QUESTION).first.wait_for()
+    page.goto(at(site, corpus="bare"))
+    page.get_by_label("Question").wait_for()
+    ended(page)
+    assert not page.get_by_text("Your questions").is_visible(), "those of another collection"
+    page.goto(at(site, corpus="test"))
+    page.get_by_text("Your questions").click()
+    page.get_by_role("button", name="Clear these questions").click()
+    page.get_by_text("Your questions").wait_for(state="hidden")
+    assert page.evaluate("localStorage.getItem('docqa-history')") == "[]"
+
+
+def test_the_history_of_a_deleted_collection_is_gone(page: Page, site: str, api: Live) -> None:  # noqa: F811
+    api.fill("brief", {"mill.txt": "The mill was opened in 1850.\n"})
+    page.goto(at(site, corpus="brief", q="When was the mill opened?"))
+    settled(page)
+    assert "mill" in page.evaluate("localStorage.getItem('docqa-history')")
+    api.http.delete("/v1/corpora/brief")
+    page.evaluate(
+        """() => {
+          const [one] = JSON.parse(localStorage.getItem('docqa-history'));
+          const other = {...one, who: "another", corpus: "test", question: "a secret"};
+          localStorage.setItem('docqa-history', JSON.stringify([one, other, {query: 7}, "nonsense"]));
+        }"""
+    )
+    page.goto(at(site, corpus="test"))
+    page.wait_for_function("() => localStorage.getItem('docqa-history') === '[]'")
+
+
+def test_a_citation_is_copied(page: Page, site: str) -> None:  # noqa: F811
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    ask(page, site)
+    card = page.locator("[class*=st-key-answer-]", has_text="1912").first
+    card.get_by_role("button", name="Copy citation").click()
+    card.get_by_text("Copied", exact=True).wait_for()
+    quoted, address = page.evaluate("navigator.clipboard.readText()").rsplit(" ", 1)
+    said = re.fullmatch(r"“(.*)” (\S+), characters \d+–\d+\.", quoted)
+    assert said and "1912" in said[1] and said[1].endswith(".") and said[2] in card.inner_text()
+    page.goto(address)
+    assert page.locator("mark.here").inner_text() == "1912"
 
 
 def test_not_in_these_documents(page: Page, site: str) -> None:  # noqa: F811
@@ -96,8 +139,7 @@ def test_only_the_language_of_the_question(page: Page, site: str) -> None:  # no
 
 def test_a_filter_is_chosen_by_its_count(page: Page, site: str) -> None:  # noqa: F811
     ask(page, site)
-    page.get_by_label("Folder").click()
-    page.get_by_text("reports (2)").click()
+    page.get_by_role("button", name="reports 2", exact=True).click()
     page.wait_for_function("() => location.search.includes('folder=reports')")
     page.wait_for_function(
         "() => [...document.querySelectorAll('.docqa-where')].every(w => w.textContent.includes('reports/'))"

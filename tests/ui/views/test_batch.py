@@ -134,8 +134,43 @@ def test_a_batch_that_runs_is_shown_and_cancelled(tmp_path: Path, monkeypatch: p
         at = press(chosen("q.jsonl", lines.encode()), "Ask these questions")
         assert "Waiting" in progress(at) or "Reading" in progress(at) or "of 50 questions" in progress(at)
         at = press(at, "Cancel")
-        assert slow.wait(said(at, "job"))["state"] == "cancelled"
-        assert "This was cancelled." in [warning.value for warning in sound(at.run()).warning]
+        ended = slow.wait(said(at, "job"))
+        assert ended["state"] == "cancelled"
+        at = sound(at.run())
+        if ended["done"]:
+            assert f"This was cancelled after {ended['done']} of 50 questions." in [warning.value for warning in at.warning]
+        else:
+            assert "cancelled before a question was answered" in at.error[0].value
+
+
+def test_the_answers_of_a_cancelled_batch_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with live(tmp_path / "home", known_models(PatientReader())) as slow:
+        slow.fill("c", {"bridge.txt": BRIDGE})
+        monkeypatch.setenv("DOCQA_API_URL", slow.url)
+        lines = "\n".join(f'{{"question": "When was the bridge {number} opened in?"}}' for number in range(50))
+        job = slow.http.post("/v1/corpora/c/questions", files={"file": ("q.jsonl", lines)}).json()["job"]
+        while slow.http.get(f"/v1/jobs/{job['id']}").json()["done"] < 2:
+            time.sleep(0.05)
+        slow.http.delete(f"/v1/jobs/{job['id']}")
+        ended = slow.wait(job["id"])
+        rows = slow.http.get(f"/v1/jobs/{job['id']}/result", params={"format": "jsonl"}).text.strip().split("\n")
+        assert ended["state"] == "cancelled" and ended["name"] == "q.jsonl" and 2 <= len(rows) < 50
+        asked = [json.loads(row)["question"] for row in rows]
+        assert asked == [f"When was the bridge {number} opened in?" for number in range(len(rows))]
+        told = shown(opened("batch", corpus="c", job=job["id"]))
+        assert "<b>1912</b>" in told and "This was cancelled after" in told and "q.jsonl" in told
+
+
+def test_questions_are_pasted(api: Live) -> None:
+    at = opened("batch", corpus="c")
+    at.text_area[0].set_value("When was the bridge opened in?\n\nWhen was the mine closed in?\n\n")
+    at = settled(api, press(at, "Ask the pasted questions"))
+    told = shown(at)
+    assert "<b>1912</b>" in told and "<b>1974</b>" in told and "Row 2 has no question." in told and "Row 4" not in told
+    alone = parse_qs(told.partition('href="./?')[2].partition('"')[0].replace("&amp;", "&"))
+    assert alone == {"corpus": ["c"], "q": ["When was the bridge opened in?"]}
+    empty = press(opened("batch", corpus="c"), "Ask the pasted questions")
+    assert "There is no question yet" in empty.warning[0].value and not said(empty, "job")
 
 
 def progress(at: AppTest) -> str:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests.browser import addressed, browser, page, site  # noqa: F401
+from tests.browser import at as at_site
 from tests.live import Live, live
+from ui.state.query import Query
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 APP = Path(__file__).resolve().parents[3] / "ui" / "app.py"
 MANY = 1_200
@@ -114,19 +121,45 @@ def test_nonsense_is_refused_or_finds_nothing(api: Live, meta: str) -> None:
     assert listed(api)["total"] == MANY + 1
 
 
+def test_values_are_excluded(api: Live) -> None:
+    found = listed(api, not_meta=["author=Ada", "level=0"], not_folder="", not_year=["2003", ""])
+    kept = [r for r in RECORDS if r["author"] != "Ada" and r["level"] != 0 and r["date"] != "2003-07"]
+    assert found["total"] == len(kept)
+    # What could be chosen instead: the counts of a facet ignore its own exclusion.
+    shown = [r for r in RECORDS if r["level"] != 0 and r["date"] != "2003-07"]
+    assert found["meta"]["author"] == counts("author", shown)
+    assert found["facets"]["year"]["2003"] == sum(
+        r["author"] != "Ada" and r["level"] != 0 for r in RECORDS if "2003" in r["date"]
+    )
+    assert listed(api, year=["2001", "2002"])["total"] == sum(r["date"][:4] in ("2001", "2002") for r in RECORDS)
+    assert listed(api, year="")["total"] == 1 and listed(api, not_type="jsonl")["total"] == 1
+    assert listed(api, not_language=["en", "de"], language="en")["total"] == 0
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Query("bridge", excluded=(("folder", "a"), ("year", "2003"), ("meta", "author=Ada"))),
+        Query("bridge", years=("2001", ""), excluded=(("meta", "level=1"), ("folder", "b"))),
+        Query("bridge", excluded=(("type", "jsonl"),)),
+        Query("bridge", excluded=(("folder", ""), ("folder", "a"), ("year", ""))),
+    ],
+)
+def test_an_excluded_value_counts_and_filters_alike(asked: Query, api: Live) -> None:
+    """The count of the listing is the number of documents that the filter leaves."""
+    params = {name: value for name, value in asked.query().items() if name != "q"}
+    params = {name: ["" if one == "." else one for one in value] for name, value in params.items()}
+    words = api.http.post("/v1/corpora/many/words", json={"words": "bridge", "filters": asked.filters(), "limit": 1}).json()
+    assert words["documents"] == listed(api, **params)["total"] > 0
+
+
 def test_the_page_shows_these_counts(api: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCQA_API_URL", api.url)
     at = AppTest.from_file(str(APP), default_timeout=120).run()
     at.query_params.update({"corpus": "many", "q": "When was bridge 1190 opened?", "meta": ["author=Ada"], "read": "50"})
     at = at.run()
     assert not at.exception
-    boxes = {box.key: box.options for box in at.multiselect}
-    assert boxes["facet_meta_author"] == [f"{name} ({count:,})" for name, count in counts("author").items()]
-    ada = [r for r in RECORDS if r["author"] == "Ada"]
-    assert set(boxes["facet_meta_level"]) == {f"{name} ({count:,})" for name, count in counts("level", ada).items()}
-    labels = {box.key: box.label for box in at.multiselect}
-    assert "facet_meta_page_count" not in boxes and labels["facet_meta_author"] == "Author"
-    assert boxes["facet_folder"] == ["a (234)", "b (166)"] and {one.key for one in at.text_input} >= {"since", "until"}
+    assert {one.key for one in at.text_input} >= {"since", "until"}
     at.query_params["find"] = "zz"
     found = at.switch_page("views/document.py").run()
     assert "1 of 1 documents" in " ".join(one.value for one in found.caption)
@@ -140,3 +173,50 @@ def test_a_citation_beyond_the_first_thousand_has_its_title(api: Live, monkeypat
     )
     shown = " ".join(str(one.proto.body) for one in at.run().get("html"))
     assert "Title 1150" in shown and "2010-07" in shown
+
+
+# -- in a browser ------------------------------------------------------------------------------------------------------
+
+
+def told(page: Page, label: str) -> str:  # noqa: F811
+    return page.locator("#facets section", has_text=label).first.inner_text()
+
+
+def test_a_click_includes_and_a_second_control_excludes(page: Page, site: str) -> None:  # noqa: F811
+    page.goto(at_site(site, corpus="many", mode="words", q="bridge"))
+    page.locator(".docqa-count", has_text="1,201 passages").wait_for()
+    page.get_by_role("heading", name="Folder").wait_for()
+    assert told(page, "Folder").split() == ["Folder", "a", "700", "−", "b", "500", "−", "(no", "folder)", "1", "−"]
+    page.get_by_role("button", name="Ada 400", exact=True).click()
+    addressed(page, meta="author=Ada")
+    page.locator(".docqa-count", has_text="400 passages").wait_for()
+    page.get_by_role("button", name="Exclude a", exact=True).click()
+    page.locator(".docqa-count", has_text="166 passages").wait_for()
+    addressed(page, meta="author=Ada", not_folder="a")
+    pressed = page.locator("#facets [aria-pressed=true]")
+    assert [one.get_attribute("aria-label") or one.inner_text() for one in pressed.all()] == ["Exclude a", "Ada\n166"]
+    page.reload()
+    page.locator(".docqa-count", has_text="166 passages").wait_for()
+    page.locator(".st-key-chips button", has_text="Clear all").wait_for()
+    chips = [re.sub("[\u2066-\u2069✕]", "", one).strip() for one in page.locator(".st-key-chips button").all_inner_texts()]
+    assert chips == ["Author: Ada", "Folder: not a", "Clear all"]
+    page.get_by_role("button", name="Exclude a", exact=True).click()
+    page.locator(".docqa-count", has_text="400 passages").wait_for()
+    page.locator(".st-key-chips button", has_text="Author: Ada").click()
+    page.locator(".docqa-count", has_text="1,201 passages").wait_for()
+
+
+def test_years_are_a_histogram_and_a_list(page: Page, site: str) -> None:  # noqa: F811
+    page.goto(at_site(site, corpus="many", mode="words", q="bridge"))
+    page.locator(".docqa-count", has_text="1,201 passages").wait_for()
+    page.get_by_role("heading", name="Year").wait_for()
+    assert page.locator("#facets .histogram button").count() == 20
+    page.get_by_role("button", name="2007: 60", exact=True).click()
+    addressed(page, year="2007")
+    page.locator(".docqa-count", has_text="60 passages").wait_for()
+    year = page.locator("#facets section", has_text="Year")
+    year.get_by_role("button", name="Show all 21: Year").click()
+    year.get_by_role("button", name="(no date) 1", exact=True).click()
+    page.locator(".docqa-count", has_text="61 passages").wait_for()
+    addressed(page, year=["2007", ""])
+    assert year.locator("li").count() == 21, "an opened list stays open"

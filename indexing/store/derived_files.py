@@ -1,0 +1,92 @@
+"""The derived files of an index folder, written beside those of earlier generations, and the manifest that names them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from indexing.arrays import Ids
+from indexing.atomic_files import file_checksum, remove_leftovers, store, sync_file
+from indexing.store import faiss_index as faiss_file
+from indexing.store.bm25 import Segment
+from indexing.store.faiss_index import VectorIndex
+from indexing.store.postings_merge import SegmentSpool, merge_into
+from indexing.text.search_terms import VERSION as TERMS
+
+MANIFEST = "derived.json"
+VECTORS, SENTENCES = "vectors", "sentences"
+PARTIAL = "partial"
+PATTERNS = (f"{VECTORS}-*.faiss", f"{SENTENCES}-*.faiss", "keywords-*.npz")
+
+
+class DerivedFiles:
+    """The derived files of one generation in the making. The caller holds the writer lock.
+
+    The manifest's entry of the vectors is the manifest itself, and that of the sentence vectors its field `sentences`. An
+    entry without "vectors" is partial: its file holds a part of the vectors, and the next one goes on from it.
+    """
+
+    def __init__(self, folder: Path, generation: int) -> None:
+        self._folder = folder
+        self._stamp = f"{generation:08d}-{os.urandom(4).hex()}"
+        self._manifest: dict[str, Any] = {"generation": generation, "terms": TERMS}
+
+    def begin(self, name: str, facts: dict[str, Any]) -> None:
+        self._manifest[name] = facts
+
+    def keywords(self, segments: Iterable[Segment], dead: Ids) -> Segment:
+        """Write the segments as one, without dead ids."""
+        spool, path = SegmentSpool(self._folder), self._folder / f"keywords-{self._stamp}.npz"
+        for segment in segments:
+            spool.add(segment)
+        merge_into(path, spool.segments(), dead)
+        spool.close()
+        self._manifest["keywords"] = self._entry(path)
+        return Segment.load(path, mapped=True)
+
+    def vectors(self, name: str, index: VectorIndex) -> None:
+        """Write a vector index whose additions are all in its base."""
+        entry = self._entry_of(name)
+        entry.pop(PARTIAL, None)
+        entry |= {"kind": index.kind, "dead": index.dead.tolist(), "vectors": None}
+        if index.base is not None:
+            entry["vectors"] = self._save(f"{name}-{self._stamp}.faiss", index.base)
+
+    def partial(self, name: str) -> Callable[[Any, Ids], None]:
+        """Called with an HNSW base in the making and its dead ids: publishes it for readers and for the next run."""
+        turns = iter(range(1_000_000))
+
+        def publish(base: Any, dead: Ids) -> None:
+            entry = self._entry_of(name)
+            entry |= {"kind": "hnsw", "dead": dead.tolist()}
+            entry[PARTIAL] = self._save(f"{name}-{self._stamp}-{next(turns)}.faiss", base)
+            self.publish()
+
+        return publish
+
+    def publish(self) -> None:
+        """Swap: the manifest names the files written so far, and the others go."""
+        store(self._folder / MANIFEST, json.dumps(self._manifest).encode("utf-8"))
+        remove_leftovers(self._folder / MANIFEST)
+        deeper = self._manifest.get(SENTENCES, {})
+        named = [entry.get(key) for entry in (self._manifest, deeper) for key in (VECTORS, PARTIAL, "keywords")]
+        keep = {entry["file"] for entry in named if entry}
+        for pattern in PATTERNS:
+            for path in self._folder.glob(pattern):
+                if path.name not in keep:
+                    path.unlink(missing_ok=True)
+
+    def _entry_of(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._manifest if name == VECTORS else self._manifest[name]
+        return found
+
+    def _save(self, file: str, base: Any) -> dict[str, str]:
+        faiss_file.save_base(base, self._folder / file)
+        return self._entry(self._folder / file)
+
+    def _entry(self, path: Path) -> dict[str, str]:
+        sync_file(path)
+        return {"file": path.name, "checksum": file_checksum(path)}

@@ -1,0 +1,136 @@
+"""Questions to an index in parts: each part gives its candidates, and these together give what the whole index gives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from indexing.documents import Document
+from indexing.errors import IndexMismatch, SettingError
+from indexing.models.embedder import Embedder
+from indexing.store.copies import MOST_NAMED, sketches_of, twins_of
+from indexing.store.corpus_db import IndexFolder, StoredChunk
+from indexing.store.filters import Filter, where
+from indexing.store.index import Index
+from indexing.store.parts import SAMPLE, STATISTICS, Parts, WholeStatistics
+from indexing.text.language_id import detect_question
+from indexing.text.text_sketch import copies
+from qa_pipeline.retrieval.candidates import Candidates, Tiers, candidates
+from qa_pipeline.retrieval.retriever import RetrievedPassages, combine, distinct, retrieved
+from qa_pipeline.settings import AskSettings
+
+
+class PartRetriever:
+    """Gives the candidates of one part. Thread-safe."""
+
+    def __init__(self, parts: Parts, number: int, embedder: Embedder) -> None:
+        self._parts, self._embedder = parts, embedder
+        self._index, self._sample = Index.open(parts.folder(number)), Index.open(parts.path / SAMPLE)
+        if embedder.fingerprint != self._index.folder.model["fingerprint"]:
+            raise IndexMismatch(f"The parts in {parts.path} were made with another version of {parts.embedder}.")
+        self._statistics = WholeStatistics(parts.path / STATISTICS)
+        self._tiers = Tiers.of(embedder)
+
+    def candidates(self, question: str, settings: AskSettings, filters: Filter | None = None) -> Candidates:
+        """The candidates for a question. Raises FilterError, SettingError for `settings.words`."""
+        if settings.words:
+            raise SettingError("An index in parts cannot be asked with `words`; ask the whole index.")
+        vector = self._embedder.questions([question])[0]
+        language = detect_question(question, self._parts.languages)
+        with self._index.snapshot() as snapshot, self._sample.snapshot() as sample:
+            keywords = replace(snapshot.state.keywords, statistics=self._statistics)
+            part = replace(snapshot, state=replace(snapshot.state, keywords=keywords))
+            return candidates(part, self._tiers, question, vector, language, settings, filters, sample)
+
+
+class FoldersOfParts:
+    """The databases of all parts, opened when needed: documents, headings and passages. Thread-safe."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._folder: Callable[[int], IndexFolder] = lru_cache(lambda number: IndexFolder.open(parts.folder(number)))
+
+    def document(self, document_id: str) -> Document:
+        """The document with this id. Raises DocumentMissing, IndexDamaged."""
+        return self._of(document_id).document(document_id)
+
+    def existing(self, ids: Iterable[str]) -> set[str]:
+        return {found for id in ids for found in self._of(id).existing([id])}
+
+    def headings_above(self, document_id: str, offset: int) -> list[str]:
+        return self._of(document_id).headings_above(document_id, offset)
+
+    def chunks(self, ids: Iterable[tuple[int, int]]) -> list[StoredChunk]:
+        """Passages by id and the part that each is in."""
+        mine: dict[int, list[int]] = {}
+        for id, number in ids:
+            mine.setdefault(number, []).append(id)
+        return [chunk for number in sorted(mine) for chunk in self._folder(number).chunks(mine[number])]
+
+    def twins(self, chunk: StoredChunk, filters: Filter | None) -> tuple[tuple[str, str], ...]:
+        """As `copies.twins_of`, over all parts."""
+        found = [twin for number in range(self.parts.count) for twin in self._twins_in(self._folder(number), chunk, filters)]
+        return tuple(sorted(found, key=lambda twin: twin[1])[:MOST_NAMED])
+
+    @staticmethod
+    def _twins_in(folder: IndexFolder, chunk: StoredChunk, filters: Filter | None) -> tuple[tuple[str, str], ...]:
+        found = twins_of(folder, chunk, None)
+        return found if not found or filters is None else twins_of(folder, chunk, folder.chunk_ids(where(filters)))
+
+    def copies(self, document_ids: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+        """As `copies.copies_among`."""
+        ids = list(dict.fromkeys(document_ids))
+        found = {id: sketch for one in ids for id, sketch in sketches_of(self._of(one), [one]).items()}
+        return copies(found) if len(ids) > 1 else ()
+
+    def _of(self, document_id: str) -> IndexFolder:
+        return self._folder(self.parts.part_of(document_id))
+
+
+@dataclass(frozen=True, slots=True)
+class PartsRetriever:
+    """Merges the candidates of all parts."""
+
+    folders: FoldersOfParts
+
+    @classmethod
+    def open(cls, path: Path) -> PartsRetriever:
+        """Raises IndexMissing, IndexMismatch, IndexDamaged."""
+        return cls(FoldersOfParts(Parts.open(path)))
+
+    def passages(
+        self, question: str, found: Sequence[Candidates], settings: AskSettings, filters: Filter | None = None
+    ) -> RetrievedPassages:
+        """The passages that `Retriever.passages` gives for the whole index. found: of each part, in order.
+
+        filters: with which the candidates were found. Where copies fill the rankings, there are fewer passages.
+        """
+        began = time.perf_counter()
+        parts = self.folders.parts
+        language = detect_question(question, parts.languages)
+        ranked = combine(found, language, settings)
+        place = {id: number for number, one in enumerate(found) for id in _ids(one)}
+        ordered = distinct(ranked.fused, lambda ids: self.folders.chunks((id, place[id]) for id in ids), settings.retrieve)
+        same = self.folders.copies(chunk.document_id for chunk, _ in ordered)
+        return retrieved(
+            ranked,
+            ordered,
+            [self.folders.twins(chunk, filters) for chunk, _ in ordered],
+            question,
+            language,
+            settings,
+            self.folders,
+            parts.generation,
+            0.0,
+            lambda: 1e3 * (time.perf_counter() - began),
+            parts.deepened,
+            same,
+        )
+
+
+def _ids(found: Candidates) -> set[int]:
+    numbers = {number for number, _ in (*found.nearest, *found.keyword, *found.others)}
+    return numbers | (found.matches or {}).keys()

@@ -1,0 +1,1 @@
+"""Who may use the page: allowed host names, policies, and logins with a key."""
