@@ -216,14 +216,21 @@ class Wreck:
 
 
 def _verified(row: Any) -> Document | None:
-    _, id, source, _, digest, language, pages, headings, meta, text = row
+    _, id, source, file, digest, language, pages, headings, meta, text = row
     if not all(isinstance(value, str) for value in (id, source, language, text)):
         return None
-    digest = content_hash(text) if document_id(source, text) == id else digest
-    if content_hash(text) != digest:
+    proven = document_id(source, text) == id
+    if not proven and (content_hash(text) != digest or not _is_inside(source, str(file))):
         return None
+    digest = content_hash(text) if proven else digest
     marks = tuple((h[0], h[1], h[2]) for h in parsed_headings(headings))
     return Document(id, source, digest, text, language, parsed_pages(pages), marks, parsed_meta(meta))
+
+
+def _is_inside(source: str, file: str) -> bool:
+    """Whether a source is that of a file, or of a record or member of it; if not, one of the two is damaged."""
+    rest = source.removeprefix(file)
+    return source == file or (len(rest) < len(source) and rest[0] in "/#")
 
 
 def _vector(blob: Any) -> Matrix | None:

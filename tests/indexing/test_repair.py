@@ -20,6 +20,7 @@ from indexing.store.checked_sqlite import CheckedConnection, folder_error
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.index import Index
 from indexing.store.listing import ListingQuery, list_documents
+from indexing.store.salvage import open_wreck
 from indexing.store.sqlite import DATABASE
 from tests.known import WordEmbedder
 
@@ -238,6 +239,15 @@ def test_what_is_lost_is_read_again_from_its_file(index: Path, home: Path, kind:
     FILE_DAMAGE[kind](index)
     done = repair_index(index, embedder=EMBEDDER)
     assert texts(done.into or index) == files(home) and done.lost == ()
+
+
+def test_a_document_under_the_name_of_another_file_is_not_saved(index: Path) -> None:
+    """One flipped bit in its source: saved so, it would stand in the way of the file that has that name."""
+    damage(index, "UPDATE documents SET source = 'tower99.txt' WHERE source = 'tower01.txt'")
+    with open_wreck(index) as wreck:
+        saved = {one.document.source: one.file for one in wreck.documents()}
+        assert "tower99.txt" not in saved and saved["tower00.txt"] == "tower00.txt"
+        assert wreck.lost() == (["tower01.txt"], True)
 
 
 def test_an_index_of_smaller_pages_without_its_header_is_saved(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
