@@ -22,7 +22,8 @@ from indexing.documents import Chunk, Document, content_hash, document_id
 from indexing.errors import IndexFolderError
 from indexing.store.checked_sqlite import CheckedConnection
 from indexing.store.corpus_db import FileRecord
-from indexing.store.sqlite import DATABASE, PAGE_SIZE
+from indexing.store.schema import PAGE_SIZE
+from indexing.store.sqlite import DATABASE
 from indexing.store.stored_values import is_unit, parsed_headings, parsed_meta, parsed_pages
 
 MAGIC = b"SQLite format 3\0"

@@ -28,7 +28,7 @@ from qa_pipeline.api.bodies import HELD, BoundedRequest
 from qa_pipeline.api.client_watch import ClientWatch
 from qa_pipeline.api.openapi_page import POLICY, Description, InteractivePage
 from qa_pipeline.api.problems import allowed_methods, exception_handler
-from qa_pipeline.api.routes import ask, corpora, documents, evaluations, feedback, jobs, system
+from qa_pipeline.api.routes import ask, corpora, document_changes, documents, evaluations, feedback, jobs, system
 from qa_pipeline.reading.cancellation import CURRENT, WorkToken
 from qa_pipeline.service.service import Service
 
@@ -37,6 +37,7 @@ logger = logging.getLogger("docqa.api")
 ROUTES = (
     *system.ROUTES,
     *corpora.ROUTES,
+    *document_changes.ROUTES,
     *documents.ROUTES,
     *ask.ROUTES,
     *jobs.ROUTES,

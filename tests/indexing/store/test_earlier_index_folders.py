@@ -12,7 +12,7 @@ import pytest
 from indexing.build import build_index
 from indexing.repair import diagnose
 from indexing.store.index import Index
-from indexing.store.sqlite import FORMAT
+from indexing.store.schema import FORMAT
 
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "index_folders"
 MAKE = runpy.run_path(str(FOLDER / "make.py"))
