@@ -44,9 +44,9 @@ def test_find_and_step(page: Page, site: str, api: Live) -> None:  # noqa: F811
     assert page.locator("mark.found").all_inner_texts() == ["zebra"] * 3
     assert page.title().startswith("probe.txt")
     for number in (2, 3, 1):
-        page.get_by_role("button", name="Next").click()
+        page.get_by_role("button", name="Next", exact=True).click()
         page.get_by_text(f"Hit {number} of 3").wait_for()
-    page.get_by_role("button", name="Previous").click()
+    page.get_by_role("button", name="Previous", exact=True).click()
     page.get_by_text("Hit 3 of 3").wait_for()
     page.locator(".docqa-title").click()
     page.keyboard.press("n")
