@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from litestar import Response, delete, post
+from litestar import Request, Response, delete, post
 from litestar.openapi.spec import Operation
 from litestar.params import Parameter
 
