@@ -252,7 +252,8 @@ def test_everything_docqa_imports_is_installed_in_the_api() -> None:
         "zstandard",
         "py7zr",
         "pypff",
-    }  # archives of these kinds are skipped with that reason where they are not installed
+        "rapidocr",
+    }  # files of these kinds are skipped with that reason where they are not installed
     assert missing(modules, names) <= {"streamlit", *beside, *told}
     _, served = reached(
         "qa_pipeline.api.app", "qa_pipeline.service.service", "qa_pipeline.cli.serve", rooms=("indexing", "qa_pipeline")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,11 +122,12 @@ class Wreck:
     def documents(self) -> Iterator[SavedDocument]:
         """Every document whose text can be read and verified, by its number."""
         saved: set[int] = set()
+        files = [record.source for record in self.files()]
         for row in self._rows("documents", "number", COLUMNS):
             document = _verified(row)
             if document is not None:
                 saved.add(row[0])
-                yield SavedDocument(document, str(row[3]), self._chunks(document))
+                yield SavedDocument(document, _file_of(document.source, str(row[3]), files), self._chunks(document))
         self.numbers_lost = [number for number in self._numbers() if number not in saved]
 
     def lost(self) -> tuple[list[str], bool]:
@@ -226,6 +227,13 @@ def _verified(row: Any) -> Document | None:
     digest = content_hash(text) if proven else digest
     marks = tuple((h[0], h[1], h[2]) for h in parsed_headings(headings))
     return Document(id, source, digest, text, language, parsed_pages(pages), marks, parsed_meta(meta))
+
+
+def _file_of(source: str, file: str, files: Sequence[str]) -> str:
+    """The file of a verified source: the stored one, or if that is damaged, the one of `files` that the source is in."""
+    if _is_inside(source, file):
+        return file
+    return max((one for one in files if _is_inside(source, one)), key=len, default=source)
 
 
 def _is_inside(source: str, file: str) -> bool:

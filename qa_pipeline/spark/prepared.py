@@ -129,7 +129,8 @@ def read_bytes(reader: FileReader, data: bytes | None, source: str, known: str |
     try:
         texts = reader.parse(data, source)
     except UnreadableFile as error:
-        return ReadFile(file, digest, reason=str(error), keep=digest == known)
+        keep = digest == known
+        return ReadFile(file, digest if keep else "", reason=str(error), keep=keep)
     return ReadFile(file, digest, keep=True) if digest == known else ReadFile(file, digest, tuple(texts))
 
 

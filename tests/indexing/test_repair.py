@@ -250,6 +250,13 @@ def test_a_document_under_the_name_of_another_file_is_not_saved(index: Path) -> 
         assert wreck.lost() == (["tower01.txt"], True)
 
 
+def test_a_document_with_a_damaged_file_name_is_saved_under_its_own(index: Path) -> None:
+    """Its id proves its source. Under the damaged name it would stand in the way when its file is read again."""
+    damage(index, "UPDATE documents SET file = 'tower01.dxt' WHERE source = 'tower01.txt'")
+    with open_wreck(index) as wreck:
+        assert {one.document.source: one.file for one in wreck.documents()}["tower01.txt"] == "tower01.txt"
+
+
 def test_an_index_of_smaller_pages_without_its_header_is_saved(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Databases of an earlier docqa have pages of 4 KB."""
     monkeypatch.setattr("indexing.store.sqlite.PAGE_SIZE", 4096)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
@@ -37,6 +38,8 @@ def folder(tmp_path: Path) -> Path:
     (documents / "scan.pdf").write_bytes(scanned_pdf(drawing(1), drawing(2)))
     (documents / "picture.png").write_bytes(png(drawing(3)))
     (documents / "text.txt").write_text("The mill of Orsund grinds rye.", encoding="utf-8")
+    for file in documents.iterdir():
+        os.utime(file, (1e9, 1e9))  # a file that was changed just now is read again
     return documents
 
 

@@ -188,8 +188,10 @@ def test_json_shape_is_the_documented_one(pipeline: QAPipeline) -> None:
         "fused_score",
         "missing",
         "also_in",
+        "recognised",
     }
     answer = {"text", "start", "end", "score", "document_id", "source", "page", "language", "content_hash", "passage"}
+    answer |= {"recognised"}
     top = {
         "question",
         "language",

@@ -108,7 +108,7 @@ def test_with_one_language_nothing_changes(tmp_path: Path, builtin: Embedder) ->
 def test_what_others_crowd_out_is_looked_at(tmp_path: Path, builtin: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, settings = "How many libraries does the university have?", AskSettings(depth=10, retrieve=5)
     vector = builtin.questions([asked])[0]
-    english = {f"en{n:02d}.txt": f"Does the university have many students? {HOUSES[n % 4]}" for n in range(60)}
+    english = {f"en{n:02d}.txt": f"Does the university have many students? {HOUSES[n % 4]} {n}" for n in range(60)}
     answer = {"university.txt": "Die Universität auf der Insel hat zwei Bibliotheken und einen botanischen Garten."}
     with index_of(tmp_path, builtin, {**german(12), **english, **answer}) as index:
         retriever = FusedRetriever(index, builtin, settings)
@@ -118,6 +118,7 @@ def test_what_others_crowd_out_is_looked_at(tmp_path: Path, builtin: Embedder, m
             found = rank(snapshot, retriever.tiers, asked, vector, "en", settings)
             assert right[0] in found.by_meaning and len(found.by_meaning) <= settings.depth + OTHERS
         assert "university.txt" in [passage.source for passage in retriever.passages(asked).passages]
+        monkeypatch.setattr("qa_pipeline.retrieval.candidates.OTHERS", 0)
         monkeypatch.setattr("qa_pipeline.retrieval.retriever.OTHERS", 0)
         monkeypatch.setattr(LanguageBias, "language_offsets", lambda *_: {})
         assert {passage.language for passage in retriever.passages(asked).passages} == {"en"}
