@@ -250,30 +250,53 @@ def _ui(options: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "streamlit", "run", str(page), "--server.port", str(options.port)]
     names = (*OWN_NAMES, *options.allowed_host) if options.allowed_host else ()
     command += [f"--server.allowedHosts={name}" for name in names]
-    _end_by_signals()
-    with _service(options) as address:
+    ends = _Ends()
+    ends.listen()
+    with _service(options, ends) as address:
         print(f"docqa: the page is at http://127.0.0.1:{options.port} (Ctrl-C ends it)", file=sys.stderr)
         environment = {**os.environ, "DOCQA_API_URL": address}
-        with _child(command, env=environment, stdout=subprocess.DEVNULL) as shown:
+        with _child(command, ends, env=environment, stdout=subprocess.DEVNULL) as shown:
             return shown.wait()
 
 
-def _end_by_signals() -> None:
-    """Leave by an exception at SIGTERM and SIGHUP, so that the blocks below end their children."""
+class _Ends:
+    """Leaves by an exception at SIGTERM and SIGHUP, so that the blocks that started children end them.
 
-    def leave(number: int, _: object) -> None:
-        sys.exit(128 + number)
+    While a child is started, a signal waits: the exception would come before the block that ends the child.
+    """
 
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), leave)
+    def __init__(self) -> None:
+        self._starting, self._number = False, 0
+
+    def listen(self) -> None:
+        """Handle the signals from now on."""
+        for name in ("SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), self._leave)
+
+    def _leave(self, number: int, _: object) -> None:
+        if not self._starting:
+            sys.exit(128 + number)
+        self._number = number
+
+    def start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+        """Start a child. `started` has to be called within the block that ends it."""
+        self._starting = True
+        return subprocess.Popen(command, **options)
+
+    def started(self) -> None:
+        """Leave if a signal came meanwhile."""
+        self._starting = False
+        if self._number:
+            sys.exit(128 + self._number)
 
 
 @contextmanager
-def _child(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+def _child(command: Sequence[str], ends: _Ends, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
     """A child process for the duration of the block; then it is asked to end, and after END_S seconds killed."""
-    child = subprocess.Popen(command, **options)
+    child = ends.start(command, **options)
     try:
+        ends.started()
         yield child
     finally:
         _end(child)
@@ -289,7 +312,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _service(options: argparse.Namespace) -> Iterator[str]:
+def _service(options: argparse.Namespace, ends: _Ends) -> Iterator[str]:
     """The address of the service: --api, or a service over --home that runs for the duration of the block."""
     if options.home is None:
         yield options.api
@@ -301,10 +324,11 @@ def _service(options: argparse.Namespace) -> Iterator[str]:
     for name in ("reader", "pipeline"):
         command += [f"--{name}", getattr(options, name)] if getattr(options, name) else []
     command += ["--lean"] if options.lean else []
-    service = subprocess.Popen(command)
     over = threading.Event()
+    service = ends.start(command)
     watched = _Watched(command, service, over)
     try:
+        ends.started()
         _wait_for(service, port)
         watched.start()
         yield f"http://127.0.0.1:{port}"

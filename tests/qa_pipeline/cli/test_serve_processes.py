@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from qa_pipeline.cli import serve
+
 ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of Linux and macOS")
@@ -45,6 +47,29 @@ def test_the_page_ends_its_service_when_it_is_ended(tmp_path: Path, number: int)
         assert not [child for child in children if alive(child)]
     finally:
         page.kill()
+
+
+def test_a_signal_during_the_start_of_a_child_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes after the process is there and before the block that ends it."""
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def signalled(command: list[str]) -> subprocess.Popen[bytes]:
+        started.append(popen(command))
+        signal.raise_signal(signal.SIGTERM)
+        return started[0]
+
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)
+    monkeypatch.setattr(subprocess, "Popen", signalled)
+    ends = serve._Ends()
+    ends.listen()
+    try:
+        with pytest.raises(SystemExit) as ended, serve._child(["sleep", "600"], ends):
+            pass
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGHUP, before[1])
+    assert ended.value.code == 128 + signal.SIGTERM and started[0].poll() is not None
 
 
 def test_what_the_commands_write_is_of_their_owner_only(tmp_path: Path) -> None:

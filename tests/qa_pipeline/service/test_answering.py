@@ -147,7 +147,7 @@ def test_the_page_hands_its_options_to_the_service(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(subprocess, "Popen", Process)
     monkeypatch.setattr(serve, "_wait_for", lambda *_: None)
     for options in ([], ["--lean"], ["--pipeline", "p.yaml", "--reader", "builtin"]):
-        with serve._service(parser().parse_args(["ui", "--home", str(tmp_path), *options])):
+        with serve._service(parser().parse_args(["ui", "--home", str(tmp_path), *options]), serve._Ends()):
             pass
     ends = [command[command.index("--port") + 2 :] for command in commands]
     assert ends == [[], ["--lean"], ["--reader", "builtin", "--pipeline", "p.yaml"]]
