@@ -38,6 +38,7 @@ def add_spark_verb(verbs: Any) -> None:
     verb.add_argument("--chunk-tokens", type=int, metavar="N", help="with index: tokens of a passage at most (200)")
     verb.add_argument("--vectors", choices=("auto", "flat", "hnsw", "ivfpq"), help="with index: kind of FAISS index (auto)")
     verb.add_argument("--tiers", choices=("both", "token", "sentence"), help="with index: as in `docqa index`")
+    verb.add_argument("--hidden-text", action="store_true", help="with index: as in `docqa index`")
     verb.add_argument("--work", metavar="PLACE", help="with index: where executors write for the driver (beside OUT)")
     verb.set_defaults(run=_spark)
 

@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from indexing.deepen import second_tier
 from indexing.errors import IndexFolderError, SettingError, UnreadableFile
 from indexing.files.file_text import FileLimits
 from indexing.files.hidden_names import is_hidden
-from indexing.files.walk import FoundFile, check_size, content_hash, source_of
+from indexing.files.walk import FoundFile, check_size, source_of
 from indexing.models.embedder import Embedder
 from indexing.prepare import Batch, ReadFile
 from indexing.report import FileReport, Report
@@ -238,7 +238,8 @@ def _index(
         if deeper is not None:
             SentenceVectors(folder).begin(deeper.facts())
         models = Model(embedder.name, embedder.fingerprint), Model(tier, deeper.fingerprint) if deeper else None
-        job = PrepareFiles(folder.settings.chunks, limits, *models)
+        chosen = replace(limits, hidden_text=folder.settings.hidden_text)
+        job = PrepareFiles(folder.settings.chunks, chosen, *models)
         reasons = {file.source: why for file in changed if (why := _why_not(file, limits))}
         unread = [file for file in changed if file.source in reasons]
         numbered = [numbers[file.source] for file in changed if file.source not in reasons]
@@ -267,7 +268,7 @@ def _unread(files: Sequence[FoundFile], reasons: Mapping[str, str], known: Known
     for file in files:
         record = known.get(file.source)
         same = record is not None and not record.reason and (record.size, record.mtime_ns) == (file.size, file.mtime_ns)
-        digest = content_hash(b"") if not file.size else record.content_hash if record and same else ""
+        digest = record.content_hash if record and same else ""
         read.append(ReadFile(file, digest, reason=reasons[file.source], keep=same))
     if read:
         yield Batch([(one, []) for one in read], EMPTY, None)

@@ -111,7 +111,7 @@ class PrepareFiles:
                 "content_hash": read.hash,
                 "reason": read.reason,
                 "keep": read.keep,
-                "notes": [note for text in read.texts for note in text.notes],
+                "notes": list(read.remarks()),
                 "documents": [_document_row(new, stored) for new in part],
             }
             for (number, _), (read, part) in zip(files, cut, strict=True)

@@ -56,7 +56,7 @@ def test_what_is_loaded_is_what_is_prepared_here(files: list[FoundFile], embedde
         for (ours, documents), (theirs, others) in zip(loaded.batch.files, batch.files, strict=True):
             assert documents == others
             assert (ours.file, ours.hash, ours.reason, ours.keep) == (theirs.file, theirs.hash, theirs.reason, theirs.keep)
-            assert [n for text in ours.texts for n in text.notes] == [n for text in theirs.texts for n in text.notes]
+            assert ours.remarks() == theirs.remarks()
         assert loaded.batch.vectors is not None and batch.vectors is not None
         assert np.array_equal(loaded.batch.vectors, batch.vectors)
         assert list(loaded.batch.tokens) == list(batch.tokens) and all(batch.tokens)
