@@ -3,11 +3,11 @@
 Each scenario (index, update, upload, delete, compact, backup and others) runs once for each of its calls that change or
 read a file, in a process of its own. At call k the disk is full, gives an I/O error, writes half, or the process is
 killed; or power is lost, with all that was not fsynced. `failing_disk.c` does that below Python, SQLite and FAISS.
-After each fault the folder is opened by a sound process:
+After each fault a sound process opens the folder and checks these laws.
 
-    everything acknowledged is there, every text is that of its file, old or new, and every passage a slice of it;
-    the error was one sentence of docqa's, and the same process goes on when the disk is sound again;
-    doctor finds nothing but derived files to rebuild, and the same command then ends as if there had been no fault.
+- Everything acknowledged is there. Every text is that of its file, old or new, and every passage is a slice of it.
+- The error was one sentence of docqa's, and the same process goes on when the disk is sound again.
+- `docqa doctor` finds nothing but derived files to rebuild. The same command then ends as if there had been no fault.
 
     python -m benchmarks.failing_disk --minutes 10          exit status 1 when anything was lost or wrong
 
