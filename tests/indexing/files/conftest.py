@@ -68,8 +68,9 @@ def check_laws(text: FileText) -> None:
 
 
 def archive(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A zip container, the same at any time."""
     data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", method) as made:
+    with zipfile.ZipFile(data, "w") as made:
         for name, content in members.items():
-            made.writestr(name, content)
+            made.writestr(zipfile.ZipInfo(name), content, method)
     return data.getvalue()
