@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import subprocess
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import asdict
@@ -35,13 +36,16 @@ class Worker:
     def __init__(self, limits: FileLimits) -> None:
         self.limits = limits
         self._child: ChildProcess | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._files = 0
 
     def close(self) -> None:
-        """End the process, if it is running."""
+        """End the process, if it is running, and remove the files that it left."""
         if self._child is not None:
             self._child.close()
-        self._child = None
+        if self._folder is not None:
+            self._folder.cleanup()
+        self._child = self._folder = None
         self._files = 0
 
     def parse(self, data: bytes, kind: str, source: str) -> list[FileText]:
@@ -97,7 +101,7 @@ class Worker:
         """The running worker, started if necessary."""
         if self._child is not None:
             return self._child
-        child = self._child = ChildProcess(_CODE)
+        child = self._child = ChildProcess(_CODE, self._temporary())
         try:
             with child.within(_START):
                 child.connection.send_bytes(json.dumps(asdict(self.limits)).encode())
@@ -106,6 +110,14 @@ class Worker:
             self.close()
             raise UnreadableFile("the process that parses files could not be started") from None
         return child
+
+    def _temporary(self) -> dict[str, str]:
+        """The variable that names a folder for temporary files. A disk that refuses it is no matter for most formats."""
+        try:
+            self._folder = tempfile.TemporaryDirectory(prefix="docqa-", ignore_cleanup_errors=True)
+        except OSError:
+            return {}
+        return {"TMPDIR": self._folder.name}
 
     def _why_it_died(self, child: ChildProcess) -> str:
         """The reason why the connection broke, from the exit code; closes the process."""

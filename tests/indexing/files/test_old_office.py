@@ -6,6 +6,8 @@ import os
 import shutil
 import struct
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,20 @@ def fake_office(folder: Path, kind: str, more: str = "") -> None:
     program(folder, "soffice", f'echo "$@" > {folder}/asked\n{more}\nmkdir -p {out}\ncp {folder}/made {out}/in.$5')
 
 
+def is_gone(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().split()[2] == "Z"
+
+
+def wait_for(holds: Callable[[], object]) -> bool:
+    """Whether a condition holds within ten seconds."""
+    for _ in range(100):
+        if holds():
+            return True
+        time.sleep(0.1)
+    return False
+
+
 @pytest.mark.parametrize("kind", MADE)
 def test_libreoffice_converts_where_it_is_installed(bare: Path, tmp_path: Path, kind: str) -> None:
     fake_office(bare, kind)
@@ -118,12 +134,27 @@ def test_nothing_of_the_file_or_of_the_program_stays(bare: Path, tmp_path: Path,
     fake_office(bare, "doc", f"sleep 3600 & echo $! > {bare}/child")
     read_old_office(old("doc"), FileLimits(), "doc", parse)
     assert list(temporary.iterdir()) == []
-    stat = Path(f"/proc/{(bare / 'child').read_text().strip()}/stat")
-    for _ in range(100):
-        if not stat.exists() or stat.read_text().split()[2] == "Z":
-            return
-        time.sleep(0.1)
-    pytest.fail("the program's child still runs")
+    assert wait_for(lambda: is_gone(int((bare / "child").read_text()))), "the program's child still runs"
+
+
+def test_a_program_ends_with_the_process_that_reads_the_file(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a run is interrupted; some files make catdoc run for ever."""
+    temporary, started = tmp_path / "tmp", bare / "started"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    program(bare, "catdoc", f"echo $$ > {started}.new; cp {started}.new {started}; exec sleep 3600")
+    with FileReader() as reader, ThreadPoolExecutor(1) as pool:
+        read = pool.submit(reader.parse, old("doc"), "a.doc")
+        assert wait_for(lambda: started.exists() and started.read_text().strip()) and any(temporary.rglob("in.doc"))
+        child = reader._worker._child
+        assert child is not None
+        child.process.kill()
+        with pytest.raises(UnreadableFile, match="crashed"):
+            read.result()
+        assert wait_for(lambda: is_gone(int(started.read_text()))), "the program still runs"
+    assert list(temporary.iterdir()) == []
 
 
 def test_the_name_decides_between_a_document_and_what_is_in_it() -> None:
