@@ -34,7 +34,8 @@ Parse = Callable[[bytes, str, str], Contents]
 class Scans(Protocol):
     """Takes the texts of a PDF or a picture with their unread pages, and gives them with recognised text, or as they are."""
 
-    settings: OcrSettings
+    @property
+    def settings(self) -> OcrSettings: ...
 
     def texts(self, data: bytes, kind: str, texts: list[FileText]) -> list[FileText]: ...
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,15 @@ def reason(reader: FileReader, file: FoundFile) -> str:
 def only(read: tuple[list[FileText], str]) -> FileText:
     (text,) = read[0]
     return text
+
+
+def wait_for(holds: Callable[[], object]) -> bool:
+    """Whether a condition holds within ten seconds."""
+    for _ in range(100):
+        if holds():
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def check_laws(text: FileText) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import struct
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from indexing.files.file_type import kind_of
 from indexing.files.formats import parse
 from indexing.files.old_office import read_old_office
 from indexing.files.walk import FileReader
-from tests.indexing.files.conftest import check_laws, put, reason
+from tests.indexing.files.conftest import check_laws, put, reason, wait_for
 from tests.indexing.files.office_files import book, paragraph, row, run, shape, slides, word
 from tests.indexing.files.ole_files import Entry, ole
 
@@ -69,15 +67,6 @@ def fake_office(folder: Path, kind: str, more: str = "") -> None:
 def is_gone(pid: int) -> bool:
     stat = Path(f"/proc/{pid}/stat")
     return not stat.exists() or stat.read_text().split()[2] == "Z"
-
-
-def wait_for(holds: Callable[[], object]) -> bool:
-    """Whether a condition holds within ten seconds."""
-    for _ in range(100):
-        if holds():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 @pytest.mark.parametrize("kind", MADE)
