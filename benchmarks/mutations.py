@@ -42,7 +42,7 @@ LIMITS = FileLimits(seconds=10.0, memory_mb=512)
 AT_ONCE = 100
 LARGEST = 2_000_000
 LATE_S = 5.0
-LONGEST_REASON = 600
+LONGEST_REASON = 2_000
 OBJECT = re.compile(r"object at 0x|Traceback|<class '|\bNone\b|\n")
 CONTAINED = {"crashed": "the parser crashed", "late": "seconds allowed for one file"}
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)

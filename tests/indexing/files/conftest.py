@@ -70,7 +70,7 @@ def check_laws(text: FileText) -> None:
     assert all(0 <= page <= len(text.text) for page in text.pages)
     ends = [0]
     for start, end, level in text.headings:
-        assert ends[-1] <= start < end <= len(text.text) and 1 <= level <= 6
+        assert ends[-1] <= start < end <= len(text.text) and 1 <= level <= 9
         assert text.text[start:end] == text.text[start:end].strip()
         ends.append(end)
     assert all(isinstance(value, (str, int, float, bool)) for value in text.meta.values())
