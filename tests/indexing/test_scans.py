@@ -1,4 +1,4 @@
-"""A folder with scans: read last, told before, kept by page, deleted with their words; with a stand-in for tesseract."""
+"""A folder with scans: read last, reported before, kept by page, deleted with their words; with a stand-in for tesseract."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def rows_of_words(folder: Path) -> int:
         return int(index.connection().execute("SELECT count(*) FROM page_words").fetchone()[0])
 
 
-def test_scans_come_after_the_other_files_and_their_pages_are_told_before(fake: FakeTesseract, folder: Path) -> None:
+def test_scans_come_after_the_other_files_and_their_pages_are_reported_before(fake: FakeTesseract, folder: Path) -> None:
     order: list[object] = []
     report = build(
         folder,

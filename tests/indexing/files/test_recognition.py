@@ -196,7 +196,7 @@ def test_the_first_pass_leaves_pages_unread(fake: FakeTesseract) -> None:
     assert text.unread == (1, 2) and not fake.calls
 
 
-def test_what_would_read_a_scan_is_told(tmp_path: Path) -> None:
+def test_the_reason_names_what_would_read_a_scan(tmp_path: Path) -> None:
     with no_engine(tmp_path / "empty"):
         without, off = plan_here(None), plan_here(OcrSettings("off"))
     assert not without.active and not off.active and without.key == ""
