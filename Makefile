@@ -41,7 +41,7 @@ torture: $(VENV)/.ready
 	mkdir -p $(TORTURE)
 	$(PY) -m benchmarks.killing --kills 1000 --minutes $(MINUTES)
 	$(PY) -m benchmarks.failing_disk --minutes $(MINUTES) --seed $$(date +%s)
-	$(PY) -m benchmarks.mutating --minutes $(MINUTES) --state $(TORTURE)/mutations
+	$(PY) -m benchmarks.mutations --minutes $(MINUTES) --state $(TORTURE)/mutations
 	$(PY) -m benchmarks.key_filters --draws $$(($(MINUTES) * 1000))
 
 # Two processes: most of the time is spent in child processes, browsers and waiting.

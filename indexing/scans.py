@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -16,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from indexing.files.file_text import FileLimits
-from indexing.files.recognition import OcrPlan, PageCounter, Recogniser
+from indexing.files.recognition import OcrPlan, Recogniser, UnreadPages
 from indexing.files.walk import FileReader, FoundFile
 from indexing.prepare import Batch, Embed, ReadFile, batches_of, read_file, read_files
 from indexing.settings import ChunkSettings
@@ -59,9 +58,9 @@ Tell = Callable[[RecognitionProgress], None]
 
 @contextmanager
 def reader_of(limits: FileLimits, plan: OcrPlan | None) -> Iterator[FileReader]:
-    """A reader for the first pass: it counts the pages to recognise, or tells what would recognise them."""
+    """A reader for the first pass: it leaves the pages to recognise, or tells what would recognise them."""
     active = plan is not None and plan.active
-    scans = PageCounter(plan.settings) if plan is not None and active else None
+    scans = UnreadPages(plan.settings) if plan is not None and active else None
     with FileReader(limits, scans, "" if plan is None else plan.why_not) as reader:
         yield reader
 
@@ -154,7 +153,6 @@ class _Progress:
     def __init__(self, total: int) -> None:
         self._total, self._done, self._timed, self._seconds, self._told = total, 0, 0, 0.0, 0
         self._lock = threading.Lock()
-        self._began = time.monotonic()
 
     def add(self, seconds: float) -> None:
         with self._lock:

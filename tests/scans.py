@@ -13,10 +13,14 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
+from indexing.files.file_text import FileLimits
 from indexing.ocr.tesseract import tesseract_facts
 
 DATA = ("eng", "ara", "deu", "osd", "rus")
 STEP = 10
+LIMITS = FileLimits(seconds=30)
+PAGE = "The tower of page {} was built in 1731 by a miller of Marrow."
+"""What the stand-in reads at first, with the number of the picture."""
 _PROGRAM = """#!{python}
 import json, os, sys, time
 arguments = sys.argv[1:]

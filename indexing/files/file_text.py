@@ -1,7 +1,7 @@
 """Values of the file parsers: the limits of one file, and the text of one document.
 
-Invariants of `FileText`: page starts ascend from 0 and are inside the text; headings ascend, do not overlap, and are
-exact slices of the text; the text can be encoded as UTF-8.
+Invariants of `FileText`: page starts ascend from 0 and are inside the text; headings ascend, do not overlap, have levels
+from 1 to 9, and are slices of the text without white space at their ends; the text can be encoded as UTF-8.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from indexing.settings import whole_number
 
 Scalar = str | int | float | bool
 Heading = tuple[int, int, int]
+"""Start, end and level (1 to DEEPEST_HEADING, as in Word) of a heading."""
+DEEPEST_HEADING = 9
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Mojibake: UTF-8 of Latin or Cyrillic text, read as Windows-1252 or Latin-1. A lead byte's letter, then a continuation's.
@@ -128,10 +130,11 @@ class TextBuilder:
         return self.length - len(block)
 
     def heading(self, block: str, level: int, gap: str = "\n\n") -> None:
-        """Append a block that is a heading of this level (1 the highest)."""
+        """Append a block that is a heading of this level, 1 the highest; beyond 9 it counts as 9."""
+        block = block.strip()
         start = self.add(block, gap)
         if block:
-            self.headings.append((start, self.length, level))
+            self.headings.append((start, self.length, min(max(level, 1), DEEPEST_HEADING)))
 
     def page(self, gap: str = "\n\n") -> None:
         """Begin a new page."""

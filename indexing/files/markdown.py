@@ -30,8 +30,8 @@ def markdown_headings(text: str) -> tuple[Heading, ...]:
         if opening and not (opening[1][0] == "`" and "`" in opening[2]):
             fence, before = opening[1], (start, "")
         elif atx := _ATX.match(line):
-            if atx[2]:
-                found.append((start + atx.start(2), start + atx.end(2), len(atx[1])))
+            if (atx[2] or "").strip():
+                found.append((*_stripped(start + atx.start(2), atx[2]), len(atx[1])))
             before = (start, "")
         elif before[1] and (under := _SETEXT.match(line)):
             found.append((*_stripped(*before), 1 if under[1][0] == "=" else 2))

@@ -24,7 +24,7 @@ MOST_MEMBERS = 10_000
 MOST_BYTES = 500_000_000
 SCAN = re.compile("no text layer|text (?:is not legible|looks right-to-left reversed)")
 RECORD = re.compile(r"#(\d+)$")
-_NAMED = 10
+_NAMED, _SHOWN = 10, 100
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
 _DRIVE = re.compile(r"^[A-Za-z]:(?=[/\\])")
 
@@ -34,7 +34,8 @@ Parse = Callable[[bytes, str, str], Contents]
 class Scans(Protocol):
     """Takes the texts of a PDF or a picture with their unread pages, and gives them with recognised text, or as they are."""
 
-    settings: OcrSettings
+    @property
+    def settings(self) -> OcrSettings: ...
 
     def texts(self, data: bytes, kind: str, texts: list[FileText]) -> list[FileText]: ...
 
@@ -141,8 +142,15 @@ class _Reading:
         if not self.unread:
             return []
         count = len(self.unread)
-        shown = [f"{place} ({reason.replace(', not a format we read', '')})" for place, reason in self.unread[:_NAMED]]
+        shown = [
+            f"{_shortened(place)} ({reason.replace(', not a format we read', '')})" for place, reason in self.unread[:_NAMED]
+        ]
         return [f"{count:,} file{'s' * (count > 1)} in it not read: {', '.join(shown)}" + (", …" if count > _NAMED else "")]
+
+
+def _shortened(place: str) -> str:
+    """The end of a long name, such as damaged archives have."""
+    return place if len(place) <= _SHOWN else f"…{place[-_SHOWN:]}"
 
 
 def _uncompressed(name: str) -> str:

@@ -104,7 +104,7 @@ class _Document:
         for element in parent:
             name = local(element)
             if name == "h":
-                self.builder.heading(self.words(element).strip(), min(_count(element, "outline-level"), 9))
+                self.builder.heading(self.words(element).strip(), _count(element, "outline-level"))
             elif name == "p":
                 self.builder.add(self.words(element).strip(), gap)
             elif name == "table":

@@ -52,10 +52,17 @@ def _messages(folder: Any, place: str, depth: int) -> Iterator[Member]:
     for number in range(_count(folder, "messages")):
         name = f"{place}/{number + 1}.eml".lstrip("/")
         try:
-            yield Member(name, _mail(folder.get_sub_message(number)).as_bytes(policy=email.policy.SMTP))
+            mail, lost = _mail(folder.get_sub_message(number))
+            data = mail.as_bytes(policy=email.policy.SMTP)
         except (OSError, ValueError, UnicodeError, LookupError, TypeError, AttributeError):
             yield Member(name, reason="damaged: libpff cannot read this message")
-    for number in range(_count(folder, "folders") if depth < _DEEPEST else 0):
+            continue
+        yield Member(name, data)
+        yield from (Member(f"{name}/{attached}", reason=reason) for attached, reason in lost)
+    if depth >= _DEEPEST and _count(folder, "folders"):
+        yield Member(f"{place}/further folders", reason=f"nested more than {_DEEPEST} deep")
+        return
+    for number in range(_count(folder, "folders")):
         try:
             inner = folder.get_sub_folder(number)
             name = str(inner.get_name() or f"folder {number + 1}").replace("/", "_")
@@ -72,8 +79,8 @@ def _count(folder: Any, what: str) -> int:
         return 0
 
 
-def _mail(item: Any) -> EmailMessage:
-    """A message of libpff as a mail."""
+def _mail(item: Any) -> tuple[EmailMessage, list[tuple[str, str]]]:
+    """A message of libpff as a mail, and the attachments that it lacks, with the reasons."""
     message = EmailMessage(policy=email.policy.SMTP.clone(refold_source="none"))
     for name, value in _headers(item):
         message._headers.append((name, encoded_word(value)))  # type: ignore[attr-defined]
@@ -83,9 +90,12 @@ def _mail(item: Any) -> EmailMessage:
     message.set_content(plain)
     if html.strip():
         message.add_alternative(html, subtype="html")
+    lost = []
     for number in range(int(_value(item, "number_of_attachments") or 0)):
-        _attach(message, item, number)
-    return message
+        name = f"attachment {number + 1}"
+        if reason := _attach(message, item, number, name):
+            lost.append((name, reason))
+    return message, lost
 
 
 def _headers(item: Any) -> Iterator[tuple[str, str]]:
@@ -104,16 +114,20 @@ def _headers(item: Any) -> Iterator[tuple[str, str]]:
             yield name, str(value)
 
 
-def _attach(message: EmailMessage, item: Any, number: int) -> None:
+def _attach(message: EmailMessage, item: Any, number: int, name: str) -> str:
+    """Attach a file to the mail. name: if it has none. Returns why it cannot be read, else ""."""
     try:
         attachment = item.get_attachment(number)
         size = int(attachment.get_size())
-        data = attachment.read_buffer(size) if 0 < size <= _LARGEST_PART else b""
-        name = str(_value(attachment, "long_filename") or "") or f"attachment {number + 1}"
-    except (OSError, ValueError, MemoryError):  # A message in a message has no bytes.
-        return
+        if size > _LARGEST_PART:
+            return f"{size:,} bytes, more than the {_LARGEST_PART:,} that are read"
+        data = attachment.read_buffer(size) if size > 0 else b""
+        name = str(_value(attachment, "long_filename") or "") or name
+    except (OSError, ValueError, MemoryError):
+        return "damaged, or a message, which libpff does not give"
     if data:
         message.add_attachment(data, maintype="application", subtype="octet-stream", filename=name)
+    return ""
 
 
 def _text(item: Any, name: str) -> str:

@@ -6,9 +6,9 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
+from indexing.child_process import bounded
 from indexing.errors import UnreadableFile
 from indexing.files.file_text import FileLimits
 
@@ -18,7 +18,7 @@ _FILE_BYTES = 100_000_000
 
 
 def run_program(command: Sequence[str], name: str, limits: FileLimits) -> bytes:
-    """The output of a program, which is killed with its children after `_SHARE` of the time for a file.
+    """The output of a program, which is killed with its children after `_SHARE` of the time for a file, or with its parent.
 
     Raises UnreadableFile, also if it prints too much.
     """
@@ -34,7 +34,7 @@ def run_program(command: Sequence[str], name: str, limits: FileLimits) -> bytes:
                 env=environment,
                 cwd=output.parent,
                 start_new_session=True,
-                preexec_fn=partial(_bound_files, 4 * limits.max_chars + _FILE_BYTES),
+                preexec_fn=bounded(limits.seconds, 4 * limits.max_chars + _FILE_BYTES),
             )
         except OSError:
             raise UnreadableFile(f"{name} could not be started") from None
@@ -51,13 +51,6 @@ def run_program(command: Sequence[str], name: str, limits: FileLimits) -> bytes:
     if size > 4 * limits.max_chars:
         raise UnreadableFile(f"{size:,} bytes of text, more than the {limits.max_chars:,} characters allowed (--max-chars)")
     return output.read_bytes()
-
-
-def _bound_files(size: int) -> None:
-    """Bound the size of each file that this process writes."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -6,7 +6,6 @@ processes work at once. A page that was recognised is kept at once (`ocr.page_ca
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -24,6 +23,7 @@ from indexing.child_process import ChildProcess, code_to_serve, parent
 from indexing.errors import UnreadableFile
 from indexing.files.file_text import FileLimits, FileText
 from indexing.files.recognised_text import with_recognised
+from indexing.files.walk import content_hash
 from indexing.ocr.engines import INSTALL, Engines, engines_here
 from indexing.ocr.page_cache import PageCache
 from indexing.ocr.settings import OcrSettings
@@ -76,16 +76,14 @@ def plan_here(settings: OcrSettings | None) -> OcrPlan:
     return OcrPlan(settings, Engines() if settings.mode == "off" else engines_here())
 
 
-class PageCounter:
-    """Counts the pages to recognise, and recognises none: the first pass over files, for an estimate of time."""
+@dataclass(frozen=True, slots=True)
+class UnreadPages:
+    """Leaves the pages to recognise unread: for the first pass over files, in which they are counted."""
 
-    def __init__(self, settings: OcrSettings) -> None:
-        self.settings = settings
-        self.count = 0
+    settings: OcrSettings
 
     def texts(self, data: bytes, kind: str, texts: list[FileText]) -> list[FileText]:
-        """The same texts; their pages without text are counted."""
-        self.count += sum(len(text.unread) for text in texts)
+        """The same texts."""
         return texts
 
 
@@ -137,7 +135,7 @@ class Recogniser:
 
     def pages(self, data: bytes, kind: str, numbers: Sequence[int]) -> dict[int, RecognisedPage]:
         """Pages of a file, from 1, by number. The first one shows script and language for the others."""
-        content = hashlib.blake2b(data, digest_size=16).hexdigest()
+        content = content_hash(data)
         found = {number: page for number in numbers if (page := self._kept(content, number)) is not None}
         for _ in found:
             self._told(0.0)

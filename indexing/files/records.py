@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from indexing.files.charset import DecodedText
-from indexing.files.file_text import FileText, Heading, Scalar, check_chars, clean_meta
+from indexing.files.file_text import DEEPEST_HEADING, FileText, Heading, Scalar, check_chars, clean_meta
 
 EXPORT = 1
 TEXT_FIELDS = ("text", "content", "contents", "body")
@@ -61,8 +61,12 @@ class Records:
         """A document of `docqa export`: its text verbatim, with its pages, headings and meta where they fit the text."""
         self._left -= len(text)
         check_chars(self._allowed - self._left, self._allowed)
-        pages = _places(record.get("pages"), 1, len(text))
-        headings = _places(record.get("headings"), 3, len(text))
+        pages = _rows(record.get("pages"), 1)
+        if pages and (pages[0] != [0] or pages != sorted(pages) or pages[-1][0] > len(text)):
+            pages = []
+        headings = _rows(record.get("headings"), 3)
+        if not _are_headings(headings, text):
+            headings = []
         stored = record.get("meta")
         meta = {**self.facts, **clean_meta(stored.items() if isinstance(stored, dict) else ())}
         marks = tuple((start, end, level) for start, end, level in headings)
@@ -91,13 +95,23 @@ class Records:
         return [noted, *self.texts[1:]]
 
 
-def _places(stored: object, width: int, length: int) -> list[list[int]]:
-    """Ascending rows of `width` numbers, whose first (and second) lie in a text of `length` characters; else none."""
+def _rows(stored: object, width: int) -> list[list[int]]:
+    """Rows of `width` whole numbers; none if the stored value is anything else."""
     rows = [one if isinstance(one, list) else [one] for one in stored] if isinstance(stored, list) else []
-    for row in rows:
-        if len(row) != width or any(type(n) is not int for n in row) or not 0 <= row[0] <= row[min(1, width - 1)] <= length:
-            return []
-    return rows if rows == sorted(rows) else []
+    return rows if all(len(row) == width and all(type(n) is int for n in row) for row in rows) else []
+
+
+def _are_headings(rows: list[list[int]], text: str) -> bool:
+    """Whether rows of (start, end, level) keep the invariants of the headings of a text."""
+    last = 0
+    for start, end, level in rows:
+        if (
+            not (last <= start < end <= len(text) and 1 <= level <= DEEPEST_HEADING)
+            or text[start:end].strip() != text[start:end]
+        ):
+            return False
+        last = end
+    return True
 
 
 def has_text(record: object) -> bool:

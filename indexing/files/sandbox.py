@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import asdict
@@ -35,13 +37,16 @@ class Worker:
     def __init__(self, limits: FileLimits) -> None:
         self.limits = limits
         self._child: ChildProcess | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._files = 0
 
     def close(self) -> None:
-        """End the process, if it is running."""
+        """End the process, if it is running, and remove the files that it left."""
         if self._child is not None:
             self._child.close()
-        self._child = None
+        if self._folder is not None:
+            self._folder.cleanup()
+        self._child = self._folder = None
         self._files = 0
 
     def parse(self, data: bytes, kind: str, source: str) -> list[FileText]:
@@ -100,12 +105,22 @@ class Worker:
         child = self._child = ChildProcess(_CODE)
         try:
             with child.within(_START):
-                child.connection.send_bytes(json.dumps(asdict(self.limits)).encode())
+                child.connection.send_bytes(
+                    json.dumps({"limits": asdict(self.limits), "folder": self._temporary()}).encode()
+                )
                 child.connection.recv_bytes(1)
         except (OSError, EOFError):
             self.close()
             raise UnreadableFile("the process that parses files could not be started") from None
         return child
+
+    def _temporary(self) -> str:
+        """A folder for the temporary files of the process; "" if the disk refuses it, which most formats do not need."""
+        try:
+            self._folder = tempfile.TemporaryDirectory(prefix="docqa-", ignore_cleanup_errors=True)
+        except OSError:
+            return ""
+        return self._folder.name
 
     def _why_it_died(self, child: ChildProcess) -> str:
         """The reason why the connection broke, from the exit code; closes the process."""
@@ -142,7 +157,10 @@ def _text(values: dict[str, Any]) -> FileText:
 def serve() -> None:
     """Worker's main loop: receive the limits, then parse files until the connection closes."""
     connection = parent()
-    limits = FileLimits(**json.loads(connection.recv_bytes()))
+    request = json.loads(connection.recv_bytes())
+    limits = FileLimits(**request["limits"])
+    if request["folder"]:
+        os.environ["TMPDIR"] = request["folder"]
     connection.send_bytes(b".")
     with suppress(EOFError, ConnectionError):
         while True:
@@ -155,6 +173,8 @@ def serve() -> None:
             for member in members:
                 connection.send_bytes(member.data)
             disarm()
+    if request["folder"]:  # The parent removes it, unless it was killed.
+        shutil.rmtree(request["folder"], ignore_errors=True)
 
 
 def _answer(data: bytes, kind: str, limits: FileLimits) -> tuple[dict[str, Any], list[Member]]:

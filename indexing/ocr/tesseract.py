@@ -1,7 +1,7 @@
 """Tesseract as a subprocess: script and orientation of a picture, and its words.
 
 The picture goes in through standard input as PGM, the words come back as TSV. A process is bounded by the memory limit
-that it inherits, by seconds of CPU time, and by a time limit.
+that it inherits, by seconds of CPU time, and by a time limit. It ends with the process that started it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexing.child_process import bounded
 from indexing.ocr.languages import script_named
 from indexing.ocr.words import Line, SeenWord
 
@@ -110,21 +110,9 @@ def _run(arguments: Sequence[str], data: bytes, seconds: float) -> str:
         capture_output=True,
         timeout=seconds,
         env={**os.environ, "OMP_THREAD_LIMIT": "1"},
-        preexec_fn=_bounded(seconds) if data else None,
+        preexec_fn=bounded(seconds) if data else None,
     )
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise TesseractFailed(said[0] if said else f"exit {done.returncode}")
     return done.stdout.decode("utf-8", "replace")
-
-
-def _bounded(seconds: float) -> Any:
-    """Limits the CPU time of a process that is about to start, so that it ends also when its parent was killed."""
-    import resource
-
-    most = int(seconds) + 2
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_CPU, (most, most))
-
-    return limit

@@ -1,17 +1,15 @@
-"""A folder with scans: read last, told before, kept by page, deleted with their words; with a stand-in for tesseract."""
+"""A folder with scans: read last, reported before, kept by page, deleted with their words; with a stand-in for tesseract."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 
 from indexing.build import build_index
-from indexing.files.file_text import FileLimits
 from indexing.ocr.page_cache import FOLDER
 from indexing.ocr.settings import OcrSettings
 from indexing.report import FileReport, Report
@@ -19,16 +17,7 @@ from indexing.scans import RecognitionProgress
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.page_words import page_words
 from tests.known import WordEmbedder
-from tests.scans import FakeTesseract, drawing, installed, no_engine, png, scanned_pdf
-
-LIMITS = FileLimits(seconds=30)
-PAGE = "The tower of page {} was built in 1731 by a miller of Marrow."
-
-
-@pytest.fixture
-def fake(tmp_path: Path) -> Iterator[FakeTesseract]:
-    with installed(tmp_path / "bin") as made:
-        yield made
+from tests.scans import LIMITS, PAGE, FakeTesseract, drawing, installed, no_engine, png, scanned_pdf
 
 
 @pytest.fixture
@@ -72,7 +61,7 @@ def rows_of_words(folder: Path) -> int:
         return int(index.connection().execute("SELECT count(*) FROM page_words").fetchone()[0])
 
 
-def test_scans_come_after_the_other_files_and_their_pages_are_told_before(fake: FakeTesseract, folder: Path) -> None:
+def test_scans_come_after_the_other_files_and_their_pages_are_reported_before(fake: FakeTesseract, folder: Path) -> None:
     order: list[object] = []
     report = build(
         folder,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,15 @@ def only(read: tuple[list[FileText], str]) -> FileText:
     return text
 
 
+def wait_for(holds: Callable[[], object]) -> bool:
+    """Whether a condition holds within ten seconds."""
+    for _ in range(100):
+        if holds():
+            return True
+        time.sleep(0.1)
+    return False
+
+
 def check_laws(text: FileText) -> None:
     """What holds for every text."""
     text.text.encode("utf-8")
@@ -60,7 +70,7 @@ def check_laws(text: FileText) -> None:
     assert all(0 <= page <= len(text.text) for page in text.pages)
     ends = [0]
     for start, end, level in text.headings:
-        assert ends[-1] <= start < end <= len(text.text) and 1 <= level <= 6
+        assert ends[-1] <= start < end <= len(text.text) and 1 <= level <= 9
         assert text.text[start:end] == text.text[start:end].strip()
         ends.append(end)
     assert all(isinstance(value, (str, int, float, bool)) for value in text.meta.values())
@@ -68,8 +78,9 @@ def check_laws(text: FileText) -> None:
 
 
 def archive(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A zip container, the same at any time."""
     data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", method) as made:
+    with zipfile.ZipFile(data, "w") as made:
         for name, content in members.items():
-            made.writestr(name, content)
+            made.writestr(zipfile.ZipInfo(name), content, method)
     return data.getvalue()

@@ -130,6 +130,11 @@ def test_a_cut_tar_keeps_what_is_whole(reader: FileReader, tmp_path: Path) -> No
     assert text.text == "First words." and "further files (damaged" in text.notes[0]
 
 
+def test_long_names_are_shortened_in_remarks(reader: FileReader, tmp_path: Path) -> None:
+    words = reason(reader, put(tmp_path, "a.zip", archive({"folder/" * 300 + "a.bin": b"\x7fELF" + bytes(90)})))
+    assert words == f"no text in it; 1 file in it not read: …{('folder/' * 300)[-95:]}a.bin (a program (ELF))"
+
+
 def test_an_archive_in_which_nothing_is_text(reader: FileReader, tmp_path: Path) -> None:
     words = reason(reader, put(tmp_path, "a.zip", archive({"a.bin": b"\x7fELF" + bytes(90)})))
     assert words == "no text in it; 1 file in it not read: a.bin (a program (ELF))"

@@ -62,6 +62,7 @@ def saved(document: object) -> bytes:
         ("#no\n####### no\n    # no\n# \n\\# no", []),
         ("---\ntitle: x\n---\n# yes\n", [("yes", 1)]),
         ("- item\n---\n\n> quote\n===\n\ntext\n\n---\n", []),
+        ("# \u00a0One\u00a0 #\n# \u00a0\n", [("One", 1)]),
         ("# Γέφυρα 🌉\n## สะพาน", [("Γέφυρα 🌉", 1), ("สะพาน", 2)]),
     ],
 )
@@ -314,6 +315,28 @@ def test_json_records_lose_no_field() -> None:
     assert chat.text == "Pier is deep\n\nfrom: Ada"
     (page,) = many(b'[{"body":"<p>It is <b>12</b> m deep.</p>"}]', "json")
     assert page.text == "It is 12 m deep."
+
+
+@pytest.mark.parametrize(
+    ("pages", "headings"),
+    [
+        ([5], []),
+        ([0, 9, 4], []),
+        ([0, 99], []),
+        ([], [[0, 0, 1]]),
+        ([], [[0, 4, 1]]),
+        ([], [[0, 8, 1], [4, 8, 2]]),
+        ([], [[0, 3, 0]]),
+        ([], [[0, 3, 10**30]]),
+        ([], [[0, 3, True]]),
+    ],
+)
+def test_places_of_an_export_that_do_not_fit_its_text_are_left_out(pages: list[object], headings: list[object]) -> None:
+    record = {"docqa_export": 1, "id": "a", "text": "The pier is deep.", "pages": pages, "headings": headings}
+    (text,) = many(json.dumps(record).encode(), "jsonl")
+    assert (text.text, text.pages, text.headings) == ("The pier is deep.", (), ())
+    (text,) = many(json.dumps({**record, "pages": [0, 4], "headings": [[0, 3, 1], [4, 8, 2]]}).encode(), "jsonl")
+    assert text.pages == (0, 4) and text.headings == ((0, 3, 1), (4, 8, 2))
 
 
 def test_jsonl_keeps_what_is_good() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import struct
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from indexing.files.file_type import kind_of
 from indexing.files.formats import parse
 from indexing.files.old_office import read_old_office
 from indexing.files.walk import FileReader
-from tests.indexing.files.conftest import check_laws, put, reason
+from tests.indexing.files.conftest import check_laws, put, reason, wait_for
 from tests.indexing.files.office_files import book, paragraph, row, run, shape, slides, word
 from tests.indexing.files.ole_files import Entry, ole
 
@@ -62,6 +62,11 @@ def fake_office(folder: Path, kind: str, more: str = "") -> None:
     (folder / "made").write_bytes(MADE[kind])
     out = '"$7"'
     program(folder, "soffice", f'echo "$@" > {folder}/asked\n{more}\nmkdir -p {out}\ncp {folder}/made {out}/in.$5')
+
+
+def is_gone(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().split()[2] == "Z"
 
 
 @pytest.mark.parametrize("kind", MADE)
@@ -118,12 +123,27 @@ def test_nothing_of_the_file_or_of_the_program_stays(bare: Path, tmp_path: Path,
     fake_office(bare, "doc", f"sleep 3600 & echo $! > {bare}/child")
     read_old_office(old("doc"), FileLimits(), "doc", parse)
     assert list(temporary.iterdir()) == []
-    stat = Path(f"/proc/{(bare / 'child').read_text().strip()}/stat")
-    for _ in range(100):
-        if not stat.exists() or stat.read_text().split()[2] == "Z":
-            return
-        time.sleep(0.1)
-    pytest.fail("the program's child still runs")
+    assert wait_for(lambda: is_gone(int((bare / "child").read_text()))), "the program's child still runs"
+
+
+def test_a_program_ends_with_the_process_that_reads_the_file(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a run is interrupted; some files make catdoc run for ever."""
+    temporary, started = tmp_path / "tmp", bare / "started"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    program(bare, "catdoc", f"echo $$ > {started}.new; cp {started}.new {started}; exec sleep 3600")
+    with FileReader() as reader, ThreadPoolExecutor(1) as pool:
+        read = pool.submit(reader.parse, old("doc"), "a.doc")
+        assert wait_for(lambda: started.exists() and started.read_text().strip()) and any(temporary.rglob("in.doc"))
+        child = reader._worker._child
+        assert child is not None
+        child.process.kill()
+        with pytest.raises(UnreadableFile, match="crashed"):
+            read.result()
+        assert wait_for(lambda: is_gone(int(started.read_text()))), "the program still runs"
+    assert list(temporary.iterdir()) == []
 
 
 def test_the_name_decides_between_a_document_and_what_is_in_it() -> None:

@@ -92,6 +92,15 @@ def test_odt_in_document_order() -> None:
     assert dict(text.meta) == {"title": "Piers", "author": "Ada", "date": "2023-05-02", "file_type": "odt"}
 
 
+def test_headings_keep_their_invariants_whatever_the_file_states() -> None:
+    levels = "".join(f'<text:h text:outline-level="{level}">Level {level}</text:h>' for level in (0, 9, 10))
+    assert [level for _, _, level in read(open_document("odt", levels), "odt").headings] == [1, 9, 9]
+    sheet = "<table:table-row><table:table-cell><text:p>12</text:p></table:table-cell></table:table-row>"
+    text = read(open_document("ods", f'<table:table table:name=" Depths ">{sheet}</table:table>'), "ods")
+    check_laws(text)
+    assert [text.text[start:end] for start, end, _ in text.headings] == ["Depths"]
+
+
 def test_ods_rows_stand_under_their_columns() -> None:
     def row(*cells: str) -> str:
         made = "".join(f"<table:table-cell><text:p>{cell}</text:p></table:table-cell>" for cell in cells)

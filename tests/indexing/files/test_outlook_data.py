@@ -124,6 +124,24 @@ def test_messages_with_their_folders_headers_and_attachments(libpff: None) -> No
     assert first.notes == ("1 file in it not read: Inbox/2.eml (damaged: libpff cannot read this message)",)
 
 
+def test_what_is_not_read_is_named(monkeypatch: pytest.MonkeyPatch, libpff: None) -> None:
+    class Unread(Attachment):
+        def read_buffer(self, size: int) -> bytes:
+            raise OSError("libpff: a message has no data")
+
+    monkeypatch.setattr("indexing.files.outlook_data._LARGEST_PART", 50)
+    monkeypatch.setattr("indexing.files.outlook_data._DEEPEST", 1)
+    attached = (Attachment("a.txt", b"It is deep."), Unread("b.msg", b"x"), Attachment("c.txt", b"y" * 51))
+    inner = Folder("Old", (), (Folder("Older", (Mail(subject="Never"),)),))
+    monkeypatch.setitem(globals(), "root", lambda: Folder("", (Mail(attached, subject="Pier"),), (inner,)))
+    first, inside = read(DATA)
+    assert [first.member, inside.text] == ["1.eml", "It is deep."]
+    assert first.notes == (
+        "3 files in it not read: 1.eml/attachment 2 (damaged, or a message, which libpff does not give), 1.eml/attachment 3"
+        " (51 bytes, more than the 50 that are read), Old/further folders (nested more than 1 deep)",
+    )
+
+
 def test_a_damaged_file_is_one_reason(libpff: None) -> None:
     with pytest.raises(UnreadableFile, match="^damaged, or not an Outlook data file$"):
         unpack(DATA[:50], FileLimits(), "pst")

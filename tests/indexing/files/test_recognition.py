@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,22 +14,14 @@ from indexing.errors import UnreadableFile
 from indexing.files.file_text import FileLimits, FileText
 from indexing.files.pictures import drawn_frame, gray, is_blank, picture_kind, read_picture
 from indexing.files.recognised_text import with_recognised
-from indexing.files.recognition import OcrPlan, PageCounter, Recogniser, plan_here
+from indexing.files.recognition import OcrPlan, Recogniser, UnreadPages, plan_here
 from indexing.files.walk import FileReader
 from indexing.ocr.engines import Engines
 from indexing.ocr.settings import OcrSettings
 from indexing.ocr.words import PlacedWord, RecognisedPage
+from tests.indexing.files.conftest import wait_for
 from tests.pdfs import make_pdf, paragraph
-from tests.scans import FakeTesseract, drawing, installed, no_engine, png, scanned_pdf
-
-LIMITS = FileLimits(seconds=30)
-PAGE = "The tower of page {} was built in 1731 by a miller of Marrow."
-
-
-@pytest.fixture
-def fake(tmp_path: Path) -> Iterator[FakeTesseract]:
-    with installed(tmp_path / "bin") as made:
-        yield made
+from tests.scans import LIMITS, PAGE, FakeTesseract, drawing, no_engine, png, scanned_pdf
 
 
 def recognised(data: bytes, name: str, settings: OcrSettings | None = None, limits: FileLimits = LIMITS) -> list[FileText]:
@@ -165,6 +157,26 @@ def test_pages_that_were_recognised_are_not_read_again(fake: FakeTesseract, tmp_
     assert len(fake.calls) > calls + 1, "other settings read the page themselves"
 
 
+def test_an_ended_recognition_leaves_no_process(fake: FakeTesseract) -> None:
+    def running() -> list[Path]:
+        return [path for path in Path("/proc").glob("[0-9]*") if str(fake.folder).encode() in command_of(path)]
+
+    fake.say({"eng": ["slow"]}, seconds=60)
+    with Recogniser(plan_here(None), LIMITS, workers=1) as recogniser, ThreadPoolExecutor(1) as pool:
+        pages = pool.submit(recogniser.pages, png(drawing(1)), "png", (1,))
+        assert wait_for(running)
+        recogniser.stop()
+        assert pages.result()[1].reason
+    assert wait_for(lambda: not running()), "tesseract still runs"
+
+
+def command_of(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def test_scans_inside_other_files(fake: FakeTesseract) -> None:
     import zipfile
 
@@ -177,15 +189,14 @@ def test_scans_inside_other_files(fake: FakeTesseract) -> None:
     assert found["note.txt"].text == "A note." and "recognised" not in found["note.txt"].meta
 
 
-def test_the_first_pass_counts_and_recognises_nothing(fake: FakeTesseract) -> None:
-    counter = PageCounter(OcrSettings())
-    with FileReader(LIMITS, counter) as reader:
+def test_the_first_pass_leaves_pages_unread(fake: FakeTesseract) -> None:
+    with FileReader(LIMITS, UnreadPages(OcrSettings())) as reader:
         (text,) = reader.parse(scanned_pdf(drawing(1), drawing(2)), "scan.pdf")
         assert reader.parse(b"Plain text.", "a.txt")[0].unread == ()
-    assert counter.count == 2 and text.unread == (1, 2) and not fake.calls
+    assert text.unread == (1, 2) and not fake.calls
 
 
-def test_what_would_read_a_scan_is_told(tmp_path: Path) -> None:
+def test_the_reason_names_what_would_read_a_scan(tmp_path: Path) -> None:
     with no_engine(tmp_path / "empty"):
         without, off = plan_here(None), plan_here(OcrSettings("off"))
     assert not without.active and not off.active and without.key == ""

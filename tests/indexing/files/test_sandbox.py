@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from indexing.errors import UnreadableFile
 from indexing.files import sandbox
 from indexing.files.file_text import FileLimits
 from indexing.files.walk import FileReader, FoundFile
-from tests.indexing.files.conftest import check_laws, only, put, reason
+from tests.indexing.files.conftest import check_laws, only, put, reason, wait_for
 
 # -- nasty files -------------------------------------------------------------------------------------------------------
 
@@ -168,3 +170,17 @@ def replaced_connection(reader: FileReader) -> socket.socket:
     reader._worker._child.connection.close()
     reader._worker._child.connection = Connection(ours.detach())
     return theirs
+
+
+def test_a_reader_leaves_no_folder_even_if_it_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import time; from indexing.files.walk import FileReader; reader = FileReader(); reader.parse(b'<p>Pier', 'a.html')"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", f"{code}; reader.close()"], env=environment, check=True, timeout=60)
+    assert not list(tmp_path.iterdir())
+    command = [sys.executable, "-c", f"{code}; print('read', flush=True); time.sleep(60)"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"read\n" and list(tmp_path.iterdir())
+        process.kill()
+    assert wait_for(lambda: not list(tmp_path.iterdir()))

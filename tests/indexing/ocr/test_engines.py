@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +17,9 @@ from indexing.ocr.rapid import in_columns, rapid_version
 from indexing.ocr.settings import OcrSettings
 from indexing.ocr.tesseract import Picture, lines_of_tsv, tesseract_facts
 from indexing.ocr.words import Line, PlacedWord, RecognisedPage, SeenWord, page_of_dict, words_of_rows
-from tests.scans import FakeTesseract, drawing, installed, no_engine
+from tests.scans import FakeTesseract, drawing, no_engine
 
 GERMAN = ["Der Turm wurde im Jahr 1731 von einem Müller gebaut", "und später durch die Gemeinde verkauft."]
-
-
-@pytest.fixture
-def fake(tmp_path: Path) -> Iterator[FakeTesseract]:
-    with installed(tmp_path / "bin") as made:
-        yield made
 
 
 def picture() -> Picture:
