@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from indexing.documents import Document
 from indexing.errors import IndexMismatch, SettingError
 from indexing.models.embedder import Embedder
-from indexing.store.copies import MOST_NAMED, sketches_of, twins_of
+from indexing.store.copies import MOST_NAMED, Twins, sketches_of, twins_of
 from indexing.store.corpus_db import IndexFolder, StoredChunk
 from indexing.store.filters import Filter, where
 from indexing.store.index import Index
@@ -70,15 +71,17 @@ class FoldersOfParts:
             mine.setdefault(number, []).append(id)
         return [chunk for number in sorted(mine) for chunk in self._folder(number).chunks(mine[number])]
 
-    def twins(self, chunk: StoredChunk, filters: Filter | None) -> tuple[tuple[str, str], ...]:
+    def twins(self, chunks: Sequence[StoredChunk], filters: Filter | None) -> list[Twins]:
         """As `copies.twins_of`, over all parts."""
-        found = [twin for number in range(self.parts.count) for twin in self._twins_in(self._folder(number), chunk, filters)]
-        return tuple(sorted(found, key=lambda twin: twin[1])[:MOST_NAMED])
+        parts = [self._twins_in(self._folder(number), chunks, filters) for number in range(self.parts.count)]
+        found = (chain.from_iterable(of_one) for of_one in zip(*parts, strict=True))
+        return [tuple(sorted(twins, key=lambda twin: twin[1])[:MOST_NAMED]) for twins in found]
 
     @staticmethod
-    def _twins_in(folder: IndexFolder, chunk: StoredChunk, filters: Filter | None) -> tuple[tuple[str, str], ...]:
-        found = twins_of(folder, chunk, None)
-        return found if not found or filters is None else twins_of(folder, chunk, folder.chunk_ids(where(filters)))
+    def _twins_in(folder: IndexFolder, chunks: Sequence[StoredChunk], filters: Filter | None) -> list[Twins]:
+        """The filter is applied only where there are twins, since that reads all passages of the part."""
+        found = twins_of(folder, chunks, None)
+        return twins_of(folder, chunks, folder.chunk_ids(where(filters))) if filters is not None and any(found) else found
 
     def copies(self, document_ids: Iterable[str]) -> tuple[tuple[str, ...], ...]:
         """As `copies.copies_among`."""
@@ -118,7 +121,7 @@ class PartsRetriever:
         return retrieved(
             ranked,
             ordered,
-            [self.folders.twins(chunk, filters) for chunk, _ in ordered],
+            self.folders.twins([chunk for chunk, _ in ordered], filters),
             question,
             language,
             settings,

@@ -16,7 +16,7 @@ from typing import Protocol
 from indexing.arrays import Matrix
 from indexing.deepen import coverage
 from indexing.models.embedder import Embedder
-from indexing.store.copies import copies_among, twins_of
+from indexing.store.copies import Twins, copies_among, twins_of
 from indexing.store.corpus_db import StoredChunk
 from indexing.store.filters import Filter
 from indexing.store.index import Index
@@ -32,7 +32,6 @@ from qa_pipeline.retrieval.word_search import WordSearcher
 from qa_pipeline.settings import AskSettings
 
 Found = tuple[StoredChunk, "FusedHit"]
-Twins = Sequence[tuple[str, str]]
 
 TRANSLATED = 0.25
 TOKEN_SHARE = 8.0
@@ -310,8 +309,7 @@ class Retriever:
             generation, deepened = snapshot.generation, self._about(snapshot.generation).deepened
             folder = self.index.folder
             copies = copies_among(folder, [chunk.document_id for chunk, _ in found])
-            allowed = snapshot.allowed(filters)
-            twins = [twins_of(folder, chunk, allowed) for chunk, _ in found]
+            twins = twins_of(folder, [chunk for chunk, _ in found], snapshot.allowed(filters))
         embed_ms, spent = 1e3 * (embedded - began), partial(_ms_since, embedded)
         return retrieved(
             ranked, found, twins, question, language, settings, folder, generation, embed_ms, spent, deepened, copies
