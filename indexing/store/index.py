@@ -285,13 +285,13 @@ class Index:
                 new = self.folder.chunk_ids(after=state.generation)
                 words = self._taken(new)
             gone = self.folder.deleted_ids(after=state.generation)
-            files = DerivedFiles(self.folder.path, generation)
             added = self._segments(new) if words is None else words
-            keywords = files.keywords(chain(state.keywords.segments, added), np.union1d(state.keywords.dead, gone))
-            vectors = self._column().published(state.vectors, new, gone, files.partial(VECTORS))
-            files.vectors(VECTORS, vectors)
-            sentences, since = self._published_sentences(state, gone, files)
-            files.publish()
+            with DerivedFiles(self.folder.path, generation) as files:
+                keywords = files.keywords(chain(state.keywords.segments, added), np.union1d(state.keywords.dead, gone))
+                vectors = self._column().published(state.vectors, new, gone, files.partial(VECTORS))
+                files.vectors(VECTORS, vectors)
+                sentences, since = self._published_sentences(state, gone, files)
+                files.publish()
         published = State(generation, vectors, KeywordIndex.of([keywords]), sentences, since)
         with self._guard:
             self._state = published
