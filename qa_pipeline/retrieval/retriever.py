@@ -36,7 +36,7 @@ Found = tuple[StoredChunk, "FusedHit"]
 TRANSLATED = 0.25
 TOKEN_SHARE = 8.0
 TWO_TIERS = 2.0
-DEEPER, DEEPEST = 4, 1_000  # how much deeper rankings are taken where copies fill them, and how deep at most
+DEEPEST = 1_000  # how deep rankings are taken where copies fill them
 ELSEWHERE = 0.02  # how much lower the candidates' sentence scores are in other languages, on held-out training sets
 
 
@@ -320,15 +320,18 @@ class Retriever:
     ) -> tuple[Rankings, list[Found]]:
         """The rankings, and the best passages without those that repeat another one.
 
-        Where copies of one text fill the rankings, deeper ones are taken.
+        Where copies of one text fill the rankings, they are taken once more, down to DEEPEST.
         """
-        while True:
-            ranked = rank(snapshot, self.tiers, question, vector, language, settings, filters)
-            found = distinct(ranked.fused, snapshot.chunks, settings.retrieve)
-            filled = len(found) == settings.retrieve or len(found) == len(ranked.fused)
-            if filled or len(ranked.fused) < settings.depth or settings.depth >= DEEPEST:
-                return ranked, found
-            settings = replace(settings, depth=min(DEEPER * settings.depth, DEEPEST))
+
+        def found_at(depth: int) -> tuple[Rankings, list[Found]]:
+            ranked = rank(snapshot, self.tiers, question, vector, language, replace(settings, depth=depth), filters)
+            return ranked, distinct(ranked.fused, snapshot.chunks, settings.retrieve)
+
+        ranked, found = found_at(settings.depth)
+        repeated = len(found) < min(settings.retrieve, len(ranked.fused))
+        if repeated and settings.depth <= len(ranked.fused) and settings.depth < DEEPEST:
+            return found_at(DEEPEST)
+        return ranked, found
 
     def _about(self, generation: int) -> _Generation:
         """Languages and coverage of the index, counted once per generation."""
