@@ -192,9 +192,11 @@ def test_statistics_are_those_of_the_segments(tmp_path: Path) -> None:
         assert found.passages(language) == wanted.passages(language)
         for word in (*words, "none"):
             assert found.frequency(term_hash(word), language) == wanted.frequency(term_hash(word), language)
-    (tmp_path / "s.npz").write_bytes(b"no statistics")
-    with pytest.raises(IndexDamaged, match="split the index again"):
-        WholeStatistics(tmp_path / "s.npz")
+    whole = (tmp_path / "s.npz").read_bytes()
+    for bad in (b"no statistics", b"", whole[: len(whole) // 2]):
+        (tmp_path / "s.npz").write_bytes(bad)
+        with pytest.raises(IndexDamaged, match="split the index again"):
+            WholeStatistics(tmp_path / "s.npz")
 
 
 def test_an_index_that_changes_while_it_is_split_is_not(
@@ -225,6 +227,14 @@ def test_what_cannot_be_split_or_asked_is_one_sentence(whole: Path, parts: Path,
     (tmp_path / "parts.json").write_text('{"format": 9}')
     with pytest.raises(IndexMismatch, match="format"):
         Parts.open(tmp_path)
+    for bad in ("{", "[]", '{"format": 1}', '{"format": 1, "count": 2, "languages": 3}', '{"format": 1, "mine": 2}'):
+        (tmp_path / "parts.json").write_text(bad)
+        with pytest.raises(IndexDamaged, match="split the index again"):
+            Parts.open(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(IndexFolderError) as refused:
+        split(whole, tmp_path / "file" / "parts")
+    assert "Errno" not in str(refused.value)
     part = PartRetriever(Parts.open(parts), 0, builtin)
     with pytest.raises(SettingError, match="words"):
         part.candidates("When?", AskSettings(words="bridge"))
