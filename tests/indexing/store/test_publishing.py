@@ -267,6 +267,25 @@ def test_files_of_a_killed_process_go_before_new_ones_are_written(
         assert seen == [False] and list(index.problems()) == []
 
 
+def test_files_that_are_replaced_while_they_are_read_are_read_again(
+    documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While HNSW is made that is every two minutes, and a reader that read all vectors instead would need minutes."""
+    index_it(documents, tmp_path / "index")
+    before, load = nearest(tmp_path / "index"), faiss_index.load_base
+
+    def replaced(path: Path, mapped: bool = False) -> Any:
+        monkeypatch.setattr(faiss_index, "load_base", load)
+        with Index.open(tmp_path / "index", writable=True) as index, index.folder.writer():
+            index.publish()
+        return load(path, mapped)
+
+    monkeypatch.setattr(faiss_index, "load_base", replaced)
+    with Index.open(tmp_path / "index") as index, index.snapshot() as snapshot:
+        assert snapshot.state.vectors.kind == "hnsw", "not rebuilt"
+    assert nearest(tmp_path / "index") == before
+
+
 def test_postings_that_cannot_be_spooled_are_made_from_the_texts(
     documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
