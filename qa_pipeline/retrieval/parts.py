@@ -14,7 +14,7 @@ from indexing.errors import IndexMismatch, SettingError
 from indexing.models.embedder import Embedder
 from indexing.store.copies import MOST_NAMED, Twins, sketches_of, twins_of
 from indexing.store.corpus_db import IndexFolder, StoredChunk
-from indexing.store.filters import Filter, where
+from indexing.store.filters import Filter, where, with_known_paths
 from indexing.store.index import Index
 from indexing.store.parts import SAMPLE, STATISTICS, Parts, WholeStatistics
 from indexing.text.language_id import detect_question
@@ -28,7 +28,7 @@ class PartRetriever:
     """Gives the candidates of one part. Thread-safe."""
 
     def __init__(self, parts: Parts, number: int, embedder: Embedder) -> None:
-        self._parts, self._embedder = parts, embedder
+        self._parts, self._embedder, self._folders = parts, embedder, FoldersOfParts(parts)
         self._index, self._sample = Index.open(parts.folder(number)), Index.open(parts.path / SAMPLE)
         if embedder.fingerprint != self._index.folder.model["fingerprint"]:
             raise IndexMismatch(f"The parts in {parts.path} were made with another version of {parts.embedder}.")
@@ -39,6 +39,7 @@ class PartRetriever:
         """The candidates for a question. Raises FilterError, SettingError for `settings.words`."""
         if settings.words:
             raise SettingError("An index in parts cannot be asked with `words`; ask the whole index.")
+        filters = self._folders.of_whole(filters)
         vector = self._embedder.questions([question])[0]
         language = detect_question(question, self._parts.languages)
         with self._index.snapshot() as snapshot, self._sample.snapshot() as sample:
@@ -53,6 +54,13 @@ class FoldersOfParts:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._folder: Callable[[int], IndexFolder] = lru_cache(lambda number: IndexFolder.open(parts.folder(number)))
+
+    def of_whole(self, filters: Filter | None) -> Filter | None:
+        """A filter that means in each part what it means in the whole index. Raises FilterError."""
+        return None if filters is None else with_known_paths(filters, self._has_source)
+
+    def _has_source(self, source: str) -> bool:
+        return any(self._folder(number).existing_sources([source]) for number in range(self.parts.count))
 
     def document(self, document_id: str) -> Document:
         """The document with this id. Raises DocumentMissing, IndexDamaged."""
@@ -72,7 +80,8 @@ class FoldersOfParts:
         return [chunk for number in sorted(mine) for chunk in self._folder(number).chunks(mine[number])]
 
     def twins(self, chunks: Sequence[StoredChunk], filters: Filter | None) -> list[Twins]:
-        """As `copies.twins_of`, over all parts."""
+        """As `copies.twins_of`, over all parts. Raises FilterError."""
+        filters = self.of_whole(filters)
         parts = [self._twins_in(self._folder(number), chunks, filters) for number in range(self.parts.count)]
         found = (chain.from_iterable(of_one) for of_one in zip(*parts, strict=True))
         return [tuple(sorted(twins, key=lambda twin: twin[1])[:MOST_NAMED]) for twins in found]
