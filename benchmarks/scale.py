@@ -33,7 +33,7 @@ FILTERS: dict[str, dict[str, Any] | None] = {
     "none": None,
     "50 %": {"source": {"$glob": "g[0-4]*"}},
     "1 %": {"source": {"$glob": "g07/*"}},
-    ".01 %": {"source": {"$glob": "g07/*7?.txt"}},
+    "0.1 %": {"source": {"$glob": "g07/*7?.txt"}},
     "language": {"language": "de"},
 }
 

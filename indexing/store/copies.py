@@ -22,13 +22,19 @@ SCHEMA = (
 )
 BY_CONTENT = "CREATE INDEX IF NOT EXISTS documents_content ON documents (content_hash)"
 INDEXED = "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = 'documents_content'"
+# The same passage of a document has the key of its place, or one of its own; then all passages of the document are read.
+BY_KEY = "SELECT c.id FROM chunks AS c WHERE c.key = d.id || '-' || :start AND c.\"end\" = :end"
+BY_PLACE = 'SELECT c.id FROM chunks AS c WHERE c.document_id = d.id AND c.start = :start AND c."end" = :end'
 TWINS = (
-    "SELECT c.id, d.id, d.source FROM documents AS d JOIN chunks AS c ON c.document_id = d.id"
-    ' WHERE d.content_hash = ? AND c.start = ? AND c."end" = ? AND d.id <> ? ORDER BY d.source LIMIT ?'
+    f"SELECT coalesce(({BY_KEY}), ({BY_PLACE})), d.id, d.source FROM documents AS d"
+    " WHERE d.content_hash = :hash AND d.id <> :id ORDER BY d.source LIMIT :most"
 )
 MOST_LOOKED_AT, MOST_NAMED = 1_000, 100
 EXISTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'sketches'"
 GIVEN = "(SELECT value FROM json_each(?))"
+
+Twins = tuple[tuple[str, str], ...]
+"""(document id, source) of documents."""
 
 
 class StoredChunk(Protocol):
@@ -51,19 +57,24 @@ def write_sketch(connection: Connection, document_id: str, text: str) -> None:
     connection.execute("INSERT INTO sketches VALUES (?, ?)", (document_id, sketch(text)))
 
 
-def twins_of(folder: Database, chunk: StoredChunk, allowed: Ids | None) -> tuple[tuple[str, str], ...]:
-    """(document id, source) of the other documents with the same text, by source; at most MOST_NAMED.
+def twins_of(folder: Database, chunks: Sequence[StoredChunk], allowed: Ids | None) -> list[Twins]:
+    """For each passage, the other documents with the same text, by source; at most MOST_NAMED.
 
     allowed: ids of passages, ascending; only documents whose same passage is among them are named. None: every document.
     An index that no docqa has written to since this was possible names none.
     """
     connection = folder.connection()
     if connection.execute(INDEXED).fetchone() is None:
-        return ()
-    place = (chunk.content_hash, chunk.start, chunk.end, chunk.document_id, MOST_LOOKED_AT)
-    rows = connection.execute(TWINS, place).fetchall()
+        return [()] * len(chunks)
+    return [_twins(connection, chunk, allowed) for chunk in chunks]
+
+
+def _twins(connection: Connection, chunk: StoredChunk, allowed: Ids | None) -> Twins:
+    place = {"hash": chunk.content_hash, "start": chunk.start, "end": chunk.end, "id": chunk.document_id}
+    rows = [row for row in connection.execute(TWINS, place | {"most": MOST_LOOKED_AT}) if row[0] is not None]
     if allowed is not None:
-        named = np.isin(np.array([row[0] for row in rows], dtype=np.int64), allowed)
+        ids = np.array([row[0] for row in rows], dtype=np.int64)
+        named = np.searchsorted(allowed, ids, "right") > np.searchsorted(allowed, ids)
         rows = [row for row, may in zip(rows, named, strict=True) if may]
     return tuple((id, source) for _, id, source in rows[:MOST_NAMED])
 

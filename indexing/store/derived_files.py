@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from indexing.arrays import Ids
 from indexing.atomic_files import file_checksum, remove_leftovers, store, sync_file
@@ -15,6 +16,9 @@ from indexing.store.bm25 import Segment
 from indexing.store.faiss_index import VectorIndex
 from indexing.store.postings_merge import SegmentSpool, merge_into
 from indexing.text.search_terms import VERSION as TERMS
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 MANIFEST = "derived.json"
 VECTORS, SENTENCES = "vectors", "sentences"
@@ -25,6 +29,8 @@ PATTERNS = (f"{VECTORS}-*.faiss", f"{SENTENCES}-*.faiss", "keywords-*.npz")
 class DerivedFiles:
     """The derived files of one generation in the making. The caller holds the writer lock.
 
+    Around its block, files that the stored manifest does not name are removed: of a process that was stopped before, and of
+    this one if it fails. So they do not take the room on a full disk that the next try needs.
     The manifest's entry of the vectors is the manifest itself, and that of the sentence vectors its field `sentences`. An
     entry without "vectors" is partial: its file holds a part of the vectors, and the next one goes on from it.
     """
@@ -33,6 +39,15 @@ class DerivedFiles:
         self._folder = folder
         self._stamp = f"{generation:08d}-{os.urandom(4).hex()}"
         self._manifest: dict[str, Any] = {"generation": generation, "terms": TERMS}
+
+    def __enter__(self) -> Self:
+        self._sweep(self._stored())
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is not None:
+            with suppress(OSError):
+                self._sweep(self._stored())
 
     def begin(self, name: str, facts: dict[str, Any]) -> None:
         self._manifest[name] = facts
@@ -70,10 +85,19 @@ class DerivedFiles:
     def publish(self) -> None:
         """Swap: the manifest names the files written so far, and the others go."""
         store(self._folder / MANIFEST, json.dumps(self._manifest).encode("utf-8"))
+        self._sweep(self._manifest)
+
+    def _stored(self) -> Any:
+        """The manifest in the folder; None if there is none, or a damaged one, which names nothing."""
+        try:
+            return json.loads((self._folder / MANIFEST).read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def _sweep(self, manifest: Any) -> None:
+        entries = [entry.get(key) for entry in _levels(manifest) for key in (VECTORS, PARTIAL, "keywords")]
+        keep = {entry.get("file") for entry in entries if isinstance(entry, dict)}
         remove_leftovers(self._folder / MANIFEST)
-        deeper = self._manifest.get(SENTENCES, {})
-        named = [entry.get(key) for entry in (self._manifest, deeper) for key in (VECTORS, PARTIAL, "keywords")]
-        keep = {entry["file"] for entry in named if entry}
         for pattern in PATTERNS:
             for path in self._folder.glob(pattern):
                 if path.name not in keep:
@@ -90,3 +114,10 @@ class DerivedFiles:
     def _entry(self, path: Path) -> dict[str, str]:
         sync_file(path)
         return {"file": path.name, "checksum": file_checksum(path)}
+
+
+def _levels(manifest: Any) -> list[dict[str, Any]]:
+    """The manifest and its entry of the sentence vectors, as far as they are objects."""
+    if not isinstance(manifest, dict):
+        return []
+    return [level for level in (manifest, manifest.get(SENTENCES)) if isinstance(level, dict)]

@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -195,9 +195,43 @@ def path_condition(path: str) -> Where:
     """The condition that a document has this source, or, if no document has it, that `*` and `?` in it match."""
     _kind("source", path)
     path = str(composed("source", path))
-    glob = path.replace("[", "[[]")
+    glob = _pattern(path)
     sql = "(d.source = ? OR (d.source GLOB ? AND NOT EXISTS (SELECT 1 FROM documents WHERE source = ?)))"
     return Where(sql, (path, glob, path))
+
+
+def _pattern(path: str) -> str:
+    """A pattern in which only `*` and `?` have a meaning."""
+    return path.replace("[", "[[]")
+
+
+def with_known_paths(filters: Filter, exists: Callable[[str], bool]) -> Filter:
+    """A filter with `$in` or `$glob` for each `$path`: what it means where `exists` says which sources there are.
+
+    For a part of an index, where the file of that name can be in another part. Raises FilterError.
+
+    >>> with_known_paths({"source": {"$path": "a?.txt"}}, lambda source: False)
+    {'source': {'$glob': 'a?.txt'}}
+    """
+    where(filters)
+
+    def known(value: Any) -> Any:
+        if _is_list(value):
+            return [known(one) for one in value]
+        if not isinstance(value, Mapping):
+            return value
+        found = {name: known(one) for name, one in value.items() if name != "$path"}
+        if "$path" in value:
+            path = str(composed("source", value["$path"]))
+            operator, operand = ("$in", [path]) if exists(path) else ("$glob", _pattern(path))
+            if operator in found:
+                raise FilterError(
+                    f"The filter has $path beside {operator} on one field; an index in parts takes one of them."
+                )
+            found[operator] = operand
+        return found
+
+    return dict(known(filters))
 
 
 def composed(name: str, value: object) -> object:

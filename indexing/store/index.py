@@ -45,6 +45,7 @@ logger = logging.getLogger(__name__)
 SEGMENTS_AT_MOST = 8
 SEGMENT_PART = 2_000
 NO_IDS: Ids = np.empty(0, np.int64)
+UNREADABLE = (IndexDamaged, OSError, ValueError, KeyError, TypeError)
 CACHED_FILTERS = 64
 
 
@@ -134,7 +135,7 @@ class Index:
         generation = self.folder.generation()
         try:
             stored = self._read_derived()
-        except (IndexDamaged, OSError, ValueError, KeyError, TypeError) as error:
+        except UNREADABLE as error:
             logger.info("derived files of %s are rebuilt: %s", self.folder.path, error)
             stored = None
         if stored is None or stored.state.generation > generation:
@@ -148,11 +149,21 @@ class Index:
         return state
 
     def _read_derived(self) -> StoredState | None:
-        """What the derived files hold; None without them. Raises IndexDamaged and what reading and parsing raise."""
+        """What the derived files hold; None without them. Raises IndexDamaged and what reading and parsing raise.
+
+        A writer may replace them meanwhile; then the new ones are read.
+        """
         path = self.folder.path / MANIFEST
-        if not path.is_file():
-            return None
-        manifest = json.loads(path.read_text("utf-8"))
+        while path.is_file():
+            content = path.read_bytes()
+            try:
+                return self._of_manifest(json.loads(content))
+            except UNREADABLE:
+                if path.read_bytes() == content:
+                    raise
+        return None
+
+    def _of_manifest(self, manifest: dict[str, Any]) -> StoredState:
         keywords = self._verified(manifest["keywords"])
         segment = Segment.load(keywords, mapped=True)
         vectors = self._loaded(self._column(), manifest, segment.ids)
@@ -285,13 +296,13 @@ class Index:
                 new = self.folder.chunk_ids(after=state.generation)
                 words = self._taken(new)
             gone = self.folder.deleted_ids(after=state.generation)
-            files = DerivedFiles(self.folder.path, generation)
             added = self._segments(new) if words is None else words
-            keywords = files.keywords(chain(state.keywords.segments, added), np.union1d(state.keywords.dead, gone))
-            vectors = self._column().published(state.vectors, new, gone, files.partial(VECTORS))
-            files.vectors(VECTORS, vectors)
-            sentences, since = self._published_sentences(state, gone, files)
-            files.publish()
+            with DerivedFiles(self.folder.path, generation) as files:
+                keywords = files.keywords(chain(state.keywords.segments, added), np.union1d(state.keywords.dead, gone))
+                vectors = self._column().published(state.vectors, new, gone, files.partial(VECTORS))
+                files.vectors(VECTORS, vectors)
+                sentences, since = self._published_sentences(state, gone, files)
+                files.publish()
         published = State(generation, vectors, KeywordIndex.of([keywords]), sentences, since)
         with self._guard:
             self._state = published

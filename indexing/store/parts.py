@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from zipfile import BadZipFile
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from indexing.arrays import mapped_array
 from indexing.atomic_files import store
-from indexing.errors import IndexBusy, IndexDamaged, IndexFolderError, IndexMismatch, IndexMissing
+from indexing.errors import IndexBusy, IndexDamaged, IndexFolderError, IndexMismatch, IndexMissing, os_reason
 from indexing.store.bm25 import KeywordIndex, Segment
 from indexing.store.copies import BY_CONTENT
 from indexing.store.copies import SCHEMA as SKETCHES
@@ -57,10 +59,15 @@ class Parts:
         except OSError as error:
             raise IndexMissing(f"There are no parts of an index in {path}; make them with `docqa spark split`.") from error
         except ValueError as error:
-            raise IndexDamaged(f"The file {FILE} in {path} is damaged; split the index again.") from error
+            raise _damaged(path) from error
+        if not isinstance(facts, dict):
+            raise _damaged(path)
         if facts.pop("format", None) != FORMAT:
             raise IndexMismatch(f"The parts in {path} have another format; this docqa reads format {FORMAT}.")
-        return cls(path, **{**facts, "languages": tuple(facts["languages"])})
+        try:
+            return msgspec.convert({**facts, "path": path}, cls)
+        except msgspec.ValidationError as error:
+            raise _damaged(path) from error
 
     def folder(self, number: int) -> Path:
         return self.path / f"part-{number:04d}"
@@ -68,6 +75,10 @@ class Parts:
     def part_of(self, document_id: str) -> int:
         """The number of the part that has a document."""
         return part_of(document_id, self.count)
+
+
+def _damaged(path: Path) -> IndexDamaged:
+    return IndexDamaged(f"The file {FILE} in {path} is damaged; split the index again.")
 
 
 def part_of(document_id: str, count: int) -> int:
@@ -117,14 +128,14 @@ def _emptied_if_stopped(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise IndexFolderError(f"No parts can be made in {folder} ({error}).") from error
+        raise IndexFolderError(f"No parts can be made in {folder} ({os_reason(error)}).") from error
     try:
         yield
     except BaseException as error:
         for entry in folder.iterdir():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         if isinstance(error, OSError):
-            raise IndexFolderError(f"No parts can be made in {folder} ({error}).") from error
+            raise IndexFolderError(f"No parts can be made in {folder} ({os_reason(error)}).") from error
         raise
 
 
@@ -213,8 +224,8 @@ class WholeStatistics:
                 self._place = {code: number for number, code in enumerate(arrays["codes"].tolist())}
                 self._words = int(arrays["words"][0])
             self._languages, self._counts = mapped_array(path, "languages"), mapped_array(path, "counts")
-        except (OSError, ValueError, KeyError) as error:
-            raise IndexDamaged(f"The statistics {path} cannot be read ({error}); split the index again.") from error
+        except (OSError, ValueError, KeyError, IndexError, EOFError, BadZipFile) as error:
+            raise IndexDamaged(f"The statistics {path} cannot be read; split the index again.") from error
 
     def passages(self, language: int | None) -> int:
         return sum(self._passages.values()) if language is None else int(self._passages.get(language, 0))

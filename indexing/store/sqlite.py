@@ -20,7 +20,16 @@ from urllib.parse import quote
 from filelock import FileLock, Timeout
 
 from indexing.atomic_files import make_folder, move
-from indexing.errors import DiskFull, DocqaError, IndexBusy, IndexDamaged, IndexFolderError, IndexMismatch, IndexMissing
+from indexing.errors import (
+    DiskFull,
+    DocqaError,
+    IndexBusy,
+    IndexDamaged,
+    IndexFolderError,
+    IndexMismatch,
+    IndexMissing,
+    os_reason,
+)
 from indexing.settings import IndexSettings
 from indexing.store.checked_sqlite import CheckedConnection, can_write, folder_error, frozen_state, refused, says_full
 from indexing.store.schema import FILTER_INDEXES, FORMAT, PAGE_SIZE, SCHEMA
@@ -69,7 +78,7 @@ class Database:
         except sqlite3.OperationalError as error:
             raise folder_error(path, error) from error
         except OSError as error:
-            raise IndexFolderError(f"No index can be made in {path} ({error}).") from error
+            raise IndexFolderError(f"No index can be made in {path} ({os_reason(error)}).") from error
         return folder
 
     def _initialise(self, settings: IndexSettings, model: dict[str, Any]) -> None:

@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from indexing.documents import Document
 from indexing.errors import IndexMismatch, SettingError
 from indexing.models.embedder import Embedder
-from indexing.store.copies import MOST_NAMED, sketches_of, twins_of
+from indexing.store.copies import MOST_NAMED, Twins, sketches_of, twins_of
 from indexing.store.corpus_db import IndexFolder, StoredChunk
-from indexing.store.filters import Filter, where
+from indexing.store.filters import Filter, where, with_known_paths
 from indexing.store.index import Index
 from indexing.store.parts import SAMPLE, STATISTICS, Parts, WholeStatistics
 from indexing.text.language_id import detect_question
@@ -27,7 +28,7 @@ class PartRetriever:
     """Gives the candidates of one part. Thread-safe."""
 
     def __init__(self, parts: Parts, number: int, embedder: Embedder) -> None:
-        self._parts, self._embedder = parts, embedder
+        self._parts, self._embedder, self._folders = parts, embedder, FoldersOfParts(parts)
         self._index, self._sample = Index.open(parts.folder(number)), Index.open(parts.path / SAMPLE)
         if embedder.fingerprint != self._index.folder.model["fingerprint"]:
             raise IndexMismatch(f"The parts in {parts.path} were made with another version of {parts.embedder}.")
@@ -38,6 +39,7 @@ class PartRetriever:
         """The candidates for a question. Raises FilterError, SettingError for `settings.words`."""
         if settings.words:
             raise SettingError("An index in parts cannot be asked with `words`; ask the whole index.")
+        filters = self._folders.of_whole(filters)
         vector = self._embedder.questions([question])[0]
         language = detect_question(question, self._parts.languages)
         with self._index.snapshot() as snapshot, self._sample.snapshot() as sample:
@@ -52,6 +54,13 @@ class FoldersOfParts:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._folder: Callable[[int], IndexFolder] = lru_cache(lambda number: IndexFolder.open(parts.folder(number)))
+
+    def of_whole(self, filters: Filter | None) -> Filter | None:
+        """A filter that means in each part what it means in the whole index. Raises FilterError."""
+        return None if filters is None else with_known_paths(filters, self._has_source)
+
+    def _has_source(self, source: str) -> bool:
+        return any(self._folder(number).existing_sources([source]) for number in range(self.parts.count))
 
     def document(self, document_id: str) -> Document:
         """The document with this id. Raises DocumentMissing, IndexDamaged."""
@@ -70,15 +79,18 @@ class FoldersOfParts:
             mine.setdefault(number, []).append(id)
         return [chunk for number in sorted(mine) for chunk in self._folder(number).chunks(mine[number])]
 
-    def twins(self, chunk: StoredChunk, filters: Filter | None) -> tuple[tuple[str, str], ...]:
-        """As `copies.twins_of`, over all parts."""
-        found = [twin for number in range(self.parts.count) for twin in self._twins_in(self._folder(number), chunk, filters)]
-        return tuple(sorted(found, key=lambda twin: twin[1])[:MOST_NAMED])
+    def twins(self, chunks: Sequence[StoredChunk], filters: Filter | None) -> list[Twins]:
+        """As `copies.twins_of`, over all parts. Raises FilterError."""
+        filters = self.of_whole(filters)
+        parts = [self._twins_in(self._folder(number), chunks, filters) for number in range(self.parts.count)]
+        found = (chain.from_iterable(of_one) for of_one in zip(*parts, strict=True))
+        return [tuple(sorted(twins, key=lambda twin: twin[1])[:MOST_NAMED]) for twins in found]
 
     @staticmethod
-    def _twins_in(folder: IndexFolder, chunk: StoredChunk, filters: Filter | None) -> tuple[tuple[str, str], ...]:
-        found = twins_of(folder, chunk, None)
-        return found if not found or filters is None else twins_of(folder, chunk, folder.chunk_ids(where(filters)))
+    def _twins_in(folder: IndexFolder, chunks: Sequence[StoredChunk], filters: Filter | None) -> list[Twins]:
+        """The filter is applied only where there are twins, since that reads all passages of the part."""
+        found = twins_of(folder, chunks, None)
+        return twins_of(folder, chunks, folder.chunk_ids(where(filters))) if filters is not None and any(found) else found
 
     def copies(self, document_ids: Iterable[str]) -> tuple[tuple[str, ...], ...]:
         """As `copies.copies_among`."""
@@ -118,7 +130,7 @@ class PartsRetriever:
         return retrieved(
             ranked,
             ordered,
-            [self.folders.twins(chunk, filters) for chunk, _ in ordered],
+            self.folders.twins([chunk for chunk, _ in ordered], filters),
             question,
             language,
             settings,

@@ -16,7 +16,7 @@ from typing import Protocol
 from indexing.arrays import Matrix
 from indexing.deepen import coverage
 from indexing.models.embedder import Embedder
-from indexing.store.copies import copies_among, twins_of
+from indexing.store.copies import Twins, copies_among, twins_of
 from indexing.store.corpus_db import StoredChunk
 from indexing.store.filters import Filter
 from indexing.store.index import Index
@@ -32,12 +32,11 @@ from qa_pipeline.retrieval.word_search import WordSearcher
 from qa_pipeline.settings import AskSettings
 
 Found = tuple[StoredChunk, "FusedHit"]
-Twins = Sequence[tuple[str, str]]
 
 TRANSLATED = 0.25
 TOKEN_SHARE = 8.0
 TWO_TIERS = 2.0
-DEEPER, DEEPEST = 4, 1_000  # how much deeper rankings are taken where copies fill them, and how deep at most
+DEEPEST = 1_000  # how deep rankings are taken where copies fill them
 ELSEWHERE = 0.02  # how much lower the candidates' sentence scores are in other languages, on held-out training sets
 
 
@@ -310,8 +309,7 @@ class Retriever:
             generation, deepened = snapshot.generation, self._about(snapshot.generation).deepened
             folder = self.index.folder
             copies = copies_among(folder, [chunk.document_id for chunk, _ in found])
-            allowed = snapshot.allowed(filters)
-            twins = [twins_of(folder, chunk, allowed) for chunk, _ in found]
+            twins = twins_of(folder, [chunk for chunk, _ in found], snapshot.allowed(filters))
         embed_ms, spent = 1e3 * (embedded - began), partial(_ms_since, embedded)
         return retrieved(
             ranked, found, twins, question, language, settings, folder, generation, embed_ms, spent, deepened, copies
@@ -322,15 +320,18 @@ class Retriever:
     ) -> tuple[Rankings, list[Found]]:
         """The rankings, and the best passages without those that repeat another one.
 
-        Where copies of one text fill the rankings, deeper ones are taken.
+        Where copies of one text fill the rankings, they are taken once more, down to DEEPEST.
         """
-        while True:
-            ranked = rank(snapshot, self.tiers, question, vector, language, settings, filters)
-            found = distinct(ranked.fused, snapshot.chunks, settings.retrieve)
-            filled = len(found) == settings.retrieve or len(found) == len(ranked.fused)
-            if filled or len(ranked.fused) < settings.depth or settings.depth >= DEEPEST:
-                return ranked, found
-            settings = replace(settings, depth=min(DEEPER * settings.depth, DEEPEST))
+
+        def found_at(depth: int) -> tuple[Rankings, list[Found]]:
+            ranked = rank(snapshot, self.tiers, question, vector, language, replace(settings, depth=depth), filters)
+            return ranked, distinct(ranked.fused, snapshot.chunks, settings.retrieve)
+
+        ranked, found = found_at(settings.depth)
+        repeated = len(found) < min(settings.retrieve, len(ranked.fused))
+        if repeated and settings.depth <= len(ranked.fused) and settings.depth < DEEPEST:
+            return found_at(DEEPEST)
+        return ranked, found
 
     def _about(self, generation: int) -> _Generation:
         """Languages and coverage of the index, counted once per generation."""

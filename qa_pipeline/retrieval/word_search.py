@@ -31,8 +31,8 @@ from qa_pipeline.answers import DocumentHits, WordHit, WordHits
 
 NO_IDS: Ids = np.empty(0, np.int64)
 MOST_DOCUMENTS = 1_000
-# An id takes 8 bytes in an array, and about eight times as many in a set.
-CACHED_IDS, SIZE_IN_SET = 2_000_000, 8
+# An id takes 8 bytes in an array, and about eight times as many in a set. A query takes some kilobytes, also without hits.
+CACHED_IDS, SIZE_IN_SET, SIZE_OF_QUERY = 2_000_000, 8, 1_000
 ALIASES = {"type": "file_type", "file": "source"}
 
 
@@ -136,7 +136,7 @@ class WordSearcher:
 
 
 def _size(found: Matches) -> int:
-    return len(found.ids) + sum(SIZE_IN_SET * len(ids) for ids in found.fields.values())
+    return SIZE_OF_QUERY + len(found.ids) + sum(SIZE_IN_SET * len(ids) for ids in found.fields.values())
 
 
 def _all_of(found: Sequence[Ids | None]) -> Ids | None:

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from indexing.arrays import Ids, Matrix, mapped_array
 from indexing.build import build_index
-from indexing.errors import IndexDamaged
+from indexing.errors import DiskFull, IndexDamaged
 from indexing.settings import IndexSettings
 from indexing.store import faiss_index, postings_merge, vector_column
 from indexing.store.bm25 import ARRAYS, Segment
 from indexing.store.corpus_db import IndexFolder
-from indexing.store.derived_files import MANIFEST
+from indexing.store.derived_files import MANIFEST, DerivedFiles
 from indexing.store.faiss_index import VectorIndex, base_ids
 from indexing.store.index import Index
 from indexing.store.postings_merge import SegmentSpool, merge_into
@@ -219,6 +219,71 @@ def test_the_vectors_of_an_opened_index_stay_in_its_file(documents: Path, tmp_pa
             rows = snapshot.state.vectors.rows
             assert kind == "hnsw" or (rows is not None and rows.vectors.flags.aligned)
             assert isinstance(snapshot.state.keywords.segments[0].rows, np.memmap)
+
+
+def derived(index: Path) -> set[str]:
+    return {path.name for path in index.iterdir() if path.suffix in (".faiss", ".npz")}
+
+
+def test_a_full_disk_keeps_no_files_of_the_try_that_failed(
+    documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next try finds less room than the first."""
+    index_it(documents, tmp_path / "index")
+    before, save = derived(tmp_path / "index"), faiss_index.save_base
+
+    def full(base: Any, path: Path) -> None:
+        save(base, path)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(faiss_index, "save_base", full)
+    (documents / "00.txt").write_text("The tower is gone.")
+    with pytest.raises(DiskFull):
+        index_it(documents, tmp_path / "index")
+    assert derived(tmp_path / "index") == before
+    monkeypatch.undo()
+    index_it(documents, tmp_path / "index")
+    assert len(derived(tmp_path / "index")) == 2
+
+
+@pytest.mark.parametrize("manifest", [None, "{", "[]", '{"keywords": 3, "sentences": []}'])
+def test_files_of_a_killed_process_go_before_new_ones_are_written(
+    documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manifest: str | None
+) -> None:
+    index_it(documents, tmp_path / "index")
+    left, write = tmp_path / "index" / "keywords-spool-0.npz", DerivedFiles.keywords
+    left.write_bytes(b"postings")
+    if manifest is not None:
+        (tmp_path / "index" / MANIFEST).write_text(manifest)
+    seen: list[bool] = []
+
+    def keywords(files: DerivedFiles, *given: Any) -> Segment:
+        seen.append(left.exists())
+        return write(files, *given)
+
+    monkeypatch.setattr(DerivedFiles, "keywords", keywords)
+    with Index.open(tmp_path / "index", writable=True) as index, index.folder.writer():
+        index.publish()
+        assert seen == [False] and list(index.problems()) == []
+
+
+def test_files_that_are_replaced_while_they_are_read_are_read_again(
+    documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While HNSW is made that is every two minutes, and a reader that read all vectors instead would need minutes."""
+    index_it(documents, tmp_path / "index")
+    before, load = nearest(tmp_path / "index"), faiss_index.load_base
+
+    def replaced(path: Path, mapped: bool = False) -> Any:
+        monkeypatch.setattr(faiss_index, "load_base", load)
+        with Index.open(tmp_path / "index", writable=True) as index, index.folder.writer():
+            index.publish()
+        return load(path, mapped)
+
+    monkeypatch.setattr(faiss_index, "load_base", replaced)
+    with Index.open(tmp_path / "index") as index, index.snapshot() as snapshot:
+        assert snapshot.state.vectors.kind == "hnsw", "not rebuilt"
+    assert nearest(tmp_path / "index") == before
 
 
 def test_postings_that_cannot_be_spooled_are_made_from_the_texts(

@@ -10,6 +10,7 @@ import pytest
 
 from indexing.build import build_index
 from indexing.store.index import Index
+from qa_pipeline.retrieval import retriever
 from qa_pipeline.retrieval.retriever import Retriever
 from qa_pipeline.settings import AskSettings
 from tests.known import WordEmbedder
@@ -69,6 +70,21 @@ def test_a_removed_copy_is_named_no_more_and_the_others_stay(index: Index, tmp_p
 def test_copies_do_not_use_up_the_depth_of_the_rankings(index: Index) -> None:
     shallow = found(index, AskSettings(retrieve=4, depth=4))
     assert len(shallow) == 4 and shallow[0] == ("a/bridge0.txt", COPIES[1:])
+
+
+def test_rankings_full_of_copies_are_taken_once_more(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    depths, rank = [], retriever.rank
+
+    def counted(*given: Any) -> Any:
+        depths.append(next(one.depth for one in given if isinstance(one, AskSettings)))
+        return rank(*given)
+
+    monkeypatch.setattr(retriever, "rank", counted)
+    assert len(found(index, AskSettings(retrieve=5, depth=2))) == 5
+    assert depths == [2, retriever.DEEPEST]
+    depths.clear()
+    assert len(found(index, AskSettings(retrieve=5, depth=50))) == 5
+    assert depths == [50]
 
 
 def test_an_index_of_an_earlier_version_has_each_text_once_too(index: Index) -> None:

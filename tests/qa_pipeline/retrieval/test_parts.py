@@ -132,6 +132,28 @@ def test_copies_in_other_parts_are_named_once_and_by_the_filter(tmp_path: Path, 
         assert len(other.passages[0].also_in) == others and len(other.passages) == (2 if filters is None else 1)
 
 
+def test_a_name_with_a_star_is_that_file_in_every_part(tmp_path: Path, builtin: Embedder) -> None:
+    """Of parts without the file, the name was a pattern, and they gave documents that the filter does not allow."""
+    (tmp_path / "documents").mkdir()
+    for number in range(9):
+        name = "bridge*.txt" if not number else f"bridge{number}.txt"
+        text = f"The old bridge {number % 8} was opened in 1912."
+        (tmp_path / "documents" / name).write_text(text, "utf-8")
+    settings = IndexSettings(embedder="builtin", tiers="token")
+    build_index(tmp_path / "documents", tmp_path / "index", settings, embedder=builtin)
+    split(tmp_path / "index", tmp_path / "parts")
+    asked = Asked(tmp_path / "index", tmp_path / "parts", builtin)
+    path = {"source": {"$path": "bridge*.txt"}}
+    for filters, count in ((path, 1), ({"$not": [path]}, 8), ({"source": {"$not": path["source"]}}, 8)):
+        one, other = asked.both("When was the old bridge opened?", AskSettings(), filters)
+        groups = [{(p.source, *(name.source for name in p.also_in)) for p in made.passages} for made in (one, other)]
+        assert groups[0] == groups[1] and len(groups[1]) == count
+    pattern = {"source": {"$path": "*[8].txt"}}
+    assert not any(made.passages for made in asked.both("When was the old bridge opened?", AskSettings(), pattern))
+    with pytest.raises(FilterError, match="one of them"):
+        asked.parts[0].candidates("When?", AskSettings(), {"source": {"$path": "b.t*", "$glob": "b*"}})
+
+
 def test_parts_of_two_tiers(tmp_path: Path, builtin: Embedder) -> None:
     for name, text in TEXTS.items():
         (tmp_path / "documents" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -192,9 +214,11 @@ def test_statistics_are_those_of_the_segments(tmp_path: Path) -> None:
         assert found.passages(language) == wanted.passages(language)
         for word in (*words, "none"):
             assert found.frequency(term_hash(word), language) == wanted.frequency(term_hash(word), language)
-    (tmp_path / "s.npz").write_bytes(b"no statistics")
-    with pytest.raises(IndexDamaged, match="split the index again"):
-        WholeStatistics(tmp_path / "s.npz")
+    whole = (tmp_path / "s.npz").read_bytes()
+    for bad in (b"no statistics", b"", whole[: len(whole) // 2]):
+        (tmp_path / "s.npz").write_bytes(bad)
+        with pytest.raises(IndexDamaged, match="split the index again"):
+            WholeStatistics(tmp_path / "s.npz")
 
 
 def test_an_index_that_changes_while_it_is_split_is_not(
@@ -225,6 +249,14 @@ def test_what_cannot_be_split_or_asked_is_one_sentence(whole: Path, parts: Path,
     (tmp_path / "parts.json").write_text('{"format": 9}')
     with pytest.raises(IndexMismatch, match="format"):
         Parts.open(tmp_path)
+    for bad in ("{", "[]", '{"format": 1}', '{"format": 1, "count": 2, "languages": 3}', '{"format": 1, "mine": 2}'):
+        (tmp_path / "parts.json").write_text(bad)
+        with pytest.raises(IndexDamaged, match="split the index again"):
+            Parts.open(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(IndexFolderError) as refused:
+        split(whole, tmp_path / "file" / "parts")
+    assert "Errno" not in str(refused.value)
     part = PartRetriever(Parts.open(parts), 0, builtin)
     with pytest.raises(SettingError, match="words"):
         part.candidates("When?", AskSettings(words="bridge"))

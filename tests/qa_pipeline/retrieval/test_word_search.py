@@ -15,6 +15,7 @@ from indexing.store.index import Index
 from indexing.text.search_terms import DENSE
 from indexing.text.word_query import Field, match, parse
 from indexing.text.word_tokens import tokens
+from qa_pipeline.retrieval import word_search
 from qa_pipeline.retrieval.word_search import WordSearcher, field_filter
 from tests.known import SCRIPTS, WordEmbedder
 
@@ -173,6 +174,14 @@ def test_further_pages_compare_no_passage_again(index: Index, monkeypatch: pytes
 
     monkeypatch.setattr(IndexFolder, "texts", texts)
     assert searcher.search("bridge language:en", offset=1, limit=2).hits == whole.hits[1:3] != ()
+
+
+def test_queries_without_hits_do_not_pile_up(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_search, "CACHED_IDS", 20_000)
+    searcher = WordSearcher(index)
+    for number in range(60):
+        assert searcher.search(f"nowhere{number}").passages == 0
+    assert 0 < len(searcher._recent) <= 20
 
 
 def test_fields_of_documents(index: Index) -> None:
