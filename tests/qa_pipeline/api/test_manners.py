@@ -96,6 +96,17 @@ def test_a_span_has_a_tag_of_its_own(api: Live, ids: dict[str, str]) -> None:
     assert api.http.get(path, params={"end": 3}, headers={"If-None-Match": whole}).json()["text"] == BRIDGE[:3]
 
 
+def test_another_heading_is_another_version_of_the_same_text(api: Live) -> None:
+    tags, levels = [], []
+    for level in (1, 2):
+        page = f"<h{level}>Bridge</h{level}><p>It was opened in 1912.</p>"
+        (id,) = api.fill("headings", {"bridge.html": page}).values()
+        answer = api.http.get(f"/v1/corpora/headings/documents/{id}")
+        tags.append((answer.json()["content_hash"], answer.headers["etag"]))
+        levels.append(answer.json()["headings"][0][2])
+    assert levels == [1, 2] and tags[0][0] == tags[1][0] and tags[0][1] != tags[1][1]
+
+
 # -- pages -------------------------------------------------------------------------------------------------------------
 
 
