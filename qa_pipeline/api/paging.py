@@ -52,7 +52,7 @@ def paged(request: Request[Any, Any, Any], items: T, cursor: str) -> Response[T]
 
 
 def _after(items: Sequence[T], place: Callable[[T], Place], last: Place, ascending: bool) -> int:
-    """The index of the first item after a place; where its item is gone, of the first one that is not before it in order.
+    """The index of the first item after a place; where its item is gone, of the first one with its order or a later one.
 
     Items of the same time may then come twice, but none is left out.
     """
