@@ -39,7 +39,7 @@ class ProcessLocks:
                         id = new_id()
                         lock = FileLock(str(self._path(id)), timeout=0, thread_local=False)
                         lock.acquire()
-                        for path in self._folder.glob(f"*{SUFFIX}"):
+                        for path in {*self._folder.glob(f"*{SUFFIX}")} - {self._path(id)}:
                             with suppress(OSError):
                                 _is_held(path)
                 except OSError as error:
