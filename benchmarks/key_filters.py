@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import random
 import sys
 import tempfile
@@ -26,11 +25,11 @@ import httpx
 
 from benchmarks import machine
 from indexing.store.corpus_db import IndexFolder
-from indexing.store.listing import document_condition
 from qa_pipeline.api.app import create_app, with_headers
 from qa_pipeline.service.api_keys import Key
 from tests.key_filters import (
     Route,
+    allowed_sources,
     drawn,
     fill,
     marker,
@@ -102,7 +101,10 @@ class Draws:
         """What is wrong with a response; "" if it is right."""
         if answer.status_code not in FINE:
             return f"status {answer.status_code}"
-        allowed = {corpus: self.allowed(corpus, chosen) if not corpora or corpus in corpora else set() for corpus in CORPORA}
+        allowed = {
+            corpus: allowed_sources(self.folders[corpus], chosen) if not corpora or corpus in corpora else set()
+            for corpus in CORPORA
+        }
         hidden = {s: id for corpus, (ids, _) in self.filled.items() for s, id in ids.items() if s not in allowed[corpus]}
         if any(marker(number_of(source)).encode() in answer.content for source in hidden):
             return "a hidden document is shown"
@@ -115,15 +117,9 @@ class Draws:
         self.shown += any(marker(number_of(s)).encode() in answer.content for seen in allowed.values() for s in seen)
         return ""
 
-    def allowed(self, corpus: str, chosen: dict[str, Any]) -> set[str]:
-        """The sources that a filter allows, by SQL over the documents alone."""
-        condition = document_condition(chosen)
-        sql = f"SELECT d.source FROM documents AS d WHERE {condition.sql}"
-        return {row[0] for row in self.folders[corpus].connection().execute(sql, condition.values)}
-
     def unchanged(self) -> bool:
         """Whether every document is still there."""
-        found = [self.allowed(corpus, {"missing": {"$ne": 1}}) for corpus in CORPORA]
+        found = [allowed_sources(folder, {"missing": {"$ne": 1}}) for folder in self.folders.values()]
         return [len(one) for one in found] == [len(ids) for ids, _ in self.filled.values()]
 
 
@@ -159,8 +155,7 @@ def main() -> int:
     print("\n" + machine.table([row]))
     for line in found.leaks[:20]:
         print(line)
-    if chosen.json:
-        chosen.json.write_text(json.dumps({"machine": facts, **row, "examples": found.leaks[:20]}, indent=1))
+    machine.finish(facts, {**row, "examples": found.leaks[:20]}, chosen.json)
     return 1 if found.leaks or not found.shown else 0
 
 

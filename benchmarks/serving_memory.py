@@ -25,7 +25,7 @@ from ui.client.http import Client
 from ui.client.schemas import ApiError
 
 SETTLE_S = 35.0
-"""The service returns freed memory every half minute."""
+"""The service returns freed memory every five seconds, and tidies every half minute."""
 
 
 def memory(pid: int) -> dict[str, float]:

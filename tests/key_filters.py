@@ -7,6 +7,8 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+from indexing.store.corpus_db import IndexFolder
+from indexing.store.listing import document_condition
 from tests.live import Live
 
 DOCUMENTS = 12
@@ -60,6 +62,13 @@ def drawn(chance: random.Random, sources: Sequence[str], depth: int = 0) -> dict
         return {"missing": chance.choice([1, {"$ne": 1}])}
     parts = [drawn(chance, sources, depth + 1) for _ in range(chance.randrange(1, 4))]
     return {"$not": parts[0]} if kind == 6 else {("$and", "$or")[kind - 7]: parts}
+
+
+def allowed_sources(folder: IndexFolder, chosen: dict[str, Any]) -> set[str]:
+    """The sources that a filter allows, by SQL over the documents alone."""
+    condition = document_condition(chosen)
+    sql = f"SELECT d.source FROM documents AS d WHERE {condition.sql}"
+    return {row[0] for row in folder.connection().execute(sql, condition.values)}
 
 
 def own_filter(chance: random.Random) -> dict[str, Any] | None:

@@ -19,8 +19,8 @@ VALUES = 1_000_000
 CHARACTERS = 10_000
 FILTER_VALUES = 10_000
 LARGE = 100_000
-# Bounded by their schema, or by a setting of the service.
 HELD = "docqa.held"
+# Bounded by their schema, or by a setting of the service.
 ELSEWHERE = ("question", "context")
 
 

@@ -52,13 +52,16 @@ def paged(request: Request[Any, Any, Any], items: T, cursor: str) -> Response[T]
 
 
 def _after(items: Sequence[T], place: Callable[[T], Place], last: Place, ascending: bool) -> int:
-    """The index of the first item after a place; where its item is gone, of the first one that comes later in order."""
+    """The index of the first item after a place; where its item is gone, of the first one with its order or a later one.
+
+    Items of the same time may then come twice, but none is left out.
+    """
     later = len(items)
     for number, item in enumerate(items):
         order, id = place(item)
         if id == last[1]:
             return number + 1
-        if later == len(items) and (order > last[0] if ascending else order < last[0]):
+        if later == len(items) and (order >= last[0] if ascending else order <= last[0]):
             later = number
     return later
 

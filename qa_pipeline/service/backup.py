@@ -20,13 +20,15 @@ from indexing.store.corpus_db import IndexFolder
 from indexing.store.sqlite import DATABASE, LOCK
 from qa_pipeline.errors import HomeFolderError
 from qa_pipeline.service.home import MARKER, NAME
+from qa_pipeline.service.job_store import PROCESSES
 from qa_pipeline.service.service_db import SERVICE_DATABASE, copy_database
 
 MANIFEST = "backup.json"
 BEGUN = "backup.unfinished"
 FORMAT = 1
-DERIVED = (".faiss", ".npz")
-LEFT_OUT = (LOCK, "derived.json", MANIFEST, BEGUN)
+LEFT_OUT = (LOCK, "derived.json", DATABASE, SERVICE_DATABASE, MANIFEST, BEGUN)
+ENDS_LEFT_OUT = (".part", "-wal", "-shm", ".faiss", ".npz")
+FOLDERS_LEFT_OUT = ("incoming", PROCESSES)
 
 Progress = Callable[[int, int], None]
 
@@ -117,14 +119,15 @@ def _databases(source: Path, is_home: bool) -> list[str]:
 def _files(source: Path) -> Iterator[str]:
     """Every other file that a backup holds, as a path inside the source."""
     for folder, folders, names in os.walk(source):
-        folders[:] = [name for name in folders if name != "incoming" and not name.startswith(".")]
+        parts = Path(folder).relative_to(source).parts
+        # A person may give an original any name.
+        originals = parts[:1] == ("corpora",) and parts[2:3] == ("documents",)
+        if not originals:
+            folders[:] = [name for name in folders if name not in FOLDERS_LEFT_OUT and not name.startswith(".")]
         for name in names:
             path = Path(folder) / name
-            if name in LEFT_OUT or name.endswith((".part", "-wal", "-shm", *DERIVED)) or path.is_symlink():
-                continue
-            if name in (DATABASE, SERVICE_DATABASE) and "documents" not in path.relative_to(source).parts:
-                continue
-            yield path.relative_to(source).as_posix()
+            if not path.is_symlink() and (originals or not (name in LEFT_OUT or name.endswith(ENDS_LEFT_OUT))):
+                yield path.relative_to(source).as_posix()
 
 
 def _copy_database(source: Path, target: Path) -> None:

@@ -16,24 +16,28 @@ from pathlib import Path
 from typing import Any
 
 from indexing.atomic_files import make_folder, open_atomic, pieces_of, store
-from indexing.errors import SettingError
-from indexing.files.walk import file_hash
+from indexing.errors import IndexFolderError, SettingError
+from indexing.files.walk import file_hash, find_files
 from indexing.repair import documents_folder
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.filters import Filter, Where
 from indexing.store.listing import document_condition, whole_file_visible
-from qa_pipeline.service.uploaded_files import find_by_walk, may_be_spelled_otherwise, plain_file
 
 FORMAT = 1
 DOCUMENTS, ORIGINALS, FACTS = "documents.jsonl", "originals", "export.json"
 EVERYTHING = Where("1")
+MAIL_PARTS = ("cur", "new")
+"""What a folder of a Maildir, such as .Sent, must have to be one; other files in hidden folders are not indexed."""
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export holds. missing: files (sources) whose original is gone, has changed, or is not allowed as a whole."""
+    """What an export holds.
+
+    missing: files (sources) whose original is gone, has changed, is not allowed as a whole, or would replace another one.
+    """
 
     documents: int
     passages: int
@@ -107,22 +111,25 @@ def _row(folder: IndexFolder, id: str) -> dict[str, Any]:
 
 
 def _copied(folder: IndexFolder, origin: Path, files: list[str], to: Path) -> Iterator[str]:
-    """Copy the originals that are what was indexed. Yields their sources."""
-    records = folder.file_records()
+    """Copy the originals that are what was indexed, found as indexing finds them. Yields their sources."""
+    records, found = folder.file_records(), _found(origin)
     for file in files:
-        path = _original(origin, file)
-        if path is None or file not in records or file_hash(path) != records[file].content_hash:
+        path, target = found.get(file), to / file
+        # A disk without letter case, which the new folder may be on, has one file for two names.
+        if path is None or file not in records or target.exists() or file_hash(path) != records[file].content_hash:
             continue
-        target = to / file
-        make_folder(target.parent, 0o700)
+        is_mail = target.parent.parent.name.startswith(".")
+        for part in MAIL_PARTS if is_mail else (target.parent.name,):
+            make_folder(target.parent.with_name(part), 0o700)
         with open_atomic(target, 0o600) as out:
             for piece in pieces_of(path):
                 out.write(piece)
         yield file
 
 
-def _original(origin: Path, file: str) -> Path | None:
-    if origin.is_file():
-        return origin if origin.name == file else None
-    found = plain_file(origin, file.split("/"))
-    return find_by_walk(origin, file) if found is None and may_be_spelled_otherwise(file) else found
+def _found(origin: Path) -> dict[str, Path]:
+    """The files of a folder, or a file alone, by their sources; none if it cannot be opened."""
+    try:
+        return {file.source: file.path for file in find_files(origin)}
+    except IndexFolderError:
+        return {}

@@ -6,6 +6,7 @@
       service.db           jobs, feedback, saved questions  in this folder
       corpora/NAME/        corpus.json, documents/, index/, incoming/ (incomplete files)
       uploads/             files of queued jobs
+      processes/           locks of running processes       qa_pipeline/service/process_locks.py
       evaluations/NAME/    runs of `docqa evaluate` that the page shows    qa_pipeline/service/evaluation_runs.py
 
 Invariants, each tested:

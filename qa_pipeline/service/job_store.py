@@ -45,6 +45,7 @@ CREATE INDEX IF NOT EXISTS jobs_state ON jobs (state, corpus, number);
 COLUMNS = "id, corpus, kind, state, created, started, ended, done, total, message, request"
 
 ENDED = ("done", "failed", "cancelled")
+PROCESSES = "processes"
 INDEX = "index"
 QUESTIONS = "questions"
 ATTEMPTS = 3
@@ -90,7 +91,7 @@ class JobStore:
 
     def __init__(self, database: Path) -> None:
         self._database = Database(database, SCHEMA)
-        self._processes = ProcessLocks(database.with_name("processes"))
+        self._processes = ProcessLocks(database.with_name(PROCESSES))
 
     def close(self) -> None:
         """Give up the claims of this process: jobs that it still runs are run again by others."""

@@ -79,6 +79,7 @@ class Worker:
         self._on_done = on_done
         self._poll_s = poll_s
         self._running: dict[str, _RunningJob] = {}
+        self._failures: dict[str, str] = {}
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._wakes = {kind: threading.Event() for kind in self._functions}
@@ -131,10 +132,15 @@ class Worker:
 
     def _claimed(self, owner: str, kind: str) -> Job | None:
         try:
-            return self._jobs.claim(owner, (kind,))
+            job = self._jobs.claim(owner, (kind,))
         except DocqaError as error:
-            logger.warning("No job could be claimed: %s", error)
+            # Not at each poll: a disk may be full for days.
+            if self._failures.get(kind) != str(error):
+                logger.warning("No job could be claimed: %s", error)
+            self._failures[kind] = str(error)
             return None
+        self._failures.pop(kind, None)
+        return job
 
     def _run(self, running: _RunningJob) -> None:
         self._running[running.owner] = running

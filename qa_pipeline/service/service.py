@@ -214,8 +214,11 @@ class Service:
             self.texts.forget_corpus(name)
 
     def forget_if_gone(self, name: str, documents: set[str]) -> None:
-        """Remove quotations that were stored just after their documents were deleted. Raises CorpusMissing."""
+        """Remove what was stored just after its documents, or the corpus, were deleted. Raises CorpusMissing."""
         try:
+            if not documents:
+                self.home.corpus(name)
+                return
             with self.using(name) as opened:
                 if documents <= opened.folder.existing(documents):
                     return

@@ -140,7 +140,8 @@ async def get_document(
     """Get a document with its text, or with the part from start to end."""
     found = await service.run_blocking(_document, service, corpus, document, filter_of(request))
     first, last = _span(found, start, end)
-    etag = etag_of(found.id, found.source, found.content_hash, found.language, found.pages, found.meta, first, last)
+    about = (found.id, found.source, found.content_hash, found.language, found.pages, found.headings, found.meta)
+    etag = etag_of(*about, first, last)
     if is_current(request, etag):
         return Response(None, status_code=304, headers=headers_of(etag))  # type: ignore[arg-type]
     shown = DocumentText(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request, Response, delete, get, post
@@ -21,6 +22,17 @@ from qa_pipeline.service.saved_questions import Change, SavedQuestion
 from qa_pipeline.service.service import Service
 
 ApiRequest = Request[Any, Any, Any]
+T = TypeVar("T")
+
+
+async def _in_corpus(service: Service, corpus: str, work: Callable[[], T]) -> T:
+    """The result of blocking work on a corpus that is there. Raises CorpusMissing."""
+
+    def run() -> T:
+        service.home.corpus(corpus)
+        return work()
+
+    return await service.run_blocking(run)
 
 
 # -- feedback ----------------------------------------------------------------------------------------------------------
@@ -138,8 +150,7 @@ async def export_feedback(corpus: str, service: Service, request: ApiRequest) ->
 )
 async def delete_feedback(corpus: str, feedback: str, service: Service) -> None:
     """Delete one entry of feedback."""
-    await service.run_blocking(service.home.corpus, corpus)
-    await service.run_blocking(service.feedback.delete, feedback, corpus=corpus)
+    await _in_corpus(service, corpus, partial(service.feedback.delete, feedback, corpus=corpus))
 
 
 # -- saved questions ---------------------------------------------------------------------------------------------------
@@ -155,10 +166,15 @@ async def delete_feedback(corpus: str, feedback: str, service: Service) -> None:
 )
 async def save_question(corpus: str, data: SavedQuestionBody, service: Service) -> Response[SavedQuestion]:
     """Save a question, to run it again when there are new documents."""
-    await service.run_blocking(service.home.corpus, corpus)
     chosen = {} if data.settings is None else msgspec.to_builtins(data.settings)
-    service.ask_settings(**chosen)
-    added = await service.run_blocking(service.saved.add, corpus, data.question, data.filters, chosen)
+
+    def add() -> SavedQuestion:
+        service.ask_settings(**chosen)
+        added = service.saved.add(corpus, data.question, data.filters, chosen)
+        service.forget_if_gone(corpus, set())
+        return added
+
+    added = await _in_corpus(service, corpus, add)
     return Response(added, headers={"Location": f"/v1/corpora/{corpus}/saved/{added.id}"})
 
 
@@ -173,8 +189,7 @@ async def list_saved_questions(
     corpus: str, service: Service, request: ApiRequest, limit: Limit = None, cursor: Cursor = None
 ) -> Response[list[SavedQuestion]]:
     """List the saved questions of a corpus, newest first."""
-    await service.run_blocking(service.home.corpus, corpus)
-    found = await service.run_blocking(service.saved.list, corpus)
+    found = await _in_corpus(service, corpus, partial(service.saved.list, corpus))
     shown, after = page_of(found, lambda one: (one.created, one.id), cursor, limit)
     return paged(request, list(shown), after)
 
@@ -187,8 +202,7 @@ async def list_saved_questions(
 )
 async def get_saved_question(corpus: str, saved: str, service: Service) -> SavedQuestion:
     """Get a saved question with its answers."""
-    await service.run_blocking(service.home.corpus, corpus)
-    return await service.run_blocking(service.saved.get, saved, corpus=corpus)
+    return await _in_corpus(service, corpus, partial(service.saved.get, saved, corpus=corpus))
 
 
 @post(
@@ -215,8 +229,7 @@ async def run_saved_question(corpus: str, saved: str, service: Service) -> Chang
 )
 async def see_saved_question(corpus: str, saved: str, service: Service) -> SavedQuestion:
     """Mark the changes of a saved question as seen. Until then, `new` and `gone` of the question have them."""
-    await service.run_blocking(service.home.corpus, corpus)
-    return await service.run_blocking(service.saved.see, saved, corpus=corpus)
+    return await _in_corpus(service, corpus, partial(service.saved.see, saved, corpus=corpus))
 
 
 @delete(
@@ -228,8 +241,7 @@ async def see_saved_question(corpus: str, saved: str, service: Service) -> Saved
 )
 async def delete_saved_question(corpus: str, saved: str, service: Service) -> None:
     """Delete a saved question."""
-    await service.run_blocking(service.home.corpus, corpus)
-    await service.run_blocking(service.saved.delete, saved, corpus=corpus)
+    await _in_corpus(service, corpus, partial(service.saved.delete, saved, corpus=corpus))
 
 
 ROUTES = (

@@ -193,6 +193,21 @@ def test_what_quotes_a_document_while_it_is_deleted_is_forgotten(
         assert gone(home) == set()
 
 
+def test_a_question_saved_while_its_corpus_is_deleted_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with live(tmp_path / "h") as api:
+        api.http.post("/v1/corpora", json={"name": "a"})
+        add = api.service.saved.add
+
+        def delete_first(*given: Any) -> Any:
+            assert api.http.delete("/v1/corpora/a").status_code == 204
+            return add(*given)
+
+        monkeypatch.setattr(api.service.saved, "add", delete_first)
+        problem(api.http.post("/v1/corpora/a/saved", json={"question": SECRET}), 404, "CorpusMissing")
+        api.http.post("/v1/corpora", json={"name": "a"})
+        assert api.http.get("/v1/corpora/a/saved").json() == []
+
+
 def test_two_that_forget_rows_of_one_file_forget_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"corpus": name, "document_id": "d", "answer": f"{SECRET} {name}", "question": "q"} for name in "ab"]
     with live(tmp_path / "h") as api:

@@ -17,12 +17,12 @@ import pytest
 from benchmarks.key_filters import run
 from indexing.errors import FilterError, SettingError
 from indexing.store.corpus_db import IndexFolder
-from indexing.store.listing import document_condition
 from qa_pipeline.service.api_keys import KeyStore
 from qa_pipeline.service.home import Home
 from tests.key_filters import (
     QUESTION,
     Route,
+    allowed_sources,
     drawn,
     fill,
     marker,
@@ -52,11 +52,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Live, Key
 
 
 def allowed_by(api: Live, chosen: dict[str, Any]) -> set[str]:
-    """The sources that a filter allows, by SQL over the documents alone."""
-    condition = document_condition(chosen)
     with IndexFolder.open(api.service.home.corpus("a").index) as folder:
-        sql = f"SELECT d.source FROM documents AS d WHERE {condition.sql}"
-        return {row[0] for row in folder.connection().execute(sql, condition.values)}
+        return allowed_sources(folder, chosen)
 
 
 def reading_routes(api: Live, ids: dict[str, str], own: dict[str, Any] | None) -> list[Route]:
@@ -95,7 +92,7 @@ def test_no_route_shows_what_the_filter_of_a_key_does_not_allow(
 
 
 def test_a_filtered_key_learns_no_other_place_of_a_text(served: tuple[Live, KeyStore, dict[str, str]]) -> None:
-    """Copies of a file: every route of a corpus names to a key those that its filter allows."""
+    """Copies of a file: a reply to a key names those that its filter allows, by every route of a corpus."""
     api, keys, _ = served
     ids = api.fill("copies", {name: "The bridge was opened in 1912." for name in ("a/1.txt", "a/2.txt", "b/secret.txt")})
     named = {}

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from qa_pipeline.api.paging import page_of
 from tests.live import BRIDGE, Live, problem
 from tests.qa_pipeline.api.routes.test_documents import zipped
 from ui.client.http import Client
@@ -95,6 +96,17 @@ def test_a_span_has_a_tag_of_its_own(api: Live, ids: dict[str, str]) -> None:
     assert api.http.get(path, params={"end": 3}, headers={"If-None-Match": whole}).json()["text"] == BRIDGE[:3]
 
 
+def test_another_heading_is_another_version_of_the_same_text(api: Live) -> None:
+    tags, levels = [], []
+    for level in (1, 2):
+        page = f"<h{level}>Bridge</h{level}><p>It was opened in 1912.</p>"
+        (id,) = api.fill("headings", {"bridge.html": page}).values()
+        answer = api.http.get(f"/v1/corpora/headings/documents/{id}")
+        tags.append((answer.json()["content_hash"], answer.headers["etag"]))
+        levels.append(answer.json()["headings"][0][2])
+    assert levels == [1, 2] and tags[0][0] == tags[1][0] and tags[0][1] != tags[1][1]
+
+
 # -- pages -------------------------------------------------------------------------------------------------------------
 
 
@@ -158,6 +170,16 @@ def test_a_page_stays_right_when_items_come_and_go(api: Live) -> None:
         ["When 3?", "When 2?"],
         ["When 1?", "When 0?"],
     ]
+
+
+@pytest.mark.parametrize("ascending", [True, False])
+def test_no_item_of_the_time_of_a_deleted_one_is_left_out(ascending: bool) -> None:
+    """Items stored within one millisecond have no other order than that of their list."""
+    items = [("2026-11-30T12:00:00.000", id) for id in "abcd"]
+    first, after = page_of(items, lambda item: item, None, 2, ascending=ascending)
+    left = [item for item in items if item[1] != "b"]
+    second, _ = page_of(left, lambda item: item, after, 10, ascending=ascending)
+    assert {*first, *second} == set(items)
 
 
 @pytest.mark.parametrize("query", ["cursor=x", "cursor=W10", "cursor=%7B", "limit=0", "limit=1001", "cursor=bnVsbA"])

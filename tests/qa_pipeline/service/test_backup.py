@@ -15,6 +15,7 @@ from indexing.repair import diagnose
 from indexing.store.corpus_db import IndexFolder
 from qa_pipeline.service.backup import MANIFEST, backup, restore
 from qa_pipeline.service.home import Home
+from qa_pipeline.service.process_locks import ProcessLocks
 from tests.live import ASKED, BRIDGE, MINE, known_models, live
 
 FILES: dict[str, bytes | str] = {"bridge.txt": BRIDGE, "reports/mine.txt": MINE, "corpus.db": "The db file of 1999."}
@@ -55,6 +56,26 @@ def test_a_stray_file_among_the_corpora_is_no_corpus(tmp_path: Path) -> None:
     restore(tmp_path / "b", tmp_path / "r")
     restored = Home.open(tmp_path / "r").corpus("a")
     assert restored.documents.is_dir() and restored.incoming.is_dir()
+
+
+def test_an_original_of_any_name_is_copied(tmp_path: Path) -> None:
+    """Also one with a name that files and folders of docqa have elsewhere."""
+    home = Home.open(tmp_path / "h", create=True, embedder=known_models().embedder)
+    corpus = home.create("a")
+    names = ["incoming/mine.txt", "processes/x.lock", "table.npz", "x.part", "a-wal", "writer.lock", "derived.json"]
+    names += ["backup.json", "service.db", "index/corpus.db", "documents/incoming/deep.faiss"]
+    for name in names:
+        assert home.put(corpus, name, name.encode()) == name
+    (corpus.incoming / "half.part").write_bytes(b"half")
+    locks = ProcessLocks(home.path / "processes")
+    locks.own()
+    backup(home.path, tmp_path / "b")
+    locks.close()
+    kept = {path.relative_to(tmp_path / "b").as_posix() for path in (tmp_path / "b").rglob("*") if path.is_file()}
+    assert not any(name.startswith("processes") or "half" in name for name in kept)
+    restore(tmp_path / "b", tmp_path / "r")
+    restored = Home.open(tmp_path / "r").corpus("a").documents
+    assert {name: (restored / name).read_bytes() for name in names} == {name: name.encode() for name in names}
 
 
 def test_an_index_is_copied_while_it_is_written(tmp_path: Path, corpus: Path) -> None:

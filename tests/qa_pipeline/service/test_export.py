@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from indexing.build import build_index
 from indexing.errors import FilterError, IndexDamaged, SettingError
+from indexing.files.walk import find_files
 from indexing.store.corpus_db import IndexFolder
 from qa_pipeline.cli.main import main as docqa
 from qa_pipeline.service.export import DOCUMENTS, FACTS, ORIGINALS, Exported, export
@@ -95,6 +97,42 @@ def test_an_original_that_is_not_what_was_indexed_is_named(index: Path, tmp_path
     done = export(index, tmp_path / "e")
     assert done.missing == ("notes.md", "rows.jsonl") and done.documents == len(SCRIPTS) + 3
     assert not (tmp_path / "e" / ORIGINALS / "notes.md").exists()
+
+
+def test_every_original_that_indexing_found_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links, folders of mail and names in NFD too, with one walk of the folder."""
+    folder = tmp_path / "c"
+    (folder / "Mail" / ".Sent" / "new").mkdir(parents=True)
+    for part in ("cur", "new", "tmp", ".Sent/cur", ".Sent/tmp"):
+        (folder / "Mail" / part).mkdir()
+    (folder / "Mail" / ".Sent" / "new" / "1").write_text("From: a@example.org\nSubject: s\n\nThe mine closed in 1974.\n")
+    (folder / "e\u0301.txt").write_text("The road was made in 1666.")
+    (folder / "link.txt").symlink_to(folder / "e\u0301.txt")
+    build(folder, tmp_path / "i")
+    walks = []
+    monkeypatch.setattr("qa_pipeline.service.export.find_files", lambda place: walks.append(place) or find_files(place))
+    assert export(tmp_path / "i", tmp_path / "e").missing == () and len(walks) == 1
+    originals = tmp_path / "e" / ORIGINALS
+    found = {path.relative_to(originals).as_posix() for path in originals.rglob("*") if path.is_file()}
+    assert found == {"Mail/.Sent/new/1", "\u00e9.txt", "link.txt"}
+    build(tmp_path / "e" / ORIGINALS, tmp_path / "again")
+    assert contents(tmp_path / "again") == contents(tmp_path / "i")
+
+
+def test_no_original_replaces_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a disk without letter case, where a.txt and A.txt are one file."""
+
+    def exists(path: Path) -> bool:
+        return path.parent.is_dir() and path.name.lower() in {name.lower() for name in os.listdir(path.parent)}
+
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "A.txt").write_text("The mine closed in 1974.")
+    (tmp_path / "c" / "a.txt").write_text("The road was made in 1666.")
+    build(tmp_path / "c", tmp_path / "i")
+    monkeypatch.setattr(Path, "exists", exists)
+    done = export(tmp_path / "i", tmp_path / "e")
+    assert (done.documents, done.originals, done.missing) == (2, 1, ("a.txt",))
+    assert "1974" in (tmp_path / "e" / ORIGINALS / "A.txt").read_text()
 
 
 def test_a_damaged_document_ends_it_and_a_filled_folder_is_refused(index: Path, tmp_path: Path) -> None:
