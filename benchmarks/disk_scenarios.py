@@ -35,7 +35,7 @@ class Scenario(Protocol):
         """Fill the folder before the fault."""
 
     def act(self, place: Path, ack: Ack) -> None:
-        """Do the work, also again after a failure. It acknowledges what a person is told to be done."""
+        """Do the work, also again after a failure. It acknowledges what `docqa` reports as done."""
 
     def check(self, place: Path, acknowledged: list[str], done: bool) -> Iterator[str]:
         """What is wrong after the fault; may change the folder. done: everything was acknowledged."""

@@ -99,7 +99,7 @@ class Draws:
         return self.chance.choice(routes_of_corpus(corpus, own_filter(self.chance)))
 
     def leak(self, answer: httpx.Response, method: str, path: str, chosen: dict[str, Any], corpora: tuple[str, ...]) -> str:
-        """What is wrong with a response; "" for nothing."""
+        """What is wrong with a response; "" if it is right."""
         if answer.status_code not in FINE:
             return f"status {answer.status_code}"
         allowed = {corpus: self.allowed(corpus, chosen) if not corpora or corpus in corpora else set() for corpus in CORPORA}

@@ -95,7 +95,7 @@ def test_no_route_shows_what_the_filter_of_a_key_does_not_allow(
 
 
 def test_a_filtered_key_learns_no_other_place_of_a_text(served: tuple[Live, KeyStore, dict[str, str]]) -> None:
-    """Copies of a file: each key is told of those that its filter allows, by every route of a corpus."""
+    """Copies of a file: every route of a corpus shows a key those that its filter allows."""
     api, keys, _ = served
     ids = api.fill("copies", {name: "The bridge was opened in 1912." for name in ("a/1.txt", "a/2.txt", "b/secret.txt")})
     named = {}

@@ -106,6 +106,29 @@ def _failing(client: Client, id: str):  # type: ignore[no-untyped-def]
     return lambda corpus, document: given(corpus, "none" if document == id else document)
 
 
+def test_no_key_reaches_the_page_behind_a_dialog(page: Page, site: str, api: Live) -> None:  # noqa: F811
+    page.goto(at(site, corpus="test", q=QUESTION, document=listed(api)["three.txt"]))
+    settled(page)
+    page.locator("[class*=st-key-answer-]").first.get_by_text("Select", exact=True).click()
+    bar = page.locator(".st-key-selection")
+    bar.wait_for()
+    page.locator(".st-key-hits").get_by_role("button", name="Next").wait_for()
+    bar.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Close").focus()
+    page.evaluate("addEventListener('keydown', event => { window.taken = event.defaultPrevented })")
+    for key in ("n", "j", "/", "?"):
+        page.evaluate("window.taken = false")
+        page.keyboard.press(key)
+        assert not page.evaluate("window.taken"), key
+    assert page.locator("#docqa-keys").count() == 0
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    ended(page)
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("n")
+    assert page.evaluate("window.taken")
+
+
 def test_the_selected_files_are_deleted_in_one_job(page: Page, site: str, api: Live) -> None:  # noqa: F811
     page.goto(at(site, "corpora", corpus="test"))
     page.get_by_role("button", name=re.compile("^Select these")).wait_for()
