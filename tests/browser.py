@@ -7,12 +7,15 @@ Nothing may be loaded from other machines: a page that tries fails its test.
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -51,18 +54,31 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 @pytest.fixture(scope="module")
 def site(api: Live) -> Iterator[str]:
     """The address of the page, run as `docqa ui` runs it."""
+    with page_server("streamlit", "run", str(ROOT / "ui/server.py"), "--server.port", DOCQA_API_URL=api.url) as address:
+        yield address
+
+
+@contextmanager
+def page_server(*module: str, **environment: str) -> Iterator[str]:
+    """The address of a page while it runs: a Python module with arguments, the last one an option for a free port."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "ui/server.py"), "--server.port", str(port)]
-    inherited = {name: text for name, text in os.environ.items() if not name.startswith("STREAMLIT_")}
-    environment = {**inherited, "DOCQA_API_URL": api.url, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith(("STREAMLIT_", "DOCQA_API"))}
+    process = subprocess.Popen(
+        [sys.executable, "-m", *module, str(port)],
+        env={**inherited, "PYTHONPATH": str(ROOT), **environment},
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
-        wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)
+        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait(60)
 
 
@@ -124,6 +140,17 @@ def addressed(page: Page, **values: str | list[str]) -> None:
     page.wait_for_url(lambda url: said(url) == wanted)
 
 
+def counted(page: Page, text: str) -> None:
+    """Wait until the list of results says how many there are."""
+    page.locator(".docqa-count", has_text=text).wait_for()
+
+
+def chips(page: Page) -> list[str]:
+    """The filters above the results, by their labels."""
+    page.locator(".st-key-chips button", has_text="Clear all").wait_for()
+    return [re.sub("[\u2066-\u2069✕]", "", chip).strip() for chip in page.locator(".st-key-chips button").all_inner_texts()]
+
+
 def filled(page: Page, label: str, text: str) -> None:
     """Wait until the box of this label holds this text: a box gets its value a moment after it is drawn."""
     from playwright.sync_api import expect
@@ -141,7 +168,7 @@ def _is_elsewhere(url: str) -> bool:
     return parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1"
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
+def _wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
     """Wait until a page's server answers; fails when it ends before that."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

@@ -3,7 +3,7 @@
     python docs/images/make.py [--into FILE] [QUESTION]      page.png alone
     python docs/images/make.py --views [NAME ...]            views/NAME-LANGUAGE-WIDTH.png, all or these
 
-Needs docqa, playwright and a Chromium (CHROMIUM names one outside PATH). The views need Pillow too, and fonts of all
+Needs docqa, playwright and a Chromium (on PATH, or named in CHROMIUM). The views need Pillow too, and fonts of all
 scripts (fonts-noto-core, fonts-noto-cjk). It starts a service and a page of its own on free ports over a temporary home
 folder, uploads examples/corpus as a zip, asks, and ends both.
 """

@@ -1,4 +1,4 @@
-"""A folder with scans: read last, reported before, kept by page, deleted with their words; with a stand-in for tesseract."""
+"""A folder with scans: read last, counted first, kept by page, deleted with their words; with a stand-in for tesseract."""
 
 from __future__ import annotations
 

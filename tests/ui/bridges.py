@@ -1,12 +1,12 @@
-"""A service over documents about a bridge and more, and how a test asks it in a browser."""
+"""A service over documents about a bridge and more, as fixture `api`, and how a test asks it in a browser."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from tests.browser import at, chromium, settled
 from tests.known import SCRIPTS, WordReader
@@ -42,11 +42,11 @@ class PatientReader(WordReader):
         return super().read(question, texts)
 
 
-@contextmanager
-def bridge_service(home: Path) -> Iterator[Live]:
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A service with one filled corpus and an empty one."""
     chromium()
-    with live(home, known_models(PatientReader())) as service:
+    with live(tmp_path_factory.mktemp("home"), known_models(PatientReader())) as service:
         service.fill("test", FILES)
         service.http.post("/v1/corpora", json={"name": "bare"})
         yield service

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,8 +9,7 @@ import pytest
 
 from tests.browser import at, browser, ended, page, site  # noqa: F401
 from tests.live import Live
-from tests.runs import make_run
-from tests.ui.bridges import QUESTION, bridge_service, ids
+from tests.ui.bridges import QUESTION, api, ids  # noqa: F401
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -41,14 +39,6 @@ VIEWS: dict[str, tuple[str, dict[str, Any], str]] = {
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with bridge_service(tmp_path_factory.mktemp("home")) as service:
-        service.http.post("/v1/corpora/test/saved", json={"question": QUESTION})
-        make_run(service.service.home.evaluations / "good", tmp_path_factory.mktemp("asked"))
-        yield service
-
-
-@pytest.fixture(scope="module")
 def axe() -> str:
     """The script of axe-core."""
     package = pytest.importorskip(
@@ -70,7 +60,7 @@ def test_no_view_has_a_serious_finding(
     scheme: Literal["light", "dark"],
     page: Page,  # noqa: F811
     site: str,  # noqa: F811
-    api: Live,
+    api: Live,  # noqa: F811
     axe: str,
 ) -> None:
     known, wrong = ids(api), {}

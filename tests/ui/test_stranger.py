@@ -8,12 +8,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import openpyxl
 import pytest
 
-from tests.browser import addressed, browser, chromium, page, settled, wait_for  # noqa: F401
+from tests.browser import addressed, browser, chromium, page, page_server, settled  # noqa: F401
 
 if TYPE_CHECKING:
     from playwright.sync_api import Download, Page
@@ -38,7 +33,6 @@ FILES = (
 LANGUAGES = ("English", "Hindi", "Russian", "Thai", "Turkish")
 QUESTION = "Quand le Kestrel Bridge a-t-il été inauguré ?"
 ANSWER, SOURCE = "22 June 1912", "kestrel-bridge.pdf"
-READY_S = 120
 
 DROP = """([place, files]) => {
   const data = new DataTransfer();
@@ -53,20 +47,9 @@ DROP = """([place, files]) => {
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page over a new home, both started by the one command that `make ui` runs."""
     chromium()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     home = tmp_path_factory.mktemp("stranger") / "home"
-    command = [sys.executable, "-m", "qa_pipeline.cli", "ui", "--home", str(home), "--reader", "builtin", "--port", port]
-    inherited = {name: text for name, text in os.environ.items() if not name.startswith(("STREAMLIT_", "DOCQA_API"))}
-    environment = {**inherited, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/_stcore/health", process, READY_S)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
+    with page_server("qa_pipeline.cli", "ui", "--home", str(home), "--reader", "builtin", "--port") as address:
+        yield address
 
 
 def test_a_strangers_run(page: Page, address: str) -> None:  # noqa: F811

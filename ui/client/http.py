@@ -199,7 +199,7 @@ class Client:
 
     def ask_stream(self, corpus: str, question: str, filters: Filters | None = None, **settings: Any) -> Iterator[Event]:
         """Events while the question is answered, the last one with the reply; stop iterating to cancel."""
-        request = self._http.build_request("POST", _at(corpus, "ask", "stream"), json=_body(question, filters, settings))
+        request = self._request("POST", _at(corpus, "ask", "stream"), json=_body(question, filters, settings))
         response = self._sent(request, stream=True)
         try:
             for sent in EventSource(response).iter_sse():
@@ -390,12 +390,18 @@ class Client:
         until = time.monotonic() + self.patience
         while True:
             try:
-                return self._sent(self._http.build_request(method, path, **sent), fine=fine)
+                return self._sent(self._request(method, path, **sent), fine=fine)
             except ApiError as error:
                 wait = error.retry_after or 1.0
                 if error.status != 429 or "files" in sent or time.monotonic() + wait > until:
                     raise
             time.sleep(wait)
+
+    def _request(self, method: str, path: str, **sent: Any) -> httpx.Request:
+        try:
+            return self._http.build_request(method, path, **sent)
+        except httpx.InvalidURL as error:
+            raise ApiError("The address of the request is too long; send fewer or shorter values.", 414) from error
 
     def _sent(self, request: httpx.Request, *, stream: bool = False, fine: tuple[int, ...] = ()) -> httpx.Response:
         try:

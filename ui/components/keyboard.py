@@ -1,7 +1,7 @@
 """Keyboard shortcuts, and what else needs a script of the page.
 
 Arrows (or j and k) move between answers, and Enter opens one. n and p step through the hits of a document, N and P through
-the documents. `?` lists the keys. Without JavaScript the page works as well.
+the documents. `?` lists the keys. In a text box or a dialog no letter is a key. Without JavaScript the page works as well.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SCRIPT = """<script>
     setTimeout(() => { told.textContent = ""; }, 3000);
   });
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.isContentEditable || event.target.closest("input, textarea, select");
+    const typing = event.target.isContentEditable || event.target.closest("input, textarea, select, [role=dialog]");
     const help = document.getElementById("docqa-keys");
     if (help && (event.key === "Escape" || (event.key === "?" && !typing))) { help.remove(); return; }
     if (event.key === "?" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import streamlit as st
 
@@ -24,6 +25,8 @@ from ui.state.url import ASK, CORPORA, PAGE, address, link
 
 Selection = dict[str, ListedDocument]
 ZIP_BYTES = 500_000_000
+# Of the names in one request to delete files: an address has at most 65,536 characters.
+NAME_CHARACTERS, MOST_FILES = 30_000, 1_000
 LEFT_OUT = "NOT INCLUDED.txt"
 
 
@@ -95,12 +98,34 @@ def selection_bar(corpus: Corpus, asked: Query) -> None:
 
 
 def _delete(corpus: Corpus, files: tuple[str, ...]) -> None:
-    job = client().delete_file(corpus.name, files)
-    selected(corpus).clear()
+    chosen = selected(corpus)
+    for part in parts(files):
+        job = client().delete_file(corpus.name, part)
+        for id in [one.id for one in chosen.values() if (one.file or one.source) in part]:
+            del chosen[id]
     st.session_state["told"] = f"{count(len(files), 'file')} deleted. The index follows in a moment."
     address(only=None)
     if st.session_state[PAGE] == Path(CORPORA).stem:
         address(job=job.id)
+
+
+def parts(files: Iterable[str]) -> Iterator[list[str]]:
+    """Files in the parts that one request can delete.
+
+    >>> list(parts(["a", "b"])), len(list(parts(f"{number}" for number in range(1_001))))
+    ([['a', 'b']], 2)
+    """
+    part: list[str] = []
+    length = 0
+    for file in files:
+        size = len(f"source={quote(file, safe='')}&")
+        if part and (length + size > NAME_CHARACTERS or len(part) == MOST_FILES):
+            yield part
+            part, length = [], 0
+        part.append(file)
+        length += size
+    if part:
+        yield part
 
 
 def zipped(asker: Client, corpus: str, documents: Iterable[ListedDocument]) -> bytes:

@@ -84,9 +84,8 @@ def pasted(corpus: Corpus, turn: int) -> None:
     if not typed.strip():
         st.warning("There is no question yet; write one in each line.")
         return
-    lines = [json.dumps({"id": str(number), "question": line}) for number, line in enumerate(typed.splitlines(), 1)]
-    while not json.loads(lines[-1])["question"].strip():
-        del lines[-1]
+    questions = typed.rstrip().splitlines()
+    lines = [json.dumps({"id": str(number), "question": line}) for number, line in enumerate(questions, 1)]
     _ask(corpus, PASTED, "\n".join(lines).encode())
 
 

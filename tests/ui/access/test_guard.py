@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +20,7 @@ from starlette.websockets import WebSocket
 
 from qa_pipeline.service.api_keys import KeyStore
 from qa_pipeline.service.home import Home
-from tests.browser import browser, page, wait_for  # noqa: F401
+from tests.browser import browser, page, page_server  # noqa: F401
 from tests.live import BRIDGE, known_models, live
 from ui.access import guard, logins
 from ui.access.guard import Guard
@@ -275,17 +272,9 @@ def test_nothing_of_the_service_is_kept_for_all() -> None:
 @pytest.fixture(scope="module")
 def served(keys: dict[str, Any]) -> Iterator[str]:
     """The page as `docqa ui` starts it, over the service with keys."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "qa_pipeline.cli", "ui", "--api", keys["api"].url, "--port", str(port)]
-    process = subprocess.Popen([*command, "--allowed-host", "docs.example.org"], cwd=ROOT, stderr=subprocess.DEVNULL)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(60)
+    command = ("qa_pipeline.cli", "ui", "--api", keys["api"].url, "--allowed-host", "docs.example.org", "--port")
+    with page_server(*command) as address:
+        yield address
 
 
 def test_the_page_is_served_behind_its_guard(served: str) -> None:

@@ -209,6 +209,17 @@ def test_failures_are_one_sentence() -> None:
     server.server_close()
 
 
+def test_values_that_are_too_long_for_an_address_are_one_sentence(client: Client, corpus: str) -> None:
+    for ask in (
+        lambda: client.delete_file(corpus, ["x" * 70_000]),
+        lambda: client.get_document(corpus, "x" * 70_000),
+        lambda: next(client.ask_stream("x" * 70_000, "q")),
+    ):
+        with pytest.raises(ApiError, match="too long") as caught:
+            ask()
+        assert caught.value.status == 414
+
+
 def test_a_newer_service_may_say_more_but_not_less() -> None:
     told = {"id": "1", "corpus": "c", "kind": "index", "state": "done", "created": "", "started": None, "ended": None}
     job = value(ToldJob, {**told, "done": 1, "total": 1, "message": "", "later": {"new": 1}})

@@ -5,23 +5,14 @@ from __future__ import annotations
 import csv
 import re
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.browser import addressed, at, browser, ended, filled, page, settled, site  # noqa: F401
+from tests.browser import addressed, at, browser, chips, ended, filled, page, settled, site  # noqa: F401
 from tests.live import Live
-from tests.ui.bridges import PROBE, QUESTION, ask, bridge_service, ids
+from tests.ui.bridges import PROBE, QUESTION, api, ask, ids  # noqa: F401
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with bridge_service(tmp_path_factory.mktemp("home")) as service:
-        yield service
 
 
 def test_a_question_is_answered_with_its_support(page: Page, site: str) -> None:  # noqa: F811
@@ -159,8 +150,7 @@ def test_all_filters_are_cleared_at_once(page: Page, site: str) -> None:  # noqa
     clear = page.locator(".st-key-chips button", has_text="Clear all")
     clear.wait_for()
     ended(page)
-    chips = page.locator(".st-key-chips button").all_inner_texts()
-    assert [re.sub("[\u2066-\u2069✕]", "", chip).strip() for chip in chips] == [
+    assert chips(page) == [
         "Only the question's language",
         "Language: English",
         "Folder: reports",

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
-
 from tests.browser import addressed, at, browser, ended, page, settled, site  # noqa: F401
 from tests.live import Live
-from tests.ui.bridges import QUESTION, ask, bridge_service, ids
+from tests.ui.bridges import QUESTION, api, ask, ids  # noqa: F401
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with bridge_service(tmp_path_factory.mktemp("home")) as service:
-        yield service
 
 
 def shown(page: Page) -> str:  # noqa: F811

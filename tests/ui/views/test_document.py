@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
-
-import pytest
 
 from tests.browser import addressed, at, browser, filled, page, settled, site  # noqa: F401
 from tests.live import Live
-from tests.ui.bridges import FILES, QUESTION, ask, bridge_service, ids
+from tests.ui.bridges import FILES, QUESTION, api, ask, ids  # noqa: F401
 from tests.ui.replies import answer, reply
 from ui.components.hit_navigation import hits_of, page_of, window
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with bridge_service(tmp_path_factory.mktemp("home")) as service:
-        yield service
 
 
 def test_from_the_answer_to_its_place(page: Page, site: str) -> None:  # noqa: F811

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import httpx
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.browser import addressed, browser, page, site  # noqa: F401
+from tests.browser import addressed, browser, chips, counted, page, site  # noqa: F401
 from tests.browser import at as at_site
 from tests.live import Live, live
 from ui.state.query import Query
@@ -184,39 +183,37 @@ def told(page: Page, label: str) -> str:  # noqa: F811
 
 def test_a_click_includes_and_a_second_control_excludes(page: Page, site: str) -> None:  # noqa: F811
     page.goto(at_site(site, corpus="many", mode="words", q="bridge"))
-    page.locator(".docqa-count", has_text="1,201 passages").wait_for()
+    counted(page, "1,201 passages")
     page.get_by_role("heading", name="Folder").wait_for()
     assert told(page, "Folder").split() == ["Folder", "a", "700", "−", "b", "500", "−", "(no", "folder)", "1", "−"]
     page.get_by_role("button", name="Ada 400", exact=True).click()
     addressed(page, meta="author=Ada")
-    page.locator(".docqa-count", has_text="400 passages").wait_for()
+    counted(page, "400 passages")
     page.get_by_role("button", name="Exclude a", exact=True).click()
-    page.locator(".docqa-count", has_text="166 passages").wait_for()
+    counted(page, "166 passages")
     addressed(page, meta="author=Ada", not_folder="a")
     pressed = page.locator("#facets [aria-pressed=true]")
     assert [one.get_attribute("aria-label") or one.inner_text() for one in pressed.all()] == ["Exclude a", "Ada\n166"]
     page.reload()
-    page.locator(".docqa-count", has_text="166 passages").wait_for()
-    page.locator(".st-key-chips button", has_text="Clear all").wait_for()
-    chips = [re.sub("[\u2066-\u2069✕]", "", one).strip() for one in page.locator(".st-key-chips button").all_inner_texts()]
-    assert chips == ["Author: Ada", "Folder: not a", "Clear all"]
+    counted(page, "166 passages")
+    assert chips(page) == ["Author: Ada", "Folder: not a", "Clear all"]
     page.get_by_role("button", name="Exclude a", exact=True).click()
-    page.locator(".docqa-count", has_text="400 passages").wait_for()
+    counted(page, "400 passages")
     page.locator(".st-key-chips button", has_text="Author: Ada").click()
-    page.locator(".docqa-count", has_text="1,201 passages").wait_for()
+    counted(page, "1,201 passages")
 
 
 def test_years_are_a_histogram_and_a_list(page: Page, site: str) -> None:  # noqa: F811
     page.goto(at_site(site, corpus="many", mode="words", q="bridge"))
-    page.locator(".docqa-count", has_text="1,201 passages").wait_for()
+    counted(page, "1,201 passages")
     page.get_by_role("heading", name="Year").wait_for()
     assert page.locator("#facets .histogram button").count() == 20
     page.get_by_role("button", name="2007: 60", exact=True).click()
     addressed(page, year="2007")
-    page.locator(".docqa-count", has_text="60 passages").wait_for()
+    counted(page, "60 passages")
     year = page.locator("#facets section", has_text="Year")
     year.get_by_role("button", name="Show all 21: Year").click()
     year.get_by_role("button", name="(no date) 1", exact=True).click()
-    page.locator(".docqa-count", has_text="61 passages").wait_for()
+    counted(page, "61 passages")
     addressed(page, year=["2007", ""])
     assert year.locator("li").count() == 21, "an opened list stays open"

@@ -7,7 +7,8 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -15,7 +16,9 @@ import pytest
 from tests.browser import addressed, at, browser, chromium, ended, page, settled, site  # noqa: F401
 from tests.live import Live, live
 from ui.client.http import Client
-from ui.components.selection import LEFT_OUT, zipped
+from ui.components import selection
+from ui.components.selection import LEFT_OUT, parts, zipped
+from ui.state.url import PAGE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -103,6 +106,29 @@ def _failing(client: Client, id: str):  # type: ignore[no-untyped-def]
     return lambda corpus, document: given(corpus, "none" if document == id else document)
 
 
+def test_no_key_reaches_the_page_behind_a_dialog(page: Page, site: str, api: Live) -> None:  # noqa: F811
+    page.goto(at(site, corpus="test", q=QUESTION, document=listed(api)["three.txt"]))
+    settled(page)
+    page.locator("[class*=st-key-answer-]").first.get_by_text("Select", exact=True).click()
+    bar = page.locator(".st-key-selection")
+    bar.wait_for()
+    page.locator(".st-key-hits").get_by_role("button", name="Next").wait_for()
+    bar.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Close").focus()
+    page.evaluate("addEventListener('keydown', event => { window.taken = event.defaultPrevented })")
+    for key in ("n", "j", "/", "?"):
+        page.evaluate("window.taken = false")
+        page.keyboard.press(key)
+        assert not page.evaluate("window.taken"), key
+    assert page.locator("#docqa-keys").count() == 0
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    ended(page)
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("n")
+    assert page.evaluate("window.taken")
+
+
 def test_the_selected_files_are_deleted_in_one_job(page: Page, site: str, api: Live) -> None:  # noqa: F811
     page.goto(at(site, "corpora", corpus="test"))
     page.get_by_role("button", name=re.compile("^Select these")).wait_for()
@@ -122,6 +148,23 @@ def test_the_selected_files_are_deleted_in_one_job(page: Page, site: str, api: L
     jobs = api.http.get("/v1/jobs").json()
     assert len(jobs) == before + 1 and api.wait(jobs[0]["id"])["state"] == "done"
     assert set(listed(api)) == {*FILES, "records.jsonl#1", "records.jsonl#2"} - {"also.txt", "gone.txt", "records.jsonl"}
+
+
+def test_a_thousand_files_with_long_names_are_deleted(api: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"الجزيرة/تقرير طويل الاسم عن الجسر القديم {number:04}.txt" for number in range(1_050)]
+    api.fill("large", {part[0]: "The bridge.\n" for part in parts(names)} | {"kept.txt": "The mill.\n"})
+    with Client(api.url) as client:
+        corpus = client.get_corpus("large")
+        one = client.list_documents("large").documents[0]
+        chosen = {name: msgspec.structs.replace(one, id=name, file=name) for name in names}
+        state: dict[str, Any] = {"selection": {(corpus.name, corpus.created): chosen}, PAGE: ""}
+        monkeypatch.setattr(selection, "st", SimpleNamespace(session_state=state))
+        monkeypatch.setattr(selection, "client", lambda: client)
+        monkeypatch.setattr(selection, "address", lambda **query: None)
+        selection._delete(corpus, tuple(names))
+        assert not chosen and state["told"].startswith("1,050 files deleted.")
+        assert api.wait(client.list_jobs("large")[0].id)["state"] == "done"
+        assert [one.source for one in client.list_documents("large").documents] == ["kept.txt"]
 
 
 def test_files_that_are_gone_already_are_passed_over(api: Live) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser import addressed, at, browser, chromium, ended, filled, page, settled, site  # noqa: F401
+from tests.browser import addressed, at, browser, chromium, counted, ended, filled, page, settled, site  # noqa: F401
 from tests.known import SCRIPTS
 from tests.live import Live, live
 
@@ -54,22 +54,22 @@ def test_words_are_counted_and_marked(page: Page, site: str) -> None:  # noqa: F
     search(page, "bridg* AND NOT language:de")
     assert page.locator(".docqa-count").inner_text() == "2 passages in 2 documents"
     page.reload()
-    page.locator(".docqa-count", has_text="2 passages in 2 documents").wait_for()
+    counted(page, "2 passages in 2 documents")
     filled(page, "Question", "bridg* AND NOT language:de")
     page.get_by_role("link", name="Open in the document").first.click()
     page.locator("mark.here.found").wait_for()
     page.get_by_text("Hit 1 of").wait_for()
     page.get_by_role("link", name="Back to the answers").click()
-    page.locator(".docqa-count", has_text="2 passages in 2 documents").wait_for()
+    counted(page, "2 passages in 2 documents")
 
 
 def test_more_hits_a_filter_and_a_query_that_is_none(page: Page, site: str) -> None:  # noqa: F811
     page.goto(at(site, corpus="test", mode="words", q="heron"))
-    page.locator(".docqa-count", has_text="25 passages in 25 documents").wait_for()
+    counted(page, "25 passages in 25 documents")
     page.get_by_role("button", name="Show more").click()
     page.wait_for_function("() => document.querySelectorAll('.docqa-answer').length === 25")
     page.goto(at(site, corpus="test", mode="words", q="bridge", folder="reports"))
-    page.locator(".docqa-count", has_text="1 passage in 1 document").wait_for()
+    counted(page, "1 passage in 1 document")
     search(page, "zebra")
     assert page.locator(".docqa-count").inner_text() == "No passage has these words"
     box = page.get_by_label("Question")
@@ -93,4 +93,4 @@ def test_from_a_question_without_an_answer_to_its_words(page: Page, site: str) -
     page.locator(".docqa-none").wait_for()
     page.get_by_role("button", name="Show passages with these words").click()
     addressed(page, mode="words", q="Which OR heron")
-    page.locator(".docqa-count", has_text="25 passages in 25 documents").wait_for()
+    counted(page, "25 passages in 25 documents")
