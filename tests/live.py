@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,7 @@ class Live:
     url: str
     http: httpx.Client
 
-    def fill(self, corpus: str, files: dict[str, bytes | str]) -> dict[str, str]:
+    def fill(self, corpus: str, files: Mapping[str, bytes | str]) -> dict[str, str]:
         """Make a corpus of these files and wait until they are indexed: source -> document id."""
         self.http.post("/v1/corpora", json={"name": corpus})
         sent = [("files", (name, data)) for name, data in files.items()]

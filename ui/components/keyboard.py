@@ -26,6 +26,18 @@ SCRIPT = """<script>
     }
     return true;
   };
+  // A run of the script may draw the card of the focused answer again; the focus then falls to the body of the page.
+  const cards = "[class*=st-key-answer-], [class*=st-key-low-], [class*=st-key-hit-]";
+  let held = "";
+  document.addEventListener("focusin", (event) => {
+    const card = event.target.matches(".docqa-answer") && event.target.closest(cards);
+    held = card ? [...card.classList].find((one) => one.startsWith("st-key-")) : "";
+  });
+  document.addEventListener("pointerdown", () => { held = ""; });
+  const pressed = (event) => {
+    const redrawn = held && event.target === document.body && document.getElementsByClassName(held)[0];
+    return (redrawn && redrawn.querySelector(".docqa-answer")) || event.target;
+  };
   document.addEventListener("click", async (event) => {
     const button = event.target.closest && event.target.closest(".docqa-copy");
     if (!button) return;
@@ -35,7 +47,8 @@ SCRIPT = """<script>
     setTimeout(() => { told.textContent = ""; }, 3000);
   });
   document.addEventListener("keydown", (event) => {
-    const typing = event.target.isContentEditable || event.target.closest("input, textarea, select, [role=dialog]");
+    const at = pressed(event);
+    const typing = at.isContentEditable || at.closest("input, textarea, select, [role=dialog]");
     const help = document.getElementById("docqa-keys");
     if (help && (event.key === "Escape" || (event.key === "?" && !typing))) { help.remove(); return; }
     if (event.key === "?" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
@@ -59,8 +72,8 @@ SCRIPT = """<script>
       if (box) { event.preventDefault(); box.focus(); box.select(); }
       return;
     }
-    if (event.key === "Enter" && event.target.matches(".docqa-answer")) {
-      const card = event.target.closest("[class*=st-key-answer-], [class*=st-key-low-], [class*=st-key-hit-]");
+    if (event.key === "Enter" && at.matches(".docqa-answer")) {
+      const card = at.closest(cards);
       const open = card && [...card.querySelectorAll("a[href]")].find((one) => one.checkVisibility());
       if (open) { event.preventDefault(); open.click(); }
       return;
@@ -74,13 +87,13 @@ SCRIPT = """<script>
     }
     const step = {ArrowDown: 1, j: 1, ArrowUp: -1, k: -1}[event.key];
     if (!step || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
-    const at = event.target, asking = at.matches("input[aria-label=Question]") && event.key.startsWith("Arrow");
+    const asking = at.matches("input[aria-label=Question]") && event.key.startsWith("Arrow");
     const taken = "input, textarea, select, [role=slider], [role=listbox], [role=dialog], [role=radiogroup], [role=tablist]";
     if (at.isContentEditable || (!asking && at.closest(taken))) return;
     const seen = (one) => one.checkVisibility({visibilityProperty: true});
     const all = [...document.querySelectorAll(".docqa-answer")].filter(seen);
     if (!all.length) return;
-    const now = all.findIndex((one) => one === document.activeElement || one.contains(document.activeElement));
+    const now = all.findIndex((one) => one === at || one.contains(at));
     const next = now < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, now + step));
     event.preventDefault();
     all[next].focus({preventScroll: true});

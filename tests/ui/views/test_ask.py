@@ -192,6 +192,25 @@ def test_arrows_go_from_answer_to_answer(page: Page, site: str) -> None:  # noqa
     page.locator("mark.here.answer").wait_for()
 
 
+def test_an_answer_that_is_drawn_again_still_has_its_keys(page: Page, site: str) -> None:  # noqa: F811
+    ask(page, site)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    again = page.evaluate(
+        """() => {
+          const at = document.activeElement, all = [...document.querySelectorAll(".docqa-answer")];
+          at.replaceWith(at.cloneNode(true));
+          return [all.indexOf(at), document.activeElement === document.body];
+        }"""
+    )
+    assert again[0] > 0 and again[1], again
+    page.keyboard.press("ArrowUp")
+    page.wait_for_function("[...document.querySelectorAll('.docqa-answer')].indexOf(document.activeElement) === 0")
+    page.evaluate("document.activeElement.replaceWith(document.activeElement.cloneNode(true))")
+    page.keyboard.press("Enter")
+    page.locator("mark.here.answer").wait_for()
+
+
 def test_judging(page: Page, site: str, api: Live) -> None:  # noqa: F811
     ask(page, site)
     page.locator("[data-testid=stFeedback] button").first.click()
