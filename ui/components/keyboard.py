@@ -38,6 +38,12 @@ SCRIPT = """<script>
     const redrawn = held && event.target === document.body && document.getElementsByClassName(held)[0];
     return (redrawn && redrawn.querySelector(".docqa-answer")) || event.target;
   };
+  // The links of a card come with a part of Streamlit that the browser loads after the text.
+  const opened = (card, left = 100) => {
+    const link = [...card.querySelectorAll("a[href]")].find((one) => one.checkVisibility());
+    if (link) link.click();
+    else if (left && card.isConnected) setTimeout(opened, 50, card, left - 1);
+  };
   document.addEventListener("click", async (event) => {
     const button = event.target.closest && event.target.closest(".docqa-copy");
     if (!button) return;
@@ -74,8 +80,7 @@ SCRIPT = """<script>
     }
     if (event.key === "Enter" && at.matches(".docqa-answer")) {
       const card = at.closest(cards);
-      const open = card && [...card.querySelectorAll("a[href]")].find((one) => one.checkVisibility());
-      if (open) { event.preventDefault(); open.click(); }
+      if (card) { event.preventDefault(); opened(card); }
       return;
     }
     const turn = {n: "Next", p: "Previous", N: "Next document", P: "Previous document"}[event.key];
