@@ -60,7 +60,8 @@ class UploadResult:
 async def upload(request: Request[Any, Any, Any], uploads: Path, settings: ServerSettings) -> AsyncIterator[UploadResult]:
     """Receive the upload of a request. Raises TooLarge, SettingError, DiskFull; ClientException for a body that is no form.
 
-    A file larger than `settings.file_bytes` is dropped, with the reason; the other files are kept.
+    A file larger than `settings.file_bytes` is dropped, with the reason; the other files are kept. A zip archive may be as
+    large as the upload, as the limit holds for each file in it.
     """
     sent = UploadResult(uploads / os.urandom(16).hex())
     announced = request.headers.get("content-length", "")
@@ -128,6 +129,7 @@ class _UploadWriter:
         self._file: IO[bytes] | None = None
         self._value = bytearray()
         self._size = 0
+        self._most = settings.file_bytes
 
     def __enter__(self) -> _UploadWriter:
         return self
@@ -151,6 +153,8 @@ class _UploadWriter:
                 raise TooLarge(
                     f"More than {self._settings.upload_files:,} files in one upload; send them in several uploads."
                 )
+            packed = part.filename.lower().endswith(".zip")
+            self._most = self._settings.upload_bytes if packed else self._settings.file_bytes
             self._file = (self._sent.folder / str(len(self._sent.files))).open("wb")
 
     def _more(self, piece: bytes | bytearray) -> None:
@@ -159,7 +163,7 @@ class _UploadWriter:
             self._value += piece
             if self._size > FIELD_BYTES:
                 raise SettingError(f"A field of the form has more than {FIELD_BYTES:,} bytes.")
-        elif self._size <= self._settings.file_bytes:
+        elif self._size <= self._most:
             self._file.write(piece)
 
     def _ended(self) -> None:
@@ -171,8 +175,8 @@ class _UploadWriter:
         self._file = None
         path = self._sent.folder / str(len(self._sent.files))
         reason = ""
-        if self._size > self._settings.file_bytes:
-            reason = f"{self._size:,} bytes, more than the {self._settings.file_bytes:,} allowed for one file"
+        if self._size > self._most:
+            reason = f"{self._size:,} bytes, more than the {self._most:,} allowed for one file"
             path.unlink()
         self._sent.files.append(SentFile(self._part.name, self._part.filename or "", path, self._size, reason))
 

@@ -254,6 +254,18 @@ class Health(Struct):
     instruction_set: str
 
 
+class Limits(Struct):
+    """What one request may hold: bytes of a file and of an upload, files of an upload, questions, characters, passages."""
+
+    file_bytes: int
+    upload_bytes: int
+    upload_files: int
+    batch_questions: int
+    file_questions: int
+    read_chars: int
+    top_k: int
+
+
 class Readiness(Struct):
     ready: bool
     reason: str

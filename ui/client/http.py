@@ -32,6 +32,7 @@ from ui.client.schemas import (
     Feedback,
     File,
     Job,
+    Limits,
     Model,
     Page,
     Predictions,
@@ -102,6 +103,10 @@ class Client:
     def list_models(self) -> tuple[Model, ...]:
         """The named models."""
         return value(tuple[Model, ...], self._json("GET", "/v1/models"))
+
+    def get_limits(self) -> Limits:
+        """The largest file and upload that the service takes."""
+        return value(Limits, self._json("GET", "/v1/limits"))
 
     # corpora
 

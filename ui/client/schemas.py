@@ -312,6 +312,12 @@ class Model(Struct, frozen=True):
     reason: str
 
 
+class Limits(Struct, frozen=True):
+    file_bytes: int
+    upload_bytes: int
+    upload_files: int
+
+
 class Readiness(Struct, frozen=True):
     ready: bool
     reason: str

@@ -8,11 +8,11 @@ from typing import Any
 
 import streamlit as st
 
-from ui.client.schemas import ENDED, Corpus, Documents, ListedDocument, UploadedFile
+from ui.client.schemas import ENDED, Corpus, Documents, Limits, ListedDocument, UploadedFile
 from ui.components.delete_dialog import Deletion, delete_button
 from ui.components.job_progress import ended_badly, show_ended_jobs, watch
 from ui.components.selection import select_all, selection_bar, tick
-from ui.components.sending import SendingProgress, counted
+from ui.components.sending import SendingProgress, counted, limits_told, too_large, too_much
 from ui.render.highlight import escape_html, name
 from ui.render.html_tables import count, facts, heading, table, text
 from ui.render.names import language_name
@@ -39,19 +39,35 @@ def show_upload(corpus: Corpus) -> None:
     address(upload="folder" if followed("upload_way", way) == FOLDERS else None)
     many: Any = "directory" if way == FOLDERS else True
     label = "Drop a folder here" if way == FOLDERS else "Drop documents here, or a zip archive of them"
+    limits = _limits()
     files = st.file_uploader(
         label,
         accept_multiple_files=many,
         key=f"files-{way}-{turn}",
         help="PDF, Word, PowerPoint, Excel, HTML, Markdown, text, mail and more. Files of the same name are replaced.",
+        max_upload_size=max(1, limits.upload_bytes >> 20),
     )
+    st.caption(limits_told(limits))
+    sizes = [(file.name, file.size) for file in files]
+    refused, left_out = too_much(sizes, limits), too_large(sizes, limits)
+    if refused or left_out:
+        st.warning(refused or left_out)
     added = f"Add {count(len(files), 'file')} to the collection" if files else "Add to the collection"
-    if st.button(added, type="primary", disabled=not files, key="add"):
+    if st.button(added, type="primary", disabled=not files or bool(refused), key="add"):
         place = st.empty()
         with show_problems(stop=False):
             _send(corpus, counted([(file.name, file, file.size) for file in files], SendingProgress(place)))
         place.empty()
     _progress(corpus)
+
+
+def _limits() -> Limits:
+    """The service's limits, asked for once a session."""
+    with show_problems():
+        if "limits" not in st.session_state:
+            st.session_state["limits"] = client().get_limits()
+    kept: Limits = st.session_state["limits"]
+    return kept
 
 
 def _send(corpus: Corpus, files: list[tuple[str, Any]]) -> None:

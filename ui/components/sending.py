@@ -1,4 +1,4 @@
-"""The progress of an upload: which file is being sent, and how much of all bytes is gone."""
+"""An upload: whether the service would take it, which file is being sent, and how much of all bytes is gone."""
 
 from __future__ import annotations
 
@@ -6,9 +6,56 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from ui.client.schemas import Limits
+from ui.render.html_tables import count, size
 from ui.render.names import plain
 
 EVERY_S = 0.1
+NAMED = 3
+
+
+def limits_told(limits: Limits) -> str:
+    """The limits in one sentence.
+
+    >>> limits_told(Limits(50_000_000, 500_000_000, 1_000))
+    'At most 1,000 files and 500.0 MB at once; 50.0 MB a file, except for zip archives.'
+    """
+    most = count(limits.upload_files, "file")
+    return (
+        f"At most {most} and {size(limits.upload_bytes)} at once; {size(limits.file_bytes)} a file, except for zip archives."
+    )
+
+
+def too_much(files: Sequence[tuple[str, int]], limits: Limits) -> str:
+    """Why the service would refuse this upload as a whole, "" if it would not. files: names and sizes in bytes.
+
+    >>> too_much([("a.pdf", 400), ("b.pdf", 200)], Limits(500, 500, 2))
+    'These files have 600 bytes, and 500 bytes are the most at once. Remove some, and add them afterwards.'
+    """
+    total = sum(number for _, number in files)
+    if len(files) > limits.upload_files:
+        return (
+            f"These are {len(files):,} files, and {limits.upload_files:,} are the most at once."
+            " Remove some, and add them afterwards."
+        )
+    if total > limits.upload_bytes:
+        most = size(limits.upload_bytes)
+        return f"These files have {size(total)}, and {most} are the most at once. Remove some, and add them afterwards."
+    return ""
+
+
+def too_large(files: Sequence[tuple[str, int]], limits: Limits) -> str:
+    """Which files the service would leave out because of their size, as Markdown; "" if none. files: names and bytes.
+
+    >>> too_large([("a.pdf", 400), ("b.pdf", 600), ("c.zip", 700)], Limits(500, 900, 2))
+    'Larger than 500 bytes, and left out: \u2068b\\\\.pdf\u2069.'
+    """
+    large = [name for name, number in files if number > limits.file_bytes and not name.lower().endswith(".zip")]
+    if not large:
+        return ""
+    more = f" and {len(large) - NAMED:,} more" if len(large) > NAMED else ""
+    named = ", ".join(plain(name, isolate=True) for name in large[:NAMED])
+    return f"Larger than {size(limits.file_bytes)}, and left out: {named}{more}."
 
 
 class SendingProgress:

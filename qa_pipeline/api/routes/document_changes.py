@@ -78,8 +78,11 @@ def _store(service: Service, corpus: Corpus, sent: UploadResult) -> list[PutRepo
 
 
 def _put(service: Service, corpus: Corpus, file: SentFile, taken: dict[str, str]) -> PutReport:
-    if file.reason:
-        return PutReport(file.name, "", "refused", file.reason)
+    reason = file.reason
+    if not reason and file.size > service.settings.file_bytes:  # named .zip, and is none
+        reason = f"{file.size:,} bytes, more than the {service.settings.file_bytes:,} allowed for one file"
+    if reason:
+        return PutReport(file.name, "", "refused", reason)
     try:
         folded = folded_name(file.name)
         if folded in taken:

@@ -1,13 +1,13 @@
-"""Routes of the service itself: health, readiness, Prometheus metrics."""
+"""Routes of the service itself: health, readiness, limits, Prometheus metrics."""
 
 from __future__ import annotations
 
 from litestar import Response, get
 from litestar.openapi.datastructures import ResponseSpec
 
-from qa_pipeline.api.auth import ALL_CORPORA, OPEN
+from qa_pipeline.api.auth import ALL_CORPORA, FILTERED, OPEN
 from qa_pipeline.api.problems import error_responses
-from qa_pipeline.api.schemas import Health, Readiness
+from qa_pipeline.api.schemas import Health, Limits, Readiness
 from qa_pipeline.service.metrics import CONTENT_TYPE
 from qa_pipeline.service.service import Service
 
@@ -46,4 +46,19 @@ async def get_metrics(service: Service) -> Response[str]:
     return Response(figures.decode(), headers={"Content-Type": CONTENT_TYPE})
 
 
-ROUTES = (get_health, get_readiness, get_metrics)
+@get("/v1/limits", opt={FILTERED: True}, tags=["service"], summary="Get limits", responses=error_responses())
+async def get_limits(service: Service) -> Limits:
+    """What one request may hold, as the service's settings have it. More is refused with 413 or 422, or dropped with a reason."""
+    at = service.settings
+    return Limits(
+        file_bytes=at.file_bytes,
+        upload_bytes=at.upload_bytes,
+        upload_files=at.upload_files,
+        batch_questions=at.batch,
+        file_questions=at.questions,
+        read_chars=at.read_chars,
+        top_k=at.top_k,
+    )
+
+
+ROUTES = (get_health, get_readiness, get_limits, get_metrics)

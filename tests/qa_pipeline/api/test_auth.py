@@ -37,6 +37,7 @@ TABLE: dict[str, tuple[dict[str, Any], int, int, int, int]] = {
     "GET /ready": ({}, 200, 200, 200, 200),
     "GET /metrics": ({}, 401, 200, 403, 200),
     "GET /v1/models": ({}, 401, 200, 200, 200),
+    "GET /v1/limits": ({}, 401, 200, 200, 200),
     "GET /v1/corpora": ({}, 401, 200, 200, 200),
     "POST /v1/corpora": ({"json": {"name": "new"}}, 401, 403, 403, 201),
     f"GET {C}": ({}, 401, 200, 404, 200),

@@ -176,6 +176,36 @@ def test_an_upload_of_what_is_there_and_one_of_nothing_good(api: Live) -> None:
     assert "1 refused" in shown(at) and not said(at, "job")
 
 
+def test_limits_are_told_before_sending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with live(tmp_path / "home", file_bytes=2_000, upload_bytes=5_000, upload_files=3) as api:
+        monkeypatch.setenv("DOCQA_API_URL", api.url)
+        api.http.post("/v1/corpora", json={"name": "small"})
+        at = opened(corpus="small")
+        assert "At most 3 files and 5.0 KB at once; 2.0 KB a file, except for zip archives." in shown(at)
+        kinds = "application/octet-stream"
+        (add,) = [button for button in at.button if button.key == "add"]
+        at.file_uploader[0].set_value([(f"{n}.txt", b"One 1.", kinds) for n in range(4)])
+        at = sound(at.run())
+        (add,) = [button for button in at.button if button.key == "add"]
+        assert "These are 4 files, and 3 are the most at once." in shown(at) and add.disabled
+        at.file_uploader[0].set_value([(f"{n}.zip", b"1" * 1_999, kinds) for n in range(3)])
+        at = sound(at.run())
+        (add,) = [button for button in at.button if button.key == "add"]
+        assert "These files have 6.0 KB, and 5.0 KB are the most at once." in shown(at) and add.disabled
+        at.file_uploader[0].set_value([("large.txt", b"One. " * 401, kinds), ("small.txt", b"Two 2.", kinds)])
+        at = sound(at.run())
+        assert "Larger than 2.0 KB, and left out: \u2068large\\.txt\u2069." in shown(at)
+        at = settled(api, press(at, "Add 2 files to the collection"))
+        assert "1 refused · 1 indexed" in shown(at)
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            for n in range(3):
+                archive.writestr(f"{n}.txt", f"The bridge {n} was opened in 1912. " * 20)
+        assert 2_000 < len(packed.getvalue()) < 5_000, "an archive larger than a file may be"
+        at = settled(api, upload(opened(corpus="small"), ("all.zip", packed.getvalue()), ("no.zip", b"no" * 1_100)))
+        assert "1 refused · 3 indexed" in shown(at)
+
+
 def test_the_report_has_an_address(api: Live) -> None:
     api.fill("addressed", {"bridge.txt": BRIDGE, "photo.jpg": JPEG})
     job = api.http.get("/v1/jobs", params={"corpus": "addressed"}).json()[0]["id"]
