@@ -17,6 +17,7 @@ from typing import IO, Any, TypeVar
 from urllib.parse import quote, unquote
 
 import httpx
+import msgspec
 from httpx_sse import EventSource, SSEError
 
 from ui.client.schemas import (
@@ -286,6 +287,10 @@ class Client:
     def export_feedback(self, corpus: str) -> dict[str, Any]:
         """All feedback as SQuAD 2.0."""
         return dict(self._json("GET", _at(corpus, "feedback", "export")))
+
+    def feedback_file(self, corpus: str) -> bytes:
+        """The same as a file."""
+        return msgspec.json.encode(self.export_feedback(corpus))
 
     def delete_feedback(self, corpus: str, id: str) -> None:
         """Deletes one item of feedback."""

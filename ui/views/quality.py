@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 
 import streamlit as st
 
@@ -53,7 +54,7 @@ def page() -> None:
 
 
 def overview() -> None:
-    """Lists all runs with their figures, or shows how to create the first."""
+    """Lists all runs with their figures, or says who creates the first."""
     st.title("Quality")
     with show_problems():
         runs = client().list_evaluations()
@@ -63,21 +64,29 @@ def overview() -> None:
             if run.state == "done":
                 link(QUALITY, "Open", run=run.name)
     if not runs:
-        st.info("There is no evaluation yet. This command creates one; HOME is the home folder of the service:")
-    with st.expander("How to create a run", expanded=not runs):
-        how_to()
+        st.info(
+            "There is no evaluation yet. Those who run the service create one from question files;"
+            " the guide “Show a run on the page” in its documentation tells how."
+        )
+    feedback()
 
 
-def how_to() -> None:
-    """Shows the commands that create a run."""
-    st.markdown("For question files such as SQuAD's, MLQA's or XQuAD's; `--open-domain` searches all their texts:")
-    st.code("docqa evaluate FILES --reader builtin --home HOME --name NAME", language=None, wrap_lines=True)
-    st.markdown("For feedback on answers, in two commands:")
-    st.code(
-        f"curl -sS {client().url}/v1/corpora/CORPUS/feedback/export -o feedback.json\n"
-        "docqa evaluate feedback.json --reader builtin --home HOME --name feedback",
-        language=None,
-        wrap_lines=True,
+def feedback() -> None:
+    """Offers the feedback on a collection's answers as a question file, which an evaluation reads."""
+    with show_problems():
+        titles = {corpus.name: corpus.title or corpus.name for corpus in client().list_corpora()}
+    if not titles:
+        return
+    st.header("Feedback as a question file")
+    st.caption("The questions whose answers were judged. The guide “Use feedback” tells how to evaluate them.")
+    chosen = st.selectbox("Collection", titles, format_func=lambda corpus: titles[corpus], key="quality_corpus")
+    st.download_button(
+        "Download the feedback",
+        partial(client().feedback_file, chosen),
+        f"{chosen}-feedback.json",
+        "application/json",
+        on_click="ignore",
+        type="tertiary",
     )
 
 

@@ -48,7 +48,7 @@ async def get_metrics(service: Service) -> Response[str]:
 
 @get("/v1/limits", opt={FILTERED: True}, tags=["service"], summary="Get limits", responses=error_responses())
 async def get_limits(service: Service) -> Limits:
-    """What one request may hold, as the service's settings have it. More is refused with 413 or 422, or dropped with a reason."""
+    """Get what one request may hold, as the settings say. More is refused with 413 or 422, or left out with a reason."""
     at = service.settings
     return Limits(
         file_bytes=at.file_bytes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,13 +108,21 @@ def test_every_run_is_listed_with_its_figures_or_what_is_wrong(here: Client, api
     assert "There is no evaluation" in shown(opened("quality", run="none"))
 
 
-def test_a_home_without_runs_says_how_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_without_runs_says_who_makes_one_and_offers_the_feedback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with live(tmp_path / "h") as bare:
         monkeypatch.setenv("DOCQA_API_URL", bare.url)
+        assert "There is no evaluation yet" in shown(opened("quality"))
+        ids = bare.fill("judged", {"bridge.txt": "The bridge was opened in 1912."})
+        body = {"question": "When was the bridge opened?", "document_id": ids["bridge.txt"], "start": 25, "end": 29}
+        assert bare.http.post("/v1/corpora/judged/feedback", json={**body, "verdict": "right"}).is_success
         at = opened("quality")
-        assert "There is no evaluation yet" in shown(at) and at.expander[0].proto.expanded
-        commands = [code.value for code in at.code]
-        assert "--home HOME --name NAME" in commands[0] and "feedback/export" in commands[1]
+        assert not at.code, "no command on the page"
+        assert at.selectbox(key="quality_corpus").value == "judged" and at.get("download_button")
+        with Client(bare.url) as asker:
+            (article,) = json.loads(asker.feedback_file("judged"))["data"]
+        assert article["paragraphs"][0]["qas"][0]["answers"][0]["text"] == "1912"
 
 
 def test_one_run_with_its_table_plots_and_mistakes(here: Client) -> None:
