@@ -14,14 +14,16 @@ word is found wherever its characters stand together. A phrase is found within o
 
 from __future__ import annotations
 
+import functools
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from indexing.errors import SettingError
+from indexing.text.literal_match import patterns
 from indexing.text.search_terms import DENSE
-from indexing.text.word_tokens import Keys, Token, query_tokens
+from indexing.text.word_tokens import Keys, Token, keys, query_tokens
 
 MOST_CHARACTERS = 2_000
 MOST_DEPTH = 50
@@ -217,9 +219,9 @@ def match(node: Node, text: Sequence[Token], is_field: IsField = lambda field: F
     return merged([(text[first].start, text[last].end) for first, last in _places(node, words, is_field)])
 
 
-def matches(node: Node, text: Keys, is_field: IsField = lambda field: False) -> bool:
+def matches(node: Node, text: str, is_field: IsField = lambda field: False) -> bool:
     """Whether a text matches, which takes less time than `match`."""
-    return _holds(node, _Words(text), is_field)
+    return _holds(node, _Text(text), is_field)
 
 
 def merged(spans: Sequence[Span]) -> list[Span]:
@@ -268,7 +270,27 @@ class _Words:
         return (there.startswith(word.key) if prefix else there == word.key) and (at in self.joined or not word.joined)
 
 
-def _holds(node: Node, words: _Words, is_field: IsField) -> bool:
+class _Text:
+    """A text whose words are found when they are needed first."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @functools.cached_property
+    def words(self) -> _Words:
+        return _Words(keys(self.text))
+
+    def has(self, phrase: Phrase) -> bool:
+        """As that of `_Words`."""
+        certain = patterns(phrase.words, phrase.prefix).occurs(self.text) if "words" not in self.__dict__ else None
+        return self.words.has(phrase) if certain is None else certain
+
+    def places(self, phrase: Phrase) -> list[Span]:
+        """As that of `_Words`."""
+        return self.words.places(phrase)
+
+
+def _holds(node: Node, words: _Words | _Text, is_field: IsField) -> bool:
     if isinstance(node, Phrase):
         return words.has(node)
     if isinstance(node, Near):

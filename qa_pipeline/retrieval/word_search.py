@@ -26,7 +26,7 @@ from indexing.store.snapshot import Snapshot
 from indexing.store.vocabulary import Vocabulary
 from indexing.text.search_terms import DENSE, terms_of_pair
 from indexing.text.word_query import And, Field, Near, Node, Not, Or, Phrase, Span, match, matches, parse
-from indexing.text.word_tokens import keys, tokens
+from indexing.text.word_tokens import tokens
 from qa_pipeline.answers import DocumentHits, WordHit, WordHits
 
 NO_IDS: Ids = np.empty(0, np.int64)
@@ -97,7 +97,7 @@ class WordSearcher:
         found = [
             number
             for number, text, _ in folder.texts(candidates)
-            if matches(node, keys(text), lambda field, number=number: number in fields[field])  # type: ignore[misc]
+            if matches(node, text, lambda field, number=number: number in fields[field])  # type: ignore[misc]
         ]
         return Matches(np.array(found, dtype=np.int64), node, fields)
 
