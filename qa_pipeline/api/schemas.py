@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from qa_pipeline.answers import DocumentName
 from qa_pipeline.settings import MAX_QUESTION, MAX_TOP_K
 
 T = TypeVar("T")
@@ -212,6 +213,7 @@ class DocumentText(Struct):
     """A document with its text, or a part of it.
 
     text: the part from start to end, in code points. characters: length of the whole text.
+    also_in: other documents with the same text, by source; at most 100.
     """
 
     id: str
@@ -226,6 +228,7 @@ class DocumentText(Struct):
     end: int
     characters: int
     page_count: int
+    also_in: list[DocumentName]
 
 
 class Page(Struct):

@@ -237,7 +237,10 @@ class Documents(Struct, frozen=True):
 
 
 class Document(Struct, frozen=True):
-    """text: the slice start..end of `characters`. pages: start offset of each; headings: start, end, level."""
+    """text: the slice start..end of `characters`. pages: start offset of each; headings: start, end, level.
+
+    also_in: other documents with the same text.
+    """
 
     id: str
     source: str
@@ -251,6 +254,7 @@ class Document(Struct, frozen=True):
     end: int
     characters: int
     page_count: int
+    also_in: tuple[DocumentName, ...] = ()
 
 
 class Page(Struct, frozen=True):

@@ -12,6 +12,7 @@ from ui.client.schemas import Answer, ApiError, Corpus, Event, ListedDocument, P
 from ui.components.feedback import correction_button, thumbs
 from ui.components.score_explanation import named, why
 from ui.components.selection import tick
+from ui.render.also_in import also_in
 from ui.render.answer_groups import (
     AnswerGroup,
     by_language,
@@ -34,7 +35,6 @@ from ui.state.url import ASK, DOCUMENT, address, follow, followed, link, paramet
 Documents = Mapping[str, ListedDocument]
 WHILE_READING = 3
 SHORT = 500
-NAMED = 3
 MORE, MOST_READ = 50, 100
 RECOGNISED = (
     '<abbr title="Read from a picture, so letters can be wrong. Look at the page before you quote it.">'
@@ -256,19 +256,9 @@ def where(item: Answer | Passage | WordHit, document: ListedDocument | None = No
     facts += [RECOGNISED] if item.recognised else []
     dated = str(document.meta.get("date") or "") if document is not None else ""
     facts += [f"<time>{escape_html(dated)}</time>"] if dated else []
-    facts += _also_in(item.passage if isinstance(item, Answer) else item)
+    passage = item.passage if isinstance(item, Answer) else item
+    facts += also_in(passage.also_in if isinstance(passage, Passage) else ())
     return f'<footer class="docqa-where">{"<span>·</span>".join(facts)}</footer>'
-
-
-def _also_in(item: Passage | WordHit | None) -> list[str]:
-    """The other documents with the text of a passage, as HTML: the first ones by name, all of them in the tooltip."""
-    others = item.also_in if isinstance(item, Passage) else ()
-    if not others:
-        return []
-    shown = ", ".join(name(other.source) for other in others[:NAMED])
-    more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-    everyone = escape_html("\n".join(other.source for other in others))
-    return [f'<span title="{everyone}">also in {shown}{more}</span>']
 
 
 def show_passages(corpus: Corpus, asked: Query, reply: Reply, documents: Documents) -> None:

@@ -12,6 +12,7 @@ from ui.components.document_order import document_steps
 from ui.components.hit_navigation import Hits, Span, hits_of, page_of, window
 from ui.components.keyboard import bring
 from ui.components.word_results import find_words
+from ui.render.also_in import also_in
 from ui.render.highlight import MAX_FOUND, block, escape_html, find, mark_html, name
 from ui.render.names import language_name
 from ui.state.query import Query
@@ -72,6 +73,7 @@ def head(corpus: Corpus, document: Document, asked: Query, *, beside: bool = Fal
     said += [escape_html(language_name(document.language)), f"{document.characters:,} characters"]
     said += [f"{document.page_count:,} page{'s' * (document.page_count > 1)}"] if document.page_count else []
     said += recognised_text(document)
+    said += also_in(document.also_in)
     st.html(f'<div class="docqa-where">{"<span>·</span>".join(said)}</div>')
     with st.container(horizontal=True, vertical_alignment="center"):
         if asked.question:

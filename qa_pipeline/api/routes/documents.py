@@ -11,6 +11,7 @@ from litestar.response import File
 
 from indexing.documents import Document
 from indexing.errors import DocumentMissing, SettingError
+from indexing.store.copies import MOST_NAMED, documents_with_text
 from indexing.store.filters import Filter
 from indexing.store.listing import (
     Listing,
@@ -21,6 +22,7 @@ from indexing.store.listing import (
     visible,
     whole_file_visible,
 )
+from qa_pipeline.answers import DocumentName
 from qa_pipeline.api.auth import FILTERED, filter_of
 from qa_pipeline.api.etags import ETAG, NOT_MODIFIED, etag_of, headers_of, is_current
 from qa_pipeline.api.files import A_FILE, ANY_TYPE, HARMLESS, attachment
@@ -138,9 +140,9 @@ async def get_document(
     corpus: str, document: str, service: Service, request: ApiRequest, start: Place = None, end: Place = None
 ) -> Response[DocumentText]:
     """Get a document with its text, or with the part from start to end."""
-    found = await service.run_blocking(_document, service, corpus, document, filter_of(request))
+    found, copies = await service.run_blocking(_document_and_copies, service, corpus, document, filter_of(request))
     first, last = _span(found, start, end)
-    about = (found.id, found.source, found.content_hash, found.language, found.pages, found.headings, found.meta)
+    about = (found.id, found.source, found.content_hash, found.language, found.pages, found.headings, found.meta, copies)
     etag = etag_of(*about, first, last)
     if is_current(request, etag):
         return Response(None, status_code=304, headers=headers_of(etag))  # type: ignore[arg-type]
@@ -157,6 +159,7 @@ async def get_document(
         last,
         len(found.text),
         len(found.pages),
+        [DocumentName(id, source) for id, source in copies],
     )
     return Response(shown, headers=headers_of(etag))
 
@@ -246,6 +249,17 @@ def _document(service: Service, corpus: str, document: str, allowed: Filter | No
         if allowed is not None and not visible(opened.folder, [document], allowed):
             raise missing_document(document)
         return opened.folder.document(document)
+
+
+def _document_and_copies(
+    service: Service, corpus: str, document: str, allowed: Filter | None
+) -> tuple[Document, list[tuple[str, str]]]:
+    """The document, and (id, source) of the other documents with its text that a key's filter allows, at most MOST_NAMED."""
+    found = _document(service, corpus, document, allowed)
+    with service.using(corpus) as opened:
+        same = [copy for copy in documents_with_text(opened.folder, found.content_hash) if copy[0] != found.id]
+        seen = {id for id, _ in same} if allowed is None else visible(opened.folder, [id for id, _ in same], allowed)
+    return found, [copy for copy in same if copy[0] in seen][:MOST_NAMED]
 
 
 def _original(service: Service, corpus: str, document: str, allowed: Filter | None = None) -> Original:

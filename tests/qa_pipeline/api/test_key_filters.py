@@ -102,6 +102,8 @@ def test_a_filtered_key_learns_no_other_place_of_a_text(served: tuple[Live, KeyS
         reply = api.http.post("/v1/corpora/copies/ask", json={"question": QUESTION}, headers=head).json()
         (passage,) = reply["passages"]
         named[glob] = [passage["source"], *(other["source"] for other in passage["also_in"])]
+        document = api.http.get(f"/v1/corpora/copies/documents/{passage['document_id']}", headers=head).json()
+        assert document["also_in"] == passage["also_in"]
         for method, path, sent in routes_of_corpus("copies", None):
             answer = api.http.request(method, path, headers=head, **sent)
             hidden = [part for part in ("secret", ids["b/secret.txt"]) if glob == "a/*" and part.encode() in answer.content]

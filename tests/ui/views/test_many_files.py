@@ -1,7 +1,8 @@
-"""The page in a browser uploads many files at once, and the browser loads it once."""
+"""The page in a browser: many files uploaded without a reload, and what it says of files with the same text."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from tests.browser import at, browser, ended, page, site  # noqa: F401
@@ -25,3 +26,12 @@ def test_two_hundred_files_without_a_reload(page: Page, site: str, api: Live) ->
     ended(page)
     assert page.evaluate("window.loadedOnce") is True
     assert api.http.get("/v1/corpora/bare").json()["documents"] == 200
+
+
+def test_a_document_names_its_copies(page: Page, site: str, api: Live) -> None:  # noqa: F811
+    ids = api.fill("copied", {f"{n}.txt": "The tower was finished in 1777." for n in range(5)})
+    page.goto(at(site, "document", corpus="copied", document=ids["0.txt"]))
+    said = page.locator(".docqa-where span[title]")
+    said.wait_for()
+    assert re.sub("[\u2066-\u2069]", "", said.inner_text()) == "also in 1.txt, 2.txt, 3.txt and 1 more"
+    assert said.get_attribute("title") == "1.txt\n2.txt\n3.txt\n4.txt"
