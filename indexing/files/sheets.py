@@ -20,6 +20,8 @@ from indexing.files.xml_parts import local, whole
 S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 XDR = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}"
 _MERGE = re.compile(rb"""<(?:\w+:)?mergeCell\s[^>]*?ref\s*=\s*["']\$?([A-Z]{1,3})\$?(\d{1,7}):\$?([A-Z]{1,3})\$?(\d{1,7})""")
+_ATTRIBUTE = re.compile(rb"""\b(hidden|min|max)\s*=\s*["'](\w{1,7})["']""")
+_COL = re.compile(rb"<(?:\w+:)?col\s[^>]*>")
 _PLACE = re.compile(r"([A-Z]{1,3})(\d{1,7})$")
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _MOST_COLUMNS = 16_384
@@ -47,6 +49,8 @@ def read_xlsx(data: bytes, limits: FileLimits) -> list[FileText]:
     package = book.package
     notes = [*package.notes, *counted(book.unstored, "formula", "without a stored value")]
     notes += [f"hidden sheets read: {', '.join(hidden[:10])}"] if hidden else []
+    notes += counted(book.hidden_rows, "hidden row", "read")
+    notes += counted(book.hidden_columns, "hidden column", "read")
     notes += package.left_out.remarks()
     notes += counted(sum("/embeddings/" in part for part in package.names()), "embedded object", "not read")
     notes += package.image_note()
@@ -60,7 +64,7 @@ class _Workbook:
         self.package = package
         self.main = package.main("xl", "workbook")
         root = package.xml(self.main)
-        self.unstored = 0
+        self.unstored = self.hidden_rows = self.hidden_columns = 0
         targets = {relation.id: relation.target for relation in package.relations(self.main)}
         found = [] if root is None else [sheet for sheet in root.iter(f"{S}sheet") if sheet.get(f"{R}id") in targets]
         self.sheets = [
@@ -122,7 +126,7 @@ class _Workbook:
 
     def _cells(self, data: bytes, name: str) -> Iterator[tuple[int, dict[int, str]]]:
         """(row, text by column) of each stored row; both count from 1."""
-        number = 0
+        number, hidden, seen = 0, _hidden_columns(data), set[int]()
         for row in _elements(self.package, data, name, "row"):
             number = whole(row.get("r")) or number + 1
             cells: dict[int, str] = {}
@@ -133,7 +137,10 @@ class _Workbook:
                 how = STRUCK if self.struck and whole(cell.get("s")) in self.struck else ""
                 if text and column <= _MOST_COLUMNS and not self.package.left_out.omits(how, text):
                     cells[column] = text
+            self.hidden_rows += bool(cells) and _is_set(row.get("hidden"))
+            seen |= hidden & cells.keys() if hidden else hidden
             yield number, cells
+        self.hidden_columns += len(seen)
 
     def _shown(self, cell: Any) -> str:
         """The text of a cell as Excel shows it."""
@@ -165,6 +172,21 @@ class _Workbook:
             return shown(value, code, self.epoch_1904)
         except (ValueError, ArithmeticError, IndexError):
             return general(value)
+
+
+def _hidden_columns(data: bytes) -> set[int]:
+    """The numbers of a sheet's hidden columns, from 1."""
+    found = set[int]()
+    for element in _COL.findall(data, 0, max(0, data.find(b"sheetData"))):
+        facts = {name.decode(): value.decode() for name, value in _ATTRIBUTE.findall(element)}
+        if _is_set(facts.get("hidden")):
+            first, last = whole(facts.get("min")), whole(facts.get("max"))
+            found.update(range(max(1, first), min(last, _MOST_COLUMNS) + 1))
+    return found
+
+
+def _is_set(value: str | None) -> bool:
+    return value in ("1", "true")
 
 
 class _Merged:

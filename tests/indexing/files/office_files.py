@@ -95,6 +95,7 @@ def book(
     parts: Mapping[str, str] | None = None,
     links: Mapping[str, str] | None = None,
     *,
+    before: str = "",
     after: str = "",
     formats: tuple[str, ...] = (),
     state: str = "visible",
@@ -115,7 +116,7 @@ def book(
             ),
             "xl/styles.xml": f'<styleSheet {s}><numFmts>{codes}</numFmts><fills><fill/></fills><cellXfs><xf numFmtId="0"/>'
             f"{styles}</cellXfs></styleSheet>",
-            "xl/worksheets/sheet1.xml": f"<worksheet {s}><sheetData>{rows}</sheetData>{after}</worksheet>",
+            "xl/worksheets/sheet1.xml": f"<worksheet {s}>{before}<sheetData>{rows}</sheetData>{after}</worksheet>",
             "xl/worksheets/_rels/sheet1.xml.rels": relations(links or {}),
             **(parts or {}),
         },

@@ -79,6 +79,16 @@ def test_formulas_without_values_and_hidden_sheets_are_said() -> None:
     assert text.notes == ("1 formula without a stored value", "hidden sheets read: Depths")
 
 
+def test_hidden_rows_and_columns_are_read_and_said() -> None:
+    cells = row("City", "Depth", "Note") + row("Ostby", 12, "deep").replace("<row", "<row hidden='1'") + row("Velm", 9)
+    cells += row("").replace("<row", "<row hidden='1'")
+    columns = '<cols><col min="1" max="1"/><col hidden="1" max="3" min="2"/><col min="9" max="9" hidden="1"/></cols>'
+    text = read(book(cells, before=columns))
+    assert text.text == "Depths\n\nCity: Ostby\tDepth: 12\tNote: deep\nCity: Velm\tDepth: 9"
+    assert text.notes == ("1 hidden row read", "2 hidden columns read")
+    assert read(book(cells.replace("hidden='1'", "hidden='0'"))).notes == ()
+
+
 def test_struck_out_cells_and_words_are_counted_and_can_be_read() -> None:
     s = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
     styles = (
