@@ -359,7 +359,10 @@ def test_the_page_finds_the_api_and_waits_for_it() -> None:
     page = COMPOSE["services"]["ui"]
     exposed = all_of("api", "EXPOSE", last_stage=True)[0]
     assert page["environment"]["DOCQA_API_URL"] == environment("ui")["DOCQA_API_URL"] == f"http://api:{exposed}"
-    assert page["environment"]["DOCQA_API_KEY"] == "${DOCQA_API_KEY:-}"
+    (secret,) = page["secrets"]
+    assert page["environment"]["DOCQA_API_KEY_FILE"] == f"/run/secrets/{secret}"
+    assert COMPOSE["secrets"][secret] == {"file": "${DOCQA_KEY_FILE:-/dev/null}"}
+    assert not any("KEY" in name and not name.endswith("_FILE") for name in page["environment"]), "no key in a variable"
     assert page["environment"]["STREAMLIT_SERVER_ALLOWED_HOSTS"] == "${DOCQA_PAGE_HOSTS:-localhost 127.0.0.1}"
     assert page["depends_on"] == {"api": {"condition": "service_healthy"}}
 
@@ -376,17 +379,18 @@ def test_every_variable_that_is_set_is_read() -> None:
         assert [name for name in names if name.startswith("DOCQA_") and name not in text] == []
 
 
-def test_the_key_told_in_compose_is_made_and_may_only_read(tmp_path: Path) -> None:
+def test_the_key_told_in_compose_is_made_and_may_only_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = re.findall(r"docqa keys (\S+) (\S+)", (DOCKER / "compose.yaml").read_text("utf-8"))
     assert told == [("/home/docqa/data", "add")]
     for file in (DOCKER / "compose.yaml", ROOT / "docs" / "how-to" / "deploy-with-docker.md"):
-        line = re.search(r"docqa (keys .*)", file.read_text("utf-8"))
+        line = re.search(r"docqa (keys .*) > page\.key$", file.read_text("utf-8"), re.MULTILINE)
         assert line
         options = parser().parse_args(shlex.split(line[1]))
         options.home = tmp_path / file.stem
         assert options.run(options) == 0
         (key,) = KeyStore(Home.open(options.home).keys).list()
         assert (key.label, key.write) == ("page", False)
+        assert re.fullmatch(r"docqa_[\w-]+\n", capsys.readouterr().out), "the file has the key and nothing else"
 
 
 # -- .dockerignore -----------------------------------------------------------------------------------------------------

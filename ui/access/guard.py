@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from ui.access.logins import COOKIE, LOGINS
+from ui.access.page_key import page_key
 from ui.client.http import Client
 from ui.client.schemas import ApiError
 
@@ -76,7 +77,7 @@ class Guard:
         path = scope["path"]
         if path in OPEN or path.startswith(OPEN_FOLDER) or login_key(headers):
             return None
-        if os.environ.get("DOCQA_API_KEY") or not await self._keys_needed():
+        if page_key() or not await self._keys_needed():
             return None
         if scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and not path.startswith("/_stcore/"):
             query = scope.get("query_string", b"").decode("latin-1")

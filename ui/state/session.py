@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
@@ -15,6 +14,7 @@ import streamlit as st
 
 from ui.access.guard import LOGIN, api_url
 from ui.access.logins import COOKIE, LOGINS
+from ui.access.page_key import page_key
 from ui.client.http import Client
 from ui.client.schemas import ApiError, Corpus
 from ui.render.names import plain
@@ -36,7 +36,7 @@ def _client(url: str, key: str) -> Client:
 
 
 def client() -> Client:
-    """The client of the service at DOCQA_API_URL, with the key of this person's login, else DOCQA_API_KEY.
+    """The client of the service at DOCQA_API_URL, with the key of this person's login, else the page's.
 
     Call it while the page is drawn, not in a function that runs later: only then it knows whose page it is.
     """
@@ -44,7 +44,7 @@ def client() -> Client:
 
 
 def _key() -> str:
-    return LOGINS.key(st.context.cookies.get(COOKIE, "")) or os.environ.get("DOCQA_API_KEY", "")
+    return LOGINS.key(st.context.cookies.get(COOKIE, "")) or page_key()
 
 
 def key_hash() -> str:
