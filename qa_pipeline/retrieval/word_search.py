@@ -31,6 +31,7 @@ from qa_pipeline.answers import DocumentHits, WordHit, WordHits
 
 NO_IDS: Ids = np.empty(0, np.int64)
 MOST_DOCUMENTS = 1_000
+MANY = 100  # candidates that are worth a pattern
 # An id takes 8 bytes in an array, and about eight times as many in a set. A query takes some kilobytes, also without hits.
 CACHED_IDS, SIZE_IN_SET, SIZE_OF_QUERY = 2_000_000, 8, 1_000
 ALIASES = {"type": "file_type", "file": "source"}
@@ -94,10 +95,11 @@ class WordSearcher:
             candidates = snapshot.state.keywords.ids() if allowed is None else allowed
         elif allowed is not None:
             candidates = np.intersect1d(candidates, allowed, assume_unique=True)
+        many = len(candidates) > MANY
         found = [
             number
             for number, text, _ in folder.texts(candidates)
-            if matches(node, text, lambda field, number=number: number in fields[field])  # type: ignore[misc]
+            if matches(node, text, lambda field, number=number: number in fields[field], by_pattern=many)  # type: ignore[misc]
         ]
         return Matches(np.array(found, dtype=np.int64), node, fields)
 

@@ -102,7 +102,9 @@ def drawn(draw: random.Random, texts: list[str], depth: int = 2) -> str:
     return word()
 
 
-def test_it_equals_comparing_every_passage(index: Index) -> None:
+@pytest.mark.parametrize("many", [0, word_search.MANY])
+def test_it_equals_comparing_every_passage(index: Index, many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_search, "MANY", many)
     draw = random.Random(7)
     texts = [text for _, text, _ in index.folder.texts(index.folder.chunk_ids())]
     parsed = {number: tokens(text) for number, text, _ in index.folder.texts(index.folder.chunk_ids())}
