@@ -139,7 +139,7 @@ def _folded_to() -> tuple[Mapping[str, list[str]], regex.Pattern[str]]:
         if unicodedata.category(letter) not in ("Lu", "Ll", "Lt", "Lo"):
             continue
         key = "".join(run_keys(letter))
-        if len(key) == 1 and letter not in APOSTROPHES:
+        if len(key) == 1 == len(letter.lower()) and letter not in APOSTROPHES:
             single[key].append(letter)
         else:
             other.append(letter)
