@@ -66,7 +66,7 @@ def patterns(words: tuple[Token, ...], prefix: bool) -> Patterns:
     """The patterns of a phrase. prefix: the last word may go on.
 
     >>> found = patterns((Token("old", False, 0, 3), Token("cafe", False, 4, 8)), False)
-    >>> found.occurs("The Old Café, too"), found.occurs("The cold café, too"), found.occurs("The old-café")
+    >>> found.occurs("The Old Café, too"), found.occurs("The old cafés, too"), found.occurs("The old-café")
     (True, False, None)
     """
     if len(words) == 1 and DENSE.match(words[0].key) or any(word.joined for word in words):

@@ -142,8 +142,8 @@ class Service:
         try:
             loaded = self.models.reader()
             answer_text(loaded.reader, FIRST_QUESTION, FIRST_TEXT)
-            load_whole_tokenizers()
             self._ready = ""
+            load_whole_tokenizers()
         except DocqaError as error:
             self._ready = public_message(error, self.home.path)
             logger.warning("The models cannot be loaded: %s", error)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.browser import at, browser, ended, page, site  # noqa: F401
 from tests.live import Live
+from tests.runs import make_run
 from tests.ui.bridges import QUESTION, api, ids  # noqa: F401
 
 if TYPE_CHECKING:
@@ -36,6 +37,13 @@ VIEWS: dict[str, tuple[str, dict[str, Any], str]] = {
     "quality": ("quality", {}, "h1"),
     "run": ("quality", {"run": "good"}, "table"),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _filled(api: Live, tmp_path_factory: pytest.TempPathFactory) -> None:  # noqa: F811
+    """A saved question and an evaluation, for their views."""
+    api.http.post("/v1/corpora/test/saved", json={"question": QUESTION})
+    make_run(api.service.home.evaluations / "good", tmp_path_factory.mktemp("asked"))
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,7 @@ CHOICES: list[tuple[str, dict[str, str], str, Any, dict[str, list[str]]]] = [
     ("quality", {"run": "good"}, "quality_order", "surest", {"order": ["surest"]}),
 ]
 # Boxes of forms that are sent away, the place in an upload of files, and what a click does at once.
-NO_STATE = ("new_title", "new_name", "new_embedder", "question")
+NO_STATE = ("new_title", "new_name", "new_embedder", "question", "quality_corpus")
 
 
 def widget(at: AppTest, key: str) -> Any:
