@@ -66,7 +66,7 @@ def overview() -> None:
     if not runs:
         st.info(
             "There is no evaluation yet. Those who run the service create one from question files;"
-            " the guide “Show a run on the page” in its documentation tells how."
+            " the guide “Show an evaluation on the page” in its documentation tells how."
         )
     feedback()
 
@@ -78,7 +78,7 @@ def feedback() -> None:
     if not titles:
         return
     st.header("Feedback as a question file")
-    st.caption("The questions whose answers were judged. The guide “Use feedback” tells how to evaluate them.")
+    st.caption("The questions whose answers were judged. The guide “Use feedback from the page” tells how to evaluate them.")
     chosen = st.selectbox("Collection", titles, format_func=lambda corpus: titles[corpus], key="quality_corpus")
     st.download_button(
         "Download the feedback",
