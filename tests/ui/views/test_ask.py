@@ -70,6 +70,7 @@ def test_earlier_questions_are_a_click_away(page: Page, site: str) -> None:  # n
     page.reload()
     settled(page)
     page.get_by_text("Your questions").click()
+    page.locator("details li a").nth(1).wait_for()
     assert page.locator("details li a").all_inner_texts() == ["When was the tower finished?", QUESTION]
     page.get_by_role("link", name=QUESTION).click()
     addressed(page, q=QUESTION)
@@ -221,7 +222,7 @@ def test_keys_reach_an_answer_that_is_drawn_again_and_links_that_come_late(page:
 
 def test_judging(page: Page, site: str, api: Live) -> None:  # noqa: F811
     ask(page, site)
-    page.locator("[data-testid=stFeedback] button").first.click()
+    page.locator("[class*=st-key-answer-]").first.locator("[data-testid=stFeedback] button").first.click()
     page.get_by_text("Noted as right.").wait_for()
     page.get_by_role("button", name="Correct this answer").first.click()
     area = page.locator("[role=dialog] textarea")
@@ -234,7 +235,7 @@ def test_judging(page: Page, site: str, api: Live) -> None:  # noqa: F811
     assert {(one["verdict"], one["text"]) for one in said} == {("right", "1912"), ("corrected", "bridge")}
     page.reload()
     settled(page)
-    page.locator("[data-testid=stFeedback] button").first.click()
+    page.locator("[class*=st-key-answer-]").first.locator("[data-testid=stFeedback] button").first.click()
     until = time.monotonic() + 60
     while len(said := api.http.get("/v1/corpora/test/feedback").json()) > 1 and time.monotonic() < until:
         time.sleep(0.1)
