@@ -176,9 +176,14 @@ class _UploadWriter:
         path = self._sent.folder / str(len(self._sent.files))
         reason = ""
         if self._size > self._most:
-            reason = f"{self._size:,} bytes, more than the {self._most:,} allowed for one file"
+            reason = oversized(self._size, self._most)
             path.unlink()
         self._sent.files.append(SentFile(self._part.name, self._part.filename or "", path, self._size, reason))
+
+
+def oversized(size: int, most: int) -> str:
+    """Why a file of this size is refused."""
+    return f"{size:,} bytes, more than the {most:,} allowed for one file"
 
 
 def _too_large(settings: ServerSettings) -> TooLarge:

@@ -10,8 +10,8 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Protocol
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Protocol
 
 from indexing.arrays import Matrix
 from indexing.deepen import coverage
@@ -28,8 +28,10 @@ from qa_pipeline.retrieval.dense_score import dense_score
 from qa_pipeline.retrieval.evidence import Evidence
 from qa_pipeline.retrieval.fact_evidence import passages_with_facts
 from qa_pipeline.retrieval.sentence_tier import OTHERS as OTHER_SENTENCES
-from qa_pipeline.retrieval.word_search import WordSearcher
 from qa_pipeline.settings import AskSettings
+
+if TYPE_CHECKING:
+    from qa_pipeline.retrieval.word_search import WordSearcher
 
 Found = tuple[StoredChunk, "FusedHit"]
 
@@ -286,9 +288,15 @@ class Retriever:
         self.index = index
         self.embedder = embedder
         self.tiers = Tiers.of(embedder)
-        self.words = WordSearcher(index)
         self.settings = settings or AskSettings()
         self._known = _Generation()
+
+    @cached_property
+    def words(self) -> WordSearcher:
+        """Search by words, which most questions do not need: so it is imported when it is used."""
+        from qa_pipeline.retrieval.word_search import WordSearcher
+
+        return WordSearcher(self.index)
 
     def passages(
         self, question: str, settings: AskSettings | None = None, filters: Filter | None = None

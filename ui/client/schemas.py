@@ -317,6 +317,8 @@ class Model(Struct, frozen=True):
 
 
 class Limits(Struct, frozen=True):
+    """Bytes of a file and of an upload at most, and files of an upload."""
+
     file_bytes: int
     upload_bytes: int
     upload_files: int

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui.client.schemas import ENDED, Corpus, Documents, Limits, ListedDocument, UploadedFile
+from ui.client.schemas import ENDED, Corpus, Documents, ListedDocument, UploadedFile
 from ui.components.delete_dialog import Deletion, delete_button
 from ui.components.job_progress import ended_badly, show_ended_jobs, watch
 from ui.components.selection import select_all, selection_bar, tick
@@ -18,7 +18,7 @@ from ui.render.html_tables import count, facts, heading, table, text
 from ui.render.names import language_name
 from ui.render.upload_report import FileLine, as_csv, report, summary
 from ui.state.query import Query
-from ui.state.session import client, show_problems
+from ui.state.session import client, service_limits, show_problems
 from ui.state.url import CORPORA, DOCUMENT, address, follow, followed, link, number, parameter
 
 PAGE = 25
@@ -39,7 +39,7 @@ def show_upload(corpus: Corpus) -> None:
     address(upload="folder" if followed("upload_way", way) == FOLDERS else None)
     many: Any = "directory" if way == FOLDERS else True
     label = "Drop a folder here" if way == FOLDERS else "Drop documents here, or a zip archive of them"
-    limits = _limits()
+    limits = service_limits()
     files = st.file_uploader(
         label,
         accept_multiple_files=many,
@@ -59,15 +59,6 @@ def show_upload(corpus: Corpus) -> None:
             _send(corpus, counted([(file.name, file, file.size) for file in files], SendingProgress(place)))
         place.empty()
     _progress(corpus)
-
-
-def _limits() -> Limits:
-    """The service's limits, asked for once a session."""
-    with show_problems():
-        if "limits" not in st.session_state:
-            st.session_state["limits"] = client().get_limits()
-    kept: Limits = st.session_state["limits"]
-    return kept
 
 
 def _send(corpus: Corpus, files: list[tuple[str, Any]]) -> None:

@@ -16,7 +16,7 @@ from ui.access.guard import LOGIN, api_url
 from ui.access.logins import COOKIE, LOGINS
 from ui.access.page_key import page_key
 from ui.client.http import Client
-from ui.client.schemas import ApiError, Corpus
+from ui.client.schemas import ApiError, Corpus, Limits
 from ui.render.names import plain
 from ui.state.url import ASK, CORPORA, address, follow, followed, link, parameter
 
@@ -149,3 +149,12 @@ def _missing(wanted: str, corpora: Mapping[str, Corpus]) -> None:
     for name, corpus in corpora.items():
         link(ASK, plain(corpus.title or name, isolate=True), corpus=name)
     st.stop()
+
+
+def service_limits() -> Limits:
+    """The service's limits, asked for once a session."""
+    with show_problems():
+        if "limits" not in st.session_state:
+            st.session_state["limits"] = client().get_limits()
+    kept: Limits = st.session_state["limits"]
+    return kept

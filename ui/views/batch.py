@@ -15,12 +15,11 @@ from ui.render.batch_rows import KINDS, ORDERS, SUFFIXES, Row, answers, counts, 
 from ui.render.highlight import escape_html, name
 from ui.render.html_tables import STYLE, count, table, text, when
 from ui.render.names import plain
-from ui.state.session import cached_by_key, client, pick_corpus, show_problems
+from ui.state.session import cached_by_key, client, pick_corpus, service_limits, show_problems
 from ui.state.url import BATCH, address, follow, followed, link, number, parameter
 
 PAGE = 50
 # The service's limit for one file.
-MOST_MB = 50
 KEPT = 4
 PASTED = "pasted questions.jsonl"
 COLUMNS = ("Question", "Answer", "Score", "Source", "Page", "")
@@ -61,7 +60,8 @@ def new(corpus: Corpus) -> None:
     )
     turn = st.session_state.setdefault("batch_turn", 0)
     pasted(corpus, turn)
-    file = st.file_uploader("Question file", type=list(SUFFIXES), key=f"questions-{turn}", max_upload_size=MOST_MB)
+    most = max(1, service_limits().file_bytes >> 20)
+    file = st.file_uploader("Question file", type=list(SUFFIXES), key=f"questions-{turn}", max_upload_size=most)
     if file is None:
         return
     shown = preview(file.name, file.getvalue())

@@ -14,7 +14,7 @@ from indexing.errors import DocumentMissing, SettingError
 from indexing.store.listing import file_of
 from qa_pipeline.api.auth import WRITES
 from qa_pipeline.api.files import files_body
-from qa_pipeline.api.multipart import SentFile, UploadResult, upload
+from qa_pipeline.api.multipart import SentFile, UploadResult, oversized, upload
 from qa_pipeline.api.problems import error_responses
 from qa_pipeline.api.schemas import AcceptedJob, UploadReceipt, to_schema
 from qa_pipeline.service.home import Corpus
@@ -78,10 +78,8 @@ def _store(service: Service, corpus: Corpus, sent: UploadResult) -> list[PutRepo
 
 
 def _put(service: Service, corpus: Corpus, file: SentFile, taken: dict[str, str]) -> PutReport:
-    reason = file.reason
-    if not reason and file.size > service.settings.file_bytes:  # named .zip, and is none
-        reason = f"{file.size:,} bytes, more than the {service.settings.file_bytes:,} allowed for one file"
-    if reason:
+    most = service.settings.file_bytes
+    if reason := file.reason or (oversized(file.size, most) if file.size > most else ""):  # Named .zip, and is none.
         return PutReport(file.name, "", "refused", reason)
     try:
         folded = folded_name(file.name)

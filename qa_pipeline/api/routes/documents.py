@@ -12,6 +12,7 @@ from litestar.response import File
 from indexing.documents import Document
 from indexing.errors import DocumentMissing, SettingError
 from indexing.store.copies import MOST_NAMED, documents_with_text
+from indexing.store.corpus_db import IndexFolder
 from indexing.store.filters import Filter
 from indexing.store.listing import (
     Listing,
@@ -211,7 +212,8 @@ async def get_page_image(
     """
 
     def drawn() -> Page:
-        found = _document(service, corpus, document, filter_of(request))
+        with service.using(corpus) as opened:
+            found = _document(opened.folder, document, filter_of(request))
         file = _original(service, corpus, document, filter_of(request))
         if found.source.startswith(f"{file.source}/"):
             raise DocumentMissing(
@@ -243,20 +245,19 @@ class Original(NamedTuple):
     documents: int
 
 
-def _document(service: Service, corpus: str, document: str, allowed: Filter | None = None) -> Document:
+def _document(folder: IndexFolder, document: str, allowed: Filter | None) -> Document:
     """The document. Raises DocumentMissing, also for one that a key's filter does not allow."""
-    with service.using(corpus) as opened:
-        if allowed is not None and not visible(opened.folder, [document], allowed):
-            raise missing_document(document)
-        return opened.folder.document(document)
+    if allowed is not None and not visible(folder, [document], allowed):
+        raise missing_document(document)
+    return folder.document(document)
 
 
 def _document_and_copies(
     service: Service, corpus: str, document: str, allowed: Filter | None
 ) -> tuple[Document, list[tuple[str, str]]]:
     """The document, and (id, source) of the other documents with its text that a key's filter allows, at most MOST_NAMED."""
-    found = _document(service, corpus, document, allowed)
     with service.using(corpus) as opened:
+        found = _document(opened.folder, document, allowed)
         same = [copy for copy in documents_with_text(opened.folder, found.content_hash) if copy[0] != found.id]
         seen = {id for id, _ in same} if allowed is None else visible(opened.folder, [id for id, _ in same], allowed)
     return found, [copy for copy in same if copy[0] in seen][:MOST_NAMED]
