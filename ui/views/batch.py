@@ -199,7 +199,7 @@ def _cells(corpus: str, row: Row) -> list[str]:
 
 def _ask_link(row: Row) -> str:
     """A link that asks the question of a row alone; relative to this page."""
-    return f'<a href="{escape_html("./?" + urlencode({"corpus": row.corpus, "q": row.question}))}">Ask</a>'
+    return f'<a class="docqa-act" href="{escape_html("./?" + urlencode({"corpus": row.corpus, "q": row.question}))}">Ask</a>'
 
 
 def _place(row: Row) -> str:
