@@ -8,7 +8,8 @@ vocabulary, and random weights, on which speed does not depend. Model (b) is the
 "share": arithmetic throughput relative to a float32 matrix multiplication of 2,560 x width x 4 width in the same run. It
 counts linear layers and attention over the time of the whole call, with tokenization.
 
-    python -m benchmarks.reading [--xquad FOLDER] [--passages 1 10 50] [--rounds 5] [--model base builtin] [--json FILE]
+    python -m benchmarks.reading [--xquad FOLDER] [--passages 1 10 50] [--questions 64] [--rounds 5]
+                                 [--model base builtin] [--no-transformers] [--json FILE]
     python -m benchmarks.reading --memory      # peak memory of a process that loads a model and reads ten passages
 """
 
@@ -113,8 +114,10 @@ def ours(folder: Path, precision: str) -> Reads:
     return read
 
 
-def systems(folder: Path, precisions: Sequence[str]) -> dict[str, Reads]:
-    found = {"FARMReader": stock(folder), "transformers": transformers_pipeline(folder)}
+def systems(folder: Path, precisions: Sequence[str], pipeline: bool = True) -> dict[str, Reads]:
+    found = {"FARMReader": stock(folder)}
+    if pipeline:
+        found["transformers"] = transformers_pipeline(folder)
     return {**found, **{f"docqa {name}": ours(folder, name) for name in precisions}}
 
 
@@ -128,6 +131,40 @@ def ceiling(width: int) -> float:
     x, y = torch.randn(2_560, width), torch.randn(width, 4 * width)
     best = min(_seconds(lambda: x @ y) for _ in range(10))
     return 2 * 2_560 * width * 4 * width / best / 1e9
+
+
+def int8_ceiling(width: int, window: int = 256, repeat: int = 40) -> float:
+    """GOP/s of ONNX Runtime's int8 product alone, [window, width] by [width, 4 width], one thread on each core; best of ten.
+
+    It is what the engine computes linear layers with, without scaling, activation, attention and tokenization.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    import numpy as np
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    random = np.random.default_rng(0)
+    weights = random.integers(-127, 128, (width, 4 * width), np.int8)
+    zero = numpy_helper.from_array(np.array(128, np.uint8), "zero")
+    node = helper.make_node("MatMulInteger", ["x", "weights", "zero"], ["y"])
+    given = helper.make_tensor_value_info("x", TensorProto.UINT8, [window, width])
+    result = helper.make_tensor_value_info("y", TensorProto.INT32, [window, 4 * width])
+    graph = helper.make_graph([node], "product", [given], [result], [numpy_helper.from_array(weights, "weights"), zero])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    sessions = [onnxruntime.InferenceSession(model, settings) for _ in range(cores)]
+    x = random.integers(0, 256, (window, width), np.uint8)
+
+    def multiply(session: Any) -> None:
+        for _ in range(repeat):
+            session.run(None, {"x": x})
+
+    with ThreadPoolExecutor(cores) as pool:
+        best = min(_seconds(lambda: list(pool.map(multiply, sessions))) for _ in range(10))
+    return cores * repeat * 2 * window * width * 4 * width / best / 1e9
 
 
 def _seconds(run: Callable[[], Any]) -> float:
@@ -155,12 +192,13 @@ def cost(folder: Path, asked: Questions) -> tuple[int, float]:
 
 
 def measured(folder: Path, found: dict[str, Reads], asked: Questions, rounds: int, top: float) -> list[dict[str, Any]]:
-    """Times of each system over `rounds` alternating rounds, after one warm-up round."""
+    """Times of each system over `rounds` alternating rounds, after a warm-up on at most eight of the questions."""
     times: dict[str, list[float]] = {name: [] for name in found}
-    for n in range(rounds + 1):
+    for read in found.values():
+        read(asked[:8])
+    for _ in range(rounds):
         for name, read in found.items():
-            seconds = _seconds(lambda read=read: read(asked))  # type: ignore[misc]
-            times[name] += [seconds] if n else []
+            times[name].append(_seconds(lambda read=read: read(asked)))  # type: ignore[misc]
     tokens, work = cost(folder, asked)
     passages = sum(len(texts) for _, texts in asked)
     first = machine.quantile(times["FARMReader"], 0.5)
@@ -215,12 +253,13 @@ def main() -> int:
     options = argparse.ArgumentParser(prog="benchmarks.reading", description="Reading passages, side by side.")
     options.add_argument("--xquad", type=Path, help="folder of xquad.LANGUAGE.json")
     options.add_argument("--model", nargs="+", default=["base", "builtin"], choices=["base", "builtin"])
-    options.add_argument("--passages", nargs="+", type=int, default=[1, 10, 50])
+    options.add_argument("--passages", nargs="*", type=int, default=[1, 10, 50])
     options.add_argument(
         "--questions", type=int, default=64, help="of the case of many questions over ten passages each (64)"
     )
     options.add_argument("--precision", nargs="+", default=["fp32", "int8"])
     options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--no-transformers", action="store_true", help="leave the transformers pipeline out")
     options.add_argument("--memory", action="store_true")
     options.add_argument("--json", type=Path)
     options.add_argument("--one", help=argparse.SUPPRESS)
@@ -249,9 +288,10 @@ def main() -> int:
 
 
 def _timed(folder: Path, model: str, chosen: argparse.Namespace) -> list[dict[str, Any]]:
-    pairs, found = material(chosen.xquad), systems(folder, chosen.precision)
-    top = ceiling(768 if model == "base" else 384)
-    print(f"\n{model}: float32 matrix multiplication {top:.0f} GFLOP/s", flush=True)
+    pairs, found = material(chosen.xquad), systems(folder, chosen.precision, not chosen.no_transformers)
+    width = 768 if model == "base" else 384
+    top, int8 = ceiling(width), int8_ceiling(width)
+    print(f"\n{model}: matrix multiplication in float32 {top:.0f} GFLOP/s, in int8 {int8:.0f} ({100 * int8 / top:.0f} %)")
     cases = [(1, passages) for passages in chosen.passages] + ([(chosen.questions, 10)] if chosen.questions else [])
     rows: list[dict[str, Any]] = []
     for questions, passages in cases:

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from indexing.text.language_id import detect_question
 from qa_pipeline.answering.calibration import UNCALIBRATED, Calibration
-from qa_pipeline.answering.span_boundaries import whole_span
 from qa_pipeline.answers import Answer, NoAnswer
 from qa_pipeline.reading.readings import PassageReader, Reading
 from qa_pipeline.retrieval.evidence import Evidence
@@ -54,6 +53,8 @@ def candidates(
     texts: what was read, one for each reading. evidence: the retrieval evidence of each passage; None: nothing is added
     to the reader's margin.
     """
+    from qa_pipeline.answering.span_boundaries import whole_span  # its patterns take 20 ms, and a search reads nothing
+
     found: list[Candidate] = []
     for number, reading in enumerate(readings):
         for span in reading.spans:

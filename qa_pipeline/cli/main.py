@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from indexing.errors import DocqaError, os_reason
 from qa_pipeline.cli.ask import add_ask_verbs, add_read_verb
@@ -113,10 +113,21 @@ class _Parser(argparse.ArgumentParser):
         self.exit(FAILED, f"docqa: {message[:1].upper()}{message[1:]}; see `{self.prog} --help`.\n")
 
 
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only then: that takes ten milliseconds."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest=argparse.SUPPRESS, default=argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> NoReturn:
+        print(f"docqa {_version()}")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of all verbs and options; tests compare README and docs with it."""
     top = _Parser(prog="docqa", description="Find answers in documents of many languages, each with its exact place.")
-    top.add_argument("--version", action="version", version=f"docqa {_version()}")
+    top.add_argument("--version", action=_Version, help="show the version and exit")
     verbs = top.add_subparsers(metavar="VERB", required=True)
     add_index_verb(verbs)
     add_ask_verbs(verbs)
