@@ -10,13 +10,12 @@ from typing import IO
 
 from indexing.errors import UnreadableFile
 from indexing.files.file_text import FileText
+from indexing.files.remarks import Remarks
 
 _SEPARATOR = re.compile(rb"From \S.*\b(?:19|20)\d\d\b")
 _FIRST = re.compile(rb"(?:\xef\xbb\xbf)?\s*From [^\n]*\b(?:19|20)\d\d\b[^\n]*\n(?:>?[A-Za-z][A-Za-z0-9-]*:|From )")
 PART_CHARACTERS, PART_MESSAGES = 200_000, 500
-_MOST_NOTES = 20
-_MORE = "more remarks on messages"
-_COUNTED = re.compile(rf"([\d,]+) (characters of (?:hidden|struck-out) text (?:not )?read|{_MORE})")
+_PLACE = re.compile(r"\d+\.eml: ")
 _BLOCK = 1 << 20
 _QUOTED = re.compile(rb"^>(>*From )", re.M)
 
@@ -111,8 +110,7 @@ class _Part:
 
     def __init__(self, source: str, read: ReadMessage, notes: list[str]) -> None:
         self.source, self.read = source, read
-        self._sums: dict[str, int] = {}
-        self._notes = [note for note in notes if not self._count(note)]
+        self._remarks = Remarks(notes, _PLACE)
         self._texts: list[FileText] = []
         self._characters = self._messages = 0
 
@@ -127,12 +125,11 @@ class _Part:
                 raise UnreadableFile(f"empty, or more than the {most:,} bytes allowed (--max-bytes)")
             texts = self.read(data, f"{self.source}/{place}")
         except UnreadableFile as error:
-            self._note(f"{place}: {error}")
+            self._remarks.add(place, str(error))
             return
         for text in texts:
             for note in text.notes:
-                if not self._count(note):
-                    self._note(f"{place}: {note}")
+                self._remarks.add(place, note)
             meta = dict(text.meta) if text.member else {**text.meta, "parent": self.source}
             member = f"{place}/{text.member}" if text.member else place
             self._texts.append(replace(text, member=member, notes=(), meta=meta))
@@ -143,23 +140,9 @@ class _Part:
         self._texts, self._characters, self._messages = [], 0, 0
         return texts
 
-    def _count(self, note: str) -> bool:
-        """Whether a remark is a count of characters or of remarks, which is added up over all messages."""
-        match = _COUNTED.fullmatch(note)
-        if match:
-            self._sums[match[2]] = self._sums.get(match[2], 0) + int(match[1].replace(",", ""))
-        return match is not None
-
-    def _note(self, note: str) -> None:
-        """Keep the first remarks; the others are counted."""
-        if len(self._notes) < _MOST_NOTES:
-            self._notes.append(note)
-        else:
-            self._sums[_MORE] = self._sums.get(_MORE, 0) + 1
-
     def remarks(self) -> tuple[str, ...]:
         """The remarks on all messages so far."""
-        return (*self._notes, *(f"{count:,} {what}" for what, count in self._sums.items()))
+        return self._remarks.told()
 
 
 class _HashedLines:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from indexing.files.file_text import Contents, FileLimits, FileText, Member
 from indexing.files.file_type import kind_of
 from indexing.files.formats import PLAIN, WITH_SCANS, check, plain_text
 from indexing.files.pictures import KINDS, picture_kind
+from indexing.files.remarks import Remarks
 from indexing.ocr.settings import OcrSettings
 
 DEEPEST = 5
@@ -69,7 +70,7 @@ class _Reading:
         remark = self._remark()
         if not texts:
             raise UnreadableFile("; ".join(["no text in it", *remark]))
-        return [replace(texts[0], notes=(*texts[0].notes, *remark)), *texts[1:]] if remark else texts
+        return _remarked(texts, remark)
 
     def _of(self, data: bytes, name: str, place: str, parent: str, depth: int) -> list[FileText]:
         """The texts of bytes with a name, and of their members. place, parent: inside the file, "" for the file itself."""
@@ -189,3 +190,13 @@ def unique(name: str, names: set[str]) -> str:
         found, number = f"{stem} ({number}){ending}", number + 1
     names.add(found)
     return found
+
+
+def _remarked(texts: list[FileText], remark: Iterable[str]) -> list[FileText]:
+    """The texts, the first of which has the remarks on all members, folded, and those on the file."""
+    folded = Remarks()
+    for text in texts:
+        for note in text.notes if text.member else ():
+            folded.add(text.member, note)
+    first, *others = (replace(text, notes=()) if text.member and text.notes else text for text in texts)
+    return [replace(first, notes=(*first.notes, *folded.told(), *remark)), *others]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import string
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from indexing.build import build_index
+from indexing.errors import UnreadableFile
 from indexing.files import mailboxes
 from indexing.files.file_text import FileLimits, FileText
 from indexing.files.mailboxes import is_mailbox, messages, read_parts
@@ -159,8 +161,23 @@ def test_what_is_not_read_of_messages_is_said(tmp_path: Path) -> None:
         return [FileText("words", notes=("1 file in it not read: a.bin",))]
 
     parts = list(read_parts(io.BytesIO(box(*range(1, 31))), "a.mbox", read, 1_000, (0, "")))
-    assert parts[-1].notes[0] == "1.eml: 1 file in it not read: a.bin" and len(parts[-1].notes) == 21
-    assert parts[-1].notes[-1] == "10 more remarks on messages"
+    assert parts[-1].notes == ("1.eml: 1 file in it not read: a.bin (and 29 more like this)",)
+
+
+def test_a_rare_remark_is_not_hidden_by_a_frequent_one() -> None:
+    def read(data: bytes, source: str) -> list[FileText]:
+        number = int(source.rpartition("/")[2].partition(".")[0])
+        if number == 700:
+            raise UnreadableFile("encrypted")
+        return [FileText("words", notes=(f"1 file in it not read: image{number:03}.png",))]
+
+    data = box(*range(1, 801))
+    first, *rest = read_parts(io.BytesIO(data), "a.mbox", read, 1_000, (0, ""))
+    expected = ("1.eml: 1 file in it not read: image001.png (and 798 more like this)", "700.eml: encrypted")
+    assert rest[-1].notes == expected
+    known = (first.size, first.digest)
+    (*_, resumed) = read_parts(io.BytesIO(data), "a.mbox", read, 1_000, known, first.notes)
+    assert resumed.notes == expected
 
 
 def test_characters_left_out_are_added_up_over_messages_and_runs() -> None:
@@ -174,11 +191,11 @@ def test_characters_left_out_are_added_up_over_messages_and_runs() -> None:
     assert part.notes == whole
     known = (part.size, part.digest)
     (more,) = read_parts(io.BytesIO(box(1, 2, 3, 4)), "a.mbox", read, 1_000, known, part.notes)
-    box_of_many = [f"7.eml: remark {number}" for number in range(20)] + ["10 more remarks on messages"]
+    box_of_many = [f"7.eml: remark {letter}" for letter in string.ascii_lowercase[:20]] + ["10 more remarks on messages"]
     (again,) = read_parts(
         io.BytesIO(box(1, 2, 3, 4)), "a.mbox", lambda *_: [FileText("x", notes=("y",))], 1_000, known, tuple(box_of_many)
     )
-    assert again.notes == (*box_of_many[:20], "11 more remarks on messages")
+    assert again.notes == (*box_of_many[:20], "11 more remarks")
     assert more.begun and more.notes == (
         "4,800 characters of hidden text not read",
         "8 characters of struck-out text not read",
