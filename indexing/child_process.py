@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 
 
 class ChildProcess:
@@ -132,13 +133,16 @@ def parent() -> Connection:
 def bounded(seconds: float, file_bytes: int | None = None) -> Callable[[], None]:
     """For `preexec_fn` of another program: it gets `seconds` of CPU time, and on Linux it is killed when its parent dies.
 
-    file_bytes: the size of each file that it writes. Both limits hold for its children, too.
+    On Linux it has no network either, where the system lets a process have a network namespace of its own: a document may
+    name addresses that the program would load. file_bytes: the size of each file that it writes. All of it holds for its
+    children, too.
     """
     import resource
     import signal
 
     mine, most = os.getpid(), int(seconds) + 2
-    end_with_parent = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
+    linux = ctypes.CDLL(None) if sys.platform == "linux" else None
+    end_with_parent, unshare = getattr(linux, "prctl", None), getattr(linux, "unshare", None)
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (most, most))
@@ -148,6 +152,8 @@ def bounded(seconds: float, file_bytes: int | None = None) -> Callable[[], None]
             end_with_parent(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != mine:
                 os._exit(1)
+        if unshare is not None and unshare(_CLONE_NEWNET):
+            unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
 
     return limit
 

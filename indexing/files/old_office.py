@@ -26,6 +26,19 @@ NEWER = {"doc": "docx", "xls": "xlsx", "ppt": "pptx"}
 NAMES = {"doc": "an old Word document", "xls": "an old Excel workbook", "ppt": "an old PowerPoint presentation"}
 CATDOC = {"doc": ("catdoc", "-w", "-d", "utf-8"), "xls": ("xls2csv", "-d", "utf-8"), "ppt": ("catppt", "-d", "utf-8")}
 OFFICE = ("soffice", "libreoffice")
+_SECURITY, _PROXY = "Office.Common/Security/Scripting", "Inet/Settings"
+SETTINGS = (
+    (_SECURITY, "BlockUntrustedRefererLinks", "true"),
+    (_SECURITY, "DisableMacrosExecution", "true"),
+    (_SECURITY, "DisableActiveContent", "true"),
+    (_SECURITY, "MacroSecurityLevel", 3),
+    ("Office.Writer/Content/Update", "Link", 0),
+    ("Office.Calc/Content/Update", "Link", 2),
+    (_PROXY, "ooInetProxyType", 2),
+    *((_PROXY, f"ooInet{kind}ProxyName", "127.0.0.1") for kind in ("HTTP", "HTTPS", "FTP")),
+    *((_PROXY, f"ooInet{kind}ProxyPort", 9) for kind in ("HTTP", "HTTPS", "FTP")),
+)
+"""Links are not loaded, and if LibreOffice asks for one nevertheless, it asks the discard port of this machine."""
 
 
 def read_old_office(data: bytes, limits: FileLimits, kind: str, parse: Parse) -> list[FileText]:
@@ -50,8 +63,10 @@ def read_old_office(data: bytes, limits: FileLimits, kind: str, parse: Parse) ->
 
 def _by_office(office: str, path: Path, limits: FileLimits, kind: str, parse: Parse) -> list[FileText]:
     """The texts of the file that LibreOffice makes of it."""
-    out, profile = path.parent / "out", (path.parent / "profile").as_uri()
-    command = [office, f"-env:UserInstallation={profile}", "--headless", "--norestore", "--convert-to", NEWER[kind]]
+    out, profile = path.parent / "out", path.parent / "profile"
+    (profile / "user").mkdir(parents=True)
+    (profile / "user" / "registrymodifications.xcu").write_text(_settings(), "utf-8")
+    command = [office, f"-env:UserInstallation={profile.as_uri()}", "--headless", "--norestore", "--convert-to", NEWER[kind]]
     run_program([*command, "--outdir", str(out), str(path)], "LibreOffice", limits)
     made = out / f"in.{NEWER[kind]}"
     if not made.is_file():
@@ -60,6 +75,16 @@ def _by_office(office: str, path: Path, limits: FileLimits, kind: str, parse: Pa
     return [
         replace(text, meta={**text.meta, "file_type": kind}, notes=("read by LibreOffice", *text.notes)) for text in texts
     ]
+
+
+def _settings() -> str:
+    """LibreOffice's settings: it loads nothing that a document links to, from the network or the disk, and runs no macro."""
+    items = (
+        f'<item oor:path="/org.openoffice.{path}"><prop oor:name="{name}" oor:op="fuse"><value>{value}</value></prop></item>'
+        for path, name, value in SETTINGS
+    )
+    namespace = "http://openoffice.org/2001/registry"
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<oor:items xmlns:oor="{namespace}">{"".join(items)}</oor:items>\n'
 
 
 def _reader(kind: str) -> Callable[[bytes, FileLimits], list[FileText]]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from indexing.child_process import ChildProcess, code_to_serve, import_path
+from indexing.child_process import ChildProcess, bounded, code_to_serve, import_path
 
 HEAD = "import sys; sys.path[:] = sys.argv[1:]; import os, time; from indexing.child_process import parent; p = parent(); "
 
@@ -134,3 +137,17 @@ def test_an_idle_watchdog_ends(started: ChildProcess) -> None:
         time.sleep(0.01)
     with pytest.raises(TimeoutError), started.within(0.1):
         started.connection.recv_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")
+def test_a_program_that_reads_a_document_has_no_network(tmp_path: Path) -> None:
+    """Its own limits hold for its children too, so an own process asks whether the system lets it have a namespace."""
+    may = "import ctypes; c = ctypes.CDLL(None); raise SystemExit(bool(c.unshare(1 << 30) and c.unshare(5 << 28)))"
+    if subprocess.run([sys.executable, "-c", may]).returncode:
+        pytest.skip("this system lets no process have a network namespace of its own")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        code = f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 5)"
+        asked = [sys.executable, "-c", code]
+        assert subprocess.run(asked).returncode == 0
+        found = subprocess.run(asked, preexec_fn=bounded(20), capture_output=True, text=True)
+    assert found.returncode == 1 and "Network is unreachable" in found.stderr

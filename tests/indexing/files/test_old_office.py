@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import shutil
 import struct
+import subprocess
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -14,7 +18,7 @@ from indexing.errors import UnreadableFile
 from indexing.files.file_text import FileLimits
 from indexing.files.file_type import kind_of
 from indexing.files.formats import parse
-from indexing.files.old_office import read_old_office
+from indexing.files.old_office import NEWER, read_old_office
 from indexing.files.walk import FileReader
 from tests.indexing.files.conftest import check_laws, put, reason, wait_for
 from tests.indexing.files.office_files import book, paragraph, row, run, shape, slides, word
@@ -61,7 +65,8 @@ def fake_office(folder: Path, kind: str, more: str = "") -> None:
     """A LibreOffice that gives the same file whatever it is asked, and notes its arguments."""
     (folder / "made").write_bytes(MADE[kind])
     out = '"$7"'
-    program(folder, "soffice", f'echo "$@" > {folder}/asked\n{more}\nmkdir -p {out}\ncp {folder}/made {out}/in.$5')
+    kept = f'cp "${{1#*file://}}/user/registrymodifications.xcu" {folder}/settings'
+    program(folder, "soffice", f'echo "$@" > {folder}/asked\n{kept}\n{more}\nmkdir -p {out}\ncp {folder}/made {out}/in.$5')
 
 
 def is_gone(pid: int) -> bool:
@@ -78,6 +83,10 @@ def test_libreoffice_converts_where_it_is_installed(bare: Path, tmp_path: Path, 
     assert text.text == TEXTS[kind] and text.meta["file_type"] == kind and text.notes == ("read by LibreOffice",)
     asked = (bare / "asked").read_text()
     assert f"--headless --norestore --convert-to {kind}x --outdir" in asked and f"in.{kind}" in asked
+    settings = ElementTree.parse(bare / "settings").getroot()
+    values = {item[0].get("{http://openoffice.org/2001/registry}name"): item[0][0].text for item in settings}
+    assert values["BlockUntrustedRefererLinks"] == values["DisableMacrosExecution"] == "true"
+    assert values["ooInetHTTPProxyPort"] == values["ooInetHTTPSProxyPort"] == "9"
 
 
 @pytest.mark.parametrize("kind", MADE)
@@ -168,8 +177,52 @@ def test_real_catdoc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert text.text.split() == "The pier of Malmö is 12 metres deep. It is long.".split()
 
 
-@pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
-def test_real_libreoffice(tmp_path: Path) -> None:
+def by_libreoffice(path: Path, kind: str, *options: str) -> bytes:
+    """The file in an old format, as LibreOffice writes it."""
+    command = ["soffice", f"-env:UserInstallation={(path.parent / 'profile').as_uri()}", "--headless", *options]
+    command += ["--convert-to", kind, "--outdir", str(path.parent), str(path)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    return path.with_suffix(f".{kind}").read_bytes()
+
+
+LIBREOFFICE = pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
+
+
+@LIBREOFFICE
+@pytest.mark.parametrize("kind", MADE)
+def test_real_libreoffice(tmp_path: Path, kind: str) -> None:
+    """A file that LibreOffice itself wrote from the newer format has that one's text."""
+    new = put(tmp_path, f"a.{NEWER[kind]}", MADE[kind])
     with FileReader() as reader:
-        (text,) = reader.read(put(tmp_path, "a.doc", old_word(b"The pier is 12 metres deep.\r")))[0]
-    assert "The pier is 12 metres deep." in text.text
+        (wanted,) = reader.read(new)[0]
+        (text,) = reader.read(put(tmp_path, f"b.{kind}", by_libreoffice(new.path, kind)))[0]
+    check_laws(text)
+    assert text.text == wanted.text and text.notes[0] == "read by LibreOffice"
+
+
+@LIBREOFFICE
+def test_real_libreoffice_loads_nothing_that_a_document_links_to(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        do_HEAD = do_OPTIONS = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        picture = f"http://127.0.0.1:{server.server_port}/picture.png"
+        (tmp_path / "a.html").write_text(f"<p>The pier is long.</p><img src='{picture}'>", "utf-8")
+        data = by_libreoffice(tmp_path / "a.html", "doc", "--writer")
+        assert asked, "a plain LibreOffice loads it"
+        assert picture.encode() in data or picture.encode("utf-16-le") in data
+        asked.clear()
+        with FileReader() as reader:
+            (text,) = reader.read(put(tmp_path, "b.doc", data))[0]
+        server.shutdown()
+    assert "The pier is long." in text.text and asked == []

@@ -119,11 +119,12 @@ def test_vectors_of_another_model_are_not_compared(deep: Index, builtin: Embedde
     tier = SentenceTier.of(builtin)
     assert tier is not None
     with deep.snapshot() as snapshot:
-        assert tier.search(snapshot, "When?", "en", 5) is not None
+        vector = tier.embed(snapshot, "When?")()
+        assert vector is not None and tier.search(snapshot, vector, "en", 5).near
         encoder = builtin.sentence_embedder()
         assert encoder is not None
         monkeypatch.setattr(encoder, "fingerprint", "another")
-        assert tier.search(snapshot, "When?", "en", 5) is None
+        assert tier.embed(snapshot, "When?")() is None
 
 
 def test_an_embedder_of_one_tier_has_none(deep: Index) -> None:
