@@ -116,7 +116,7 @@ class StoreMachine(RuleBasedStateMachine):
         copy.rename(self.path)
         self.index = Index.open(self.path, writable=True)
 
-    @rule(damage=st.sampled_from(["vectors-*.faiss", "keywords-*.npz", "derived.json"]), cut=st.booleans())
+    @rule(damage=st.sampled_from(["vectors-*.faiss", "keywords-*.npz", "words-*.npz", "derived.json"]), cut=st.booleans())
     def damage_a_derived_file(self, damage: str, cut: bool) -> None:
         self.index.close()
         for path in self.path.glob(damage):
