@@ -11,7 +11,6 @@ computed for the hits that are returned only.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -30,7 +29,8 @@ from indexing.store.word_positions import Mask, WordPositions
 from indexing.text.search_terms import DENSE, terms_of_pair
 from indexing.text.word_query import And, Field, Near, Node, Not, Or, Phrase, Span, match, matches, parse
 from indexing.text.word_tokens import tokens
-from qa_pipeline.answers import DocumentHits, WordHit, WordHits
+from qa_pipeline.answers import WordHit, WordHits
+from qa_pipeline.retrieval.document_counts import DocumentCounts
 
 NO_IDS: Ids = np.empty(0, np.int64)
 MOST_DOCUMENTS = 1_000
@@ -64,6 +64,7 @@ class Among:
     words: WordPositions | None
     alive: Mask
     rest: Ids
+    documents: DocumentCounts
 
 
 class WordSearcher:
@@ -81,14 +82,12 @@ class WordSearcher:
         node = parse(query)
         with self.index.snapshot() as snapshot:
             found = self.matches(snapshot, node, filters)
-            ranked = _ranked(snapshot, node, found.ids)
-            part = dict(ranked[offset : offset + limit])
+            part = dict(_ranked(snapshot, node, found.ids, offset + limit)[offset:])
             chunks = snapshot.chunks(list(part))
-            documents = Counter(self.index.folder.documents_of(found.ids))
+            documents, by_document = self._among(snapshot).documents.of(found.ids, MOST_DOCUMENTS)
         hits = tuple(_hit(chunk, found.spans(chunk.id, chunk.text), part[chunk.id]) for chunk in chunks)
-        by_document = tuple(DocumentHits(*document, count) for document, count in documents.most_common(MOST_DOCUMENTS))
         ms = round(1e3 * (time.perf_counter() - began), 2)
-        return WordHits(query, len(found.ids), len(documents), hits, by_document, snapshot.generation, ms)
+        return WordHits(query, len(found.ids), documents, hits, tuple(by_document), snapshot.generation, ms)
 
     def within(self, snapshot: Snapshot, query: str, filters: Filter | None = None) -> Snapshot:
         """The snapshot with only the passages that match the query. Raises SettingError, FilterError."""
@@ -122,7 +121,9 @@ class WordSearcher:
         if among is None or among.generation != snapshot.generation or among.words is not words:
             ids, known = snapshot.state.keywords.ids(), NO_IDS if words is None else words.ids
             alive = np.isin(known, ids, assume_unique=True)
-            among = self._newest = Among(snapshot.generation, words, alive, np.setdiff1d(ids, known, assume_unique=True))
+            rest = np.setdiff1d(ids, known, assume_unique=True)
+            counts = DocumentCounts(self.index.folder, ids)
+            among = self._newest = Among(snapshot.generation, words, alive, rest, counts)
         return among
 
     def _compared(self, snapshot: Snapshot, node: Node, fields: Mapping[Field, Ids], ids: Ids) -> Ids:
@@ -232,13 +233,13 @@ def field_filter(folder: IndexFolder, field: Field) -> Filter:
     return {name: value}
 
 
-def _ranked(snapshot: Snapshot, node: Node, ids: Ids) -> list[tuple[int, float]]:
-    """(id, BM25 score of the words) of passages, best first, then by id."""
+def _ranked(snapshot: Snapshot, node: Node, ids: Ids, most: int) -> list[tuple[int, float]]:
+    """(id, BM25 score of the words) of the best `most` passages, best first, then by id."""
     words = " ".join(token.key for phrase in _phrases(node) for token in phrase.words)
     keywords = snapshot.state.keywords
-    scored = keywords.find(snapshot.weigh(words, ""), max(1, len(ids)), ids) if words else []
-    known = {number for number, _ in scored}
-    return [*scored, *((number, 0.0) for number in ids.tolist() if number not in known)]
+    scored = keywords.find(snapshot.weigh(words, ""), most, ids) if words else []
+    without = np.setdiff1d(ids, [number for number, _ in scored], assume_unique=True) if len(scored) < most else NO_IDS
+    return [*scored, *((number, 0.0) for number in without[: most - len(scored)].tolist())]
 
 
 def _phrases(node: Node) -> list[Phrase]:
