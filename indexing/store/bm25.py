@@ -40,6 +40,7 @@ K1 = 1.2
 B = 0.75
 FEWEST = 10
 EXTRA_WEIGHT = 0.5
+FEW = 8
 
 Hashes = NDArray[np.uint64]
 Postings = tuple[NDArray[np.int32], NDArray[np.uint16]]
@@ -173,6 +174,16 @@ class Segment:
                 if not isinstance(error, SystemError) or not tries_left:
                     raise IndexDamaged(f"The keyword index {path.name} cannot be read ({error}).") from error
         raise AssertionError("the last try returns or raises")
+
+
+def _among(ids: Ids, allowed: Ids) -> NDArray[np.bool_]:
+    """Which of the ascending ids are allowed. A few allowed ones are looked up, without a pass over all ids."""
+    if len(allowed) * FEW > len(ids):
+        return np.isin(ids, allowed)
+    found, at = np.zeros(len(ids), bool), np.searchsorted(ids, allowed)
+    at = at[at < len(ids)]
+    found[at[np.isin(ids[at], allowed)]] = True
+    return found
 
 
 class _Hashes(dict[str, int]):
@@ -348,7 +359,7 @@ class KeywordIndex:
         for segment, alive, score, match in zip(self.segments, self._alive, scores, matched, strict=True):
             keep = alive & (match == len(question.terms) if all_terms else score > 0)
             if allowed is not None:
-                keep &= np.isin(segment.ids, allowed)
+                keep &= _among(segment.ids, allowed)
             found_ids.append(segment.ids[keep])
             found_scores.append(score[keep])
         return top_scores(np.concatenate(found_ids), np.concatenate(found_scores), top_k)

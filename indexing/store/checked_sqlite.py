@@ -113,12 +113,19 @@ class CheckedCursor(sqlite3.Cursor):
         return self._checked(super().__next__)
 
     def _checked(self, call: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+        """Call. A mistake in the SQL or its values is raised as it is; damage, a full disk and the like by docqa's errors.
+
+        An error that is its own cause, or a variable that holds it, would keep the cursor until garbage is collected.
+        """
+        path: Path = self.connection.path  # type: ignore[attr-defined]
         try:
             return call(*given, **named)
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError):
+            raise
         except sqlite3.DatabaseError as error:
-            raise _translated(self.connection, error) from error
+            raise folder_error(path, error) from error
         except UnicodeDecodeError as error:  # SQLite's message quotes a damaged schema.
-            raise _translated(self.connection, sqlite3.DatabaseError("malformed database schema")) from error
+            raise folder_error(path, sqlite3.DatabaseError("malformed database schema")) from error
 
 
 class CheckedConnection(sqlite3.Connection):
@@ -143,10 +150,3 @@ class CheckedConnection(sqlite3.Connection):
 
     def executemany(self, *given: Any) -> CheckedCursor:
         return self.cursor().executemany(*given)
-
-
-def _translated(connection: Any, error: sqlite3.DatabaseError) -> Exception:
-    """A docqa error for damage, a full disk and the like; the error itself for a mistake in the SQL or its values."""
-    if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.DataError):
-        return error
-    return folder_error(connection.path, error)

@@ -314,11 +314,11 @@ class IndexFolder(Database):
             for number, text, language in self._by_ids("SELECT id, text, language FROM chunks WHERE id IN", part):
                 yield number, text if isinstance(text, str) else "", str(language)
 
-    def documents_of(self, ids: Ids) -> list[tuple[str, str]]:
-        """(id, source) of the document of each of these chunks, by ascending chunk id; deleted chunks are left out."""
+    def documents_of(self, ids: Ids) -> list[tuple[int, str, str]]:
+        """(chunk id, id and source of its document) of these chunks, by ascending chunk id; deleted ones are left out."""
         sql = "SELECT c.id, d.id, d.source FROM chunks AS c JOIN documents AS d ON d.id = c.document_id WHERE c.id IN"
         rows = (row for part in _parts(ids) for row in self._by_ids(sql, part))
-        return [(str(id), str(source)) for _, id, source in rows]
+        return [(number, str(id), str(source)) for number, id, source in rows]
 
     def has_field(self, name: str) -> bool:
         """Whether any document has a field of this name in its metadata."""

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from indexing.arrays import Ids
 from indexing.atomic_files import file_checksum, remove_leftovers, store, sync_file
+from indexing.errors import IndexDamaged
 from indexing.store import faiss_index as faiss_file
 from indexing.store.bm25 import Segment
 from indexing.store.faiss_index import VectorIndex
 from indexing.store.postings_merge import SegmentSpool, merge_into
+from indexing.store.word_file import WORDS, read, write
 from indexing.text.search_terms import VERSION as TERMS
 
 if TYPE_CHECKING:
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
 MANIFEST = "derived.json"
 VECTORS, SENTENCES = "vectors", "sentences"
 PARTIAL = "partial"
-PATTERNS = (f"{VECTORS}-*.faiss", f"{SENTENCES}-*.faiss", "keywords-*.npz")
+PATTERNS = (f"{VECTORS}-*.faiss", f"{SENTENCES}-*.faiss", "keywords-*.npz", f"{WORDS}-*.npz")
 
 
 class DerivedFiles:
@@ -62,6 +66,27 @@ class DerivedFiles:
         self._manifest["keywords"] = self._entry(path)
         return Segment.load(path, mapped=True)
 
+    def words(self, ids: Ids, texts: Callable[[Ids], Iterator[tuple[int, str, str]]], *, afresh: bool) -> None:
+        """Write the positions of the words of these passages, from what the stored file has of them and from texts.
+
+        ids: ascending. afresh: from the texts alone. Where nothing changed, the stored file stays.
+        """
+        stored = self._stored()
+        try:
+            base = None if afresh else read(self._folder, stored)
+        except IndexDamaged:
+            base = None
+        known = ids[:0] if base is None else base.ids
+        new, dead = np.setdiff1d(ids, known, assume_unique=True), np.setdiff1d(known, ids, assume_unique=True)
+        if len(new) and len(known) and new[0] < known[-1]:
+            base, new, dead = None, ids, ids[:0]
+        if base is not None and not len(new) and not len(dead):
+            self._manifest[WORDS] = stored[WORDS]
+            return
+        path = self._folder / f"{WORDS}-{self._stamp}.npz"
+        write(path, base, dead, ((number, text) for number, text, _ in texts(new)))
+        self._manifest[WORDS] = self._entry(path)
+
     def vectors(self, name: str, index: VectorIndex) -> None:
         """Write a vector index whose additions are all in its base."""
         entry = self._entry_of(name)
@@ -95,7 +120,7 @@ class DerivedFiles:
             return None
 
     def _sweep(self, manifest: Any) -> None:
-        entries = [entry.get(key) for entry in _levels(manifest) for key in (VECTORS, PARTIAL, "keywords")]
+        entries = [entry.get(key) for entry in _levels(manifest) for key in (VECTORS, PARTIAL, "keywords", WORDS)]
         keep = {entry.get("file") for entry in entries if isinstance(entry, dict)}
         remove_leftovers(self._folder / MANIFEST)
         for pattern in PATTERNS:

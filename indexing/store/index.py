@@ -32,12 +32,13 @@ from indexing.store.database_checks import damaged_files, database_problems
 from indexing.store.derived_files import MANIFEST, PARTIAL, SENTENCES, VECTORS, DerivedFiles
 from indexing.store.faiss_index import VectorIndex
 from indexing.store.filters import Filter, where
-from indexing.store.index_checks import different_vectors, keyword_problems, vector_problems
+from indexing.store.index_checks import different_vectors, keyword_problems, vector_problems, word_problems
 from indexing.store.postings_merge import SegmentSpool
 from indexing.store.sentence_vectors import SentenceVectors
 from indexing.store.snapshot import Snapshot, State
 from indexing.store.term_hashes import hashes
 from indexing.store.vector_column import VectorColumn
+from indexing.store.word_file import WordFile
 from indexing.text.search_terms import VERSION as TERMS
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Index:
     def __init__(self, folder: IndexFolder) -> None:
         self.folder = folder
         self.sentences = SentenceVectors(folder)
+        self.words = WordFile(folder.path / MANIFEST)
         self._guard = threading.Lock()
         self._allowed: LRUCache[Ids] = LRUCache(CACHED_FILTERS)
         self._written = SegmentSpool(folder.path)
@@ -299,6 +301,7 @@ class Index:
             added = self._segments(new) if words is None else words
             with DerivedFiles(self.folder.path, generation) as files:
                 keywords = files.keywords(chain(state.keywords.segments, added), np.union1d(state.keywords.dead, gone))
+                files.words(self.folder.chunk_ids(), self.folder.texts, afresh=not state.generation)
                 vectors = self._column().published(state.vectors, new, gone, files.partial(VECTORS))
                 files.vectors(VECTORS, vectors)
                 sentences, since = self._published_sentences(state, gone, files)
@@ -349,6 +352,9 @@ class Index:
                 yield f"{len(ids) - len(embedded)} passages have no sound vector; `docqa doctor --repair` embeds them."
             chosen = ids[np.linspace(0, len(ids) - 1, min(sample, len(ids))).astype(int)] if len(ids) else ids
             yield from keyword_problems(state.keywords, chosen, self._segment(chosen))
+            words = self.words.newest()
+            if words is not None:
+                yield from word_problems(words, [(number, text) for number, text, _ in self.folder.texts(chosen)])
 
     def differing(self) -> list[int]:
         """Ids of passages whose stored vector is not that of the vector index, which has a checksum."""
@@ -363,6 +369,7 @@ class Index:
                 yield "The keyword index has the terms of another version and is rebuilt in memory at each start."
         except (IndexDamaged, OSError, ValueError, KeyError, TypeError) as error:
             yield f"The derived files cannot be used and are rebuilt in memory at each start: {str(error).rstrip('.')}."
+        yield from self.words.problems()
 
     def repair(self) -> list[str]:
         """Rebuild the derived files from the database, and remove damaged documents, so that the next run reads them again.

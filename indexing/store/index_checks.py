@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from indexing.arrays import Ids, Matrix
 from indexing.store.bm25 import ARRAYS, KeywordIndex, Segment
 from indexing.store.faiss_index import VectorIndex, base_ids
+from indexing.store.word_file import restricted
+from indexing.store.word_positions import ARRAYS as WORD_ARRAYS
+from indexing.store.word_positions import WordPositions
 
 
 def keyword_problems(keywords: KeywordIndex, ids: Ids, expected: Segment) -> Iterator[str]:
@@ -19,6 +22,15 @@ def keyword_problems(keywords: KeywordIndex, ids: Ids, expected: Segment) -> Ite
     kept = Segment.merge(keywords.segments, np.setdiff1d(inside, ids))
     if not all(np.array_equal(getattr(expected, name), getattr(kept, name)) for name in ARRAYS):
         yield "The keyword index holds other terms than the passages have."
+
+
+def word_problems(words: WordPositions, passages: Sequence[tuple[int, str]]) -> Iterator[str]:
+    """Whether the positions of words differ from those of these texts, given as (id, text) with ascending ids."""
+    known = set(words.ids.tolist())
+    expected = WordPositions.build((number, text) for number, text in passages if number in known)
+    kept = restricted(words, expected.ids)
+    if not all(np.array_equal(getattr(expected, name), getattr(kept, name)) for name in WORD_ARRAYS):
+        yield "The positions of words are others than the passages have."
 
 
 def vector_problems(vectors: VectorIndex, ids: Ids, matrix: Matrix, name: str) -> Iterator[str]:

@@ -44,7 +44,7 @@ def merge_into(path: Path, segments: Sequence[Segment], dead: Ids) -> None:
             for name in ARRAYS:
                 with file.open(f"{name}.npy", "w", force_zip64=True) as entry:
                     spooled = {"rows": rows, "counts": counts}.get(name)
-                    _write(entry, arrays[name], spooled, first)
+                    write_array(entry, arrays[name], spooled, first)
 
 
 def _merged(segments: Sequence[Segment], dead: Ids) -> Iterator[Segment]:
@@ -69,7 +69,7 @@ def _part(segment: Segment, begin: int, end: int) -> Segment:
     )
 
 
-def _write(entry: IO[bytes], array: Any, spooled: Any, count: int) -> None:
+def write_array(entry: IO[bytes], array: Any, spooled: Any, count: int) -> None:
     """An array as a .npy file; spooled: the file of its content, `count` items, or None."""
     header = np.lib.format.header_data_from_array_1_0(array)
     if spooled is None:

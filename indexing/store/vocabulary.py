@@ -1,8 +1,8 @@
-"""The vocabulary of an index: its words by their beginning, and its pairs of unspaced characters by either character.
+"""The vocabulary of passages: their words by their beginning, and its pairs of unspaced characters by either character.
 
-The keyword index stores hashes of terms, which cannot be searched by a part. The vocabulary is collected from the texts of
-the passages, in memory, at the first search that needs it. Later ones add the passages written since. Words of deleted
-passages may remain; the keyword index has no passage for them.
+The keyword index stores hashes of terms, which cannot be searched by a part. Passages that the file of word positions lacks
+need a vocabulary. It is collected from their texts, in memory, at the first search that needs it. Later ones add the
+passages written since. Words of deleted passages may remain; the keyword index has no passage for them.
 """
 
 from __future__ import annotations
@@ -37,22 +37,17 @@ class Vocabulary:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._last = self._generation = -1
+        self._covered: Ids = np.empty(0, np.int64)
         self._words: Sequence[str] = ()
         self._holding: dict[str, set[str]] = {}
 
-    def update(self, folder: IndexFolder) -> Vocabulary:
-        """Add the words of passages that are new since the last update. Returns itself."""
-        with self._guard, folder.reading():
-            generation = folder.generation()
-            if generation == self._generation:
-                return self
-            ids = folder.chunk_ids()
-            new = ids[np.searchsorted(ids, self._last, side="right") :]
+    def update(self, folder: IndexFolder, ids: Ids) -> Vocabulary:
+        """Add the words of those of these passages (ascending ids) that it lacks. Returns itself."""
+        with self._guard:
+            new = np.setdiff1d(ids, self._covered, assume_unique=True)
             if len(new):
                 self._add(folder, new)
-                self._last = int(new[-1])
-            self._generation = generation
+                self._covered = np.union1d(self._covered, new)
         return self
 
     def words(self, prefix: str) -> list[str]:

@@ -64,7 +64,7 @@ def keys(text: str) -> Keys:
     joined: set[int] = set()
     for run in BARE_RUNS.findall(term_text(text)):
         first = len(found)
-        found += _keys(run)
+        found += cached_keys(run)
         if len(found) > first + 1 and DENSE.match(run):
             joined.update(range(first + 1, len(found)))
     return Keys(found, joined)
@@ -87,7 +87,9 @@ def tokens(text: str) -> list[Token]:
     """
     if NOT_PLAIN.search(text) is None:
         return [
-            Token(key, False, match.start(), match.end()) for match in PLAIN_RUNS.finditer(text) for key in _keys(match[0])
+            Token(key, False, match.start(), match.end())
+            for match in PLAIN_RUNS.finditer(text)
+            for key in cached_keys(match[0])
         ]
     return list(_bare_tokens(text))
 
@@ -103,7 +105,8 @@ def _plain_keys(piece: str) -> tuple[str, ...]:
 
 
 @functools.lru_cache(CACHED_RUNS)
-def _keys(run: str) -> tuple[str, ...]:
+def cached_keys(run: str) -> tuple[str, ...]:
+    """`run_keys`, kept in an LRU cache."""
     return run_keys(run)
 
 
@@ -115,7 +118,7 @@ def _bare_tokens(text: str) -> Iterator[Token]:
         return normal.original(places[start], places[end - 1] + 1) if places else normal.original(start, end)
 
     for match in BARE_RUNS.finditer(shown):
-        run, keys = match[0], _keys(match[0])
+        run, keys = match[0], cached_keys(match[0])
         if DENSE.match(run) is None:
             span = original(match.start(), match.end())
             yield from (Token(key, False, *span) for key in keys)

@@ -1,16 +1,17 @@
 """Search by words: the passages that match a query of `indexing.text.word_query`, all of them, with the places of its words.
 
-Two phases. The keyword index gives candidates: a superset of the passages that match. Then the text of each candidate is
-compared with the query. So the result equals that of comparing every passage, which tests hold on random queries.
-The places of the words are computed for the hits that are returned only.
+The positions of words, which are stored with the index, prove most matches: no text is read. Passages that they lack are
+those written since, or all in an index of an earlier docqa. For those there are two phases. The keyword index gives
+candidates: a superset of the passages that match. Then the text of each candidate is compared with the query.
+
+So the result equals that of comparing every passage, which tests hold on random queries. The places of the words are
+computed for the hits that are returned only.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -24,16 +25,18 @@ from indexing.store.filters import COLUMNS, Filter, where
 from indexing.store.index import Index
 from indexing.store.snapshot import Snapshot
 from indexing.store.vocabulary import Vocabulary
+from indexing.store.word_positions import Mask, WordPositions
 from indexing.text.search_terms import DENSE, terms_of_pair
 from indexing.text.word_query import And, Field, Near, Node, Not, Or, Phrase, Span, match, matches, parse
 from indexing.text.word_tokens import tokens
-from qa_pipeline.answers import DocumentHits, WordHit, WordHits
+from qa_pipeline.answers import WordHit, WordHits
+from qa_pipeline.retrieval.document_counts import DocumentCounts
 
 NO_IDS: Ids = np.empty(0, np.int64)
 MOST_DOCUMENTS = 1_000
 MANY = 100  # candidates that are worth a pattern
-# An id takes 8 bytes in an array, and about eight times as many in a set. A query takes some kilobytes, also without hits.
-CACHED_IDS, SIZE_IN_SET, SIZE_OF_QUERY = 2_000_000, 8, 1_000
+# An id takes 8 bytes. A query takes some kilobytes, also without hits.
+CACHED_IDS, SIZE_OF_QUERY = 2_000_000, 1_000
 ALIASES = {"type": "file_type", "file": "source"}
 
 
@@ -43,11 +46,25 @@ class Matches:
 
     ids: Ids
     node: Node
-    fields: Mapping[Field, AbstractSet[int]]
+    fields: Mapping[Field, Ids]
 
     def spans(self, number: int, text: str) -> list[Span]:
         """The places of the query's words in the text of a passage that matches."""
-        return match(self.node, tokens(text), lambda field: number in self.fields[field]) or []
+        return match(self.node, tokens(text), lambda field: _is_in(number, self.fields[field])) or []
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """The passages of a generation.
+
+    alive: which of the positions' passages are left, a mask [n]. rest: ids that the positions lack, ascending.
+    """
+
+    generation: int
+    words: WordPositions | None
+    alive: Mask
+    rest: Ids
+    documents: DocumentCounts
 
 
 class WordSearcher:
@@ -56,6 +73,7 @@ class WordSearcher:
     def __init__(self, index: Index) -> None:
         self.index = index
         self.vocabulary = Vocabulary()
+        self._newest: Among | None = None
         self._recent: LRUCache[Matches] = LRUCache(CACHED_IDS, _size)
 
     def search(self, query: str, filters: Filter | None = None, offset: int = 0, limit: int = 10) -> WordHits:
@@ -64,14 +82,12 @@ class WordSearcher:
         node = parse(query)
         with self.index.snapshot() as snapshot:
             found = self.matches(snapshot, node, filters)
-            ranked = _ranked(snapshot, node, found.ids)
-            part = dict(ranked[offset : offset + limit])
+            part = dict(_ranked(snapshot, node, found.ids, offset + limit)[offset:])
             chunks = snapshot.chunks(list(part))
-            documents = Counter(self.index.folder.documents_of(found.ids))
+            documents, by_document = self._among(snapshot).documents.of(found.ids, MOST_DOCUMENTS)
         hits = tuple(_hit(chunk, found.spans(chunk.id, chunk.text), part[chunk.id]) for chunk in chunks)
-        by_document = tuple(DocumentHits(*document, count) for document, count in documents.most_common(MOST_DOCUMENTS))
         ms = round(1e3 * (time.perf_counter() - began), 2)
-        return WordHits(query, len(found.ids), len(documents), hits, by_document, snapshot.generation, ms)
+        return WordHits(query, len(found.ids), documents, hits, tuple(by_document), snapshot.generation, ms)
 
     def within(self, snapshot: Snapshot, query: str, filters: Filter | None = None) -> Snapshot:
         """The snapshot with only the passages that match the query. Raises SettingError, FilterError."""
@@ -88,38 +104,57 @@ class WordSearcher:
         return found
 
     def _matches(self, snapshot: Snapshot, node: Node, filters: Filter | None) -> Matches:
-        folder = self.index.folder
-        fields = {field: set(_field_ids(folder, field).tolist()) for field in _fields(node)}
-        candidates, allowed = self._candidates(snapshot, node), snapshot.allowed(filters)
-        if candidates is None:
-            candidates = snapshot.state.keywords.ids() if allowed is None else allowed
-        elif allowed is not None:
-            candidates = np.intersect1d(candidates, allowed, assume_unique=True)
+        fields = {field: _field_ids(self.index.folder, field) for field in _fields(node)}
+        among, allowed = self._among(snapshot), snapshot.allowed(filters)
+        proved, rest = NO_IDS, among.rest
+        if among.words is not None:
+            proved = among.words.ids[_mask(node, among.words, fields) & among.alive]
+        if allowed is not None:
+            proved, rest = (np.intersect1d(part, allowed, assume_unique=True) for part in (proved, rest))
+        if not len(rest):
+            return Matches(proved, node, fields)
+        return Matches(np.union1d(proved, self._compared(snapshot, node, fields, rest)), node, fields)
+
+    def _among(self, snapshot: Snapshot) -> Among:
+        """The passages of a snapshot, by whether the positions have them; kept for the newest generation."""
+        words, among = self.index.words.newest(), self._newest
+        if among is None or among.generation != snapshot.generation or among.words is not words:
+            ids, known = snapshot.state.keywords.ids(), NO_IDS if words is None else words.ids
+            alive = np.isin(known, ids, assume_unique=True)
+            rest = np.setdiff1d(ids, known, assume_unique=True)
+            counts = DocumentCounts(self.index.folder, ids)
+            among = self._newest = Among(snapshot.generation, words, alive, rest, counts)
+        return among
+
+    def _compared(self, snapshot: Snapshot, node: Node, fields: Mapping[Field, Ids], ids: Ids) -> Ids:
+        """Those of the passages whose text matches, ascending."""
+        candidates = self._candidates(snapshot, node, ids)
+        candidates = ids if candidates is None else np.intersect1d(candidates, ids, assume_unique=True)
         many = len(candidates) > MANY
         found = [
             number
-            for number, text, _ in folder.texts(candidates)
-            if matches(node, text, lambda field, number=number: number in fields[field], by_pattern=many)  # type: ignore[misc]
+            for number, text, _ in self.index.folder.texts(candidates)
+            if matches(node, text, lambda field, number=number: _is_in(number, fields[field]), by_pattern=many)  # type: ignore[misc]
         ]
-        return Matches(np.array(found, dtype=np.int64), node, fields)
+        return np.array(found, dtype=np.int64)
 
-    def _candidates(self, snapshot: Snapshot, node: Node) -> Ids | None:
-        """The ids of a superset of the passages that match, ascending; None for all passages."""
+    def _candidates(self, snapshot: Snapshot, node: Node, ids: Ids) -> Ids | None:
+        """The ids of a superset of those of `ids` that match, ascending; None for all."""
         if isinstance(node, Phrase):
-            return _all_of([snapshot.state.keywords.holding(terms) for terms in self._needed(node)])
+            return _all_of([snapshot.state.keywords.holding(terms) for terms in self._needed(node, ids)])
         if isinstance(node, Near):
-            return _all_of([self._candidates(snapshot, node.left), self._candidates(snapshot, node.right)])
+            return _all_of([self._candidates(snapshot, phrase, ids) for phrase in (node.left, node.right)])
         if isinstance(node, Field):
             return _field_ids(self.index.folder, node)
         if isinstance(node, Not):
             return None
-        found = [self._candidates(snapshot, part) for part in node.parts]
+        found = [self._candidates(snapshot, part, ids) for part in node.parts]
         if isinstance(node, And):
             return _all_of(found)
         known = [part for part in found if part is not None]
         return reduce(np.union1d, known, NO_IDS) if len(known) == len(found) else None
 
-    def _needed(self, phrase: Phrase) -> list[Sequence[str] | set[str]]:
+    def _needed(self, phrase: Phrase, ids: Ids) -> list[Sequence[str] | set[str]]:
         """Terms that a passage with the phrase has: at least one of each of these."""
         words, needed = phrase.words, list[Sequence[str] | set[str]]()
         for at, word in enumerate(words):
@@ -128,17 +163,37 @@ class WordSearcher:
                 needed.append(terms_of_pair(word.key + words[at + 1].key))
             elif DENSE.match(word.key) is None:
                 is_prefix = phrase.prefix and at == len(words) - 1
-                needed.append(self._vocabulary().words(word.key) if is_prefix else (word.key,))
+                needed.append(self._vocabulary(ids).words(word.key) if is_prefix else (word.key,))
             elif not word.joined:
-                needed.append(self._vocabulary().pairs(word.key))
+                needed.append(self._vocabulary(ids).pairs(word.key))
         return needed
 
-    def _vocabulary(self) -> Vocabulary:
-        return self.vocabulary.update(self.index.folder)
+    def _vocabulary(self, ids: Ids) -> Vocabulary:
+        return self.vocabulary.update(self.index.folder, ids)
 
 
 def _size(found: Matches) -> int:
-    return SIZE_OF_QUERY + len(found.ids) + sum(SIZE_IN_SET * len(ids) for ids in found.fields.values())
+    return SIZE_OF_QUERY + len(found.ids) + sum(len(ids) for ids in found.fields.values())
+
+
+def _is_in(number: int, ids: Ids) -> bool:
+    """Whether an id is among ascending ones."""
+    at = int(np.searchsorted(ids, number))
+    return at < len(ids) and int(ids[at]) == number
+
+
+def _mask(node: Node, words: WordPositions, fields: Mapping[Field, Ids]) -> Mask:
+    """Of each passage of the positions, whether it matches."""
+    if isinstance(node, Phrase):
+        return words.having(node)
+    if isinstance(node, Near):
+        return words.near(node)
+    if isinstance(node, Field):
+        return np.isin(words.ids, fields[node], assume_unique=True)
+    if isinstance(node, Not):
+        return ~_mask(node.part, words, fields)
+    join = np.logical_and if isinstance(node, And) else np.logical_or
+    return reduce(join, (_mask(part, words, fields) for part in node.parts))
 
 
 def _all_of(found: Sequence[Ids | None]) -> Ids | None:
@@ -178,13 +233,13 @@ def field_filter(folder: IndexFolder, field: Field) -> Filter:
     return {name: value}
 
 
-def _ranked(snapshot: Snapshot, node: Node, ids: Ids) -> list[tuple[int, float]]:
-    """(id, BM25 score of the words) of passages, best first, then by id."""
+def _ranked(snapshot: Snapshot, node: Node, ids: Ids, most: int) -> list[tuple[int, float]]:
+    """(id, BM25 score of the words) of the best `most` passages, best first, then by id."""
     words = " ".join(token.key for phrase in _phrases(node) for token in phrase.words)
     keywords = snapshot.state.keywords
-    scored = keywords.find(snapshot.weigh(words, ""), max(1, len(ids)), ids) if words else []
-    known = {number for number, _ in scored}
-    return [*scored, *((number, 0.0) for number in ids.tolist() if number not in known)]
+    scored = keywords.find(snapshot.weigh(words, ""), most, ids) if words else []
+    without = np.setdiff1d(ids, [number for number, _ in scored], assume_unique=True) if len(scored) < most else NO_IDS
+    return [*scored, *((number, 0.0) for number in without[: most - len(scored)].tolist())]
 
 
 def _phrases(node: Node) -> list[Phrase]:

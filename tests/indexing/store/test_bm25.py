@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from indexing.errors import IndexDamaged
 from indexing.store import bm25
-from indexing.store.bm25 import ARRAYS, FEWEST, K1, B, KeywordIndex, Segment
+from indexing.store.bm25 import ARRAYS, FEWEST, K1, B, KeywordIndex, Segment, _among
 
 word = st.sampled_from(["a", "b", "c", "ไทย", "水", "é", "long" * 10])
 passages = st.lists(st.lists(word, max_size=8), max_size=12)
@@ -170,3 +170,11 @@ def test_a_parse_that_another_thread_disturbed_is_tried_again(
     else:
         with pytest.raises(IndexDamaged, match=r"k\.npz"):
             Segment.load(tmp_path / "k.npz")
+
+
+def test_few_and_many_allowed_passages_are_looked_up_alike() -> None:
+    random = np.random.default_rng(2)
+    ids = np.unique(random.integers(0, 4_000, 900))
+    for count in (0, 1, 3, 40, 112, 113, 900):
+        allowed = np.unique(random.integers(-50, 5_000, count))
+        assert _among(ids, allowed).tolist() == [number in set(allowed.tolist()) for number in ids.tolist()]

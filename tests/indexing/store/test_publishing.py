@@ -243,7 +243,7 @@ def test_a_full_disk_keeps_no_files_of_the_try_that_failed(
     assert derived(tmp_path / "index") == before
     monkeypatch.undo()
     index_it(documents, tmp_path / "index")
-    assert len(derived(tmp_path / "index")) == 2
+    assert len(derived(tmp_path / "index")) == 3
 
 
 @pytest.mark.parametrize("manifest", [None, "{", "[]", '{"keywords": 3, "sentences": []}'])

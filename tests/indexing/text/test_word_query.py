@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from indexing.errors import SettingError
 from indexing.text.search_terms import STEMMERS, terms, terms_of_pair
+from indexing.text.word_numbers import WordNumbers
 from indexing.text.word_query import Field, match, matches, parse
 from indexing.text.word_tokens import Keys, keys, tokens
 from tests.known import SCRIPTS
@@ -149,3 +150,14 @@ def test_any_query_is_answered_or_refused(text: str, query: str) -> None:
 def test_words_without_places_are_the_same(text: str) -> None:
     found = tokens(text)
     assert keys(text) == Keys([one.key for one in found], {at for at, one in enumerate(found) if one.joined})
+
+
+@given(st.lists(ANY, max_size=3))
+def test_numbers_stand_for_the_same_words(texts: list[str]) -> None:
+    """Whatever was numbered before."""
+    numbers = WordNumbers()
+    found = [numbers.of(text).tolist() for text in texts]
+    names = list(numbers.words)
+    for text, row in zip(texts, found, strict=True):
+        joined = {at for at, number in enumerate(row) if number % 2}
+        assert Keys([names[number // 2] for number in row], joined) == keys(text)

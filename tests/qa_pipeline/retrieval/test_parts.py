@@ -192,12 +192,9 @@ def test_each_document_is_in_one_part(whole: Path, parts: Path) -> None:
             assert list(index.problems()) == []
             rows = [row[0] for row in index.folder.document_rows()]
             assert rows and all(opened.part_of(id) == number for id in rows)
-            held += [
-                *zip(index.folder.chunk_ids().tolist(), index.folder.documents_of(index.folder.chunk_ids()), strict=True)
-            ]
+            held += index.folder.documents_of(index.folder.chunk_ids())
     with IndexFolder.open(whole) as folder:
-        ids = folder.chunk_ids()
-        assert sorted(held) == [*zip(ids.tolist(), folder.documents_of(ids), strict=True)]
+        assert sorted(held) == folder.documents_of(folder.chunk_ids()) != []
 
 
 def test_statistics_are_those_of_the_segments(tmp_path: Path) -> None:

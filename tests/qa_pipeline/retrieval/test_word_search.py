@@ -12,6 +12,8 @@ from indexing.build import build_index
 from indexing.errors import SettingError
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.index import Index
+from indexing.store.word_file import restricted
+from indexing.store.word_positions import WordPositions
 from indexing.text.search_terms import DENSE
 from indexing.text.word_query import Field, match, parse
 from indexing.text.word_tokens import tokens
@@ -102,9 +104,24 @@ def drawn(draw: random.Random, texts: list[str], depth: int = 2) -> str:
     return word()
 
 
-@pytest.mark.parametrize("many", [0, word_search.MANY])
-def test_it_equals_comparing_every_passage(index: Index, many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def positions(index: Index, part: str) -> WordPositions | None:
+    """The positions of all passages, of every other one, or none as in an index of an earlier docqa."""
+    ids = index.folder.chunk_ids()
+    if part == "none":
+        return None
+    return index.words.newest() if part == "all" else restricted(WordPositions.build(passages(index)), ids[::2])
+
+
+def passages(index: Index) -> Iterator[tuple[int, str]]:
+    return ((number, text) for number, text, _ in index.folder.texts(index.folder.chunk_ids()))
+
+
+@pytest.mark.parametrize(("part", "many"), [("all", 0), ("half", 0), ("none", 0), ("none", word_search.MANY)])
+def test_it_equals_comparing_every_passage(index: Index, part: str, many: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(word_search, "MANY", many)
+    stored = positions(index, part)
+    assert stored is None or len(stored.ids) == len(index.folder.chunk_ids()[:: 1 + (part == "half")])
+    monkeypatch.setattr(index.words, "newest", lambda: stored)
     draw = random.Random(7)
     texts = [text for _, text, _ in index.folder.texts(index.folder.chunk_ids())]
     parsed = {number: tokens(text) for number, text, _ in index.folder.texts(index.folder.chunk_ids())}
@@ -129,8 +146,13 @@ def test_it_equals_comparing_every_passage(index: Index, many: int, monkeypatch:
     assert empty < QUERIES / 2
 
 
+@pytest.mark.parametrize("part", ["all", "half", "none"])
 @pytest.mark.parametrize("query", ["都* OR 木", "京", "b* AND NOT bridge", "NOT bridge", "橋*", "ก", "7234*", "72340"])
-def test_parts_of_words_come_from_the_vocabulary(index: Index, query: str) -> None:
+def test_parts_of_words_come_from_the_vocabulary(
+    index: Index, query: str, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = positions(index, part)
+    monkeypatch.setattr(index.words, "newest", lambda: stored)
     with index.snapshot() as snapshot:
         found = WordSearcher(index).matches(snapshot, parse(query))
         texts = {number: text for number, text, _ in index.folder.texts(found.ids)}
@@ -176,6 +198,17 @@ def test_further_pages_compare_no_passage_again(index: Index, monkeypatch: pytes
 
     monkeypatch.setattr(IndexFolder, "texts", texts)
     assert searcher.search("bridge language:en", offset=1, limit=2).hits == whole.hits[1:3] != ()
+
+
+def test_no_text_is_read_where_positions_prove_a_match(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also not for the first prefix and the first single character."""
+
+    def texts(*_: object) -> None:
+        raise AssertionError("a text is read")
+
+    monkeypatch.setattr(IndexFolder, "texts", texts)
+    for query in ("bri*", "京", '"the bridge"', "NOT bridge", "the NEAR/9 bridge"):
+        assert WordSearcher(index).search(query).passages, query
 
 
 def test_queries_without_hits_do_not_pile_up(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
