@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from indexing.documents import Document
-from indexing.errors import IndexMismatch, SettingError
+from indexing.errors import IndexMismatch
 from indexing.models.embedder import Embedder
 from indexing.store.copies import MOST_NAMED, Twins, sketches_of, twins_of
 from indexing.store.corpus_db import IndexFolder, StoredChunk
@@ -22,6 +23,9 @@ from indexing.text.text_sketch import copies
 from qa_pipeline.retrieval.candidates import Candidates, Tiers, candidates
 from qa_pipeline.retrieval.retriever import RetrievedPassages, combine, distinct, retrieved
 from qa_pipeline.settings import AskSettings
+
+if TYPE_CHECKING:
+    from qa_pipeline.retrieval.word_search import WordSearcher
 
 
 class PartRetriever:
@@ -35,14 +39,20 @@ class PartRetriever:
         self._statistics = WholeStatistics(parts.path / STATISTICS)
         self._tiers = Tiers.of(embedder)
 
+    @cached_property
+    def _words(self) -> WordSearcher:
+        from qa_pipeline.retrieval.word_search import WordSearcher
+
+        return WordSearcher(self._index, self._folders.has_field)
+
     def candidates(self, question: str, settings: AskSettings, filters: Filter | None = None) -> Candidates:
-        """The candidates for a question. Raises FilterError, SettingError for `settings.words`."""
-        if settings.words:
-            raise SettingError("An index in parts cannot be asked with `words`; ask the whole index.")
+        """The candidates for a question. Raises FilterError, and SettingError for words of a field that no document has."""
         filters = self._folders.of_whole(filters)
         vector = self._embedder.questions([question])[0]
         language = detect_question(question, self._parts.languages)
         with self._index.snapshot() as snapshot, self._sample.snapshot() as sample:
+            if settings.words:
+                snapshot = self._words.within(snapshot, settings.words, filters)
             keywords = replace(snapshot.state.keywords, statistics=self._statistics)
             part = replace(snapshot, state=replace(snapshot.state, keywords=keywords))
             return candidates(part, self._tiers, question, vector, language, settings, filters, sample)
@@ -58,6 +68,10 @@ class FoldersOfParts:
     def of_whole(self, filters: Filter | None) -> Filter | None:
         """A filter that means in each part what it means in the whole index. Raises FilterError."""
         return None if filters is None else with_known_paths(filters, self._has_source)
+
+    def has_field(self, name: str) -> bool:
+        """Whether any document of any part has a field of this name in its metadata."""
+        return any(self._folder(number).has_field(name) for number in range(self.parts.count))
 
     def _has_source(self, source: str) -> bool:
         return any(self._folder(number).existing_sources([source]) for number in range(self.parts.count))

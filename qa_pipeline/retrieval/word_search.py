@@ -11,7 +11,7 @@ computed for the hits that are returned only.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -20,7 +20,7 @@ import numpy as np
 from indexing.arrays import Ids
 from indexing.errors import SettingError
 from indexing.lru_cache import LRUCache
-from indexing.store.corpus_db import IndexFolder, StoredChunk
+from indexing.store.corpus_db import StoredChunk
 from indexing.store.filters import COLUMNS, Filter, where
 from indexing.store.index import Index
 from indexing.store.snapshot import Snapshot
@@ -70,8 +70,10 @@ class Among:
 class WordSearcher:
     """Searches one index by words. Thread-safe."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, has_field: Callable[[str], bool] | None = None) -> None:
+        """has_field: whether any document has a field; None asks the index. The whole knows it, where this is a part."""
         self.index = index
+        self._has_field = has_field or index.folder.has_field
         self.vocabulary = Vocabulary()
         self._newest: Among | None = None
         self._recent: LRUCache[Matches] = LRUCache(CACHED_IDS, _size)
@@ -104,7 +106,7 @@ class WordSearcher:
         return found
 
     def _matches(self, snapshot: Snapshot, node: Node, filters: Filter | None) -> Matches:
-        fields = {field: _field_ids(self.index.folder, field) for field in _fields(node)}
+        fields = {field: self._field_ids(field) for field in _fields(node)}
         among, allowed = self._among(snapshot), snapshot.allowed(filters)
         proved, rest = NO_IDS, among.rest
         if among.words is not None:
@@ -114,6 +116,10 @@ class WordSearcher:
         if not len(rest):
             return Matches(proved, node, fields)
         return Matches(np.union1d(proved, self._compared(snapshot, node, fields, rest)), node, fields)
+
+    def _field_ids(self, field: Field) -> Ids:
+        """The ids of passages whose document has a field with this value. Raises SettingError for a field nobody has."""
+        return self.index.folder.chunk_ids(where(field_filter(field, self._has_field)))
 
     def _among(self, snapshot: Snapshot) -> Among:
         """The passages of a snapshot, by whether the positions have them; kept for the newest generation."""
@@ -145,7 +151,7 @@ class WordSearcher:
         if isinstance(node, Near):
             return _all_of([self._candidates(snapshot, phrase, ids) for phrase in (node.left, node.right)])
         if isinstance(node, Field):
-            return _field_ids(self.index.folder, node)
+            return self._field_ids(node)
         if isinstance(node, Not):
             return None
         found = [self._candidates(snapshot, part, ids) for part in node.parts]
@@ -211,15 +217,16 @@ def _fields(node: Node) -> set[Field]:
     return set()
 
 
-def _field_ids(folder: IndexFolder, field: Field) -> Ids:
-    """The ids of passages whose document has a field with this value. Raises SettingError for a field nobody has."""
-    return folder.chunk_ids(where(field_filter(folder, field)))
+def check_fields(query: str, has_field: Callable[[str], bool]) -> None:
+    """Raises SettingError for a query that is not of the language, or with a field that no document has."""
+    for field in _fields(parse(query)):
+        field_filter(field, has_field)
 
 
-def field_filter(folder: IndexFolder, field: Field) -> Filter:
-    """The filter of a field and its value; a number is also compared as one."""
+def field_filter(field: Field, has_field: Callable[[str], bool]) -> Filter:
+    """The filter of a field and its value; a number is also compared as one. Raises SettingError for a field nobody has."""
     name = ALIASES.get(field.name, field.name)
-    if name not in COLUMNS and not folder.has_field(name):
+    if name not in COLUMNS and not has_field(name):
         raise SettingError(f"No document has a field {field.name!r}; put the words in quotes to search for them.")
     if name == "page":
         if not field.value.isascii() or not field.value.isdigit() or len(field.value) > 15:

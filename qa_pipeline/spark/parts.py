@@ -101,13 +101,16 @@ def ask_parts(
     """The frame with a column `into` of the shape REPLY: the replies that the whole index gives.
 
     Each distinct question is asked once. spark_type: gives a shape as a Spark type.
-    Raises SettingError for `settings.words`, FilterError.
+    Raises FilterError, and SettingError for `settings.words` that are no query or of a field that no document has.
     """
     from pyspark.sql import functions as F
     from pyspark.sql.types import StructField, StructType
 
+    from qa_pipeline.retrieval.parts import FoldersOfParts
+    from qa_pipeline.retrieval.word_search import check_fields
+
     if asked.settings.words:
-        raise SettingError("An index in parts cannot be asked with `words`; ask the whole index.")
+        check_fields(asked.settings.words, FoldersOfParts(parts).has_field)
     where(asked.filters)
     session, kept = frame.sparkSession, frame.columns
     questions = frame.select(F.col(f"`{question}`").alias("question")).distinct()

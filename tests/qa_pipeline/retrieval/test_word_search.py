@@ -228,7 +228,7 @@ def test_fields_of_documents(index: Index) -> None:
         searcher.search("colour:red")
     with pytest.raises(SettingError, match="is no page"):
         searcher.search("page:x")
-    assert field_filter(index.folder, Field("language", "DE")) == {"language": "de"}
+    assert field_filter(Field("language", "DE"), index.folder.has_field) == {"language": "de"}
 
 
 def test_words_written_later_are_found(tmp_path: Path) -> None:
