@@ -45,6 +45,8 @@ NAMES = {
     "ppt": "an old PowerPoint presentation",
     "eml": "a mail",
     "ics": "a calendar",
+    "vcf": "a contact (vCard)",
+    "tnef": "an Outlook attachment (winmail.dat)",
     "msg": "an Outlook message",
     "mbox": "a mailbox",
     "zip": "a zip archive",
@@ -118,7 +120,7 @@ def _reader(kind: str) -> Reader:
         from indexing.files.html import read_html
 
         return read_html
-    if kind in ("eml", "ics", "msg"):
+    if kind in ("eml", "ics", "vcf", "msg", "tnef"):
         return _mail_reader(kind)
     if kind in ("odt", "ods", "odp", "epub", "rtf", "doc", "xls", "ppt"):
         return _other_office_reader(kind)
@@ -154,6 +156,14 @@ def _mail_reader(kind: str) -> Reader:
         from indexing.files.outlook import read_msg
 
         return read_msg
+    if kind == "tnef":
+        from indexing.files.tnef import read_tnef
+
+        return read_tnef
+    if kind == "vcf":
+        from indexing.files.contacts import read_contacts
+
+        return read_contacts
     from indexing.files.mail import read_calendar, read_mail
 
     return read_mail if kind == "eml" else read_calendar

@@ -12,6 +12,7 @@ from indexing.files.charset import decode_declared, decode_text
 from indexing.files.file_text import Contents, FileLimits, FileText, Member, TextBuilder, clean_meta
 from indexing.files.left_out import LeftOut
 from indexing.files.mail_headers import day, file_name, header, thread
+from indexing.files.mail_text import enriched_text, unflowed, without_files
 
 _HEADERS = ("From", "To", "Cc", "Date")
 _LEADING = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:>?From [^\n]*\d{4}[^\n]*\n)?")
@@ -163,7 +164,14 @@ class _Body:
             from indexing.files.html import html_text
 
             return html_text(text, self._max_chars, self.left_out)[0]
-        return calendar_text(text) if kind == "text/calendar" else text
+        if kind == "text/calendar":
+            return calendar_text(text)
+        if kind == "text/enriched":
+            return enriched_text(text)
+        text, members = without_files(text)
+        self.members += members
+        flowed = str(part.get_param("format") or "").lower() == "flowed"
+        return unflowed(text, str(part.get_param("delsp") or "").lower() == "yes") if flowed else text
 
     def _attach(self, part: Part, kind: str) -> None:
         if kind in _SIGNATURES or kind in _NO_FILES:

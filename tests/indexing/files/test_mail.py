@@ -185,3 +185,59 @@ def test_encrypted_mail_is_named(reader: FileReader, tmp_path: Path) -> None:
 def test_a_value_of_a_calendar_keeps_what_only_unicode_takes_for_line_ends() -> None:
     event = "BEGIN:VEVENT\r\nSUMMARY:Pier\u2028two\x85closed\r\nLOCATION:Ostby\r\nEND:VEVENT\r\n"
     assert calendar_text(event) == "Summary: Pier\u2028two\x85closed\nLocation: Ostby"
+
+
+FLOWED = b"Content-Type: text/plain; charset=utf-8; format=flowed"
+
+
+@pytest.mark.parametrize(
+    ("head", "text", "expected"),
+    [
+        ("", "The pier \nis deep.\n  A list\n", "The pier is deep.\n A list"),
+        ("; delsp=yes", "\u5009 \n\u5eab \nis", "\u5009\u5eabis"),
+        ("", "> Who \n> says \n>> it?\n-- \nAda \n", "> Who says \n>> it?\n-- \nAda"),
+        ("", "End \r\nof it.\r\n\r\nNext", "End of it.\n\nNext"),
+    ],
+)
+def test_flowed_lines_are_joined(head: str, text: str, expected: str) -> None:
+    assert body(HEAD + FLOWED + head.encode() + b"\n\n" + text.encode()) == expected
+
+
+def test_lines_that_do_not_flow_stay() -> None:
+    assert body(HEAD + b"\nThe pier \nis deep.\n") == "The pier \nis deep."
+
+
+def test_enriched_text_is_read_without_its_commands() -> None:
+    mail = (
+        HEAD + b"Content-Type: text/enriched\n\n<color><param>red</param>Due</color> on\n<bold>3 June</bold>.\n\n\nAda <<a"
+    )
+    assert body(mail) == "Due on 3 June.\n\nAda <a"
+
+
+def test_uuencoded_files_in_a_body_are_attachments() -> None:
+    mail = (
+        HEAD + b"\nSee the file.\n\nbegin 644 depth.txt\n-5&AE(&1E<'1H(#$R;0``\n`\nend\n\nAda\n\nbegin 644 steps\nno file\n"
+    )
+    found = read_mail(mail, FileLimits())
+    assert [(member.name, member.data) for member in found.members] == [("depth.txt", b"The depth 12m")]
+    assert found.texts[0].text.split("\n\n", 2)[2].split() == "See the file. Ada begin 644 steps no file".split()
+
+
+def test_calendars_of_version_1_are_quoted_printable() -> None:
+    text = "BEGIN:VEVENT\nSUMMARY;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:Gr=C3=BC=\n=C3=9Fe\nDURATION:PT1H\nEND:VEVENT"
+    assert calendar_text(text) == "Summary: Grüße\nDuration: PT1H"
+
+
+def test_contacts_are_lines(reader: FileReader, tmp_path: Path) -> None:
+    cards = (
+        "BEGIN:VCARD\nVERSION:2.1\nFN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:J=C3=BCrgen M=C3=BC=\n=C3=9Fler\n"
+        "TEL;CELL:+47 123\nitem1.ADR;TYPE=home:;;Pier 1;Ostby;;1234;NO\nNOTE:Tall\\, kind\nBDAY:19800203\n"
+        "PHOTO;ENCODING=BASE64:/9j/4AAQ\n SkZJRg==\n\nEND:VCARD\nBEGIN:VCARD\nN:山田;太郎;;;\nEND:VCARD\n"
+        "BEGIN:VCARD\nN:Lund;Ada;M.;Dr.;\nEMAIL;TYPE=INTERNET,WORK:ada@x.org\nEND:VCARD\n"
+    )
+    texts, _ = reader.read(put(tmp_path, "cards.vcf", cards.encode()))
+    assert texts[0].text == (
+        "Name: Jürgen Müßler\nPhone (cell): +47 123\nAddress (home): Pier 1, Ostby, 1234, NO\nBirthday: 1980-02-03\n"
+        "Note: Tall, kind\n\nName: 山田太郎\n\nName: Dr. Ada M. Lund\nE-mail (work): ada@x.org"
+    )
+    assert texts[0].notes == ("1 embedded image not read",) and kind_of(cards.encode(), "x") == "vcf"
