@@ -8,6 +8,7 @@ from typing import Any
 
 from indexing.files.equations import Element, linear, lowered, raised
 from indexing.files.file_text import TextBuilder
+from indexing.files.html_lists import ListNumbers
 from indexing.files.left_out import HIDDEN, STRUCK, LeftOut
 
 
@@ -45,10 +46,10 @@ _DEEPEST_TABLE = 20
 def outermost(nodes: list[Any]) -> list[Any]:
     """The nodes (in document order) that are not inside another one or inside an invisible element."""
     ids = {node.mem_id for node in nodes}
-    return [node for node in nodes if not any(_hides(above) or above.mem_id in ids for above in _above(node))]
+    return [node for node in nodes if not any(_hides(above) or above.mem_id in ids for above in ancestors(node))]
 
 
-def _above(node: Any) -> Iterator[Any]:
+def ancestors(node: Any) -> Iterator[Any]:
     """The ancestors of a node; at most a thousand, for absurdly deep pages."""
     for _ in range(1_000):
         node = node.parent
@@ -67,10 +68,12 @@ def _unseen(node: Any) -> bool:
     if tag in _UNSEEN:
         return True
     if tag == "footer":  # The page's own footer; that of an article or quotation is read.
-        return not any(above.tag in _OF_A_PART for above in _above(node))
+        return not any(above.tag in _OF_A_PART for above in ancestors(node))
     if tag == "button" and (node.attributes.get("type") in ("submit", "reset") or _in_form(node)):
         return True
     if tag == "option" and "selected" not in node.attributes:
+        return True
+    if tag == "dialog" and "open" not in node.attributes:
         return True
     return node.attributes.get("aria-hidden") == "true" and not _is_equation(node)
 
@@ -94,7 +97,7 @@ def _how_left_out(node: Any) -> str:
 
 
 def _in_form(node: Any) -> bool:
-    return node.attributes.get("type") != "button" and any(above.tag == "form" for above in _above(node))
+    return node.attributes.get("type") != "button" and any(above.tag == "form" for above in ancestors(node))
 
 
 class _Table:
@@ -121,6 +124,8 @@ class HtmlWriter(TextBuilder):
         self._pre: list[int] = []
         self._tables: list[_Table] = []
         self._heading: tuple[int, int] | None = None
+        self._numbers = ListNumbers()
+        self._mark = ""
 
     def walk(self, root: Any) -> None:
         """Write everything below `root`, each block separated."""
@@ -179,6 +184,8 @@ class HtmlWriter(TextBuilder):
             self._open_cell(self._tables[-1])
         elif _HEADING.match(tag):
             self._heading = (-1, int(tag[1]))
+        elif tag == "li":
+            self._mark = self._numbers.mark(node)
         if _keeps_lines(node):
             self._pre.append(self.length)
 
@@ -193,6 +200,8 @@ class HtmlWriter(TextBuilder):
             self._heading = None
         elif tag in _CELLS and self._tables and self._tables[-1].data:
             self._close_cell(self._tables[-1], node.attributes)
+        elif tag == "li":
+            self._mark = ""
         elif tag == "tr" and self._tables and self._tables[-1].data:
             self._fill(self._tables[-1])
         elif tag == "table" and self._tables:
@@ -289,6 +298,9 @@ class HtmlWriter(TextBuilder):
             self.write(self._gap if not self._tabs or "\n" in self._gap else "")
             self.write("\t" * self._tabs)
         self._gap, self._tabs = "", 0
+        if self._mark:
+            self.write(f"{self._mark} ")
+            self._mark = ""
         if self._heading and self._heading[0] < 0:
             self._heading = (self.length, self._heading[1])
         self.write(words)
@@ -327,6 +339,8 @@ def _whole(node: Any, before: str) -> str | None:
         return f" {alt} " if alt.strip() else ""
     if tag == "input":
         kind = (node.attributes.get("type") or "text").lower()
+        if kind in ("checkbox", "radio") and "role" not in node.attributes:
+            return " ☒ " if "checked" in node.attributes else " ☐ "
         return f" {node.attributes.get('value') or ''} " if kind in _VALUES else ""
     return None
 
