@@ -243,3 +243,15 @@ def test_lists_of_boxes_and_levels_that_a_list_changes() -> None:
     body = "".join(listed(f"Item {number}", 0, number) for number in range(1, 6))
     text = read(word(body, parts, {"rId1": "numbering numbering.xml"})).text
     assert text.split("\n") == ["☐ Item 1", "☒ Item 2", "Item 3", "1. Item 4", "Art. II Item 5"]
+
+
+def test_a_drop_cap_and_a_deleted_end_of_a_paragraph_break_no_word() -> None:
+    body = paragraph(run("O"), "<w:framePr w:dropCap='drop'/>") + paragraph(run("nce a pier"))
+    body += paragraph(run("was bro"), "<w:rPr><w:del/></w:rPr>") + paragraph(run("ken.")) + paragraph(run("End"))
+    body += paragraph(run("Last"), "<w:rPr><w:del/></w:rPr>")
+    assert read(word(body)).text == "Once a pier\n\nwas broken.\n\nEnd\n\nLast"
+
+
+def test_digits_that_are_moved_up_are_raised() -> None:
+    body = run("10") + run("5", '<w:position w:val="8"/>') + run(" H") + run("2", '<w:position w:val="-6"/>')
+    assert read(word(paragraph(body + run(" 7") + run("8", '<w:position w:val="1"/>')))).text == "10⁵ H2 78"
