@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import Any
@@ -27,6 +28,8 @@ _SHAPES = frozenset(
 _DEEPEST = 20
 _MOST_REPEATED = 1_000
 _MOST_COLUMNS = 16_384
+# What tells that a shown number is negative, or that words say what it is; else only its colour tells it.
+_SAYS_MINUS = re.compile(r"[-−–(]|[^\W\d_]")
 _META = {"title": "title", "creator": "author", "initial-creator": "author", "subject": "subject", "date": "date"}
 
 
@@ -269,7 +272,10 @@ class _Document:
         text = " ".join(" ".join(filter(None, lines)).split())
         self.after += [_comment(child) for child in cell if local(child) == "annotation"]
         self._shapes(cell)
-        return text or (value(cell, "value") if not lines else "")
+        stored = value(cell, "value")
+        if stored.startswith("-") and text and not _SAYS_MINUS.search(text) and any(map("123456789".__contains__, text)):
+            return f"-{text}"
+        return text or (stored if not lines else "")
 
     def _shapes(self, parent: Any) -> None:
         """The texts and charts of the shapes in a cell or on a sheet."""

@@ -11,7 +11,7 @@ from lxml import etree
 
 from indexing.files.drawings import ON, R, body, drawn
 from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_pages, counted
-from indexing.files.left_out import STRUCK, LeftOut
+from indexing.files.left_out import HIDDEN, STRUCK, LeftOut
 from indexing.files.number_formats import BUILT_IN, general, shown
 from indexing.files.ooxml import Package
 from indexing.files.tables import table_lines
@@ -169,7 +169,9 @@ class _Workbook:
             return raw
         code = self.formats[style] if style < len(self.formats) else "General"
         try:
-            return shown(value, code, self.epoch_1904)
+            text = shown(value, code, self.epoch_1904)
+            hidden = general(value) if value and not text else ""
+            return hidden if hidden and not self.package.left_out.omits(HIDDEN, hidden) else text
         except (ValueError, ArithmeticError, IndexError):
             return general(value)
 

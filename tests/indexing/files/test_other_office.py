@@ -194,6 +194,13 @@ def test_ods_rows_stand_under_their_columns() -> None:
     assert text.text == "Tides\n\nCity: Ostby\tShare: 19 %" and text.pages == (0,) and text.headings == ((0, 5, 1),)
 
 
+def test_a_minus_that_only_a_colour_says_is_written() -> None:
+    cell = "<table:table-cell office:value-type='float' office:value='{}'><text:p>{}</text:p></table:table-cell>".format
+    row = cell("-5.5", "5.5 €") + cell("-6", "(6)") + cell("-7", "7 due") + cell("8", "8") + cell("-0.001", "0.0")
+    body = f"<table:table table:name='T'><table:table-row>{row}</table:table-row></table:table>"
+    assert read(open_document("ods", body), "ods").text == "T\n\n-5.5 €\t(6)\t7 due\t8\t0.0"
+
+
 def test_odp_slides_are_pages() -> None:
     def slide(title: str, words: str) -> str:
         frame = "<draw:frame{}><draw:text-box><text:p>{}</text:p></draw:text-box></draw:frame>"

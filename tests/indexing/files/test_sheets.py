@@ -43,6 +43,15 @@ def read(data: bytes) -> FileText:
         (5, '0 "m"', "5 m"),
         (3.0, "General", "3"),
         (0.1 + 0.2, "General", "0.3"),
+        (-1234.5, "#,##0.00;[Red]#,##0.00", "-1,234.50"),
+        (-5, '0 "m";[Color10]0" †"', "-5 †"),
+        (-5, '0;[Red]0" due"', "5 due"),
+        (-5, "0;0", "5"),
+        (-5, '[>1000]0,"k";0', "-5"),
+        (-5, '[<0]"minus "0;0', "minus 5"),
+        (2500, '[>1000]0.0,"k";0', "2.5k"),
+        (5551234567, "[<=9999999]###-####;(###) ###-####", "(555) 123-4567"),
+        (0, "0;-0;;@", ""),
     ],
 )
 def test_numbers_as_excel_shows_them(value: float, code: str, expected: str) -> None:
@@ -133,3 +142,10 @@ def test_escaped_characters_phonetics_and_booleans() -> None:
 def test_rows_before_a_fault_are_kept() -> None:
     text = read(book(row("City", "Depth") + row("Ostby", 12) + "<row><c><v>5</c>"))
     assert text.text.startswith("Depths\n\nCity: Ostby\tDepth: 12") and "damaged XML" in text.notes[0]
+
+
+def test_a_number_that_its_format_hides_is_counted() -> None:
+    rows = row("Name", "Pay") + row("Ada", (4200, 1)) + row("Bo", (0, 1)) + row("Cy", (7, 0))
+    text = read(book(rows, formats=(";;;",)))
+    assert text.text == "Depths\n\nName: Ada\nName: Bo\nName: Cy\tPay: 7"
+    assert text.notes == ("4 characters of hidden text not read",)
