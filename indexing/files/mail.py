@@ -13,6 +13,7 @@ from indexing.files.file_text import Contents, FileLimits, FileText, Member, Tex
 from indexing.files.left_out import LeftOut
 from indexing.files.mail_headers import day, file_name, header, thread
 from indexing.files.mail_text import enriched_text, unflowed, without_files
+from indexing.files.signed_mail import signed_content
 
 _HEADERS = ("From", "To", "Cc", "Date")
 _LEADING = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:>?From [^\n]*\d{4}[^\n]*\n)?")
@@ -20,6 +21,9 @@ _LEADING = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:>?From [^\n]*\d{4}[^\n]*\n)?")
 _STUB = re.compile(r"\bHTML\b", re.I)
 _STUB_LENGTH = 400
 _SHORTER = 10
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+# The name of a transfer encoding, before comments, parameters and other faults of the header.
+_TRANSFER = re.compile(r"\s*\"?(quoted-printable|base64|x-uuencode|uuencode|x-uue|uue)\b", re.I)
 _MOST_PARTS = 10_000
 _DEEPEST = 50
 _NO_FILES = frozenset(("text/css", "text/javascript", "application/javascript", "application/x-javascript"))
@@ -43,6 +47,7 @@ Part = Message
 
 def read_mail(data: bytes, limits: FileLimits) -> Contents:
     """One mail: the subject as a heading, then From, To, Cc and Date, then its body. Attachments are members."""
+    data = _in_bytes(data)
     data = data[_leading(data) :]
     message: Part = email.message_from_bytes(data, policy=email.policy.compat32)
     headers = {name: header(message, name) for name in ("Subject", *_HEADERS)}
@@ -66,6 +71,11 @@ def read_calendar(data: bytes, limits: FileLimits) -> list[FileText]:
     builder = TextBuilder(limits.max_chars)
     builder.add(calendar_text(decoded.text))
     return [FileText(builder.text(), (), clean_meta(meta.items()), (), decoded.notes)]
+
+
+def _in_bytes(data: bytes) -> bytes:
+    """A mail that a program saved as UTF-16, in UTF-8; any other as it is."""
+    return data.decode("utf-16", "replace").encode("utf-8", "replace") if data.startswith(_UTF_16) else data
 
 
 def _leading(data: bytes) -> int:
@@ -99,12 +109,16 @@ class _Body:
         inner = _children(part)
         if kind == "message/rfc822":
             return self._forwarded(part, inner)
+        if inner and kind == "message/delivery-status":
+            return ["\n\n".join("\n".join(f"{name}: {value}" for name, value in child.items()) for child in inner)]
         if inner and kind == "multipart/alternative":
             return self._alternative(inner, depth)
         if inner and kind == "multipart/related":
             return self._related(part, inner, depth)
         if inner and part.get_content_maintype() in ("multipart", "message"):
             return [text for child in inner for text in self._blocks(child, depth + 1)]
+        if kind in _ENCRYPTED and (signed := signed_content(_payload(part))):
+            return self._blocks(email.message_from_bytes(signed, policy=email.policy.compat32), depth + 1)
         if kind in _ENCRYPTED or kind == "multipart/encrypted":
             self.members.append(Member(_name(part), reason="encrypted or signed as a whole: its program is needed"))
             return []
@@ -204,6 +218,10 @@ def _is_stub(plain: str, html: str) -> bool:
 
 
 def _payload(part: Part) -> bytes:
+    """The bytes of a part, decoded by its transfer encoding."""
+    stated = str(part.get("Content-Transfer-Encoding") or "")
+    if (match := _TRANSFER.match(stated)) and match[1] != stated:
+        part.replace_header("Content-Transfer-Encoding", match[1])
     try:
         payload = part.get_payload(decode=True)
     except Exception:

@@ -241,3 +241,42 @@ def test_contacts_are_lines(reader: FileReader, tmp_path: Path) -> None:
         "Note: Tall, kind\n\nName: 山田太郎\n\nName: Dr. Ada M. Lund\nE-mail (work): ada@x.org"
     )
     assert texts[0].notes == ("1 embedded image not read",) and kind_of(cards.encode(), "x") == "vcf"
+
+
+@pytest.mark.parametrize("name", [" Quoted-Printable ", "quoted-printable; charset=utf-8", '"quoted-printable"'])
+def test_a_transfer_encoding_with_faults_is_known(name: str) -> None:
+    mail = HEAD + f"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding:{name}\n\n".encode()
+    assert body(mail + b"Gr=C3=BC=C3=9Fe =\nan=3D") == "Grüße an="
+
+
+def test_the_status_of_a_delivery_is_text() -> None:
+    status = "Reporting-MTA: dns; mx\n\nFinal-Recipient: rfc822; bo@x.org\nAction: failed\nStatus: 5.1.1"
+    mail = HEAD + multi("report", ("text/plain", "Not sent."), ("message/delivery-status", status))
+    assert body(mail) == f"Not sent.\n\n{status}"
+
+
+def test_a_mail_saved_as_utf_16() -> None:
+    mail = HEAD.decode() + "Content-Type: text/plain; charset=utf-16\n\nGrüße 倉庫"
+    assert body(mail.encode("utf-16")) == "Grüße 倉庫"
+
+
+def element(tag: int, content: bytes, known: bool = True) -> bytes:
+    """An element of BER, of a known length or one that ends with two zeros."""
+    size = len(content)
+    length = bytes((size,)) if size < 128 else b"\x82" + size.to_bytes(2, "big")
+    return bytes((tag,)) + (length + content if known else b"\x80" + content + b"\0\0")
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("kind", [2, 3])
+def test_a_mail_that_is_signed_as_a_whole_is_read(kind: int, known: bool) -> None:
+    inner = b"Content-Type: text/plain; charset=utf-8\n\n" + f"Grüße. {LONG}".encode()
+    pieces = b"".join(element(0x04, inner[at : at + 100]) for at in range(0, len(inner), 100))
+    octets = element(0x04, inner) if known else element(0x24, pieces, known)
+    plain = element(0x06, bytes.fromhex("2a864886f70d010701")) + element(0xA0, octets, known)
+    signed = element(0x30, element(0x02, b"\1") + element(0x31, b"") + element(0x30, plain, known), known)
+    name = element(0x06, bytes.fromhex("2a864886f70d0107") + bytes((kind,)))
+    data = element(0x30, name + element(0xA0, signed, known), known)
+    mail = HEAD + b"Content-Type: application/pkcs7-mime; name=smime.p7m\nContent-Transfer-Encoding: base64\n\n"
+    found = read_mail(mail + base64.b64encode(data), FileLimits())
+    assert ("Grüße. The invoice" in found.texts[0].text) == (kind == 2) == (not found.members)
