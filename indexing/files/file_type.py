@@ -187,6 +187,8 @@ def kind_of(data: bytes, name: str) -> str:
         return _not_what_it_says(data, ending)
     if kind == "eml" or (ending in ("mail", "mht", "mhtml") and _MAIL.match(data)) or _is_mail(data):
         return "eml"
+    if ending == "p7m":
+        return "p7m"
     if kind == "vcf" or _CARD.match(data[:200]):
         return "vcf"
     if kind == "ics" or _CALENDAR.match(data[:200]):

@@ -49,6 +49,7 @@ NAMES = {
     "tnef": "an Outlook attachment (winmail.dat)",
     "msg": "an Outlook message",
     "mbox": "a mailbox",
+    "p7m": "a signed file (p7m)",
     "zip": "a zip archive",
     "tar": "a tar archive",
     "gz": "a gzip file",
@@ -120,7 +121,7 @@ def _reader(kind: str) -> Reader:
         from indexing.files.html import read_html
 
         return read_html
-    if kind in ("eml", "ics", "vcf", "msg", "tnef"):
+    if kind in ("eml", "ics", "vcf", "msg", "tnef", "p7m"):
         return _mail_reader(kind)
     if kind in ("odt", "ods", "odp", "epub", "rtf", "doc", "xls", "ppt"):
         return _other_office_reader(kind)
@@ -160,6 +161,10 @@ def _mail_reader(kind: str) -> Reader:
         from indexing.files.tnef import read_tnef
 
         return read_tnef
+    if kind == "p7m":
+        from indexing.files.signed_files import read_signed
+
+        return read_signed
     if kind == "vcf":
         from indexing.files.contacts import read_contacts
 

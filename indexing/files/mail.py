@@ -13,7 +13,7 @@ from indexing.files.file_text import Contents, FileLimits, FileText, Member, Tex
 from indexing.files.left_out import LeftOut
 from indexing.files.mail_headers import day, file_name, header, thread
 from indexing.files.mail_text import enriched_text, unflowed, without_files
-from indexing.files.signed_mail import signed_content
+from indexing.files.signed_files import signed_content
 
 _HEADERS = ("From", "To", "Cc", "Date")
 _LEADING = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:>?From [^\n]*\d{4}[^\n]*\n)?")
@@ -24,6 +24,7 @@ _SHORTER = 10
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 # The name of a transfer encoding, before comments, parameters and other faults of the header.
 _TRANSFER = re.compile(r"\s*\"?(quoted-printable|base64|x-uuencode|uuencode|x-uue|uue)\b", re.I)
+_MESSAGE = re.compile(rb"\s*(?:Content-[A-Za-z-]+|MIME-Version|Received|From|Subject):", re.I)
 _MOST_PARTS = 10_000
 _DEEPEST = 50
 _NO_FILES = frozenset(("text/css", "text/javascript", "application/javascript", "application/x-javascript"))
@@ -118,6 +119,9 @@ class _Body:
         if inner and part.get_content_maintype() in ("multipart", "message"):
             return [text for child in inner for text in self._blocks(child, depth + 1)]
         if kind in _ENCRYPTED and (signed := signed_content(_payload(part))):
+            if not _MESSAGE.match(signed):
+                self.members.append(Member(re.sub(r"\.p7m$", "", _name(part), flags=re.I), signed))
+                return []
             return self._blocks(email.message_from_bytes(signed, policy=email.policy.compat32), depth + 1)
         if kind in _ENCRYPTED or kind == "multipart/encrypted":
             self.members.append(Member(_name(part), reason="encrypted or signed as a whole: its program is needed"))

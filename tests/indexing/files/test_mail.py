@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 
+from indexing.errors import UnreadableFile
 from indexing.files.calendars import calendar_text
 from indexing.files.file_text import FileLimits, FileText
 from indexing.files.file_type import kind_of
@@ -267,16 +269,35 @@ def element(tag: int, content: bytes, known: bool = True) -> bytes:
     return bytes((tag,)) + (length + content if known else b"\x80" + content + b"\0\0")
 
 
-@pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("kind", [2, 3])
-def test_a_mail_that_is_signed_as_a_whole_is_read(kind: int, known: bool) -> None:
-    inner = b"Content-Type: text/plain; charset=utf-8\n\n" + f"Grüße. {LONG}".encode()
+def signed(inner: bytes, kind: int = 2, known: bool = True) -> bytes:
+    """Signed bytes (kind 2) or encrypted ones (3), without signatures."""
     pieces = b"".join(element(0x04, inner[at : at + 100]) for at in range(0, len(inner), 100))
     octets = element(0x04, inner) if known else element(0x24, pieces, known)
     plain = element(0x06, bytes.fromhex("2a864886f70d010701")) + element(0xA0, octets, known)
-    signed = element(0x30, element(0x02, b"\1") + element(0x31, b"") + element(0x30, plain, known), known)
+    data = element(0x30, element(0x02, b"\1") + element(0x31, b"") + element(0x30, plain, known), known)
     name = element(0x06, bytes.fromhex("2a864886f70d0107") + bytes((kind,)))
-    data = element(0x30, name + element(0xA0, signed, known), known)
+    return element(0x30, name + element(0xA0, data, known), known)
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("kind", [2, 3])
+def test_a_mail_that_is_signed_as_a_whole_is_read(kind: int, known: bool) -> None:
+    data = signed(b"Content-Type: text/plain; charset=utf-8\n\n" + f"Grüße. {LONG}".encode(), kind, known)
     mail = HEAD + b"Content-Type: application/pkcs7-mime; name=smime.p7m\nContent-Transfer-Encoding: base64\n\n"
     found = read_mail(mail + base64.b64encode(data), FileLimits())
-    assert ("Grüße. The invoice" in found.texts[0].text) == (kind == 2) == (not found.members)
+    assert ("Grüße. The invoice" in found.texts[0].text) == (kind == 2) == all(not member.reason for member in found.members)
+
+
+@pytest.mark.parametrize("encode", [bytes, base64.encodebytes])
+def test_signed_files_are_read(reader: FileReader, tmp_path: Path, encode: Callable[[bytes], bytes]) -> None:
+    data = signed("Posten;Betrag\nBögen;12\n".encode())
+    texts, _ = reader.read(put(tmp_path, "invoice.csv.p7m", encode(data)))
+    assert [(text.member, text.text) for text in texts] == [("invoice.csv", "Posten: Bögen\tBetrag: 12")]
+    mail = HEAD + b"Content-Type: application/pkcs7-mime; name=invoice.csv.p7m\nContent-Transfer-Encoding: base64\n\n"
+    texts, _ = reader.read(put(tmp_path, "a.eml", mail + base64.b64encode(data)))
+    assert texts[-1].member == "invoice.csv"
+
+
+def test_an_encrypted_file_is_named(reader: FileReader, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFile, match="encrypted"):
+        reader.read(put(tmp_path, "a.p7m", signed(b"x", 3)))

@@ -1,28 +1,50 @@
-"""The message inside an S/MIME file that is signed and not encrypted (CMS SignedData, RFC 5652), whose text is in plain."""
+"""What is inside signed files (`.p7m`: CMS SignedData, RFC 5652), which are not encrypted: a mail's text, an invoice."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 from collections.abc import Iterator
+
+from indexing.errors import UnreadableFile
+from indexing.files.file_text import Contents, FileLimits, Member
 
 _SIGNED = bytes.fromhex("2a864886f70d010702")
 _SEQUENCE, _OCTETS, _OID, _TAGGED = 0x30, 0x04, 0x06, 0xA0
 _CONSTRUCTED = 0x20
 _DEEPEST = 30
+_ARMOUR = re.compile(rb"-----[A-Z0-9 ]+-----")
+
+
+def read_signed(data: bytes, limits: FileLimits) -> Contents:
+    """The signed file as a member. Raises UnreadableFile for encrypted ones, and signatures without a file."""
+    content = signed_content(data)
+    if not content:
+        raise UnreadableFile("encrypted, or a signature without its file (p7m)")
+    return Contents([], [Member("", content)])
 
 
 def signed_content(data: bytes) -> bytes:
-    """The signed message; b"" if the bytes are encrypted, no CMS, or hold no message.
+    """The signed bytes; b"" if the data is encrypted, no CMS, or holds none. It may be in base64.
 
     >>> signed_content(b"no CMS")
     b''
     """
-    outer = _of(data, _SEQUENCE)
+    outer = _of(data if data[:1] == b"\x30" else _from_base64(data), _SEQUENCE)
     name = next((value for tag, value in _elements(outer) if tag == _OID), b"")
     if name != _SIGNED:
         return b""
     signed = _of(_of(outer, _TAGGED), _SEQUENCE)
     content = _of(_of(signed, _SEQUENCE), _TAGGED)
     return _octets(content, 0)
+
+
+def _from_base64(data: bytes) -> bytes:
+    try:
+        return base64.b64decode(b"".join(_ARMOUR.sub(b"", data).split()), validate=True)
+    except binascii.Error:
+        return b""
 
 
 def _of(data: bytes, wanted: int) -> bytes:
