@@ -134,6 +134,19 @@ def test_comments_charts_and_text_boxes() -> None:
     )
 
 
+def test_notes_beside_threads_of_comments_are_read() -> None:
+    s = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    notes = f"<comments {s}><authors><author>Ada</author><author>tc={{1}}</author></authors><commentList>"
+    notes += "<comment ref='A1' authorId='0'><text><t>Old note</t></text></comment>"
+    notes += "<comment ref='B2' authorId='1'><text><t>[Threaded comment] Your version</t></text></comment>"
+    notes += "</commentList></comments>"
+    thread = "<ThreadedComments><threadedComment ref='B2'><text>At low tide</text></threadedComment></ThreadedComments>"
+    parts = {"xl/comments1.xml": notes, "xl/threadedComments/t1.xml": thread}
+    links = {"rId1": "comments ../comments1.xml", "rId2": "threadedComment ../threadedComments/t1.xml"}
+    text = read(book(row("City", "Depth"), parts, links)).text
+    assert text.split("\n")[-2:] == ["Comment on B2: At low tide", "Comment on A1: Old note"]
+
+
 def test_escaped_characters_phonetics_and_booleans() -> None:
     cells = "<row><c t='inlineStr'><is><t>line1_x000D_\nline2</t><rPh><t>no</t></rPh></is></c><c t='b'><v>1</v></c></row>"
     assert read(book(cells)).text == "Depths\n\nline1 line2\tTRUE"
