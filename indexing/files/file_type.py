@@ -32,6 +32,7 @@ BY_NAME = {
     "tab": "tsv",
     "json": "json",
     "geojson": "json",
+    "ipynb": "ipynb",
     "jsonl": "jsonl",
     "ndjson": "jsonl",
     "eml": "eml",
@@ -177,7 +178,7 @@ def kind_of(data: bytes, name: str) -> str:
         return kind
     ending = _ending(name)
     kind = BY_NAME.get(ending, "")
-    if kind in ("txt", "md", "csv", "tsv", "json", "jsonl", "html"):
+    if kind in ("txt", "md", "csv", "tsv", "json", "jsonl", "ipynb", "html"):
         return kind
     if is_mailbox(data):
         return "mbox"

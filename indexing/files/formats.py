@@ -35,6 +35,7 @@ NAMES = {
     "tsv": "a TSV table",
     "json": "JSON",
     "jsonl": "JSON lines",
+    "ipynb": "a notebook",
     "odt": "an OpenDocument text",
     "ods": "an OpenDocument spreadsheet",
     "odp": "an OpenDocument presentation",
@@ -129,6 +130,10 @@ def _reader(kind: str) -> Reader:
         from indexing.files.archives import unpack
 
         return partial(unpack, kind=kind)
+    if kind == "ipynb":
+        from indexing.files.notebooks import read_notebook
+
+        return read_notebook
     if kind in ("csv", "tsv"):
         from indexing.files import delimited
 

@@ -35,6 +35,7 @@ _STRUCK = re.compile(r"(?:^|;)\s*text-decoration(?:-line)?\s*:[^;]*\bline-throug
 _HIDING = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
 _KEEPING = re.compile(r"(?:^|;)\s*white-space\s*:\s*(?:pre|break-spaces)", re.I)
 _NOTE = re.compile(r"\b(?:foot|end)?note|\breference\b|noteref|\bfn", re.I)
+_NOTEREF = re.compile(r"\bnoteref\b", re.I)
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 _STRENGTH = {"": 0, " ": 1, "\t": 2, "\n": 3, "\n\n": 4}
 _LONGEST_CELL = 500
@@ -334,6 +335,9 @@ def _whole(node: Any, before: str) -> str | None:
         return _ruby(node)
     if tag in ("sup", "sub"):
         return _script(node, before)
+    if tag == "a" and _NOTEREF.search(f"{node.attributes.get('epub:type') or ''} {node.attributes.get('role') or ''}"):
+        mark = _SPACE.sub(" ", node.text(deep=True)).strip()
+        return (mark if mark[:1] in ("[", "(") else f"[{mark}]") if mark else None
     if tag == "img":
         alt = "" if node.attributes.get("role") == "presentation" else node.attributes.get("alt") or ""
         return f" {alt} " if alt.strip() else ""
@@ -359,7 +363,9 @@ def _script(node: Any, before: str) -> str | None:
     if len(bare) > 20 or node.css_first("img, math, br"):
         return None
     link = node.css_first("a")
-    marks = " ".join(filter(None, (node.attributes.get("class"), node.attributes.get("role"), node.attributes.get("id"))))
+    found = [node.attributes.get(name) for name in ("class", "role", "id", "epub:type")]
+    found += [] if link is None else [link.attributes.get(name) for name in ("class", "role", "epub:type")]
+    marks = " ".join(filter(None, found))
     if node.tag == "sup" and bare and (_NOTE.search(marks) or _to_note(link)):
         return words if bare.startswith(("[", "(")) else f"[{bare}]"
     if node.tag == "sup":

@@ -168,3 +168,10 @@ def test_a_closed_dialog_is_not_shown() -> None:
 def test_the_title_of_a_drawing_is_none_of_the_page() -> None:
     (text,) = read_html(b"<body><svg><g><title>Menu</title></g></svg><p>Words</p>", FileLimits())
     assert "title" not in text.meta
+
+
+def test_marks_of_notes_in_e_books_stand_apart() -> None:
+    page = (
+        "<p>It is deep<a epub:type='noteref' href='#n'>1</a>, and long<sup><a role='doc-noteref' href='b#n'>2</a></sup>.</p>"
+    )
+    assert shown(page) == "It is deep[1], and long[2]."
