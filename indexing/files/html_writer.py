@@ -74,8 +74,6 @@ def _unseen(node: Any) -> bool:
         return True
     if tag == "option" and "selected" not in node.attributes:
         return True
-    if tag == "dialog" and "open" not in node.attributes:
-        return True
     return node.attributes.get("aria-hidden") == "true" and not _is_equation(node)
 
 
@@ -89,6 +87,8 @@ def _how_left_out(node: Any) -> str:
     attributes = node.attributes
     if node.tag in _STRIKING:
         return STRUCK
+    if node.tag == "dialog" and "open" not in attributes:
+        return HIDDEN
     if not attributes or _is_equation(node):
         return ""
     style = attributes.get("style") or ""

@@ -111,7 +111,7 @@ class _Body:
         if kind == "message/rfc822":
             return self._forwarded(part, inner)
         if inner and kind == "message/delivery-status":
-            return ["\n\n".join("\n".join(f"{name}: {value}" for name, value in child.items()) for child in inner)]
+            return ["\n\n".join(filter(None, map(_status, inner)))]
         if inner and kind == "multipart/alternative":
             return self._alternative(inner, depth)
         if inner and kind == "multipart/related":
@@ -210,6 +210,13 @@ def _is_text(part: Part, kind: str) -> bool:
     if kind not in ("text/plain", "text/html", "text/enriched", "text/x-markdown"):
         return kind in ("message/delivery-status", "text/rfc822-headers")
     return not attached and not file_name(part)
+
+
+def _status(child: Part) -> str:
+    """A block of a delivery's status: its fields, and what stands there in their place."""
+    fields = "\n".join(f"{name}: {header(child, name)}" for name in child)
+    payload = child.get_payload()
+    return f"{fields}\n\n{payload if isinstance(payload, str) else ''}".strip()
 
 
 def _is_stub(plain: str, html: str) -> bool:

@@ -193,7 +193,7 @@ def _masked(digits: str, section: _Section) -> str:
             places -= 1
             text = (("".join(rest) if places == 0 else rest[-1]) if rest else "0" if piece == "0" else "") + text
             rest = rest[:-1]
-        else:
+        elif kind not in ("condition", "colour"):
             text = piece + text
     return text.strip()
 

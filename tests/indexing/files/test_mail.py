@@ -255,6 +255,8 @@ def test_the_status_of_a_delivery_is_text() -> None:
     status = "Reporting-MTA: dns; mx\n\nFinal-Recipient: rfc822; bo@x.org\nAction: failed\nStatus: 5.1.1"
     mail = HEAD + multi("report", ("text/plain", "Not sent."), ("message/delivery-status", status))
     assert body(mail) == f"Not sent.\n\n{status}"
+    words = "This message was not sent:\n\nno such user"
+    assert body(HEAD + multi("report", ("message/delivery-status", f"\n{words}"))) == words
 
 
 def test_a_mail_saved_as_utf_16() -> None:
