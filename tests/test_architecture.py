@@ -107,7 +107,6 @@ SEAMS = {
     "rapidocr": {"indexing/ocr/rapid.py"},
     "openpyxl": {"qa_pipeline/service/spreadsheets.py", "ui/render/batch_rows.py"},
     "selectolax": {"indexing/files/html.py"},
-    "striprtf": {"indexing/files/rtf.py"},
     "olefile": {"indexing/files/outlook.py"},
     "pypff": {"indexing/files/outlook_data.py"},
     "zstandard": {"indexing/files/archives.py"},

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import quopri
 import re
 from collections.abc import Iterator
 
-_LINE = re.compile(r"([A-Za-z-]+)((?:;[^:\"]*(?:\"[^\"]*\"[^:\"]*)*)?):(.*)", re.S)
+from indexing.files.charset import decode_declared
+
+_LINE = re.compile(r"((?:[A-Za-z0-9-]+\.)?[A-Za-z-]+)((?:;[^:\"]*(?:\"[^\"]*\"[^:\"]*)*)?):(.*)", re.S)
+_QUOTED = re.compile(r";(?:ENCODING=)?QUOTED-PRINTABLE", re.I)
+_CHARSET = re.compile(r";CHARSET=\"?([^;:\"]+)", re.I)
 _ESCAPED = re.compile(r"\\([\\;,nN])")
 _MOMENT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:T(\d{2})(\d{2})(\d{2})?(Z?))?$")
 _FIELDS = {
@@ -14,9 +19,12 @@ _FIELDS = {
     "DTSTART": "Start",
     "DTEND": "End",
     "DUE": "Due",
+    "DURATION": "Duration",
     "RRULE": "Repeats",
     "ORGANIZER": "Organizer",
     "ATTENDEE": "Attendee",
+    "CONTACT": "Contact",
+    "CATEGORIES": "Categories",
     "STATUS": "Status",
     "URL": "URL",
     "COMMENT": "Comment",
@@ -34,16 +42,31 @@ def calendar_text(text: str) -> str:
     return "\n\n".join(filter(None, ("\n".join(_lines(event)) for event in _events(text))))
 
 
-def _events(text: str) -> Iterator[list[tuple[str, str, str]]]:
-    """(name, parameters, value) of the lines of each event, without those of its alarms."""
-    unfolded = re.sub(r"\r?\n[ \t]", "", text)
-    event: list[tuple[str, str, str]] | None = None
-    inner = 0
-    for line in re.split(r"\r\n?|\n", unfolded):
+def properties(text: str) -> Iterator[tuple[str, str, str]]:
+    """(name, parameters, value) of each line of a calendar or contact, unfolded; quoted-printable values are decoded.
+
+    >>> list(properties("SUMMARY;ENCODING=QUOTED-PRINTABLE;CHARSET=UTF-8:Gr=C3=\\n=BC=C3=9Fe".replace("\\\\n", chr(10))))
+    [('SUMMARY', ';ENCODING=QUOTED-PRINTABLE;CHARSET=UTF-8', 'Grüße')]
+    """
+    lines = iter(re.split(r"\r\n?|\n", re.sub(r"\r?\n[ \t]", "", text)))
+    for line in lines:
         match = _LINE.match(line)
         if not match:
             continue
-        name, value = match[1].upper(), match[3]
+        value = match[3]
+        if _QUOTED.search(match[2]):
+            while value.endswith("=") and (more := next(lines, None)) is not None:
+                value = value[:-1] + more
+            charset = _CHARSET.search(match[2])
+            value = decode_declared(quopri.decodestring(value.encode()), charset[1] if charset else "utf-8")
+        yield match[1].upper().rpartition(".")[2], match[2], value
+
+
+def _events(text: str) -> Iterator[list[tuple[str, str, str]]]:
+    """(name, parameters, value) of the lines of each event, without those of its alarms."""
+    event: list[tuple[str, str, str]] | None = None
+    inner = 0
+    for name, parameters, value in properties(text):
         if name == "BEGIN" and value.strip().upper() in _PARTS and event is None:
             event = []
         elif name == "BEGIN" and event is not None:
@@ -55,7 +78,7 @@ def _events(text: str) -> Iterator[list[tuple[str, str, str]]]:
                 yield event
                 event = None
         elif event is not None and not inner:
-            event.append((name, match[2], value))
+            event.append((name, parameters, value))
 
 
 def _lines(event: list[tuple[str, str, str]]) -> Iterator[str]:
@@ -67,7 +90,7 @@ def _lines(event: list[tuple[str, str, str]]) -> Iterator[str]:
 
 def _shown(name: str, parameters: str, value: str) -> str:
     """A value as people read it: moments in ISO 8601, people by name and address."""
-    value = _ESCAPED.sub(lambda match: "\n" if match[1] in "nN" else match[1], value).strip()
+    value = unescaped(value).strip()
     zone = re.search(r"TZID=\"?([^;:\"]+)", parameters)
     if name in ("DTSTART", "DTEND", "DUE") and (moment := _MOMENT.match(value)):
         year, month, day, hour, minute, _, utc = moment.groups()
@@ -78,3 +101,12 @@ def _shown(name: str, parameters: str, value: str) -> str:
         person = re.search(r"CN=\"?([^;:\"]+)", parameters)
         return f"{person[1]} <{address}>" if person and person[1] != address else address
     return value
+
+
+def unescaped(value: str) -> str:
+    """A value with its escaped separators and line ends.
+
+    >>> unescaped("Piers\\\\, new")
+    'Piers, new'
+    """
+    return _ESCAPED.sub(lambda match: "\n" if match[1] in "nN" else match[1], value)

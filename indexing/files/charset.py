@@ -149,30 +149,64 @@ def _ideographs(high: bytes, low: bytes) -> bool:
     return zeros > 2 * low.count(0) and (known + zeros) * 100 >= 97 * len(high)
 
 
+# What is meant by names that are too narrow, or that Python does not know (WHATWG, RFC 1556, Java, IANA).
+_MEANT = {
+    "iso-8859-1": "cp1252",
+    "latin-1": "cp1252",
+    "latin1": "cp1252",
+    "us-ascii": "cp1252",
+    "ascii": "cp1252",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "gb_2312-80": "gb18030",
+    "cn-gb": "gb18030",
+    "shift_jis": "cp932",
+    "shift-jis": "cp932",
+    "sjis": "cp932",
+    "windows-31j": "cp932",
+    "ms932": "cp932",
+    "ms_kanji": "cp932",
+    "euc-kr": "cp949",
+    "ks_c_5601-1987": "cp949",
+    "iso-8859-6-i": "iso8859_6",
+    "iso-8859-6-e": "iso8859_6",
+    "iso-8859-8-i": "cp1255",
+    "iso-8859-8-e": "cp1255",
+    "iso-8859-8": "cp1255",
+    "iso-8859-9": "cp1254",
+    "logical": "cp1255",
+    "tis-620": "cp874",
+    "iso-8859-11": "cp874",
+    "dos-874": "cp874",
+    "koi8": "koi8-r",
+    "x-x-big5": "big5",
+    "cn-big5": "big5",
+    "mac-cyrillic": "mac_cyrillic",
+    "mac-roman": "mac_roman",
+    "utf8mb4": "utf-8",
+    "unicode-1-1-utf-8": "utf-8",
+}
+_FAMILY = re.compile(r"(?:windows|ms|dos|cp)-?(\d{3,4})$")
+
+
+def _codec(name: str) -> codecs.CodecInfo:
+    """The codec that a declared name means. Raises LookupError for names of none.
+
+    >>> _codec("x-sjis").name, _codec("iso-8859-8-i").name, _codec("windows-949").name
+    ('cp932', 'cp1255', 'cp949')
+    """
+    name = name if name in _MEANT else name.removeprefix("x-")
+    family = _FAMILY.match(name)
+    return codecs.lookup(_MEANT.get(name) or (f"cp{family[1]}" if family else name))
+
+
 def _declared(data: bytes, hint: str) -> DecodedText | None:
     """Decode by the declared encoding; None if that fails."""
     hint = hint.strip().lower()
     if not hint or hint.startswith(("utf-16", "utf-32")) or is_seven_bit(hint):
         return None
-    wider = {
-        "iso-8859-1": "cp1252",
-        "latin-1": "cp1252",
-        "latin1": "cp1252",
-        "us-ascii": "cp1252",
-        "ascii": "cp1252",
-        "gb2312": "gb18030",
-        "gbk": "gb18030",
-        "shift_jis": "cp932",
-        "shift-jis": "cp932",
-        "x-sjis": "cp932",
-        "euc-kr": "cp949",
-        "ks_c_5601-1987": "cp949",
-        "iso-8859-9": "cp1254",
-        "tis-620": "cp874",
-    }
     try:
-        name = codecs.lookup(wider.get(hint, hint))
-        text = data.decode(name.name)
+        text = data.decode(_codec(hint).name)
     except (LookupError, UnicodeDecodeError, ValueError, TypeError):
         return None
     return DecodedText(text, hint) if isinstance(text, str) else None

@@ -20,6 +20,8 @@ _SAMPLE_ROWS = 200
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?")
 _DELIMITERS = ",;\t|"
 _SEPARATOR = re.compile(r"sep=(.)\r?\n", re.I)
+_SINGLE = re.compile(r"\s*'[^'\n]*'\s*(?:[,;\t|]|$)")
+_SINGLE_QUOTED = re.compile(r"'[^'\n]*'")
 _QUOTED = re.compile(r'"[^"]*"')
 _ESCAPED_QUOTE = re.compile(r'\\"[^\s,;|]')
 _SWALLOWED_LINES = 5
@@ -104,6 +106,7 @@ class _Rows:
         self._text = text
         self._delimiter = delimiter
         self._unclosed = 0
+        self._single = _in_single_quotes(text)
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         csv.field_size_limit(sys.maxsize)
@@ -114,6 +117,7 @@ class _Rows:
         reader = csv.reader(
             io.StringIO(text, newline=""),
             delimiter=self._delimiter,
+            quotechar="'" if self._single else '"',
             quoting=quoting,  # type: ignore[arg-type]
             escapechar=escape if quoting == csv.QUOTE_MINIMAL else None,
             doublequote=escape is None,
@@ -138,6 +142,14 @@ class _Rows:
         return [f"a quote opened in line {self._unclosed:,} is not closed"] if self._unclosed else []
 
 
+def _in_single_quotes(text: str) -> bool:
+    """Whether cells stand in single quotes: no double ones, and most of the first lines begin with a cell in them."""
+    if '"' in text[:200_000]:
+        return False
+    lines = [line for line in text[:20_000].splitlines() if line.strip()][:20]
+    return bool(lines) and sum(bool(_SINGLE.match(line)) for line in lines) * 4 >= 3 * len(lines)
+
+
 def delimiter_of(text: str) -> str:
     """The delimiter whose number agrees in most of the first lines; of several, the one that makes most columns.
 
@@ -146,7 +158,8 @@ def delimiter_of(text: str) -> str:
     >>> delimiter_of("name;height\\nOrveth;2,314\\n"), delimiter_of("April 9, 2023;7;x\\nApril 10, 2023;8;y\\n")
     (';', ';')
     """
-    sample = [line for line in _QUOTED.sub("", text[:20_000]).splitlines() if line.strip()][:20]
+    quoted = _SINGLE_QUOTED if _in_single_quotes(text) else _QUOTED
+    sample = [line for line in quoted.sub("", text[:20_000]).splitlines() if line.strip()][:20]
     plain = [re.sub(r"(?<=\d),(?=\d)", "", line) for line in sample]
     return _agreed(plain) or _agreed(sample) or ","
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from indexing.files.equations import Element, linear, script
 from indexing.files.ooxml import Package
+from indexing.files.slide_numbers import numbers_of
 from indexing.files.tables import row_line
 from indexing.files.xml_parts import local, whole
 
@@ -69,8 +70,10 @@ def paragraph(element: Any) -> str:
 
 
 def body(element: Any, apart: str = "\n") -> str:
-    """The paragraphs of a text body, joined by `apart`; empty ones are left out."""
-    return apart.join(filter(None, (paragraph(child) for child in element.iter(f"{A}p"))))
+    """The paragraphs of a text body with their numbers, joined by `apart`; empty ones are left out."""
+    paragraphs = list(element.iter(f"{A}p"))
+    lines = [(number, paragraph(child)) for number, child in zip(numbers_of(paragraphs), paragraphs, strict=True)]
+    return apart.join(f"{number} {text}" if number else text for number, text in lines if text)
 
 
 def table_rows(table: Any) -> Iterator[str]:

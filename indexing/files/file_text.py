@@ -172,8 +172,10 @@ def clean_meta(values: Iterable[tuple[str, object]]) -> dict[str, Scalar]:
             value = without_surrogates(value).strip()
         elif isinstance(value, int) and abs(value) >= 2**63:
             value = hex(value)
-        elif isinstance(value, float) and not math.isfinite(value):
-            continue
+        elif isinstance(value, float):
+            if not math.isfinite(value):
+                continue
+            value = float(value)
         if name and isinstance(value, (str, int, float, bool)) and value != "":
             meta[without_surrogates(name)] = value
     return meta

@@ -32,17 +32,22 @@ BY_NAME = {
     "tab": "tsv",
     "json": "json",
     "geojson": "json",
+    "ipynb": "ipynb",
     "jsonl": "jsonl",
     "ndjson": "jsonl",
     "eml": "eml",
     "emlx": "eml",
     "ics": "ics",
     "ical": "ics",
+    "vcs": "ics",
+    "vcf": "vcf",
+    "vcard": "vcf",
     "mbox": "mbox",
     "mbx": "mbox",
 }
 _READ = (
-    "txt, md, html, pdf, docx, pptx, xlsx, odt, ods, odp, epub, rtf, csv, tsv, json, jsonl, eml, msg, mbox, ics, archives"
+    "txt, md, html, pdf, docx, pptx, xlsx, odt, ods, odp, epub, rtf, csv, tsv, json, jsonl, eml, msg, mbox, ics, vcf,"
+    " archives"
 )
 _NOT_READ = "not a format we read"
 
@@ -96,6 +101,7 @@ _PACKED = {
     b"\x28\xb5\x2f\xfd": "zst",
     b"BZh": "bz2",
     b"!BDN": "pst",
+    b"\x78\x9f\x3e\x22": "tnef",
 }
 _ANY = (*_BEGINNINGS, *_SPECIAL, *_PACKED)
 
@@ -157,6 +163,8 @@ _FIELDS = frozenset(
 )
 _CALENDAR = re.compile(rb"(?:\xef\xbb\xbf)?\s*BEGIN:VCALENDAR\b", re.I)
 
+_CARD = re.compile(rb"(?:\xef\xbb\xbf)?\s*BEGIN:VCARD\b", re.I)
+
 
 def kind_of(data: bytes, name: str) -> str:
     """The format of a file, such as txt, pdf or docx; mbox, zip, tar, gz, bz2, xz, zst and 7z hold other files.
@@ -170,7 +178,7 @@ def kind_of(data: bytes, name: str) -> str:
         return kind
     ending = _ending(name)
     kind = BY_NAME.get(ending, "")
-    if kind in ("txt", "md", "csv", "tsv", "json", "jsonl", "html"):
+    if kind in ("txt", "md", "csv", "tsv", "json", "jsonl", "ipynb", "html"):
         return kind
     if is_mailbox(data):
         return "mbox"
@@ -180,6 +188,10 @@ def kind_of(data: bytes, name: str) -> str:
         return _not_what_it_says(data, ending)
     if kind == "eml" or (ending in ("mail", "mht", "mhtml") and _MAIL.match(data)) or _is_mail(data):
         return "eml"
+    if ending == "p7m":
+        return "p7m"
+    if kind == "vcf" or _CARD.match(data[:200]):
+        return "vcf"
     if kind == "ics" or _CALENDAR.match(data[:200]):
         return "ics"
     return "html" if _HTML.match(data[:4_000]) else "txt"

@@ -35,6 +35,7 @@ NAMES = {
     "tsv": "a TSV table",
     "json": "JSON",
     "jsonl": "JSON lines",
+    "ipynb": "a notebook",
     "odt": "an OpenDocument text",
     "ods": "an OpenDocument spreadsheet",
     "odp": "an OpenDocument presentation",
@@ -45,8 +46,11 @@ NAMES = {
     "ppt": "an old PowerPoint presentation",
     "eml": "a mail",
     "ics": "a calendar",
+    "vcf": "a contact (vCard)",
+    "tnef": "an Outlook attachment (winmail.dat)",
     "msg": "an Outlook message",
     "mbox": "a mailbox",
+    "p7m": "a signed file (p7m)",
     "zip": "a zip archive",
     "tar": "a tar archive",
     "gz": "a gzip file",
@@ -118,7 +122,7 @@ def _reader(kind: str) -> Reader:
         from indexing.files.html import read_html
 
         return read_html
-    if kind in ("eml", "ics", "msg"):
+    if kind in ("eml", "ics", "vcf", "msg", "tnef", "p7m"):
         return _mail_reader(kind)
     if kind in ("odt", "ods", "odp", "epub", "rtf", "doc", "xls", "ppt"):
         return _other_office_reader(kind)
@@ -126,6 +130,10 @@ def _reader(kind: str) -> Reader:
         from indexing.files.archives import unpack
 
         return partial(unpack, kind=kind)
+    if kind == "ipynb":
+        from indexing.files.notebooks import read_notebook
+
+        return read_notebook
     if kind in ("csv", "tsv"):
         from indexing.files import delimited
 
@@ -154,6 +162,18 @@ def _mail_reader(kind: str) -> Reader:
         from indexing.files.outlook import read_msg
 
         return read_msg
+    if kind == "tnef":
+        from indexing.files.tnef import read_tnef
+
+        return read_tnef
+    if kind == "p7m":
+        from indexing.files.signed_files import read_signed
+
+        return read_signed
+    if kind == "vcf":
+        from indexing.files.contacts import read_contacts
+
+        return read_contacts
     from indexing.files.mail import read_calendar, read_mail
 
     return read_mail if kind == "eml" else read_calendar

@@ -10,7 +10,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from indexing.files.charset import decode_text
 from indexing.files.file_text import FileLimits, FileText, Heading, clean_meta
-from indexing.files.html_writer import HtmlWriter, outermost
+from indexing.files.html_writer import HtmlWriter, ancestors, outermost
 from indexing.files.left_out import LeftOut
 
 _SPACE = re.compile(r"[ \t\n\r\f]+")
@@ -106,8 +106,8 @@ def _visible(tree: Any, max_chars: int, left_out: LeftOut) -> tuple[HtmlWriter, 
 def _head(tree: Any) -> dict[str, object]:
     """title, language, description, author, date and keywords, as far as present."""
     meta: dict[str, object] = {}
-    title = tree.css_first("title")
-    if title is not None:
+    titles = (node for node in tree.css("title") if not any(above.tag == "svg" for above in ancestors(node)))
+    if (title := next(titles, None)) is not None:
         meta["title"] = _SPACE.sub(" ", title.text(deep=True)).strip()
     root = tree.css_first("html")
     if root is not None and root.attributes.get("lang"):

@@ -8,6 +8,7 @@ from typing import Any
 
 from indexing.files.equations import Element, linear, lowered, raised
 from indexing.files.file_text import TextBuilder
+from indexing.files.html_lists import ListNumbers
 from indexing.files.left_out import HIDDEN, STRUCK, LeftOut
 
 
@@ -34,6 +35,7 @@ _STRUCK = re.compile(r"(?:^|;)\s*text-decoration(?:-line)?\s*:[^;]*\bline-throug
 _HIDING = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
 _KEEPING = re.compile(r"(?:^|;)\s*white-space\s*:\s*(?:pre|break-spaces)", re.I)
 _NOTE = re.compile(r"\b(?:foot|end)?note|\breference\b|noteref|\bfn", re.I)
+_NOTEREF = re.compile(r"\bnoteref\b", re.I)
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 _STRENGTH = {"": 0, " ": 1, "\t": 2, "\n": 3, "\n\n": 4}
 _LONGEST_CELL = 500
@@ -45,10 +47,10 @@ _DEEPEST_TABLE = 20
 def outermost(nodes: list[Any]) -> list[Any]:
     """The nodes (in document order) that are not inside another one or inside an invisible element."""
     ids = {node.mem_id for node in nodes}
-    return [node for node in nodes if not any(_hides(above) or above.mem_id in ids for above in _above(node))]
+    return [node for node in nodes if not any(_hides(above) or above.mem_id in ids for above in ancestors(node))]
 
 
-def _above(node: Any) -> Iterator[Any]:
+def ancestors(node: Any) -> Iterator[Any]:
     """The ancestors of a node; at most a thousand, for absurdly deep pages."""
     for _ in range(1_000):
         node = node.parent
@@ -67,7 +69,7 @@ def _unseen(node: Any) -> bool:
     if tag in _UNSEEN:
         return True
     if tag == "footer":  # The page's own footer; that of an article or quotation is read.
-        return not any(above.tag in _OF_A_PART for above in _above(node))
+        return not any(above.tag in _OF_A_PART for above in ancestors(node))
     if tag == "button" and (node.attributes.get("type") in ("submit", "reset") or _in_form(node)):
         return True
     if tag == "option" and "selected" not in node.attributes:
@@ -85,6 +87,8 @@ def _how_left_out(node: Any) -> str:
     attributes = node.attributes
     if node.tag in _STRIKING:
         return STRUCK
+    if node.tag == "dialog" and "open" not in attributes:
+        return HIDDEN
     if not attributes or _is_equation(node):
         return ""
     style = attributes.get("style") or ""
@@ -94,7 +98,7 @@ def _how_left_out(node: Any) -> str:
 
 
 def _in_form(node: Any) -> bool:
-    return node.attributes.get("type") != "button" and any(above.tag == "form" for above in _above(node))
+    return node.attributes.get("type") != "button" and any(above.tag == "form" for above in ancestors(node))
 
 
 class _Table:
@@ -121,6 +125,8 @@ class HtmlWriter(TextBuilder):
         self._pre: list[int] = []
         self._tables: list[_Table] = []
         self._heading: tuple[int, int] | None = None
+        self._numbers = ListNumbers()
+        self._mark = ""
 
     def walk(self, root: Any) -> None:
         """Write everything below `root`, each block separated."""
@@ -179,6 +185,8 @@ class HtmlWriter(TextBuilder):
             self._open_cell(self._tables[-1])
         elif _HEADING.match(tag):
             self._heading = (-1, int(tag[1]))
+        elif tag == "li":
+            self._mark = self._numbers.mark(node)
         if _keeps_lines(node):
             self._pre.append(self.length)
 
@@ -193,6 +201,8 @@ class HtmlWriter(TextBuilder):
             self._heading = None
         elif tag in _CELLS and self._tables and self._tables[-1].data:
             self._close_cell(self._tables[-1], node.attributes)
+        elif tag == "li":
+            self._mark = ""
         elif tag == "tr" and self._tables and self._tables[-1].data:
             self._fill(self._tables[-1])
         elif tag == "table" and self._tables:
@@ -289,6 +299,9 @@ class HtmlWriter(TextBuilder):
             self.write(self._gap if not self._tabs or "\n" in self._gap else "")
             self.write("\t" * self._tabs)
         self._gap, self._tabs = "", 0
+        if self._mark:
+            self.write(f"{self._mark} ")
+            self._mark = ""
         if self._heading and self._heading[0] < 0:
             self._heading = (self.length, self._heading[1])
         self.write(words)
@@ -322,11 +335,16 @@ def _whole(node: Any, before: str) -> str | None:
         return _ruby(node)
     if tag in ("sup", "sub"):
         return _script(node, before)
+    if tag == "a" and _NOTEREF.search(f"{node.attributes.get('epub:type') or ''} {node.attributes.get('role') or ''}"):
+        mark = _SPACE.sub(" ", node.text(deep=True)).strip()
+        return (mark if mark[:1] in ("[", "(") else f"[{mark}]") if mark else None
     if tag == "img":
         alt = "" if node.attributes.get("role") == "presentation" else node.attributes.get("alt") or ""
         return f" {alt} " if alt.strip() else ""
     if tag == "input":
         kind = (node.attributes.get("type") or "text").lower()
+        if kind in ("checkbox", "radio") and "role" not in node.attributes:
+            return " ☒ " if "checked" in node.attributes else " ☐ "
         return f" {node.attributes.get('value') or ''} " if kind in _VALUES else ""
     return None
 
@@ -345,7 +363,9 @@ def _script(node: Any, before: str) -> str | None:
     if len(bare) > 20 or node.css_first("img, math, br"):
         return None
     link = node.css_first("a")
-    marks = " ".join(filter(None, (node.attributes.get("class"), node.attributes.get("role"), node.attributes.get("id"))))
+    found = [node.attributes.get(name) for name in ("class", "role", "id", "epub:type")]
+    found += [] if link is None else [link.attributes.get(name) for name in ("class", "role", "epub:type")]
+    marks = " ".join(filter(None, found))
     if node.tag == "sup" and bare and (_NOTE.search(marks) or _to_note(link)):
         return words if bare.startswith(("[", "(")) else f"[{bare}]"
     if node.tag == "sup":

@@ -11,13 +11,29 @@ from indexing.files.charset import DecodedText, decode_text
 from indexing.files.file_text import FileLimits, FileText, TextBuilder
 from indexing.files.records import Records, has_text, leaves
 
+_MOST_DIGITS = 4_000
+
+
+class _Number(float):
+    """A number with decimals that keeps how it is written: 0.10 is no 0.1."""
+
+    text: str
+
+    def __new__(cls, text: str) -> _Number:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    def __str__(self) -> str:
+        return self.text
+
 
 def read_json(data: bytes, limits: FileLimits) -> list[FileText]:
     """Documents from an array of records with texts, or from one such record; any other JSON as lines "path: value"."""
     decoded = decode_text(data, "JSON")
     try:
-        value = json.loads(decoded.text)
-    except ValueError as error:
+        value = _value(decoded.text)
+    except json.JSONDecodeError as error:
         lines = [line for line in decoded.text.splitlines() if line.strip()]
         if len(lines) > 1 and _is_json(lines[0]):
             return _json_lines(decoded, "json", limits)
@@ -42,7 +58,7 @@ def _json_lines(decoded: DecodedText, kind: str, limits: FileLimits) -> list[Fil
     for number, line in enumerate(decoded.text.split("\n"), 1):
         if line.strip():
             try:
-                values.append((number, json.loads(line)))
+                values.append((number, _value(line)))
             except (ValueError, RecursionError):
                 bad.append(number)
     if not values:
@@ -66,15 +82,22 @@ def _bad_lines(bad: Sequence[int]) -> tuple[str, ...]:
 
 def _is_json(line: str) -> bool:
     try:
-        return isinstance(json.loads(line), (dict, list))
+        return isinstance(_value(line), (dict, list))
     except ValueError:
         return False
 
 
-def _where(error: ValueError) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg.lower()}, line {error.lineno:,}"
-    return "a number is too long"
+def _value(text: str) -> Any:
+    """The value of a JSON text, numbers as they are written. Raises ValueError."""
+    return json.loads(text, parse_float=_Number, parse_int=_whole, parse_constant=str)
+
+
+def _whole(text: str) -> int | str:
+    return int(text) if len(text) <= _MOST_DIGITS else text
+
+
+def _where(error: json.JSONDecodeError) -> str:
+    return f"{error.msg.lower()}, line {error.lineno:,}"
 
 
 def _as_lines(

@@ -12,6 +12,8 @@ from indexing.files.charset import decode_declared, decode_text
 from indexing.files.file_text import Contents, FileLimits, FileText, Member, TextBuilder, clean_meta
 from indexing.files.left_out import LeftOut
 from indexing.files.mail_headers import day, file_name, header, thread
+from indexing.files.mail_text import enriched_text, unflowed, without_files
+from indexing.files.signed_files import signed_content
 
 _HEADERS = ("From", "To", "Cc", "Date")
 _LEADING = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:>?From [^\n]*\d{4}[^\n]*\n)?")
@@ -19,6 +21,10 @@ _LEADING = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:>?From [^\n]*\d{4}[^\n]*\n)?")
 _STUB = re.compile(r"\bHTML\b", re.I)
 _STUB_LENGTH = 400
 _SHORTER = 10
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+# The name of a transfer encoding, before comments, parameters and other faults of the header.
+_TRANSFER = re.compile(r"\s*\"?(quoted-printable|base64|x-uuencode|uuencode|x-uue|uue)\b", re.I)
+_MESSAGE = re.compile(rb"\s*(?:Content-[A-Za-z-]+|MIME-Version|Received|From|Subject):", re.I)
 _MOST_PARTS = 10_000
 _DEEPEST = 50
 _NO_FILES = frozenset(("text/css", "text/javascript", "application/javascript", "application/x-javascript"))
@@ -42,6 +48,7 @@ Part = Message
 
 def read_mail(data: bytes, limits: FileLimits) -> Contents:
     """One mail: the subject as a heading, then From, To, Cc and Date, then its body. Attachments are members."""
+    data = _in_bytes(data)
     data = data[_leading(data) :]
     message: Part = email.message_from_bytes(data, policy=email.policy.compat32)
     headers = {name: header(message, name) for name in ("Subject", *_HEADERS)}
@@ -65,6 +72,11 @@ def read_calendar(data: bytes, limits: FileLimits) -> list[FileText]:
     builder = TextBuilder(limits.max_chars)
     builder.add(calendar_text(decoded.text))
     return [FileText(builder.text(), (), clean_meta(meta.items()), (), decoded.notes)]
+
+
+def _in_bytes(data: bytes) -> bytes:
+    """A mail that a program saved as UTF-16, in UTF-8; any other as it is."""
+    return data.decode("utf-16", "replace").encode("utf-8", "replace") if data.startswith(_UTF_16) else data
 
 
 def _leading(data: bytes) -> int:
@@ -98,12 +110,19 @@ class _Body:
         inner = _children(part)
         if kind == "message/rfc822":
             return self._forwarded(part, inner)
+        if inner and kind == "message/delivery-status":
+            return ["\n\n".join(filter(None, map(_status, inner)))]
         if inner and kind == "multipart/alternative":
             return self._alternative(inner, depth)
         if inner and kind == "multipart/related":
             return self._related(part, inner, depth)
         if inner and part.get_content_maintype() in ("multipart", "message"):
             return [text for child in inner for text in self._blocks(child, depth + 1)]
+        if kind in _ENCRYPTED and (signed := signed_content(_payload(part))):
+            if not _MESSAGE.match(signed):
+                self.members.append(Member(re.sub(r"\.p7m$", "", _name(part), flags=re.I), signed))
+                return []
+            return self._blocks(email.message_from_bytes(signed, policy=email.policy.compat32), depth + 1)
         if kind in _ENCRYPTED or kind == "multipart/encrypted":
             self.members.append(Member(_name(part), reason="encrypted or signed as a whole: its program is needed"))
             return []
@@ -163,7 +182,14 @@ class _Body:
             from indexing.files.html import html_text
 
             return html_text(text, self._max_chars, self.left_out)[0]
-        return calendar_text(text) if kind == "text/calendar" else text
+        if kind == "text/calendar":
+            return calendar_text(text)
+        if kind == "text/enriched":
+            return enriched_text(text)
+        text, members = without_files(text)
+        self.members += members
+        flowed = str(part.get_param("format") or "").lower() == "flowed"
+        return unflowed(text, str(part.get_param("delsp") or "").lower() == "yes") if flowed else text
 
     def _attach(self, part: Part, kind: str) -> None:
         if kind in _SIGNATURES or kind in _NO_FILES:
@@ -186,6 +212,13 @@ def _is_text(part: Part, kind: str) -> bool:
     return not attached and not file_name(part)
 
 
+def _status(child: Part) -> str:
+    """A block of a delivery's status: its fields, and what stands there in their place."""
+    fields = "\n".join(f"{name}: {header(child, name)}" for name in child)
+    payload = child.get_payload()
+    return f"{fields}\n\n{payload if isinstance(payload, str) else ''}".strip()
+
+
 def _is_stub(plain: str, html: str) -> bool:
     """Whether the plain form says less than the HTML: nothing, a tenth of it, or only that there is HTML."""
     if not html.strip():
@@ -196,6 +229,10 @@ def _is_stub(plain: str, html: str) -> bool:
 
 
 def _payload(part: Part) -> bytes:
+    """The bytes of a part, decoded by its transfer encoding."""
+    stated = str(part.get("Content-Transfer-Encoding") or "")
+    if (match := _TRANSFER.match(stated)) and match[1] != stated:
+        part.replace_header("Content-Transfer-Encoding", match[1])
     try:
         payload = part.get_payload(decode=True)
     except Exception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import operator
 import re
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
@@ -18,7 +19,9 @@ BUILT_IN = {
 BUILT_IN |= dict.fromkeys((*range(14, 18), *range(27, 37), *range(50, 59)), "yyyy-mm-dd")
 
 _TOKEN = re.compile(
-    r'"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|_.|\*.|\[\$(?P<currency>[^\]-]*)[^\]]*\]|\[(?P<elapsed>h+|m+|s+)\]|\[[^\]]*\]'
+    r'"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|_.|\*.|\[\$(?P<currency>[^\]-]*)[^\]]*\]|\[(?P<elapsed>h+|m+|s+)\]'
+    r"|\[(?P<condition>(?:<=|>=|<>|<|>|=)\s*-?[\d.]+)\]|\[(?P<colour>(?:black|blue|cyan|green|magenta|red|white|yellow)"
+    r"|colou?r\s?\d+)\]|\[[^\]]*\]"
     r"|(?P<general>General)|(?P<noon>AM/PM|A/P)|(?P<exponent>E[+-])|(?P<time>[ymdhsegbYMDHSEGB]+)|(?P<digit>[0#?])"
     r"|(?P<literal>.)",
     re.I | re.S,
@@ -38,8 +41,17 @@ class _Section(NamedTuple):
         return "".join(text for kind, text in self.tokens if kind in ("digit", "literal"))
 
 
+_CONDITION = re.compile(r"([<>=]+)\s*(-?[\d.]+)")
+_HOLDS = {
+    "<": operator.lt, ">": operator.gt, "=": operator.eq, "<=": operator.le, ">=": operator.ge, "<>": operator.ne
+}  # fmt: skip
+_SAYS_MINUS = re.compile(r"[-−–(]|[^\W\d_]")
+
+
 def shown(value: float, code: str, epoch_1904: bool = False) -> str:
     """A number in a cell with a format code.
+
+    A minus that only a colour says is written. "" if the code shows nothing.
 
     >>> shown(0.19, "0%"), shown(1234.5, "#,##0.00 [$€-407]"), shown(123, "00000"), shown(1.0868055, "[h]:mm")
     ('19%', '1,234.50 €', '00123', '26:05')
@@ -51,12 +63,14 @@ def shown(value: float, code: str, epoch_1904: bool = False) -> str:
         if moment:
             return moment
         return general(value)
+    if len(sections) > 1 and not section.has("digit", "general", "quoted", "escaped", "literal", "currency"):
+        return ""
     if section.has("general") or not section.tokens:
         return _around(section, general(value))
     if not section.has("digit"):
         literal = _around(section, "").strip()
         return literal if literal and len(sections) > 1 else general(value)
-    negative = value < 0 and (len(sections) == 1 or section is sections[0])
+    negative = value < 0 and _without_own_minus(section, sections)
     text = _number(abs(value), section)
     return f"-{text}" if negative and any(digit in "123456789" for digit in text) else text
 
@@ -79,11 +93,37 @@ def _sections(code: str) -> tuple[_Section, ...]:
 
 
 def _chosen(value: float, sections: tuple[_Section, ...]) -> _Section:
+    """The section for a value: by conditions if some are stated, else by its sign."""
+    conditions = [next((text for kind, text in section.tokens if kind == "condition"), "") for section in sections]
+    if any(conditions):
+        holds = [at for at, condition in enumerate(conditions) if condition and _holds(value, condition)]
+        others = [at for at, condition in enumerate(conditions) if not condition]
+        return sections[(holds or others or [0])[0]]
     if value < 0 and len(sections) > 1:
         return sections[1]
     if value == 0 and len(sections) > 2:
         return sections[2]
     return sections[0]
+
+
+def _holds(value: float, condition: str) -> bool:
+    match = _CONDITION.match(condition)
+    sign, number = (match[1], match[2]) if match else ("", "")
+    return sign in _HOLDS and number.count(".") < 2 and bool(_HOLDS[sign](value, float(number)))
+
+
+def _without_own_minus(section: _Section, sections: tuple[_Section, ...]) -> bool:
+    """Whether a negative number needs a minus before it: its section stands for others too, or only colours it."""
+    if not any(each.has("condition") for each in sections):
+        return section is sections[0] or _only_coloured(section)
+    condition = next((text for kind, text in section.tokens if kind == "condition"), "")
+    return not condition or _holds(1.0, condition) or _holds(1e15, condition) or not _holds(-1e-9, condition)
+
+
+def _only_coloured(section: _Section) -> bool:
+    """Whether nothing but a colour tells that the numbers of a section are negative."""
+    words = "".join(text for kind, text in section.tokens if kind in ("quoted", "escaped", "literal"))
+    return section.has("colour") and not _SAYS_MINUS.search(words)
 
 
 def _around(section: _Section, middle: str) -> str:
@@ -153,7 +193,7 @@ def _masked(digits: str, section: _Section) -> str:
             places -= 1
             text = (("".join(rest) if places == 0 else rest[-1]) if rest else "0" if piece == "0" else "") + text
             rest = rest[:-1]
-        else:
+        elif kind not in ("condition", "colour"):
             text = piece + text
     return text.strip()
 

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+from indexing.files.numerals_of_lists import formatted
+from indexing.files.symbol_fonts import symbol
 from indexing.files.xml_parts import whole
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_ROMAN = ((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"))
-_ROMAN_SMALL = ((10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i"))
-_HAN = "〇一二三四五六七八九"
-_RUSSIAN = "абвгдежзиклмнопрстуфхцчшщэюя"
-_HEBREW = "אבגדהוזחטיכלמנסעפצקרשת"
-_ARABIC = "أبتثجحخدذرزسشصضطظعغفقكلمنهوي"
-_THAI = "กขคงจฉชซฌญฎฏฐฑฒณดตถทธนบปผฝพฟภมยรลวศษสหฬอฮ"
-_AIUEO = "アイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワヲン"
-_GANADA = "가나다라마바사아자차카타파하"
+_BOXES = frozenset("☐☑☒✓✔✗✘")
 
 
 class Numbering:
@@ -24,6 +17,7 @@ class Numbering:
 
     def __init__(self, root: Any, styles: Any) -> None:
         self._levels: dict[str, dict[int, _Level]] = {}
+        self._own: dict[str, dict[int, _Level]] = {}
         self._lists: dict[str, str] = {}
         self._starts: dict[tuple[str, int], int] = {}
         self._counts: dict[str, dict[int, int]] = {}
@@ -50,12 +44,14 @@ class Numbering:
                 at = whole(change.get(f"{W}ilvl"), 0)
                 if (start := _value(change, "startOverride")) is not None:
                     self._starts[name, at] = whole(start, 1)
+                if (level := change.find(f"{W}lvl")) is not None:
+                    self._own.setdefault(name, {})[at] = _Level(level)
 
     def number(self, paragraph: Any) -> str:
-        """The number before a paragraph, "" for unnumbered and bulleted ones. Call it for each paragraph once, in order."""
+        """The number before a paragraph, or a box to tick; "" without one. Call it for each paragraph once, in order."""
         name, at = self._list_of(paragraph)
         key = self._lists.get(name, "")
-        levels = self._levels.get(key, {})
+        levels = self._levels.get(key, {}) | self._own.get(name, {})
         if at not in levels:
             return ""
         counts = self._counts.setdefault(key, {})
@@ -89,11 +85,13 @@ class _Level:
         self.pattern = _value(element, "lvlText") or ""
         self.legal = element.find(f"{W}isLgl") is not None
         self.restarts = _value(element, "lvlRestart") != "0"
+        self.fonts = [font.get(f"{W}{name}") or "" for font in element.iter(f"{W}rFonts") for name in ("ascii", "hAnsi")]
 
     def text(self, levels: dict[int, _Level], counts: dict[int, int]) -> str:
-        """The number as it is shown; "" for bullets."""
+        """The number as it is shown; "" for bullets but boxes to tick."""
         if self.format in ("bullet", "none"):
-            return ""
+            signs = [symbol(font, ord(self.pattern)) for font in self.fonts[:1] or [""]] if len(self.pattern) == 1 else []
+            return next((sign for sign in signs if sign in _BOXES), "")
         text = self.pattern
         for at in range(9):
             if f"%{at + 1}" in text:
@@ -128,75 +126,3 @@ def _value(element: Any, name: str) -> str | None:
     child = element.find(f"{W}{name}")
     found = child.get(f"{W}val") if child is not None else None
     return None if found is None else str(found)
-
-
-def formatted(number: int, form: str) -> str:
-    """A number in one of Word's formats; decimal for those that are not known.
-
-    >>> [formatted(4, form) for form in ("decimal", "lowerRoman", "upperLetter", "decimalZero", "japaneseCounting")]
-    ['4', 'iv', 'D', '04', '四']
-    """
-    write = _FORMATS.get(form)
-    return write(number) if write and number > 0 else str(number)
-
-
-def _letters(number: int) -> str:
-    return chr(97 + (number - 1) % 26) * min((number - 1) // 26 + 1, 50)
-
-
-def _roman(number: int) -> str:
-    text = ""
-    for value, letters in (*_ROMAN, *_ROMAN_SMALL):
-        text += letters * (min(number, 9_999) // value)
-        number %= value
-    return text
-
-
-def _of(alphabet: str) -> Callable[[int], str]:
-    return lambda number: alphabet[(number - 1) % len(alphabet)] * min((number - 1) // len(alphabet) + 1, 50)
-
-
-def _counting(number: int) -> str:
-    """A number up to 99 in Chinese and Japanese counting (十二); digits beyond."""
-    if number > 99:
-        return "".join(_HAN[int(digit)] for digit in str(number))
-    tens, ones = divmod(number, 10)
-    return ("" if not tens else "十" if tens == 1 else f"{_HAN[tens]}十") + (_HAN[ones] if ones else "")
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"
-
-
-def _digits_from(first: str) -> Callable[[int], str]:
-    return lambda number: "".join(chr(ord(first) + int(digit)) for digit in str(number))
-
-
-_FORMATS: dict[str, Callable[[int], str]] = {
-    "decimalZero": lambda number: f"{number:02}",
-    "lowerLetter": _letters,
-    "upperLetter": lambda number: _letters(number).upper(),
-    "lowerRoman": _roman,
-    "upperRoman": lambda number: _roman(number).upper(),
-    "ordinal": _ordinal,
-    "russianLower": _of(_RUSSIAN),
-    "russianUpper": _of(_RUSSIAN.upper()),
-    "hebrew2": _of(_HEBREW),
-    "arabicAlpha": _of(_ARABIC),
-    "thaiLetters": _of(_THAI),
-    "thaiNumbers": _digits_from("๐"),
-    "hindiNumbers": _digits_from("०"),
-    "aiueoFullWidth": _of(_AIUEO),
-    "ganada": _of(_GANADA),
-    "decimalFullWidth": _digits_from("０"),
-    "decimalEnclosedCircle": lambda number: chr(0x245F + number) if number <= 20 else str(number),
-    "decimalEnclosedCircleChinese": lambda number: chr(0x245F + number) if number <= 20 else str(number),
-    "ideographDigital": lambda number: "".join(_HAN[int(digit)] for digit in str(number)),
-    "chineseCounting": _counting,
-    "chineseCountingThousand": _counting,
-    "japaneseCounting": _counting,
-    "japaneseDigitalTenThousand": _counting,
-    "taiwaneseCounting": _counting,
-    "taiwaneseCountingThousand": _counting,
-}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import Any
@@ -11,6 +12,8 @@ from indexing.errors import UnreadableFile
 from indexing.files.equations import Element, linear, script
 from indexing.files.file_text import FileLimits, FileText, Scalar, TextBuilder, check_pages, clean_meta, counted
 from indexing.files.left_out import HIDDEN, STRUCK, LeftOut
+from indexing.files.open_document_charts import chart_lines
+from indexing.files.open_document_lists import numbers_of, value
 from indexing.files.tables import table_lines
 from indexing.files.xml_parts import local, parsed, whole
 from indexing.files.zip_guard import guard_zip, read_member
@@ -19,9 +22,14 @@ _BLOCKS = frozenset(("p", "h", "table", "list"))
 _SKIPPED = frozenset(
     ("tracked-changes", "sequence-decls", "variable-decls", "forms", "annotation-end", "bookmark", "note-citation", "shapes")
 )
+_SHAPES = frozenset(
+    ("custom-shape", "rect", "ellipse", "circle", "line", "connector", "polygon", "polyline", "path", "regular-polygon")
+) | {"caption", "measure", "g"}
 _DEEPEST = 20
 _MOST_REPEATED = 1_000
 _MOST_COLUMNS = 16_384
+# What tells that a shown number is negative, or that words say what it is; else only its colour tells it.
+_SAYS_MINUS = re.compile(r"[-−–(]|[^\W\d_]")
 _META = {"title": "title", "creator": "author", "initial-creator": "author", "subject": "subject", "date": "date"}
 
 
@@ -59,14 +67,9 @@ def _parsed(archive: ZipFile, name: str) -> Any:
     return None if data is None else parsed(data)[0]
 
 
-def _value(element: Any, name: str) -> str:
-    """An attribute by its name without namespace; "" if it is missing."""
-    return next((str(value) for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
-
-
 def _count(element: Any, name: str) -> int:
     """The number that an attribute states; 1 without one."""
-    return whole(_value(element, name), 1)
+    return whole(value(element, name), 1)
 
 
 def _meta(archive: ZipFile, kind: str) -> dict[str, Scalar]:
@@ -87,7 +90,9 @@ class _Document:
         self.builder = TextBuilder(limits.max_chars)
         self.positions = _positions(root)
         self.left_out = LeftOut(limits.hidden_text)
-        self.styles = _left_out_styles([root, _parsed(archive, "styles.xml")])
+        styles = _parsed(archive, "styles.xml")
+        self.styles = _left_out_styles([root, styles])
+        self.numbers = numbers_of([root, styles])
         self.objects = 0
         self.after: list[str] = []
 
@@ -104,9 +109,9 @@ class _Document:
         for element in parent:
             name = local(element)
             if name == "h":
-                self.builder.heading(self.words(element).strip(), _count(element, "outline-level"))
+                self.builder.heading(self.line(element), _count(element, "outline-level"))
             elif name == "p":
-                self.builder.add(self.words(element).strip(), gap)
+                self.builder.add(self.line(element), gap)
             elif name == "table":
                 self.builder.add("\n".join(self.rows(element)))
             elif name == "list":
@@ -131,9 +136,14 @@ class _Document:
                         seen.add(text)
                         self.builder.add(text)
 
+    def line(self, paragraph: Any) -> str:
+        """A paragraph with its automatic number."""
+        text, number = self.words(paragraph).strip(), self.numbers.get(paragraph, "")
+        return f"{number} {text}" if number and text else text
+
     def words(self, paragraph: Any) -> str:
         """The text of a paragraph: spaces, tabs and line ends; notes, comments and text boxes follow it."""
-        if self._omits(self.styles.get(_value(paragraph, "style-name"), ""), paragraph):
+        if self._omits(self.styles.get(value(paragraph, "style-name"), ""), paragraph):
             return ""
         text = paragraph.text or ""
         for child in paragraph:
@@ -154,11 +164,13 @@ class _Document:
                 text += _ruby(child)
             elif name == "frame":
                 text += self._frame(child)
+            elif name in _SHAPES:
+                self.after += filter(None, [self._inner(child)])
             elif name == "span":
                 text += self._span(child, text[-1:])
             elif name in ("hidden-text", "hidden-paragraph"):
                 hidden = (child.text or "") if name == "hidden-text" else ""
-                text += "" if self.left_out.omits(HIDDEN, hidden or _value(child, "string-value")) else hidden
+                text += "" if self.left_out.omits(HIDDEN, hidden or value(child, "string-value")) else hidden
             elif name and name not in _SKIPPED:
                 text += self.words(child)
             text += child.tail or ""
@@ -170,7 +182,7 @@ class _Document:
 
     def _span(self, element: Any, before: str) -> str:
         words = self.words(element)
-        position = self.positions.get(_value(element, "style-name"), "")
+        position = self.positions.get(value(element, "style-name"), "")
         return script(words, before, position == "super") if position else words
 
     def _frame(self, frame: Any) -> str:
@@ -188,12 +200,13 @@ class _Document:
         """An equation (MathML) in the document or beside it; other objects are counted."""
         root: Any = next((child for child in element if local(child) == "math"), None)
         if root is None:
-            folder = _value(element, "href").removeprefix("./").strip("/")
+            folder = value(element, "href").removeprefix("./").strip("/")
             root = _parsed(self.archive, f"{folder}/content.xml") if folder else None
-        if root is None or local(root) != "math":
+        lines = [] if root is None or local(root) == "math" else chart_lines(root)
+        self.after += filter(None, ["\n".join(lines)])
+        if root is None or (local(root) != "math" and not lines):
             self.objects += 1
-            return ""
-        return linear(_equation(root, 0))
+        return "" if root is None or local(root) != "math" else linear(_equation(root, 0))
 
     def _inner(self, element: Any) -> str:
         """The paragraphs and tables below an element as one text."""
@@ -202,7 +215,7 @@ class _Document:
             name = local(child)
             above = {local(parent) for parent in takewhile(lambda parent: parent is not element, child.iterancestors())}
             if name in ("p", "h") and not above & {"table", "p", "h"}:
-                lines.append(self.words(child).strip())
+                lines.append(self.line(child))
             elif name == "table" and "table" not in above:
                 lines += self.rows(child)
         return "\n".join(filter(None, lines))
@@ -252,13 +265,25 @@ class _Document:
 
     def _cell(self, cell: Any) -> str:
         lines = [
-            self.words(child).strip() if local(child) in ("p", "h") else self._inner(child)
+            self.line(child) if local(child) in ("p", "h") else self._inner(child)
             for child in cell
             if local(child) in (*_BLOCKS, "section")
         ]
         text = " ".join(" ".join(filter(None, lines)).split())
         self.after += [_comment(child) for child in cell if local(child) == "annotation"]
-        return text or (_value(cell, "value") if not lines else "")
+        self._shapes(cell)
+        stored = value(cell, "value")
+        if stored.startswith("-") and text and not _SAYS_MINUS.search(text) and any(map("123456789".__contains__, text)):
+            return f"-{text}"
+        return text or (stored if not lines else "")
+
+    def _shapes(self, parent: Any) -> None:
+        """The texts and charts of the shapes in a cell or on a sheet."""
+        for child in parent:
+            if local(child) in _SHAPES:
+                self.after += filter(None, [self._inner(child)])
+            elif local(child) == "frame":
+                self.after += filter(None, [self._frame(child)])
 
     # -- spreadsheets and presentations --------------------------------------------------------------------------------
 
@@ -268,10 +293,12 @@ class _Document:
         check_pages(len(tables), self.limits.max_pages, "sheets")
         for table in tables:
             lines = [*table_lines(self.cells(table))]
+            for shapes in (child for child in table if local(child) == "shapes"):
+                self._shapes(shapes)
             lines, self.after = lines + self.after, []
             if lines:
                 self.builder.page()
-                self.builder.heading(_value(table, "name"), 1, "")
+                self.builder.heading(value(table, "name"), 1, "")
                 self.builder.add(lines[0])
                 for line in lines[1:]:
                     self.builder.add(line, "\n")
@@ -283,10 +310,10 @@ class _Document:
         for page in pages:
             self.builder.page()
             start = self.builder.length
-            frames = [child for child in page.iter() if local(child) in ("frame", "custom-shape", "rect", "ellipse")]
-            titles = [frame for frame in frames if _value(frame, "class") == "title"]
+            frames = [child for child in page.iter() if local(child) == "frame" or local(child) in _SHAPES - {"g"}]
+            titles = [frame for frame in frames if value(frame, "class") == "title"]
             for frame in [*titles, *(frame for frame in frames if frame not in titles)]:
-                text = self._inner(frame)
+                text = self._inner(frame) or self._frame(frame)
                 gap = "" if self.builder.length == start else "\n\n"
                 if frame in titles and text:
                     self.builder.heading(text, 1, gap)
@@ -306,17 +333,17 @@ def _positions(root: Any) -> dict[str, str]:
     found = {}
     for style in root.iter():
         if local(style) == "style":
-            position = next((value for child in style if (value := _value(child, "text-position"))), "")
+            position = next((at for child in style if (at := value(child, "text-position"))), "")
             kind = position.split(" ")[0]
             up = kind == "super" or (kind.rstrip("%").isdigit() and kind != "0%")
             if up or kind == "sub" or kind.startswith("-"):
-                found[_value(style, "name")] = "super" if up else "sub"
+                found[value(style, "name")] = "super" if up else "sub"
     return found
 
 
 def _hidden_section(section: Any) -> str:
     """HIDDEN for a section that is not shown, else ""."""
-    return HIDDEN if _value(section, "display") == "none" or _value(section, "is-hidden") == "true" else ""
+    return HIDDEN if value(section, "display") == "none" or value(section, "is-hidden") == "true" else ""
 
 
 def _left_out_styles(roots: Sequence[Any]) -> dict[str, str]:
@@ -324,12 +351,12 @@ def _left_out_styles(roots: Sequence[Any]) -> dict[str, str]:
     own: dict[str, dict[str, bool]] = {}
     above: dict[str, str] = {}
     for style in (style for root in roots if root is not None for style in root.iter() if local(style) == "style"):
-        name, stated = _value(style, "name"), own.setdefault(_value(style, "name"), {})
-        above.setdefault(name, _value(style, "parent-style-name"))
+        name, stated = value(style, "name"), own.setdefault(value(style, "name"), {})
+        above.setdefault(name, value(style, "parent-style-name"))
         for properties in style:
-            if display := _value(properties, "display"):
+            if display := value(properties, "display"):
                 stated[HIDDEN] = display == "none"
-            lines = [_value(properties, f"text-line-through-{what}") for what in ("style", "type")]
+            lines = [value(properties, f"text-line-through-{what}") for what in ("style", "type")]
             if any(lines):
                 stated[STRUCK] = not set(filter(None, lines)) & {"none"}
     found: dict[str, str] = {}

@@ -2,55 +2,44 @@
 
 from __future__ import annotations
 
-import re
-
 from indexing.errors import UnreadableFile
-from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_chars, clean_meta, counted
+from indexing.files.file_text import FileLimits, FileText, TextBuilder, clean_meta, counted
+from indexing.files.left_out import LeftOut
+from indexing.files.rtf_words import Block, RtfWords
 
 _DICTIONARY = (
     rb"{\rtf1\ansi\mac\deff0\deftab720{\fonttbl;}{\f0\fnil \froman \fswiss \fmodern \fscript \fdecor MS Sans SerifSymbol"
     rb"ArialTimes New RomanCourier{\colortbl\red0\green0\blue0" + b"\r\n" + rb"\par \pard\plain\f0\fs20\b\i\u\tab\tx"
 )
 _WINDOW = 4_096
-_INFO = re.compile(r"\{\\(title|author|subject|keywords)\s([^{}\\]{1,500})\}")
-_PICTURES = re.compile(rb"\\pict\b")
-_BINARY = re.compile(rb"\\bin(\d{1,9}) ?")
 
 
 def read_rtf(data: bytes, limits: FileLimits) -> list[FileText]:
-    """The text of an RTF document; pictures and embedded objects are counted."""
-    text = rtf_text(data)
-    check_chars(len(text), limits.max_chars)
+    """The text of an RTF document with notes, boxes, comments and page headers; pictures and objects are counted."""
+    left_out = LeftOut(limits.hidden_text)
+    words = _words(data, left_out)
     builder = TextBuilder(limits.max_chars)
-    builder.add(text)
-    meta = dict(_INFO.findall(data[:20_000].decode("latin-1"))) | {"file_type": "rtf"}
-    notes = counted(len(_PICTURES.findall(data)), "embedded image", "not read")
-    return [FileText(builder.text(), (), clean_meta(meta.items()), (), tuple(notes))]
+    last = Block("")
+    for block in words.blocks:
+        if block.level:
+            builder.heading(block.text, block.level)
+        elif block.text.strip():
+            builder.add(block.text, "\n" if block.kind == last.kind and block.kind in ("item", "row") else "\n\n")
+            last = block
+    meta = words.info | {"file_type": "rtf"}
+    notes = counted(words.objects, "embedded object", "not read") + counted(words.pictures, "embedded image", "not read")
+    return [FileText(builder.text(), (), clean_meta(meta.items()), tuple(builder.headings), (*notes, *left_out.remarks()))]
 
 
 def rtf_text(data: bytes) -> str:
-    """The text of RTF. Raises UnreadableFile if it is none."""
-    from striprtf import striprtf
-
-    data = _without_binary(data)
-    page = re.search(rb"\\ansicpg(\d{3,5})", data[:2_000])
-    encoding = f"cp{page[1].decode()}" if page and page[1] not in (b"0", b"65001") else "cp1252"
-    try:
-        text = str(striprtf.rtf_to_text(data.decode("latin-1"), encoding, "replace"))  # type: ignore[no-untyped-call]
-    except (ValueError, LookupError, IndexError, KeyError) as error:
-        raise UnreadableFile(f"damaged, or not an RTF document ({type(error).__name__})") from None
-    # Characters beyond the first plane come as two units of UTF-16 each.
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").strip("\n")
+    """The text of RTF, a line for each paragraph. Raises UnreadableFile if it is none."""
+    return "\n".join(block.text for block in _words(data, LeftOut()).blocks).strip("\n")
 
 
-def _without_binary(data: bytes) -> bytes:
-    """RTF without the bytes of \\bin, which are no text."""
-    at = 0
-    kept = []
-    while match := _BINARY.search(data, at):
-        kept.append(data[at : match.start()])
-        at = match.end() + int(match[1])
-    return b"".join([*kept, data[at:]])
+def _words(data: bytes, left_out: LeftOut) -> RtfWords:
+    if not data.lstrip().startswith(b"{\\rtf"):
+        raise UnreadableFile("damaged, or not an RTF document")
+    return RtfWords(data, left_out)
 
 
 def decompressed_rtf(data: bytes) -> bytes:

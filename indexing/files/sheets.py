@@ -11,7 +11,7 @@ from lxml import etree
 
 from indexing.files.drawings import ON, R, body, drawn
 from indexing.files.file_text import FileLimits, FileText, TextBuilder, check_pages, counted
-from indexing.files.left_out import STRUCK, LeftOut
+from indexing.files.left_out import HIDDEN, STRUCK, LeftOut
 from indexing.files.number_formats import BUILT_IN, general, shown
 from indexing.files.ooxml import Package
 from indexing.files.tables import table_lines
@@ -102,8 +102,8 @@ class _Workbook:
         for part in self.package.related(name, "drawing"):
             yield from self._drawing(part)
         threads = self.package.related(name, "threadedComment")
-        for part in threads or self.package.related(name, "comments"):
-            yield from _comments(self.package.xml(part), self.package.left_out)
+        for part in (*threads, *self.package.related(name, "comments")):
+            yield from _comments(self.package.xml(part), self.package.left_out, bool(threads))
 
     def _drawing(self, part: str) -> Iterator[str]:
         root = self.package.xml(part)
@@ -169,7 +169,9 @@ class _Workbook:
             return raw
         code = self.formats[style] if style < len(self.formats) else "General"
         try:
-            return shown(value, code, self.epoch_1904)
+            text = shown(value, code, self.epoch_1904)
+            hidden = general(value) if value and not text else ""
+            return hidden if hidden and not self.package.left_out.omits(HIDDEN, hidden) else text
         except (ValueError, ArithmeticError, IndexError):
             return general(value)
 
@@ -265,8 +267,8 @@ def _line(text: str) -> str:
     return " ".join(_ESCAPED.sub(lambda match: chr(int(match[1], 16)), text).replace("\x00", "").split())
 
 
-def _comments(root: Any, left_out: LeftOut) -> Iterator[str]:
-    """The comments of a sheet, with the cells they belong to."""
+def _comments(root: Any, left_out: LeftOut, threaded: bool) -> Iterator[str]:
+    """The comments of a sheet, with the cells they belong to. threaded: whether threads are read beside their copies."""
     if root is None:
         return
     names = [" ".join((author.text or "").split()) for author in root.iter(f"{S}author")]
@@ -276,6 +278,8 @@ def _comments(root: Any, left_out: LeftOut) -> Iterator[str]:
         texts = [_rich(inner, left_out) if local(inner) == "text" and len(inner) else "" for inner in comment]
         plain = " ".join(filter(None, texts)) or " ".join("".join(comment.itertext()).split())
         author = names[whole(comment.get("authorId"))] if whole(comment.get("authorId")) < len(names) else ""
+        if threaded and author.startswith("tc={"):
+            continue
         begin = f"{author}:"
         plain = plain[len(begin) :].strip() if author and plain.startswith(begin) else plain
         if plain:

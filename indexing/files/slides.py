@@ -13,6 +13,7 @@ from indexing.files.xml_parts import local
 
 P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _LEFT_OUT = frozenset(("sldNum", "dt", "ftr", "hdr"))
+_EDGES = frozenset(("ftr", "hdr"))
 
 
 def read_pptx(data: bytes, limits: FileLimits) -> list[FileText]:
@@ -23,13 +24,17 @@ def read_pptx(data: bytes, limits: FileLimits) -> list[FileText]:
     check_pages(len(slides), limits.max_pages, "slides")
     builder = TextBuilder(limits.max_chars)
     hidden = 0
-    authors = _authors(package, main)
+    authors, seen = _authors(package, main), set[str]()
     for name in slides:
         builder.page()
         root = package.xml(name)
         if root is not None:
             hidden += root.get("show") in ("0", "false")
             _slide(package, name, root, builder, authors)
+            for block in _backdrop(package, name, root):
+                if block not in seen and any(map(str.isalpha, block)):
+                    seen.add(block)
+                    builder.add(block, "" if builder.length == builder.pages[-1] else "\n\n")
     objects = sum("/embeddings/" in name for name in package.names()) - sum(_with_workbook(name) for name in package.names())
     notes = (
         *package.notes,
@@ -72,15 +77,29 @@ def _slide(package: Package, name: str, root: Any, builder: TextBuilder, authors
         builder.add(block, "" if builder.length == start else "\n\n")
 
 
+def _backdrop(package: Package, name: str, root: Any) -> Iterator[str]:
+    """The footer of a slide, and the texts that its layout and master show on it."""
+    yield from (body(shape) for shape in _shapes(root) if _placeholder(shape) in _EDGES and not _hidden(shape))
+    above, part = root, name
+    for kind in ("slideLayout", "slideMaster"):
+        if above.get("showMasterSp") in ("0", "false"):
+            return
+        part = next(iter(package.related(part, kind)), "")
+        above = package.xml(part) if part else None
+        if above is None:
+            return
+        yield from (body(shape) for shape in _shapes(above) if not _placeholder(shape) and not _hidden(shape))
+
+
 def _shapes(root: Any) -> Iterator[Any]:
-    """All shapes in order, including those in groups."""
+    """All shapes in order, including those in groups; a hidden group as a whole."""
     tree = root.find(f"{P}cSld/{P}spTree")
     stack = list(reversed(children(tree))) if tree is not None else []
     while stack:
         shape = stack.pop()
-        if shape.tag == f"{P}grpSp":
+        if shape.tag == f"{P}grpSp" and not _hidden(shape):
             stack.extend(reversed(children(shape)))
-        elif shape.tag in (f"{P}sp", f"{P}graphicFrame", f"{P}cxnSp"):
+        elif shape.tag in (f"{P}sp", f"{P}graphicFrame", f"{P}cxnSp", f"{P}grpSp"):
             yield shape
 
 

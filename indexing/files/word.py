@@ -22,6 +22,8 @@ _SKIPPED = frozenset(
 )
 _AS_TEXT = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "softHyphen": ""}
 _LONGEST_REPEATED = 200
+# In half points, the least that a run is moved up or down to be raised or lowered.
+_MOVED = 4
 _DEEPEST = 3
 
 
@@ -55,12 +57,14 @@ class _Word:
         self.numbering = Numbering(next((package.xml(part) for part in package.related(name, "numbering")), None), styles)
         self.left_out = package.left_out
         self.unread: dict[str, int] = {}
+        self._held = ""
 
     def read(self) -> None:
         """Write the whole document to the builder."""
         body = self.root.find(f"{W}body") if self.root is not None else None
         for block in () if body is None else _blocks(body):
             self._block(block)
+        self.builder.add(self._held)
         for kinds, begin in ((("footnotes", "endnotes"), ""), (("comments",), "Comment")):
             for part in self.package.related(self.name, *kinds):
                 for note in _notes(self.package.xml(part)):
@@ -81,7 +85,10 @@ class _Word:
             self.builder.add("\n".join(self._rows(block)))
         elif block.tag == f"{W}altChunk":
             self._chunk(block.get(f"{R}id"))
-        elif text := self._line(block).strip("\n"):
+        elif _goes_on(block):
+            self._held += self._line(block).strip("\n")
+        elif text := (self._held + self._line(block)).strip("\n"):
+            self._held = ""
             level = heading_level(block, self.styles)
             if level:
                 self.builder.heading(text, level)
@@ -223,13 +230,30 @@ class _Word:
             return base._replace(left_out=next((how for how in (HIDDEN, STRUCK) if flags.get(how)), ""))
         flags |= self.styles.own_flags(properties)
         fonts = properties.find(f"{W}rFonts")
-        align = properties.find(f"{W}vertAlign")
-        moved = (align.get(f"{W}val") or "") if align is not None else base.script
         return _Run(
             (fonts.get(f"{W}ascii") or fonts.get(f"{W}hAnsi") or "") if fonts is not None else base.font,
-            moved if moved in ("superscript", "subscript") else "",
+            _raised_or_lowered(properties, base.script),
             next((how for how in (HIDDEN, STRUCK) if flags.get(how)), ""),
         )
+
+
+def _goes_on(paragraph: Any) -> bool:
+    """Whether the next paragraph goes on with this one: after a drop cap, or where its mark is deleted."""
+    frame = paragraph.find(f"{W}pPr/{W}framePr")
+    dropped = frame is not None and frame.get(f"{W}dropCap") in ("drop", "margin")
+    return dropped or paragraph.find(f"{W}pPr/{W}rPr/{W}del") is not None
+
+
+def _raised_or_lowered(properties: Any, base: str) -> str:
+    """superscript, subscript or "", by the alignment of a run, or by two points and more of its position."""
+    align, position = properties.find(f"{W}vertAlign"), properties.find(f"{W}position")
+    if align is not None:
+        moved = align.get(f"{W}val") or ""
+        return moved if moved in ("superscript", "subscript") else ""
+    moved = position.get(f"{W}val") or "" if position is not None else ""
+    if whole(moved.lstrip("-")) < _MOVED:
+        return "" if position is not None else base
+    return "subscript" if moved.startswith("-") else "superscript"
 
 
 def _blocks(body: Any) -> Iterator[Any]:

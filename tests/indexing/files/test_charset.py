@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from indexing.files.charset import decode
+from indexing.files.charset import decode, decode_declared
 from indexing.files.walk import FileReader
 from tests.indexing.files.conftest import SCRIPTS, only, put
 from tests.indexing.files.office_files import word
@@ -186,3 +186,26 @@ def test_utf_8_with_a_bad_byte_is_utf_8(data: bytes, text: str) -> None:
     found = decode(data)
     assert found is not None and found.text == text
     assert bool(found.notes) == ("\ufffd" in text)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "text"),
+    [
+        ("x-sjis", "cp932", "鍵"),
+        ("Windows-31J", "cp932", "①鍵"),
+        ("x-euc-jp", "euc_jp", "鍵"),
+        ("iso-8859-8-i", "cp1255", "מפתח"),
+        ("iso-8859-6-i", "iso8859_6", "مفتاح"),
+        ("windows-874", "cp874", "กุญแจ"),
+        ("windows-949", "cp949", "열쇠"),
+        ("x-gbk", "gb18030", "钥匙"),
+        ("x-x-big5", "big5", "鑰匙"),
+        ("x-mac-cyrillic", "mac_cyrillic", "Ключ"),
+        ("x-cp1250", "cp1250", "Klíč"),
+        ("koi8", "koi8-r", "Ключ"),
+        ("dos-866", "cp866", "Ключ"),
+    ],
+)
+def test_names_of_encodings_that_mails_and_pages_declare(name: str, codec: str, text: str) -> None:
+    """They decide where a text is too short to know its encoding by its letters."""
+    assert decode_declared(text.encode(codec), name) == text

@@ -299,7 +299,7 @@ def test_tsv() -> None:
 
 def test_json_records_and_other_json() -> None:
     texts = many(b'[{"title":"T","text":"body","n":3,"big":1e999,"x":[1]},{"text":""},5,{"name":"N","content":"c"}]', "json")
-    expected = [("1", "T\n\nbody\n\nn: 3\nbig: inf\nx[0]: 1"), ("3", "value: 5"), ("N", "c\n\nname: N")]
+    expected = [("1", "T\n\nbody\n\nn: 3\nbig: 1e999\nx[0]: 1"), ("3", "value: 5"), ("N", "c\n\nname: N")]
     assert [(text.record, text.text) for text in texts] == expected
     assert texts[0].notes == ("1 record without text left out",)
     assert dict(texts[0].meta) == {"title": "T", "n": 3, "file_type": "json", "encoding": "utf-8"}
@@ -381,3 +381,25 @@ def test_mail_of_html_only_and_without_encodings() -> None:
     assert text.text == "S\n\na\n\nb"
     raw = one("Subject: Grüße\r\n\r\nSchöne Grüße aus Zürich".encode("cp1252"), "eml")
     assert raw.text == "Grüße\n\nSchöne Grüße aus Zürich"
+
+
+def test_notebooks_are_their_cells_in_order() -> None:
+    image = {"output_type": "display_data", "data": {"image/png": "iVBORw0KGgo=", "text/plain": ["<Figure>"]}}
+    cells = [
+        {"cell_type": "markdown", "source": ["# Depths\n", "Of *piers* & boats."]},
+        {"cell_type": "code", "source": "depth(12)", "outputs": [{"output_type": "stream", "text": ["12 m\n"]}, image]},
+        {
+            "cell_type": "code",
+            "source": [],
+            "outputs": [{"output_type": "error", "ename": "ValueError", "evalue": "too deep"}],
+        },
+        5,
+    ]
+    (text,) = many(json.dumps({"cells": cells, "nbformat": 4}).encode(), "ipynb")
+    assert text.text == "# Depths\nOf *piers* & boats.\n\ndepth(12)\n\n12 m\n\n<Figure>\n\nValueError: too deep"
+    assert [text.text[start:end] for start, end, _ in text.headings] == ["Depths"]
+    assert text.notes == ("1 embedded image not read",)
+    old = {"worksheets": [{"cells": [{"cell_type": "heading", "level": 2, "source": "Old"}, {"input": "x = 1"}]}]}
+    assert many(json.dumps(old).encode(), "ipynb")[0].text == "## Old\n\nx = 1"
+    with pytest.raises(UnreadableFile, match="notebook"):
+        many(b"[1]", "ipynb")

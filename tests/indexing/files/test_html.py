@@ -135,3 +135,43 @@ def test_what_a_main_part_leaves_out_is_said() -> None:
     page = f"<p>{'side ' * 200}</p><main>{'bridge ' * 200}</main>"
     (text,) = read_html(page.encode(), FileLimits())
     assert "side" not in text.text and text.notes == ("1,001 characters outside the main part of the page not read",)
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("<ol><li>Open.<li><p>Close.</p><p>Lock.</p></ol>", "1. Open.\n\n2. Close.\n\nLock."),
+        ("<ol start=3 type=a><li>x<li>y<ul><li>z</ul></ol>", "c. x\nd. y\n\nz"),
+        ("<ol reversed><li>p<li>q</ol>", "2. p\n1. q"),
+        (
+            "<ol><li>a<ol style='list-style: upper-roman'><li>b</ol><li value=7>c<li>d</ol>",
+            "1. a\n\nI. b\n\n7. c\n8. d",
+        ),
+        ("<ol style='list-style: none'><li>menu</ol><ul><li>u</ul><ol><li><li>s</ol>", "menu\n\nu\n\n2. s"),
+        ("<ol style='list-style-type: hebrew'><li value=15>h</ol>", "טו. h"),
+    ],
+)
+def test_items_of_ordered_lists_have_their_numbers(page: str, expected: str) -> None:
+    assert shown(page) == expected
+
+
+def test_boxes_show_whether_they_are_ticked() -> None:
+    page = "<ul><li><input type=checkbox checked disabled> Paid<li><input type=radio>Sent</ul>"
+    page += "<input type=checkbox role=switch>"
+    assert shown(page) == "☒ Paid\n☐ Sent"
+
+
+def test_a_closed_dialog_is_not_shown() -> None:
+    assert shown("<dialog>Cookies?</dialog><p>Words</p><dialog open>Now</dialog>") == "Words\n\nNow"
+
+
+def test_the_title_of_a_drawing_is_none_of_the_page() -> None:
+    (text,) = read_html(b"<body><svg><g><title>Menu</title></g></svg><p>Words</p>", FileLimits())
+    assert "title" not in text.meta
+
+
+def test_marks_of_notes_in_e_books_stand_apart() -> None:
+    page = (
+        "<p>It is deep<a epub:type='noteref' href='#n'>1</a>, and long<sup><a role='doc-noteref' href='b#n'>2</a></sup>.</p>"
+    )
+    assert shown(page) == "It is deep[1], and long[2]."

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 
+from indexing.errors import UnreadableFile
 from indexing.files.calendars import calendar_text
 from indexing.files.file_text import FileLimits, FileText
 from indexing.files.file_type import kind_of
@@ -185,3 +187,119 @@ def test_encrypted_mail_is_named(reader: FileReader, tmp_path: Path) -> None:
 def test_a_value_of_a_calendar_keeps_what_only_unicode_takes_for_line_ends() -> None:
     event = "BEGIN:VEVENT\r\nSUMMARY:Pier\u2028two\x85closed\r\nLOCATION:Ostby\r\nEND:VEVENT\r\n"
     assert calendar_text(event) == "Summary: Pier\u2028two\x85closed\nLocation: Ostby"
+
+
+FLOWED = b"Content-Type: text/plain; charset=utf-8; format=flowed"
+
+
+@pytest.mark.parametrize(
+    ("head", "text", "expected"),
+    [
+        ("", "The pier \nis deep.\n  A list\n", "The pier is deep.\n A list"),
+        ("; delsp=yes", "\u5009 \n\u5eab \nis", "\u5009\u5eabis"),
+        ("", "> Who \n> says \n>> it?\n-- \nAda \n", "> Who says \n>> it?\n-- \nAda"),
+        ("", "End \r\nof it.\r\n\r\nNext", "End of it.\n\nNext"),
+    ],
+)
+def test_flowed_lines_are_joined(head: str, text: str, expected: str) -> None:
+    assert body(HEAD + FLOWED + head.encode() + b"\n\n" + text.encode()) == expected
+
+
+def test_lines_that_do_not_flow_stay() -> None:
+    assert body(HEAD + b"\nThe pier \nis deep.\n") == "The pier \nis deep."
+
+
+def test_enriched_text_is_read_without_its_commands() -> None:
+    mail = (
+        HEAD + b"Content-Type: text/enriched\n\n<color><param>red</param>Due</color> on\n<bold>3 June</bold>.\n\n\nAda <<a"
+    )
+    assert body(mail) == "Due on 3 June.\n\nAda <a"
+
+
+def test_uuencoded_files_in_a_body_are_attachments() -> None:
+    mail = (
+        HEAD + b"\nSee the file.\n\nbegin 644 depth.txt\n-5&AE(&1E<'1H(#$R;0``\n`\nend\n\nAda\n\nbegin 644 steps\nno file\n"
+    )
+    found = read_mail(mail, FileLimits())
+    assert [(member.name, member.data) for member in found.members] == [("depth.txt", b"The depth 12m")]
+    assert found.texts[0].text.split("\n\n", 2)[2].split() == "See the file. Ada begin 644 steps no file".split()
+
+
+def test_calendars_of_version_1_are_quoted_printable() -> None:
+    text = "BEGIN:VEVENT\nSUMMARY;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:Gr=C3=BC=\n=C3=9Fe\nDURATION:PT1H\nEND:VEVENT"
+    assert calendar_text(text) == "Summary: Grüße\nDuration: PT1H"
+
+
+def test_contacts_are_lines(reader: FileReader, tmp_path: Path) -> None:
+    cards = (
+        "BEGIN:VCARD\nVERSION:2.1\nFN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:J=C3=BCrgen M=C3=BC=\n=C3=9Fler\n"
+        "TEL;CELL:+47 123\nitem1.ADR;TYPE=home:;;Pier 1;Ostby;;1234;NO\nNOTE:Tall\\, kind\nBDAY:19800203\n"
+        "PHOTO;ENCODING=BASE64:/9j/4AAQ\n SkZJRg==\n\nEND:VCARD\nBEGIN:VCARD\nN:山田;太郎;;;\nEND:VCARD\n"
+        "BEGIN:VCARD\nN:Lund;Ada;M.;Dr.;\nEMAIL;TYPE=INTERNET,WORK:ada@x.org\nEND:VCARD\n"
+    )
+    texts, _ = reader.read(put(tmp_path, "cards.vcf", cards.encode()))
+    assert texts[0].text == (
+        "Name: Jürgen Müßler\nPhone (cell): +47 123\nAddress (home): Pier 1, Ostby, 1234, NO\nBirthday: 1980-02-03\n"
+        "Note: Tall, kind\n\nName: 山田太郎\n\nName: Dr. Ada M. Lund\nE-mail (work): ada@x.org"
+    )
+    assert texts[0].notes == ("1 embedded image not read",) and kind_of(cards.encode(), "x") == "vcf"
+
+
+@pytest.mark.parametrize("name", [" Quoted-Printable ", "quoted-printable; charset=utf-8", '"quoted-printable"'])
+def test_a_transfer_encoding_with_faults_is_known(name: str) -> None:
+    mail = HEAD + f"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding:{name}\n\n".encode()
+    assert body(mail + b"Gr=C3=BC=C3=9Fe =\nan=3D") == "Grüße an="
+
+
+def test_the_status_of_a_delivery_is_text() -> None:
+    status = "Reporting-MTA: dns; mx\n\nFinal-Recipient: rfc822; bo@x.org\nAction: failed\nStatus: 5.1.1"
+    mail = HEAD + multi("report", ("text/plain", "Not sent."), ("message/delivery-status", status))
+    assert body(mail) == f"Not sent.\n\n{status}"
+    words = "This message was not sent:\n\nno such user"
+    assert body(HEAD + multi("report", ("message/delivery-status", f"\n{words}"))) == words
+
+
+def test_a_mail_saved_as_utf_16() -> None:
+    mail = HEAD.decode() + "Content-Type: text/plain; charset=utf-16\n\nGrüße 倉庫"
+    assert body(mail.encode("utf-16")) == "Grüße 倉庫"
+
+
+def element(tag: int, content: bytes, known: bool = True) -> bytes:
+    """An element of BER, of a known length or one that ends with two zeros."""
+    size = len(content)
+    length = bytes((size,)) if size < 128 else b"\x82" + size.to_bytes(2, "big")
+    return bytes((tag,)) + (length + content if known else b"\x80" + content + b"\0\0")
+
+
+def signed(inner: bytes, kind: int = 2, known: bool = True) -> bytes:
+    """Signed bytes (kind 2) or encrypted ones (3), without signatures."""
+    pieces = b"".join(element(0x04, inner[at : at + 100]) for at in range(0, len(inner), 100))
+    octets = element(0x04, inner) if known else element(0x24, pieces, known)
+    plain = element(0x06, bytes.fromhex("2a864886f70d010701")) + element(0xA0, octets, known)
+    data = element(0x30, element(0x02, b"\1") + element(0x31, b"") + element(0x30, plain, known), known)
+    name = element(0x06, bytes.fromhex("2a864886f70d0107") + bytes((kind,)))
+    return element(0x30, name + element(0xA0, data, known), known)
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("kind", [2, 3])
+def test_a_mail_that_is_signed_as_a_whole_is_read(kind: int, known: bool) -> None:
+    data = signed(b"Content-Type: text/plain; charset=utf-8\n\n" + f"Grüße. {LONG}".encode(), kind, known)
+    mail = HEAD + b"Content-Type: application/pkcs7-mime; name=smime.p7m\nContent-Transfer-Encoding: base64\n\n"
+    found = read_mail(mail + base64.b64encode(data), FileLimits())
+    assert ("Grüße. The invoice" in found.texts[0].text) == (kind == 2) == all(not member.reason for member in found.members)
+
+
+@pytest.mark.parametrize("encode", [bytes, base64.encodebytes])
+def test_signed_files_are_read(reader: FileReader, tmp_path: Path, encode: Callable[[bytes], bytes]) -> None:
+    data = signed("Posten;Betrag\nBögen;12\n".encode())
+    texts, _ = reader.read(put(tmp_path, "invoice.csv.p7m", encode(data)))
+    assert [(text.member, text.text) for text in texts] == [("invoice.csv", "Posten: Bögen\tBetrag: 12")]
+    mail = HEAD + b"Content-Type: application/pkcs7-mime; name=invoice.csv.p7m\nContent-Transfer-Encoding: base64\n\n"
+    texts, _ = reader.read(put(tmp_path, "a.eml", mail + base64.b64encode(data)))
+    assert texts[-1].member == "invoice.csv"
+
+
+def test_an_encrypted_file_is_named(reader: FileReader, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFile, match="encrypted"):
+        reader.read(put(tmp_path, "a.p7m", signed(b"x", 3)))

@@ -10,9 +10,8 @@ import pytest
 from indexing.files.file_text import FileLimits, FileText
 from indexing.files.file_type import kind_of
 from indexing.files.formats import contents, parse
-from indexing.files.rtf import decompressed_rtf
 from indexing.files.walk import FileReader
-from tests.indexing.files.conftest import SCRIPTS, archive, check_laws, put
+from tests.indexing.files.conftest import archive, check_laws, put
 from tests.indexing.files.ole_files import make_msg
 
 SPACES = " ".join(
@@ -67,6 +66,87 @@ def test_hidden_and_struck_text_of_open_documents_is_counted_and_can_be_read() -
     assert whole.notes == ("12 characters of hidden text read", "11 characters of struck-out text read")
 
 
+LISTS = (
+    "<text:list-style style:name='L'><text:list-level-style-number text:level='1' style:num-format='1'"
+    " style:num-suffix='.'/><text:list-level-style-number text:level='2'"
+    " style:num-format='a' style:num-suffix=')' text:display-levels='2'/>"
+    "<text:list-level-style-bullet text:level='3' text:bullet-char='•'/></text:list-style><text:list-style style:name='B'>"
+    "<text:list-level-style-bullet text:level='1' text:bullet-char='☑'/></text:list-style><text:list-style style:name='J'>"
+    "<text:list-level-style-number text:level='1' style:num-prefix='第' style:num-suffix='条'"
+    " style:num-format='一, 二, 三, ...' text:start-value='11'/></text:list-style>"
+)
+
+
+def item(*inner: str) -> str:
+    parts = "".join(part if part.startswith("<") else f"<text:p>{part}</text:p>" for part in inner)
+    return f"<text:list-item>{parts}</text:list-item>"
+
+
+def listing(style: str, *items: str, more: str = "") -> str:
+    named = f" text:style-name='{style}'" if style else ""
+    return f"<text:list{named}{more}>{''.join(items)}</text:list>"
+
+
+def test_numbers_of_open_document_lists_are_text() -> None:
+    deep = listing("", item("Under", listing("", item("Dot"))), item("Next"))
+    body = listing("L", item("First", "its rest", deep), item("Second", listing("", item("Again"))))
+    body += "<text:p>Between</text:p>" + listing("L", item("Third"), more=" text:continue-numbering='true'")
+    body += listing("L", item("Anew")) + listing("B", item("Done")) + listing("J", item("Scope"), item("Law"))
+    table = f"<table:table><table:table-row><table:table-cell>{listing('L', item('a'), item('b'))}</table:table-cell>"
+    body += f"{table}</table:table-row></table:table>"
+    text = read(open_document("odt", body, styles=LISTS), "odt").text
+    assert [line for line in text.split("\n") if line] == [
+        "1. First", "its rest", "1.a) Under", "Dot", "1.b) Next", "2. Second", "2.a) Again", "Between", "3. Third",
+        "1. Anew", "☑ Done", "第十一条 Scope", "第十二条 Law", "1. a 2. b",
+    ]  # fmt: skip
+
+
+def test_numbers_of_open_document_headings_are_text() -> None:
+    outline = "<text:outline-style><text:outline-level-style text:level='1' style:num-format='I' style:num-suffix='.'/>"
+    outline += "<text:outline-level-style text:level='2' style:num-format='1' text:display-levels='2'/></text:outline-style>"
+    styles = f"<office:document-styles {SPACES}><office:styles>{outline}</office:styles></office:document-styles>".encode()
+    heads = [(1, "Piers"), (2, "Old"), (2, "New"), (1, "Boats"), (2, "Few")]
+    body = "".join(f"<text:h text:outline-level='{level}'>{words}</text:h>" for level, words in heads)
+    text = read(open_document("odt", body, {"styles.xml": styles}), "odt")
+    shown = [text.text[start:end] for start, end, _ in text.headings]
+    assert shown == ["I. Piers", "I.1 Old", "I.2 New", "II. Boats", "II.1 Few"]
+
+
+def test_shapes_of_open_documents_stand_apart() -> None:
+    shape = "<draw:custom-shape><text:p>One</text:p><text:p>two</text:p></draw:custom-shape>"
+    group = "<draw:g><draw:frame><draw:text-box><text:p>in</text:p></draw:text-box></draw:frame></draw:g>"
+    text = read(open_document("odt", f"<text:p>Be{shape}{group}gin</text:p>"), "odt").text
+    assert text == "Begin\n\nOne\ntwo\n\nin"
+    kinds = ("line", "connector", "polygon", "circle", "caption", "path")
+    slide = "".join(f"<draw:{kind}><text:p>{kind}</text:p></draw:{kind}>" for kind in kinds)
+    text = read(open_document("odp", f"<draw:page>{slide}</draw:page>"), "odp").text
+    assert text.split() == list(kinds)
+    cells = f"<table:table-cell><text:p>12</text:p>{shape}</table:table-cell>"
+    row = f"<table:table-row>{cells}</table:table-row>"
+    sheet = f"<table:table table:name='T'><table:shapes>{group}</table:shapes>{row}</table:table>"
+    assert read(open_document("ods", sheet), "ods").text == "T\n\n12\nOne\ntwo\nin"
+
+
+def test_charts_of_open_documents_are_text() -> None:
+    cell = "<table:table-cell><text:p>{}</text:p></table:table-cell>"
+    rows = "".join(
+        f"<table:table-row>{''.join(cell.format(words) for words in row)}</table:table-row>"
+        for row in (("", "Depth"), ("Ostby", "12"))
+    )
+    chart = f"<chart:chart><chart:title><text:p>Depths</text:p></chart:title><table:table>{rows}</table:table></chart:chart>"
+    space = "xmlns:chart='urn:oasis:names:tc:opendocument:xmlns:chart:1.0'"
+    root = f"<office:document-content {SPACES} {space}><office:body>{chart}</office:body></office:document-content>".encode()
+    frame = "<draw:frame><draw:object xlink:href='./Object 1'/></draw:frame>"
+    wraps = {
+        "odt": f"<text:p>{frame}</text:p>",
+        "odp": f"<draw:page>{frame}</draw:page>",
+        "ods": f"<table:table table:name='T'><table:shapes>{frame}</table:shapes></table:table>",
+    }
+    for kind, body in wraps.items():
+        text = read(open_document(kind, body, {"Object 1/content.xml": root}), kind)
+        assert text.text.endswith("Depths\n\tDepth\nOstby\t12") and not text.notes
+
+
 def test_odt_in_document_order() -> None:
     styles = '<style:style style:name="T1"><style:text-properties style:text-position="super 58%"/></style:style>'
     body = (
@@ -114,6 +194,13 @@ def test_ods_rows_stand_under_their_columns() -> None:
     assert text.text == "Tides\n\nCity: Ostby\tShare: 19 %" and text.pages == (0,) and text.headings == ((0, 5, 1),)
 
 
+def test_a_minus_that_only_a_colour_says_is_written() -> None:
+    cell = "<table:table-cell office:value-type='float' office:value='{}'><text:p>{}</text:p></table:table-cell>".format
+    row = cell("-5.5", "5.5 €") + cell("-6", "(6)") + cell("-7", "7 due") + cell("8", "8") + cell("-0.001", "0.0")
+    body = f"<table:table table:name='T'><table:table-row>{row}</table:table-row></table:table>"
+    assert read(open_document("ods", body), "ods").text == "T\n\n-5.5 €\t(6)\t7 due\t8\t0.0"
+
+
 def test_odp_slides_are_pages() -> None:
     def slide(title: str, words: str) -> str:
         frame = "<draw:frame{}><draw:text-box><text:p>{}</text:p></draw:text-box></draw:frame>"
@@ -144,38 +231,6 @@ def test_epub_chapters_are_pages_in_reading_order() -> None:
     text = read(data, "epub")
     assert text.text == "First\n\nSecond" and text.pages == (0, 7) and text.headings == ((0, 5, 1), (7, 13, 1))
     assert dict(text.meta) == {"title": "Piers", "file_type": "epub"}
-
-
-def rtf(text: str) -> bytes:
-    """RTF in which every character beyond ASCII is \\u, as Word writes it."""
-    units = text.encode("utf-16-le")
-    codes = [int.from_bytes(units[at : at + 2], "little", signed=True) for at in range(0, len(units), 2)]
-    return ("{\\rtf1\\ansi " + "".join(f"\\u{code}?" if not 0 < code < 128 else chr(code) for code in codes) + "}").encode()
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_rtf_keeps_every_script(script: str) -> None:
-    assert read(rtf(SCRIPTS[script]), "rtf").text == SCRIPTS[script]
-
-
-def test_rtf_encodings_tables_and_pictures() -> None:
-    russian = "".join(f"\\'{byte:02x}" for byte in "Мост".encode("cp1251"))
-    head = "{\\rtf1\\ansi\\ansicpg1251{\\fonttbl{\\f0 Arial;}}{\\info{\\title Piers}}"
-    data = head + f"\\b {russian}\\b0\\par Next\\par"
-    data += "\\trowd a\\cell b\\cell\\row{\\pict\\pngblip 89504e47}}"
-    text = read(data.encode(), "rtf")
-    assert [line for line in text.text.split("\n") if line.strip()][:2] == ["Мост", "Next"]
-    assert "a" in text.text and "89504e47" not in text.text
-    assert text.meta["title"] == "Piers" and text.notes == ("1 embedded image not read",)
-
-
-def test_compressed_rtf_of_outlook() -> None:
-    sample = bytes.fromhex(
-        "2d0000002b0000004c5a4675f1c5c7a703000a00726370673132354232 0af32068656c090020627705b06c647d0a800fa0".replace(
-            " ", ""
-        )
-    )
-    assert decompressed_rtf(sample) == b"{\\rtf1\\ansi\\ansicpg1252\\pard hello world}\r\n"
 
 
 def test_outlook_messages(reader: FileReader, tmp_path: Path) -> None:

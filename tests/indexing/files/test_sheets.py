@@ -43,6 +43,17 @@ def read(data: bytes) -> FileText:
         (5, '0 "m"', "5 m"),
         (3.0, "General", "3"),
         (0.1 + 0.2, "General", "0.3"),
+        (-1234.5, "#,##0.00;[Red]#,##0.00", "-1,234.50"),
+        (-5, '0 "m";[Color10]0" †"', "-5 †"),
+        (-5, '0;[Red]0" due"', "5 due"),
+        (-5, "0;0", "5"),
+        (-5, '[>1000]0,"k";0', "-5"),
+        (-5, '[<0]"minus "0;0', "minus 5"),
+        (2500, '[>1000]0.0,"k";0', "2.5k"),
+        (5551234567, "[<=9999999]###-####;(###) ###-####", "(555) 123-4567"),
+        (0, "0;-0;;@", ""),
+        (5551234, "[<=9999999]###-####;(###) ###-####", "555-1234"),
+        (5551234, "[Blue]###-####", "555-1234"),
     ],
 )
 def test_numbers_as_excel_shows_them(value: float, code: str, expected: str) -> None:
@@ -125,6 +136,19 @@ def test_comments_charts_and_text_boxes() -> None:
     )
 
 
+def test_notes_beside_threads_of_comments_are_read() -> None:
+    s = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    notes = f"<comments {s}><authors><author>Ada</author><author>tc={{1}}</author></authors><commentList>"
+    notes += "<comment ref='A1' authorId='0'><text><t>Old note</t></text></comment>"
+    notes += "<comment ref='B2' authorId='1'><text><t>[Threaded comment] Your version</t></text></comment>"
+    notes += "</commentList></comments>"
+    thread = "<ThreadedComments><threadedComment ref='B2'><text>At low tide</text></threadedComment></ThreadedComments>"
+    parts = {"xl/comments1.xml": notes, "xl/threadedComments/t1.xml": thread}
+    links = {"rId1": "comments ../comments1.xml", "rId2": "threadedComment ../threadedComments/t1.xml"}
+    text = read(book(row("City", "Depth"), parts, links)).text
+    assert text.split("\n")[-2:] == ["Comment on B2: At low tide", "Comment on A1: Old note"]
+
+
 def test_escaped_characters_phonetics_and_booleans() -> None:
     cells = "<row><c t='inlineStr'><is><t>line1_x000D_\nline2</t><rPh><t>no</t></rPh></is></c><c t='b'><v>1</v></c></row>"
     assert read(book(cells)).text == "Depths\n\nline1 line2\tTRUE"
@@ -133,3 +157,10 @@ def test_escaped_characters_phonetics_and_booleans() -> None:
 def test_rows_before_a_fault_are_kept() -> None:
     text = read(book(row("City", "Depth") + row("Ostby", 12) + "<row><c><v>5</c>"))
     assert text.text.startswith("Depths\n\nCity: Ostby\tDepth: 12") and "damaged XML" in text.notes[0]
+
+
+def test_a_number_that_its_format_hides_is_counted() -> None:
+    rows = row("Name", "Pay") + row("Ada", (4200, 1)) + row("Bo", (0, 1)) + row("Cy", (7, 0))
+    text = read(book(rows, formats=(";;;",)))
+    assert text.text == "Depths\n\nName: Ada\nName: Bo\nName: Cy\tPay: 7"
+    assert text.notes == ("4 characters of hidden text not read",)

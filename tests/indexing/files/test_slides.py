@@ -7,7 +7,7 @@ import pytest
 from indexing.files.file_text import FileLimits, FileText
 from indexing.files.file_type import kind_of
 from indexing.files.slides import read_pptx
-from tests.indexing.files.office_files import DECLARED, shape, slides
+from tests.indexing.files.office_files import DECLARED, relations, shape, slides
 from tests.indexing.files.test_word import CHART
 
 TYPES = "application/vnd.openxmlformats-officedocument.presentationml"
@@ -73,3 +73,40 @@ def test_charts_merged_cells_comments_and_numbers_of_slides() -> None:
         "Harbour\n\nNorth\tOstby\nNorth\tVelm\n\nDepths\nOstby\t2023: 12\nVelm\t2023: 9.5\n\nComment: Check this."
     )
     assert text.headings == ((0, 7, 1),) and text.pages == (0,)
+
+
+def numbered(words: str, kind: str = "arabicPeriod", level: int = 0, start: str = "") -> str:
+    at = f" startAt='{start}'" if start else ""
+    return f"<a:pPr lvl='{level}'><a:buAutoNum type='{kind}'{at}/></a:pPr><a:r><a:t>{words}</a:t></a:r></a:p><a:p>"
+
+
+def test_automatic_numbers_are_text() -> None:
+    text = (
+        numbered("Open") + numbered("twist", "alphaLcParenR", 1) + numbered("pull", "alphaLcParenR", 1) + numbered("Close")
+    )
+    text += "<a:r><a:t>Pause</a:t></a:r></a:p><a:p>" + numbered("Again") + numbered("Third", "romanUcParenBoth", 0, "3")
+    text += numbered("") + numbered("Fourth", "romanUcParenBoth", 0, "3") + numbered("四", "ea1JpnChsDbPeriod", 1, "4")
+    assert read(slides(shape(text))).text.split("\n") == [
+        "1. Open", "a) twist", "b) pull", "2. Close", "Pause", "1. Again", "(III) Third", "(IV) Fourth", "4. 四",
+    ]  # fmt: skip
+
+
+def test_footers_and_texts_of_the_master_are_read_once() -> None:
+    run = "<a:r><a:t>{}</a:t></a:r>".format
+    layout = f"<p:sldLayout {DECLARED}><p:cSld><p:spTree>{shape(run('Port of Ostby'))}{shape(run('Click here'), 'body')}"
+    master = f"<p:sldMaster {DECLARED}><p:cSld><p:spTree>{shape(run('Internal'))}{shape(run('7'))}"
+    parts = {
+        "ppt/slideLayouts/layout1.xml": f"{layout}</p:spTree></p:cSld></p:sldLayout>",
+        "ppt/slideLayouts/_rels/layout1.xml.rels": relations({"rId1": "slideMaster ../slideMasters/master1.xml"}),
+        "ppt/slideMasters/master1.xml": f"{master}</p:spTree></p:cSld></p:sldMaster>",
+    }
+    tree = shape(run("Words")) + shape(run("Report 2023"), "ftr") + shape(run("3"), "sldNum")
+    text = read(slides(tree, parts, {"rId1": "slideLayout ../slideLayouts/layout1.xml"})).text
+    assert text.split("\n\n") == ["Words", "Report 2023", "Port of Ostby", "Internal"]
+
+
+def test_a_hidden_group_is_left_out_and_counted() -> None:
+    hidden = "<p:nvGrpSpPr><p:cNvPr id='2' name='g' hidden='1'/></p:nvGrpSpPr>"
+    tree = f"<p:grpSp>{hidden}{shape('<a:r><a:t>secret</a:t></a:r>')}</p:grpSp>" + shape("<a:r><a:t>Words</a:t></a:r>")
+    text = read(slides(tree))
+    assert text.text == "Words" and text.notes == ("6 characters of hidden text not read",)

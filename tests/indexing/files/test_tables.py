@@ -6,6 +6,7 @@ import pytest
 
 from indexing.files.delimited import delimiter_of, read_csv
 from indexing.files.file_text import FileLimits
+from indexing.files.json_files import read_json
 from indexing.files.tables import find_header, table_lines
 
 
@@ -79,3 +80,24 @@ def test_after_an_open_quote_no_row_is_read_twice(mark: str, end: str) -> None:
     names = [*(f"Ost by {at}" for at in range(9)), '"open', *(f"Tarn {at}" for at in range(9))]
     assert [line.partition("\t")[0] for line in text.text.split("\n")] == [f"Name: {name}" for name in names]
     assert text.notes == ("a quote opened in line 11 is not closed",)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("'Name','City'\n'Lund, Ada','Ostby'\n'Bo','Velm'\n", "Name: Lund, Ada\tCity: Ostby\nName: Bo\tCity: Velm"),
+        ("'id';'text'\n'1';'a;b'\n'2';'it''s'\n", "id: 1\ttext: a;b\nid: 2\ttext: it's"),
+        ("Name,Note\nAda,'tis late\nBo,rock 'n' roll\n", "Name: Ada\tNote: 'tis late\nName: Bo\tNote: rock 'n' roll"),
+    ],
+)
+def test_cells_in_single_quotes(data: str, expected: str) -> None:
+    assert csv_text(data) == expected
+
+
+def test_numbers_of_json_stay_as_they_are_written() -> None:
+    long = "7" * 5_000
+    (text,) = read_json(f'{{"price": 0.10, "mass": 1e3, "id": {long}, "none": NaN, "low": -5}}'.encode(), FileLimits())
+    assert text.text == f"price: 0.10\nmass: 1e3\nid: {long}\nnone: NaN\nlow: -5"
+    words = "The pier is deep. " * 20
+    (record,) = read_json(f'[{{"text": "{words}", "price": 0.10}}]'.encode(), FileLimits())
+    assert record.meta["price"] == 0.1 and type(record.meta["price"]) is float and "0.10" in record.text

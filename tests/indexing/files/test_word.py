@@ -9,6 +9,7 @@ import pytest
 
 from indexing.files.file_text import FileLimits, FileText
 from indexing.files.file_type import kind_of
+from indexing.files.numerals_of_lists import formatted
 from indexing.files.word import read_docx
 from tests.indexing.files.conftest import archive
 from tests.indexing.files.office_files import DECLARED, OFFICE, SPACES, WORD, package, paragraph, relations, run, word
@@ -199,3 +200,58 @@ def test_an_attribute_that_is_no_number_costs_no_text(number: str) -> None:
     cell = f'<w:tc><w:tcPr><w:gridSpan w:val="{number}"/></w:tcPr>{paragraph(run("7"))}</w:tc>'
     text = read(word(heading + f"<w:tbl><w:tr>{cell}{cell}</w:tr></w:tbl>"))
     assert text.text.removesuffix("\n\n7\t7").removesuffix("north") == WORDS and text.headings == ()
+
+
+@pytest.mark.parametrize(
+    ("form", "numbers"),
+    [
+        ("hebrew1", {4: "ד", 15: "טו", 16: "טז", 121: "קכא"}),
+        ("koreanCounting", {1: "일", 11: "십일", 23: "이십삼"}),
+        ("chineseLegalSimplified", {3: "叁", 12: "壹拾贰", 105: "壹佰零伍", 1005: "壹仟零伍"}),
+        ("ideographTraditional", {1: "甲", 10: "癸"}),
+        ("ideographZodiac", {1: "子", 12: "亥"}),
+        ("ideographEnclosedCircle", {2: "㊁", 11: "11"}),
+        ("decimalEnclosedParen", {3: "⑶"}),
+        ("decimalEnclosedCircle", {20: "⑳", 21: "21"}),
+        ("arabicAbjad", {3: "ج"}),
+        ("iroha", {2: "ロ"}),
+        ("numberInDash", {5: "- 5 -"}),
+        ("upperLetter", {27: "AA"}),
+    ],
+)
+def test_numbers_of_lists_in_other_scripts(form: str, numbers: dict[int, str]) -> None:
+    assert {number: formatted(number, form) for number in numbers} == numbers
+
+
+def test_lists_of_boxes_and_levels_that_a_list_changes() -> None:
+    levels = "".join(
+        f'<w:abstractNum w:abstractNumId="{at}"><w:lvl w:ilvl="0"><w:numFmt w:val="{form}"/><w:lvlText w:val="{text}"/>'
+        f"{font}</w:lvl></w:abstractNum>"
+        for at, (form, text, font) in enumerate(
+            [
+                ("bullet", "☐", ""),
+                ("bullet", "\uf0fe", '<w:rPr><w:rFonts w:ascii="Wingdings"/></w:rPr>'),
+                ("bullet", "\uf0b7", '<w:rPr><w:rFonts w:ascii="Symbol"/></w:rPr>'),
+                ("decimal", "%1.", ""),
+            ]
+        )
+    )
+    numbers = "".join(f'<w:num w:numId="{at + 1}"><w:abstractNumId w:val="{at}"/></w:num>' for at in range(4))
+    numbers += '<w:num w:numId="5"><w:abstractNumId w:val="3"/><w:lvlOverride w:ilvl="0"><w:lvl w:ilvl="0"><w:numFmt'
+    numbers += ' w:val="upperRoman"/><w:lvlText w:val="Art. %1"/></w:lvl></w:lvlOverride></w:num>'
+    parts = {"word/numbering.xml": f"<w:numbering {DECLARED}>{levels}{numbers}</w:numbering>"}
+    body = "".join(listed(f"Item {number}", 0, number) for number in range(1, 6))
+    text = read(word(body, parts, {"rId1": "numbering numbering.xml"})).text
+    assert text.split("\n") == ["☐ Item 1", "☒ Item 2", "Item 3", "1. Item 4", "Art. II Item 5"]
+
+
+def test_a_drop_cap_and_a_deleted_end_of_a_paragraph_break_no_word() -> None:
+    body = paragraph(run("O"), "<w:framePr w:dropCap='drop'/>") + paragraph(run("nce a pier"))
+    body += paragraph(run("was bro"), "<w:rPr><w:del/></w:rPr>") + paragraph(run("ken.")) + paragraph(run("End"))
+    body += paragraph(run("Last"), "<w:rPr><w:del/></w:rPr>")
+    assert read(word(body)).text == "Once a pier\n\nwas broken.\n\nEnd\n\nLast"
+
+
+def test_digits_that_are_moved_up_are_raised() -> None:
+    body = run("10") + run("5", '<w:position w:val="8"/>') + run(" H") + run("2", '<w:position w:val="-6"/>')
+    assert read(word(paragraph(body + run(" 7") + run("8", '<w:position w:val="1"/>')))).text == "10⁵ H2 78"
