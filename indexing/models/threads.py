@@ -10,7 +10,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -64,25 +64,6 @@ def parallel(run: Callable[[Item], Result], items: Sequence[Item], size: Callabl
     order = sorted(range(len(items)), key=lambda at: -size(items[at]))
     found = dict(zip(order, _pool(count).map(run, [items[at] for at in order]), strict=True))
     return [found[at] for at in range(len(items))]
-
-
-def begin(run: Callable[[], Result]) -> Callable[[], Result]:
-    """Start `run` on a thread of its own; the function that is returned waits for its result, or raises its error.
-
-    Not in the pool, where it would wait for what other questions read. With one thread, it runs when it is waited for.
-    """
-    if thread_count() == 1:
-        return run
-    found: Future[Result] = Future()
-
-    def started() -> None:
-        try:
-            found.set_result(run())
-        except BaseException as error:
-            found.set_exception(error)
-
-    threading.Thread(target=started, name="docqa-begun", daemon=True).start()
-    return found.result
 
 
 def _pool(count: int) -> ThreadPoolExecutor:

@@ -14,7 +14,7 @@ from indexing.models.embedder import Embedder
 from indexing.store.filters import Filter
 from indexing.store.snapshot import Snapshot
 from qa_pipeline.retrieval.late_interaction import LateInteraction, TokenMatch
-from qa_pipeline.retrieval.sentence_tier import SentenceTier
+from qa_pipeline.retrieval.sentence_tier import FoundSentences, SentenceTier
 from qa_pipeline.settings import AskSettings
 
 Ranking = Sequence[tuple[int, float]]
@@ -60,6 +60,19 @@ class Tiers:
     def of(cls, embedder: Embedder) -> Tiers:
         return cls(LateInteraction.of(embedder), SentenceTier.of(embedder))
 
+    def sentences(
+        self,
+        snapshot: Snapshot,
+        question: str,
+        language: str,
+        depth: int,
+        filters: Filter | None,
+        sample: Snapshot | None = None,
+    ) -> FoundSentences | None:
+        """`SentenceTier.search`; None without a second tier."""
+        tier = self.sentence_tier
+        return None if tier is None else tier.search(snapshot, question, language, depth, filters, sample)
+
 
 def candidates(
     snapshot: Snapshot,
@@ -73,11 +86,8 @@ def candidates(
 ) -> Candidates:
     """The candidates of a snapshot. vector, language: of the question.
 
-    sample: the snapshot that the language bias is estimated from; None is this one. The sentence encoder, which takes as
-    long as all else, embeds the question meanwhile. Raises FilterError, ModelError.
+    sample: the snapshot that the language bias is estimated from; None is this one. Raises FilterError, ModelError.
     """
-    tier = tiers.sentence_tier if settings.dense_weight else None
-    embedded = None if tier is None else tier.embed(snapshot, question)
     nearest = snapshot.nearest(vector, settings.depth, filters) if settings.dense_weight else []
     words = snapshot.weigh(question, language)
     keyword = snapshot.find(words, settings.depth, filters) if settings.keyword_weight else []
@@ -86,9 +96,7 @@ def candidates(
         return Candidates(nearest, keyword, words.ceiling)
     offsets = late_interaction.language_offsets(sample or snapshot, question, vector)
     others = snapshot.nearest_elsewhere(vector, language, OTHERS, filters) if offsets else []
-    found = None
-    if tier is not None and embedded is not None and (sentence_vector := embedded()) is not None:
-        found = tier.search(snapshot, sentence_vector, language, settings.depth, filters, sample)
+    found = tiers.sentences(snapshot, question, language, settings.depth, filters, sample)
     numbers = (number for number, _ in (*nearest, *others, *keyword))
     matches = late_interaction.matches(snapshot, question, list(dict.fromkeys((*numbers, *(found.ids if found else ())))))
     sentences = None

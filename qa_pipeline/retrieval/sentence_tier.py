@@ -7,7 +7,7 @@ So passages that have no sentence vector yet are ranked by their token vectors (
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from indexing.arrays import Matrix
 from indexing.models.embedder import Embedder
-from indexing.models.threads import begin
 from indexing.store.filters import Filter
 from indexing.store.snapshot import Snapshot
 from qa_pipeline.retrieval.language_bias import SAMPLE, offsets
@@ -96,36 +95,26 @@ class SentenceTier:
         """None for an embedder without a second tier."""
         return cls(embedder) if getattr(embedder, "second_tier", "") else None
 
-    def embed(self, snapshot: Snapshot, question: str) -> Callable[[], Matrix | None]:
-        """Begin to embed a question, and to load the encoder at the first one; call what is returned for the vector.
-
-        It is float32 [d], or None where no passage has a sentence vector of this model. The call raises ModelError.
-        """
-        model = snapshot.sentence_model
-
-        def vector() -> Matrix | None:
-            encoder = self._first.sentence_embedder()
-            if encoder is None or encoder.fingerprint != model:
-                return None
-            found: Matrix = encoder.questions([question])[0]
-            return found
-
-        return begin(vector) if model is not None else lambda: None
-
     def search(
         self,
         snapshot: Snapshot,
-        vector: Matrix,
+        question: str,
         language: str,
         depth: int,
         filters: Filter | None = None,
         sample: Snapshot | None = None,
-    ) -> FoundSentences:
-        """The `depth` passages nearest to a question. vector: of the question, by `embed`.
+    ) -> FoundSentences | None:
+        """The `depth` passages nearest to a question; None where no passage has a sentence vector of this model.
 
         The nearest passages in other languages than the question's are candidates too, as those of its own crowd them out.
-        sample: the snapshot that the language bias is estimated from; None is this one. Raises FilterError.
+        sample: the snapshot that the language bias is estimated from; None is this one. Raises FilterError, ModelError.
         """
+        if snapshot.sentence_model is None:
+            return None
+        encoder = self._first.sentence_embedder()
+        if encoder is None or encoder.fingerprint != snapshot.sentence_model:
+            return None
+        vector = encoder.questions([question])[0]
         by_language = self._offsets(sample or snapshot, vector)
         near = snapshot.nearest_sentences(vector, depth, filters)
         others = snapshot.nearest_sentences_elsewhere(vector, language, OTHERS, filters) if by_language else []
