@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gzip
 import lzma
 from pathlib import Path
 
+from tests.indexing.files.binary_mail import attached, attribute, packed, properties, signed, tnef
 from tests.indexing.files.conftest import archive
 from tests.indexing.files.office_files import book, paragraph, row, run, shape, slides, word
 from tests.indexing.files.ole_files import make_msg
@@ -68,6 +70,16 @@ def seeds() -> dict[str, list[bytes]]:
         "msg": [make_msg({0x0037: "Größe", 0x1000: "It is deep.", 0x0C1A: "Ada"}, [("a.csv", b"City,Depth\nOstby,12\n")])],
         "ics": [b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nSUMMARY:Pier\r\n"
                 b"DTSTART;TZID=Europe/Oslo:20230502T100000\r\nDESCRIPTION:A\\, b\r\n c\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"],
+        "vcf": [b"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Ada Aust\r\nTEL:+47 12\r\n"
+                b"NOTE;ENCODING=QUOTED-PRINTABLE:=C3=84\r\nEND:VCARD\r\n"],
+        "tnef": [tnef(
+            attribute(1, 0x8004, b"Pier\0"),
+            attribute(1, 0x9003, properties((3, 0x8002, bytes(4)), (0x102, 0x1009, packed(rb"{\rtf1 It is deep.}")))),
+            *attached("a.csv", b"City,Depth\nOstby,12\n"),
+        )],
+        "p7m": [signed(b"City;Depth\nOstby;12\n"), signed(MIXED, known=False), base64.b64encode(signed(MIXED))],
+        "ipynb": [b'{"cells": [{"cell_type": "markdown", "source": ["# Pier"]}, {"cell_type": "code", "source": "d = 12",'
+                  b' "outputs": [{"output_type": "stream", "text": ["12"]}]}], "nbformat": 4, "metadata": {}}'],
         "mbox": [SEPARATOR + MIXED + b"\n" + SEPARATOR + MIXED],
         "zip": [archive({"a.txt": b"First words.", "m.eml": MIXED})],
         "tar": [tar({"a.txt": b"First words.", "m.eml": MIXED})],

@@ -16,6 +16,7 @@ from indexing.files.file_type import kind_of
 from indexing.files.mail import read_mail
 from indexing.files.mail_headers import decode_words
 from indexing.files.walk import FileReader
+from tests.indexing.files.binary_mail import signed
 from tests.indexing.files.conftest import archive, put
 from tests.pdfs import make_pdf
 
@@ -262,23 +263,6 @@ def test_the_status_of_a_delivery_is_text() -> None:
 def test_a_mail_saved_as_utf_16() -> None:
     mail = HEAD.decode() + "Content-Type: text/plain; charset=utf-16\n\nGrüße 倉庫"
     assert body(mail.encode("utf-16")) == "Grüße 倉庫"
-
-
-def element(tag: int, content: bytes, known: bool = True) -> bytes:
-    """An element of BER, of a known length or one that ends with two zeros."""
-    size = len(content)
-    length = bytes((size,)) if size < 128 else b"\x82" + size.to_bytes(2, "big")
-    return bytes((tag,)) + (length + content if known else b"\x80" + content + b"\0\0")
-
-
-def signed(inner: bytes, kind: int = 2, known: bool = True) -> bytes:
-    """Signed bytes (kind 2) or encrypted ones (3), without signatures."""
-    pieces = b"".join(element(0x04, inner[at : at + 100]) for at in range(0, len(inner), 100))
-    octets = element(0x04, inner) if known else element(0x24, pieces, known)
-    plain = element(0x06, bytes.fromhex("2a864886f70d010701")) + element(0xA0, octets, known)
-    data = element(0x30, element(0x02, b"\1") + element(0x31, b"") + element(0x30, plain, known), known)
-    name = element(0x06, bytes.fromhex("2a864886f70d0107") + bytes((kind,)))
-    return element(0x30, name + element(0xA0, data, known), known)
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import struct
 from pathlib import Path
 
 import pytest
@@ -13,38 +12,10 @@ from indexing.files.file_text import FileLimits
 from indexing.files.file_type import kind_of
 from indexing.files.tnef import read_tnef
 from indexing.files.walk import FileReader
+from tests.indexing.files.binary_mail import attached, attribute, packed, properties, tnef
 from tests.indexing.files.conftest import put
 
 RTF = b"{\\rtf1\\ansi\\ansicpg1252\\pard Gr\\'fc\\'dfe\\par}"
-
-
-def attribute(level: int, tag: int, value: bytes) -> bytes:
-    return struct.pack("<BHHI", level, tag, 1, len(value)) + value + struct.pack("<H", sum(value) % 65536)
-
-
-def properties(*values: tuple[int, int, bytes]) -> bytes:
-    """MAPI properties: (type, number, value) each. Numbers are fixed to 4 bytes, others have a length."""
-    out = struct.pack("<I", len(values))
-    for kind, number, value in values:
-        out += struct.pack("<HH", kind, number)
-        if number >= 0x8000:
-            out += bytes(16) + struct.pack("<II", 1, 6) + "na\0".encode("utf-16-le") + bytes(2)
-        out += value if kind == 3 else struct.pack("<II", 1, len(value)) + value + bytes(-len(value) % 4)
-    return out
-
-
-def tnef(*attributes: bytes) -> bytes:
-    return b"\x78\x9f\x3e\x22" + struct.pack("<H", 1) + b"".join(attributes)
-
-
-def packed(rtf: bytes) -> bytes:
-    return struct.pack("<II", len(rtf) + 12, len(rtf)) + b"MELA" + bytes(4) + rtf
-
-
-def attached(name: str, data: bytes, kind: int = 0x102) -> list[bytes]:
-    wide = f"{name}\0".encode("utf-16-le")
-    values = properties((3, 0x8001, bytes(4)), (3, 0x0E20, bytes(4)), (0x1F, 0x3707, wide), (kind, 0x3701, data))
-    return [attribute(2, 0x9002, bytes(14)), attribute(2, 0x8010, b"SHORT~1.TXT\0"), attribute(2, 0x9005, values)]
 
 
 def test_text_and_attachments(reader: FileReader, tmp_path: Path) -> None:
