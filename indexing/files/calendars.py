@@ -55,8 +55,10 @@ def properties(text: str) -> Iterator[tuple[str, str, str]]:
             continue
         value = match[3]
         if _QUOTED.search(match[2]):
-            while value.endswith("=") and (more := next(lines, None)) is not None:
-                value = value[:-1] + more
+            pieces = [value]
+            while pieces[-1].endswith("=") and (more := next(lines, None)) is not None:
+                pieces[-1:] = [pieces[-1][:-1], more]
+            value = "".join(pieces)
             charset = _CHARSET.search(match[2])
             value = decode_declared(quopri.decodestring(value.encode()), charset[1] if charset else "utf-8")
         yield match[1].upper().rpartition(".")[2], match[2], value

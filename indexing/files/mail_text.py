@@ -9,9 +9,13 @@ from indexing.files.file_text import Member
 
 _QUOTED = re.compile(r">*")
 _SIGNATURE = "-- "
-_UUENCODED = re.compile(r"^begin(?:-base64)? [0-7]{3,4} ([^\r\n]+)\r?\n(.*?)^(?:end|====)[ \t]*$\r?\n?", re.M | re.S)
+# No line of a file begins with "begin ", so a match ends before the next beginning, and a text without ends is read once.
+_UUENCODED = re.compile(
+    r"^begin(?:-base64)? [0-7]{3,4} ([^\r\n]+)\r?\n((?:(?!begin|(?:end|====)[ \t]*\r?$).*\n)*)(?:end|====)[ \t]*\r?$\n?",
+    re.M,
+)
 _LONGEST_UU = 61
-_PARAMETERS = re.compile(r"<param>.*?</param>", re.I | re.S)
+_PARAMETERS = re.compile(r"<param>[^<]*(?:<(?!/?param>)[^<]*)*</param>", re.I)
 _ENRICHED = re.compile(r"<<|</?[A-Za-z][A-Za-z0-9-]{0,59}>|(?:\r?\n)+")
 
 

@@ -45,7 +45,8 @@ _CONDITION = re.compile(r"([<>=]+)\s*(-?[\d.]+)")
 _HOLDS = {
     "<": operator.lt, ">": operator.gt, "=": operator.eq, "<=": operator.le, ">=": operator.ge, "<>": operator.ne
 }  # fmt: skip
-_SAYS_MINUS = re.compile(r"[-−–(]|[^\W\d_]")
+SAYS_MINUS = re.compile(r"[-−–(]|[^\W\d_]")
+"""What tells that a shown number is negative, or words that say what it is; else only its colour tells it."""
 
 
 def shown(value: float, code: str, epoch_1904: bool = False) -> str:
@@ -123,7 +124,7 @@ def _without_own_minus(section: _Section, sections: tuple[_Section, ...]) -> boo
 def _only_coloured(section: _Section) -> bool:
     """Whether nothing but a colour tells that the numbers of a section are negative."""
     words = "".join(text for kind, text in section.tokens if kind in ("quoted", "escaped", "literal"))
-    return section.has("colour") and not _SAYS_MINUS.search(words)
+    return section.has("colour") and not SAYS_MINUS.search(words)
 
 
 def _around(section: _Section, middle: str) -> str:

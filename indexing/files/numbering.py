@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from indexing.files.numerals_of_lists import formatted
-from indexing.files.symbol_fonts import symbol
+from indexing.files.symbol_fonts import BOXES, symbol
 from indexing.files.xml_parts import whole
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_BOXES = frozenset("☐☑☒✓✔✗✘")
 
 
 class Numbering:
@@ -91,7 +90,7 @@ class _Level:
         """The number as it is shown; "" for bullets but boxes to tick."""
         if self.format in ("bullet", "none"):
             signs = [symbol(font, ord(self.pattern)) for font in self.fonts[:1] or [""]] if len(self.pattern) == 1 else []
-            return next((sign for sign in signs if sign in _BOXES), "")
+            return next((sign for sign in signs if sign in BOXES), "")
         text = self.pattern
         for at in range(9):
             if f"%{at + 1}" in text:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import Any
@@ -12,10 +11,11 @@ from indexing.errors import UnreadableFile
 from indexing.files.equations import Element, linear, script
 from indexing.files.file_text import FileLimits, FileText, Scalar, TextBuilder, check_pages, clean_meta, counted
 from indexing.files.left_out import HIDDEN, STRUCK, LeftOut
+from indexing.files.number_formats import SAYS_MINUS
 from indexing.files.open_document_charts import chart_lines
-from indexing.files.open_document_lists import numbers_of, value
+from indexing.files.open_document_lists import numbers_of
 from indexing.files.tables import table_lines
-from indexing.files.xml_parts import local, parsed, whole
+from indexing.files.xml_parts import attribute, local, parsed, whole
 from indexing.files.zip_guard import guard_zip, read_member
 
 _BLOCKS = frozenset(("p", "h", "table", "list"))
@@ -28,8 +28,6 @@ _SHAPES = frozenset(
 _DEEPEST = 20
 _MOST_REPEATED = 1_000
 _MOST_COLUMNS = 16_384
-# What tells that a shown number is negative, or that words say what it is; else only its colour tells it.
-_SAYS_MINUS = re.compile(r"[-−–(]|[^\W\d_]")
 _META = {"title": "title", "creator": "author", "initial-creator": "author", "subject": "subject", "date": "date"}
 
 
@@ -69,7 +67,7 @@ def _parsed(archive: ZipFile, name: str) -> Any:
 
 def _count(element: Any, name: str) -> int:
     """The number that an attribute states; 1 without one."""
-    return whole(value(element, name), 1)
+    return whole(attribute(element, name), 1)
 
 
 def _meta(archive: ZipFile, kind: str) -> dict[str, Scalar]:
@@ -143,7 +141,7 @@ class _Document:
 
     def words(self, paragraph: Any) -> str:
         """The text of a paragraph: spaces, tabs and line ends; notes, comments and text boxes follow it."""
-        if self._omits(self.styles.get(value(paragraph, "style-name"), ""), paragraph):
+        if self._omits(self.styles.get(attribute(paragraph, "style-name"), ""), paragraph):
             return ""
         text = paragraph.text or ""
         for child in paragraph:
@@ -170,7 +168,7 @@ class _Document:
                 text += self._span(child, text[-1:])
             elif name in ("hidden-text", "hidden-paragraph"):
                 hidden = (child.text or "") if name == "hidden-text" else ""
-                text += "" if self.left_out.omits(HIDDEN, hidden or value(child, "string-value")) else hidden
+                text += "" if self.left_out.omits(HIDDEN, hidden or attribute(child, "string-value")) else hidden
             elif name and name not in _SKIPPED:
                 text += self.words(child)
             text += child.tail or ""
@@ -182,7 +180,7 @@ class _Document:
 
     def _span(self, element: Any, before: str) -> str:
         words = self.words(element)
-        position = self.positions.get(value(element, "style-name"), "")
+        position = self.positions.get(attribute(element, "style-name"), "")
         return script(words, before, position == "super") if position else words
 
     def _frame(self, frame: Any) -> str:
@@ -200,7 +198,7 @@ class _Document:
         """An equation (MathML) in the document or beside it; other objects are counted."""
         root: Any = next((child for child in element if local(child) == "math"), None)
         if root is None:
-            folder = value(element, "href").removeprefix("./").strip("/")
+            folder = attribute(element, "href").removeprefix("./").strip("/")
             root = _parsed(self.archive, f"{folder}/content.xml") if folder else None
         lines = [] if root is None or local(root) == "math" else chart_lines(root)
         self.after += filter(None, ["\n".join(lines)])
@@ -272,8 +270,8 @@ class _Document:
         text = " ".join(" ".join(filter(None, lines)).split())
         self.after += [_comment(child) for child in cell if local(child) == "annotation"]
         self._shapes(cell)
-        stored = value(cell, "value")
-        if stored.startswith("-") and text and not _SAYS_MINUS.search(text) and any(map("123456789".__contains__, text)):
+        stored = attribute(cell, "value")
+        if stored.startswith("-") and text and not SAYS_MINUS.search(text) and any(map("123456789".__contains__, text)):
             return f"-{text}"
         return text or (stored if not lines else "")
 
@@ -298,7 +296,7 @@ class _Document:
             lines, self.after = lines + self.after, []
             if lines:
                 self.builder.page()
-                self.builder.heading(value(table, "name"), 1, "")
+                self.builder.heading(attribute(table, "name"), 1, "")
                 self.builder.add(lines[0])
                 for line in lines[1:]:
                     self.builder.add(line, "\n")
@@ -311,7 +309,7 @@ class _Document:
             self.builder.page()
             start = self.builder.length
             frames = [child for child in page.iter() if local(child) == "frame" or local(child) in _SHAPES - {"g"}]
-            titles = [frame for frame in frames if value(frame, "class") == "title"]
+            titles = [frame for frame in frames if attribute(frame, "class") == "title"]
             for frame in [*titles, *(frame for frame in frames if frame not in titles)]:
                 text = self._inner(frame) or self._frame(frame)
                 gap = "" if self.builder.length == start else "\n\n"
@@ -333,17 +331,17 @@ def _positions(root: Any) -> dict[str, str]:
     found = {}
     for style in root.iter():
         if local(style) == "style":
-            position = next((at for child in style if (at := value(child, "text-position"))), "")
+            position = next((at for child in style if (at := attribute(child, "text-position"))), "")
             kind = position.split(" ")[0]
             up = kind == "super" or (kind.rstrip("%").isdigit() and kind != "0%")
             if up or kind == "sub" or kind.startswith("-"):
-                found[value(style, "name")] = "super" if up else "sub"
+                found[attribute(style, "name")] = "super" if up else "sub"
     return found
 
 
 def _hidden_section(section: Any) -> str:
     """HIDDEN for a section that is not shown, else ""."""
-    return HIDDEN if value(section, "display") == "none" or value(section, "is-hidden") == "true" else ""
+    return HIDDEN if attribute(section, "display") == "none" or attribute(section, "is-hidden") == "true" else ""
 
 
 def _left_out_styles(roots: Sequence[Any]) -> dict[str, str]:
@@ -351,12 +349,12 @@ def _left_out_styles(roots: Sequence[Any]) -> dict[str, str]:
     own: dict[str, dict[str, bool]] = {}
     above: dict[str, str] = {}
     for style in (style for root in roots if root is not None for style in root.iter() if local(style) == "style"):
-        name, stated = value(style, "name"), own.setdefault(value(style, "name"), {})
-        above.setdefault(name, value(style, "parent-style-name"))
+        name, stated = attribute(style, "name"), own.setdefault(attribute(style, "name"), {})
+        above.setdefault(name, attribute(style, "parent-style-name"))
         for properties in style:
-            if display := value(properties, "display"):
+            if display := attribute(properties, "display"):
                 stated[HIDDEN] = display == "none"
-            lines = [value(properties, f"text-line-through-{what}") for what in ("style", "type")]
+            lines = [attribute(properties, f"text-line-through-{what}") for what in ("style", "type")]
             if any(lines):
                 stated[STRUCK] = not set(filter(None, lines)) & {"none"}
     found: dict[str, str] = {}

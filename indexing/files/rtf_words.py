@@ -64,9 +64,23 @@ class _Story:
     """A stream of blocks: the body, or a note, a box, a page header. cells: of the row that is not ended yet."""
 
     kind: str = ""
-    text: str = ""
     cells: list[str] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
+    _pieces: list[str] = field(default_factory=list)
+
+    def write(self, text: str) -> None:
+        """Add to the paragraph or cell that is not ended yet."""
+        self._pieces += [text] if text else []
+
+    def last(self) -> str:
+        """The last character; "" at the beginning of a paragraph."""
+        return self._pieces[-1][-1] if self._pieces else ""
+
+    def taken(self) -> str:
+        """The text so far, which is then empty."""
+        text = "".join(self._pieces)
+        self._pieces.clear()
+        return text
 
 
 class RtfWords:
@@ -84,7 +98,7 @@ class RtfWords:
         self._body = self._story = _Story()
         self._last: list[Block] = []
         self._pending, self._skip, self._starred, self._open = bytearray(), 0, False, False
-        self._collected, self._font, self._style = "", -1, -1
+        self._collected, self._font, self._style = list[str](), -1, -1
         self._author, self._field = "", dict[str, int]()
         self._entries: list[str] = []
         self._read(data)
@@ -181,7 +195,7 @@ class RtfWords:
             charset, name = self._fonts.get(self._font, (None, ""))
             self._fonts[self._font] = (charset, (name + text).split(";")[0])
         elif state.target:
-            self._collected += text
+            self._collected.append(text)
         elif state.silent or state.deleted:
             return
         else:
@@ -190,7 +204,7 @@ class RtfWords:
             if not self.left_out.omits(how, text):
                 story = self._story
                 raised = state.script == "super"
-                story.text += script(text, story.text[-1:], raised) if state.script and text.strip() else text
+                story.write(script(text, story.last(), raised) if state.script and text.strip() else text)
 
     # -- control words -----------------------------------------------------------------------------------------------
 
@@ -219,10 +233,10 @@ class RtfWords:
             self._state = replace(self._state, silent=True, target="styles" if word == "stylesheet" else "")
             self.pictures += word == "pict" and not self._silent_above()
         elif word in ("fonttbl", "ffdata") or word in INFO and not self._state.silent:
-            self._state, self._collected = replace(self._state, target=word), ""
+            self._state, self._collected = replace(self._state, target=word), []
             self._field, self._entries = {}, []
         elif word in ("ffl", "atnauthor"):
-            self._state, self._collected = replace(self._state, target=word), ""
+            self._state, self._collected = replace(self._state, target=word), []
         elif word in ("upr", "nesttableprops"):
             self._state = replace(self._state, silent=word == "upr")
         elif word == "ud":
@@ -274,10 +288,9 @@ class RtfWords:
         if word in ("par", "sect", "page", "column"):
             self._paragraph(story)
         elif word == "cell":
-            story.cells.append(" ".join(story.text.split()))
-            story.text = ""
+            story.cells.append(" ".join(story.taken().split()))
         elif word == "nestcell":
-            story.text += " "
+            story.write(" ")
         elif word == "row":
             self._row(story)
         elif word == "pard":
@@ -307,7 +320,7 @@ class RtfWords:
 
     def _collect(self, target: str) -> None:
         """The end of a group that was collected, not shown."""
-        words = _joined(self._collected).strip()
+        words = _joined("".join(self._collected)).strip()
         if target in INFO:
             self.info[target] = words
         elif target == "atnauthor":
@@ -321,25 +334,24 @@ class RtfWords:
                 self._write("☒" if chosen else "☐")
             elif given.get("fftype") == 2 and 0 <= chosen < len(self._entries):
                 self._write(self._entries[chosen])
-        self._collected = ""
+        self._collected = []
 
     # -- blocks ------------------------------------------------------------------------------------------------------
 
     def _paragraph(self, story: _Story) -> None:
         if self._state.in_table:
-            story.text += " "
+            story.write(" ")
             return
-        text = _joined(story.text).strip("\n ")
+        text = _joined(story.taken()).strip("\n ")
         story.blocks.append(Block(text, "item" if self._state.item else "", self._state.level if text else 0))
         self._state = replace(self._state, item=False)
-        story.text = ""
 
     def _close(self, story: _Story) -> None:
         """End a stream of blocks, whatever of it is still open."""
         if story.cells:
-            story.cells.append(story.text)
+            story.cells.append(story.taken())
             self._row(story)
-        elif story.text:
+        elif story.last():
             state, self._state = self._state, replace(self._state, in_table=False)
             self._paragraph(story)
             self._state = state
@@ -347,13 +359,14 @@ class RtfWords:
     def _row(self, story: _Story) -> None:
         if any(story.cells):
             story.blocks.append(Block(_joined("\t".join(story.cells)), "row"))
-        story.cells, story.text = [], ""
+        story.cells = []
+        story.taken()
         self._state = replace(self._state, in_table=False)
 
     def _end(self, story: _Story) -> None:
         """Put a story that ends where it belongs: a number before its item, a box after its paragraph, a note last."""
         if story.kind == "number":
-            number = " ".join(story.text.split())
+            number = " ".join(story.taken().split())
             self._state = replace(self._state, item=True)
             if any(map(str.isalnum, number)):
                 self._write(f"{number} ")

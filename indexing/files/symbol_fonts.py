@@ -29,6 +29,9 @@ _WINGDINGS_2 = {
     0x4F: "✗", 0x50: "✓", 0x51: "☒", 0x52: "☒", 0x53: "☒", 0x54: "☒", 0x55: "⊗", 0x56: "⊗", 0x96: "•", 0x97: "●",
     0x9E: "⦿", 0xA2: "■", 0xA3: "☐", 0xA4: "☐", 0xAE: "◆", 0xCD: "✝",
 }  # fmt: skip
+BOXES = frozenset("☐☑☒✓✔✗✘")
+"""Boxes to tick, and their ticks."""
+
 _FONTS = {"symbol": _SYMBOL, "wingdings": _WINGDINGS, "wingdings 2": _WINGDINGS_2}
 
 

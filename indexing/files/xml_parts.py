@@ -30,6 +30,11 @@ def local(element: Any) -> str:
     return str(element.tag).rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
+def attribute(element: Any, name: str) -> str:
+    """An attribute by its name without namespace; "" if it is missing."""
+    return next((str(value) for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
+
+
 def whole(text: str | None, default: int = 0) -> int:
     """The number that an attribute states in ASCII digits, at most nine; else the default.
 
