@@ -81,6 +81,9 @@ class _Word:
     # -- blocks ------------------------------------------------------------------------------------------------------
 
     def _block(self, block: Any) -> None:
+        if block.tag != f"{W}p":
+            self.builder.add(self._held)
+            self._held = ""
         if block.tag == f"{W}tbl":
             self.builder.add("\n".join(self._rows(block)))
         elif block.tag == f"{W}altChunk":

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from indexing.errors import UnreadableFile
-from indexing.files.file_text import FileText
+from indexing.files.file_text import FileLimits, FileText
+from indexing.files.formats import parse
 from indexing.files.walk import FileReader, FoundFile
 
 SCRIPTS = {
@@ -84,3 +85,19 @@ def archive(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> by
         for name, content in members.items():
             made.writestr(zipfile.ZipInfo(name), content, method)
     return data.getvalue()
+
+
+def many(data: bytes, kind: str) -> list[FileText]:
+    texts = parse(data, kind, FileLimits())
+    for text in texts:
+        check_laws(text)
+    return texts
+
+
+def one(data: bytes, kind: str) -> FileText:
+    (text,) = many(data, kind)
+    return text
+
+
+def headings(text: FileText) -> list[tuple[str, int]]:
+    return [(text.text[start:end], level) for start, end, level in text.headings]

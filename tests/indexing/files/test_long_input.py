@@ -1,4 +1,4 @@
-"""Long input that never ends what it began: read in time that grows with its length. By its square, each would take hours."""
+"""Long input that never ends what it began: the time grows with its length. By its square, each would take hours."""
 
 from __future__ import annotations
 

@@ -250,6 +250,9 @@ def test_a_drop_cap_and_a_deleted_end_of_a_paragraph_break_no_word() -> None:
     body += paragraph(run("was bro"), "<w:rPr><w:del/></w:rPr>") + paragraph(run("ken.")) + paragraph(run("End"))
     body += paragraph(run("Last"), "<w:rPr><w:del/></w:rPr>")
     assert read(word(body)).text == "Once a pier\n\nwas broken.\n\nEnd\n\nLast"
+    table = f"<w:tbl><w:tr><w:tc>{paragraph(run('cell'))}</w:tc></w:tr></w:tbl>"
+    body = paragraph(run("Before."), "<w:rPr><w:del/></w:rPr>") + table + paragraph(run("Behind."))
+    assert read(word(body)).text == "Before.\n\ncell\n\nBehind.", "a table does not change places with it"
 
 
 def test_digits_that_are_moved_up_are_raised() -> None:
