@@ -79,20 +79,21 @@ def watched() -> Stages:
     from indexing.models.embedder import Embedder
     from indexing.store import bm25, index
     from indexing.store.corpus_db import IndexFolder
+    from indexing.store.derived_files import DerivedFiles
 
     stages = Stages()
     for owner, name, stage in (
         (FileReader, "read", "read"),
         (prepare, "detect_all", "language"),
-        (prepare, "split", "sentences"),
-        (prepare, "pack", "chunks"),
+        (prepare, "cut", "chunks"),
         (prepare, "count_tokens", "count tokens"),
-        (Embedder, "passages", "embed"),
+        (Embedder, "passages_with_tokens", "embed"),
         (IndexFolder, "write", "store"),
         (index.Index, "publish", "publish"),
+        (DerivedFiles, "words", "positions of words"),
         (prepare, "hashes", "keywords"),
-        (index.Index, "wrote", "keep in step"),
-        (workers, "_receive", "wait for helpers"),
+        (index.Index, "keep_written", "keep in step"),
+        (workers._OrderedBatches, "_ready", "wait for workers"),
     ):
         stages.watch(owner, name, stage)
     merge = bm25.Segment.merge
