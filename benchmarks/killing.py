@@ -89,9 +89,9 @@ def child(documents: Path, index: Path, kill_at: int) -> int:
     moments = Moments(index, max(kill_at, 0))
     publish = Index.publish
 
-    def published(self: Any) -> Any:
+    def published(self: Any, **how: Any) -> Any:
         moments.last = moments.count - kill_at if kill_at < 0 else moments.last
-        return publish(self)
+        return publish(self, **how)
 
     Index.publish = published  # type: ignore[method-assign]
     build.build_index(

@@ -39,7 +39,7 @@ from indexing.scans import ScanRun, Tell
 from indexing.settings import IndexSettings
 from indexing.store.corpus_db import FileRecord, IndexFolder, NewDocument, now_ns
 from indexing.store.index import Index
-from indexing.store.sentence_vectors import SentenceVectors
+from indexing.store.sentence_vectors import SentenceVectors, second_tier
 from indexing.store.sqlite import DATABASE
 from indexing.workers import prefetch_batches
 
@@ -170,7 +170,8 @@ def index_files(
                         progress(reports[report.source], done, total)
                 tell(embedded, done, total)
         _store_run(folder, documents, limits, ocr)
-        state = index.publish()
+        deepened_next = bool(second_tier(folder) and index.sentences.missing(1))
+        state = index.publish(words_later=deepened_next)
         erased = folder.erase_deleted()
         erased = clear_pages(into / PAGES) and erased
         counts = folder.counts()

@@ -17,11 +17,10 @@ import numpy as np
 from indexing.arrays import Matrix
 from indexing.errors import IndexMismatch
 from indexing.models.embedder import Embedder
-from indexing.models.presets import PRESETS
 from indexing.models.registry import resolve
 from indexing.store.corpus_db import IndexFolder, StoredChunk
 from indexing.store.index import Index
-from indexing.store.sentence_vectors import SentenceVectors
+from indexing.store.sentence_vectors import SentenceVectors, second_tier
 
 BATCH = 256
 AT_ONCE = 32
@@ -40,12 +39,6 @@ class Deepened:
     passages: int
     added: int
     seconds: float
-
-
-def second_tier(folder: IndexFolder) -> str:
-    """The name of the embedder of an index's second tier; "" if it has or wants one tier."""
-    preset = PRESETS.get(("embedder", str(folder.model["name"])))
-    return preset.second_tier if preset is not None and folder.settings.tiers == "both" else ""
 
 
 def coverage(folder: IndexFolder) -> float | None:

@@ -66,10 +66,13 @@ class DerivedFiles:
         self._manifest["keywords"] = self._entry(path)
         return Segment.load(path, mapped=True)
 
-    def words(self, ids: Ids, texts: Callable[[Ids], Iterator[tuple[int, str, str]]], *, afresh: bool) -> None:
+    def words(
+        self, ids: Ids, texts: Callable[[Ids], Iterator[tuple[int, str, str]]], *, afresh: bool, later: bool = False
+    ) -> None:
         """Write the positions of the words of these passages, from what the stored file has of them and from texts.
 
-        ids: ascending. afresh: from the texts alone. Where nothing changed, the stored file stays.
+        ids: ascending. afresh: from the texts alone. Where nothing changed, the stored file stays. later: new passages wait
+        for the next call. Words of deleted ones never do.
         """
         stored = self._stored()
         try:
@@ -80,8 +83,8 @@ class DerivedFiles:
         new, dead = np.setdiff1d(ids, known, assume_unique=True), np.setdiff1d(known, ids, assume_unique=True)
         if len(new) and len(known) and new[0] < known[-1]:
             base, new, dead = None, ids, ids[:0]
-        if base is not None and not len(new) and not len(dead):
-            self._manifest[WORDS] = stored[WORDS]
+        if not len(dead) and (later or (base is not None and not len(new))):
+            self._manifest |= {WORDS: stored[WORDS]} if base is not None else {}
             return
         path = self._folder / f"{WORDS}-{self._stamp}.npz"
         write(path, base, dead, ((number, text) for number, text, _ in texts(new)))

@@ -283,8 +283,10 @@ class Index:
 
     # -- writing the derived files ---------------------------------------------------------------------------------
 
-    def publish(self) -> State:
+    def publish(self, *, words_later: bool = False) -> State:
         """Write the derived files of the newest generation next to the old ones, then swap. Needs the writer lock.
+
+        words_later: another call follows, which may write the positions of the words of new passages.
 
         Postings are merged on disk, and vectors read in slices. While HNSW is made, what is done is published now and then:
         a reader searches it, and the rest exactly; a run that is stopped goes on from there.
@@ -301,7 +303,7 @@ class Index:
             added = self._segments(new) if words is None else words
             with DerivedFiles(self.folder.path, generation) as files:
                 keywords = files.keywords(chain(state.keywords.segments, added), np.union1d(state.keywords.dead, gone))
-                files.words(self.folder.chunk_ids(), self.folder.texts, afresh=not state.generation)
+                files.words(self.folder.chunk_ids(), self.folder.texts, afresh=not state.generation, later=words_later)
                 vectors = self._column().published(state.vectors, new, gone, files.partial(VECTORS))
                 files.vectors(VECTORS, vectors)
                 sentences, since = self._published_sentences(state, gone, files)

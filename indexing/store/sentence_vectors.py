@@ -14,6 +14,7 @@ import numpy as np
 
 from indexing.arrays import Ids, Matrix
 from indexing.errors import IndexDamaged
+from indexing.models.presets import PRESETS
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.stored_values import is_unit, sound_vectors
 
@@ -131,3 +132,9 @@ class SentenceVectors:
                 ],
             )
             return connection.total_changes - before
+
+
+def second_tier(folder: IndexFolder) -> str:
+    """The name of the embedder of an index's second tier; "" if it has or wants one tier."""
+    preset = PRESETS.get(("embedder", str(folder.model["name"])))
+    return preset.second_tier if preset is not None and folder.settings.tiers == "both" else ""

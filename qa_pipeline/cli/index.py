@@ -155,8 +155,9 @@ def _embedder(options: argparse.Namespace) -> str | None:
 
 def deepen(index: Path) -> Deepened | None:
     """Add the sentence vectors that an index of two tiers lacks. It can be searched meanwhile, and the run stopped."""
-    from indexing.deepen import deepen_index, second_tier
+    from indexing.deepen import deepen_index
     from indexing.store.corpus_db import IndexFolder
+    from indexing.store.sentence_vectors import second_tier
 
     with IndexFolder.open(index) as folder:
         if not second_tier(folder):

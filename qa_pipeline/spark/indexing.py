@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from indexing.build import Progress, embedder_name, index_files
 from indexing.changed_files import KnownFiles
-from indexing.deepen import second_tier
 from indexing.errors import IndexFolderError, SettingError, UnreadableFile
 from indexing.files.file_text import FileLimits
 from indexing.files.hidden_names import is_hidden
@@ -30,7 +29,7 @@ from indexing.report import FileReport, Report
 from indexing.settings import IndexSettings
 from indexing.store.bm25 import EMPTY
 from indexing.store.corpus_db import IndexFolder, now_ns
-from indexing.store.sentence_vectors import SentenceVectors
+from indexing.store.sentence_vectors import SentenceVectors, second_tier
 from qa_pipeline.spark.dataframe import column_type, spark_type
 from qa_pipeline.spark.prepared import FILE, Model, PrepareFiles, loaded_batches
 

@@ -14,12 +14,13 @@ import pytest
 import indexing.deepen
 from indexing.atomic_files import file_checksum
 from indexing.build import build_index
-from indexing.deepen import coverage, deepen_index, second_tier
+from indexing.deepen import coverage, deepen_index
 from indexing.errors import IndexMismatch
 from indexing.settings import IndexSettings
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.derived_files import MANIFEST
 from indexing.store.index import Index
+from indexing.store.sentence_vectors import second_tier
 from tests.known import WordEmbedder
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from indexing.atomic_files import store
 from indexing.build import build_index
-from indexing.deepen import deepen_index, second_tier
+from indexing.deepen import deepen_index
 from indexing.settings import IndexSettings
 from indexing.store.corpus_db import IndexFolder
 from indexing.store.index import Index
+from indexing.store.sentence_vectors import second_tier
 from qa_pipeline.datasets.examples import NOWHERE, Example, nearest_occurrence
 
 if TYPE_CHECKING:

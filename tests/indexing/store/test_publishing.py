@@ -296,7 +296,9 @@ def test_postings_that_cannot_be_spooled_are_made_from_the_texts(
 
     monkeypatch.setattr(SegmentSpool, "add", full)
     index_it_without_publishing = Index.publish
-    monkeypatch.setattr(Index, "publish", lambda self: (monkeypatch.undo(), index_it_without_publishing(self))[1])
+    monkeypatch.setattr(
+        Index, "publish", lambda self, **how: (monkeypatch.undo(), index_it_without_publishing(self, **how))[1]
+    )
     index_it(documents, tmp_path / "index")
     with Index.open(tmp_path / "index") as index, index.snapshot() as snapshot:
         assert snapshot.best("bell7", "en", 3) and list(index.problems()) == []

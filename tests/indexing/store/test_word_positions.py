@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexing.build import build_index
+from indexing.deepen import deepen_index
 from indexing.errors import IndexDamaged
+from indexing.models.embedder import Embedder
 from indexing.store import word_file, word_positions
 from indexing.store.derived_files import MANIFEST
 from indexing.store.index import Index
@@ -138,6 +140,28 @@ def file_of(index: Path) -> Path:
     (path,) = index.glob("words-*.npz")
     assert json.loads((index / MANIFEST).read_bytes())["words"]["file"] == path.name
     return path
+
+
+def test_of_two_tiers_the_second_writes_the_file_and_the_first_is_searched_without(tmp_path: Path) -> None:
+    (documents := tmp_path / "documents").mkdir()
+    for name in ("bridge", "mill"):
+        (documents / f"{name}.txt").write_text(f"The old {name} is red.", "utf-8")
+    builtin, index = Embedder.load("builtin"), tmp_path / "index"
+
+    def found(query: str) -> int:
+        with Index.open(index) as opened:
+            return WordSearcher(opened).search(query).passages
+
+    build_index(documents, index, embedder=builtin)
+    assert not list(index.glob("words-*")) and found('"old mill"') == 1
+    deepen_index(index)
+    first = file_of(index)
+    (documents / "harbour.txt").write_text("The old harbour is blue.", "utf-8")
+    build_index(documents, index, embedder=builtin)
+    assert file_of(index) == first and found('"old harbour"') == 1 and found("old") == 3
+    (documents / "mill.txt").unlink()
+    build_index(documents, index, embedder=builtin)
+    assert file_of(index) != first and b"mill" not in file_of(index).read_bytes() and found("old") == 2
 
 
 def test_deleted_words_leave_the_disk_and_unchanged_files_stay(documents: Path) -> None:
