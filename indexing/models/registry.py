@@ -55,6 +55,7 @@ YES, NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 _guard = threading.Lock()
 SHARED_TOKENIZERS = 8
 LARGE = 500_000
+ALIKE = "truncates or not"
 _tokenizers: LRUCache[Tokenizer | LazyTokenizer] = LRUCache(SHARED_TOKENIZERS)
 
 
@@ -167,7 +168,7 @@ def load_tokenizer(file: Path, name: str, *, truncates: bool = True) -> Tokenize
     try:
         content = digest(file)
         with _guard:
-            tokenizer = _tokenizers.get((content, truncates))
+            tokenizer = _tokenizers.get((content, ALIKE)) or _tokenizers.get((content, truncates))
             if tokenizer is None:
                 parted = vocabulary(file) if file.stat().st_size > LARGE else None
                 if parted is None:
@@ -176,8 +177,7 @@ def load_tokenizer(file: Path, name: str, *, truncates: bool = True) -> Tokenize
                 else:
                     tokenizer = LazyTokenizer(file, parted, truncates=truncates)
                     alike = not parted.truncates
-                kinds = (True, False) if alike else (truncates,)
-                _tokenizers.put_many({(content, kind): tokenizer for kind in kinds})
+                _tokenizers.put((content, ALIKE if alike else truncates), tokenizer)
     except Exception as error:  # tokenizers raises plain Exception
         raise ModelRefused(f"{file.name} of the model {name} cannot be read; fetch the model again.") from error
     return tokenizer

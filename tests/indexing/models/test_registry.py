@@ -8,7 +8,7 @@ import pytest
 
 from indexing.errors import ModelMissing, ModelRefused
 from indexing.models.presets import BUILTIN_SENTENCE, DEFAULT_EMBEDDER, DEFAULT_READER, PRESETS, Kind
-from indexing.models.registry import builtin_tokenizer, builtin_tokenizer_file, load_tokenizer, resolve
+from indexing.models.registry import SHARED_TOKENIZERS, builtin_tokenizer, builtin_tokenizer_file, load_tokenizer, resolve
 from tests.indexing.models.conftest import KINDS
 from tests.model_folders import (
     ROOT,
@@ -195,5 +195,12 @@ def test_models_with_one_tokenizer_file_share_the_tokenizer(readers: dict[str, P
         load_tokenizer(tmp_path / "copy.json", "broken")
 
 
-def test_the_built_in_tokenizer_is_loaded_once() -> None:
-    assert builtin_tokenizer() is builtin_tokenizer() is load_tokenizer(builtin_tokenizer_file(), "builtin")
+def test_the_built_in_tokenizer_is_loaded_once(readers: dict[str, Path], tmp_path: Path) -> None:
+    """Also where other tokenizers come and go, and one way of loading it is used more than the other."""
+    first = load_tokenizer(builtin_tokenizer_file(), "builtin")
+    small = (readers["bert"] / "tokenizer.json").read_bytes()
+    for number in range(SHARED_TOKENIZERS):
+        (tmp_path / "other.json").write_bytes(small + b" " * number)
+        load_tokenizer(tmp_path / "other.json", "other")
+        assert builtin_tokenizer() is first
+    assert load_tokenizer(builtin_tokenizer_file(), "builtin") is first
